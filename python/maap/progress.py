@@ -1,0 +1,147 @@
+"""Progress for work that takes a while: a bar on a terminal, plain lines anywhere else.
+
+On a terminal rich draws the bar with rate and time left. Elsewhere (a log file, a pipe, a container)
+a line is printed at the start, at the end and at least every ``interval`` seconds in between, by a
+timer thread, so that silence always means that something hangs.
+"""
+
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, Optional, TextIO
+
+INTERVAL = 10.0
+
+
+def say(text: str, stream: Optional[TextIO] = None) -> None:
+    """Print one line for the user at once (stdout unless ``stream`` is given)."""
+    print(text, file=stream or sys.stdout, flush=True)
+
+
+def _span(seconds: float) -> str:
+    seconds = int(round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def _value(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if float(value).is_integer() else f"{value:.1f}"
+
+
+class Task:
+    """A running piece of work; what :func:`track` yields.
+
+    ``done`` and ``total`` are in the caller's unit (images, iterations, bytes / 1e6 ...).
+    """
+
+    def __init__(self, description: str, total: Optional[float]) -> None:
+        self.description = description
+        self.total = total
+        self.done = 0.0
+        self.shown: Dict[str, Any] = {}
+        self.started = time.monotonic()
+        self._update: Callable[[], None] = lambda: None
+
+    def advance(self, n: float = 1, **shown: Any) -> None:
+        """Count ``n`` more units as done; keyword values (loss=0.3) are shown beside the count."""
+        self.done += n
+        self.shown.update(shown)
+        self._update()
+
+    def suffix(self) -> str:
+        """The values given to :meth:`advance` as text."""
+        return "  ".join(f"{key} {_value(value)}" for key, value in self.shown.items())
+
+    def line(self) -> str:
+        """One plain line: count, share, rate, time left, shown values."""
+        elapsed = max(time.monotonic() - self.started, 1e-9)
+        rate = self.done / elapsed
+        text = f"{self.description}: {_number(self.done)}"
+        if self.total:
+            text += f"/{_number(self.total)} ({100.0 * self.done / self.total:.0f}%)"
+        if self.done:
+            text += f", {rate:.3g}/s"
+            if self.total and self.done < self.total:
+                text += f", {_span((self.total - self.done) / rate)} left"
+        else:
+            text += f", {_span(elapsed)}"
+        return f"{text}  {self.suffix()}" if self.shown else text
+
+
+@contextmanager
+def track(
+    description: str,
+    total: Optional[float] = None,
+    stream: Optional[TextIO] = None,
+    interval: float = INTERVAL,
+) -> Iterator[Task]:
+    """Show the progress of the work done inside the ``with`` block.
+
+    ``total`` is the number of units expected (None when unknown). ``interval`` is the longest silence
+    in seconds when the output is not a terminal. An exception passes through; the last line then
+    says how far the work came.
+    """
+    stream = stream or sys.stdout
+    task = Task(description, total)
+    if stream.isatty():
+        with _bar(task, stream):
+            yield task
+    else:
+        with _lines(task, stream, interval):
+            yield task
+
+
+@contextmanager
+def _bar(task: Task, stream: TextIO) -> Iterator[None]:
+    from rich import progress as rp
+    from rich.console import Console
+
+    columns = [
+        rp.TextColumn("{task.description}"),
+        rp.BarColumn(),
+        rp.TextColumn("{task.completed:.0f}" + ("/{task.total:.0f}" if task.total else "")),
+        rp.TextColumn("{task.fields[rate]}"),
+        rp.TimeRemainingColumn(),
+        rp.TextColumn("{task.fields[shown]}"),
+    ]
+    with rp.Progress(*columns, console=Console(file=stream)) as bar:
+        total = task.total if task.total else 1e18
+        handle = bar.add_task(task.description, total=total, rate="", shown="")
+
+        def update() -> None:
+            rate = task.done / max(time.monotonic() - task.started, 1e-9)
+            bar.update(handle, completed=task.done, rate=f"{rate:.3g}/s", shown=task.suffix())
+
+        task._update = update
+        yield
+
+
+@contextmanager
+def _lines(task: Task, stream: TextIO, interval: float) -> Iterator[None]:
+    finished = threading.Event()
+    unit = f" ({_number(task.total)})" if task.total else ""
+    say(f"{task.description}{unit} ...", stream)
+
+    def ticker() -> None:
+        while not finished.wait(interval):
+            say(task.line(), stream)
+
+    thread = threading.Thread(target=ticker, name="progress", daemon=True)
+    thread.start()
+    ended = "stopped"
+    try:
+        yield
+        ended = "done"
+    finally:
+        finished.set()
+        thread.join()
+        took = _span(time.monotonic() - task.started)
+        say(f"{task.line()}, {ended} after {took}", stream)
