@@ -1,0 +1,96 @@
+"""Boxes: how a region found on the network's input lies on the stored image, and how well it sits.
+
+A box is (x1, y1, x2, y2) in pixels, half-open: it holds the pixels x1 <= x < x2, y1 <= y < y2, so its width is
+x2 - x1. A size is (height, width), as in an array's shape.
+"""
+import math
+from typing import Dict, Iterable, Optional, Sequence, Tuple
+
+import numpy as np
+
+Box = Tuple[int, int, int, int]
+Size = Tuple[int, int]
+
+
+def scale_box(box: Sequence[float], source: Size, target: Size) -> Box:
+    """Carries a box from an image of size `source` to the same image resized to `target`.
+
+    Edges are scaled and then rounded outward (left and top down, right and bottom up), so that the result
+    holds all of the region, and it is never empty.
+    """
+    x1, y1, x2, y2 = (int(round(v)) for v in box)
+    (sh, sw), (th, tw) = source, target
+    return x1 * tw // sw, y1 * th // sh, -(-x2 * tw // sw), -(-y2 * th // sh)
+
+
+def area(box: Sequence[float]) -> float:
+    """Pixels in a box; 0 for an empty one."""
+    return max(0, box[2] - box[0]) * max(0, box[3] - box[1])
+
+
+def intersection(a: Sequence[float], b: Sequence[float]) -> Tuple[float, float, float, float]:
+    """The common part of two boxes; `area` of it is 0 when they do not meet."""
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
+
+
+def iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union, 0 to 1."""
+    common = area(intersection(a, b))
+    union = area(a) + area(b) - common
+    return common / union if union > 0 else 0.0
+
+
+def holds_centre(region: Sequence[float], box: Sequence[float]) -> bool:
+    """True when the centre of `box` lies in `region`."""
+    x, y = (box[0] + box[2]) / 2.0, (box[1] + box[3]) / 2.0
+    return region[0] <= x < region[2] and region[1] <= y < region[3]
+
+
+def whole(size: Size) -> Box:
+    """The box of a whole image."""
+    return 0, 0, size[1], size[0]
+
+
+def centred_half(size: Size) -> Tuple[float, float, float, float]:
+    """The box in the middle of an image that has its shape and half its area (edges not rounded)."""
+    height, width = size
+    side = math.sqrt(0.5)
+    x, y = width * (1 - side) / 2, height * (1 - side) / 2
+    return x, y, width - x, height - y
+
+
+def into_crop(box: Sequence[float], region: Sequence[int], size: Size) -> Optional[Box]:
+    """Where `box` lies once `region` has been cropped out and resized to `size`.
+
+    The part of the box inside the region, edges rounded outward; None when they do not meet.
+    """
+    common = intersection(box, region)
+    if area(common) <= 0:
+        return None
+    height, width = size
+    sx, sy = width / (region[2] - region[0]), height / (region[3] - region[1])
+    x1, y1 = (common[0] - region[0]) * sx, (common[1] - region[1]) * sy
+    x2, y2 = (common[2] - region[0]) * sx, (common[3] - region[1]) * sy
+    tiny = 1e-6  # an edge that should fall on a pixel border must not be pushed over it by rounding
+    return (
+        max(0, math.floor(x1 + tiny)),
+        max(0, math.floor(y1 + tiny)),
+        min(width, math.ceil(x2 - tiny)),
+        min(height, math.ceil(y2 - tiny)),
+    )
+
+
+def quality(
+    regions: Iterable[Sequence[float]], boxes: Iterable[Sequence[float]], sizes: Iterable[Size]
+) -> Dict[str, float]:
+    """How well regions sit on the true boxes of their images, one of each per image.
+
+    Returns `mean_iou` (region with true box), `centre_hit` (share of images whose region holds the box's
+    centre) and `area_kept` (mean share of the image that the region covers).
+    """
+    rows = [
+        (iou(region, box), holds_centre(region, box), area(region) / area(whole(size)))
+        for region, box, size in zip(regions, boxes, sizes)
+    ]
+    means = np.mean(np.asarray(rows, np.float64).reshape(-1, 3), axis=0) if rows else np.zeros(3)
+    return dict(zip(("mean_iou", "centre_hit", "area_kept"), (float(v) for v in means)))
