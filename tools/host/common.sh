@@ -1,0 +1,90 @@
+# Shared by the host scripts; to be sourced by bash. Nothing here prints unless asked to.
+
+# shellcheck shell=bash
+
+maap_repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+maap_cache=${MAAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/maap}
+
+say() { printf 'maap: %s\n' "$*" >&2; }
+
+# One line of error, then exit status 1.
+die() {
+  printf 'error: %s\n' "$*" >&2
+  exit 1
+}
+
+# True on a Debian 11 that has BVLC Caffe installed: the root itself, or our container.
+is_native() {
+  [ -x /usr/bin/caffe ] && [ -d /usr/lib/python3/dist-packages/caffe ] &&
+    grep -q '^VERSION_ID="11"' /etc/os-release
+}
+
+# The packages of packages.txt, one a line, without comments.
+host_packages() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$maap_repo/tools/host/packages.txt"; }
+
+# Runs a command as root: as it is for root, through sudo for others.
+as_root() {
+  if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
+}
+
+# can_be_root: root already, or sudo is there (it may ask for a password on a terminal).
+can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
+
+# Cores this process may use: the affinity mask, cut by a container's CPU quota.
+usable_cores() {
+  local cores quota period
+  cores=$(nproc)
+  if [ -r /sys/fs/cgroup/cpu.max ]; then
+    read -r quota period </sys/fs/cgroup/cpu.max
+  elif [ -r /sys/fs/cgroup/cpu/cpu.cfs_quota_us ]; then
+    read -r quota </sys/fs/cgroup/cpu/cpu.cfs_quota_us
+    read -r period </sys/fs/cgroup/cpu/cpu.cfs_period_us
+  fi
+  case ${quota:-max} in
+    max | -*) ;;
+    *) [ $((quota / period)) -ge "$cores" ] || cores=$(((quota + period - 1) / period)) ;;
+  esac
+  echo "$cores"
+}
+
+# with_progress LABEL LOG COMMAND...: runs COMMAND with its output in LOG (appended) and, every 8 seconds,
+# prints how long it has been running and the last thing it said. The status is the command's.
+# A signal to this shell ends the command's whole process group first.
+with_progress() {
+  local label=$1 log=$2 started=$SECONDS child status
+  shift 2
+  set -m
+  "$@" >>"$log" 2>&1 </dev/null &
+  child=$!
+  set +m
+  # shellcheck disable=SC2064
+  trap "kill -- -$child 2>/dev/null; wait $child 2>/dev/null; exit 130" INT TERM HUP
+  (
+    while sleep 8; do
+      kill -0 "$child" 2>/dev/null || exit 0
+      say "$label, $((SECONDS - started)) s: $(last_words "$log")"
+    done
+  ) 9>&- &
+  local ticker=$!
+  status=0
+  wait "$child" || status=$?
+  trap - INT TERM HUP
+  kill "$ticker" 2>/dev/null
+  wait "$ticker" 2>/dev/null || true
+  return "$status"
+}
+
+# The last line of a log that says something, cut to one screen line.
+last_words() { tail -c 4096 "$1" 2>/dev/null | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c 1-90; }
+
+# unshare's arguments for a private mount namespace. Inside a chroot whose / is no mount point the usual
+# "make everything private" is refused; enter.sh then makes its own mount point private instead.
+private_mounts() {
+  if unshare -m true 2>/dev/null; then
+    echo "-m"
+  elif unshare -m --propagation unchanged true 2>/dev/null; then
+    echo "-m --propagation unchanged"
+  else
+    return 1
+  fi
+}

@@ -1,0 +1,92 @@
+"""Runs the C++ and the Python tests inside the BVLC host and counts both together.
+
+Called by `./maap test [pytest arguments]`; the last line printed is always
+"N passed, N failed, N skipped". The exit status is 1 when anything failed or could not run.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import List, NamedTuple
+
+REPO = Path(__file__).resolve().parents[2]
+BUILD = REPO / "build" / "bvlc"
+# "  3/12 Test  #3: Otsu.TwoValues .........   Passed    0.01 sec"
+CTEST_LINE = re.compile(rb"^\s*\d+/\d+ Test\s+#\d+: .*?\.*(\*\*\*)?(Passed|Skipped|[A-Z].*?)\s+\d")
+
+
+class Counts(NamedTuple):
+    """How many tests ended which way."""
+
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+
+    def plus(self, other: "Counts") -> "Counts":
+        return Counts(*(a + b for a, b in zip(self, other)))
+
+    def __str__(self) -> str:
+        return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
+
+
+def run_cpp() -> Counts:
+    """Runs ctest in the build folder, shows its output as it comes and counts its result lines."""
+    command = ["ctest", "--output-on-failure", "-j", os.environ.get("OMP_NUM_THREADS", "2")]
+    counts = Counts()
+    with subprocess.Popen(command, cwd=BUILD, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            sys.stdout.buffer.write(line)
+            sys.stdout.flush()
+            match = CTEST_LINE.match(line)
+            if match:
+                counts = counts.plus(_one(match.group(2)))
+    if process.returncode != 0 and counts.failed == 0:
+        print(f"error: ctest ended with status {process.returncode}")
+        counts = counts.plus(Counts(failed=1))
+    return counts
+
+
+def _one(word: bytes) -> Counts:
+    if word == b"Passed":
+        return Counts(passed=1)
+    if word == b"Skipped":
+        return Counts(skipped=1)
+    return Counts(failed=1)
+
+
+def run_python(arguments: List[str]) -> Counts:
+    """Runs pytest with the given further arguments and counts from its JUnit file."""
+    report = BUILD / "pytest.xml"
+    if report.exists():
+        report.unlink()
+    command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
+    status = subprocess.run(command, cwd=REPO).returncode
+    if not report.exists():
+        print(f"error: pytest ended with status {status} and wrote no report")
+        return Counts(failed=1)
+    counts = Counts()
+    for suite in ElementTree.parse(report).getroot().iter("testsuite"):
+        total, bad, skipped = (
+            int(suite.get("tests", 0)),
+            int(suite.get("failures", 0)) + int(suite.get("errors", 0)),
+            int(suite.get("skipped", 0)),
+        )
+        counts = counts.plus(Counts(total - bad - skipped, bad, skipped))
+    if status not in (0, 1) and counts.failed == 0:
+        print(f"error: pytest ended with status {status}")
+        counts = counts.plus(Counts(failed=1))
+    return counts
+
+
+def main() -> int:
+    counts = run_cpp().plus(run_python(sys.argv[1:]))
+    print(counts, flush=True)
+    return 1 if counts.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
