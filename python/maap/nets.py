@@ -1,0 +1,382 @@
+"""A net folder's files, and the nets the drivers make of them.
+
+A net folder (prototxt/alexnet/, or anybody's) holds train_val, deploy, rewrite and solver files,
+each also with ``_laap`` in its name: the variant with the Enhancement layer. The drivers run
+*resolved* nets: the same layers, with the numbers of this run filled in (classes, batch, A*), and
+with Input layers in place of Data layers, because the drivers feed images themselves, in an order
+that depends on the seed alone.
+"""
+
+import copy
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Mapping, Optional, Union
+
+import numpy as np
+
+from maap.errors import MaapError
+from maap.prototxt import parse_file, write_text
+from maap.schema import caffe_pb2
+from maap.weights import check_weights
+
+__all__ = [
+    "A_STARS",
+    "NetFiles",
+    "SCRATCH_SCALE",
+    "THRESHOLDS",
+    "check_weights",
+    "data_transform",
+    "find_net",
+    "read_mean",
+    "read_net",
+    "read_solver",
+    "resolve_deploy",
+    "resolve_rewrite",
+    "resolve_solver",
+    "resolve_train",
+    "write_text",
+]
+
+A_STARS = ("ROI", "UNCORRELATED", "ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE")
+THRESHOLDS = ("INPUT", "MAP")
+PHASE2 = "phase2"  # the stage of the Data layer that reads rewritten images
+REWRITE_TOPS = ("dstar", "region", "attention", "stats")
+
+# From random weights: MSRA fillers (He et al. 2015) assume inputs of about unit variance, which
+# mean-subtracted bytes reach at this scale (0.017 = 1/58.8, their usual standard deviation).
+SCRATCH_SCALE = 0.017
+
+_FOLDER = Path(__file__).resolve().parents[2] / "prototxt"
+_FILES = ("train_val", "deploy", "rewrite", "solver")
+
+
+# ---- files --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NetFiles:
+    """The files of one net folder; each method raises MaapError naming a file that is missing."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def train_val(self, laap: bool) -> Path:
+        return self._file("train_val", laap)
+
+    def deploy(self, laap: bool) -> Path:
+        return self._file("deploy", laap)
+
+    def rewrite(self, laap: bool) -> Path:
+        return self._file("rewrite", laap)
+
+    def solver(self, laap: bool, phase: int) -> Path:
+        """``phase`` is 1 (original images) or 2 (rewritten images)."""
+        if phase not in (1, 2):
+            raise ValueError(f"phase {phase}: there are 1 and 2")
+        return self._file("solver", laap, "_phase2" if phase == 2 else "")
+
+    def _file(self, stem: str, laap: bool, end: str = "") -> Path:
+        path = self.folder / f"{stem}{'_laap' if laap else ''}{end}.prototxt"
+        if not path.is_file():
+            raise MaapError(
+                f"{path}: no such file; a net folder holds {', '.join(_FILES)}, each with and "
+                "without _laap (prototxt/alexnet/README.md lists them)"
+            )
+        return path
+
+
+def find_net(name_or_dir: Union[str, Path]) -> NetFiles:
+    """The net folder of that name under prototxt/, or the folder at that path."""
+    name = str(name_or_dir)
+    here = Path(name)
+    if os.sep not in name and (_FOLDER / name / "deploy.prototxt").is_file():
+        return NetFiles(_FOLDER / name)
+    if here.is_dir():
+        if not any((here / f"train_val{end}.prototxt").is_file() for end in ("", "_laap")):
+            raise MaapError(f"{here}: no train_val.prototxt in it, so it is not a net folder")
+        return NetFiles(here.resolve())
+    if here.is_file():
+        raise MaapError(f"{here}: a file; give the folder that holds the net's prototxts")
+    known = sorted(path.parent.name for path in _FOLDER.glob("*/deploy.prototxt"))
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
+    raise MaapError(f"{name}: no net of that name and no such folder; {hint}")
+
+
+def read_net(path: Union[str, Path]) -> Any:
+    """The NetParameter in a text file; MaapError names file, line and field of what is wrong."""
+    net = parse_file(path, caffe_pb2.NetParameter())
+    if net.layers:
+        raise MaapError(
+            f"{path}: written for Caffe before 2014 (`layers {{`); convert it with "
+            "`upgrade_net_proto_text OLD NEW`"
+        )
+    if not net.layer:
+        raise MaapError(f"{path}: no layer in it; is it a solver, not a net?")
+    return net
+
+
+def read_solver(path: Union[str, Path]) -> Any:
+    """The SolverParameter in a text file; MaapError names file, line and field."""
+    return parse_file(path, caffe_pb2.SolverParameter())
+
+
+# ---- what a net says of its input ---------------------------------------------------------------
+
+
+def data_transform(net: Any, phase: str, from_scratch: bool = False) -> Dict[str, Any]:
+    """How the Data layer of ``phase`` ("TRAIN" or "TEST") turns stored images into input.
+
+    Returns crop_size (pixels; 0 = none), mirror, mean_value (list, B G R, or empty), mean_file
+    (Path or None; it exists), scale and batch_size. ``from_scratch`` replaces a scale of 1 by
+    SCRATCH_SCALE, which the fillers of ``resolve_train(from_scratch=True)`` need.
+    """
+    layer = _data_layer(net, phase)
+    given = layer.transform_param
+    mean_file = Path(given.mean_file) if given.mean_file else None
+    if mean_file is not None and not mean_file.is_file():
+        raise MaapError(
+            f"{mean_file}: no such file; layer {layer.name} of net {net.name} subtracts this mean "
+            "image (make it with compute_image_mean, or use mean_value)"
+        )
+    if mean_file is not None and given.mean_value:
+        raise MaapError(f"layer {layer.name}: both mean_file and mean_value; remove one of them")
+    scaled = from_scratch and given.scale == 1
+    return dict(
+        crop_size=given.crop_size,
+        mirror=given.mirror,
+        mean_value=list(given.mean_value),
+        mean_file=mean_file,
+        scale=SCRATCH_SCALE if scaled else _short(given.scale),
+        batch_size=layer.data_param.batch_size,
+    )
+
+
+def read_mean(path: Union[str, Path]) -> np.ndarray:
+    """The mean image in a .binaryproto: float32 (K,H,W), channels in B, G, R order."""
+    path = Path(path)
+    blob = caffe_pb2.BlobProto()
+    try:
+        blob.ParseFromString(path.read_bytes())
+        values = np.array(blob.data or blob.double_data, dtype=np.float32)
+        shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
+        return values.reshape(shape[-3:])
+    except OSError as error:
+        raise MaapError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+    except Exception as error:  # a DecodeError's class differs between protobuf implementations
+        raise MaapError(
+            f"{path}: not a mean image (a .binaryproto of compute_image_mean): {error}"
+        ) from None
+
+
+def _short(value: float) -> float:
+    """A float32 as the decimal a person wrote: 0.017, not 0.01700000092387199."""
+    return float(np.format_float_positional(np.float32(value), unique=True))
+
+
+def _active(layer: Any, phase: str) -> bool:
+    """Whether ``layer`` is in the net at that phase, no stage set (Caffe's include rules)."""
+    number = caffe_pb2.Phase.Value(phase)
+
+    def met(rule: Any) -> bool:
+        return (not rule.HasField("phase") or rule.phase == number) and not rule.stage
+
+    if layer.include:
+        return any(met(rule) for rule in layer.include)
+    return not any(met(rule) for rule in layer.exclude)
+
+
+def _data_layer(net: Any, phase: str) -> Any:
+    for layer in net.layer:
+        if layer.type == "Data" and _active(layer, phase):
+            return layer
+    raise MaapError(
+        f"net {net.name}: no Data layer for phase {phase}, so its crop and mean are unknown; "
+        f'give it one (layer {{ type: "Data" include {{ phase: {phase} }} ... }})'
+    )
+
+
+# ---- resolved nets ------------------------------------------------------------------------------
+
+
+def resolve_train(
+    files: NetFiles, laap: bool, classes: int, batch: int, from_scratch: bool
+) -> Any:
+    """The train_val net as the drivers run it, in both phases of Caffe.
+
+    In place of each phase's Data layer stands an Input layer of the same name, with tops data
+    (batch, 3, crop, crop) and label (batch). The classifier gets ``classes`` outputs. With
+    ``from_scratch`` every layer learns at the same rate, its weights start from MSRA's filler and
+    its biases at zero; otherwise fillers and rates stay (ten times the rate for the classifier).
+    """
+    path = files.train_val(laap)
+    net = read_net(path)
+    _set_classes(net, classes, path)
+    _feed(net, batch, path)
+    if from_scratch:
+        _start_from_scratch(net)
+    return net
+
+
+def resolve_deploy(files: NetFiles, laap: bool, classes: int, batch: int) -> Any:
+    """The deploy net with that many classes and images a pass."""
+    path = files.deploy(laap)
+    net = read_net(path)
+    _set_classes(net, classes, path)
+    _set_batch(net, batch, path)
+    return net
+
+
+def resolve_rewrite(
+    files: NetFiles, laap: bool, batch: int, a_star: str = "ROI", threshold_at: str = "INPUT"
+) -> Any:
+    """The rewrite net; tops dstar, region, attention, stats. ``a_star`` is one of A_STARS."""
+    path = files.rewrite(laap)
+    net = read_net(path)
+    a_star = _choice("A*", a_star, A_STARS)
+    threshold_at = _choice("threshold_at", threshold_at, THRESHOLDS)
+    found = [layer for layer in net.layer if layer.type == "Elimination"]
+    if len(found) != 1:
+        raise MaapError(f"{path}: {len(found)} Elimination layers; a rewrite net ends with one")
+    if list(found[0].top) != list(REWRITE_TOPS):
+        raise MaapError(
+            f"{path}: layer {found[0].name} has tops {', '.join(found[0].top)}; "
+            f"rewriting needs {', '.join(REWRITE_TOPS)}"
+        )
+    found[0].python_param.param_str = f"a_star: {a_star} threshold_at: {threshold_at}"
+    _set_batch(net, batch, path)
+    return net
+
+
+def resolve_solver(
+    files: NetFiles,
+    laap: bool,
+    phase: int,
+    overrides: Optional[Mapping[str, Any]] = None,
+    net_path: Union[str, Path] = "net.prototxt",
+) -> Any:
+    """The solver of ``phase`` for a resolved net at ``net_path``.
+
+    It tests nothing and writes no snapshot of its own (the drivers do both), and its snapshots are
+    named ``snapshot_iter_N`` in the current folder. ``overrides`` sets SolverParameter fields by
+    name; None leaves a field as the file has it, a list sets a repeated one.
+    """
+    path = files.solver(laap, phase)
+    solver = read_solver(path)
+    for name in ("test_iter", "test_interval", "test_initialization", "train_state", "test_state"):
+        solver.ClearField(name)
+    for name in ("net_param", "train_net", "train_net_param", "test_net", "test_net_param"):
+        solver.ClearField(name)
+    solver.net = str(net_path)
+    solver.snapshot = 0
+    solver.snapshot_after_train = False
+    solver.snapshot_prefix = "snapshot"
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            _override(solver, name, value, path)
+    return solver
+
+
+def _override(solver: Any, name: str, value: Any, path: Path) -> None:
+    field = solver.DESCRIPTOR.fields_by_name.get(name)
+    if field is None:
+        near = difflib.get_close_matches(name, solver.DESCRIPTOR.fields_by_name, n=1)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise MaapError(f"{path}: a solver has no setting {name}{hint}")
+    try:
+        if field.label == field.LABEL_REPEATED:
+            del getattr(solver, name)[:]
+            getattr(solver, name).extend(value)
+        elif field.enum_type is not None and isinstance(value, str):
+            setattr(solver, name, field.enum_type.values_by_name[value.upper()].number)
+        else:
+            setattr(solver, name, value)
+    except (TypeError, ValueError, KeyError) as error:
+        raise MaapError(f"{path}: solver setting {name} cannot be {value!r} ({error})") from None
+
+
+def _choice(what: str, value: str, known: Any) -> str:
+    name = value.upper().replace("-", "_")
+    if name not in known:
+        raise MaapError(f"{what}: {value!r} is none of {', '.join(known)}")
+    return name
+
+
+def _feed(net: Any, batch: int, path: Path) -> None:
+    """Replace the Data layers by one Input layer for each of Caffe's phases."""
+    inputs = []
+    for phase in ("TRAIN", "TEST"):
+        data = _data_layer(net, phase)
+        if list(data.top) != ["data", "label"]:
+            raise MaapError(f"{path}: layer {data.name}: its tops must be data and label")
+        crop = data.transform_param.crop_size
+        if not crop:
+            raise MaapError(f"{path}: layer {data.name}: give its transform_param a crop_size")
+        layer = caffe_pb2.LayerParameter(name=data.name, type="Input", top=data.top)
+        layer.include.add(phase=caffe_pb2.Phase.Value(phase))
+        layer.input_param.shape.add(dim=[batch, 3, crop, crop])
+        layer.input_param.shape.add(dim=[batch])
+        inputs.append(layer)
+    others = [copy.deepcopy(layer) for layer in net.layer if layer.type != "Data"]
+    del net.layer[:]
+    net.layer.extend(inputs + others)
+
+
+def _classifier(net: Any, path: Path) -> Any:
+    """The layer whose outputs are the classes: it makes what the loss or the softmax takes."""
+    ends = [layer for layer in net.layer if layer.type in ("SoftmaxWithLoss", "Softmax")]
+    if not ends:
+        raise MaapError(f"{path}: no Softmax or SoftmaxWithLoss layer, so no classifier is known")
+    scores = ends[-1].bottom[0]
+    makers = [layer for layer in net.layer if scores in layer.top and scores not in layer.bottom]
+    if not makers or makers[-1].type not in ("InnerProduct", "Convolution"):
+        raise MaapError(
+            f"{path}: layer {ends[-1].name} does not take its scores ({scores}) from an "
+            "InnerProduct or Convolution layer, so the number of classes cannot be set"
+        )
+    return makers[-1]
+
+
+def _param(layer: Any) -> Any:
+    return layer.inner_product_param if layer.type == "InnerProduct" else layer.convolution_param
+
+
+def _set_classes(net: Any, classes: int, path: Path) -> None:
+    if classes < 2:
+        raise MaapError(f"{path}: {classes} class; a classifier needs at least two")
+    _param(_classifier(net, path)).num_output = classes
+
+
+def _set_batch(net: Any, batch: int, path: Path) -> None:
+    inputs = [layer for layer in net.layer if layer.type == "Input"]
+    if not inputs or not inputs[0].input_param.shape:
+        raise MaapError(f"{path}: no Input layer with a shape; give it one in place of `input:`")
+    for layer in inputs:
+        for shape in layer.input_param.shape:
+            shape.dim[0] = batch
+
+
+def _start_from_scratch(net: Any) -> None:
+    for layer in net.layer:
+        if layer.type not in ("Convolution", "InnerProduct"):
+            continue
+        param = _param(layer)
+        param.weight_filler.Clear()
+        param.weight_filler.type = "msra"
+        if param.bias_term:
+            param.bias_filler.Clear()
+            param.bias_filler.type = "constant"
+        _equal_rates(layer)
+
+
+def _equal_rates(layer: Any) -> None:
+    """Scale the layer's rates so that its weights learn at 1; frozen layers (0) stay frozen."""
+    times = layer.param[0].lr_mult if layer.param else 1
+    if times > 0:
+        for spec in layer.param:
+            spec.lr_mult = spec.lr_mult / times
