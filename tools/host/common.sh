@@ -3,6 +3,8 @@
 # shellcheck shell=bash
 
 maap_repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd -P)
+[ -n "${HOME:-}" ] || HOME=$(getent passwd "$(id -u)" | cut -d: -f6)
+export HOME
 maap_cache=${MAAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/maap}
 
 say() { printf 'maap: %s\n' "$*" >&2; }

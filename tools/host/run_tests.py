@@ -8,9 +8,9 @@ import os
 import re
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from pathlib import Path
-from typing import List, NamedTuple
+from typing import NamedTuple
+from xml.etree import ElementTree
 
 REPO = Path(__file__).resolve().parents[2]
 BUILD = REPO / "build" / "bvlc"
@@ -58,7 +58,7 @@ def _one(word: bytes) -> Counts:
     return Counts(failed=1)
 
 
-def run_python(arguments: List[str]) -> Counts:
+def run_python(arguments: list[str]) -> Counts:
     """Runs pytest with the given further arguments and counts from its JUnit file."""
     report = BUILD / "pytest.xml"
     if report.exists():

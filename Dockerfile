@@ -1,0 +1,37 @@
+# maap-caffe on BVLC Caffe as Debian 11 packages it.
+#
+#   docker build -t maap-caffe .
+#   docker run -v "$PWD:/workspace" maap-caffe train alexnet        a verb of ./maap
+#   docker run maap-caffe caffe train -solver ...                   any other command is run as given
+#   docker run -it maap-caffe bash
+#
+# BASE may be any Debian 11 image. Runs are written to /workspace/runs; downloads and the
+# demo set to /workspace/.cache, so that a mounted folder keeps them.
+ARG BASE=debian:bullseye
+FROM ${BASE}
+
+LABEL org.opencontainers.image.title="maap-caffe" \
+      org.opencontainers.image.description="Multi-attention guided activation propagation on Caffe" \
+      org.opencontainers.image.version="0.1.0"
+
+ENV LANG=C.UTF-8 LC_ALL=C.UTF-8
+WORKDIR /opt/maap-caffe
+
+# Only the package list first: the packages are installed again only when it changes.
+COPY tools/host/packages.txt tools/host/packages.txt
+RUN printf 'APT::Install-Recommends "false";\nAPT::Sandbox::User "root";\nAcquire::Retries "3";\nAcquire::Check-Valid-Until "false";\n' \
+      > /etc/apt/apt.conf.d/90maap \
+ && apt-get -q update \
+ && sed -e 's/#.*//' tools/host/packages.txt | DEBIAN_FRONTEND=noninteractive xargs apt-get -q install -y ca-certificates \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/apt/archives/*.deb
+
+COPY . .
+RUN ./maap setup && mkdir -p /workspace && chmod 1777 /workspace
+
+ENV PATH=/opt/maap-caffe/tools:/opt/maap-caffe:$PATH \
+    PYTHONPATH=/opt/maap-caffe/python \
+    XDG_CACHE_HOME=/workspace/.cache
+WORKDIR /workspace
+VOLUME /workspace
+ENTRYPOINT ["/opt/maap-caffe/tools/host/entry"]
+CMD ["--help"]

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Builds the Dockerfile and trains for 20 iterations a phase in the image; by hand, as root:
+#
+#   tests/container.sh [VERB ARGS...]       default: train alexnet --max-iter 20
+#
+# Needs buildah. With BASE=IMAGE the base image is pulled from a registry; without it a Debian 11 base image is
+# made here with debootstrap, so no registry is needed. No daemon and no user namespace is used
+# (--isolation chroot, vfs storage); all storage lies in one folder that is removed at the end.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/.." && pwd -P)
+mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
+[ $# -gt 0 ] || set -- train alexnet --max-iter 20
+
+say() { printf '== %5d s  %s\n' "$SECONDS" "$*"; }
+[ "$(id -u)" = 0 ] || { echo "error: start tests/container.sh as root" >&2; exit 1; }
+command -v buildah >/dev/null || { echo "error: buildah is missing; install it with apt-get install buildah" >&2; exit 1; }
+
+store=$(mktemp -d "${TMPDIR:-/var/tmp}/maap-container.XXXXXX")
+cleanup() {
+  buildah_ rm --all >/dev/null 2>&1 || true
+  umount -l "$store/root/vfs" 2>/dev/null || true
+  rm -rf --one-file-system "$store"
+}
+buildah_() { buildah --root "$store/root" --runroot "$store/run" --storage-driver vfs "$@"; }
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# Makes the image localhost/debian-bullseye from nothing.
+make_base() {
+  local container folder
+  command -v debootstrap >/dev/null || apt-get -q install -y --no-install-recommends debootstrap
+  container=$(buildah_ from scratch)
+  folder=$(buildah_ mount "$container")
+  say "debootstrap of the base image (log: $store/debootstrap.log)"
+  debootstrap --variant=minbase bullseye "$folder" "$mirror" >"$store/debootstrap.log" 2>&1 ||
+    { tail -n 3 "$store/debootstrap.log" >&2; exit 1; }
+  rm -f "$folder"/var/cache/apt/archives/*.deb
+  buildah_ umount "$container" >/dev/null
+  buildah_ commit --quiet --rm "$container" localhost/debian-bullseye >/dev/null
+}
+
+pull=--pull=missing
+if [ -z "${BASE:-}" ]; then
+  make_base
+  BASE=localhost/debian-bullseye pull=--pull=never
+fi
+say "building the image from $BASE"
+buildah_ bud --isolation chroot "$pull" --build-arg "BASE=$BASE" -t maap-caffe "$repo"
+container=$(buildah_ from --pull=never maap-caffe)
+say "other commands run as given"
+buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry \
+  python3 -c 'import caffe; print("pycaffe", caffe.__version__)'
+buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry caffe --version
+say "maap $*"
+buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry "$@"
+say "done"

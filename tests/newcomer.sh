@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# What a newcomer meets: a fresh Debian 12 with nothing but git, a clone, one command. By hand, as root:
+#
+#   tests/newcomer.sh [--user] [--keep] [VERB ARGS...]     default: train alexnet
+#
+# The Debian 12 is made with debootstrap in a temporary folder and thrown away (--keep keeps it and says where).
+# --user: an ordinary user with sudo runs the command. The clone is of the last commit of this checkout. The time of the
+# first start and of a second `./maap --version` are printed, and the longest silence between two lines.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/.." && pwd -P)
+mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
+
+# A private mount namespace, so that no mount is left whatever happens.
+if [ "${MAAP_NEWCOMER_INSIDE:-}" != 1 ]; then
+  MAAP_NEWCOMER_INSIDE=1 exec unshare -m -- "$0" "$@"
+fi
+
+user=root keep='' packages=git,ca-certificates
+while :; do
+  case ${1:-} in
+    --user) user=newcomer packages=$packages,sudo ;;
+    --keep) keep=1 ;;
+    *) break ;;
+  esac
+  shift
+done
+[ $# -gt 0 ] || set -- train alexnet
+
+say() { printf '== %5d s  %s\n' "$SECONDS" "$*"; }
+fresh=$(mktemp -d "${TMPDIR:-/var/tmp}/maap-newcomer.XXXXXX")
+chmod 755 "$fresh"
+cleanup() {
+  umount -R -l "$fresh" 2>/dev/null || true
+  if [ -n "$keep" ]; then say "kept: $fresh"; else rm -rf --one-file-system "$fresh"; fi
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+say "making a fresh Debian 12 in $fresh"
+debootstrap --variant=minbase --include="$packages" bookworm "$fresh" "$mirror" >"$fresh.log" 2>&1 ||
+  { tail -n 3 "$fresh.log" >&2; exit 1; }
+rm -f "$fresh.log"
+mount --bind "$fresh" "$fresh"
+for folder in proc sys dev; do mount --rbind "/$folder" "$fresh/$folder"; done
+cp -L /etc/resolv.conf "$fresh/etc/resolv.conf"
+mkdir "$fresh/source"
+git clone -q --bare "$repo" "$fresh/source/maap-caffe"
+
+home=/root
+if [ "$user" != root ]; then
+  home=/home/$user
+  chroot "$fresh" useradd -m -s /bin/bash "$user"
+  echo "$user ALL=(ALL) NOPASSWD: ALL" >"$fresh/etc/sudoers.d/newcomer"
+fi
+inside() {
+  chroot "$fresh" /usr/bin/setpriv --reuid "$user" --regid "$user" --init-groups \
+    /usr/bin/env -i HOME="$home" USER="$user" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb \
+    bash -c "cd && $1" bash "${@:2}"
+}
+
+# Shows the lines with the time each came and, at the end, the longest wait for one.
+stamp_lines() {
+  local last=$SECONDS longest=0 line
+  while IFS= read -r line; do
+    [ $((SECONDS - last)) -le "$longest" ] || longest=$((SECONDS - last))
+    last=$SECONDS
+    printf '%5d s  %s\n' "$SECONDS" "$line"
+  done
+  say "longest silence: $longest s"
+}
+
+inside 'git clone -q file:///source/maap-caffe'
+say "clone done; ./maap $* as $user starts"
+started=$SECONDS status=0
+# shellcheck disable=SC2016  # "$@" is the inner shell's
+inside 'cd maap-caffe && exec ./maap "$@" </dev/null' "$@" 2>&1 | stamp_lines || status=$?
+say "./maap $* ended with status $status after $((SECONDS - started)) s"
+inside 'cd maap-caffe && time ./maap --version' || status=$?
+inside 'ls -l maap-caffe/runs/*/report.html' 2>/dev/null || true
+exit "$status"
