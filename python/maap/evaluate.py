@@ -8,14 +8,15 @@
      "phases": [{"phase": "phase1", "title": "after phase 1", "iterations": n, "seconds": s,
                  "count": images, "top1": share, "top5": share,
                  "per_class": [{"class", "count", "top1"}, ...],
-                 "confusion": [[images of class i taken for class j]]}, ...],      in order of training
-     "regions": null or {"n": images with a true box, "images": all, "fallbacks": regions that are whole images,
-                 "mean_iou", "centre_hit", "area_kept": of the regions found,
-                 "whole": {the same three for the whole image}, "centred_half": {... a centred box of half the area},
-                 "net", "weights": which network found them},
-     "rewrites": [{"phase": "rewrite1", "count", "fallbacks", "a_star", "seconds"}, ...],
+                 "confusion": [[images of class i taken for class j]]}, ...],      as trained
+     "regions": null or {"n": images with a true box, "images": all of them,
+                         "fallbacks": regions that are the whole image for want of another,
+                         "mean_iou", "centre_hit", "area_kept": of the regions found,
+                         "whole": {the same three for the whole image},
+                         "centred_half": {... for a centred box of half the area}},
+     "rewrites": [{"phase": "rewrite1", "a_star", "count", "fallbacks", "seconds"}, ...],
      "seconds": {"data": s, "phase1": s, "rewrite1": s, ..., "total": s}}
 
-Shares are 0 to 1. `samples/` beside it holds the example pictures (`save_samples`), `predictions.csv` a row per
-test image and phase.
+Shares are 0 to 1. `samples/` beside it holds the example pictures (`save_samples`),
+`predictions.csv` a row per test image and phase.
 """

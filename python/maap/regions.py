@@ -1,22 +1,24 @@
 """Boxes: how a region found on the network's input lies on the stored image, and how well it sits.
 
-A box is (x1, y1, x2, y2) in pixels, half-open: it holds the pixels x1 <= x < x2, y1 <= y < y2, so its width is
-x2 - x1. A size is (height, width), as in an array's shape.
+A box is (x1, y1, x2, y2) in pixels, half-open: it holds the pixels x1 <= x < x2, y1 <= y < y2, so
+its width is x2 - x1. A size is (height, width), as in an array's shape.
 """
+
 import math
-from typing import Dict, Iterable, Optional, Sequence, Tuple
+from collections.abc import Iterable, Sequence
+from typing import Optional
 
 import numpy as np
 
-Box = Tuple[int, int, int, int]
-Size = Tuple[int, int]
+Box = tuple[int, int, int, int]
+Size = tuple[int, int]
 
 
 def scale_box(box: Sequence[float], source: Size, target: Size) -> Box:
     """Carries a box from an image of size `source` to the same image resized to `target`.
 
-    Edges are scaled and then rounded outward (left and top down, right and bottom up), so that the result
-    holds all of the region, and it is never empty.
+    Edges are scaled and then rounded outward (left and top down, right and bottom up), so that the
+    result holds all of the region, and it is never empty.
     """
     x1, y1, x2, y2 = (int(round(v)) for v in box)
     (sh, sw), (th, tw) = source, target
@@ -28,7 +30,7 @@ def area(box: Sequence[float]) -> float:
     return max(0, box[2] - box[0]) * max(0, box[3] - box[1])
 
 
-def intersection(a: Sequence[float], b: Sequence[float]) -> Tuple[float, float, float, float]:
+def intersection(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float, float]:
     """The common part of two boxes; `area` of it is 0 when they do not meet."""
     return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
 
@@ -51,42 +53,37 @@ def whole(size: Size) -> Box:
     return 0, 0, size[1], size[0]
 
 
-def centred_half(size: Size) -> Tuple[float, float, float, float]:
-    """The box in the middle of an image that has its shape and half its area (edges not rounded)."""
+def centred_half(size: Size) -> tuple[float, float, float, float]:
+    """The box in the middle of an image that has its shape and half its area (edges not
+    rounded)."""
     height, width = size
     side = math.sqrt(0.5)
     x, y = width * (1 - side) / 2, height * (1 - side) / 2
     return x, y, width - x, height - y
 
 
-def into_crop(box: Sequence[float], region: Sequence[int], size: Size) -> Optional[Box]:
+def into_crop(
+    box: Sequence[float], region: Sequence[float], size: Size
+) -> Optional[tuple[float, float, float, float]]:
     """Where `box` lies once `region` has been cropped out and resized to `size`.
 
-    The part of the box inside the region, edges rounded outward; None when they do not meet.
+    The part of the box inside the region, edges not rounded; None when they do not meet.
     """
-    common = intersection(box, region)
-    if area(common) <= 0:
+    x1, y1, x2, y2 = intersection(box, region)
+    if x2 <= x1 or y2 <= y1:
         return None
-    height, width = size
-    sx, sy = width / (region[2] - region[0]), height / (region[3] - region[1])
-    x1, y1 = (common[0] - region[0]) * sx, (common[1] - region[1]) * sy
-    x2, y2 = (common[2] - region[0]) * sx, (common[3] - region[1]) * sy
-    tiny = 1e-6  # an edge that should fall on a pixel border must not be pushed over it by rounding
-    return (
-        max(0, math.floor(x1 + tiny)),
-        max(0, math.floor(y1 + tiny)),
-        min(width, math.ceil(x2 - tiny)),
-        min(height, math.ceil(y2 - tiny)),
-    )
+    sx, sy = size[1] / (region[2] - region[0]), size[0] / (region[3] - region[1])
+    left, top = region[0], region[1]
+    return (x1 - left) * sx, (y1 - top) * sy, (x2 - left) * sx, (y2 - top) * sy
 
 
 def quality(
     regions: Iterable[Sequence[float]], boxes: Iterable[Sequence[float]], sizes: Iterable[Size]
-) -> Dict[str, float]:
+) -> dict[str, float]:
     """How well regions sit on the true boxes of their images, one of each per image.
 
-    Returns `mean_iou` (region with true box), `centre_hit` (share of images whose region holds the box's
-    centre) and `area_kept` (mean share of the image that the region covers).
+    Returns `mean_iou` (region with true box), `centre_hit` (share of images whose region holds the
+    box's centre) and `area_kept` (mean share of the image that the region covers).
     """
     rows = [
         (iou(region, box), holds_centre(region, box), area(region) / area(whole(size)))

@@ -1,14 +1,17 @@
 """Helper processes that do a driver's decoding and encoding beside Caffe.
 
-Why processes: stock pycaffe holds the interpreter lock for the whole of a forward or backward pass, so a
-thread of the same process stands still just when it should prepare the next batch. Why not
-`multiprocessing.Process`: its spawn and forkserver methods run the caller's `__main__` again in the child, which
-breaks a notebook or a plain script without an `if __name__ == "__main__"` guard. Here the child is a fresh
-interpreter that is told one function by its import path, and a socket pair to talk over.
+Why processes: stock pycaffe holds the interpreter lock for the whole of a forward or backward
+pass, so a thread of the same process stands still just when it should prepare the next batch. Why
+not `multiprocessing.Process`: its spawn and forkserver methods run the caller's `__main__` again
+in the child, which breaks a notebook or a plain script without an `if __name__ == "__main__"`
+guard. Here the child is a fresh interpreter that is told one function by its import path, and a
+socket pair to talk over.
 
 A worker never outlives its parent: the kernel is asked to kill it when the parent dies
 (PR_SET_PDEATHSIG), and its socket reads end-of-file. It ignores Ctrl-C, which the parent handles.
 """
+
+import contextlib
 import ctypes
 import importlib
 import mmap
@@ -18,8 +21,10 @@ import socket
 import subprocess
 import sys
 import traceback
+from collections.abc import Sequence
 from multiprocessing.connection import Connection
-from typing import Any, Callable, List, Sequence, Tuple
+from pathlib import Path
+from typing import Any, Callable
 
 from maap.errors import MaapError
 
@@ -28,7 +33,8 @@ _SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def die_with_parent(parent: int) -> None:
-    """Has the kernel kill this process when the thread that started it ends; `parent` is its process id."""
+    """Has the kernel kill this process when the thread that started it ends; `parent` is its
+    process id."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the call above
         os._exit(1)
@@ -37,8 +43,9 @@ def die_with_parent(parent: int) -> None:
 class SharedBlock:
     """Memory shared with workers: an anonymous file (memfd) that both sides map.
 
-    The parent makes it with a size; a worker that was started with its `fd` in `shared` opens it by that
-    number. It has no name in any file system, so nothing is left behind however the processes end.
+    The parent makes it with a size; a worker that was started with its `fd` in `shared` opens it
+    by that number. It has no name in any file system, so nothing is left behind however the
+    processes end.
     """
 
     def __init__(self, size: int, fd: int = -1):
@@ -58,8 +65,8 @@ class SharedBlock:
 class Worker:
     """One running worker: `send` and `receive` pass small picklable messages in order.
 
-    Messages larger than a socket buffer (about 200 KB) block the sender until the other side reads; bulk data
-    belongs in a SharedBlock.
+    Messages larger than a socket buffer (about 200 KB) block the sender until the other side
+    reads; bulk data belongs in a SharedBlock.
     """
 
     def __init__(self, name: str, process: subprocess.Popen, connection: Connection):
@@ -102,20 +109,27 @@ class Worker:
         code = self._process.poll()
         how = "is gone" if code is None else f"ended with status {code}"
         return MaapError(
-            f"helper process {self.name} {how}; if the machine ran out of memory, use a smaller batch or fewer workers"
+            f"helper process {self.name} {how}; if the machine ran out of memory, use a smaller "
+            "batch or fewer workers"
         )
 
 
-def start(target: str, args: Tuple = (), name: str = "", shared: Sequence[int] = ()) -> Worker:
-    """Starts `target` ("package.module:function") as function(connection, *args) in a process of its own.
+def start(target: str, args: tuple = (), name: str = "", shared: Sequence[int] = ()) -> Worker:
+    """Starts `target` ("package.module:function") as function(connection, *args) in a process of
+    its own.
 
-    `args` must be picklable; `shared` lists descriptors (SharedBlock.fd) the worker keeps under the same numbers.
-    Each worker computes with one thread: the cores belong to Caffe.
+    `args` must be picklable; `shared` lists descriptors (SharedBlock.fd) the worker keeps under
+    the same numbers. Each worker computes with one thread: the cores belong to Caffe.
     """
     ours, theirs = socket.socketpair()
     environment = dict(os.environ, **{key: "1" for key in _SINGLE_THREADED})
-    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    command = [sys.executable, "-c", "from maap.workers import _child; _child()", str(theirs.fileno())]
+    environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
+    command = [
+        sys.executable,
+        "-c",
+        "from maap.workers import _child; _child()",
+        str(theirs.fileno()),
+    ]
     process = subprocess.Popen(
         command + [str(os.getpid())],
         stdin=subprocess.DEVNULL,
@@ -131,8 +145,8 @@ def start(target: str, args: Tuple = (), name: str = "", shared: Sequence[int] =
 def serve(connection: Connection, handle: Callable[[Any], Any]) -> None:
     """A worker's main loop: answers each message with ("ok", handle(message)) or ("error", text).
 
-    A MaapError's text is passed on as it is; anything else with its traceback, for it is a bug. Ends when the
-    parent closes its side.
+    A MaapError's text is passed on as it is; anything else with its traceback, for it is a bug.
+    Ends when the parent closes its side.
     """
     while True:
         try:
@@ -149,14 +163,15 @@ def serve(connection: Connection, handle: Callable[[Any], Any]) -> None:
 
 
 def answer(worker: Worker) -> Any:
-    """The result of the oldest message sent to a worker that runs `serve`; its error as MaapError."""
+    """The result of the oldest message sent to a worker that runs `serve`; its error as
+    MaapError."""
     status, value = worker.receive()
     if status != "ok":
         raise MaapError(value)
     return value
 
 
-def close_all(workers: List[Worker]) -> None:
+def close_all(workers: list[Worker]) -> None:
     """Ends workers; all are told before any is waited for."""
     for worker in workers:
         worker._connection.close()
@@ -171,7 +186,5 @@ def _child() -> None:
     connection = Connection(connection_fd)
     target, args = connection.recv()
     module, function = target.split(":")
-    try:
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the parent ended first
         getattr(importlib.import_module(module), function)(connection, *args)
-    except (BrokenPipeError, ConnectionResetError):
-        pass  # the parent ended first
