@@ -15,14 +15,13 @@ import argparse
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "python"))
 
 from caffe import NetSpec, layers  # noqa: E402
 from caffe.proto import caffe_pb2  # noqa: E402
-
 from maap.prototxt import to_text  # noqa: E402
 
 PHASE2 = "phase2"  # the stage at which training reads the rewritten images
@@ -33,7 +32,7 @@ class Data:
     """Where images come from, and how they enter the net."""
 
     crop: int
-    mean: Tuple[float, ...]  # B, G, R
+    mean: tuple[float, ...]  # B, G, R
     mean_note: str
     train_batch: int
     test_batch: int
@@ -55,13 +54,13 @@ class Recipe:
     folder: str  # from the root of the repository
     what: str  # the first comment line's subject
     body: Callable[[NetSpec], Any]
-    enhance: Tuple[str, str]  # (after this layer, name of the Enhancement layer)
-    eliminate: Tuple[str, str]
+    enhance: tuple[str, str]  # (after this layer, name of the Enhancement layer)
+    eliminate: tuple[str, str]
     data: Data
-    solver: Dict[str, Tuple[Any, str]]
+    solver: dict[str, tuple[Any, str]]
     deploy_batch: int = 10
     about: str = ""  # further header lines, the same in every net file
-    notes: Dict[str, str] = field(default_factory=dict)  # layer name -> comment
+    notes: dict[str, str] = field(default_factory=dict)  # layer name -> comment
 
 
 def run(recipe: Recipe) -> int:
@@ -82,7 +81,7 @@ def run(recipe: Recipe) -> int:
     return 1 if stale else 0
 
 
-def files(recipe: Recipe) -> Dict[str, str]:
+def files(recipe: Recipe) -> dict[str, str]:
     """Every prototxt of the folder: name -> text."""
     written = {}
     for laap in (False, True):
@@ -102,7 +101,10 @@ def _train_val(recipe: Recipe, laap: bool) -> str:
     data = recipe.data
     rewritten = data.rewritten_laap if laap else data.rewritten
     heads = [
-        (f"Phase 1: the original training images.\n{data.mean_note}", _data_layer(data, data.train, True, PHASE2, "")),
+        (
+            f"Phase 1: the original training images.\n{data.mean_note}",
+            _data_layer(data, data.train, True, PHASE2, ""),
+        ),
         (
             f'Phase 2 (a solver with train_state {{ stage: "{PHASE2}" }}): the rewritten images.\n'
             "With an A* other than ROI they are floats with the mean already subtracted:\n"
@@ -152,7 +154,7 @@ def _rewrite(recipe: Recipe, laap: bool) -> str:
     return _net_text(recipe, title, parts)
 
 
-def _net_text(recipe: Recipe, title: str, parts: List[Tuple[str, Any]]) -> str:
+def _net_text(recipe: Recipe, title: str, parts: list[tuple[str, Any]]) -> str:
     net = caffe_pb2.NetParameter(name=recipe.name, layer=[layer for _, layer in parts])
     notes = {f"layer[{i}]": note for i, (note, _) in enumerate(parts) if note}
     return to_text(net, f"{recipe.what}: {title}.\n{recipe.about}\n{_written_by(recipe)}", notes)
@@ -162,7 +164,7 @@ def _written_by(recipe: Recipe) -> str:
     return f"Written by {recipe.folder}/generate.py: change that and run it, or edit a copy."
 
 
-def _layers(recipe: Recipe, laap: bool, ends: List[str]) -> List[Tuple[str, Any]]:
+def _layers(recipe: Recipe, laap: bool, ends: list[str]) -> list[tuple[str, Any]]:
     """The layers between the data and the classifier, then those named in ``ends``, with notes."""
     spec = NetSpec()
     spec.data, spec.label = layers.DummyData(ntop=2)
@@ -178,7 +180,7 @@ def _layers(recipe: Recipe, laap: bool, ends: List[str]) -> List[Tuple[str, Any]
     return parts + [("", layer) for layer in made if layer.name in ends]
 
 
-def _insert_enhancement(recipe: Recipe, parts: List[Tuple[str, Any]]) -> None:
+def _insert_enhancement(recipe: Recipe, parts: list[tuple[str, Any]]) -> None:
     after, name = recipe.enhance
     at = [layer.name for _, layer in parts].index(after)
     blob = parts[at][1].top[0]
@@ -222,14 +224,13 @@ def _solver(recipe: Recipe, laap: bool, phase: int) -> str:
     solver = caffe_pb2.SolverParameter(net=f"{recipe.folder}/train_val{end}.prototxt")
     notes = {}
     for name, (value, note) in recipe.solver.items():
+        notes[f"{name}[0]" if isinstance(value, list) else name] = note
         if isinstance(value, list):
             getattr(solver, name).extend(value)
-            name += "[0]"
         elif name == "solver_mode":
             solver.solver_mode = caffe_pb2.SolverParameter.SolverMode.Value(value)
         else:
             setattr(solver, name, value)
-        notes[name] = note
     solver.snapshot_prefix = f"{recipe.folder}/snapshots/{stem}_phase{phase}"
     file = f"solver{end}{'' if phase == 1 else '_phase2'}.prototxt"
     command = f"caffe train -solver {recipe.folder}/{file}"

@@ -11,9 +11,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from recipe import Data, Recipe, run  # noqa: E402
-
 from caffe import NetSpec, layers, params  # noqa: E402
+from recipe import Data, Recipe, run  # noqa: E402
 
 BVLC = "published bvlc_alexnet"
 GROUP = "the authors' group's published Caffe fine-tuning solver"
@@ -94,7 +93,7 @@ ALEXNET = Recipe(
     data=Data(
         crop=227,
         mean=(104, 117, 123),
-        mean_note="mean_value: B, G, R of the ImageNet mean image (104.007, 116.669, 122.679), rounded.",
+        mean_note="mean_value: ImageNet's mean image (B 104.007, G 116.669, R 122.679), rounded.",
         train_batch=16,
         test_batch=50,
         train="data/cub/train_lmdb",
@@ -118,8 +117,8 @@ ALEXNET = Recipe(
     ),
     notes=dict(
         fc8_cub=(
-            "The new classifier, 200 species: ten times the learning rate of the layers that start\n"
-            "from published weights."
+            "The new classifier, 200 species: ten times the learning rate of the layers that\n"
+            "start from published weights."
         ),
     ),
 )

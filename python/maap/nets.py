@@ -10,9 +10,10 @@ that depends on the seed alone.
 import copy
 import difflib
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Mapping, Optional, Union
+from typing import Any, Optional, Union
 
 import numpy as np
 
@@ -129,7 +130,7 @@ def read_solver(path: Union[str, Path]) -> Any:
 # ---- what a net says of its input ---------------------------------------------------------------
 
 
-def data_transform(net: Any, phase: str, from_scratch: bool = False) -> Dict[str, Any]:
+def data_transform(net: Any, phase: str, from_scratch: bool = False) -> dict[str, Any]:
     """How the Data layer of ``phase`` ("TRAIN" or "TEST") turns stored images into input.
 
     Returns crop_size (pixels; 0 = none), mirror, mean_value (list, B G R, or empty), mean_file
@@ -204,9 +205,7 @@ def _data_layer(net: Any, phase: str) -> Any:
 # ---- resolved nets ------------------------------------------------------------------------------
 
 
-def resolve_train(
-    files: NetFiles, laap: bool, classes: int, batch: int, from_scratch: bool
-) -> Any:
+def resolve_train(files: NetFiles, laap: bool, classes: int, batch: int, from_scratch: bool) -> Any:
     """The train_val net as the drivers run it, in both phases of Caffe.
 
     In place of each phase's Data layer stands an Input layer of the same name, with tops data

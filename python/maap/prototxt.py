@@ -6,11 +6,11 @@ message of plain values on one line, prints floats as short as their 32 bits all
 """
 
 import difflib
-import os
 import re
 import struct
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Iterator, List, Mapping, Optional, Sequence, TypeVar, Union
+from typing import Any, Optional, TypeVar, Union
 
 from google.protobuf import text_encoding, text_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -70,7 +70,7 @@ def _descriptor(name: str) -> Descriptor:
     return caffe_pb2.DESCRIPTOR.pool.FindMessageTypeByName(name)
 
 
-def _nearest(name: str, known: List[str]) -> str:
+def _nearest(name: str, known: list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f'; did you mean "{near[0]}"?' if near else ""
 
@@ -114,7 +114,7 @@ def write_text(message: Message, path: Union[str, Path], header: str = "") -> No
     partial = path.with_name(path.name + ".partial")
     try:
         partial.write_text(to_text(message, header), encoding="utf-8")
-        os.replace(partial, path)
+        partial.replace(path)
     except OSError as error:
         raise MaapError(f"{path}: cannot be written ({error.strerror})") from None
 
@@ -133,15 +133,15 @@ def _fields(message: Message) -> Iterator[Any]:
             yield field.name, _value(field, value)
 
 
-def _value(field: FieldDescriptor, value: Any) -> List[str]:
+def _value(field: FieldDescriptor, value: Any) -> list[str]:
     if field.type != FieldDescriptor.TYPE_MESSAGE:
         return [f"{field.name}: {_scalar(field, value)}"]
     inner = [line for _, lines in _fields(value) for line in lines]
     plain = all(f.type != FieldDescriptor.TYPE_MESSAGE for f, _ in value.ListFields())
     short = f"{field.name} {{ {' '.join(inner)} }}"
-    if inner and plain and field.name != "layer" and len(inner) <= _ONE_LINE_FIELDS:
-        if len(short) + 4 <= _WIDTH:
-            return [short]
+    fits = len(inner) <= _ONE_LINE_FIELDS and len(short) + 4 <= _WIDTH
+    if inner and plain and fits and field.name != "layer":
+        return [short]
     return [f"{field.name} {{", *("  " + line for line in inner), "}"]
 
 

@@ -8,9 +8,10 @@ cut short is noticed wherever the cut is.
 """
 
 import mmap
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Optional, Union
 
 from maap.errors import MaapError
 from maap.schema import caffe_pb2
@@ -34,20 +35,20 @@ class StoredLayer:
     """One layer of a caffemodel: its blobs' shapes as stored (old files: always four numbers)."""
 
     name: str = ""
-    shapes: List[Tuple[int, ...]] = field(default_factory=list)
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
 
 
 class _Broken(Exception):
     """The bytes at hand are not the message they should be."""
 
 
-def stored_layers(path: Union[str, Path]) -> List[StoredLayer]:
+def stored_layers(path: Union[str, Path]) -> list[StoredLayer]:
     """The layers of a caffemodel, in its order, those without weights included.
 
     Raises MaapError naming the file: missing, not a caffemodel, HDF5, or cut short.
     """
     path = Path(path)
-    layers: List[StoredLayer] = []
+    layers: list[StoredLayer] = []
     try:
         with path.open("rb") as file:
             if path.stat().st_size == 0:
@@ -66,7 +67,7 @@ def stored_layers(path: Union[str, Path]) -> List[StoredLayer]:
 
 def check_weights(
     net: Any, caffemodel: Union[str, Path], allow_partial: bool = False
-) -> Dict[str, List[str]]:
+) -> dict[str, list[str]]:
     """Which layers of ``net`` (a NetParameter) would start from ``caffemodel``, by name.
 
     Returns lists of layer names: matched, missing (in the net, with weights, but not in the file)
@@ -126,12 +127,12 @@ def _shape_difference(wanted: Any, stored: StoredLayer) -> Optional[str]:
     return None
 
 
-def _list(names: List[str], most: int = 8) -> str:
+def _list(names: list[str], most: int = 8) -> str:
     shown = ", ".join(names[:most]) or "none"
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def _not_weights(path: Path, layers: List[StoredLayer], error: _Broken) -> str:
+def _not_weights(path: Path, layers: list[StoredLayer], error: _Broken) -> str:
     with path.open("rb") as file:
         start = file.read(24)
     if start.startswith(b"\x89HDF"):
@@ -147,11 +148,11 @@ def _not_weights(path: Path, layers: List[StoredLayer], error: _Broken) -> str:
 # ---- the messages on disk -----------------------------------------------------------------------
 
 
-def _numbers(message: Any, *names: str) -> Tuple[int, ...]:
+def _numbers(message: Any, *names: str) -> tuple[int, ...]:
     return tuple(message.DESCRIPTOR.fields_by_name[name].number for name in names)
 
 
-def _read_net(data: Any, layers: List[StoredLayer]) -> None:
+def _read_net(data: Any, layers: list[StoredLayer]) -> None:
     """Append the layers one by one, so that those before a damaged place are known."""
     layer, v1 = _numbers(caffe_pb2.NetParameter, "layer", "layers")
     known = caffe_pb2.NetParameter.DESCRIPTOR.fields_by_number
@@ -164,7 +165,7 @@ def _read_net(data: Any, layers: List[StoredLayer]) -> None:
             _read_layer(data, _span(wire, value), message, layers[-1])
 
 
-def _read_layer(data: Any, span: Tuple[int, int], message: Any, into: StoredLayer) -> None:
+def _read_layer(data: Any, span: tuple[int, int], message: Any, into: StoredLayer) -> None:
     name, blobs = _numbers(message, "name", "blobs")
     for number, wire, value in _fields(data, *span):
         if number == name:
@@ -174,12 +175,12 @@ def _read_layer(data: Any, span: Tuple[int, int], message: Any, into: StoredLaye
             into.shapes.append(_read_shape(data, _span(wire, value)))
 
 
-def _read_shape(data: Any, span: Tuple[int, int]) -> Tuple[int, ...]:
+def _read_shape(data: Any, span: tuple[int, int]) -> tuple[int, ...]:
     """A BlobProto's shape, its count checked against the number of bytes of its values."""
     legacy = _numbers(caffe_pb2.BlobProto, "num", "channels", "height", "width")
     shape, single, double = _numbers(caffe_pb2.BlobProto, "shape", "data", "double_data")
-    old: Dict[int, int] = {}
-    dims: Optional[Tuple[int, ...]] = None
+    old: dict[int, int] = {}
+    dims: Optional[tuple[int, ...]] = None
     count = 0
     for number, wire, value in _fields(data, *span):
         if number in legacy and wire == _VARINT:
@@ -198,8 +199,8 @@ def _read_shape(data: Any, span: Tuple[int, int]) -> Tuple[int, ...]:
     return found
 
 
-def _read_dims(data: Any, span: Tuple[int, int]) -> Tuple[int, ...]:
-    dims: List[int] = []
+def _read_dims(data: Any, span: tuple[int, int]) -> tuple[int, ...]:
+    dims: list[int] = []
     for _, wire, value in _fields(data, *span):
         if wire == _VARINT:
             dims.append(value)
@@ -211,13 +212,13 @@ def _read_dims(data: Any, span: Tuple[int, int]) -> Tuple[int, ...]:
     return tuple(dims)
 
 
-def _span(wire: int, value: Any) -> Tuple[int, int]:
+def _span(wire: int, value: Any) -> tuple[int, int]:
     if wire != _BYTES:
         raise _Broken("a value of another kind than the format has there")
     return value
 
 
-def _fields(data: Any, at: int, end: int) -> Iterator[Tuple[int, int, Any]]:
+def _fields(data: Any, at: int, end: int) -> Iterator[tuple[int, int, Any]]:
     """(field number, wire type, value) of a message; a value of bytes is its (start, end)."""
     while at < end:
         tag, at = _varint(data, at, end)
@@ -240,7 +241,7 @@ def _fields(data: Any, at: int, end: int) -> Iterator[Tuple[int, int, Any]]:
         yield number, wire, value
 
 
-def _varint(data: Any, at: int, end: int) -> Tuple[int, int]:
+def _varint(data: Any, at: int, end: int) -> tuple[int, int]:
     """The integer of 7-bit groups, low first, at ``at``, and where the next value starts."""
     result = 0
     for shift in range(0, 70, 7):
