@@ -1,0 +1,198 @@
+"""Image files: reading them so that a damaged one is an error, and fitting them to the stored size.
+
+OpenCV decodes a truncated JPEG without a word and leaves the rest grey, and training on such an image goes
+unnoticed. So the file's structure is walked to its end marker first (:func:`check_complete`), and what
+libjpeg prints while it decodes is read (:func:`decode_watched`).
+"""
+
+import os
+import re
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Callable, List, Optional, Sequence, Tuple, TypeVar
+
+import cv2
+import numpy as np
+
+from maap.errors import MaapError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+POLICIES = ("warp", "crop")
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_FATAL_WARNINGS = ("premature end", "bad Huffman", "Corrupt JPEG data: bad", "Invalid", "libpng error")
+
+Result = TypeVar("Result")
+
+
+def check_complete(data: bytes, name: str) -> None:
+    """Raise MaapError naming ``name`` when a JPEG or PNG file ends before its end marker.
+
+    Other formats pass. Bytes after the end marker (some cameras append them) are allowed.
+    """
+    if data[:2] == b"\xff\xd8":
+        whole = _jpeg_is_whole(data)
+    elif data[:8] == _PNG:
+        whole = _png_is_whole(data)
+    else:
+        return
+    if not whole:
+        raise MaapError(
+            f"{name} is truncated or damaged ({len(data)} bytes, no end-of-image marker where its "
+            "structure needs one): fetch the file again or remove it"
+        )
+
+
+def _jpeg_is_whole(data: bytes) -> bool:
+    """Walk the segments (ITU T.81, annex B): markers with lengths, scans up to the next marker."""
+    at, seen_scan = 2, False
+    while at + 1 < len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:  # fill byte
+            at += 1
+        elif marker == 0xD9:
+            return seen_scan
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:
+            at += 2
+        else:
+            if at + 4 > len(data):
+                return False
+            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            if marker == 0xDA:
+                seen_scan = True
+                found = _END_OF_SCAN.search(data, at)
+                if found is None:
+                    return False
+                at = found.start()
+    return False
+
+
+def _png_is_whole(data: bytes) -> bool:
+    at = 8
+    while at + 12 <= len(data):
+        length = int.from_bytes(data[at : at + 4], "big")
+        end = at + 8 + length
+        if end + 4 > len(data) or zlib.crc32(data[at + 4 : end]) != int.from_bytes(
+            data[end : end + 4], "big"
+        ):
+            return False
+        if data[at + 4 : at + 8] == b"IEND":
+            return True
+        at = end + 4
+    return False
+
+
+def decode(data: bytes, name: str, orient: bool = True) -> np.ndarray:
+    """An image file's bytes as (H, W, 3) uint8 BGR; grey and palette images get three channels.
+
+    ``orient`` applies the EXIF orientation. Raises MaapError when it is no image OpenCV reads.
+    """
+    flags = cv2.IMREAD_COLOR if orient else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    if image is None:
+        what = "is empty" if not data else "is not an image that OpenCV can decode"
+        raise MaapError(f"{name} {what}: fetch the file again or remove it")
+    return image
+
+
+def read(path: Path, orient: bool = True) -> np.ndarray:
+    """The image file ``path`` as (H, W, 3) uint8 BGR. Raises MaapError naming it when it is missing,
+    truncated or no image."""
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise MaapError(f"cannot read the image {path}: {error.strerror}") from None
+    check_complete(data, str(path))
+    return decode(data, str(path), orient)
+
+
+class _Stderr:
+    """Collects what native code writes to file descriptor 2 inside a ``with`` block."""
+
+    def __enter__(self) -> "_Stderr":
+        sys.stderr.flush()
+        self.text = ""
+        self._saved = os.dup(2)
+        self._file = os.memfd_create("stderr")
+        os.dup2(self._file, 2)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.dup2(self._saved, 2)
+        os.close(self._saved)
+        size = os.lseek(self._file, 0, os.SEEK_END)
+        self.text = os.pread(self._file, size, 0).decode("utf-8", "replace").strip()
+        os.close(self._file)
+
+
+def decode_watched(
+    items: Sequence[Any],
+    work: Callable[[Any], Result],
+    pool: ThreadPoolExecutor,
+    warn: Optional[Callable[[str], None]] = None,
+) -> List[Result]:
+    """``work(item)``, which calls :func:`read` on ``item.path``, for every item on the pool's threads.
+
+    When the decoder complained about one of them they are decoded again one by one to learn which. A
+    complaint that means lost pixels (premature end, bad Huffman code) is a MaapError naming the
+    file; a harmless one (extraneous bytes) goes to ``warn``.
+    """
+    with _Stderr() as log:
+        results = list(pool.map(work, items))
+    if not log.text:
+        return results
+    for item in items:
+        with _Stderr() as one:
+            read(item.path)
+        if any(fatal in one.text for fatal in _FATAL_WARNINGS):
+            raise MaapError(f"{item.path} is damaged ({one.text}): fetch the file again or remove it")
+        if one.text and warn is not None:
+            warn(f"warning: {item.path}: {one.text}")
+    return results
+
+
+def to_jpeg(image: np.ndarray, quality: int) -> bytes:
+    """A JPEG file of an (H, W, 3) uint8 image."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise MaapError(f"OpenCV could not encode an image of shape {image.shape} as JPEG")
+    return data.tobytes()
+
+
+def fit(
+    image: np.ndarray,
+    size: Tuple[int, int],
+    policy: str,
+    box: Optional[Tuple[float, float, float, float]] = None,
+) -> Tuple[np.ndarray, Optional[Tuple[float, float, float, float]]]:
+    """Bring an image, and the box on it, to ``size`` = (height, width) with bilinear interpolation.
+
+    ``warp`` changes the aspect ratio; ``crop`` scales until the image covers the size and keeps the
+    centre. The box (x1, y1, x2, y2, half-open, pixels) is carried along and clipped to the image.
+    """
+    height, width = size
+    if policy == "warp":
+        scale_x, scale_y = width / image.shape[1], height / image.shape[0]
+        left = top = 0
+        whole = (width, height)
+    elif policy == "crop":
+        scale = max(width / image.shape[1], height / image.shape[0])
+        whole = (
+            max(width, int(round(image.shape[1] * scale))),
+            max(height, int(round(image.shape[0] * scale))),
+        )
+        scale_x, scale_y = whole[0] / image.shape[1], whole[1] / image.shape[0]
+        left, top = (whole[0] - width) // 2, (whole[1] - height) // 2
+    else:
+        raise MaapError(f"resize policy {policy!r} is unknown; use one of {', '.join(POLICIES)}")
+    if image.shape[:2] != (whole[1], whole[0]):
+        image = cv2.resize(image, whole, interpolation=cv2.INTER_LINEAR)
+    image = np.ascontiguousarray(image[top : top + height, left : left + width])
+    if box is None:
+        return image, None
+    x1, x2 = (min(max(x * scale_x - left, 0.0), width) for x in (box[0], box[2]))
+    y1, y2 = (min(max(y * scale_y - top, 0.0), height) for y in (box[1], box[3]))
+    return image, ((x1, y1, x2, y2) if x2 > x1 and y2 > y1 else None)

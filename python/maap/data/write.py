@@ -1,0 +1,230 @@
+"""Data sets on disk: writing them, so that a half-written one is never taken for a whole one.
+
+    partial = begin(out)                            # DIR.partial; refuses an existing DIR
+    write_split(partial, "train", records, datums)  # LMDB, then CSV
+    write_split(partial, "test", records, datums)
+    finish(partial, out, manifest)                  # manifest, fsync, rename
+
+A split's LMDB grows in record order, in committed and synced transactions; after a kill it holds a prefix of
+the records, which ``SplitWriter(..., resume=True)`` continues. A full disk is a MaapError with the space
+needed.
+"""
+
+import csv
+import errno
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+
+import lmdb
+
+from maap.data.records import Box, Record, key_bytes
+from maap.errors import MaapError
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+
+_FIRST_MAP = 1 << 28  # bytes; doubled when full. The file itself grows only as far as it is used
+_COMMIT_BYTES = 64 << 20
+_COMMIT_RECORDS = 256
+
+
+def need_space(folder: Path, needed: int, what: str) -> None:
+    """Raise MaapError when the disk of ``folder`` has less than ``needed`` bytes free for ``what``."""
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise MaapError(
+            f"{what} needs about {needed / 1e6:.0f} MB, but the disk that holds {folder} has "
+            f"{free / 1e6:.0f} MB free: free some space or choose another folder"
+        )
+
+
+def _full_disk(folder: Path, needed: Optional[int], what: str) -> MaapError:
+    free = shutil.disk_usage(folder).free
+    text = f"the disk that holds {folder} is full while writing {what} ({free / 1e6:.1f} MB free"
+    text += f", about {needed / 1e6:.0f} MB needed in all)" if needed else ")"
+    return MaapError(f"{text}: free some space or choose another folder, then run it again")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """True for the errors by which Python and LMDB report a full disk or an exceeded quota."""
+    codes = (errno.ENOSPC, errno.EDQUOT)
+    if isinstance(error, OSError):
+        return error.errno in codes
+    return isinstance(error, lmdb.Error) and any(os.strerror(code) in str(error) for code in codes)
+
+
+@contextmanager
+def disk_full_is_error(
+    folder: Path, what: str, needed: Callable[[], Optional[int]] = lambda: None
+) -> Iterator[None]:
+    """Turn a full disk inside the block into a MaapError that names ``what`` and ``needed()`` bytes."""
+    try:
+        yield
+    except (OSError, lmdb.Error) as error:
+        if not is_disk_full(error):
+            raise
+        raise _full_disk(folder, needed(), what) from None
+
+
+def sync(path: Path) -> None:
+    """fsync a file or a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def begin(out: Path, resume: bool = False) -> Path:
+    """Make ``OUT.partial`` and return it. Raises MaapError when ``out`` exists.
+
+    What an interrupted run left there is kept with ``resume`` and removed without.
+    """
+    out = Path(out)
+    if out.exists():
+        raise MaapError(f"{out} already exists: remove it or choose another folder")
+    partial = out.with_name(out.name + ".partial")
+    if partial.exists() and not resume:
+        shutil.rmtree(partial)
+    partial.mkdir(parents=True, exist_ok=True)
+    return partial
+
+
+def finish(partial: Path, out: Path, manifest: Dict[str, Any]) -> Path:
+    """Write the manifest, sync every file, rename ``partial`` to ``out``; returns ``out``.
+
+    ``manifest`` lacks "format" (added here). Raises MaapError when a split it names is not complete.
+    """
+    for name, split in manifest["splits"].items():
+        path = partial / f"{name}.csv"
+        if not path.is_file():
+            raise MaapError(f"{partial}: split {name} of {split['count']} records was never completed")
+    with disk_full_is_error(partial, str(out)):
+        text = json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False)
+        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        for root, _, names in os.walk(partial):
+            for name in names:
+                sync(Path(root) / name)
+            sync(Path(root))
+    os.rename(partial, out)
+    sync(out.parent)
+    return out
+
+
+class SplitWriter:
+    """Writes one split: Datums in the order of ``records``; ``len(done)`` of them are already there.
+
+    ``resume`` continues what an interrupted run left; ``done`` says how many records it holds. Use as a
+    context manager: leaving it without an exception closes the split, which must be complete then.
+    """
+
+    def __init__(
+        self, folder: Path, name: str, records: Sequence[Record], resume: bool = False
+    ) -> None:
+        self.path = Path(folder) / f"{name}_lmdb"
+        self.folder, self.name, self.records = Path(folder), name, list(records)
+        self.done = 0
+        self.bytes = 0
+        self._pending: List[Tuple[bytes, bytes]] = []
+        self._pending_bytes = 0
+        if self.path.exists() and not resume:
+            shutil.rmtree(self.path)
+        with self._full_is_error():
+            self._env = lmdb.open(str(self.path), map_size=_FIRST_MAP, subdir=True)
+        if resume:
+            self._find_prefix()
+
+    def _find_prefix(self) -> None:
+        with self._env.begin() as transaction, transaction.cursor() as cursor:
+            keys = list(cursor.iternext(values=False))
+        if keys != [key_bytes(record.key) for record in self.records[: len(keys)]]:
+            raise MaapError(f"{self.path} was begun from other data: remove {self.folder} and start anew")
+        self.done = len(keys)
+        self.bytes = self._env.stat()["psize"] * self._env.info()["last_pgno"]
+
+    def _needed(self) -> Optional[int]:
+        written = self.bytes + self._pending_bytes
+        count = self.done
+        return int(1.05 * written / count * len(self.records)) + (1 << 20) if count else None
+
+    def _full_is_error(self) -> Any:
+        return disk_full_is_error(self.folder, str(self.path), self._needed)
+
+    def append(self, datum: bytes, box: Optional[Box] = None) -> None:
+        """Store the serialised Datum of the next record, and its box when it was not known before.
+
+        Raises MaapError on a full disk.
+        """
+        if self.done >= len(self.records):
+            raise MaapError(f"{self.path}: more images than the {len(self.records)} records announced")
+        if box is not None:
+            self.records[self.done] = replace(self.records[self.done], box=box)
+        self._pending.append((key_bytes(self.records[self.done].key), bytes(datum)))
+        self._pending_bytes += len(datum)
+        self.done += 1
+        if self._pending_bytes >= _COMMIT_BYTES or len(self._pending) >= _COMMIT_RECORDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make what was appended durable (one synced transaction)."""
+        with self._full_is_error():
+            while True:
+                try:
+                    with self._env.begin(write=True) as transaction:
+                        for key, value in self._pending:
+                            self._put(transaction, key, value)
+                    break
+                except lmdb.MapFullError:
+                    self._env.set_mapsize(2 * self._env.info()["map_size"])
+        self.bytes += self._pending_bytes
+        self._pending, self._pending_bytes = [], 0
+
+    def _put(self, transaction: "lmdb.Transaction", key: bytes, value: bytes) -> None:
+        if not transaction.put(key, value, append=True):
+            raise MaapError(f"{self.path}: key {key!r} does not rise above the one before it")
+
+    def close(self) -> None:
+        """Commit and write the CSV. Raises MaapError when records are missing."""
+        self.commit()
+        self._env.close()
+        if self.done != len(self.records):
+            raise MaapError(f"{self.path}: {self.done} images for {len(self.records)} records")
+        with self._full_is_error():
+            _write_csv(self.folder / f"{self.name}.csv", self.records)
+
+    def __enter__(self) -> "SplitWriter":
+        return self
+
+    def __exit__(self, kind: Any, *_: Any) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self._env.close()
+
+
+def _write_csv(path: Path, records: Sequence[Record]) -> None:
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(["key", "label", "path", "x1", "y1", "x2", "y2"])
+        for record in records:
+            corners = [f"{value:.6g}" for value in record.box] if record.box else [""] * 4
+            writer.writerow([record.key, record.label, record.path, *corners])
+        stream.flush()
+        os.fsync(stream.fileno())
+    os.replace(partial, path)
+
+
+def write_split(
+    folder: Path, name: str, records: Sequence[Record], datums: Iterable[bytes]
+) -> None:
+    """Write split ``name`` into ``folder`` (from :func:`begin`): one serialised Datum per record, in
+    the records' order. Raises MaapError on a full disk or when the counts differ."""
+    with SplitWriter(folder, name, records) as writer:
+        for datum in datums:
+            writer.append(datum)
