@@ -1,0 +1,23 @@
+"""MAAP for Caffe: the alternating training of "Multi-attention Guided Activation Propagation in CNNs".
+
+    import maap
+    result = maap.train(maap.TrainConfig(net="alexnet", data="demo", seed=1))
+
+does what ``maap train alexnet --seed 1`` does. Nothing heavy is loaded before it is needed.
+"""
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["MaapError", "TrainConfig", "train"]
+
+_HOMES = {"MaapError": "maap.errors", "TrainConfig": "maap.config"}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "train":  # the module, which can be called (see its end)
+        return importlib.import_module("maap.train")
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'maap' has no attribute {name!r}")

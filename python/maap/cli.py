@@ -1,0 +1,347 @@
+"""The command line: ``maap VERB ...``. Options are made from TrainConfig's fields (config.py).
+
+Every verb that needs Caffe runs in a child process (supervise.py). What a user can put right is one
+line, ``error: ...``, and exit status 1; Ctrl-C ends with 130.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional
+
+import click
+
+from maap import __version__
+from maap.config import A_STARS, FIELDS, PRESETS, TrainConfig, check_settings, field_type, nearest
+from maap.config import read_yaml
+from maap.errors import MaapError
+
+_TITLES = {
+    "": "What is trained",
+    "method": "The method",
+    "solver": "The solver (Caffe's terms; the defaults depend on the data, see --preset)",
+    "output": "Reports and safety",
+    "machine": "The machine",
+}
+
+
+class _Verbs(click.Group):
+    """A group that knows what was meant by a misspelt verb."""
+
+    def get_command(self, context: click.Context, name: str) -> Optional[click.Command]:
+        found = super().get_command(context, name)
+        if found is None and not name.startswith("-"):
+            raise MaapError(f"no verb {name!r}; {nearest(name, self.commands)}")
+        return found
+
+    def list_commands(self, context: click.Context) -> List[str]:
+        return list(self.commands)  # in the order of use, not of the alphabet
+
+
+class _Grouped(click.Command):
+    """A command whose options stand under headings."""
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: Dict[str, List[Any]] = {title: [] for title in _TITLES.values()}
+        groups["Other"] = []
+        for parameter in self.get_params(context):
+            record = parameter.get_help_record(context)
+            if record is not None:
+                about = FIELDS[parameter.name].metadata if parameter.name in FIELDS else None
+                title = _TITLES[about["group"]] if about else "Other"
+                groups[title].append(record)
+        for title, records in groups.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One option for each of TrainConfig's fields but the net, which is the argument."""
+    for name, field in reversed(list(FIELDS.items())):
+        if name == "net":
+            continue
+        about, (kind, is_list) = field.metadata, field_type(name)
+        flag = "--" + name.replace("_", "-")
+        text = about["help"]
+        if about["unit"]:
+            text += f" [{about['unit']}]"
+        if field.default not in (None, False) and kind is not bool:
+            text += f" [default: {field.default}]"
+        settings: Dict[str, Any] = dict(default=None, help=text)
+        if kind is bool:
+            flag = flag if name == "resume" else f"{flag}/--no-{name.replace('_', '-')}"
+        elif about["choices"]:
+            settings.update(metavar="|".join(about["choices"]))
+        else:
+            settings["metavar"] = "TEXT" if is_list else kind.__name__.upper().replace("STR", "TEXT")
+        if kind is bool:
+            settings["is_flag"] = True
+        function = click.option(flag, name, **settings)(function)
+    return function
+
+
+_HELP = dict(help_option_names=["-h", "--help"], max_content_width=100)
+
+
+@click.group(cls=_Verbs, context_settings=_HELP, invoke_without_command=True)
+@click.version_option(__version__, prog_name="maap")
+@click.pass_context
+def cli(context: click.Context) -> None:
+    """Train image classifiers with multi-attention guided activation propagation (MAAP) on Caffe.
+
+    \b
+    maap train alexnet                         train on the built-in demo set, then report
+    maap train alexnet --data CUB_200_2011/ --weights bvlc_alexnet.caffemodel
+    maap train --resume                        go on with the run that was stopped last
+    maap runs                                  what has been trained
+    maap train --help                          every setting
+
+    In words: the net is trained; then every training image is rewritten so that what the net
+    looks at stands out; then the net is trained on with those. The first line above shows all of
+    it in half an hour on two cores.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+# ---- train --------------------------------------------------------------------------------------
+
+
+@cli.command(cls=_Grouped)
+@click.argument("net", required=False)
+@click.option("--config", "file", metavar="FILE.yaml", help="Settings from a file; options win.")
+@click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
+@_options
+def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) -> None:
+    """Train NET (default: alexnet), evaluate it and write a report.
+
+    \b
+    maap train alexnet                                   the demo set, about half an hour
+    maap train alexnet --variant baseline --seed 2       the plain net, other random numbers
+    maap train alexnet --data photos/ --name birds       photos/train/CLASS/*.jpg
+    maap train alexnet --data CUB_200_2011.tgz --weights bvlc_alexnet.caffemodel --gpu 0
+    maap train --resume birds                            go on after Ctrl-C, a crash, a kill
+
+    Everything about a run is in runs/NAME/; report.html is for people, config.yaml can be given to
+    --config again.
+    """
+    from maap.train import train as run_training
+
+    given = read_yaml(Path(file)) if file else {}
+    given.update(check_settings(options))
+    _net_or_run(net, given)
+    result = run_training(TrainConfig(**given), given, debug)
+    click.echo(f"top-1 {result.top1:.1%}, top-5 {result.top5:.1%} on the test images")
+    click.echo(f"report: {result.report}")
+
+
+def _net_or_run(word: Optional[str], given: Dict[str, Any]) -> None:
+    """`maap train WORD --resume` names a run when there is one, else a net."""
+    from maap.runs import Run, all_runs, find_run
+
+    runs_dir = Path(given.get("runs_dir", "runs"))
+    if given.get("resume") and "name" not in given:
+        if word is not None and Run(runs_dir / word).exists:
+            given["name"], word = word, None
+        elif word is None and "net" not in given:
+            waiting = [run for run in all_runs(runs_dir) if not run.finished()]
+            if not waiting:
+                raise MaapError(f"no unfinished run in {runs_dir}; start one: maap train alexnet")
+            given["name"] = waiting[0].name
+        elif word is not None and not _is_net(word):
+            find_run(runs_dir, word)  # says which runs there are
+    if word is not None:
+        given["net"] = word
+
+
+def _is_net(word: str) -> bool:
+    from maap.nets import find_net
+
+    try:
+        find_net(word)
+    except MaapError:
+        return False
+    return True
+
+
+# ---- the steps of a training, one at a time -----------------------------------------------------
+
+
+def _step(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Options that `rewrite` and `evaluate` share."""
+    choices = click.Choice(["baseline", "laap", "haap", "maap"])
+    for option in (
+        click.option("--debug", is_flag=True, help="Show Python's traceback with an error."),
+        click.option("--threads", type=int, help="CPU threads. [default: all cores]"),
+        click.option("--gpu", type=int, help="GPU number. [default: the CPU]"),
+        click.option("--batch", type=int, help="Images in one forward pass."),
+        click.option("--input-scale", type=float, help="Factor on the pixels the net was trained with."),
+        click.option("--variant", type=choices, default="maap", show_default=True),
+        click.option("--data", metavar="DATA", help="Images, as for train. [default: demo]"),
+        click.option("--weights", metavar="FILE", help="A .caffemodel."),
+        click.option("--net", default="alexnet", show_default=True, metavar="NET"),
+        click.argument("run", required=False),
+    ):
+        function = option(function)
+    return function
+
+
+@cli.command()
+@_step
+@click.option("--out", required=True, metavar="DIR", help="The new data set.")
+@click.option("--a-star", type=click.Choice(A_STARS), help="How attention changes an image.")
+def rewrite(run: Optional[str], threads: Optional[int], debug: bool, **options: Any) -> None:
+    """Write the images as a trained net attends to them.
+
+    \b
+    maap rewrite RUN --out DIR                     with the newest weights of a run
+    maap rewrite --weights FILE --data DATA --out DIR
+    """
+    from maap.supervise import call
+
+    made = call("maap.verbs:rewrite", run, options, threads=threads, debug=debug)
+    click.echo(f"{made['count']} images in {options['out']}, {made['fallbacks']} of them kept whole")
+
+
+@cli.command()
+@_step
+def evaluate(run: Optional[str], threads: Optional[int], debug: bool, **options: Any) -> None:
+    """Accuracy on the test images, and how well the regions sit.
+
+    \b
+    maap evaluate RUN                              the newest weights of a run
+    maap evaluate --weights FILE --data DATA
+    """
+    from maap.supervise import call
+
+    for line in call("maap.verbs:evaluate", run, options, threads=threads, debug=debug):
+        click.echo(line)
+
+
+_RUNS_DIR = click.option("--runs-dir", default="runs", show_default=True, metavar="DIR")
+
+
+@cli.command()
+@click.argument("run")
+@_RUNS_DIR
+@click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
+def report(run: str, runs_dir: str, debug: bool) -> None:
+    """Write a run's report.html again."""
+    from maap.supervise import call
+
+    click.echo(call("maap.verbs:report", run, runs_dir, debug=debug))
+
+
+@cli.command()
+@_RUNS_DIR
+def runs(runs_dir: str) -> None:
+    """List the runs: how far each is, and what it found."""
+    from maap.verbs import run_lines
+
+    for line in run_lines(Path(runs_dir)):
+        click.echo(line)
+
+
+# ---- data ---------------------------------------------------------------------------------------
+
+
+@cli.group(cls=_Verbs)
+def data() -> None:
+    """Make a data set: demo, folder or cub.
+
+    `maap train --data` does this by itself; here the result is a folder of your own.
+    """
+
+
+def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option("--debug", is_flag=True, help="Show Python's traceback with an error."),
+        click.option("--seed", type=int, default=1, show_default=True, help="Of the order."),
+        click.option("--size", type=int, default=256, show_default=True, help="Stored pixels."),
+        click.option("--out", metavar="DIR", help="The new data set. [default: data/NAME]"),
+    ):
+        function = option(function)
+    return function
+
+
+def _make(target: str, out: str, debug: bool, *args: Any, **settings: Any) -> None:
+    from maap.supervise import call
+
+    call("maap.verbs:make_data", target, args, dict(settings, out=out), debug=debug)
+    click.echo(f"data set: {out}")
+
+
+@data.command()
+@_data_options
+@click.option("--species", type=int, default=10, show_default=True)
+@click.option("--train", "per_species_train", type=int, default=24, show_default=True,
+              help="Training images of each species.")  # fmt: skip
+@click.option("--test", "per_species_test", type=int, default=10, show_default=True,
+              help="Test images of each species.")  # fmt: skip
+def demo(out: Optional[str], debug: bool, **settings: Any) -> None:
+    """Bird cut-outs on photographs (downloaded from Debian once)."""
+    _make("maap.data.demo:make_demo", out or "data/demo", debug, **settings)
+
+
+_POLICY = click.option("--policy", type=click.Choice(["warp", "crop"]), default="warp",
+                       show_default=True, help="How an image becomes square.")  # fmt: skip
+
+
+@data.command()
+@click.argument("source")
+@_data_options
+@_POLICY
+def folder(source: str, out: Optional[str], debug: bool, **settings: Any) -> None:
+    """Images in folders: SOURCE/train/CLASS/*.jpg and, if there is one, SOURCE/test/CLASS/*.jpg."""
+    default = f"data/{Path(source).resolve().name}"
+    _make("maap.data.folder:import_folder", out or default, debug, source, **settings)
+
+
+@data.command()
+@click.argument("source")
+@_data_options
+@_POLICY
+def cub(source: str, out: Optional[str], debug: bool, **settings: Any) -> None:
+    """CUB-200-2011: SOURCE is the folder CUB_200_2011 or its .tgz."""
+    _make("maap.data.cub:import_cub", out or "data/cub", debug, source, **settings)
+
+
+# ---- the process --------------------------------------------------------------------------------
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Run the command line and end the process with its exit status."""
+    from maap.supervise import Stopped
+
+    try:
+        cli.main(args=arguments, prog_name="maap", standalone_mode=False)
+        status = 0
+    except MaapError as error:
+        status = _fail(str(error))
+    except click.Abort:
+        status = 130
+    except click.ClickException as error:
+        status = _fail(error.format_message() + _usage_hint(error))
+    except click.exceptions.Exit as leave:
+        status = leave.exit_code
+    except Stopped as stopped:
+        click.echo(str(stopped), err=True)
+        status = 128 + stopped.signal_number
+    except KeyboardInterrupt:
+        status = 130
+    except BrokenPipeError:
+        status = 1
+    sys.exit(status)
+
+
+def _fail(text: str) -> int:
+    click.echo(f"error: {text}", err=True)
+    return 1
+
+
+def _usage_hint(error: click.ClickException) -> str:
+    context = getattr(error, "ctx", None)
+    return f" (see {context.command_path} --help)" if context is not None else ""
+
+
+__all__ = ["cli", "main", "PRESETS"]

@@ -1,0 +1,247 @@
+"""What a run needs before its first iteration: the data, every number, the prototxts.
+
+`set_up` fills a new run folder; nothing that comes later looks at the net folder or at the defaults
+again, so that a run resumed next year on another version still trains the same net.
+"""
+
+import fcntl
+import hashlib
+import json
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional
+
+import numpy as np
+
+from maap import nets
+from maap.config import TrainConfig, nearest, resolve, solver_overrides
+from maap.data.feeder import Transform
+from maap.data.store import Dataset
+from maap.errors import MaapError
+from maap.phases import seed_of
+from maap.progress import say
+from maap.runs import Run
+
+DEMO_SEED = 1  # of the demo images: one set for every run, so that runs can be compared
+
+
+# ---- data ---------------------------------------------------------------------------------------
+
+
+def find_data(data: str, size: int) -> Path:
+    """The data-set folder for a ``--data`` value, made and kept in the cache when it is not there.
+
+    Raises MaapError for an unknown name, with the nearest one, and for everything that making the
+    set raises.
+    """
+    path = Path(data).expanduser()
+    if data == "demo" and not path.exists():
+        return _demo(size)
+    if not path.exists():
+        raise MaapError(
+            f"data {data!r}: no such file or folder; {nearest(data, ['demo'])} (demo is built in; "
+            "or give a folder CUB_200_2011, its .tgz, or a folder train/CLASS/*.jpg)"
+        )
+    if (path / "manifest.json").is_file():
+        return path.resolve()
+    return _imported(path.resolve(), size)
+
+
+def _demo(size: int) -> Path:
+    from maap.data import demo, demo_sources, images, importer
+
+    code = hashlib.sha256()
+    for module in (demo, demo_sources, images, importer):  # other code, other pictures
+        code.update(Path(module.__file__).read_bytes())
+    folder = _cache() / f"demo-{size}-{code.hexdigest()[:8]}"
+    with _one_at_a_time(folder):
+        if not (folder / "manifest.json").is_file():
+            say(f"making the demo data set in {folder} (once)")
+            demo.make_demo(folder, seed=DEMO_SEED, size=size)
+    return folder
+
+
+def _imported(source: Path, size: int) -> Path:
+    """CUB or class folders as a data set in the cache, under a name that changes with the source."""
+    from maap.data.cub import LISTS, import_cub
+    from maap.data.folder import import_folder
+
+    is_cub = source.is_file() or any(next(source.rglob(name), None) for name in LISTS)
+    stem = source.name.split(".")[0] or "data"
+    folder = _cache() / f"{stem}-{size}-{_signature(source)}"
+    with _one_at_a_time(folder):
+        if not (folder / "manifest.json").is_file():
+            say(f"importing {source} to {folder} (once)")
+            (import_cub if is_cub else import_folder)(source, folder, size=size)
+    return folder
+
+
+def _signature(source: Path) -> str:
+    """Changes with every file's name, size and time of change."""
+    digest = hashlib.sha256(str(source).encode())
+    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    for path in files:
+        stat = path.stat()
+        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "replace"))
+    return digest.hexdigest()[:12]
+
+
+def _cache() -> Path:
+    from maap.data.demo_sources import default_cache
+
+    folder = default_cache() / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """Two runs started together make a data set once."""
+    with open(folder.with_name(folder.name + ".lock"), "w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say(f"waiting for another process that makes {folder}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+# ---- the run folder -----------------------------------------------------------------------------
+
+
+def stage_list(config: TrainConfig) -> List[Dict[str, Any]]:
+    """The stages of a run in order (paper, algorithm 1), all pending."""
+    rounds = config.rounds if config.haap else 0
+    stages = [dict(name="phase1", kind="train", number=1, title="phase 1")]
+    for number in range(1, rounds + 1):
+        stages.append(
+            dict(name=f"rewrite{number}", kind="rewrite", number=number, title="rewriting")
+        )
+        later = number + 1
+        stages.append(
+            dict(name=f"phase{later}", kind="train", number=later, title=f"phase {later}")
+        )
+    stages.append(dict(name="evaluation", kind="evaluation", title="evaluation"))
+    stages.append(dict(name="report", kind="report", title="report"))
+    return [dict(stage, status="pending", seconds=0.0) for stage in stages]
+
+
+def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> TrainConfig:
+    """Fill a run folder from its settings; returns them resolved. ``seconds``: what the data took.
+
+    Raises MaapError: unknown net, wrong weights, a setting the solver does not know ...
+    """
+    files = nets.find_net(config.net)
+    laap = config.laap
+    solvers = [nets.read_solver(files.solver(laap, phase)) for phase in (1, 2)]
+    source = nets.read_net(files.train_val(laap))
+    batch = nets.data_transform(source, "TRAIN")["batch_size"]
+    config = resolve(config, dataset.kind == "demo", *solvers, batch)
+    classes = len(dataset.classes)
+    net = nets.resolve_train(files, laap, classes, config.batch, config.from_scratch)
+    weights = _check_weights(net, config)
+    stages = stage_list(config)
+    for stage in stages:
+        if stage["kind"] == "train":
+            _write_phase(run.folder / stage["name"], net, files, config, stage)
+    nets.write_text(
+        nets.resolve_deploy(files, laap, classes, config.batch), run.folder / "deploy.prototxt"
+    )
+    if config.haap:
+        rewrite = nets.resolve_rewrite(
+            files, laap, config.batch, config.a_star, config.threshold_at
+        )
+        nets.write_text(rewrite, run.folder / "rewrite.prototxt")
+    run.write_state(
+        dict(
+            format=1,
+            name=run.name,
+            input={p: _input(run, source, p, config) for p in ("TRAIN", "TEST")},
+            data=dict(folder=str(dataset.folder), manifest=manifest_hash(dataset), seconds=seconds),
+            weights=weights,
+            stages=stages,
+        )
+    )
+    run.write_config(config)
+    return config
+
+
+def _write_phase(folder: Path, net: Any, files: Any, config: TrainConfig, stage: Any) -> None:
+    folder.mkdir(exist_ok=True)
+    phase = min(stage["number"], 2)
+    overrides = solver_overrides(config, phase)
+    overrides["random_seed"] = seed_of(config.seed, stage["name"], "net")
+    solver = nets.resolve_solver(files, config.laap, phase, overrides, "net.prototxt")
+    nets.write_text(net, folder / "net.prototxt")
+    nets.write_text(solver, folder / "solver.prototxt")
+
+
+def _check_weights(net: Any, config: TrainConfig) -> Optional[Dict[str, Any]]:
+    """What is known of the weights to start from. Raises MaapError when they do not fit the net."""
+    if config.weights is None:
+        return None
+    path = Path(config.weights).expanduser().resolve()
+    found = nets.check_weights(net, path)
+    matched, missing = found["matched"], found["missing"]
+    new = f", new: {', '.join(missing)}" if missing else ""
+    say(f"{path.name}: {len(matched)} of {len(matched) + len(missing)} layers with weights{new}")
+    return dict(path=str(path), sha256=file_hash(path))
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        for piece in iter(lambda: stream.read(1 << 20), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def manifest_hash(dataset: Dataset) -> str:
+    """Changes when a data set is made again in another way."""
+    text = json.dumps(dataset.manifest, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# ---- what the nets are fed ----------------------------------------------------------------------
+
+
+def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> Dict[str, Any]:
+    """How stored images become input, as the Data layer says; a mean image is copied to the run."""
+    how = nets.data_transform(source, phase, config.from_scratch)
+    if how["mean_file"] is not None:
+        shutil.copyfile(how["mean_file"], run.folder / "mean.binaryproto")
+    return dict(
+        crop_size=how["crop_size"],
+        mirror=how["mirror"],
+        mean_value=how["mean_value"],
+        mean_file="mean.binaryproto" if how["mean_file"] is not None else None,
+        scale=how["scale"] if config.input_scale is None else config.input_scale,
+    )
+
+
+def transform(run: Run, state: Dict[str, Any], phase: str) -> Transform:
+    """The Transform of "TRAIN" or "TEST" images."""
+    how = state["input"][phase]
+    mean: Optional[np.ndarray] = None
+    if how["mean_file"]:
+        mean = nets.read_mean(run.folder / how["mean_file"])
+    elif how["mean_value"]:
+        values = how["mean_value"] * (3 if len(how["mean_value"]) == 1 else 1)
+        mean = np.array(values, dtype=np.float32)
+    return Transform(
+        crop_size=how["crop_size"], mirror=how["mirror"], mean=mean, scale=how["scale"]
+    )
+
+
+def open_data(state: Dict[str, Any]) -> Dataset:
+    """The data set of a run. Raises MaapError when it is gone or has changed since the run began."""
+    noted = state["data"]
+    dataset = Dataset.open(Path(noted["folder"]))
+    if manifest_hash(dataset) != noted["manifest"]:
+        raise MaapError(
+            f"{dataset.folder}: the data set has changed since the run began; start a new run"
+        )
+    return dataset
+

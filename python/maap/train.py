@@ -1,0 +1,295 @@
+"""What ``maap train`` does: the paper's Algorithm 1.
+
+    phase 1     train the net on the original images (with Enhancement: laap, maap)
+    rewrite N   every training image becomes what the net attends to in it (haap, maap)
+    phase N+1   train on, from the weights before, on the rewritten images; --rounds repeats
+    evaluation  accuracy on the original test images, how well the regions sit
+    report      report.html
+
+`train` may be called from a program or a notebook: the work happens in a child process
+(supervise.py), and errors arrive as MaapError. A run is a list of stages in ``state.json``; a stage that
+is done is never done again, one that was interrupted goes on where its own files say.
+"""
+
+import dataclasses
+import gc
+import sys
+import time
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+
+from maap import config as configuration
+from maap.config import FIELDS, TrainConfig
+from maap.errors import MaapError
+from maap.runs import Run, default_name, find_run, free_name, unfinished
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """A finished run. Shares are 0 to 1; ``evaluation`` is the content of evaluation.json."""
+
+    name: str
+    folder: Path
+    top1: float
+    top5: float
+    evaluation: Dict[str, Any]
+    report: Path
+
+
+# ---- from outside -------------------------------------------------------------------------------
+
+
+def train(
+    config: TrainConfig, given: Optional[Mapping[str, Any]] = None, debug: bool = False
+) -> RunResult:
+    """Train as ``config`` says, or go on with a run (``resume=True``).
+
+    ``given``: which settings were set by hand (default: those that are not TrainConfig's defaults);
+    on a resume they must not contradict the run's. Raises MaapError, and supervise.Stopped after
+    Ctrl-C, with a snapshot taken.
+    """
+    from maap.supervise import call
+
+    config = configuration.validate(config)
+    if given is None:
+        given = {n: getattr(config, n) for n, f in FIELDS.items() if getattr(config, n) != f.default}
+    run = locate(config, given)
+    threads = given.get("threads")
+    if threads is None and run.exists:
+        threads = run.config().threads
+    config = dataclasses.replace(config, name=run.name)
+    return call("maap.train:work", config, dict(given), threads=threads, debug=debug)
+
+
+def locate(config: TrainConfig, given: Mapping[str, Any]) -> Run:
+    """The run folder to work in. Raises MaapError when a name is taken, or is no run to resume."""
+    from maap.progress import say
+
+    runs_dir = Path(config.runs_dir)
+    if config.name is not None:
+        run = Run(runs_dir / config.name)
+        if run.exists and not config.resume:
+            raise MaapError(
+                f"run {run.name} exists in {runs_dir}; go on with it (--resume) or give another "
+                "--name"
+            )
+        if not run.exists and config.resume and "net" not in given:
+            return find_run(runs_dir, config.name)
+        return run
+    base = default_name(config)
+    waiting = unfinished(runs_dir, base)
+    if config.resume:
+        if waiting:
+            return waiting[0]
+        return Run(runs_dir / base)
+    if waiting:
+        say(f"(run {waiting[0].name} is not finished: maap train --resume {waiting[0].name})")
+    return Run(runs_dir / free_name(runs_dir, base))
+
+
+# ---- in the child -------------------------------------------------------------------------------
+
+
+def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
+    """Set the run up, or find how far it came, and do its stages. Called by `train` in a child."""
+    from maap.supervise import Stopped, caffe_log
+
+    run = Run(Path(config.runs_dir).resolve() / str(config.name))
+    run.lock()
+    with caffe_log(run.folder / "log"):
+        run.clean()
+        try:
+            if run.exists:
+                config = _resumed(run, given)
+            else:
+                config = _new(run, config)
+            return _Work(run, config).all_stages()
+        except (Stopped, KeyboardInterrupt) as stopped:
+            text = str(stopped) or "stopped"
+            raise Stopped(f"{text}; go on with: maap train --resume {run.name}") from None
+        finally:
+            run.unlock()
+
+
+def _new(run: Run, config: TrainConfig) -> TrainConfig:
+    from maap import nets
+    from maap.data.store import Dataset
+    from maap.prepare import find_data, set_up
+    from maap.progress import say
+
+    say(f"run {run.name}: {run.folder}")
+    nets.find_net(config.net)  # before the data, which may take minutes
+    started = time.monotonic()
+    dataset = Dataset.open(find_data(config.data, config.image_size))
+    return set_up(run, config, dataset, time.monotonic() - started)
+
+
+def _resumed(run: Run, given: Mapping[str, Any]) -> TrainConfig:
+    from maap.progress import say
+
+    stored = run.config()
+    wrong = configuration.contradictions(stored, given)
+    if wrong:
+        raise MaapError(
+            f"run {run.name} was begun with other settings: {'; '.join(wrong)}; leave these out, "
+            "or start a new run with another --name"
+        )
+    say(f"run {run.name}: resuming in {run.folder}")
+    changed = {n: given[n] for n in given if FIELDS[n].metadata["may_change"] and n != "runs_dir"}
+    return dataclasses.replace(stored, **dict(changed, resume=False))
+
+
+class _Work:
+    """The stages of one run, from where it stands."""
+
+    def __init__(self, run: Run, config: TrainConfig) -> None:
+        from maap import host, prepare
+
+        self.run, self.config = run, config
+        self.state = run.state()
+        self.data = prepare.open_data(self.state)
+        self.caffe = host.load(config.host)
+        host.set_device(self.caffe, config.gpu)
+        self.test_transform = prepare.transform(run, self.state, "TEST")
+
+    def all_stages(self) -> RunResult:
+        """Do what is not done; the result of the whole run."""
+        kinds: Dict[str, Callable[[Dict[str, Any]], Dict[str, Any]]] = {
+            "train": self.train,
+            "rewrite": self.rewrite,
+            "evaluation": self.evaluate,
+            "report": self.report,
+        }
+        for stage in self.state["stages"]:
+            if stage["status"] == "done":
+                continue
+            started = time.monotonic()
+            stage["status"] = "running"
+            self.run.write_state(self.state)
+            found = kinds[stage["kind"]](stage)
+            if "iteration" not in found:  # a training phase adds up its own seconds
+                stage["seconds"] += time.monotonic() - started
+            stage.update(found, status="done")
+            self.run.write_state(self.state)
+            gc.collect()  # a solver holds three times the weights
+        return self.result()
+
+    def stages(self, kind: str) -> Any:
+        """The stages of a kind, in order."""
+        return [stage for stage in self.state["stages"] if stage["kind"] == kind]
+
+    def weights(self, phase: int) -> Path:
+        """The weights at the end of a phase."""
+        return self.run.folder / f"phase{phase}" / "final.caffemodel"
+
+    # ---- one method a kind of stage ----
+
+    def train(self, stage: Dict[str, Any]) -> Dict[str, Any]:
+        """A training phase: on the original images first, then on the rewritten ones."""
+        from maap import phases
+
+        def snapshot_taken(iteration: int, seconds: float) -> None:
+            stage["seconds"] += seconds
+            stage["iteration"] = iteration
+            self.run.write_state(self.state)
+
+        folder = self.run.folder / stage["name"]
+        settings = self._phase_settings(stage)
+        return phases.run_phase(folder, settings, self.caffe, snapshot_taken)
+
+    def _phase_settings(self, stage: Dict[str, Any]) -> Any:
+        from maap import phases, prepare
+        from maap.data.feeder import Feeder
+        from maap.data.store import Split
+
+        config, number = self.config, stage["number"]
+        folder = self.data.folder if number == 1 else self.run.folder / f"rewrite{number - 1}"
+        images = Split.open(folder, "train")
+        how = prepare.transform(self.run, self.state, "TRAIN")
+        seed = phases.seed_of(config.seed, stage["name"], "images")
+        return phases.PhaseSettings(
+            name=stage["name"],
+            title=stage["title"],
+            seed=config.seed,
+            max_iter=_known(config.max_iter if number == 1 else config.phase2_iter, "max_iter"),
+            snapshot=config.snapshot or 0,
+            window=config.converge_window or 1,
+            fraction=config.converge_fraction or 0.0,
+            feed=lambda start: Feeder(images, how, int(config.batch or 1), seed, start),
+            iter_size=config.iter_size or 1,
+            start_from=self._start_from(number),
+            test_interval=config.test_interval,
+            test=self._accuracy,
+        )
+
+    def _start_from(self, number: int) -> Optional[Path]:
+        from maap.prepare import file_hash
+
+        if number > 1:
+            return self.weights(number - 1)
+        noted = self.state["weights"]
+        if noted is None:
+            return None
+        path = Path(noted["path"])
+        if not path.is_file() or file_hash(path) != noted["sha256"]:
+            raise MaapError(f"{path}: not the weights the run began with; put them back")
+        return path
+
+    def _accuracy(self, weights: Path) -> Tuple[float, float]:
+        found = self._evaluated(weights)
+        return found["top1"], found["top5"]
+
+    def rewrite(self, stage: Dict[str, Any]) -> Dict[str, Any]:
+        """Every training image as the newest net attends to it."""
+        from maap.rewrite import rewrite
+        from maap.supervise import caffe_log
+
+        with caffe_log(self.run.folder / f"{stage['name']}.log"):
+            made = rewrite(
+                self.data.split("train"),
+                self.run.folder / stage["name"],
+                self.run.folder / "rewrite.prototxt",
+                self.weights(stage["number"]),
+                self.config.a_star,
+                self.test_transform,
+                int(self.config.batch or 1),
+                gpu=self.config.gpu,
+            )
+        return dict(count=made.count, fallbacks=made.fallbacks)
+
+    def evaluate(self, stage: Dict[str, Any]) -> Dict[str, Any]:
+        """The original test images through every phase's net, and the regions of the last one."""
+        from maap import evaluate
+
+        evaluate.evaluate_run(self)
+        return {}
+
+    def report(self, stage: Dict[str, Any]) -> Dict[str, Any]:
+        """report.html from what lies in the run folder."""
+        from maap.report import write_report
+
+        stage["seconds"] = 0.0
+        write_report(self.run.folder)
+        return {}
+
+    def result(self) -> RunResult:
+        """What the finished run found."""
+        raise NotImplementedError
+
+
+def _known(value: Optional[int], name: str) -> int:
+    if value is None:
+        raise MaapError(f"neither the settings nor the solver file say {name}; give one")
+    return value
+
+
+class _CallableModule(types.ModuleType):
+    """So that ``maap.train(config)`` works, whether or not this module was imported by its name."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> RunResult:
+        return train(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule
