@@ -1,0 +1,341 @@
+"""The AlexNet folder against the published network, and the nets the drivers make of a folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import net_facts
+import numpy as np
+import pytest
+from maap import host, nets
+from maap.errors import MaapError
+from maap.schema import caffe_pb2
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ROOT / "tests" / "nets" / "tiny"
+FOLDERS = [ROOT / "prototxt" / "alexnet", TINY]
+ROWS = net_facts.rows("alexnet")
+LAYERS = ROWS[3:]  # the three before are the inputs: test_input_as_published
+
+
+@pytest.fixture(scope="module")
+def caffe():
+    return host.load()
+
+
+def load(caffe, net, path, phase="TEST"):
+    """``net`` in Caffe, its fillers dropped: filling 60 million weights takes seconds."""
+    cheap = caffe_pb2.NetParameter()
+    cheap.CopyFrom(net)
+    for layer in cheap.layer:
+        for name in ("convolution_param", "inner_product_param"):
+            if layer.HasField(name):
+                getattr(layer, name).ClearField("weight_filler")
+                getattr(layer, name).ClearField("bias_filler")
+    nets.write_text(cheap, path)
+    return caffe.Net(str(path), getattr(caffe, phase))
+
+
+def published(net):
+    """``net`` with the published classifier's name, size and rates."""
+    for layer in net.layer:
+        for blobs in (layer.top, layer.bottom):
+            for i, blob in enumerate(blobs):
+                blobs[i] = blob.replace("fc8_cub", "fc8")
+        if layer.name == "fc8_cub":
+            assert [spec.lr_mult for spec in layer.param] == [10, 20]
+            layer.name = "fc8"
+            layer.inner_product_param.num_output = 1000
+            for spec in layer.param:
+                spec.lr_mult /= 10
+    return net
+
+
+@pytest.fixture(scope="module")
+def thousand(caffe, tmp_path_factory):
+    """The published three: kind -> (layers by name as written, as loaded with 1000 classes)."""
+    files, folder = nets.find_net("alexnet"), tmp_path_factory.mktemp("published")
+    train_val = published(nets.resolve_train(files, False, 1000, 1, False))
+    deploy = published(nets.resolve_deploy(files, False, 1000, 1))
+    loaded = dict(
+        train=load(caffe, train_val, folder / "train.prototxt", "TRAIN"),
+        test=load(caffe, train_val, folder / "test.prototxt", "TEST"),
+        deploy=load(caffe, deploy, folder / "deploy.prototxt"),
+    )
+    texts = dict(train=train_val, test=train_val, deploy=deploy)
+    return {
+        kind: ({layer.name: layer for layer in texts[kind].layer}, net)
+        for kind, net in loaded.items()
+    }
+
+
+# ---- the files ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_generator_writes_these_files(folder, tmp_path):
+    command = [sys.executable, str(folder / "generate.py"), "--out", str(tmp_path)]
+    subprocess.run(command, check=True, capture_output=True)
+    kept = {path.name: path.read_bytes() for path in folder.glob("*.prototxt")}
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
+    assert len(kept) == 10
+    (tmp_path / "deploy.prototxt").write_text("name: 'edited'")
+    checked = subprocess.run([*command, "--check"], capture_output=True, text=True)
+    assert checked.returncode == 1 and "deploy.prototxt" in checked.stdout
+
+
+@pytest.mark.parametrize("row", LAYERS, ids=lambda row: f"{row['net']}-{row['name']}")
+def test_layers_are_the_published_ones(row, thousand):
+    """Names, types, bottoms, tops, parameters, fillers, rates, blob and top shapes."""
+    for kind in row["net"].split(","):
+        texts, net = thousand[kind]
+        layer = texts[row["name"]]
+        found = {**net_facts.describe(layer), **net_facts.describe_blobs(layer, net)}
+        differ = {key: (value, row[key]) for key, value in found.items() if value != row[key]}
+        assert not differ, f"{kind}: (ours, published)"
+        silent = {"idx", "net", "pool_round", "extra", "n_stats"}  # given by the layer, or notes
+        missed = {key for key, value in row.items() if value and key not in found} - silent
+        assert not missed, f"{kind}: columns that nothing was compared with"
+
+
+def test_no_layer_besides_the_published_ones(thousand):
+    for kind, (_, net) in thousand.items():
+        names = [name for name in net._layer_names if not name.endswith("_split")]
+        expected = [row["name"] for row in ROWS if kind in row["net"].split(",")]
+        # The loss and the accuracy stand in the published file in the other order than in ours.
+        assert sorted(names) == sorted(expected)
+        assert names[: len(expected) - 2] == expected[:-2]
+
+
+def test_input_as_published():
+    train_val = nets.read_net(nets.find_net("alexnet").train_val(False))
+    for row in ROWS[:2]:
+        given = dict(pair.split("=") for pair in row["extra"].split(";"))
+        found = nets.data_transform(train_val, row["net"].upper())
+        assert row["type"] == "Data" and row["tops"] == "data,label"
+        assert found["crop_size"] == int(given["crop_size"])
+        assert found["mirror"] == (given["mirror"] == "true")
+        assert found["scale"] == float(given["scale"])
+    deploy = nets.read_net(nets.find_net("alexnet").deploy(False))
+    shape = deploy.layer[0].input_param.shape[0].dim
+    assert "x".join(map(str, shape)) in ROWS[2]["extra"]
+
+
+@pytest.mark.parametrize("classes, count", [(1000, 60_965_224), (200, 57_687_624)])
+@pytest.mark.parametrize("laap", [False, True])
+def test_parameter_count(caffe, tmp_path, laap, classes, count):
+    deploy = nets.resolve_deploy(nets.find_net("alexnet"), laap, classes, 1)
+    net = load(caffe, deploy, tmp_path / "net.prototxt")
+    assert sum(blob.data.size for blobs in net.params.values() for blob in blobs) == count
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_variants_differ_in_the_attention_layers_alone(folder):
+    files = nets.find_net(folder)
+    for file in (files.train_val, files.deploy, files.rewrite):
+        plain, laap = nets.read_net(file(False)), nets.read_net(file(True))
+        # data_param.source of the rewritten images differs on purpose
+        for net in (plain, laap):
+            for layer in net.layer:
+                layer.data_param.ClearField("source")
+        added = [layer for layer in laap.layer if layer.type == "Enhancement"]
+        assert [layer for layer in laap.layer if layer.type != "Enhancement"] == list(plain.layer)
+        assert len(added) == 1 and list(added[0].bottom) == list(added[0].top)
+        at = list(laap.layer).index(added[0])
+        assert laap.layer[at - 1].name == "relu1"
+    rewrite, deploy = (nets.read_net(path) for path in (files.rewrite(True), files.deploy(True)))
+    assert list(rewrite.layer)[:-1] == list(deploy.layer)[: len(rewrite.layer) - 1]
+    last = rewrite.layer[-1]
+    assert last.type == "Elimination" and last.bottom[1] == "data"
+    assert rewrite.layer[-2].name == {"alexnet": "relu5", "tiny": "relu2"}[folder.name]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+@pytest.mark.parametrize("laap", [False, True])
+def test_rewrite_net_runs(caffe, tmp_path, folder, laap):
+    path = tmp_path / "rewrite.prototxt"
+    rewrite = nets.resolve_rewrite(nets.find_net(folder), laap, 2, "ALLSOFT", "MAP")
+    nets.write_text(rewrite, path)
+    net = caffe.Net(str(path), caffe.TEST)
+    size = net.blobs["data"].data.shape[-1]
+    net.blobs["data"].data[...] = np.random.RandomState(3).uniform(-90, 90, (2, 3, size, size))
+    out = net.forward()
+    shapes = {name: blob.shape for name, blob in out.items()}
+    assert shapes == dict(
+        dstar=(2, 3, size, size), region=(2, 4), attention=(2, 1, size, size), stats=(2, 5)
+    )
+    # ALLSOFT: D* = A x D everywhere, which the default (ROI) is not
+    product = out["attention"] * net.blobs["data"].data
+    np.testing.assert_allclose(out["dstar"], product, rtol=1e-5, atol=1e-5)
+
+
+# ---- resolved nets and solvers ------------------------------------------------------------------
+
+
+def test_train_net_is_fed_by_the_driver():
+    net = nets.resolve_train(nets.find_net("alexnet"), True, 20, 8, False)
+    inputs = [layer for layer in net.layer if layer.type == "Input"]
+    assert not [layer for layer in net.layer if layer.type == "Data"]
+    assert [layer.include[0].phase for layer in inputs] == [caffe_pb2.TRAIN, caffe_pb2.TEST]
+    for layer in inputs:
+        assert (layer.name, list(layer.top)) == ("data", ["data", "label"])
+        assert [list(s.dim) for s in layer.input_param.shape] == [[8, 3, 227, 227], [8]]
+    classifier = next(layer for layer in net.layer if layer.name == "fc8_cub")
+    assert classifier.inner_product_param.num_output == 20
+    assert [spec.lr_mult for spec in classifier.param] == [10, 20]
+
+
+@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
+def test_from_scratch_all_layers_learn_alike(folder):
+    files = nets.find_net(folder)
+    kept = {layer.name: layer for layer in nets.read_net(files.train_val(True)).layer}
+    net = nets.resolve_train(files, True, 20, 8, True)
+    learning = [layer for layer in net.layer if layer.type in ("Convolution", "InnerProduct")]
+    assert len(learning) == {"alexnet": 8, "tiny": 4}[folder.name]
+    for layer in learning:
+        param = layer.inner_product_param
+        param = param if layer.type == "InnerProduct" else layer.convolution_param
+        assert (param.bias_filler.type, param.bias_filler.value) == ("constant", 0)
+        assert [spec.lr_mult for spec in layer.param] == [1, 2]
+        assert [spec.decay_mult for spec in layer.param] == [1, 0]
+        if layer.type == "Convolution":
+            assert param.weight_filler.type == "msra"
+        else:
+            assert param.weight_filler == kept[layer.name].inner_product_param.weight_filler
+
+
+def test_scale_from_scratch():
+    net = nets.read_net(nets.find_net("alexnet").train_val(True))
+    assert nets.data_transform(net, "TRAIN")["scale"] == 1
+    assert nets.data_transform(net, "TRAIN", from_scratch=True)["scale"] == 0.017
+    for layer in net.layer:
+        if layer.type == "Data":
+            layer.transform_param.scale = 0.01
+    found = nets.data_transform(net, "TEST", from_scratch=True)
+    assert found == dict(
+        crop_size=227,
+        mirror=False,
+        mean_value=[104, 117, 123],
+        mean_file=None,
+        scale=0.01,  # the file's own scale is kept
+        batch_size=50,
+    )
+
+
+def test_deploy_and_rewrite_take_their_numbers():
+    files = nets.find_net("alexnet")
+    deploy = nets.resolve_deploy(files, True, 7, 3)
+    assert list(deploy.layer[0].input_param.shape[0].dim) == [3, 3, 227, 227]
+    assert [x.inner_product_param.num_output for x in deploy.layer if x.name == "fc8_cub"] == [7]
+    rewrite = nets.resolve_rewrite(files, True, 5, "allsoft-plus-one", "map")
+    assert rewrite.layer[-1].python_param.param_str == "a_star: ALLSOFT_PLUS_ONE threshold_at: MAP"
+    assert rewrite.layer[0].input_param.shape[0].dim[0] == 5
+
+
+def test_solver_for_a_resolved_net():
+    files = nets.find_net("alexnet")
+    overrides = dict(base_lr=0.25, max_iter=30, stepvalue=[10, 20], solver_mode="gpu", gamma=None)
+    solver = nets.resolve_solver(files, True, 2, overrides, "here/net.prototxt")
+    assert solver.net == "here/net.prototxt" and solver.snapshot_prefix == "snapshot"
+    assert (solver.snapshot, solver.snapshot_after_train, len(solver.test_iter)) == (0, False, 0)
+    assert not solver.HasField("train_state")
+    assert (solver.base_lr, solver.max_iter, list(solver.stepvalue)) == (0.25, 30, [10, 20])
+    assert solver.solver_mode == caffe_pb2.SolverParameter.GPU
+    kept = nets.read_solver(files.solver(True, 2))
+    for name in ("gamma", "momentum", "weight_decay", "lr_policy", "stepsize"):
+        assert getattr(solver, name) == getattr(kept, name)
+
+
+@pytest.mark.parametrize("laap", [False, True])
+def test_training_lowers_the_loss(caffe, tmp_path, laap):
+    """The tiny net, from scratch, learns two constant images; the same seed, the same losses."""
+    files = nets.find_net(TINY)
+    net_path, solver_path = tmp_path / "net.prototxt", tmp_path / "solver.prototxt"
+    nets.write_text(nets.resolve_train(files, laap, 2, 8, True), net_path)
+    overrides = dict(base_lr=0.01, random_seed=5, display=0)
+    nets.write_text(nets.resolve_solver(files, laap, 1, overrides, net_path), solver_path)
+
+    def losses():
+        caffe.set_random_seed(5)
+        solver = caffe.get_solver(str(solver_path))
+        label = np.arange(8) % 2
+        found = []
+        for _ in range(40):
+            solver.net.blobs["label"].data[...] = label
+            solver.net.blobs["data"].data[...] = (label * 2.0 - 1)[:, None, None, None]
+            solver.step(1)
+            found.append(float(solver.net.blobs["loss"].data))
+        return found
+
+    first, again = losses(), losses()
+    assert np.mean(first[-5:]) < 0.3 * np.mean(first[:5])
+    assert first == again
+
+
+# ---- mistakes -----------------------------------------------------------------------------------
+
+
+def broken(text, tmp_path, name="net.prototxt"):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_unknown_net_suggests_one():
+    with pytest.raises(MaapError, match="alexnt.*did you mean alexnet"):
+        nets.find_net("alexnt")
+    with pytest.raises(MaapError, match="known: .*alexnet"):
+        nets.find_net("zzz")
+
+
+def test_folder_without_its_files(tmp_path):
+    with pytest.raises(MaapError, match="not a net folder"):
+        nets.find_net(tmp_path)
+    broken("", tmp_path, "train_val.prototxt")
+    files = nets.find_net(tmp_path)
+    with pytest.raises(MaapError, match="solver_laap_phase2.prototxt: no such file"):
+        files.solver(True, 2)
+
+
+def test_missing_mean_file(tmp_path):
+    net = nets.read_net(nets.find_net("alexnet").train_val(False))
+    for layer in net.layer:
+        if layer.type == "Data":
+            layer.transform_param.ClearField("mean_value")
+            layer.transform_param.mean_file = str(tmp_path / "mean.binaryproto")
+    with pytest.raises(MaapError, match=r"mean\.binaryproto: no such file; layer data"):
+        nets.data_transform(net, "TRAIN")
+    blob = caffe_pb2.BlobProto(num=1, channels=3, height=2, width=2, data=range(12))
+    (tmp_path / "mean.binaryproto").write_bytes(blob.SerializeToString())
+    path = nets.data_transform(net, "TRAIN")["mean_file"]
+    np.testing.assert_array_equal(nets.read_mean(path), np.arange(12).reshape(3, 2, 2))
+    path.write_bytes(b"no mean image")
+    with pytest.raises(MaapError, match="not a mean image"):
+        nets.read_mean(path)
+
+
+def test_nets_that_cannot_be_resolved(tmp_path):
+    for path in TINY.glob("*.prototxt"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    files = nets.find_net(tmp_path)
+    with pytest.raises(MaapError, match="A\\*: 'SOME' is none of ROI"):
+        nets.resolve_rewrite(files, False, 1, "SOME")
+    with pytest.raises(MaapError, match="1 class; a classifier needs at least two"):
+        nets.resolve_deploy(files, False, 1, 1)
+    with pytest.raises(MaapError, match="no setting max_iters; did you mean max_iter"):
+        nets.resolve_solver(files, False, 1, dict(max_iters=3))
+    with pytest.raises(MaapError, match="max_iter cannot be 'many'"):
+        nets.resolve_solver(files, False, 1, dict(max_iter="many"))
+    text = (TINY / "train_val.prototxt").read_text(encoding="utf-8")
+    broken(text.replace("crop_size: 56", ""), tmp_path, "train_val.prototxt")
+    with pytest.raises(MaapError, match=r"train_val\.prototxt: layer data: .*crop_size"):
+        nets.resolve_train(files, False, 4, 1, False)
+    broken(text.replace("SoftmaxWithLoss", "HingeLoss"), tmp_path, "train_val.prototxt")
+    with pytest.raises(MaapError, match="no classifier is known"):
+        nets.resolve_train(files, False, 4, 1, False)
+    broken('layers { name: "a" }', tmp_path, "deploy.prototxt")
+    with pytest.raises(MaapError, match="upgrade_net_proto_text"):
+        nets.resolve_deploy(files, False, 4, 1)
+    broken("base_lr: 1", tmp_path, "rewrite.prototxt")
+    with pytest.raises(MaapError, match='rewrite.prototxt:1: unknown field "base_lr"'):
+        nets.resolve_rewrite(files, False, 1)
