@@ -7,7 +7,6 @@ from typing import NamedTuple, Optional
 
 import numpy as np
 
-from maap import host
 from maap.errors import MaapError
 
 TOPS = ("region", "attention", "stats")
@@ -42,6 +41,8 @@ class RegionNet:
         for file in (net, weights):
             if not Path(file).is_file():
                 raise MaapError(f"{file} does not exist; give the resolved net and its weights")
+        from maap import host
+
         caffe = host.load()
         host.set_device(caffe, gpu)
         self.path = Path(net)

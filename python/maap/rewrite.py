@@ -19,16 +19,18 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from maap import render, rewrite_worker, workers
-from maap.data.feeder import Transform
 from maap.data.store import Split
 from maap.errors import MaapError
 from maap.pictures import rewrite_sheet
 from maap.progress import say, track
 from maap.region_net import NotFinite, RegionNet
 from maap.rewrite_output import Output, request_for
+
+if TYPE_CHECKING:
+    from maap.data.feeder import Transform
 
 
 @dataclass(frozen=True)
@@ -120,13 +122,13 @@ def default_workers() -> int:
     return max(1, min(4, len(os.sched_getaffinity(0))))
 
 
-def rewrite(
+def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     source: Split,
     out: Path,
     net: Path,
     weights: Path,
     a_star: str,
-    transform: Transform,
+    transform: "Transform",
     batch: int,
     *,
     gpu: Optional[int] = None,
@@ -173,7 +175,7 @@ def rewrite(
 
 
 def _job(
-    source: Split, transform: Transform, batch: int, finder: Any, a_star: str
+    source: Split, transform: "Transform", batch: int, finder: Any, a_star: str
 ) -> rewrite_worker.Job:
     return rewrite_worker.Job(
         folder=str(source.folder),

@@ -36,6 +36,7 @@ COLUMNS = ["key", "label", "x1", "y1", "x2", "y2"]
 COLUMNS += ["threshold", "map_min", "map_max", "area", "fallback"]
 COMMIT_EVERY = 64  # records; what a kill costs at most
 REQUEST = "request.json"
+_NOT_COMPARED = ("source", "fallbacks")
 _TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
@@ -124,7 +125,7 @@ def same_request(a: dict[str, Any], b: dict[str, Any]) -> bool:
     contents do."""
 
     def essence(request: dict[str, Any]) -> dict[str, Any]:
-        kept = {key: value for key, value in request.items() if key != "source"}
+        kept = {key: value for key, value in request.items() if key not in _NOT_COMPARED}
         for key in ("net", "weights"):
             kept[key] = kept.get(key, {}).get("sha256")
         return kept

@@ -1,0 +1,93 @@
+"""The six D* against a rendering of the paper's equations 4 to 8 by NumPy and scikit-image."""
+import numpy as np
+import pytest
+from skimage import transform as sk
+
+from maap import render
+from maap.errors import MaapError
+from maap.regions import scale_box
+
+STORED = (256, 192)
+NET_INPUT = (227, 227)
+
+
+def bilinear(image, height, width):
+    """scikit-image's resize: bilinear, half-pixel centres, edges repeated, no smoothing."""
+    return sk.resize(
+        image.astype(np.float64), (height, width), order=1, mode="edge", anti_aliasing=False
+    )
+
+
+def paper(image, region, attention, a_star, mean):
+    """D* written down as the equations have it: one A* per definition, D* = A* times D."""
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = region
+    if a_star == "ROI":
+        return bilinear(image[y1:y2, x1:x2], height, width)
+    soft = bilinear(attention, height, width)
+    ys, xs = np.mgrid[0:height, 0:width]
+    inside = (xs >= x1) & (xs < x2) & (ys >= y1) & (ys < y2)
+    factor = {
+        "UNCORRELATED": np.where(inside, 1.0, 0.0),
+        "ENHANCE": np.where(inside, soft + 1, 0.0),
+        "REDUCE": np.where(inside, 1.0, soft),
+        "ALLSOFT": soft,
+        "ALLSOFT_PLUS_ONE": soft + 1,
+    }[a_star]
+    return factor[:, :, None] * (image.astype(np.float64) - mean)
+
+
+@pytest.mark.parametrize("a_star", render.A_STARS)
+@pytest.mark.parametrize("box", [(50, 40, 171, 200), (0, 0, 227, 227), (226, 0, 227, 1)])
+def test_equals_the_equations_within_one_grey_level(a_star, box):
+    random = np.random.RandomState(7)
+    image = random.randint(0, 256, (*STORED, 3)).astype(np.uint8)
+    attention = random.rand(*NET_INPUT).astype(np.float32)
+    mean = np.array([104.0, 117.0, 123.0])
+    region = scale_box(box, NET_INPUT, STORED)
+    drawn = render.render(image, region, attention, a_star, mean)
+    wanted = paper(image, region, attention, a_star, mean)
+    assert drawn.shape == image.shape
+    assert drawn.dtype == (np.uint8 if a_star == "ROI" else np.float32)
+    assert np.abs(drawn.astype(np.float64) - wanted).max() <= (1.0 if a_star == "ROI" else 1e-3)
+
+
+def test_a_wrong_region_would_be_noticed():
+    """The comparison above has teeth: a region one pixel off differs by more than a grey level."""
+    image = np.random.RandomState(7).randint(0, 256, (*STORED, 3)).astype(np.uint8)
+    good = paper(image, (10, 10, 100, 100), None, "ROI", 0)
+    off = render.render(image, (11, 10, 101, 100), None, "ROI")
+    assert np.abs(off - good).max() > 10
+
+
+@pytest.mark.parametrize("a_star", [a for a in render.A_STARS if a != "ROI"])
+def test_what_is_removed_becomes_the_mean_colour(a_star):
+    image = np.full((20, 20, 3), 200, np.uint8)
+    drawn = render.render(image, (5, 5, 10, 10), np.zeros((9, 9)), a_star, 50.0)
+    outside = {"ALLSOFT_PLUS_ONE": 150.0}.get(a_star, 0.0)
+    inside = {"ALLSOFT": 0.0}.get(a_star, 150.0)
+    assert drawn[0, 0, 0] == outside and drawn[5, 5, 0] == inside and drawn[9, 9, 0] == inside
+    assert drawn[10, 10, 0] == outside
+
+
+def test_a_mean_image_is_resized_and_in_plane_order():
+    mean = np.zeros((3, 2, 2), np.float32)
+    mean[0], mean[2] = 10, 30
+    planes = render.mean_image(mean, 6, 4)
+    assert planes.shape == (6, 4, 3) and (np.abs(planes - [10, 0, 30]) < 1e-4).all()
+    image = np.full((6, 4, 3), 40, np.uint8)
+    drawn = render.render(image, (0, 0, 4, 6), None, "UNCORRELATED", mean)
+    assert (np.abs(drawn - [30, 40, 10]) < 1e-4).all()
+
+
+def test_a_float_image_stays_float_in_roi():
+    image = np.random.RandomState(0).randn(16, 16, 3).astype(np.float32)
+    drawn = render.render(image, (4, 4, 12, 12), None, "ROI")
+    assert drawn.dtype == np.float32
+    assert np.allclose(drawn, bilinear(image[4:12, 4:12], 16, 16), atol=1e-5)
+
+
+def test_unknown_a_star_names_the_six():
+    with pytest.raises(MaapError, match="ALLSOFT_PLUS_ONE"):
+        render.render(np.zeros((4, 4, 3), np.uint8), (0, 0, 4, 4), None, "soft")
+    assert render.check_a_star("allsoft-plus-one") == "ALLSOFT_PLUS_ONE"
