@@ -1,0 +1,41 @@
+#ifndef CAFFE_LAYERS_ATTENTION_HPP_
+#define CAFFE_LAYERS_ATTENTION_HPP_
+
+// Attention from activations, on raw pointers of either device (no Caffe needed).
+//
+// F is (n, channels, pixels), A is (n, pixels), both contiguous; pixels = h * w.
+//   A  = sigmoid(mean over channels of F)
+//   F' = (1 + A) * F
+// Both directions are bound by memory, so each reads its inputs from memory once and writes once: a
+// tile of pixels is summed over all channels, and its planes are still in the cache when they are
+// read again. Instantiated for float and double.
+
+#include "caffe_layers/parallel.hpp"
+
+namespace maap {
+
+struct FeatureShape {
+  int n;
+  int channels;
+  int pixels;
+};
+
+/// A from F (paper, eq. 1 and 2). A is NaN where the mean is NaN or infinite.
+template <typename T>
+void attention_map(Device device, const FeatureShape& shape, const T* f, T* a);
+
+/// F' and A from F (paper, eq. 1 to 3). `enhanced` may be `f` itself.
+template <typename T>
+void enhance(Device device, const FeatureShape& shape, const T* f, T* enhanced, T* a);
+
+/// dF from g = dL/dF':  dF_c = (1 + A) g_c + A (1 - A) / C * (sum_k g_k F_k + dL/dA).
+///   f          F, or F' when `recover` is set: then F = F' / (1 + A) is recovered from it
+///   a_gradient dL/dA (n, pixels) where A has users of its own, or null
+///   f_gradient may be `gradient` itself
+template <typename T>
+void enhance_backward(Device device, const FeatureShape& shape, const T* gradient,
+                      const T* a_gradient, const T* f, bool recover, const T* a, T* f_gradient);
+
+}  // namespace maap
+
+#endif  // CAFFE_LAYERS_ATTENTION_HPP_

@@ -1,0 +1,35 @@
+#ifndef CAFFE_LAYERS_C_API_HPP_
+#define CAFFE_LAYERS_C_API_HPP_
+
+// The layers' functions for callers without C++ or Caffe (Python's ctypes). All memory is the
+// caller's, on the CPU, contiguous. A function returns 0, or 1 with the reason in
+// maap_last_error().
+
+extern "C" {
+
+/// Thresholds, regions and upsampled maps, as region.hpp defines them.
+///   map [n, h, w], regions [n, 4], stats [n, 5], upsampled [n, H, W] or null; threshold_at: 0
+///   INPUT, 1 MAP
+int maap_regions_f32(const float* map, int n, int h, int w, int H, int W, int threshold_at,
+                     float* regions, float* stats, float* upsampled);
+
+/// F' and A from F, as attention.hpp defines them.
+///   f and enhanced [n, c, h, w] (may be the same memory), attention [n, 1, h, w] or null
+int maap_enhance_f32(const float* f, int n, int c, int h, int w, float* enhanced, float* attention);
+
+/// The same backward: gradient [n, c, h, w] of F', and f as given to maap_enhance_f32; f_gradient
+/// may be `gradient` itself.
+int maap_enhance_backward_f32(const float* gradient, const float* f, const float* attention, int n,
+                              int c, int h, int w, float* f_gradient);
+
+/// Why this thread's last call failed.
+const char* maap_last_error();
+
+/// Threads of all later calls and layers.
+void maap_set_threads(int n);
+
+/// 1 when the layers were built with their GPU methods, else 0.
+int maap_has_gpu();
+}
+
+#endif  // CAFFE_LAYERS_C_API_HPP_

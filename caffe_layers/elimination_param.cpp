@@ -1,0 +1,69 @@
+#include "caffe_layers/elimination_param.hpp"
+
+#include <google/protobuf/io/tokenizer.h>
+#include <google/protobuf/text_format.h>
+
+#include <string>
+
+#include "caffe_layers/error.hpp"
+
+namespace maap {
+namespace {
+
+using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (text_.empty()) {
+      text_ = "line " + std::to_string(line + 1) + ", column " + std::to_string(column + 1) + ": " +
+              message;
+    }
+  }
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+/// "a_star: ROI | UNCORRELATED | ...; threshold_at: INPUT | MAP"
+std::string choices() {
+  std::string all;
+  const auto* message = caffe::EliminationParameter::descriptor();
+  for (int i = 0; i < message->field_count(); ++i) {
+    all += (i ? "; " : "") + message->field(i)->name() + ":";
+    const EnumDescriptor* values = message->field(i)->enum_type();
+    for (int k = 0; k < values->value_count(); ++k)
+      all += (k ? " | " : " ") + values->value(k)->name();
+  }
+  return all;
+}
+
+}  // namespace
+
+caffe::EliminationParameter elimination_param(const caffe::LayerParameter& layer) {
+  caffe::EliminationParameter param;
+  const std::string text = layer.has_python_param() ? layer.python_param().param_str() : "";
+  const FieldDescriptor* field = layer.GetDescriptor()->FindFieldByName("elimination_param");
+  if (field != nullptr && layer.GetReflection()->HasField(layer, field)) {
+    if (!text.empty()) {
+      throw Error(
+          "layer '" + layer.name() +
+          "' (Elimination): both elimination_param and python_param.param_str are set; keep one");
+    }
+    param.ParseFromString(layer.GetReflection()->GetMessage(layer, field).SerializeAsString());
+    return param;
+  }
+  FirstError error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  if (!parser.ParseFromString(text, &param)) {
+    throw Error("layer '" + layer.name() + "' (Elimination): python_param.param_str \"" + text +
+                "\", " + error.text() + " Write any of: " + choices());
+  }
+  return param;
+}
+
+}  // namespace maap

@@ -1,0 +1,114 @@
+#include "caffe_layers/enhancement_layer.hpp"
+
+#include <cmath>
+
+#include "caffe/layer_factory.hpp"
+#include "caffe_layers/attention.hpp"
+#include "caffe_layers/layer_support.hpp"
+
+namespace caffe {
+
+using maap::Device;
+
+namespace {
+
+template <typename Dtype>
+maap::FeatureShape feature_shape(const Blob<Dtype>& f) {
+  return {f.shape(0), f.shape(1), f.count(2)};
+}
+
+}  // namespace
+
+template <typename Dtype>
+void EnhancementLayer<Dtype>::LayerSetUp(const std::vector<Blob<Dtype>*>& bottom,
+                                         const std::vector<Blob<Dtype>*>& top) {
+  if (top.size() > 1 && (top[1] == bottom[0] || top[1] == top[0])) {
+    throw maap::Error(
+        maap::name_of(this->layer_param_) +
+        "top[1] receives the attention and needs a name of its own; only top[0] may be the "
+        "bottom");
+  }
+}
+
+template <typename Dtype>
+void EnhancementLayer<Dtype>::Reshape(const std::vector<Blob<Dtype>*>& bottom,
+                                      const std::vector<Blob<Dtype>*>& top) {
+  const Blob<Dtype>& f = *bottom[0];
+  maap::require_image_blob(this->layer_param_, f, 0, "a feature map");
+  if (top[0] != bottom[0]) top[0]->ReshapeLike(f);
+  const std::vector<int> shape = {f.shape(0), 1, f.shape(2), f.shape(3)};
+  attention_.Reshape(shape);
+  if (top.size() > 1) top[1]->Reshape(shape);
+}
+
+template <typename Dtype>
+void EnhancementLayer<Dtype>::forward(Device device, const Blob<Dtype>& bottom,
+                                      const std::vector<Blob<Dtype>*>& top) {
+  maap::enhance(device, feature_shape(bottom), maap::data(bottom, device),
+                maap::mutable_data(top[0], device), maap::mutable_data(&attention_, device));
+  if (top.size() > 1) top[1]->CopyFrom(attention_);
+}
+
+template <typename Dtype>
+void EnhancementLayer<Dtype>::backward(Device device, const std::vector<Blob<Dtype>*>& top,
+                                       Blob<Dtype>* bottom) {
+  const bool in_place = top[0] == bottom;
+  if (in_place && !checked_) check_untouched(*bottom);
+  maap::enhance_backward(device, feature_shape(*bottom), maap::diff(*top[0], device),
+                         top.size() > 1 ? maap::diff(*top[1], device) : nullptr,
+                         maap::data(*bottom, device), in_place, maap::data(attention_, device),
+                         maap::mutable_diff(bottom, device));
+}
+
+/// The attention that the recovered F gives at each image's first pixel must be the one that was
+/// kept.
+template <typename Dtype>
+void EnhancementLayer<Dtype>::check_untouched(const Blob<Dtype>& enhanced) {
+  checked_ = true;
+  const Dtype* const values = enhanced.cpu_data();
+  for (int n = 0; n < enhanced.shape(0); ++n) {
+    const double a = attention_.cpu_data()[attention_.offset(n)];
+    double sum = 0;
+    for (int c = 0; c < enhanced.shape(1); ++c) sum += values[enhanced.offset(n, c)] / (1 + a);
+    const double again = 1 / (1 + std::exp(-sum / enhanced.shape(1)));
+    if (std::abs(again - a) > 1e-3) {
+      throw maap::Error(
+          maap::name_of(this->layer_param_) + "works in place on '" + this->layer_param_.top(0) +
+          "', but a later layer has changed that blob in place (image " + std::to_string(n) +
+          ": attention " + std::to_string(a) + " in forward, " + std::to_string(again) +
+          " recovered), so the gradient would be wrong. Give this layer's top, or the later "
+          "layer's, a name of its own");
+    }
+  }
+}
+
+template <typename Dtype>
+void EnhancementLayer<Dtype>::Forward_cpu(const std::vector<Blob<Dtype>*>& bottom,
+                                          const std::vector<Blob<Dtype>*>& top) {
+  forward(Device::kCPU, *bottom[0], top);
+}
+
+template <typename Dtype>
+void EnhancementLayer<Dtype>::Forward_gpu(const std::vector<Blob<Dtype>*>& bottom,
+                                          const std::vector<Blob<Dtype>*>& top) {
+  forward(Device::kGPU, *bottom[0], top);
+}
+
+template <typename Dtype>
+void EnhancementLayer<Dtype>::Backward_cpu(const std::vector<Blob<Dtype>*>& top,
+                                           const std::vector<bool>& propagate_down,
+                                           const std::vector<Blob<Dtype>*>& bottom) {
+  if (propagate_down[0]) backward(Device::kCPU, top, bottom[0]);
+}
+
+template <typename Dtype>
+void EnhancementLayer<Dtype>::Backward_gpu(const std::vector<Blob<Dtype>*>& top,
+                                           const std::vector<bool>& propagate_down,
+                                           const std::vector<Blob<Dtype>*>& bottom) {
+  if (propagate_down[0]) backward(Device::kGPU, top, bottom[0]);
+}
+
+INSTANTIATE_CLASS(EnhancementLayer);
+REGISTER_LAYER_CLASS(Enhancement);
+
+}  // namespace caffe

@@ -1,0 +1,18 @@
+#ifndef CAFFE_LAYERS_ERROR_HPP_
+#define CAFFE_LAYERS_ERROR_HPP_
+
+#include <stdexcept>
+#include <string>
+
+namespace maap {
+
+/// What a user has to know: which layer, blob or image, the values found, and what to do.
+/// pycaffe turns it into a Python RuntimeError with the same text.
+class Error : public std::runtime_error {
+ public:
+  explicit Error(const std::string& what) : std::runtime_error(what) {}
+};
+
+}  // namespace maap
+
+#endif  // CAFFE_LAYERS_ERROR_HPP_

@@ -1,0 +1,274 @@
+#ifndef CAFFE_LAYERS_PARALLEL_HPP_
+#define CAFFE_LAYERS_PARALLEL_HPP_
+
+// One source for CPU and GPU.
+//
+// The arithmetic of every layer is a functor with `MAAP_HD` call operator; this header runs it:
+//   parallel_for(device, n, f)     calls f(i) for i in [0, n): an OpenMP loop or a grid-stride
+//   launch. parallel_teams(device, n, f)   calls f(i, team) for i in [0, n): for work on one image
+//   that needs
+//                                  more than one step (histogram, labelling). A team is one thread
+//                                  on the CPU (OpenMP over the items) and one block on the GPU.
+// What stands inside a functor obeys three rules: literals are typed (`T(0.5)`; a bare 0.5 makes
+// the GPU compute in double), shared results go through the team's atomics, and team.sync() is
+// reached by all.
+//
+// A .cu file is compiled by nvcc in a CUDA build and as plain C++ otherwise. The same template
+// compiled by both into one library would be two different functions under one name; the #error
+// below refuses it. Results are the same bit for bit on both devices only without fused
+// multiply-add, hence the build's -ffp-contract=off and --fmad=false. This is the one file with
+// CUDA conditionals.
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "caffe_layers/error.hpp"
+
+#if defined(MAAP_CUDA) && !defined(__CUDACC__)
+#error \
+    "parallel.hpp in a CUDA build belongs to files that nvcc compiles: rename the including file to .cu"
+#endif
+
+#ifdef __CUDACC__
+#define MAAP_HD __host__ __device__
+#else
+#define MAAP_HD
+#endif
+
+#ifdef __CUDA_ARCH__
+#define MAAP_SIMD
+#else
+/// The loop below has no dependency between iterations, though it may read and write the same
+/// element.
+#define MAAP_SIMD _Pragma("omp simd")
+#endif
+
+namespace maap {
+
+enum class Device { kCPU, kGPU };
+
+/// Bytes of fast memory (stack, shared memory) a team has for its own use.
+constexpr int kTeamScratch = 4096;
+
+/// One thread. Everything is known at compile time, so the loops over `size` cost nothing.
+class CpuTeam {
+ public:
+  CpuTeam(int slot, void* scratch) : slot_(slot), scratch_(scratch) {}
+  static constexpr MAAP_HD int rank() { return 0; }
+  static constexpr MAAP_HD int size() { return 1; }
+  MAAP_HD int slot() const { return slot_; }
+  MAAP_HD void* scratch() const { return scratch_; }
+  MAAP_HD void sync() const {}
+  MAAP_HD void add(int* p, int v) const { *p += v; }
+  /// Lowers *p to v and returns what was there.
+  MAAP_HD int lower(int* p, int v) const {
+    const int old = *p;
+    if (v < old) *p = v;
+    return old;
+  }
+  template <typename T>
+  MAAP_HD T min(T v) const {
+    return v;
+  }
+  template <typename T>
+  MAAP_HD T max(T v) const {
+    return v;
+  }
+
+ private:
+  int slot_;
+  void* scratch_;
+};
+
+/// Teams that run at the same time at most: the number of workspaces parallel_teams needs.
+inline int team_slots(Device device, int n) {
+  return std::max(1, std::min(n, device == Device::kCPU ? omp_get_max_threads() : 256));
+}
+
+inline void set_threads(int n) {
+  omp_set_num_threads(std::max(1, n));
+}
+
+namespace internal {
+
+template <typename F>
+void cpu_for(int64_t n, const F& f) {
+#pragma omp parallel for schedule(static) if (n > 1)
+  for (int64_t i = 0; i < n; ++i) f(static_cast<int>(i));
+}
+
+template <typename F>
+void cpu_teams(int n, const F& f) {
+#pragma omp parallel num_threads(team_slots(Device::kCPU, n)) if (n > 1)
+  {
+    alignas(64) char scratch[kTeamScratch];
+    CpuTeam team(omp_get_thread_num(), scratch);
+#pragma omp for schedule(dynamic, 1)
+    for (int i = 0; i < n; ++i) f(i, team);
+  }
+}
+
+}  // namespace internal
+
+#ifdef __CUDACC__
+
+constexpr bool kBuiltWithGpu = true;
+
+/// One block. `min` and `max` reduce over the block and give every thread the result.
+class GpuTeam {
+ public:
+  static constexpr int kThreads = 256;
+  MAAP_HD GpuTeam(int slot, void* scratch, unsigned long long* exchange)
+      : slot_(slot), scratch_(scratch), exchange_(exchange) {}
+#ifdef __CUDA_ARCH__
+  MAAP_HD int rank() const { return threadIdx.x; }
+  MAAP_HD void sync() const { __syncthreads(); }
+  MAAP_HD void add(int* p, int v) const { atomicAdd(p, v); }
+  MAAP_HD int lower(int* p, int v) const { return atomicMin(p, v); }
+#else  // never run: the host compiles the template all the same
+  MAAP_HD int rank() const { return 0; }
+  MAAP_HD void sync() const {}
+  MAAP_HD void add(int*, int) const {}
+  MAAP_HD int lower(int* p, int) const { return *p; }
+#endif
+  static constexpr MAAP_HD int size() { return kThreads; }
+  MAAP_HD int slot() const { return slot_; }
+  MAAP_HD void* scratch() const { return scratch_; }
+  template <typename T>
+  MAAP_HD T min(T v) const {
+    return reduce<T, true>(v);
+  }
+  template <typename T>
+  MAAP_HD T max(T v) const {
+    return reduce<T, false>(v);
+  }
+
+ private:
+  template <typename T, bool kMin>
+  MAAP_HD T reduce(T v) const {
+    static_assert(sizeof(T) <= sizeof(*exchange_), "one slot a thread");
+    T* all = reinterpret_cast<T*>(exchange_);
+    sync();
+    all[rank()] = v;
+    sync();
+    for (int half = kThreads / 2; half > 0; half /= 2) {
+      if (rank() < half) {
+        const T other = all[rank() + half];
+        if (kMin ? other < all[rank()] : all[rank()] < other) all[rank()] = other;
+      }
+      sync();
+    }
+    return all[0];
+  }
+  int slot_;
+  void* scratch_;
+  unsigned long long* exchange_;
+};
+
+namespace internal {
+
+template <typename F>
+__global__ void for_kernel(int64_t n, F f) {
+  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
+  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step)
+    f(static_cast<int>(i));
+}
+
+template <typename F>
+__global__ void __launch_bounds__(GpuTeam::kThreads) teams_kernel(int n, F f) {
+  __shared__ alignas(16) char scratch[kTeamScratch];
+  __shared__ unsigned long long exchange[GpuTeam::kThreads];
+  GpuTeam team(blockIdx.x, scratch, exchange);
+  for (int i = blockIdx.x; i < n; i += gridDim.x) {
+    f(i, team);
+    __syncthreads();
+  }
+}
+
+inline void check_cuda(cudaError_t status, const char* what) {
+  if (status != cudaSuccess) {
+    throw Error(std::string(what) + ": " + cudaGetErrorString(status) +
+                " (run under compute-sanitizer to find the access that failed)");
+  }
+}
+
+template <typename F>
+void gpu_for(int64_t n, const F& f) {
+  constexpr int kThreads = 128;
+  const int64_t blocks = std::min<int64_t>((n + kThreads - 1) / kThreads, 65535);
+  for_kernel<<<static_cast<unsigned>(blocks), kThreads>>>(n, f);
+  check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
+}
+
+template <typename F>
+void gpu_teams(int n, const F& f) {
+  teams_kernel<<<team_slots(Device::kGPU, n), GpuTeam::kThreads>>>(n, f);
+  check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
+}
+
+}  // namespace internal
+
+#else
+
+constexpr bool kBuiltWithGpu = false;
+
+namespace internal {
+
+template <typename F>
+void gpu_for(int64_t, const F&) {
+  throw Error(
+      "GPU mode asked for, but the MAAP layers were built without CUDA: build with -DMAAP_CUDA=ON");
+}
+
+template <typename F>
+void gpu_teams(int n, const F& f) {
+  gpu_for(n, f);
+}
+
+}  // namespace internal
+
+#endif
+
+/// f(i) for every i in [0, n); n < 2^31, as Caffe's counts are.
+template <typename F>
+void parallel_for(Device device, int64_t n, const F& f) {
+  if (n <= 0) return;
+  if (device == Device::kCPU) {
+    internal::cpu_for(n, f);
+  } else {
+    internal::gpu_for(n, f);
+  }
+}
+
+/// The same work cut in two ways: pieces wide enough for vectors and caches on the CPU, single
+/// elements on the GPU.
+template <typename CpuF, typename GpuF>
+void parallel_for(Device device, int64_t cpu_n, const CpuF& cpu_f, int64_t gpu_n,
+                  const GpuF& gpu_f) {
+  if (cpu_n <= 0 || gpu_n <= 0) return;
+  if (device == Device::kCPU) {
+    internal::cpu_for(cpu_n, cpu_f);
+  } else {
+    internal::gpu_for(gpu_n, gpu_f);
+  }
+}
+
+/// f(i, team) for every i in [0, n).
+template <typename F>
+void parallel_teams(Device device, int n, const F& f) {
+  if (n <= 0) return;
+  if (device == Device::kCPU) {
+    internal::cpu_teams(n, f);
+  } else {
+    internal::gpu_teams(n, f);
+  }
+}
+
+}  // namespace maap
+
+#endif  // CAFFE_LAYERS_PARALLEL_HPP_

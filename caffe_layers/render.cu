@@ -1,0 +1,177 @@
+#include "caffe_layers/render.hpp"
+
+#include "caffe_layers/resample.hpp"
+
+namespace maap {
+namespace {
+
+/// Pixel i of the batch: image, place, and the image's region.
+template <typename T>
+struct Pixel {
+  int n, y, x;
+  int64_t offset;  // in an (n, 1, height, width) blob
+  int x1, y1, x2, y2;
+  MAAP_HD Pixel(int i, const ImageShape& s, const T* regions)
+      : n(i / (s.height * s.width)), y(i / s.width % s.height), x(i % s.width), offset(i) {
+    const T* r = regions + static_cast<int64_t>(n) * 4;
+    x1 = static_cast<int>(r[0]);
+    y1 = static_cast<int>(r[1]);
+    x2 = static_cast<int>(r[2]);
+    y2 = static_cast<int>(r[3]);
+  }
+  MAAP_HD bool inside() const { return x >= x1 && x < x2 && y >= y1 && y < y2; }
+};
+
+template <typename T>
+MAAP_HD T weight(AStar a_star, bool inside, T a) {
+  switch (a_star) {
+    case AStar::kUncorrelated:
+      return inside ? T(1) : T(0);
+    case AStar::kEnhance:
+      return inside ? a + T(1) : T(0);
+    case AStar::kReduce:
+      return inside ? T(1) : a;
+    case AStar::kAllSoft:
+      return a;
+    default:
+      return a + T(1);
+  }
+}
+
+/// out = A* in, the same for D and for gradients.
+template <typename T>
+struct Multiply {
+  ImageShape s;
+  AStar a_star;
+  const T* in;       // [n, channels, height, width]
+  const T* a;        // [n, 1, height, width]
+  const T* regions;  // [n, 4]
+  T* out;            // [n, channels, height, width]
+  MAAP_HD void operator()(int i) const {
+    const Pixel<T> p(i, s, regions);
+    const T w = weight(a_star, p.inside(), a[p.offset]);
+    const int64_t plane = static_cast<int64_t>(s.height) * s.width;
+    int64_t at = p.offset + p.n * (s.channels - 1) * plane;
+    for (int c = 0; c < s.channels; ++c, at += plane) out[at] = w * in[at];
+  }
+};
+
+template <typename T>
+struct CropResize {
+  ImageShape s;
+  const T* d;        // [n, channels, height, width]
+  const T* regions;  // [n, 4]
+  T* d_star;         // [n, channels, height, width]
+  MAAP_HD void operator()(int i) const {
+    const Pixel<T> p(i, s, regions);
+    const Tap<T> y(p.y, p.y2 - p.y1, s.height), x(p.x, p.x2 - p.x1, s.width);
+    const int64_t plane = static_cast<int64_t>(s.height) * s.width;
+    const int64_t image = p.n * s.channels * plane,
+                  corner = static_cast<int64_t>(p.y1) * s.width + p.x1;
+    for (int c = 0; c < s.channels; ++c) {
+      d_star[image + c * plane + static_cast<int64_t>(p.y) * s.width + p.x] =
+          bilinear(d + image + c * plane + corner, s.width, y, x);
+    }
+  }
+};
+
+/// The samples of `out` that sample `i` of `in` may have a part in.
+struct Reach {
+  int first, last;
+  MAAP_HD Reach(int i, int in, int out) {
+    const double scale = static_cast<double>(out) / in;
+    first = i == 0 ? 0 : static_cast<int>((i - 0.5) * scale - 0.5) - 1;
+    last = i == in - 1 ? out - 1 : static_cast<int>((i + 1.5) * scale - 0.5) + 1;
+    if (first < 0) first = 0;
+    if (last > out - 1) last = out - 1;
+  }
+};
+
+template <typename T>
+MAAP_HD T part(const Tap<T>& tap, int i) {
+  return (tap.first == i ? T(1) - tap.weight : T(0)) + (tap.second == i ? tap.weight : T(0));
+}
+
+/// Gathers, for each pixel of D, what the pixels of D* took from it: no atomics, the same sum every
+/// time.
+template <typename T>
+struct CropResizeBackward {
+  ImageShape s;
+  const T* gradient;  // [n, channels, height, width]
+  const T* regions;   // [n, 4]
+  T* out;             // [n, channels, height, width]
+  MAAP_HD void operator()(int i) const {
+    const Pixel<T> p(i, s, regions);
+    const int64_t plane = static_cast<int64_t>(s.height) * s.width;
+    const int64_t image = p.n * s.channels * plane;
+    for (int c = 0; c < s.channels; ++c) {
+      T sum = T(0);
+      if (p.inside()) sum = gather(p, gradient + image + c * plane);
+      out[image + c * plane + static_cast<int64_t>(p.y) * s.width + p.x] = sum;
+    }
+  }
+  MAAP_HD T gather(const Pixel<T>& p, const T* g) const {
+    const int height = p.y2 - p.y1, width = p.x2 - p.x1;
+    const Reach rows(p.y - p.y1, height, s.height), columns(p.x - p.x1, width, s.width);
+    T sum = T(0);
+    for (int y = rows.first; y <= rows.last; ++y) {
+      const T row_part = part(Tap<T>(y, height, s.height), p.y - p.y1);
+      if (row_part == T(0)) continue;
+      T row = T(0);
+      for (int x = columns.first; x <= columns.last; ++x)
+        row +=
+            part(Tap<T>(x, width, s.width), p.x - p.x1) * g[static_cast<int64_t>(y) * s.width + x];
+      sum += row_part * row;
+    }
+    return sum;
+  }
+};
+
+template <typename T>
+struct FillZero {
+  T* x;
+  MAAP_HD void operator()(int i) const { x[i] = T(0); }
+};
+
+int64_t pixels(const ImageShape& s) {
+  return static_cast<int64_t>(s.n) * s.height * s.width;
+}
+
+}  // namespace
+
+template <typename T>
+void render(Device device, const ImageShape& s, AStar a_star, const T* d, const T* a,
+            const T* regions, T* d_star) {
+  if (a_star == AStar::kRoi) {
+    parallel_for(device, pixels(s), CropResize<T>{s, d, regions, d_star});
+  } else {
+    parallel_for(device, pixels(s), Multiply<T>{s, a_star, d, a, regions, d_star});
+  }
+}
+
+template <typename T>
+void render_backward(Device device, const ImageShape& s, AStar a_star, const T* d_star_gradient,
+                     const T* a, const T* regions, T* d_gradient) {
+  if (a_star == AStar::kRoi) {
+    parallel_for(device, pixels(s), CropResizeBackward<T>{s, d_star_gradient, regions, d_gradient});
+  } else {
+    parallel_for(device, pixels(s),
+                 Multiply<T>{s, a_star, d_star_gradient, a, regions, d_gradient});
+  }
+}
+
+template <typename T>
+void fill_zero(Device device, int64_t n, T* x) {
+  parallel_for(device, n, FillZero<T>{x});
+}
+
+#define MAAP_INSTANTIATE(T)                                                                     \
+  template void render(Device, const ImageShape&, AStar, const T*, const T*, const T*, T*);     \
+  template void render_backward(Device, const ImageShape&, AStar, const T*, const T*, const T*, \
+                                T*);                                                            \
+  template void fill_zero(Device, int64_t, T*);
+MAAP_INSTANTIATE(float)
+MAAP_INSTANTIATE(double)
+#undef MAAP_INSTANTIATE
+
+}  // namespace maap

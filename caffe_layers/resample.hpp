@@ -1,0 +1,42 @@
+#ifndef CAFFE_LAYERS_RESAMPLE_HPP_
+#define CAFFE_LAYERS_RESAMPLE_HPP_
+
+#include "caffe_layers/parallel.hpp"
+
+namespace maap {
+
+/// Which two of `in` samples make sample i of `out`, and how much the second one weighs: bilinear
+/// resampling with half-pixel centres ("align corners" off) and repeated edges.
+template <typename T>
+struct Tap {
+  int first, second;
+  T weight;
+  Tap() = default;
+  MAAP_HD Tap(int i, int in, int out) {
+    double at = (i + 0.5) * in / out - 0.5;
+    if (at < 0.) at = 0.;
+    if (at > in - 1.) at = in - 1.;
+    first = static_cast<int>(at);
+    second = first + 1 < in ? first + 1 : first;
+    weight = static_cast<T>(at - first);
+  }
+};
+
+/// Between a and b; exactly a when both are equal, so a flat map stays flat.
+template <typename T>
+MAAP_HD inline T mix(T a, T b, T weight) {
+  return a + (b - a) * weight;
+}
+
+/// The sample at (y, x) of a plane whose rows are `stride` apart.
+template <typename T>
+MAAP_HD inline T bilinear(const T* plane, int stride, const Tap<T>& y, const Tap<T>& x) {
+  const T* top = plane + static_cast<int64_t>(y.first) * stride;
+  const T* bottom = plane + static_cast<int64_t>(y.second) * stride;
+  return mix(mix(top[x.first], bottom[x.first], y.weight),
+             mix(top[x.second], bottom[x.second], y.weight), x.weight);
+}
+
+}  // namespace maap
+
+#endif  // CAFFE_LAYERS_RESAMPLE_HPP_

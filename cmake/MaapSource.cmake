@@ -1,0 +1,31 @@
+# How a .cu file is compiled: by nvcc in a CUDA build, as plain C++ otherwise.
+
+if(MAAP_CUDA)
+  if(NOT CMAKE_CUDA_ARCHITECTURES)
+    set(CMAKE_CUDA_ARCHITECTURES 75 80 86 89 90)  # Turing to Hopper; newer ones take 90's PTX
+  endif()
+  enable_language(CUDA)
+  set(CMAKE_CUDA_STANDARD 17)
+  set(CMAKE_CUDA_STANDARD_REQUIRED ON)
+endif()
+
+# maap_cu_sources(FILE...): the .cu files of the calling folder.
+function(maap_cu_sources)
+  if(NOT MAAP_CUDA)
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
+  endif()
+endfunction()
+
+# maap_compile_options(TARGET): optimisation and warnings. No fused multiply-add on either side: CPU and GPU
+# then agree bit for bit, and so do machines with and without FMA.
+function(maap_compile_options target)
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  set(_cxx -O3 -fopenmp -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas)
+  target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${_cxx}>)
+  if(MAAP_CUDA)
+    string(REPLACE ";" "," _host "${_cxx}")
+    target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xcompiler=${_host}>)
+    target_compile_definitions(${target} PRIVATE MAAP_CUDA)
+  endif()
+  target_link_libraries(${target} PRIVATE OpenMP::OpenMP_CXX)
+endfunction()
