@@ -40,6 +40,7 @@ class Data:
     test: str
     rewritten: str  # LMDB that phase 2 of the net without Enhancement reads
     rewritten_laap: str  # ... and of the net with it
+    scale: float = 1  # of the mean-subtracted values
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,8 @@ def _data_layer(data: Data, source: str, train: bool, not_stage: str, stage: str
     transform = layer.transform_param
     transform.crop_size = data.crop
     transform.mirror = train
+    if data.scale != 1:
+        transform.scale = data.scale
     transform.mean_value.extend(data.mean)
     layer.data_param.source = source
     layer.data_param.batch_size = data.train_batch if train else data.test_batch

@@ -65,6 +65,7 @@ TINY = Recipe(
         test="data/tiny/test_lmdb",
         rewritten="data/tiny_haap/train_lmdb",
         rewritten_laap="data/tiny_maap/train_lmdb",
+        scale=0.017,
     ),
     deploy_batch=8,
     solver=dict(
@@ -77,6 +78,7 @@ TINY = Recipe(
         max_iter=(60, ""),
         momentum=(0.9, ""),
         weight_decay=(5e-4, ""),
+        random_seed=(1, ""),
         display=(10, ""),
         snapshot=(20, ""),
         solver_mode=("CPU", ""),
