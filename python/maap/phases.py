@@ -122,7 +122,7 @@ class _Phase:
     def train(self) -> Dict[str, Any]:
         settings, solver = self.settings, self.solver
         with track(f"{settings.title}, iterations", total=settings.max_iter) as progress:
-            progress.advance(solver.iter)
+            progress.already(solver.iter)
             while self._ended() is None:
                 if stop_wanted() is not None:
                     self._stop()

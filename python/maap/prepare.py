@@ -35,17 +35,22 @@ def find_data(data: str, size: int) -> Path:
     Raises MaapError for an unknown name, with the nearest one, and for everything that making the
     set raises.
     """
+    check_data_name(data)
     path = Path(data).expanduser()
-    if data == "demo" and not path.exists():
-        return _demo(size)
     if not path.exists():
+        return _demo(size)
+    if (path / "manifest.json").is_file():
+        return path.resolve()
+    return _imported(path.resolve(), size)
+
+
+def check_data_name(data: str) -> None:
+    """Raises MaapError when a ``--data`` value is neither "demo" nor there, with the nearest name."""
+    if data != "demo" and not Path(data).expanduser().exists():
         raise MaapError(
             f"data {data!r}: no such file or folder; {nearest(data, ['demo'])} (demo is built in; "
             "or give a folder CUB_200_2011, its .tgz, or a folder train/CLASS/*.jpg)"
         )
-    if (path / "manifest.json").is_file():
-        return path.resolve()
-    return _imported(path.resolve(), size)
 
 
 def _demo(size: int) -> Path:
@@ -222,13 +227,19 @@ def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> Dict[str, 
 
 
 def transform(run: Run, state: Dict[str, Any], phase: str) -> Transform:
-    """The Transform of "TRAIN" or "TEST" images."""
+    """The Transform of "TRAIN" or "TEST" images of a run."""
     how = state["input"][phase]
+    path = run.folder / how["mean_file"] if how["mean_file"] else None
+    return make_transform(dict(how, mean_file=path))
+
+
+def make_transform(how: Dict[str, Any]) -> Transform:
+    """The Transform for what `nets.data_transform` found."""
     mean: Optional[np.ndarray] = None
-    if how["mean_file"]:
-        mean = nets.read_mean(run.folder / how["mean_file"])
+    if how["mean_file"] is not None:
+        mean = nets.read_mean(how["mean_file"])
     elif how["mean_value"]:
-        values = how["mean_value"] * (3 if len(how["mean_value"]) == 1 else 1)
+        values = list(how["mean_value"]) * (3 if len(how["mean_value"]) == 1 else 1)
         mean = np.array(values, dtype=np.float32)
     return Transform(
         crop_size=how["crop_size"], mirror=how["mirror"], mean=mean, scale=how["scale"]

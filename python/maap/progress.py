@@ -46,6 +46,7 @@ class Task:
         self.description = description
         self.total = total
         self.done = 0.0
+        self.before = 0.0  # of done, what an earlier run had done
         self.shown: Dict[str, Any] = {}
         self.started = time.monotonic()
         self._update: Callable[[], None] = lambda: None
@@ -56,6 +57,15 @@ class Task:
         self.shown.update(shown)
         self._update()
 
+    def already(self, n: float) -> None:
+        """Count ``n`` units as done before this run: they do not enter the rate."""
+        self.before += n
+        self.advance(n)
+
+    def rate(self) -> float:
+        """Units a second since the start."""
+        return (self.done - self.before) / max(time.monotonic() - self.started, 1e-9)
+
     def suffix(self) -> str:
         """The values given to :meth:`advance` as text."""
         return "  ".join(f"{key} {_value(value)}" for key, value in self.shown.items())
@@ -63,11 +73,11 @@ class Task:
     def line(self) -> str:
         """One plain line: count, share, rate, time left, shown values."""
         elapsed = max(time.monotonic() - self.started, 1e-9)
-        rate = self.done / elapsed
+        rate = self.rate()
         text = f"{self.description}: {_number(self.done)}"
         if self.total:
             text += f"/{_number(self.total)} ({100.0 * self.done / self.total:.0f}%)"
-        if self.done:
+        if self.done > self.before:
             text += f", {rate:.3g}/s"
             if self.total and self.done < self.total:
                 text += f", {_span((self.total - self.done) / rate)} left"
@@ -117,8 +127,8 @@ def _bar(task: Task, stream: TextIO) -> Iterator[None]:
         handle = bar.add_task(task.description, total=total, rate="", shown="")
 
         def update() -> None:
-            rate = task.done / max(time.monotonic() - task.started, 1e-9)
-            bar.update(handle, completed=task.done, rate=f"{rate:.3g}/s", shown=task.suffix())
+            rate = f"{task.rate():.3g}/s"
+            bar.update(handle, completed=task.done, rate=rate, shown=task.suffix())
 
         task._update = update
         yield

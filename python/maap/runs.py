@@ -137,7 +137,7 @@ def default_name(config: TrainConfig) -> str:
 def free_name(runs_dir: Path, base: str) -> str:
     """`base`, or `base-2`, `base-3` ... : the first that no run has."""
     names = [base] + [f"{base}-{n}" for n in range(2, 10000)]
-    return next(name for name in names if not (runs_dir / name).exists())
+    return next(name for name in names if not Run(runs_dir / name).exists)
 
 
 def unfinished(runs_dir: Path, base: str) -> List[Run]:

@@ -13,6 +13,7 @@ is done is never done again, one that was interrupted goes on where its own file
 
 import dataclasses
 import gc
+import json
 import sys
 import time
 import types
@@ -97,6 +98,8 @@ def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
     from maap.supervise import Stopped, caffe_log
 
     run = Run(Path(config.runs_dir).resolve() / str(config.name))
+    if not run.exists:  # a misspelt name should leave no folder behind
+        _check_names(config)
     run.lock()
     with caffe_log(run.folder / "log"):
         run.clean()
@@ -113,14 +116,22 @@ def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
             run.unlock()
 
 
+def _check_names(config: TrainConfig) -> None:
+    from maap import nets, prepare
+
+    files = nets.find_net(config.net)
+    files.train_val(config.laap), files.solver(config.laap, 1), files.deploy(config.laap)
+    prepare.check_data_name(config.data)
+    if config.weights is not None and not Path(config.weights).expanduser().is_file():
+        raise MaapError(f"{config.weights}: no such file; check --weights")
+
+
 def _new(run: Run, config: TrainConfig) -> TrainConfig:
-    from maap import nets
     from maap.data.store import Dataset
     from maap.prepare import find_data, set_up
     from maap.progress import say
 
     say(f"run {run.name}: {run.folder}")
-    nets.find_net(config.net)  # before the data, which may take minutes
     started = time.monotonic()
     dataset = Dataset.open(find_data(config.data, config.image_size))
     return set_up(run, config, dataset, time.monotonic() - started)
@@ -238,7 +249,11 @@ class _Work:
         return path
 
     def _accuracy(self, weights: Path) -> Tuple[float, float]:
-        found = self._evaluated(weights)
+        from maap.evaluate import evaluate
+
+        net, images = self.run.folder / "deploy.prototxt", self.data.split("test")
+        batch, gpu = int(self.config.batch or 1), self.config.gpu
+        found = evaluate(net, weights, images, self.test_transform, batch, gpu=gpu)
         return found["top1"], found["top5"]
 
     def rewrite(self, stage: Dict[str, Any]) -> Dict[str, Any]:
@@ -261,22 +276,36 @@ class _Work:
 
     def evaluate(self, stage: Dict[str, Any]) -> Dict[str, Any]:
         """The original test images through every phase's net, and the regions of the last one."""
-        from maap import evaluate
+        from maap.evaluate import evaluate_run
+        from maap.supervise import caffe_log
 
-        evaluate.evaluate_run(self)
+        with caffe_log(self.run.folder / "evaluation.log"):
+            evaluate_run(self)
         return {}
 
     def report(self, stage: Dict[str, Any]) -> Dict[str, Any]:
         """report.html from what lies in the run folder."""
         from maap.report import write_report
 
-        stage["seconds"] = 0.0
         write_report(self.run.folder)
         return {}
 
     def result(self) -> RunResult:
         """What the finished run found."""
-        raise NotImplementedError
+        path = self.run.folder / "evaluation.json"
+        try:
+            evaluation = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            raise MaapError(f"{path}: missing or damaged; `maap evaluate` measures again") from None
+        last = evaluation["phases"][-1]
+        return RunResult(
+            name=self.run.name,
+            folder=self.run.folder,
+            top1=last["top1"],
+            top5=last["top5"],
+            evaluation=evaluation,
+            report=self.run.folder / "report.html",
+        )
 
 
 def _known(value: Optional[int], name: str) -> int:

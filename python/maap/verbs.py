@@ -2,11 +2,13 @@
 
 import importlib
 import json
+import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 from maap.errors import MaapError
-from maap.runs import all_runs
+from maap.runs import all_runs, find_run
 
 
 def make_data(target: str, args: Tuple[Any, ...], settings: Dict[str, Any]) -> None:
@@ -42,3 +44,144 @@ def _accuracy(folder: Path) -> str:
         return f"top-1 {last['top1']:.1%}"
     except (OSError, ValueError, KeyError, IndexError):
         return "not evaluated"
+
+
+# ---- rewrite, evaluate, report: on a run's newest weights, or on weights from elsewhere ---------
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a net is applied to: resolved prototxts, weights, images and how they become input."""
+
+    deploy: Path
+    rewrite: Optional[Path]
+    weights: Path
+    data: Any  # maap.data.store.Dataset
+    transform: Any  # maap.data.feeder.Transform
+    batch: int
+    a_star: str
+    gpu: Optional[int]
+
+
+def _subject(run: Optional[str], options: Dict[str, Any], work: Path) -> Subject:
+    """From a run, or from --net, --weights, --data ... with prototxts resolved into ``work``."""
+    if run is not None:
+        return _of_run(run, options)
+    if options["weights"] is None:
+        raise MaapError("give the name of a run, or --weights FILE (and --net, --data)")
+    from maap import nets, prepare
+    from maap.config import TrainConfig
+    from maap.data.store import Dataset
+
+    config = TrainConfig(variant=options["variant"])
+    files = nets.find_net(options["net"])
+    source = nets.read_net(files.train_val(config.laap))
+    how = nets.data_transform(source, "TEST")
+    batch = options["batch"] or how["batch_size"]
+    weights = Path(options["weights"]).expanduser().resolve()
+    data = Dataset.open(prepare.find_data(options["data"] or "demo", config.image_size))
+    deploy = nets.resolve_deploy(files, config.laap, len(data.classes), batch)
+    nets.check_weights(deploy, weights)
+    a_star = options.get("a_star") or config.a_star
+    rewrite = nets.resolve_rewrite(files, config.laap, batch, a_star, config.threshold_at)
+    nets.write_text(deploy, work / "deploy.prototxt")
+    nets.write_text(rewrite, work / "rewrite.prototxt")
+    scale = options["input_scale"] or how["scale"]
+    return Subject(
+        deploy=work / "deploy.prototxt",
+        rewrite=work / "rewrite.prototxt",
+        weights=weights,
+        data=data,
+        transform=prepare.make_transform(dict(how, scale=scale)),
+        batch=batch,
+        a_star=a_star,
+        gpu=options["gpu"],
+    )
+
+
+def _of_run(name: str, options: Dict[str, Any]) -> Subject:
+    from maap import prepare
+    from maap.data.store import Dataset
+
+    run = find_run(Path("runs"), name)
+    state, config = run.state(), run.config()
+    ready = sorted(run.folder.glob("phase*/final.caffemodel"))
+    weights = Path(options["weights"]).resolve() if options["weights"] else None
+    if weights is None and not ready:
+        raise MaapError(f"run {name} has no weights yet; go on: maap train --resume {name}")
+    data = prepare.open_data(state)
+    if options["data"] is not None:
+        data = Dataset.open(prepare.find_data(options["data"], config.image_size))
+    rewrite = run.folder / "rewrite.prototxt"
+    return Subject(
+        deploy=run.folder / "deploy.prototxt",
+        rewrite=rewrite if rewrite.is_file() else None,
+        weights=weights or ready[-1],
+        data=data,
+        transform=prepare.transform(run, state, "TEST"),
+        batch=options["batch"] or int(config.batch or 1),
+        a_star=config.a_star,
+        gpu=options["gpu"],
+    )
+
+
+def rewrite(run: Optional[str], options: Dict[str, Any]) -> Dict[str, int]:
+    """``maap rewrite``: the training images as the net attends to them, in ``options["out"]``."""
+    from maap.rewrite import rewrite as rewrite_images
+
+    with tempfile.TemporaryDirectory() as work:
+        subject = _subject(run, options, Path(work))
+        if subject.rewrite is None:
+            raise MaapError(f"run {run} rewrites nothing (variant baseline or laap)")
+        if options.get("a_star") not in (None, subject.a_star):
+            raise MaapError(f"run {run} was begun with --a-star {subject.a_star}; leave --a-star out")
+        out = Path(options["out"])
+        out.parent.mkdir(parents=True, exist_ok=True)
+        made = rewrite_images(
+            subject.data.split("train"),
+            out,
+            subject.rewrite,
+            subject.weights,
+            subject.a_star,
+            subject.transform,
+            subject.batch,
+            gpu=subject.gpu,
+        )
+    return dict(count=made.count, fallbacks=made.fallbacks)
+
+
+def evaluate(run: Optional[str], options: Dict[str, Any]) -> List[str]:
+    """``maap evaluate``: accuracy and regions on the test images, as lines to print."""
+    from maap import evaluate as measures
+
+    with tempfile.TemporaryDirectory() as work:
+        subject = _subject(run, options, Path(work))
+        images = subject.data.split("test")
+        how = (subject.weights, images, subject.transform, subject.batch)
+        found = measures.evaluate(subject.deploy, *how, gpu=subject.gpu)
+        lines = [
+            f"{subject.weights} on {len(images)} test images of {subject.data.name}",
+            f"top-1 {found['top1']:.1%}, top-5 {found['top5']:.1%} "
+            f"(chance {1 / len(images.classes):.1%})",
+        ]
+        if subject.rewrite is not None:
+            sits = measures.region_quality(subject.rewrite, *how, gpu=subject.gpu)
+            if sits["n"]:
+                lines += [_region_line("regions", sits), _region_line("whole image", sits["whole"])]
+                lines.append(_region_line("centred half", sits["centred_half"]))
+            lines.append(f"{sits['fallbacks']} regions are the whole image: flat attention maps")
+    return lines
+
+
+def _region_line(name: str, found: Dict[str, Any]) -> str:
+    return (
+        f"{name}: mean IoU with the true box {found['mean_iou']:.3f}, holds its centre "
+        f"{found['centre_hit']:.1%}, keeps {found['area_kept']:.1%} of the image"
+    )
+
+
+def report(name: str, runs_dir: str) -> str:
+    """``maap report``: the path of the report, written again."""
+    from maap.report import write_report
+
+    return str(write_report(find_run(Path(runs_dir), name).folder))

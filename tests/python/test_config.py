@@ -1,0 +1,126 @@
+"""TrainConfig: one description for the command line, YAML files and the library."""
+
+import dataclasses
+from types import SimpleNamespace
+
+import pytest
+
+from maap import config as configuration
+from maap.config import FIELDS, PRESETS, TrainConfig, check_settings, read_yaml, resolve, to_yaml
+from maap.errors import MaapError
+
+
+class FakeSolver(SimpleNamespace):
+    """What `resolve` asks of a SolverParameter."""
+
+    def HasField(self, name):  # noqa: N802  protobuf's name
+        return getattr(self, name) not in (0, 0.0, "")
+
+
+def solver(**values):
+    nothing = dict(base_lr=0.0, lr_policy="", gamma=0.0, power=0.0, stepsize=0, stepvalue=[],
+                   momentum=0.0, weight_decay=0.0, display=0, snapshot=0, max_iter=0,
+                   clip_gradients=0.0, iter_size=0)  # fmt: skip
+    return FakeSolver(**dict(nothing, **values))
+
+
+def test_every_field_has_help_and_source():
+    for name, field in FIELDS.items():
+        assert field.metadata["help"] and field.metadata["source"], name
+
+
+def test_every_preset_names_fields():
+    for name, preset in PRESETS.items():
+        assert check_settings(preset) == preset, name
+
+
+def test_yaml_gives_back_what_was_written(tmp_path):
+    config = TrainConfig(net="tiny", seed=7, base_lr=1e-4, stepvalue=[3, 9], from_scratch=False)
+    path = tmp_path / "config.yaml"
+    path.write_text(to_yaml(config))
+    assert TrainConfig(**read_yaml(path)) == config
+
+
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        ("bath: 3", ["c.yaml", "bath", "did you mean batch"]),
+        ("batch: many", ["c.yaml", "batch", "whole number"]),
+        ("batch: 1.5", ["batch", "1.5"]),
+        ("variant: mapp", ["variant", "did you mean maap"]),
+        ("from_scratch: 3", ["from_scratch", "true or false"]),
+        ("- 3", ["holds no settings"]),
+        ("{", ["not a YAML file"]),
+    ],
+)
+def test_wrong_yaml_names_file_and_setting(tmp_path, text, words):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(MaapError) as caught:
+        read_yaml(path)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_missing_yaml(tmp_path):
+    with pytest.raises(MaapError, match="none.yaml.*cannot be read"):
+        read_yaml(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    "wrong, word",
+    [
+        (dict(batch=0), "at least 1"),
+        (dict(seed=2**31), "seed"),
+        (dict(name="a/b"), "run name"),
+        (dict(base_lr=-1.0), "base_lr"),
+        (dict(input_scale=0.0), "above 0"),
+        (dict(lr_policy="multistep"), "stepvalue"),
+        (dict(base_lr=float("nan")), "base_lr"),
+    ],
+)
+def test_impossible_values(wrong, word):
+    with pytest.raises(MaapError, match=word):
+        configuration.validate(TrainConfig(**wrong))
+
+
+def test_what_was_set_wins_over_preset_and_solver_file():
+    demo = resolve(TrainConfig(max_iter=7), True, solver(base_lr=0.5), solver(), 99)
+    assert demo.preset == "demo" and demo.max_iter == 7
+    assert demo.batch == PRESETS["demo"]["batch"] and demo.base_lr == PRESETS["demo"]["base_lr"]
+    assert demo.from_scratch is True
+
+
+def test_finetuning_takes_its_numbers_from_the_solver_files():
+    first = solver(base_lr=0.25, max_iter=50, display=5)
+    found = resolve(TrainConfig(weights="w"), True, first, solver(base_lr=0.125, max_iter=30), 99)
+    assert (found.preset, found.batch, found.from_scratch) == ("finetune", 99, False)
+    assert (found.base_lr, found.phase2_lr) == (0.25, 0.125)
+    assert (found.max_iter, found.phase2_iter) == (50, 30)
+    again = resolve(found, True, solver(base_lr=9.0), solver(base_lr=9.0), 1)
+    assert again == found  # a resolved configuration does not change
+
+
+def test_a_base_lr_that_was_set_holds_for_both_phases():
+    given = TrainConfig(weights="w", base_lr=0.5)
+    found = resolve(given, False, solver(max_iter=1), solver(base_lr=0.125, max_iter=1), 9)
+    assert found.phase2_lr == 0.5
+
+
+def test_phase_overrides():
+    config = TrainConfig(base_lr=0.5, phase2_lr=0.25, max_iter=8, phase2_iter=4, gpu=1)
+    first, second = (configuration.solver_overrides(config, phase) for phase in (1, 2))
+    assert (first["base_lr"], first["max_iter"]) == (0.5, 8)
+    assert (second["base_lr"], second["max_iter"]) == (0.25, 4)
+    assert (first["solver_mode"], first["device_id"]) == ("GPU", 1)
+
+
+def test_contradictions_name_option_and_both_values():
+    stored = TrainConfig(seed=3, threads=2)
+    assert configuration.contradictions(stored, dict(seed=3, resume=True, threads=1)) == []
+    lines = configuration.contradictions(stored, dict(seed=4, phase2_iter=9))
+    assert lines == ["--seed is 4, the run has 3", "--phase2-iter is 9, the run has None"]
+
+
+def test_configurations_do_not_share_lists():
+    assert all(f.default is not dataclasses.MISSING for f in FIELDS.values())
