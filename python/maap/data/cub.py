@@ -211,7 +211,8 @@ def _find_root(folder: Path, source: Path) -> Path:
 def _refuse_2010(folder: Path, source: Path) -> None:
     old = [name for name in ("lists", "annotations-mat", "annotations") if (folder / name).is_dir()]
     count = sum(1 for _ in folder.glob("images/*/*.jpg"))
-    if not old and count != _OLD_COUNT and "2010" not in str(source):
+    named = "200_2010" in f"{source.name}/{folder.name}"
+    if not old and count != _OLD_COUNT and not named:
         return
     seen = [f"{name}/" for name in old] + ([f"{count:,} images"] if count else [])
     raise MaapError(

@@ -193,7 +193,8 @@ def _title(bird: str) -> str:
 
 
 def _read_all(paths: Dict[str, Path]) -> List[np.ndarray]:
-    return [images.read(path, orient=False) for path in paths.values()]
+    with images.quiet():  # libpng remarks on the colour profiles of some
+        return [images.read(path, orient=False) for path in paths.values()]
 
 
 def read_cutout(path: Path) -> np.ndarray:

@@ -109,10 +109,10 @@ def read(path: Path, orient: bool = True) -> np.ndarray:
     return decode(data, str(path), orient)
 
 
-class _Stderr:
-    """Collects what native code writes to file descriptor 2 inside a ``with`` block."""
+class quiet:
+    """Collects in ``text`` what native code writes to file descriptor 2 inside a ``with`` block."""
 
-    def __enter__(self) -> "_Stderr":
+    def __enter__(self) -> "quiet":
         sys.stderr.flush()
         self.text = ""
         self._saved = os.dup(2)
@@ -140,12 +140,12 @@ def decode_watched(
     complaint that means lost pixels (premature end, bad Huffman code) is a MaapError naming the
     file; a harmless one (extraneous bytes) goes to ``warn``.
     """
-    with _Stderr() as log:
+    with quiet() as log:
         results = list(pool.map(work, items))
     if not log.text:
         return results
     for item in items:
-        with _Stderr() as one:
+        with quiet() as one:
             read(item.path)
         if any(fatal in one.text for fatal in _FATAL_WARNINGS):
             raise MaapError(f"{item.path} is damaged ({one.text}): fetch the file again or remove it")

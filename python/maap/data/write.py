@@ -50,23 +50,34 @@ def _full_disk(folder: Path, needed: Optional[int], what: str) -> MaapError:
     return MaapError(f"{text}: free some space or choose another folder, then run it again")
 
 
-def is_disk_full(error: BaseException) -> bool:
-    """True for the errors by which Python and LMDB report a full disk or an exceeded quota."""
-    codes = (errno.ENOSPC, errno.EDQUOT)
+def is_disk_full(error: BaseException, folder: Path, pending: int = 0) -> bool:
+    """True for the errors by which Python and LMDB report a full disk or an exceeded quota.
+
+    LMDB calls a write that was cut short an input/output error: a full disk, when less is free
+    than the ``pending`` bytes it was writing.
+    """
     if isinstance(error, OSError):
-        return error.errno in codes
-    return isinstance(error, lmdb.Error) and any(os.strerror(code) in str(error) for code in codes)
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
+        return True
+    return os.strerror(errno.EIO) in str(error) and shutil.disk_usage(folder).free < pending
 
 
 @contextmanager
 def disk_full_is_error(
-    folder: Path, what: str, needed: Callable[[], Optional[int]] = lambda: None
+    folder: Path,
+    what: str,
+    needed: Callable[[], Optional[int]] = lambda: None,
+    pending: Callable[[], int] = lambda: 0,
 ) -> Iterator[None]:
-    """Turn a full disk inside the block into a MaapError that names ``what`` and ``needed()`` bytes."""
+    """Turn a full disk inside the block into a MaapError that names ``what`` and ``needed()`` bytes.
+
+    ``pending()`` are the bytes being written, see :func:`is_disk_full`.
+    """
     try:
         yield
     except (OSError, lmdb.Error) as error:
-        if not is_disk_full(error):
+        if not is_disk_full(error, folder, pending()):
             raise
         raise _full_disk(folder, needed(), what) from None
 
@@ -153,7 +164,9 @@ class SplitWriter:
         return int(1.05 * written / count * len(self.records)) + (1 << 20) if count else None
 
     def _full_is_error(self) -> Any:
-        return disk_full_is_error(self.folder, str(self.path), self._needed)
+        return disk_full_is_error(
+            self.folder, str(self.path), self._needed, lambda: self._pending_bytes
+        )
 
     def append(self, datum: bytes, box: Optional[Box] = None) -> None:
         """Store the serialised Datum of the next record, and its box when it was not known before.
