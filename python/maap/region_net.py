@@ -3,7 +3,7 @@ images."""
 
 import re
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 import numpy as np
 
@@ -30,6 +30,35 @@ class NotFinite(Exception):
         self.index = index
 
 
+def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> Any:
+    """The host's caffe.Net (phase TEST) of a resolved prototxt, every layer with its weights, its
+    input `data` reshaped to `batch` images.
+
+    Raises MaapError when a file is missing or damaged, when the weights lack a layer of the net or
+    differ in shape, and when the net has no blob `data`: Caffe itself would abort, or compute with
+    zeros.
+    """
+    from maap import host, nets
+
+    message = nets.read_net(net)
+    missing = nets.check_weights(message, weights)["missing"]
+    if missing:
+        raise MaapError(
+            f"{weights}: no weights for {', '.join(missing)} of {net}; give the weights that were "
+            "trained for this net"
+        )
+    caffe = host.load()
+    host.set_device(caffe, gpu)
+    loaded = caffe.Net(str(net), caffe.TEST, weights=str(weights))
+    if "data" not in loaded.blobs:
+        raise MaapError(f"{net} has no blob data; name its Input layer's top so")
+    shape = loaded.blobs["data"].data.shape
+    if shape[0] != batch:
+        loaded.blobs["data"].reshape(batch, *shape[1:])
+        loaded.reshape()
+    return loaded
+
+
 class RegionNet:
     """A resolved rewrite prototxt with weights, loaded into the host's Caffe.
 
@@ -38,27 +67,17 @@ class RegionNet:
     """
 
     def __init__(self, net: Path, weights: Path, batch: int, gpu: Optional[int] = None):
-        for file in (net, weights):
-            if not Path(file).is_file():
-                raise MaapError(f"{file} does not exist; give the resolved net and its weights")
-        from maap import host
-
-        caffe = host.load()
-        host.set_device(caffe, gpu)
         self.path = Path(net)
-        self.net = caffe.Net(str(net), caffe.TEST, weights=str(weights))
-        lacking = [name for name in ("data", *TOPS) if name not in self.net.blobs]
+        self.net = load_net(net, weights, batch, gpu)
+        lacking = [name for name in TOPS if name not in self.net.blobs]
         if lacking:
             raise MaapError(
-                f"{net} has no blob {', '.join(lacking)}; a rewrite net ends in an Elimination layer "
-                "with tops dstar, region, attention, stats (see prototxt/alexnet/rewrite.prototxt)"
+                f"{net} has no blob {', '.join(lacking)}; a rewrite net ends in an Elimination "
+                "layer with tops dstar, region, attention, stats, as "
+                "prototxt/alexnet/rewrite.prototxt does"
             )
-        channels, height, width = self.net.blobs["data"].data.shape[1:]
-        if self.net.blobs["data"].data.shape[0] != batch:
-            self.net.blobs["data"].reshape(batch, channels, height, width)
-            self.net.reshape()
         self.batch = batch
-        self.size: tuple[int, int] = (height, width)
+        self.size: tuple[int, int] = tuple(self.net.blobs["data"].data.shape[2:])
 
     def find(self, images: np.ndarray) -> Found:
         """images: (N,3,H,W) float32 as the net expects them, N = batch. The arrays returned are
@@ -67,7 +86,7 @@ class RegionNet:
         try:
             self.net.forward()
         except RuntimeError as error:
-            where = re.search(r"image (\d+)", str(error))
+            where = re.search(r"image (\d+) in the batch", str(error))
             if where is None:
                 raise MaapError(f"{self.path}: {error}") from error
             raise NotFinite(int(where.group(1)), str(error)) from error

@@ -88,7 +88,7 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def request_for(
+def request_for(  # noqa: PLR0917  as rewrite.rewrite has them
     source: Split, net: Path, weights: Path, a_star: str, transform: Any, batch: int
 ) -> dict[str, Any]:
     """Everything the records are a function of, JSON-able. `batch` is part of it: a matrix
@@ -97,8 +97,8 @@ def request_for(
     for file in (net, weights):
         if not Path(file).is_file():
             raise MaapError(
-                f"{file} does not exist; give the resolved rewrite net and the weights of the phase "
-                "before"
+                f"{file} does not exist; give the resolved rewrite net and the weights of the "
+                "phase before"
             )
     folder = Path(source.folder)
     mean = None if transform.mean is None else np.asarray(transform.mean, np.float32)
@@ -160,8 +160,8 @@ class Output:
             same = False
         if not same:
             raise MaapError(
-                f"{self.out} exists and was made from other weights, settings or data; remove it or "
-                "choose another folder"
+                f"{self.out} exists and was made from other weights, settings or data; remove it "
+                "or choose another folder"
             )
         return manifest
 
@@ -294,14 +294,14 @@ class Output:
     @contextlib.contextmanager
     def _reader(self) -> Iterator[Callable[[int], np.ndarray]]:
         path = self.partial / f"{self.source.name}_lmdb"
-        with lmdb.open(str(path), readonly=True, lock=False) as environment:
-            with environment.begin() as transaction:
+        opened = lmdb.open(str(path), readonly=True, lock=False)
+        with opened as environment, environment.begin() as transaction:
 
-                def read(index: int) -> np.ndarray:
-                    key = self.source.records[index].key
-                    return decode(transaction.get(key_bytes(key)), f"{path}: record {key}")[0]
+            def read(index: int) -> np.ndarray:
+                key = self.source.records[index].key
+                return decode(transaction.get(key_bytes(key)), f"{path}: record {key}")[0]
 
-                yield read
+            yield read
 
     def _manifest(self, findings: list[Finding]) -> dict[str, Any]:
         source = json.loads((self.source.folder / MANIFEST).read_text(encoding="utf-8"))

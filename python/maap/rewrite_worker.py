@@ -123,8 +123,8 @@ class Handler:
         image, label = self.split.read(index)
         if image.shape != (*self.job.stored, 3):
             raise MaapError(
-                f"image {self.split.records[index].path} of {self.job.folder} is {image.shape}, the "
-                f"manifest says {(*self.job.stored, 3)}; make the data set again with `maap data`"
+                f"image {self.split.records[index].path} of {self.job.folder} is {image.shape}"
+                f", the manifest says {(*self.job.stored, 3)}; make the data set again with `maap data`"
             )
         return image, label
 

@@ -2,6 +2,7 @@
 
 Run as a program it rewrites: python rewrite_fakes.py SOURCE OUT A_STAR [SECONDS_PER_BATCH]
 """
+
 import sys
 import time
 from pathlib import Path
@@ -9,7 +10,6 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
-
 from maap.data.records import Record, encode_jpeg, encode_pixels, key_for
 from maap.data.store import Split
 from maap.data.write import begin, finish, write_split
@@ -33,7 +33,9 @@ def photo(index: int):
     return image, (float(x), float(y), float(x + 18), float(y + 14))
 
 
-def make_source(folder: Path, count: int = 50, jpeg: bool = True) -> Split:
+def make_source(
+    folder: Path, count: int = 50, jpeg: bool = True, splits: tuple[str, ...] = ("train",)
+) -> Split:
     """A data set of `count` images in 3 classes; the last one has no true box."""
     encode = encode_jpeg if jpeg else encode_pixels
     records, datums = [], []
@@ -44,9 +46,12 @@ def make_source(folder: Path, count: int = 50, jpeg: bool = True) -> Split:
         records.append(Record(key_for(index, path), index % 3, path, box))
         datums.append(encode(image, index % 3))
     partial = begin(folder)
-    write_split(partial, "train", records, datums)
+    for split in splits:
+        write_split(partial, split, records, datums)
     manifest = dict(kind="folder", name="patches", classes=["a", "b", "c"], size=list(SIZE))
-    manifest.update(mean_subtracted=False, note="made up", splits={"train": {"count": count}})
+    manifest.update(
+        mean_subtracted=False, note="made up", splits={split: {"count": count} for split in splits}
+    )
     finish(partial, folder, manifest)
     return Split.open(folder, "train")
 

@@ -1,11 +1,11 @@
 """The six D* against a rendering of the paper's equations 4 to 8 by NumPy and scikit-image."""
+
 import numpy as np
 import pytest
-from skimage import transform as sk
-
 from maap import render
 from maap.errors import MaapError
 from maap.regions import scale_box
+from skimage import transform as sk
 
 STORED = (256, 192)
 NET_INPUT = (227, 227)

@@ -1,4 +1,5 @@
 """Rewriting a data set, with a stand-in for the network: what is kept, what is moved, what survives."""
+
 import csv
 import json
 import os
@@ -12,14 +13,12 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
-
 from maap import render
 from maap.data.store import Split
 from maap.data.write import begin, finish, write_split
 from maap.errors import MaapError
 from maap.regions import into_crop
 from maap.rewrite_output import read_findings
-
 from rewrite_fakes import MEAN, NET_INPUT, SIZE, FakeFinder, make_source, run
 
 FAKES = Path(__file__).with_name("rewrite_fakes.py")
@@ -108,7 +107,9 @@ def test_a_float_source_stays_float_and_is_not_subtracted_twice(source, tmp_path
     planes = (render.resize(image, *NET_INPUT) * 0.5).transpose(2, 0, 1)
     region = FakeFinder().find(planes[None]).regions[0]
     finding = read_findings(tmp_path / "roi" / "regions.csv")[0]
-    assert finding.box[0] == region[0] * SIZE[1] // 35 and finding.box[1] == region[1] * SIZE[0] // 35
+    assert (
+        finding.box[0] == region[0] * SIZE[1] // 35 and finding.box[1] == region[1] * SIZE[0] // 35
+    )
 
 
 def test_flat_maps_are_counted_and_said(source, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """Boxes: scaling, overlap, the crop's coordinates, quality figures."""
+
 import numpy as np
 import pytest
-
 from maap import regions
 
 
