@@ -22,6 +22,10 @@ struct Tile {
   }
 };
 
+int64_t tile_work(const FeatureShape& s) {
+  return static_cast<int64_t>(s.channels) * (s.pixels < kCpuTile ? s.pixels : kCpuTile);
+}
+
 template <int kTile>
 int64_t tiles(const FeatureShape& s) {
   return static_cast<int64_t>(s.n) * ((s.pixels + kTile - 1) / kTile);
@@ -120,20 +124,20 @@ struct EnhanceBackward {
 
 template <typename T>
 void attention_map(Device device, const FeatureShape& s, const T* f, T* a) {
-  parallel_for(device, tiles<kCpuTile>(s), AttentionMap<T, kCpuTile>{s, f, a}, tiles<1>(s),
-               AttentionMap<T, 1>{s, f, a});
+  parallel_for(device, tiles<kCpuTile>(s), tile_work(s), AttentionMap<T, kCpuTile>{s, f, a},
+               tiles<1>(s), AttentionMap<T, 1>{s, f, a});
 }
 
 template <typename T>
 void enhance(Device device, const FeatureShape& s, const T* f, T* enhanced, T* a) {
-  parallel_for(device, tiles<kCpuTile>(s), Enhance<T, kCpuTile>{s, f, enhanced, a}, tiles<1>(s),
-               Enhance<T, 1>{s, f, enhanced, a});
+  parallel_for(device, tiles<kCpuTile>(s), tile_work(s), Enhance<T, kCpuTile>{s, f, enhanced, a},
+               tiles<1>(s), Enhance<T, 1>{s, f, enhanced, a});
 }
 
 template <typename T>
 void enhance_backward(Device device, const FeatureShape& s, const T* gradient, const T* a_gradient,
                       const T* f, bool recover, const T* a, T* f_gradient) {
-  parallel_for(device, tiles<kCpuTile>(s),
+  parallel_for(device, tiles<kCpuTile>(s), tile_work(s),
                EnhanceBackward<T, kCpuTile>{s, gradient, a_gradient, f, a, f_gradient, recover},
                tiles<1>(s),
                EnhanceBackward<T, 1>{s, gradient, a_gradient, f, a, f_gradient, recover});

@@ -96,15 +96,18 @@ inline void set_threads(int n) {
 
 namespace internal {
 
+/// Elements of work below which waking other threads costs more than it saves.
+constexpr int64_t kWorthThreads = 16384;
+
 template <typename F>
-void cpu_for(int64_t n, const F& f) {
-#pragma omp parallel for schedule(static) if (n > 1)
+void cpu_for(int64_t n, int64_t work, const F& f) {
+#pragma omp parallel for schedule(static) if (n > 1 && n * work >= kWorthThreads)
   for (int64_t i = 0; i < n; ++i) f(static_cast<int>(i));
 }
 
 template <typename F>
-void cpu_teams(int n, const F& f) {
-#pragma omp parallel num_threads(team_slots(Device::kCPU, n)) if (n > 1)
+void cpu_teams(int n, int64_t work, const F& f) {
+#pragma omp parallel num_threads(team_slots(Device::kCPU, n)) if (n * work >= kWorthThreads)
   {
     alignas(64) char scratch[kTeamScratch];
     CpuTeam team(omp_get_thread_num(), scratch);
@@ -239,31 +242,31 @@ template <typename F>
 void parallel_for(Device device, int64_t n, const F& f) {
   if (n <= 0) return;
   if (device == Device::kCPU) {
-    internal::cpu_for(n, f);
+    internal::cpu_for(n, 1, f);
   } else {
     internal::gpu_for(n, f);
   }
 }
 
-/// The same work cut in two ways: pieces wide enough for vectors and caches on the CPU, single
-/// elements on the GPU.
+/// The same work cut in two ways: pieces of `cpu_work` elements, wide enough for vectors and
+/// caches, on the CPU; single elements on the GPU.
 template <typename CpuF, typename GpuF>
-void parallel_for(Device device, int64_t cpu_n, const CpuF& cpu_f, int64_t gpu_n,
+void parallel_for(Device device, int64_t cpu_n, int64_t cpu_work, const CpuF& cpu_f, int64_t gpu_n,
                   const GpuF& gpu_f) {
   if (cpu_n <= 0 || gpu_n <= 0) return;
   if (device == Device::kCPU) {
-    internal::cpu_for(cpu_n, cpu_f);
+    internal::cpu_for(cpu_n, cpu_work, cpu_f);
   } else {
     internal::gpu_for(gpu_n, gpu_f);
   }
 }
 
-/// f(i, team) for every i in [0, n).
+/// f(i, team) for every i in [0, n), each about `work` elements.
 template <typename F>
-void parallel_teams(Device device, int n, const F& f) {
+void parallel_teams(Device device, int n, int64_t work, const F& f) {
   if (n <= 0) return;
   if (device == Device::kCPU) {
-    internal::cpu_teams(n, f);
+    internal::cpu_teams(n, work, f);
   } else {
     internal::gpu_teams(n, f);
   }

@@ -288,7 +288,7 @@ size_t region_workspace(Device device, const RegionShape& shape) {
 template <typename T>
 void find_regions(Device device, const RegionShape& shape, ThresholdAt at, const T* maps,
                   T* upsampled, T* regions, T* stats, int* bad, void* workspace) {
-  parallel_teams(device, shape.n,
+  parallel_teams(device, shape.n, static_cast<int64_t>(shape.height) * shape.width,
                  FindRegion<T>{shape, at, maps, upsampled, regions, stats, bad,
                                static_cast<char*>(workspace)});
 }

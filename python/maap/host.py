@@ -48,7 +48,7 @@ def plugin_path() -> Path:
     return Path(named) if named else repo_root() / "build" / "bvlc" / "libmaap_layers.so"
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def load(host: str = "bvlc") -> ModuleType:
     """Imports pycaffe and loads the MAAP layers into it.
 
@@ -74,7 +74,7 @@ def load(host: str = "bvlc") -> ModuleType:
     return caffe
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def lib() -> ctypes.CDLL:
     """The layers' library, loaded for the whole process, with its C functions declared.
 
@@ -89,7 +89,8 @@ def lib() -> ctypes.CDLL:
         library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
     except OSError as error:
         raise MaapError(
-            f"the layers' library {path} does not load: {error}; './maap setup' builds it for this host"
+            f"the layers' library {path} does not load: {error}; "
+            "'./maap setup' builds it for this host"
         ) from error
     floats, number = ctypes.POINTER(ctypes.c_float), ctypes.c_int
     library.maap_regions_f32.argtypes = [floats, *[number] * 6, *[floats] * 3]
@@ -135,8 +136,8 @@ def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "I
     Args:
         maps: (N, h, w), any floating type; used as float32.
         size: (H, W) of the input.
-        threshold_at: ``"INPUT"`` or ``"MAP"``: whether Otsu's threshold is taken after or before the
-            upsampling to ``size``.
+        threshold_at: ``"INPUT"`` or ``"MAP"``: whether Otsu's threshold is taken after or before
+            the upsampling to ``size``.
 
     Raises:
         MaapError: wrong shape or setting; a map holds a NaN or an infinity (the text names it).

@@ -1,0 +1,151 @@
+#include <cmath>
+#include <limits>
+#include <map>
+#include <tuple>
+
+#include "gradient_checker.hpp"
+#include "layer_helpers.hpp"
+
+namespace {
+
+const char* const kAStars[] = {"ROI",    "UNCORRELATED", "ENHANCE",
+                               "REDUCE", "ALLSOFT",      "ALLSOFT_PLUS_ONE"};
+
+template <typename T>
+class EliminationTest : public ::testing::Test {
+ protected:
+  EliminationTest() : f_(2, 3, 4, 5), d_(2, 2, 9, 11) {
+    // Image 0 attends to a blob in the middle, image 1 to its lower right corner.
+    for (int n = 0; n < 2; ++n) {
+      for (int c = 0; c < 3; ++c) {
+        for (int y = 0; y < 4; ++y) {
+          for (int x = 0; x < 5; ++x) {
+            const double dy = y - (n ? 3 : 1.5), dx = x - (n ? 4 : 2);
+            f_.mutable_cpu_data()[f_.offset(n, c, y, x)] =
+                T((c + 1) * std::exp(-(dy * dy + dx * dx) / 2));
+          }
+        }
+      }
+    }
+    fill(&d_, random_values<T>(d_.count(), 8));
+  }
+  /// Runs forward with all four tops.
+  void forward(const std::string& param) {
+    layer_ = make_layer<T>("Elimination", param);
+    layer_->SetUp({&f_, &d_}, {&d_star_, &r_, &a_, &s_});
+    layer_->Forward({&f_, &d_}, {&d_star_, &r_, &a_, &s_});
+  }
+  std::vector<T> region(int n) const {
+    return std::vector<T>(r_.cpu_data() + 4 * n, r_.cpu_data() + 4 * n + 4);
+  }
+
+  caffe::Blob<T> f_, d_, d_star_, r_, a_, s_;
+  boost::shared_ptr<caffe::Layer<T>> layer_;
+};
+TYPED_TEST_SUITE(EliminationTest, Dtypes);
+
+TYPED_TEST(EliminationTest, Gradient) {
+  for (const char* a_star : kAStars) {
+    for (const char* at : {"INPUT", "MAP"}) {
+      SCOPED_TRACE(std::string(a_star) + " " + at);
+      const std::string param = std::string("a_star: ") + a_star + " threshold_at: " + at;
+      check_gradients<TypeParam>(make_layer<TypeParam>("Elimination", param).get(),
+                                 {&this->f_, &this->d_}, {&this->d_star_}, {1});
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+TYPED_TEST(EliminationTest, GradientWhenTheInputIsSmallerThanTheMapOrHasOneRow) {
+  for (const auto& shape :
+       std::vector<std::vector<int>>{{2, 1, 3, 2}, {2, 2, 1, 6}, {2, 1, 8, 1}}) {
+    this->d_.Reshape(shape);
+    fill(&this->d_, random_values<TypeParam>(this->d_.count(), 9));
+    for (const char* a_star : {"ROI", "REDUCE"}) {
+      check_gradients<TypeParam>(
+          make_layer<TypeParam>("Elimination", std::string("a_star: ") + a_star).get(),
+          {&this->f_, &this->d_}, {&this->d_star_}, {1});
+    }
+  }
+}
+
+TYPED_TEST(EliminationTest, NothingFlowsToTheFeatures) {
+  this->forward("a_star: ALLSOFT");
+  fill(&this->f_, values(this->f_));
+  for (auto* top : {&this->d_star_, &this->r_, &this->a_, &this->s_}) {
+    std::fill_n(top->mutable_cpu_diff(), top->count(), TypeParam(3));
+  }
+  std::fill_n(this->f_.mutable_cpu_diff(), this->f_.count(), TypeParam(5));
+  this->layer_->Backward({&this->d_star_, &this->r_, &this->a_, &this->s_}, {true, true},
+                         {&this->f_, &this->d_});
+  for (int i = 0; i < this->f_.count(); ++i) ASSERT_EQ(this->f_.cpu_diff()[i], 0);
+  for (int i = 0; i < this->d_.count(); ++i) {  // the gradients of R, A and S change nothing
+    const int pixel = i % 99 + i / 198 * 99;
+    ASSERT_EQ(this->d_.cpu_diff()[i], 3 * this->a_.cpu_data()[pixel]);
+  }
+}
+
+TYPED_TEST(EliminationTest, RegionsHoldThePeaks) {
+  this->forward("");
+  const auto middle = this->region(0), corner = this->region(1);
+  EXPECT_LE(middle[0], 5);
+  EXPECT_GT(middle[2], 6);
+  EXPECT_GT(middle[0], 0);
+  EXPECT_LT(middle[2], 11);
+  EXPECT_EQ(corner[2], 11);
+  EXPECT_EQ(corner[3], 9);
+  EXPECT_GT(corner[0], 0);
+  for (int n = 0; n < 2; ++n) EXPECT_EQ(this->s_.cpu_data()[5 * n + 4], 0);
+}
+
+TYPED_TEST(EliminationTest, AFlatMapMeansTheWholeImageAndSaysSo) {
+  std::fill_n(this->f_.mutable_cpu_data(), this->f_.count(), TypeParam(0.7));
+  for (const char* at : {"INPUT", "MAP"}) {
+    this->forward(std::string("threshold_at: ") + at);
+    EXPECT_EQ((std::vector<TypeParam>{0, 0, 11, 9}), this->region(0));
+    EXPECT_EQ(this->s_.cpu_data()[4], 1);
+    EXPECT_EQ(this->s_.cpu_data()[0], this->s_.cpu_data()[1]);
+    EXPECT_EQ(this->s_.cpu_data()[1], this->s_.cpu_data()[2]);
+    EXPECT_EQ(values(this->d_), values(this->d_star_));
+  }
+}
+
+TYPED_TEST(EliminationTest, ANaNOrAnInfinityNamesLayerAndImage) {
+  using Limits = std::numeric_limits<TypeParam>;
+  for (const TypeParam bad : {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity()}) {
+    const TypeParam good = this->f_.cpu_data()[this->f_.offset(1, 2, 3, 4)];
+    this->f_.mutable_cpu_data()[this->f_.offset(1, 2, 3, 4)] = bad;
+    const std::string message = message_of([&] { this->forward(""); });
+    EXPECT_HAS(message, "'layer under test' (Elimination)");
+    EXPECT_HAS(message, "image 1 in the batch holds a NaN or an infinity");
+    this->f_.mutable_cpu_data()[this->f_.offset(1, 2, 3, 4)] = good;
+  }
+}
+
+TYPED_TEST(EliminationTest, FollowsAChangeOfShape) {
+  this->forward("");
+  this->d_.Reshape({2, 2, 40, 30});
+  fill(&this->d_, random_values<TypeParam>(this->d_.count(), 8));
+  this->layer_->Forward({&this->f_, &this->d_}, {&this->d_star_, &this->r_, &this->a_, &this->s_});
+  EXPECT_EQ((std::vector<int>{2, 1, 40, 30}), this->a_.shape());
+  EXPECT_EQ(this->region(1)[2], 30);
+  EXPECT_EQ(this->region(1)[3], 40);
+}
+
+TYPED_TEST(EliminationTest, WrongParametersShapesAndNamesAreErrors) {
+  EXPECT_HAS(message_of([&] { this->forward("a_star: CROP"); }), "a_star: ROI | UNCORRELATED");
+  EXPECT_HAS(message_of([&] { this->forward("astar: ROI"); }), "line 1, column 6");
+  caffe::Blob<TypeParam> other(3, 2, 9, 11), flat(std::vector<int>{2, 9}), top;
+  EXPECT_HAS(
+      message_of([&] { make_layer<TypeParam>("Elimination")->SetUp({&this->f_, &other}, {&top}); }),
+      "both need the same number of images");
+  EXPECT_HAS(
+      message_of([&] { make_layer<TypeParam>("Elimination")->SetUp({&this->f_, &flat}, {&top}); }),
+      "bottom[1] 'bottom1' must be the input data");
+  EXPECT_HAS(message_of([&] {
+               make_layer<TypeParam>("Elimination")->SetUp({&this->f_, &this->d_}, {&this->d_});
+             }),
+             "cannot work in place");
+}
+
+}  // namespace

@@ -1,0 +1,115 @@
+#include <cmath>
+
+#include "gradient_checker.hpp"
+#include "layer_helpers.hpp"
+
+namespace {
+
+/// One row: batch, channels, height, width. More pixels than a CPU tile; one pixel; one channel.
+const std::vector<std::vector<int>> kShapes = {
+    {2, 3, 4, 5}, {1, 7, 1, 1}, {3, 1, 2, 2}, {1, 2, 23, 47}};
+
+template <typename T>
+class EnhancementTest : public ::testing::Test {};
+TYPED_TEST_SUITE(EnhancementTest, Dtypes);
+
+TYPED_TEST(EnhancementTest, ForwardIsTheEquation) {
+  auto shapes = kShapes;
+  shapes.push_back({2, 3, 60, 70});  // enough for more than one thread
+  for (const auto& shape : shapes) {
+    caffe::Blob<TypeParam> f(shape), enhanced, a;
+    fill(&f, random_values<TypeParam>(f.count(), 1, -30, 30));
+    auto layer = make_layer<TypeParam>("Enhancement");
+    layer->SetUp({&f}, {&enhanced, &a});
+    layer->Forward({&f}, {&enhanced, &a});
+    ASSERT_EQ(f.shape(), enhanced.shape());
+    ASSERT_EQ((std::vector<int>{shape[0], 1, shape[2], shape[3]}), a.shape());
+    for (int n = 0; n < shape[0]; ++n) {
+      for (int p = 0; p < shape[2] * shape[3]; ++p) {
+        double sum = 0;
+        for (int c = 0; c < shape[1]; ++c) sum += f.cpu_data()[f.offset(n, c) + p];
+        const double attention = 1 / (1 + std::exp(-sum / shape[1]));
+        const double tolerance = sizeof(TypeParam) == 4 ? 2e-6 : 4e-15;
+        ASSERT_NEAR(a.cpu_data()[a.offset(n) + p], attention, tolerance);
+        for (int c = 0; c < shape[1]; ++c) {
+          const double expected = (1 + attention) * f.cpu_data()[f.offset(n, c) + p];
+          ASSERT_NEAR(enhanced.cpu_data()[f.offset(n, c) + p], expected, 60 * tolerance);
+        }
+      }
+    }
+  }
+}
+
+TYPED_TEST(EnhancementTest, Gradient) {
+  for (const auto& shape : kShapes) {
+    caffe::Blob<TypeParam> f(shape), enhanced;
+    fill(&f, random_values<TypeParam>(f.count(), 2));
+    check_gradients<TypeParam>(make_layer<TypeParam>("Enhancement").get(), {&f}, {&enhanced}, {0});
+  }
+}
+
+TYPED_TEST(EnhancementTest, GradientInPlace) {
+  for (const auto& shape : kShapes) {
+    caffe::Blob<TypeParam> f(shape);
+    fill(&f, random_values<TypeParam>(f.count(), 3));
+    check_gradients<TypeParam>(make_layer<TypeParam>("Enhancement").get(), {&f}, {&f}, {0});
+  }
+}
+
+TYPED_TEST(EnhancementTest, GradientThroughTheAttention) {
+  for (const auto& shape : kShapes) {
+    caffe::Blob<TypeParam> f(shape), enhanced, a;
+    fill(&f, random_values<TypeParam>(f.count(), 4));
+    check_gradients<TypeParam>(make_layer<TypeParam>("Enhancement").get(), {&f}, {&enhanced, &a},
+                               {0});
+    check_gradients<TypeParam>(make_layer<TypeParam>("Enhancement").get(), {&f}, {&f, &a}, {0});
+  }
+}
+
+TYPED_TEST(EnhancementTest, InPlaceGivesTheSameBits) {
+  caffe::Blob<TypeParam> f(2, 5, 7, 9), in_place, enhanced;
+  fill(&f, random_values<TypeParam>(f.count(), 5));
+  in_place.CopyFrom(f, false, true);
+  auto one = make_layer<TypeParam>("Enhancement"), other = make_layer<TypeParam>("Enhancement");
+  one->SetUp({&f}, {&enhanced});
+  one->Forward({&f}, {&enhanced});
+  other->SetUp({&in_place}, {&in_place});
+  other->Forward({&in_place}, {&in_place});
+  EXPECT_EQ(values(enhanced), values(in_place));
+}
+
+TYPED_TEST(EnhancementTest, SaturatesWithoutOverflow) {
+  caffe::Blob<TypeParam> f(1, 1, 1, 4), enhanced, a;
+  fill<TypeParam>(&f, {TypeParam(1e4), TypeParam(-1e4), 0, TypeParam(-80)});
+  auto layer = make_layer<TypeParam>("Enhancement");
+  layer->SetUp({&f}, {&enhanced, &a});
+  layer->Forward({&f}, {&enhanced, &a});
+  EXPECT_EQ(a.cpu_data()[0], 1);
+  EXPECT_LT(a.cpu_data()[1], 1e-30);
+  EXPECT_EQ(a.cpu_data()[2], TypeParam(0.5));
+  EXPECT_NEAR(a.cpu_data()[3] / std::exp(-80.), 1, 1e-6);
+  EXPECT_EQ(enhanced.cpu_data()[0], TypeParam(2e4));
+}
+
+TYPED_TEST(EnhancementTest, ALaterInPlaceLayerThatChangesTheBlobIsRefused) {
+  caffe::Blob<TypeParam> f(2, 8, 3, 3);
+  fill(&f, random_values<TypeParam>(f.count(), 6, 0, 4));
+  auto layer = make_layer<TypeParam>("Enhancement");
+  layer->SetUp({&f}, {&f});
+  layer->Forward({&f}, {&f});
+  for (int i = 0; i < f.count(); i += 2) f.mutable_cpu_data()[i] *= 2;  // as Dropout would
+  const std::string message = message_of([&] { layer->Backward({&f}, {true}, {&f}); });
+  EXPECT_HAS(message, "'layer under test' (Enhancement)");
+  EXPECT_HAS(message, "a later layer has changed that blob in place");
+}
+
+TYPED_TEST(EnhancementTest, WrongShapesAndNamesAreErrors) {
+  caffe::Blob<TypeParam> flat(std::vector<int>{3, 4}), f(1, 2, 3, 3), top;
+  EXPECT_HAS(message_of([&] { make_layer<TypeParam>("Enhancement")->SetUp({&flat}, {&top}); }),
+             "bottom[0] 'bottom0' must be a feature map of shape N x C x H x W and not empty; its "
+             "shape is 3 4");
+  EXPECT_HAS(message_of([&] { make_layer<TypeParam>("Enhancement")->SetUp({&f}, {&top, &f}); }),
+             "top[1] receives the attention and needs a name of its own");
+}
+
+}  // namespace
