@@ -1,15 +1,15 @@
 """Progress for work that takes a while: a bar on a terminal, plain lines anywhere else.
 
-On a terminal rich draws the bar with rate and time left. Elsewhere (a log file, a pipe, a container)
-a line is printed at the start, at the end and at least every ``interval`` seconds in between, by a
-timer thread, so that silence always means that something hangs.
-"""
+On a terminal rich draws the bar with rate and time left. Elsewhere (a log file, a pipe, a
+container) a line is printed at the start, at the end and at least every ``interval`` seconds in
+between, by a timer thread, so that silence always means that something hangs."""
 
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable, Dict, Iterator, Optional, TextIO
+from typing import Any, Callable, Optional, TextIO
 
 INTERVAL = 10.0
 
@@ -47,7 +47,7 @@ class Task:
         self.total = total
         self.done = 0.0
         self.before = 0.0  # of done, what an earlier run had done
-        self.shown: Dict[str, Any] = {}
+        self.shown: dict[str, Any] = {}
         self.started = time.monotonic()
         self._update: Callable[[], None] = lambda: None
 
@@ -95,10 +95,9 @@ def track(
 ) -> Iterator[Task]:
     """Show the progress of the work done inside the ``with`` block.
 
-    ``total`` is the number of units expected (None when unknown). ``interval`` is the longest silence
-    in seconds when the output is not a terminal. An exception passes through; the last line then
-    says how far the work came.
-    """
+    ``total`` is the number of units expected (None when unknown). ``interval`` is the longest
+    silence in seconds when the output is not a terminal. An exception passes through; the last line
+    then says how far the work came."""
     stream = stream or sys.stdout
     task = Task(description, total)
     if stream.isatty():

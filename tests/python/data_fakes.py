@@ -1,11 +1,11 @@
 """Small made-up data for the tests of maap.data."""
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable, List, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
-
 from maap.data import records, write
 from maap.data.records import Record
 
@@ -22,7 +22,7 @@ def save(path: Path, image: np.ndarray) -> Path:
     return path
 
 
-def record_list(labels: Iterable[int], box: bool = False) -> List[Record]:
+def record_list(labels: Iterable[int], box: bool = False) -> list[Record]:
     corners = (1.5, 2.0, 20.25, 30.0) if box else None
     return [
         Record(records.key_for(i, f"c{label}/{i}.jpg"), label, f"c{label}/{i}.jpg", corners)
@@ -46,6 +46,7 @@ def manifest(
 
 def make_dataset(
     out: Path,
+    *,
     train: int = 12,
     test: int = 7,
     classes: int = 3,
@@ -63,7 +64,9 @@ def make_dataset(
             if kind == "float":
                 image = image.astype(np.float32) - np.array([104, 117, 123], np.float32)
             datums.append(
-                records.encode_jpeg(image, label) if kind == "jpeg" else records.encode_pixels(image, label)
+                records.encode_jpeg(image, label)
+                if kind == "jpeg"
+                else records.encode_pixels(image, label)
             )
         write.write_split(partial, name, record_list(labels, box=True), datums)
     counts = announce or {"train": train, "test": test}

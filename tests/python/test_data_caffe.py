@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from data_fakes import make_dataset
 from maap.data.feeder import Feeder, Transform
 from maap.data.store import Split

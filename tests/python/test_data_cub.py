@@ -7,7 +7,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from data_fakes import picture, save
 from maap.data import images
 from maap.data.cub import Expected, import_cub
@@ -21,7 +20,9 @@ SMALL = Expected(classes=2, train=6, test=4)
 
 def make_2011(root: Path) -> Path:
     """Two classes of five images, three of each for training; one is grey."""
-    lists = {name: [] for name in ("images", "image_class_labels", "train_test_split", "bounding_boxes")}
+    lists = {
+        name: [] for name in ("images", "image_class_labels", "train_test_split", "bounding_boxes")
+    }
     identity = 0
     for label, name in enumerate(CLASSES, start=1):
         for number in range(5):
@@ -53,7 +54,9 @@ def check_imported(dataset: Dataset) -> None:
     assert dataset.classes == ["Black footed Albatross", "Dodo"] and dataset.size == (64, 64)
     train, test = dataset.split("train"), dataset.split("test")
     assert (len(train), len(test)) == (6, 4)
-    assert [record.key for record in train.records] == sorted(record.key for record in train.records)
+    assert [record.key for record in train.records] == sorted(
+        record.key for record in train.records
+    )
     assert [record.path[-8:-4] for record in test.records] == ["0004", "0005", "0009", "0010"]
     for split in (train, test):
         for i, record in enumerate(split.records):
@@ -84,7 +87,10 @@ def test_folder_and_archive_give_the_same_data_set(tmp_path):
         assert a.records == b.records and [a.raw(i) for i in range(len(a))] == [
             b.raw(i) for i in range(len(b))
         ]
-    assert not (tmp_path / "two" / "unpacked").exists() and not (tmp_path.parent / "outside.txt").exists()
+    assert (
+        not (tmp_path / "two" / "unpacked").exists()
+        and not (tmp_path.parent / "outside.txt").exists()
+    )
 
 
 def test_seed_decides_the_training_order(tmp_path):
@@ -103,7 +109,9 @@ def test_warp_is_opencv_linear(tmp_path):
 
 
 def test_the_real_counts_are_demanded_by_default(tmp_path):
-    with pytest.raises(MaapError, match=r"10 images \(6 training, 4 test\) of 2 classes, where 11,788"):
+    with pytest.raises(
+        MaapError, match=r"10 images \(6 training, 4 test\) of 2 classes, where 11,788"
+    ):
         import_cub(make_2011(tmp_path / "cub"), tmp_path / "set")
     assert not (tmp_path / "set").exists() and not (tmp_path / "set.partial").exists()
 
@@ -115,7 +123,9 @@ def test_2010_is_refused_by_name(tmp_path, archive):
         with tarfile.open(tmp_path / "birds.tgz", "w:gz") as tar:
             tar.add(source, "birds")
         source = tmp_path / "birds.tgz"
-    with pytest.raises(MaapError, match="is CUB-200-2010 .found lists/.*CUB_200_2011.tgz from https"):
+    with pytest.raises(
+        MaapError, match="is CUB-200-2010 .found lists/.*CUB_200_2011.tgz from https"
+    ):
         import_cub(source, tmp_path / "set", expected=SMALL)
 
 
@@ -150,7 +160,10 @@ def damage_scan(root: Path) -> None:
         (lambda r: cut_line(r, "classes.txt"), "has class 2, but classes.txt has only 1"),
         (lambda r: rewrite(r, "bounding_boxes.txt", "3 20.0", "3 x"), "box of image 3 is damaged"),
         (lambda r: rewrite(r, "images.txt", "4 ", "3 "), "images.txt, line 4 is damaged"),
-        (lambda r: (r / "images" / CLASSES[0] / "bird_0003.jpg").unlink(), "missing.*bird_0003.jpg"),
+        (
+            lambda r: (r / "images" / CLASSES[0] / "bird_0003.jpg").unlink(),
+            "missing.*bird_0003.jpg",
+        ),
         (truncate, "bird_0007.jpg is truncated"),
         (damage_scan, "bird_0007.jpg is damaged"),
     ],
@@ -263,9 +276,7 @@ def test_truncated_image_in_a_folder_is_named(tmp_path):
 
 
 def test_exif_orientation_is_kept_out_of_cub_and_used_elsewhere(tmp_path):
-    exif = (
-        b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # turn right
-    )
+    exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\x06\0\0\0\0\0\0\0"  # turn right
     data = cv2.imencode(".jpg", picture(1, 40, 80))[1].tobytes()
     path = tmp_path / "turned.jpg"
     path.write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])

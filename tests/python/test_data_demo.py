@@ -1,8 +1,7 @@
 """The demo set: repeatable, with exact boxes, on photographs of its own for the test.
 
-The cut-outs are made up here (plain coloured shapes), so that the tests need no download; the photographs
-are the real ones.
-"""
+The cut-outs are made up here (plain coloured shapes), so that the tests need no download; the
+photographs are the real ones."""
 
 import hashlib
 import io
@@ -13,7 +12,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-
 from maap.data import demo, demo_sources, images
 from maap.data.demo import Look, make_demo
 from maap.data.store import Dataset
@@ -83,7 +81,8 @@ def test_layout_counts_and_note(tmp_path):
 
 
 def magenta_box(image: np.ndarray) -> np.ndarray:
-    """Around the pixels nearer to the bird's colour than to any other (blue and red high, green low)."""
+    """Around the pixels nearer to the bird's colour than to any other (blue and red high, green
+    low)."""
     blue, green, red = (image[..., k].astype(int) for k in range(3))
     found = (np.minimum(blue, red) - green) > 100
     columns, rows = np.flatnonzero(found.any(0)), np.flatnonzero(found.any(1))
@@ -164,7 +163,9 @@ def test_damaged_and_wrong_packages_are_refused(tmp_path):
         demo_sources.cutouts(tmp_path / "cache", tmp_path / "no.deb")
     (tmp_path / "fish").mkdir()
     with pytest.raises(MaapError, match="holds no bird pictures"):
-        demo_sources.cutouts(tmp_path / "cache", build_package(tmp_path / "fish", "3-1", birds=False))
+        demo_sources.cutouts(
+            tmp_path / "cache", build_package(tmp_path / "fish", "3-1", birds=False)
+        )
     torn = tmp_path / "x_9_all.deb"
     torn.write_bytes(package.read_bytes()[:300])
     with pytest.raises(MaapError, match="x_9_all.deb"):

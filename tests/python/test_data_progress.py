@@ -4,7 +4,6 @@ import io
 import time
 
 import pytest
-
 from maap import progress
 
 

@@ -3,7 +3,6 @@
 import cv2
 import numpy as np
 import pytest
-
 from data_fakes import picture, save
 from maap.data import images, records
 from maap.errors import MaapError

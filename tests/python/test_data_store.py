@@ -13,7 +13,6 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
-
 from data_fakes import make_dataset, manifest, picture, record_list
 from maap.data import records, write
 from maap.data.store import Dataset, Split
@@ -62,7 +61,10 @@ def drop_record(folder: Path) -> None:
         (lambda f: (f / "manifest.json").write_text('{"format": 1, "ki'), "manifest.json.*damaged"),
         (lambda f: (f / "train.csv").unlink(), "train.csv is missing"),
         (lambda f: shutil.rmtree(f / "train_lmdb"), "train_lmdb is not a readable LMDB"),
-        (lambda f: (f / "train_lmdb" / "data.mdb").write_bytes(b"no"), "train_lmdb is not a readable"),
+        (
+            lambda f: (f / "train_lmdb" / "data.mdb").write_bytes(b"no"),
+            "train_lmdb is not a readable",
+        ),
         (lambda f: change_csv(f, "c1/1.jpg,1,", "c1/1.jpg,3,"), "label 3.*3 classes"),
         (lambda f: change_csv(f, "c1/1.jpg,1,", "c1/1.jpg,-1,"), "label -1"),
         (lambda f: change_csv(f, "c1/1.jpg,1,", "c1/1.jpg,one,"), "train.csv, line 3"),
@@ -188,7 +190,12 @@ with write.SplitWriter(partial, "train", record_list([0] * 20000)) as writer:
     process.wait()
     with pytest.raises(MaapError, match="never completed"):
         Dataset.open(out)
-    assert write.SplitWriter(write.begin(out, resume=True), "train", record_list([0] * 20000), True).done > 10
+    assert (
+        write.SplitWriter(
+            write.begin(out, resume=True), "train", record_list([0] * 20000), True
+        ).done
+        > 10
+    )
     assert not list(write.begin(out).iterdir())  # without resume it starts anew
 
 

@@ -1,4 +1,5 @@
-"""Batches: a function of seed and iteration, Caffe's own transformation, workers that go with their parent."""
+"""Batches: a function of seed and iteration, Caffe's own transformation, workers that go with their
+parent."""
 
 import os
 import signal
@@ -9,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from data_fakes import make_dataset, picture
 from maap.data import records
 from maap.data.feeder import Feeder, Plan, Transform

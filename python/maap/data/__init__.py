@@ -1,5 +1,5 @@
-"""Data sets: making them (``make_demo``, ``import_cub``, ``import_folder``), reading them (``Dataset``,
-``Split``), feeding a network from them (``Feeder``).
+"""Data sets: making them (``make_demo``, ``import_cub``, ``import_folder``), reading them
+(``Dataset``, ``Split``), feeding a network from them (``Feeder``).
 
 The names load on first use, so that a worker process imports only what it needs.
 """
@@ -16,7 +16,15 @@ _WHERE = {
     "import_cub": "cub",
     "import_folder": "folder",
 }
-__all__ = sorted(_WHERE)
+__all__ = [
+    "Dataset",
+    "Feeder",
+    "Split",
+    "Transform",
+    "import_cub",
+    "import_folder",
+    "make_demo",
+]  # noqa: F822  they come by __getattr__
 
 
 def __getattr__(name: str) -> Any:

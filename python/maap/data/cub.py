@@ -9,7 +9,7 @@ import shutil
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 from maap import progress
 from maap.data import importer, write
@@ -46,17 +46,17 @@ def import_cub(
     out: Path,
     size: int = 256,
     policy: str = "warp",
+    *,
     encode: str = "jpeg",
     seed: int = 1,
     expected: Optional[Expected] = Expected(),
 ) -> Dataset:
     """Make the data set ``out`` from CUB-200-2011; what ``maap data cub`` calls.
 
-    source: the folder CUB_200_2011 (or the one that holds it), or the .tgz. size, policy, encode, seed as
-    for ``import_folder``. expected: the counts demanded; None accepts any.
-    Raises MaapError when ``source`` is incomplete, is CUB-200-2010, or holds a damaged image; when ``out``
-    exists; when the disk is full.
-    """
+    source: the folder CUB_200_2011 (or the one that holds it), or the .tgz. size, policy, encode,
+    seed as for ``import_folder``. expected: the counts demanded; None accepts any.
+    Raises MaapError when ``source`` is incomplete, is CUB-200-2010, or holds a damaged image; when
+    ``out`` exists; when the disk is full."""
     storage = Storage(size, policy, encode, orient=False).check()
     source = Path(source)
     if not source.exists():
@@ -67,8 +67,15 @@ def import_cub(
         if source.is_file():
             _unpack(source, unpacked)
         root = _find_root(unpacked if source.is_file() else source, source)
-        fields = {"kind": "cub", "name": "CUB-200-2011", "note": "", "source": {"path": str(source)}}
-        manifest = import_layout(root, partial, storage, seed, expected, fields)
+        fields = {
+            "kind": "cub",
+            "name": "CUB-200-2011",
+            "note": "",
+            "source": {"path": str(source)},
+        }
+        manifest = import_layout(
+            root, partial, storage, seed=seed, expected=expected, fields=fields
+        )
         if unpacked.exists():
             shutil.rmtree(unpacked)
         write.finish(partial, Path(out), manifest)
@@ -82,11 +89,13 @@ def import_layout(
     root: Path,
     partial: Path,
     storage: Storage,
+    *,
     seed: int,
     expected: Optional[Expected],
-    fields: Dict[str, Any],
-) -> Dict[str, Any]:
-    """Import a folder in CUB-200-2011's layout into ``partial``; returns the manifest to finish with.
+    fields: dict[str, Any],
+) -> dict[str, Any]:
+    """Import a folder in CUB-200-2011's layout into ``partial``; returns the manifest to finish
+    with.
 
     ``fields`` are the manifest's kind, name, note and source.
     """
@@ -108,7 +117,7 @@ def import_layout(
 
 def read_layout(
     root: Path, expected: Optional[Expected] = Expected()
-) -> Tuple[List[Item], List[Item], List[str]]:
+) -> tuple[list[Item], list[Item], list[str]]:
     """The training items, test items and class names of a folder in CUB-200-2011's layout.
 
     Raises MaapError when a list is missing or damaged, an image is missing, or counts are not those
@@ -121,32 +130,42 @@ def read_layout(
     boxes = _read_list(root / "bounding_boxes.txt", 4)
     class_ids = list(names)
     index = {identity: number for number, identity in enumerate(class_ids)}
-    train: List[Item] = []
-    test: List[Item] = []
+    train: list[Item] = []
+    test: list[Item] = []
     for identity, (path,) in paths.items():
         for table, name in ((labels, LISTS[1]), (use, LISTS[3]), (boxes, LISTS[4])):
             if identity not in table:
-                raise MaapError(f"{root / name} lacks image {identity} ({path}): the copy is damaged; {WHERE}")
+                raise MaapError(
+                    f"{root / name} lacks image {identity} ({path}): the copy is damaged; {WHERE}"
+                )
         label = labels[identity][0]
         if label not in index:
             raise MaapError(
-                f"{root / LISTS[1]}: image {identity} ({path}) has class {label}, but classes.txt has "
+                f"{root / LISTS[1]}: image {identity} ({path}) has class {label}, but classes.txt "
+                "has "
                 f"only {len(index)} classes: the copy is damaged; {WHERE}"
             )
-        item = Item(root / "images" / path, path, index[label], _box(boxes[identity], root, identity))
+        item = Item(
+            root / "images" / path, path, index[label], _box(boxes[identity], root, identity)
+        )
         (train if use[identity][0] == "1" else test).append(item)
     _check_counts(root, train, test, class_ids, expected)
     missing = [item.path for item in train + test if not item.path.is_file()]
     if missing:
         raise MaapError(
-            f"{len(missing)} of {len(paths)} images are missing, the first is {missing[0]}: unpack the "
+            f"{len(missing)} of {len(paths)} images are missing, the first is {missing[0]}: "
+            "unpack the "
             f"archive again; {WHERE}"
         )
     return train, test, [_class_name(names[identity][0]) for identity in class_ids]
 
 
 def _check_counts(
-    root: Path, train: List[Item], test: List[Item], classes: List[str], expected: Optional[Expected]
+    root: Path,
+    train: list[Item],
+    test: list[Item],
+    classes: list[str],
+    expected: Optional[Expected],
 ) -> None:
     found = Expected(len(classes), len(train), len(test))
     if expected is not None and found != expected:
@@ -158,7 +177,8 @@ def _check_counts(
         )
     if len(classes) < 2 or not train or not test:
         raise MaapError(
-            f"{root} lists {len(train)} training and {len(test)} test images of {len(classes)} classes: "
+            f"{root} lists {len(train)} training and {len(test)} test images of {len(classes)} "
+            "classes: "
             "at least two classes and one image of each kind are needed"
         )
 
@@ -168,21 +188,23 @@ def _class_name(raw: str) -> str:
     return re.sub(r"^\d+\.", "", raw).replace("_", " ")
 
 
-def _box(values: List[str], root: Path, identity: str) -> Box:
+def _box(values: list[str], root: Path, identity: str) -> Box:
     try:
         x, y, width, height = (float(value) for value in values)
     except ValueError:
-        raise MaapError(f"{root / LISTS[4]}: the box of image {identity} is damaged: {values}") from None
+        raise MaapError(
+            f"{root / LISTS[4]}: the box of image {identity} is damaged: {values}"
+        ) from None
     return x, y, x + width, y + height
 
 
-def _read_list(path: Path, columns: int) -> Dict[str, List[str]]:
+def _read_list(path: Path, columns: int) -> dict[str, list[str]]:
     """A list file's lines as {id: the values after it}; the last value keeps its blanks."""
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError as error:
         raise MaapError(f"cannot read {path}: {error.strerror}; {WHERE}") from None
-    result: Dict[str, List[str]] = {}
+    result: dict[str, list[str]] = {}
     for number, line in enumerate(lines, start=1):
         values = line.split(maxsplit=columns)
         if not values:
@@ -194,18 +216,23 @@ def _read_list(path: Path, columns: int) -> Dict[str, List[str]]:
 
 
 def _find_root(folder: Path, source: Path) -> Path:
-    """The folder with the lists: ``folder`` or one directly below it. Explains what else it may be."""
+    """The folder with the lists: ``folder`` or one directly below it. Explains what else it may
+    be."""
     folders = [folder] + sorted(path for path in folder.iterdir() if path.is_dir())
     for candidate in folders:
         if (candidate / "images.txt").is_file() and (candidate / "images").is_dir():
             missing = [name for name in LISTS if not (candidate / name).is_file()]
             if missing:
-                raise MaapError(f"{source} lacks {', '.join(missing)}: the copy is incomplete; {WHERE}")
+                raise MaapError(
+                    f"{source} lacks {', '.join(missing)}: the copy is incomplete; {WHERE}"
+                )
             return candidate
     for candidate in folders:
         _refuse_2010(candidate, source)
     found = ", ".join(sorted(path.name for path in folder.iterdir())[:8]) or "nothing"
-    raise MaapError(f"{source} is not CUB-200-2011: it has no images.txt with images/ (found {found}); {WHERE}")
+    raise MaapError(
+        f"{source} is not CUB-200-2011: it has no images.txt with images/ (found {found}); {WHERE}"
+    )
 
 
 def _refuse_2010(folder: Path, source: Path) -> None:
@@ -216,7 +243,8 @@ def _refuse_2010(folder: Path, source: Path) -> None:
         return
     seen = [f"{name}/" for name in old] + ([f"{count:,} images"] if count else [])
     raise MaapError(
-        f"{source} is CUB-200-2010 (found {', '.join(seen) or 'its name'}, no images.txt); the 2011 edition is "
+        f"{source} is CUB-200-2010 (found {', '.join(seen) or 'its name'}, no images.txt); the "
+        "2011 edition is "
         f"needed: 11,788 images with bounding_boxes.txt; {WHERE}"
     )
 
@@ -234,7 +262,10 @@ def _unpack(archive: Path, into: Path) -> None:
                     continue
                 target = into / member.name
                 target.parent.mkdir(parents=True, exist_ok=True)
-                with write.disk_full_is_error(into.parent, str(target)), target.open("wb") as stream:
+                with (
+                    write.disk_full_is_error(into.parent, str(target)),
+                    target.open("wb") as stream,
+                ):
                     shutil.copyfileobj(tar.extractfile(member), stream)
                 bar.advance()
     except (tarfile.TarError, EOFError, OSError) as error:

@@ -1,15 +1,15 @@
 """The demo set: real bird cut-outs on real photographs, in the folder layout of CUB-200-2011.
 
-Each class is one cut-out; each image places it, scaled, turned, flipped and with other light, on a random part
-of a photograph. Training and test images use different photographs, so a network that learns the
-backgrounds gains nothing. The boxes are exact: they come from the transformed alpha mask. Every
-image depends on (seed, split, species, number) alone.
-"""
+Each class is one cut-out; each image places it, scaled, turned, flipped and with other light, on a
+random part of a photograph. Training and test images use different photographs, so a network that
+learns the backgrounds gains nothing. The boxes are exact: they come from the transformed alpha
+mask. Every image depends on (seed, split, species, number) alone."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -79,26 +79,26 @@ TEST_PHOTOGRAPHS = ("chelsea.png", "rocket.jpg", "camera.png", "gravel.png", "mo
 class Look:
     """How much the images vary; ranges are (least, most), drawn evenly.
 
-    side: the image's width and height, each, in pixels. bird: the cut-out's longer side as a share of
-    the image's shorter one. turn: degrees either way. light, colour: factors 1 - x to 1 + x on
-    brightness and contrast, and on each colour channel, of the bird. background: the side of the part
-    taken from a photograph, as a share of the largest that fits. gamma: of the background. blur: most
-    blur of the background, standard deviation in pixels.
-    """
+    side: the image's width and height, each, in pixels. bird: the cut-out's longer side as a share
+    of the image's shorter one. turn: degrees either way. light, colour: factors 1 - x to 1 + x on
+    brightness and contrast, and on each colour channel, of the bird. background: the side of the
+    part taken from a photograph, as a share of the largest that fits. gamma: of the background.
+    blur: most blur of the background, standard deviation in pixels."""
 
-    side: Tuple[int, int] = (300, 400)
-    bird: Tuple[float, float] = (0.5, 0.85)
+    side: tuple[int, int] = (300, 400)
+    bird: tuple[float, float] = (0.5, 0.85)
     turn: float = 15.0
     light: float = 0.15
     colour: float = 0.05
-    background: Tuple[float, float] = (0.4, 1.0)
-    gamma: Tuple[float, float] = (0.7, 1.4)
+    background: tuple[float, float] = (0.4, 1.0)
+    gamma: tuple[float, float] = (0.7, 1.4)
     blur: float = 1.5
 
 
 def make_demo(
     out: Path,
     cache: Optional[Path] = None,
+    *,
     seed: int = 1,
     species: int = 10,
     per_species_train: int = 24,
@@ -110,9 +110,10 @@ def make_demo(
     """Make the demo data set ``out``; what ``maap data demo`` calls.
 
     cache: folder that keeps the downloaded pictures (default: ~/.cache/maap). species: how many, of
-    ``SPECIES`` in that order. per_species_train, per_species_test: images of each. size: pixels of the
-    stored square images. package: the .deb with the cut-outs, to use in place of a download.
-    ``out/original`` keeps the images as made, in CUB-200-2011's layout, with a NOTICE of the sources.
+    ``SPECIES`` in that order. per_species_train, per_species_test: images of each. size: pixels of
+    the stored square images. package: the .deb with the cut-outs, to use in place of a download.
+    ``out/original`` keeps the images as made, in CUB-200-2011's layout, with a NOTICE of the
+    sources.
     Raises MaapError when the pictures cannot be had, a number is out of range, or ``out`` exists.
     """
     if not 2 <= species <= len(SPECIES):
@@ -122,15 +123,21 @@ def make_demo(
     storage = Storage(size, orient=False).check()
     partial = write.begin(out)
     try:
-        birds = demo_sources.cutouts(Path(cache) if cache else demo_sources.default_cache(), package)
+        birds = demo_sources.cutouts(
+            Path(cache) if cache else demo_sources.default_cache(), package
+        )
         layout = partial / "original"
         counts = {"train": per_species_train, "test": per_species_test}
         with write.disk_full_is_error(partial, str(layout)):
-            make_layout(layout, birds, seed, SPECIES[:species], counts, look)
+            make_layout(
+                layout, birds, seed=seed, species=SPECIES[:species], counts=counts, look=look
+            )
         expected = cub.Expected(species, species * per_species_train, species * per_species_test)
         source = {"species": list(SPECIES[:species]), "look": asdict(look)}
         fields = {"kind": "demo", "name": "demo", "note": NOTE, "source": source}
-        manifest = cub.import_layout(layout, partial, storage, seed, expected, fields)
+        manifest = cub.import_layout(
+            layout, partial, storage, seed=seed, expected=expected, fields=fields
+        )
         write.finish(partial, Path(out), manifest)
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -139,7 +146,13 @@ def make_demo(
 
 
 def make_layout(
-    root: Path, birds: Path, seed: int, species: Sequence[str], counts: Dict[str, int], look: Look
+    root: Path,
+    birds: Path,
+    *,
+    seed: int,
+    species: Sequence[str],
+    counts: dict[str, int],
+    look: Look,
 ) -> None:
     """Write the images and lists of ``species`` into ``root`` in CUB-200-2011's layout.
 
@@ -150,7 +163,7 @@ def make_layout(
         "train": _read_all(demo_sources.photographs(list(TRAIN_PHOTOGRAPHS))),
         "test": _read_all(demo_sources.photographs(list(TEST_PHOTOGRAPHS))),
     }
-    lists: Dict[str, List[str]] = {name: [] for name in cub.LISTS}
+    lists: dict[str, list[str]] = {name: [] for name in cub.LISTS}
     names = sorted(species)
     with progress.track("draw demo images", len(names) * sum(counts.values())) as bar:
         for label, bird in enumerate(names, start=1):
@@ -177,7 +190,7 @@ def make_layout(
 
 
 def _list_image(
-    lists: Dict[str, List[str]], path: str, label: int, split: str, box: Tuple[int, ...]
+    lists: dict[str, list[str]], path: str, label: int, split: str, box: tuple[int, ...]
 ) -> None:
     identity = len(lists["images.txt"]) + 1
     x1, y1, x2, y2 = box
@@ -192,16 +205,19 @@ def _title(bird: str) -> str:
     return "_".join(word.capitalize() for word in bird.replace("-", "_").split("_"))
 
 
-def _read_all(paths: Dict[str, Path]) -> List[np.ndarray]:
+def _read_all(paths: dict[str, Path]) -> list[np.ndarray]:
     with images.quiet():  # libpng remarks on the colour profiles of some
         return [images.read(path, orient=False) for path in paths.values()]
 
 
 def read_cutout(path: Path) -> np.ndarray:
-    """A cut-out as (H, W, 4) float32, BGR premultiplied with alpha, alpha 0 to 1; empty rims cut off."""
+    """A cut-out as (H, W, 4) float32, BGR premultiplied with alpha, alpha 0 to 1; empty rims cut
+    off."""
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3 or image.shape[2] != 4:
-        raise MaapError(f"{path} is no picture with transparency: remove {path.parent} and try again")
+        raise MaapError(
+            f"{path} is no picture with transparency: remove {path.parent} and try again"
+        )
     cutout = image.astype(np.float32)
     cutout[..., 3] /= 255.0
     cutout[..., :3] *= cutout[..., 3:]
@@ -209,7 +225,7 @@ def read_cutout(path: Path) -> np.ndarray:
     return np.ascontiguousarray(cutout[y1:y2, x1:x2])
 
 
-def alpha_box(alpha: np.ndarray) -> Tuple[int, int, int, int]:
+def alpha_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
     """x1, y1, x2, y2 (half-open) around the pixels that are at least half opaque."""
     solid = alpha >= 0.5
     columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
@@ -217,8 +233,8 @@ def alpha_box(alpha: np.ndarray) -> Tuple[int, int, int, int]:
 
 
 def compose(
-    random: np.random.RandomState, cutout: np.ndarray, backgrounds: List[np.ndarray], look: Look
-) -> Tuple[np.ndarray, Tuple[int, int, int, int]]:
+    random: np.random.RandomState, cutout: np.ndarray, backgrounds: list[np.ndarray], look: Look
+) -> tuple[np.ndarray, tuple[int, int, int, int]]:
     """One image: (H, W, 3) uint8 BGR and the bird's box x1, y1, x2, y2 on it (half-open pixels)."""
     width, height = random.randint(look.side[0], look.side[1] + 1, 2)
     scene = _background(random, backgrounds[random.randint(len(backgrounds))], width, height, look)
@@ -230,7 +246,12 @@ def compose(
     part *= 1.0 - bird[..., 3:]
     part += bird[..., :3]
     x1, y1, x2, y2 = alpha_box(bird[..., 3])
-    return np.clip(np.rint(scene), 0, 255).astype(np.uint8), (left + x1, top + y1, left + x2, top + y2)
+    return np.clip(np.rint(scene), 0, 255).astype(np.uint8), (
+        left + x1,
+        top + y1,
+        left + x2,
+        top + y2,
+    )
 
 
 def _background(
@@ -255,9 +276,7 @@ def _background(
     return (255.0 * (part / 255.0) ** gamma).astype(np.float32)
 
 
-def _turn(
-    random: np.random.RandomState, cutout: np.ndarray, side: int, look: Look
-) -> np.ndarray:
+def _turn(random: np.random.RandomState, cutout: np.ndarray, side: int, look: Look) -> np.ndarray:
     """The cut-out flipped or not, scaled and turned, its empty rims cut off."""
     flip = bool(random.randint(2))
     angle = random.uniform(-look.turn, look.turn)
@@ -300,7 +319,8 @@ def _write_notice(path: Path, birds: Path) -> None:
     parts = [
         "The images in this folder are composites made by `maap data demo`.",
         f"Bird cut-outs: Debian package {demo_sources.PACKAGE} (Tux Paint stamps).",
-        "Backgrounds: photographs distributed with scikit-image (see skimage/data/README.txt and its "
+        "Backgrounds: photographs distributed with scikit-image (see skimage/data/README.txt and "
+        "its "
         f"documentation): {', '.join(TRAIN_PHOTOGRAPHS)} (training); "
         f"{', '.join(TEST_PHOTOGRAPHS)} (test).",
         NOTE,

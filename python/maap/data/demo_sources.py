@@ -1,6 +1,7 @@
 """Where the demo set's pictures come from: real photographs that a Debian machine can fetch.
 
-- Bird cut-outs (RGBA): the package tuxpaint-stamps-default, downloaded with apt-get and taken apart, not
+- Bird cut-outs (RGBA): the package tuxpaint-stamps-default, downloaded with apt-get and taken
+apart, not
   installed. Only its bird pictures and its copyright file are kept in the cache.
 - Background photographs: the data folder of the installed scikit-image (python3-skimage).
 
@@ -16,15 +17,15 @@ import subprocess
 import tarfile
 import threading
 from pathlib import Path
-from typing import Dict, List, Optional, Tuple
+from typing import Optional
 
 from maap import progress
 from maap.data.write import need_space
 from maap.errors import MaapError
 
 PACKAGE = "tuxpaint-stamps-default"
-# version: (bytes, SHA-256) of the packages of Debian 11 and 12; their cut-outs have the same visible pixels
-PACKAGES: Dict[str, Tuple[int, str]] = {
+# version: (bytes, SHA-256), of Debian 11 and 12; their cut-outs have the same visible pixels
+PACKAGES: dict[str, tuple[int, str]] = {
     "2014.08.23-3.1": (
         163057512,
         "4b198dd826e8bfc51489b642665f8c42fa661e6002f1c107916f0e8c3e2b16ee",
@@ -38,7 +39,7 @@ _BIRDS = re.compile(r"^(\./)?usr/share/tuxpaint/stamps/animals/birds/([a-z_-]+\.
 _COPYRIGHT = f"usr/share/doc/{PACKAGE}/copyright"
 _SPACE = 400_000_000
 
-PHOTOGRAPHS: Dict[str, str] = {
+PHOTOGRAPHS: dict[str, str] = {
     "astronaut.png": "88431cd9653ccd539741b555fb0a46b61558b301d4110412b5bc28b5e3ea6cb5",
     "brick.png": "7966caf324f6ba843118d98f7a07746d22f6a343430add0233eca5f6eaaa8fcf",
     "camera.png": "b0793d2adda0fa6ae899c03989482bff9a42d3d5690fc7e3648f2795d730c23a",
@@ -61,7 +62,7 @@ def default_cache() -> Path:
     return Path(base) / "maap"
 
 
-def photographs(names: List[str]) -> Dict[str, Path]:
+def photographs(names: list[str]) -> dict[str, Path]:
     """The background photographs ``names`` in the installed scikit-image.
 
     Raises MaapError when scikit-image or one of them is missing; says so when one differs from the
@@ -70,7 +71,9 @@ def photographs(names: List[str]) -> Dict[str, Path]:
     spec = importlib.util.find_spec("skimage")
     fix = "install Debian's package python3-skimage (or: pip install scikit-image)"
     if spec is None or spec.origin is None:
-        raise MaapError(f"the demo set needs the photographs of scikit-image, which is missing: {fix}")
+        raise MaapError(
+            f"the demo set needs the photographs of scikit-image, which is missing: {fix}"
+        )
     folder = Path(spec.origin).parent / "data"
     result = {}
     for name in names:
@@ -86,9 +89,8 @@ def photographs(names: List[str]) -> Dict[str, Path]:
 def cutouts(cache: Path, package: Optional[Path] = None) -> Path:
     """The folder with the bird cut-outs (*.png) and ``copyright``; fetched when the cache lacks it.
 
-    ``package`` is a .deb of tuxpaint-stamps-default to use in place of a download. Raises MaapError when the
-    package cannot be fetched or is not the one known for its version.
-    """
+    ``package`` is a .deb of tuxpaint-stamps-default to use in place of a download. Raises MaapError
+    when the package cannot be fetched or is not the one known for its version."""
     folder = Path(cache) / "birds"
     if folder.is_dir():
         return folder
@@ -123,7 +125,8 @@ def check_package(archive: Path) -> None:
     size, digest = PACKAGES[version]
     if archive.stat().st_size != size or _sha256(archive) != digest:
         raise MaapError(
-            f"{archive} is damaged ({archive.stat().st_size} bytes; {size} with another SHA-256 expected): "
+            f"{archive} is damaged ({archive.stat().st_size} bytes; {size} with another SHA-256 "
+            "expected): "
             "download it again"
         )
 
@@ -143,7 +146,9 @@ def _take_out(archive: Path, into: Path) -> None:
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     except OSError as error:
-        raise MaapError(f"cannot run dpkg-deb ({error.strerror}): install Debian's package dpkg") from None
+        raise MaapError(
+            f"cannot run dpkg-deb ({error.strerror}): install Debian's package dpkg"
+        ) from None
     try:
         with process, tarfile.open(fileobj=process.stdout, mode="r|") as tar:
             for member in tar:
@@ -161,11 +166,13 @@ def _take_out(archive: Path, into: Path) -> None:
 def _download(work: Path) -> Path:
     """Fetch the package into ``work`` with apt-get, from the machine's own package sources."""
     if shutil.which("apt-get") is None:
-        raise MaapError(f"apt-get is not here: fetch Debian's package {PACKAGE} and give the .deb file")
+        raise MaapError(
+            f"apt-get is not here: fetch Debian's package {PACKAGE} and give the .deb file"
+        )
     log = _apt(["download", PACKAGE], work, f"download {PACKAGE} (MB)")
     found = list(work.glob("*.deb"))
     if not found:
-        # no package lists (a container, often): fetch them into the cache, the system stays as it is
+        # no package lists (a container, often): fetch them into the cache, not into the system
         lists = [
             *("-o", f"Dir::State::Lists={work / 'lists'}"),
             *("-o", f"Dir::Cache={work / 'apt'}"),
@@ -178,13 +185,14 @@ def _download(work: Path) -> Path:
     if not found:
         errors = [line for line in log.splitlines() if line.startswith("E:")]
         raise MaapError(
-            f"apt-get could not download {PACKAGE} ({'; '.join(errors[:3]) or 'no reason given'}): check the "
+            f"apt-get could not download {PACKAGE} "
+            f"({'; '.join(errors[:3]) or 'no reason given'}): check the "
             "network and /etc/apt/sources.list, or fetch the .deb elsewhere and give its path"
         )
     return found[0]
 
 
-def _apt(arguments: List[str], work: Path, what: str) -> str:
+def _apt(arguments: list[str], work: Path, what: str) -> str:
     """Run apt-get in ``work``, showing the megabytes that arrive; returns what it printed."""
     command = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", *arguments]
     expected = max(size for size, _ in PACKAGES.values()) / 1e6 if "download" in arguments else None
@@ -196,7 +204,7 @@ def _apt(arguments: List[str], work: Path, what: str) -> str:
         stderr=subprocess.STDOUT,
         env=dict(os.environ, LC_ALL="C", DEBIAN_FRONTEND="noninteractive"),
     )
-    text: List[bytes] = []
+    text: list[bytes] = []
     reader = threading.Thread(target=lambda: text.append(process.stdout.read()), daemon=True)
     reader.start()
     with progress.track(what, expected) as bar:

@@ -1,16 +1,17 @@
 """Batches for training and testing, prepared beside Caffe and repeatable to the bit.
 
-What :class:`Feeder` gives is a function of (seed, iteration) alone: the order of an epoch comes from (seed,
-epoch), crops and mirroring from (seed, iteration). A run resumed at iteration k therefore sees the batches that the
-uninterrupted one saw. numpy's RandomState is used because its streams never change between versions.
+What :class:`Feeder` gives is a function of (seed, iteration) alone: the order of an epoch comes
+from (seed, epoch), crops and mirroring from (seed, iteration). A run resumed at iteration k
+therefore sees the batches that the uninterrupted one saw. numpy's RandomState is used because its
+streams never change between versions.
 
-Worker processes (``maap.workers``) decode and transform ahead of the network into shared memory; taking a batch
-costs the caller one copy of it.
-"""
+Worker processes (``maap.workers``) decode and transform ahead of the network into shared memory;
+taking a batch costs the caller one copy of it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Optional
 
 import cv2
 import numpy as np
@@ -24,12 +25,12 @@ _ORDER, _CROPS = 1, 2  # what a random stream is for
 
 @dataclass(frozen=True)
 class Transform:
-    """Caffe's transform_param: crop, mirror, subtract the mean, multiply by the scale, in that order.
+    """Caffe's transform_param: crop, mirror, subtract the mean, multiply by the scale, in that
+    order.
 
-    crop_size: pixels of the square crop, 0 = the whole image. mirror: half of the training images are
-    flipped. mean: None, (3,) per channel BGR, or (3, H, W) as large as the stored images (cropped
-    and flipped with them). scale: factor on the result.
-    """
+    crop_size: pixels of the square crop, 0 = the whole image. mirror: half of the training images
+    are flipped. mean: None, (3,) per channel BGR, or (3, H, W) as large as the stored images
+    (cropped and flipped with them). scale: factor on the result."""
 
     crop_size: int = 0
     mirror: bool = False
@@ -43,24 +44,26 @@ class Transform:
                 raise MaapError(f"the mean has shape {mean.shape}; it must be (3,) or (3, H, W)")
             object.__setattr__(self, "mean", mean)
 
-    def output_size(self, size: Tuple[int, int]) -> Tuple[int, int]:
+    def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of what comes out for stored images of ``size``.
 
         Raises MaapError when the crop does not fit or a mean image has another size.
         """
         if self.crop_size > min(size):
             raise MaapError(
-                f"crop_size {self.crop_size} is larger than the stored images ({size[0]} x {size[1]}): make the "
+                f"crop_size {self.crop_size} is larger than the stored images ({size[0]} x "
+                f"{size[1]}): make the "
                 f"data set again with --size {self.crop_size} or more"
             )
         if self.mean is not None and self.mean.ndim == 3 and self.mean.shape[1:] != tuple(size):
             raise MaapError(
-                f"the mean image has {self.mean.shape[1]} x {self.mean.shape[2]} pixels, the stored images "
+                f"the mean image has {self.mean.shape[1]} x {self.mean.shape[2]} pixels, the "
+                "stored images "
                 f"{size[0]} x {size[1]}: use the mean of this data set or mean values"
             )
         return (self.crop_size, self.crop_size) if self.crop_size else size
 
-    def centre(self, size: Tuple[int, int]) -> Tuple[int, int]:
+    def centre(self, size: tuple[int, int]) -> tuple[int, int]:
         """Top and left of the centre crop: (H - crop) / 2 rounded down, as Caffe does."""
         crop = self.output_size(size)
         return (size[0] - crop[0]) // 2, (size[1] - crop[1]) // 2
@@ -68,14 +71,14 @@ class Transform:
     def apply(
         self,
         image: np.ndarray,
-        at: Optional[Tuple[int, int]] = None,
+        at: Optional[tuple[int, int]] = None,
         flip: bool = False,
         out: Optional[np.ndarray] = None,
     ) -> np.ndarray:
         """The network's input (3, h, w) float32 for a stored image (H, W, 3) BGR.
 
-        ``at`` is the crop's top and left (centre when None); ``flip`` mirrors it. ``out`` takes the result.
-        """
+        ``at`` is the crop's top and left (centre when None); ``flip`` mirrors it. ``out`` takes the
+        result."""
         size = image.shape[:2]
         top, left = at if at is not None else self.centre(size)
         height, width = self.output_size(size)
@@ -110,7 +113,8 @@ class Plan:
     train: bool
 
     def indices(self, iteration: int) -> np.ndarray:
-        """The records of batch ``iteration``, (batch,); a test's last batch repeats its last record."""
+        """The records of batch ``iteration``, (batch,); a test's last batch repeats its last
+        record."""
         first = iteration * self.batch
         wanted = np.arange(first, first + self.batch)
         if not self.train:
@@ -129,11 +133,15 @@ class Plan:
 
     def valid(self, iteration: int) -> int:
         """How many slots of the batch hold images of their own (all, when training)."""
-        return self.batch if self.train else max(0, min(self.batch, self.length - iteration * self.batch))
+        return (
+            self.batch
+            if self.train
+            else max(0, min(self.batch, self.length - iteration * self.batch))
+        )
 
     def placement(
-        self, iteration: int, transform: Transform, size: Tuple[int, int]
-    ) -> List[Tuple[Tuple[int, int], bool]]:
+        self, iteration: int, transform: Transform, size: tuple[int, int]
+    ) -> list[tuple[tuple[int, int], bool]]:
         """Per slot: top and left of the crop, and whether it is flipped."""
         if not self.train:
             return [(transform.centre(size), False)] * self.batch
@@ -145,16 +153,16 @@ class Plan:
         return [((int(y), int(x)), bool(f)) for y, x, f in zip(tops, lefts, flips)]
 
 
-def _batch_bytes(batch: int, size: Tuple[int, int]) -> int:
+def _batch_bytes(batch: int, size: tuple[int, int]) -> int:
     return batch * 3 * size[0] * size[1] * 4
 
 
 def _serve(
-    connection: Any, folder: str, name: str, transform: Transform, plan: Plan, fds: List[int]
+    connection: Any, source: tuple[str, str], transform: Transform, plan: Plan, fds: list[int]
 ) -> None:
     """A worker's life: fill the shared slot asked for with the batch asked for."""
     cv2.setNumThreads(1)
-    split = Split.open(Path(folder), name)
+    split = Split.open(Path(source[0]), source[1])
     size = transform.output_size(split.size)
     total = _batch_bytes(plan.batch, size)
     blocks = [workers.SharedBlock(total, fd) for fd in fds]
@@ -162,14 +170,14 @@ def _serve(
         np.frombuffer(block.memory, np.float32).reshape(plan.batch, 3, *size) for block in blocks
     ]
 
-    def fill(request: Tuple[int, int]) -> int:
+    def fill(request: tuple[int, int]) -> int:
         iteration, slot = request
         places = plan.placement(iteration, transform, split.size)
         for position, index in enumerate(plan.indices(iteration)):
             image, _ = split.read(int(index))
             if image.shape != (*split.size, 3):
                 raise MaapError(
-                    f"{split.folder}/{name}: {split.records[index].path} is stored with shape "
+                    f"{split.folder}: {split.records[index].path} is stored with shape "
                     f"{image.shape}, the set's size is {split.size}: make the data set again"
                 )
             at, flip = places[position]
@@ -182,10 +190,11 @@ def _serve(
 class Feeder:
     """Batches of a split, one after the other; see the module's text for what is guaranteed.
 
-    train=True: shuffled epochs without end, random crops, mirroring when the transform says so, from
-    iteration ``start`` on. train=False: the records in order, centre crops, never mirrored; the last batch is
-    padded with its last record and ``valid`` says how many slots count; then StopIteration.
-    A split whose records have the mean subtracted already is fed with the transform's mean left out.
+    train=True: shuffled epochs without end, random crops, mirroring when the transform says so,
+    from iteration ``start`` on. train=False: the records in order, centre crops, never mirrored;
+    the last batch is padded with its last record and ``valid`` says how many slots count; then
+    StopIteration. A split whose records have the mean subtracted already is fed with the
+    transform's mean left out.
     Raises MaapError for a crop that does not fit and, from ``next``, for a damaged record.
     """
 
@@ -196,6 +205,7 @@ class Feeder:
         batch: int,
         seed: int,
         start: int = 0,
+        *,
         train: bool = True,
         processes: int = 1,
         prefetch: int = 3,
@@ -212,8 +222,8 @@ class Feeder:
         self._labels = np.array([record.label for record in split.records], np.float32)
         self._requested = start
         self._last = None if train else self.plan.batches()
-        self._blocks: List[workers.SharedBlock] = []
-        self._workers: List[workers.Worker] = []
+        self._blocks: list[workers.SharedBlock] = []
+        self._workers: list[workers.Worker] = []
         try:
             self._begin(processes, max(prefetch, processes))
         except BaseException:
@@ -224,7 +234,8 @@ class Feeder:
         total = _batch_bytes(self.plan.batch, self.size)
         self._blocks = [workers.SharedBlock(total) for _ in range(prefetch)]
         fds = [block.fd for block in self._blocks]
-        args = (str(self.split.folder), self.split.name, self.transform, self.plan, fds)
+        source = (str(self.split.folder), self.split.name)
+        args = (source, self.transform, self.plan, fds)
         for number in range(processes):
             name = f"feeder {number}"
             self._workers.append(workers.start("maap.data.feeder:_serve", args, name, fds))
@@ -238,12 +249,13 @@ class Feeder:
             worker.send((iteration, iteration % len(self._blocks)))
         self._requested += 1
 
-    def next(self, out: Optional[np.ndarray] = None) -> Tuple[np.ndarray, np.ndarray]:
+    def next(self, out: Optional[np.ndarray] = None) -> tuple[np.ndarray, np.ndarray]:
         """The next batch: data (N, 3, h, w) float32 and labels (N,) float32.
 
-        ``out``, a network's input blob, say, takes the data without another copy; else a new array does.
-        Raises StopIteration at the end of a test, MaapError for a damaged record or a worker that died.
-        """
+        ``out``, a network's input blob, say, takes the data without another copy; else a new array
+        does.
+        Raises StopIteration at the end of a test, MaapError for a damaged record or a worker that
+        died."""
         if not self._workers:
             raise MaapError("the feeder is closed")
         if self._last is not None and self.iteration >= self._last:
@@ -263,10 +275,10 @@ class Feeder:
         self._request()
         return out, labels
 
-    def __next__(self) -> Tuple[np.ndarray, np.ndarray]:
+    def __next__(self) -> tuple[np.ndarray, np.ndarray]:
         return self.next()
 
-    def __iter__(self) -> Iterator[Tuple[np.ndarray, np.ndarray]]:
+    def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         return self
 
     def close(self) -> None:

@@ -1,17 +1,18 @@
 """Image files: reading them so that a damaged one is an error, and fitting them to the stored size.
 
-OpenCV decodes a truncated JPEG without a word and leaves the rest grey, and training on such an image goes
-unnoticed. So the file's structure is walked to its end marker first (:func:`check_complete`), and what
-libjpeg prints while it decodes is read (:func:`decode_watched`).
+OpenCV decodes a truncated JPEG without a word and leaves the rest grey, and training on such an
+image goes unnoticed. So the file's structure is walked to its end marker first
+(:func:`check_complete`), and what libjpeg prints while it decodes is read (:func:`decode_watched`).
 """
 
 import os
 import re
 import sys
 import zlib
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, List, Optional, Sequence, Tuple, TypeVar
+from typing import Any, Callable, Optional, TypeVar
 
 import cv2
 import numpy as np
@@ -23,7 +24,13 @@ POLICIES = ("warp", "crop")
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
-_FATAL_WARNINGS = ("premature end", "bad Huffman", "Corrupt JPEG data: bad", "Invalid", "libpng error")
+_FATAL_WARNINGS = (
+    "premature end",
+    "bad Huffman",
+    "Corrupt JPEG data: bad",
+    "Invalid",
+    "libpng error",
+)
 
 Result = TypeVar("Result")
 
@@ -99,8 +106,8 @@ def decode(data: bytes, name: str, orient: bool = True) -> np.ndarray:
 
 
 def read(path: Path, orient: bool = True) -> np.ndarray:
-    """The image file ``path`` as (H, W, 3) uint8 BGR. Raises MaapError naming it when it is missing,
-    truncated or no image."""
+    """The image file ``path`` as (H, W, 3) uint8 BGR. Raises MaapError naming it when it is
+    missing, truncated or no image."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -133,13 +140,13 @@ def decode_watched(
     work: Callable[[Any], Result],
     pool: ThreadPoolExecutor,
     warn: Optional[Callable[[str], None]] = None,
-) -> List[Result]:
-    """``work(item)``, which calls :func:`read` on ``item.path``, for every item on the pool's threads.
+) -> list[Result]:
+    """``work(item)``, which calls :func:`read` on ``item.path``, for every item on the pool's
+    threads.
 
-    When the decoder complained about one of them they are decoded again one by one to learn which. A
-    complaint that means lost pixels (premature end, bad Huffman code) is a MaapError naming the
-    file; a harmless one (extraneous bytes) goes to ``warn``.
-    """
+    When the decoder complained about one of them they are decoded again one by one to learn which.
+    A complaint that means lost pixels (premature end, bad Huffman code) is a MaapError naming the
+    file; a harmless one (extraneous bytes) goes to ``warn``."""
     with quiet() as log:
         results = list(pool.map(work, items))
     if not log.text:
@@ -148,7 +155,9 @@ def decode_watched(
         with quiet() as one:
             read(item.path)
         if any(fatal in one.text for fatal in _FATAL_WARNINGS):
-            raise MaapError(f"{item.path} is damaged ({one.text}): fetch the file again or remove it")
+            raise MaapError(
+                f"{item.path} is damaged ({one.text}): fetch the file again or remove it"
+            )
         if one.text and warn is not None:
             warn(f"warning: {item.path}: {one.text}")
     return results
@@ -164,10 +173,10 @@ def to_jpeg(image: np.ndarray, quality: int) -> bytes:
 
 def fit(
     image: np.ndarray,
-    size: Tuple[int, int],
+    size: tuple[int, int],
     policy: str,
-    box: Optional[Tuple[float, float, float, float]] = None,
-) -> Tuple[np.ndarray, Optional[Tuple[float, float, float, float]]]:
+    box: Optional[tuple[float, float, float, float]] = None,
+) -> tuple[np.ndarray, Optional[tuple[float, float, float, float]]]:
     """Bring an image, and the box on it, to ``size`` = (height, width) with bilinear interpolation.
 
     ``warp`` changes the aspect ratio; ``crop`` scales until the image covers the size and keeps the

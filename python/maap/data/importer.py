@@ -1,16 +1,17 @@
 """Image files into a data set: the part that CUB, class folders and the demo set share.
 
-Every image is read (a damaged one is an error that names it), fitted to the stored size, and stored as a JPEG
-of quality 95 inside a Datum, or raw. Training records are in a shuffled order that depends on the seed
-alone, because Caffe's Data layer reads in key order; test records keep the order they came in.
-"""
+Every image is read (a damaged one is an error that names it), fitted to the stored size, and stored
+as a JPEG of quality 95 inside a Datum, or raw. Training records are in a shuffled order that
+depends on the seed alone, because Caffe's Data layer reads in key order; test records keep the
+order they came in."""
 
 import os
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -27,7 +28,8 @@ _BYTES_PER_PIXEL = {"jpeg": 1.0, "raw": 3.0}  # of a stored record, generously
 
 @dataclass(frozen=True)
 class Item:
-    """An image to import: where it is, its name in the set, its label, its box in its own pixels."""
+    """An image to import: where it is, its name in the set, its label, its box in its own
+    pixels."""
 
     path: Path
     relative: str
@@ -37,8 +39,8 @@ class Item:
 
 @dataclass(frozen=True)
 class Storage:
-    """How images are stored: ``size`` x ``size`` pixels, ``policy`` "warp" or "crop", ``encode`` "jpeg"
-    or "raw"; ``orient`` applies EXIF orientations."""
+    """How images are stored: ``size`` x ``size`` pixels, ``policy`` "warp" or "crop", ``encode``
+    "jpeg" or "raw"; ``orient`` applies EXIF orientations."""
 
     size: int = 256
     policy: str = "warp"
@@ -56,14 +58,15 @@ class Storage:
         return self
 
 
-def shuffled(items: Sequence[Item], seed: int) -> List[Item]:
+def shuffled(items: Sequence[Item], seed: int) -> list[Item]:
     """The items in an order that depends on ``seed`` alone."""
     order = np.random.RandomState(seed & 0xFFFFFFFF).permutation(len(items))
     return [items[index] for index in order]
 
 
 def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storage) -> int:
-    """Write ``items`` as split ``name`` of the data set being made in ``folder``; returns the count.
+    """Write ``items`` as split ``name`` of the data set being made in ``folder``; returns the
+    count.
 
     Raises MaapError for a damaged image, or a disk without enough space.
     """
@@ -74,9 +77,11 @@ def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storag
         Record(records.key_for(index, item.relative), item.label, item.relative)
         for index, item in enumerate(items)
     ]
-    with SplitWriter(folder, name, announced) as writer, ThreadPoolExecutor(
-        os.cpu_count() or 1
-    ) as pool, progress.track(f"import {name} images", len(items)) as bar:
+    with (
+        SplitWriter(folder, name, announced) as writer,
+        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        progress.track(f"import {name} images", len(items)) as bar,
+    ):
         for begin in range(0, len(items), _CHUNK):
             chunk = items[begin : begin + _CHUNK]
             made = images.decode_watched(chunk, partial(_load, storage), pool, progress.say)
@@ -86,7 +91,7 @@ def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storag
     return len(items)
 
 
-def _load(storage: Storage, item: Item) -> Tuple[bytes, Optional[Box]]:
+def _load(storage: Storage, item: Item) -> tuple[bytes, Optional[Box]]:
     """The serialised Datum of an item, and its box on the stored image."""
     image = images.read(item.path, storage.orient)
     image, box = images.fit(image, (storage.size, storage.size), storage.policy, item.box)

@@ -1,12 +1,11 @@
 """Records of a data set and the Datum messages that hold their images.
 
-A Datum is Caffe's record: an encoded image file (``encoded``, ``data``), raw uint8 pixels (``data``) or
-floats (``float_data``), planes in (channel, row, column) order, channels blue, green, red. In Python an
-image is always (H, W, 3), BGR, as OpenCV has it.
-"""
+A Datum is Caffe's record: an encoded image file (``encoded``, ``data``), raw uint8 pixels
+(``data``) or floats (``float_data``), planes in (channel, row, column) order, channels blue, green,
+red. In Python an image is always (H, W, 3), BGR, as OpenCV has it."""
 
 from dataclasses import dataclass
-from typing import Optional, Tuple, Union
+from typing import Optional, Union
 
 import cv2
 import numpy as np
@@ -15,7 +14,7 @@ from maap.data import images
 from maap.errors import MaapError
 from maap.schema import caffe_pb2
 
-Box = Tuple[float, float, float, float]
+Box = tuple[float, float, float, float]
 
 JPEG_QUALITY = 95
 _MAX_KEY = 511  # LMDB's limit, in bytes
@@ -27,8 +26,8 @@ _VARINT_FIELDS = (1, 2, 3, 5)  # channels, height, width, label
 class Record:
     """One image of a split.
 
-    ``box`` is the true bounding box x1, y1, x2, y2 in pixels of the stored image, half-open, or None.
-    """
+    ``box`` is the true bounding box x1, y1, x2, y2 in pixels of the stored image, half-open, or
+    None."""
 
     key: str
     label: int
@@ -75,7 +74,7 @@ def encode_pixels(image: np.ndarray, label: int) -> bytes:
     return datum.SerializeToString() + floats.tobytes()
 
 
-def decode(data: Union[bytes, "caffe_pb2.Datum"], name: str = "record") -> Tuple[np.ndarray, int]:
+def decode(data: Union[bytes, "caffe_pb2.Datum"], name: str = "record") -> tuple[np.ndarray, int]:
     """The image and the label of a serialised Datum (or of a Datum message).
 
     Returns (H, W, 3) uint8 for encoded and raw Datums, float32 for float ones, and the label.
@@ -89,7 +88,9 @@ def decode(data: Union[bytes, "caffe_pb2.Datum"], name: str = "record") -> Tuple
         try:
             datum.ParseFromString(bytes(data))
         except Exception:  # protobuf's DecodeError; its class differs between implementations
-            raise MaapError(f"{name} is not a Datum: the data base is damaged; make it again") from None
+            raise MaapError(
+                f"{name} is not a Datum: the data base is damaged; make it again"
+            ) from None
     else:
         datum = data
     return _pixels(datum, name), datum.label
@@ -107,7 +108,8 @@ def _pixels(datum: "caffe_pb2.Datum", name: str) -> np.ndarray:
     if flat.size == 0 or flat.size != shape[0] * shape[1] * shape[2]:
         raise MaapError(
             f"{name} holds {flat.size} values where channels x height x width = "
-            f"{shape[0]} x {shape[1]} x {shape[2]} are announced: the data base is damaged; make it again"
+            f"{shape[0]} x {shape[1]} x {shape[2]} are announced: the data base is damaged; make "
+            "it again"
         )
     image = flat.reshape(shape).transpose(1, 2, 0)
     if shape[0] == 1:
@@ -115,7 +117,7 @@ def _pixels(datum: "caffe_pb2.Datum", name: str) -> np.ndarray:
     return image
 
 
-def _varint(data: bytes, at: int) -> Tuple[int, int]:
+def _varint(data: bytes, at: int) -> tuple[int, int]:
     value, shift = 0, 0
     while True:
         byte = data[at]
@@ -125,7 +127,7 @@ def _varint(data: bytes, at: int) -> Tuple[int, int]:
             return value, at
 
 
-def _float_datum(data: bytes) -> Optional[Tuple[np.ndarray, int]]:
+def _float_datum(data: bytes) -> Optional[tuple[np.ndarray, int]]:
     """Image and label of a float Datum in the layout of :func:`encode_pixels`; None for any other.
 
     The message is: some varint fields, then one tag byte and four bytes per float to the end.

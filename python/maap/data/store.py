@@ -6,8 +6,8 @@ A data set is a folder::
     train_lmdb/  test_lmdb/      Datums, readable by Caffe's Data layer
     train.csv    test.csv        key,label,path,x1,y1,x2,y2: one line per record, in the keys' order
 
-It is written under the name ``DIR.partial`` and renamed when complete (``maap.data.write``), so a folder
-without ``.partial`` is whole. Everything missing or damaged is a MaapError that names it.
+It is written under the name ``DIR.partial`` and renamed when complete (``maap.data.write``), so a
+folder without ``.partial`` is whole. Everything missing or damaged is a MaapError that names it.
 """
 
 import csv
@@ -16,7 +16,7 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 import lmdb
 import numpy as np
@@ -43,14 +43,16 @@ def _environment(path: Path) -> "lmdb.Environment":
         environment = _open.get(key)
         if environment is None:
             try:
-                environment = lmdb.open(key, readonly=True, lock=False, create=False, readahead=False)
+                environment = lmdb.open(
+                    key, readonly=True, lock=False, create=False, readahead=False
+                )
             except lmdb.Error as error:
                 raise MaapError(f"{path} is not a readable LMDB ({error}); {_AGAIN}") from None
             _open[key] = environment
         return environment
 
 
-def _read_csv(path: Path) -> List[Record]:
+def _read_csv(path: Path) -> list[Record]:
     try:
         with path.open(newline="", encoding="utf-8", errors="surrogateescape") as stream:
             rows = list(csv.DictReader(stream))
@@ -72,7 +74,7 @@ class Dataset:
     """An opened data-set folder. ``manifest`` is manifest.json as a dict."""
 
     folder: Path
-    manifest: Dict[str, Any]
+    manifest: dict[str, Any]
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":
@@ -96,7 +98,8 @@ class Dataset:
             raise MaapError(f"{path} is damaged; {_AGAIN}") from None
         if version != FORMAT or kind not in _KINDS or not whole:
             raise MaapError(
-                f"{path} has format {version} and kind {kind!r}; this version reads format {FORMAT} "
+                f"{path} has format {version} and kind {kind!r}; this version reads format "
+                f"{FORMAT} "
                 f"of the kinds {', '.join(_KINDS)}; {_AGAIN}"
             )
         if folder.name.endswith(".partial"):
@@ -117,11 +120,11 @@ class Dataset:
         return self.manifest.get("note", "")
 
     @property
-    def classes(self) -> List[str]:
+    def classes(self) -> list[str]:
         return self.manifest["classes"]
 
     @property
-    def size(self) -> Tuple[int, int]:
+    def size(self) -> tuple[int, int]:
         """(height, width) of the stored images."""
         return tuple(self.manifest["size"])
 
@@ -136,9 +139,9 @@ class Split:
 
     folder: Path
     name: str
-    records: List[Record] = field(repr=False)
-    classes: List[str] = field(repr=False)
-    size: Tuple[int, int]
+    records: list[Record] = field(repr=False)
+    classes: list[str] = field(repr=False)
+    size: tuple[int, int]
     mean_subtracted: bool
     _env: "lmdb.Environment" = field(repr=False, compare=False)
 
@@ -146,9 +149,8 @@ class Split:
     def open(cls, folder: Path, name: str) -> "Split":
         """Open ``folder``'s split ``name`` and check that its parts agree.
 
-        Raises MaapError for a missing part, counts that differ between manifest, CSV and LMDB, a label
-        out of range, a repeated key or a class of "train" without images.
-        """
+        Raises MaapError for a missing part, counts that differ between manifest, CSV and LMDB, a
+        label out of range, a repeated key or a class of "train" without images."""
         dataset = Dataset.open(folder)
         folder, splits = dataset.folder, dataset.manifest["splits"]
         if name not in splits:
@@ -171,8 +173,10 @@ class Split:
         stored = self._env.stat()["entries"]
         if not announced == len(self.records) == stored:
             raise MaapError(
-                f"{self.folder}: the counts of split {self.name} differ: manifest.json says {announced}, "
-                f"{self.name}.csv has {len(self.records)}, {self.name}_lmdb holds {stored}; {_AGAIN}"
+                f"{self.folder}: the counts of split {self.name} differ: manifest.json says "
+                f"{announced}, "
+                f"{self.name}.csv has {len(self.records)}, {self.name}_lmdb holds {stored}; "
+                f"{_AGAIN}"
             )
         if not self.records:
             raise MaapError(f"{self.folder}: split {self.name} is empty; {_AGAIN}")
@@ -180,8 +184,10 @@ class Split:
         for record in self.records:
             if not 0 <= record.label < len(self.classes):
                 raise MaapError(
-                    f"{self.folder}/{self.name}.csv: {record.path} has label {record.label}, but there "
-                    f"are {len(self.classes)} classes (labels 0 to {len(self.classes) - 1}): correct it"
+                    f"{self.folder}/{self.name}.csv: {record.path} has label {record.label}, but "
+                    "there "
+                    f"are {len(self.classes)} classes (labels 0 to {len(self.classes) - 1}): "
+                    "correct it"
                 )
             seen.add(record.label)
         empty = [name for label, name in enumerate(self.classes) if label not in seen]
@@ -203,7 +209,9 @@ class Split:
             try:
                 data = transaction.get(rec.key_bytes(record.key))
             except lmdb.Error as error:
-                raise MaapError(f"{self._where(record)} cannot be read ({error}); {_AGAIN}") from None
+                raise MaapError(
+                    f"{self._where(record)} cannot be read ({error}); {_AGAIN}"
+                ) from None
         if data is None:
             raise MaapError(f"{self._where(record)} is in the CSV but not in the LMDB; {_AGAIN}")
         return data
@@ -214,7 +222,7 @@ class Split:
         datum.ParseFromString(self.raw(index))
         return datum
 
-    def read(self, index: int) -> Tuple[np.ndarray, int]:
+    def read(self, index: int) -> tuple[np.ndarray, int]:
         """The image (H, W, 3) BGR, uint8 or float32, and the label of record ``index``.
 
         Raises MaapError naming the record when it is damaged or its label differs from the CSV's.
@@ -223,7 +231,8 @@ class Split:
         image, label = rec.decode(self.raw(index), self._where(record))
         if label != record.label:
             raise MaapError(
-                f"{self._where(record)} has label {label}, but {self.name}.csv says {record.label}; "
+                f"{self._where(record)} has label {label}, but {self.name}.csv says "
+                f"{record.label}; "
                 f"{_AGAIN}"
             )
         return image, label

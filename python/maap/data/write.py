@@ -5,20 +5,20 @@
     write_split(partial, "test", records, datums)
     finish(partial, out, manifest)                  # manifest, fsync, rename
 
-A split's LMDB grows in record order, in committed and synced transactions; after a kill it holds a prefix of
-the records, which ``SplitWriter(..., resume=True)`` continues. A full disk is a MaapError with the space
-needed.
-"""
+A split's LMDB grows in record order, in committed and synced transactions; after a kill it holds a
+prefix of the records, which ``SplitWriter(..., resume=True)`` continues. A full disk is a MaapError
+with the space needed."""
 
 import csv
 import errno
 import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Sequence, Tuple
+from typing import Any, Callable, Optional
 
 import lmdb
 
@@ -34,7 +34,8 @@ _COMMIT_RECORDS = 256
 
 
 def need_space(folder: Path, needed: int, what: str) -> None:
-    """Raise MaapError when the disk of ``folder`` has less than ``needed`` bytes free for ``what``."""
+    """Raise MaapError when the disk of ``folder`` has less than ``needed`` bytes free for
+    ``what``."""
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise MaapError(
@@ -70,7 +71,8 @@ def disk_full_is_error(
     needed: Callable[[], Optional[int]] = lambda: None,
     pending: Callable[[], int] = lambda: 0,
 ) -> Iterator[None]:
-    """Turn a full disk inside the block into a MaapError that names ``what`` and ``needed()`` bytes.
+    """Turn a full disk inside the block into a MaapError that names ``what`` and ``needed()``
+    bytes.
 
     ``pending()`` are the bytes being written, see :func:`is_disk_full`.
     """
@@ -106,15 +108,17 @@ def begin(out: Path, resume: bool = False) -> Path:
     return partial
 
 
-def finish(partial: Path, out: Path, manifest: Dict[str, Any]) -> Path:
+def finish(partial: Path, out: Path, manifest: dict[str, Any]) -> Path:
     """Write the manifest, sync every file, rename ``partial`` to ``out``; returns ``out``.
 
-    ``manifest`` lacks "format" (added here). Raises MaapError when a split it names is not complete.
-    """
+    ``manifest`` lacks "format" (added here). Raises MaapError when a split it names is not
+    complete."""
     for name, split in manifest["splits"].items():
         path = partial / f"{name}.csv"
         if not path.is_file():
-            raise MaapError(f"{partial}: split {name} of {split['count']} records was never completed")
+            raise MaapError(
+                f"{partial}: split {name} of {split['count']} records was never completed"
+            )
     with disk_full_is_error(partial, str(out)):
         text = json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False)
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
@@ -122,17 +126,18 @@ def finish(partial: Path, out: Path, manifest: Dict[str, Any]) -> Path:
             for name in names:
                 sync(Path(root) / name)
             sync(Path(root))
-    os.rename(partial, out)
+    partial.rename(out)
     sync(out.parent)
     return out
 
 
 class SplitWriter:
-    """Writes one split: Datums in the order of ``records``; ``len(done)`` of them are already there.
+    """Writes one split: Datums in the order of ``records``; ``len(done)`` of them are already
+    there.
 
-    ``resume`` continues what an interrupted run left; ``done`` says how many records it holds. Use as a
-    context manager: leaving it without an exception closes the split, which must be complete then.
-    """
+    ``resume`` continues what an interrupted run left; ``done`` says how many records it holds. Use
+    as a context manager: leaving it without an exception closes the split, which must be complete
+    then."""
 
     def __init__(
         self, folder: Path, name: str, records: Sequence[Record], resume: bool = False
@@ -141,7 +146,7 @@ class SplitWriter:
         self.folder, self.name, self.records = Path(folder), name, list(records)
         self.done = 0
         self.bytes = 0
-        self._pending: List[Tuple[bytes, bytes]] = []
+        self._pending: list[tuple[bytes, bytes]] = []
         self._pending_bytes = 0
         if self.path.exists() and not resume:
             shutil.rmtree(self.path)
@@ -154,7 +159,9 @@ class SplitWriter:
         with self._env.begin() as transaction, transaction.cursor() as cursor:
             keys = list(cursor.iternext(values=False))
         if keys != [key_bytes(record.key) for record in self.records[: len(keys)]]:
-            raise MaapError(f"{self.path} was begun from other data: remove {self.folder} and start anew")
+            raise MaapError(
+                f"{self.path} was begun from other data: remove {self.folder} and start anew"
+            )
         self.done = len(keys)
         self.bytes = self._env.stat()["psize"] * self._env.info()["last_pgno"]
 
@@ -174,7 +181,9 @@ class SplitWriter:
         Raises MaapError on a full disk.
         """
         if self.done >= len(self.records):
-            raise MaapError(f"{self.path}: more images than the {len(self.records)} records announced")
+            raise MaapError(
+                f"{self.path}: more images than the {len(self.records)} records announced"
+            )
         if box is not None:
             self.records[self.done] = replace(self.records[self.done], box=box)
         self._pending.append((key_bytes(self.records[self.done].key), bytes(datum)))
@@ -230,14 +239,14 @@ def _write_csv(path: Path, records: Sequence[Record]) -> None:
             writer.writerow([record.key, record.label, record.path, *corners])
         stream.flush()
         os.fsync(stream.fileno())
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def write_split(
     folder: Path, name: str, records: Sequence[Record], datums: Iterable[bytes]
 ) -> None:
-    """Write split ``name`` into ``folder`` (from :func:`begin`): one serialised Datum per record, in
-    the records' order. Raises MaapError on a full disk or when the counts differ."""
+    """Write split ``name`` into ``folder`` (from :func:`begin`): one serialised Datum per record,
+    in the records' order. Raises MaapError on a full disk or when the counts differ."""
     with SplitWriter(folder, name, records) as writer:
         for datum in datums:
             writer.append(datum)
