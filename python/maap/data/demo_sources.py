@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
@@ -183,7 +184,8 @@ def _download(work: Path) -> Path:
         log += _apt([*lists, "download", PACKAGE], work, f"download {PACKAGE} (MB)")
         found = list(work.glob("*.deb"))
     if not found:
-        errors = [line for line in log.splitlines() if line.startswith("E:")]
+        lines = [line for line in log.splitlines() if line.startswith(("E:", "W: Failed"))]
+        errors = list(dict.fromkeys(lines))
         raise MaapError(
             f"apt-get could not download {PACKAGE} "
             f"({'; '.join(errors[:3]) or 'no reason given'}): check the "
@@ -207,12 +209,20 @@ def _apt(arguments: list[str], work: Path, what: str) -> str:
     text: list[bytes] = []
     reader = threading.Thread(target=lambda: text.append(process.stdout.read()), daemon=True)
     reader.start()
+    before = _megabytes(work)
     with progress.track(what, expected) as bar:
-        seen = 0.0
         while reader.is_alive():
             reader.join(0.2)
-            arrived = sum(p.stat().st_size for p in work.rglob("*") if p.is_file()) / 1e6
-            bar.advance(arrived - seen)
-            seen = arrived
+            bar.advance(_megabytes(work) - before - bar.done)
     process.wait()
     return b"".join(text).decode("utf-8", "replace")
+
+
+def _megabytes(folder: Path) -> float:
+    """What the files below ``folder`` hold; files may come and go meanwhile."""
+    total = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):
+                total += (Path(root) / name).stat().st_size
+    return total / 1e6
