@@ -39,8 +39,8 @@ def two_valued(rng: np.random.RandomState, size: Size) -> np.ndarray:
 
 
 def few_levels(rng: np.random.RandomState, size: Size) -> np.ndarray:
-    """Values on the bins' edges: k/256, k/4, ..."""
-    levels = rng.choice([2, 3, 4, 8, 256])
+    """Values on the edges of bins (k/256, k/4, ...) and on their centres (k/512)."""
+    levels = rng.choice([2, 3, 4, 8, 256, 512])
     return rng.randint(0, levels + 1, size) / levels
 
 
