@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from maap.errors import MaapError
+from maap.nets import A_STARS
 from maap.regions import Box
 
-A_STARS = ("ROI", "UNCORRELATED", "ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE")
 _NEED_ATTENTION = ("ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE")
 
 Mean = Union[None, float, np.ndarray]

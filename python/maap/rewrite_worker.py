@@ -124,7 +124,8 @@ class Handler:
         if image.shape != (*self.job.stored, 3):
             raise MaapError(
                 f"image {self.split.records[index].path} of {self.job.folder} is {image.shape}"
-                f", the manifest says {(*self.job.stored, 3)}; make the data set again with `maap data`"
+                f", the manifest says {(*self.job.stored, 3)}; make the data set again "
+                "with `maap data`"
             )
         return image, label
 

@@ -1,4 +1,4 @@
-"""A small data set and a stand-in for the rewrite net, for tests of what happens around the network.
+"""A small data set and a stand-in for the rewrite net, to test what happens around the network.
 
 Run as a program it rewrites: python rewrite_fakes.py SOURCE OUT A_STAR [SECONDS_PER_BATCH]
 """
@@ -57,7 +57,7 @@ def make_source(
 
 
 class FakeFinder:
-    """A = brightness; R = the box of what is brighter than halfway between its minimum and maximum."""
+    """A = brightness; R = the box of what is brighter than halfway between minimum and maximum."""
 
     size = NET_INPUT
 

@@ -1,4 +1,4 @@
-"""Rewriting a data set, with a stand-in for the network: what is kept, what is moved, what survives."""
+"""Rewriting a data set, with a stand-in for the network: what is kept, moved, what survives."""
 
 import csv
 import json
@@ -26,9 +26,9 @@ FAKES = Path(__file__).with_name("rewrite_fakes.py")
 
 def records_of(folder: Path):
     """Every key and value of the LMDB, as bytes, in its order."""
-    with lmdb.open(str(folder / "train_lmdb"), readonly=True, lock=False) as environment:
-        with environment.begin() as transaction:
-            return list(transaction.cursor())
+    opened = lmdb.open(str(folder / "train_lmdb"), readonly=True, lock=False)
+    with opened as environment, environment.begin() as transaction:
+        return list(transaction.cursor())
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,143 @@
+#!/usr/bin/env python3
+"""What rewriting costs over the forward pass alone, in one run.
+
+    bench/rewrite.py [--images 512] [--batch 16] [--a-star ROI] [--rounds 3] [--laap]
+
+A data set of JPEG Datums of 256x256 is made from noise-textured images. AlexNet's rewrite net
+(random weights) then goes over it twice a round: the network alone, on a batch that lies ready, and the
+whole rewriting: start the workers, read, decode, resize, forward, render, encode, commit, contact
+sheet, sync, rename. The network is set up before the clock starts, for both. Prints seconds, their
+ratio and the ratio of processor time (all processes) per round; the last line is the median of the
+ratios of seconds. Exit status 1 when that is above --limit.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("GLOG_minloglevel", "2")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+
+import cv2
+import numpy as np
+from maap import host, nets
+from maap.data.feeder import Transform
+from maap.data.records import Record, encode_jpeg, key_for
+from maap.data.store import Split
+from maap.data.write import begin, finish, write_split
+from maap.region_net import RegionNet
+from maap.rewrite import rewrite
+
+MEAN = np.array([104.0, 117.0, 123.0], np.float32)
+
+
+def make_source(folder: Path, count: int) -> Split:
+    """`count` images with a photograph's spectrum, roughly: noise at four scales."""
+    random = np.random.RandomState(0)
+    records, datums = [], []
+    for index in range(count):
+        image = np.zeros((256, 256, 3), np.float32)
+        for size, share in ((4, 0.45), (16, 0.3), (64, 0.15), (256, 0.1)):
+            noise = random.randint(0, 256, (size, size, 3)).astype(np.float32)
+            image += share * cv2.resize(noise, (256, 256), interpolation=cv2.INTER_CUBIC)
+        path = f"{index:05d}.jpg"
+        records.append(Record(key_for(index, path), index % 2, path, (64.0, 64.0, 192.0, 192.0)))
+        datums.append(encode_jpeg(np.clip(image, 0, 255).astype(np.uint8), index % 2))
+    partial = begin(folder)
+    write_split(partial, "train", records, datums)
+    finish(
+        partial,
+        folder,
+        {
+            "kind": "folder",
+            "name": "bench",
+            "classes": ["a", "b"],
+            "size": [256, 256],
+            "mean_subtracted": False,
+            "splits": {"train": {"count": count}},
+        },
+    )
+    return Split.open(folder, "train")
+
+
+def make_net(folder: Path, batch: int, laap: bool, a_star: str):
+    """AlexNet's resolved rewrite net with MSRA weights, so that its maps are not flat."""
+    net = nets.resolve_rewrite(nets.find_net("alexnet"), laap, batch, a_star)
+    for layer in net.layer:
+        if layer.type == "Convolution":
+            layer.convolution_param.weight_filler.type = "msra"
+            layer.convolution_param.bias_filler.value = 0
+    path, weights = folder / "rewrite.prototxt", folder / "random.caffemodel"
+    nets.write_text(net, path)
+    caffe = host.load()
+    caffe.set_random_seed(1)
+    caffe.Net(str(path), caffe.TEST).save(str(weights))
+    return path, weights
+
+
+def clocks() -> np.ndarray:
+    """Seconds on the wall, and of processor time of this process and its ended children."""
+    used = os.times()
+    return np.array([time.perf_counter(), sum(used[:4])])
+
+
+def forward_alone(finder: RegionNet, passes: int) -> np.ndarray:
+    """`clocks` for `passes` forward passes, the layer's tops read as rewriting reads them."""
+    random = np.random.RandomState(1)
+    images = random.randn(finder.batch, 3, *finder.size).astype(np.float32)
+    started = clocks()
+    for _ in range(passes):
+        finder.find(images)
+    return clocks() - started
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--images", type=int, default=512)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--a-star", default="ROI")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--laap", action="store_true")
+    parser.add_argument("--limit", type=float, default=1.25)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="maap-bench-") as name:
+        folder = Path(name)
+        source = make_source(folder / "data", options.images)
+        net, weights = make_net(folder, options.batch, options.laap, options.a_star)
+        finder = RegionNet(net, weights, options.batch)
+        transform = Transform(mean=MEAN, scale=nets.SCRATCH_SCALE)
+        passes = -(-options.images // options.batch)
+        forward_alone(finder, 2)
+        print(
+            f"AlexNet rewrite net{' + LAAP' if options.laap else ''}, {options.images} images of "
+            f"256x256 (JPEG), batch {options.batch}, {options.a_star}, {os.cpu_count()} cores"
+        )
+        ratios = []
+        for number in range(options.rounds):
+            alone = forward_alone(finder, passes)
+            out = folder / f"out{number}"
+            arguments = (source, out, net, weights, options.a_star, transform, options.batch)
+            started = clocks()
+            with contextlib.redirect_stdout(io.StringIO()):
+                rewrite(*arguments, finder=finder)
+            whole = clocks() - started
+            seconds, processor = whole / alone
+            ratios.append(seconds)
+            print(
+                f"round {number + 1}: forward alone {alone[0]:.2f} s, rewriting {whole[0]:.2f} s, "
+                f"ratio {seconds:.3f} (processor time {processor:.3f})",
+                flush=True,
+            )
+        median = statistics.median(ratios)
+        print(f"rewriting / forward alone: {median:.3f} (at most {options.limit})")
+    return 0 if median <= options.limit else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
