@@ -43,15 +43,14 @@ rm -f "$fresh.log"
 mount --bind "$fresh" "$fresh"
 for folder in proc sys dev; do mount --rbind "/$folder" "$fresh/$folder"; done
 cp -L /etc/resolv.conf "$fresh/etc/resolv.conf"
-mkdir "$fresh/source"
-git clone -q --bare "$repo" "$fresh/source/maap-caffe"
-
 home=/root
 if [ "$user" != root ]; then
   home=/home/$user
   chroot "$fresh" useradd -m -s /bin/bash "$user"
   echo "$user ALL=(ALL) NOPASSWD: ALL" >"$fresh/etc/sudoers.d/newcomer"
 fi
+git clone -q --bare "$repo" "$fresh/source"
+chroot "$fresh" chown -R "$user" /source
 inside() {
   chroot "$fresh" /usr/bin/setpriv --reuid "$user" --regid "$user" --init-groups \
     /usr/bin/env -i HOME="$home" USER="$user" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb \
@@ -69,7 +68,7 @@ stamp_lines() {
   say "longest silence: $longest s"
 }
 
-inside 'git clone -q file:///source/maap-caffe'
+inside 'git clone -q file:///source maap-caffe'
 say "clone done; ./maap $* as $user starts"
 started=$SECONDS status=0
 # shellcheck disable=SC2016  # "$@" is the inner shell's

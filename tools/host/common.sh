@@ -62,7 +62,7 @@ with_progress() {
   # shellcheck disable=SC2064
   trap "kill -- -$child 2>/dev/null; wait $child 2>/dev/null; exit 130" INT TERM HUP
   (
-    while sleep 8; do
+    while sleep 8 >/dev/null 2>&1; do
       kill -0 "$child" 2>/dev/null || exit 0
       say "$label, $((SECONDS - started)) s: $(last_words "$log")"
     done
