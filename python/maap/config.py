@@ -382,6 +382,9 @@ _FROM_SOLVER = {
     "display", "snapshot", "max_iter", "clip_gradients", "iter_size",
 }  # fmt: skip
 
+# For solver files that are silent; Caffe's own default would be never.
+_LAST_RESORT = dict(display=20, snapshot=1000, converge_window=1000, converge_fraction=0.0)
+
 
 def pick_preset(config: TrainConfig, demo: bool) -> str:
     """The preset of a run; `demo` says that the data is the built-in demo set."""
@@ -415,8 +418,9 @@ def resolve(config: TrainConfig, demo: bool, solver1: Any, solver2: Any, batch: 
         if values[name] is None:
             same = first in given or first in PRESETS[preset]
             values[name] = values[first] if same else _solver_value(solver2, first)
-    if values["batch"] is None:
-        values["batch"] = batch
+    for name, value in dict(_LAST_RESORT, batch=batch).items():
+        if values[name] is None:
+            values[name] = value
     return validate(TrainConfig(**values))
 
 

@@ -182,6 +182,7 @@ def _region_line(name: str, found: Dict[str, Any]) -> str:
 
 def report(name: str, runs_dir: str) -> str:
     """``maap report``: the path of the report, written again."""
+    run = find_run(Path(runs_dir), name)
     from maap.report import write_report
 
-    return str(write_report(find_run(Path(runs_dir), name).folder))
+    return str(write_report(run.folder))

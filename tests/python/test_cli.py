@@ -28,6 +28,7 @@ def maap(*words, cwd=None, status=1):
     if status == 1:
         lines = done.stderr.strip().splitlines()
         assert lines and lines[0].startswith("error: "), done.stderr
+        assert "unexpected" not in lines[0], done.stderr
         assert len(lines) <= 2, done.stderr  # the second may name a log
     return done.stdout + done.stderr
 

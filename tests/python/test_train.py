@@ -1,0 +1,221 @@
+"""Whole trainings of the tests' small net, through the library and the command line."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small_disk
+
+import maap
+from maap.config import TrainConfig
+from maap.errors import MaapError
+from maap.runs import Run
+
+REPO = Path(__file__).resolve().parents[2]
+TINY = str(REPO / "tests" / "nets" / "tiny")
+pytestmark = pytest.mark.usefixtures("private_cache")
+
+
+@pytest.fixture
+def config(tmp_path, mini_images):
+    """A training of a few seconds, in a folder of its own."""
+    return TrainConfig(
+        net=TINY,
+        data=str(mini_images),
+        image_size=64,
+        runs_dir=str(tmp_path / "runs"),
+        name="run",
+        batch=8,
+        max_iter=20,
+        phase2_iter=10,
+        snapshot=6,
+        base_lr=0.01,
+        threads=1,
+    )
+
+
+def options(config):
+    """The same settings as the command line's words."""
+    words = []
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name != "net" and value != field.default:
+            words += ["--" + field.name.replace("_", "-"), str(value)]
+    return [sys.executable, "-m", "maap", "train", config.net, *words]
+
+
+def final(config, phase=1, name=None):
+    folder = Path(config.runs_dir) / (name or config.name)
+    return (folder / f"phase{phase}" / "final.caffemodel").read_bytes()
+
+
+def test_a_whole_run(config):
+    result = maap.train(config)
+    folder = Path(config.runs_dir) / "run"
+    assert result.folder == folder.resolve() and result.name == "run"
+    assert 0.0 <= result.top1 <= result.top5 <= 1.0
+    assert result.report.is_file() and "</html>" in result.report.read_text()
+    assert [phase["phase"] for phase in result.evaluation["phases"]] == ["phase1", "phase2"]
+    assert [phase["iterations"] for phase in result.evaluation["phases"]] == [20, 10]
+    rows = (folder / "phase1" / "metrics.csv").read_text().splitlines()
+    assert len(rows) == 21 and rows[1].startswith("0,")
+    assert "Iteration 0, loss" in (folder / "phase1" / "log").read_text()
+    resolved = Run(folder).config()
+    assert (resolved.preset, resolved.from_scratch, resolved.max_iter) == ("scratch", True, 20)
+    assert Run(folder).finished()
+    assert [path.name for path in (folder / "phase1" / "snapshots").iterdir()] == ["20"]
+    # Started again: refused without --resume, nothing done again with it.
+    with pytest.raises(MaapError, match="run exists"):
+        maap.train(config)
+    before = (folder / "evaluation.json").stat().st_mtime_ns
+    again = maap.train(dataclasses.replace(config, resume=True))
+    assert again.top1 == result.top1
+    assert (folder / "evaluation.json").stat().st_mtime_ns == before
+    with pytest.raises(MaapError, match=r"--seed is 2, the run has 1.*"):
+        maap.train(dataclasses.replace(config, resume=True, seed=2))
+
+
+@pytest.mark.parametrize(
+    "variant, stages",
+    [
+        ("laap", ["phase1", "evaluation", "report"]),
+        ("haap", ["phase1", "rewrite1", "phase2", "evaluation", "report"]),
+    ],
+)
+def test_the_other_variants(config, variant, stages):
+    config = dataclasses.replace(config, variant=variant, max_iter=4, phase2_iter=2)
+    maap.train(config)
+    folder = Path(config.runs_dir) / "run"
+    assert [stage["name"] for stage in Run(folder).state()["stages"]] == stages
+    net = (folder / "phase1" / "net.prototxt").read_text()
+    assert ("Enhancement" in net) == (variant == "laap")
+    assert ("Enhancement" in (folder / "deploy.prototxt").read_text()) == (variant == "laap")
+
+
+def test_two_rounds_start_each_phase_from_the_one_before(config):
+    config = dataclasses.replace(config, rounds=2, max_iter=4, phase2_iter=2, a_star="reduce")
+    result = maap.train(config)
+    assert [phase["phase"] for phase in result.evaluation["phases"]] == ["phase1", "phase2", "phase3"]
+    assert len({final(config, phase) for phase in (1, 2, 3)}) == 3
+
+
+def test_the_seed_decides_everything_and_matters(config):
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        settings = dict(variant="baseline", max_iter=5, name=name, seed=seed)
+        maap.train(dataclasses.replace(config, **settings))
+    a, b, c = (final(config, name=name) for name in "abc")
+    assert a == b and a != c
+
+
+def test_weights_to_start_from(config, tmp_path):
+    first = dataclasses.replace(config, variant="baseline", max_iter=3, name="first")
+    weights = maap.train(first).folder / "phase1" / "final.caffemodel"
+    second = dataclasses.replace(
+        first, name="second", weights=str(weights), base_lr=1e-12, phase2_lr=None, max_iter=1
+    )
+    folder = maap.train(second).folder
+    import numpy as np
+
+    from maap.schema import caffe_pb2
+
+    def blobs(path):
+        net = caffe_pb2.NetParameter()
+        net.ParseFromString(path.read_bytes())
+        return np.concatenate([np.array(b.data) for layer in net.layer for b in layer.blobs])
+
+    assert Run(folder).config().preset == "finetune"
+    np.testing.assert_allclose(
+        blobs(folder / "phase1" / "final.caffemodel"), blobs(weights), rtol=0, atol=1e-8
+    )
+
+
+def test_accuracy_on_the_way(config):
+    config = dataclasses.replace(config, variant="baseline", max_iter=7, test_interval=3)
+    maap.train(config)
+    rows = (Path(config.runs_dir) / "run" / "phase1" / "accuracy.csv").read_text().splitlines()
+    assert rows[0] == "iteration,top1,top5"
+    assert [row.split(",")[0] for row in rows[1:]] == ["3", "6"]
+
+
+def test_a_phase_ends_when_the_loss_stands_still(config):
+    config = dataclasses.replace(
+        config, variant="baseline", base_lr=1e-9, converge_window=3, converge_fraction=0.5
+    )
+    maap.train(config)
+    stage = Run(Path(config.runs_dir) / "run").state()["stages"][0]
+    assert (stage["iteration"], stage["stopped"]) == (6, "converged")
+
+
+def test_a_loss_that_is_not_finite_says_what_to_try(config):
+    config = dataclasses.replace(config, variant="baseline", base_lr=1e6, momentum=0.99)
+    with pytest.raises(MaapError, match=r"phase 1: the training loss became .*--base-lr"):
+        maap.train(config)
+
+
+def test_ctrl_c_takes_a_snapshot_and_the_run_goes_on_as_if_nothing_was(config):
+    whole = dataclasses.replace(config, name="whole", variant="baseline", max_iter=60, snapshot=50)
+    maap.train(whole)
+    config = dataclasses.replace(whole, name="stopped")
+    metrics = Path(config.runs_dir) / "stopped" / "phase1" / "metrics.csv"
+    process = subprocess.Popen(
+        options(config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
+    )
+    until = time.monotonic() + 60
+    while not metrics.is_file() or metrics.read_text().count("\n") < 5:
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.002)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "stopped at iteration" in errors and "maap train --resume stopped" in errors
+    stage = Run(Path(config.runs_dir) / "stopped").state()["stages"][0]
+    assert stage["status"] == "running" and 0 < stage["iteration"] < 50
+    maap.train(dataclasses.replace(config, resume=True))
+    assert final(config) == final(whole)
+    assert metrics.read_bytes() == (metrics.parents[2] / "whole/phase1/metrics.csv").read_bytes()
+
+
+def test_a_run_in_use_is_left_alone(config, monkeypatch):
+    monkeypatch.setattr("maap.runs.LOCK_PATIENCE", 0.1)
+    run = Run(Path(config.runs_dir) / "run")
+    run.lock()
+    with pytest.raises(MaapError, match=f"in use by process {os.getpid()}"):
+        Run(run.folder).lock()
+    run.unlock()
+    Run(run.folder).lock()
+
+
+def test_changed_data_are_noticed_on_a_resume(config, tmp_path):
+    from maap.data.folder import import_folder
+
+    data = import_folder(Path(config.data), tmp_path / "set", size=64).folder
+    config = dataclasses.replace(config, data=str(data), variant="baseline", max_iter=2)
+    maap.train(config)
+    manifest = json.loads((data / "manifest.json").read_text())
+    manifest["note"] = "another"
+    (data / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(MaapError, match="has changed since"):
+        maap.train(dataclasses.replace(config, resume=True))
+
+
+@pytest.mark.skipif(small_disk.WAY is None, reason="needs the right to mount a tmpfs")
+def test_a_full_disk_is_an_error_and_the_last_snapshot_stays(config, tmp_path):
+    """The net's snapshots are 0.8 MB; the disk has room for one."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    config = dataclasses.replace(
+        config, runs_dir=str(disk), variant="baseline", max_iter=30, snapshot=10
+    )
+    script = '"$@"; echo "status $?"; find "$0" | sort; cat "$0"/run/state.json'
+    done = small_disk.run(disk, "2500k", ["sh", "-c", script, str(disk), *options(config)])
+    assert "status 1" in done.stdout
+    assert "error: " in done.stderr and "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+    assert "/snapshots/10/snapshot.json" in done.stdout and "partial" not in done.stdout
+    assert '"iteration": 10' in done.stdout
