@@ -5,8 +5,8 @@
     python3 tests/kill_resume.py --net alexnet --data demo --max-iter 20 --phase2-iter 10
 
 Each kill is a SIGKILL: of the command and, through the kernel, of all it started, or of the working
-process alone. Moments are drawn over the whole run, every stage at least once. After the last kill the
-run is resumed to its end; the weights and curves of every phase, the rewritten data set and the
+process alone. Moments are drawn over the whole run, every stage at least once. After the last kill
+the run is resumed to its end; the weights and curves of every phase, the rewritten data set and the
 evaluation must equal the uninterrupted run's, byte for byte, and nothing half-written may be left.
 """
 
@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, List, NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 REPO = Path(__file__).resolve().parents[1]
 STARTING = "set-up"
@@ -49,9 +49,11 @@ class Trial:
         if options.data == "demo":
             self.environment.pop("XDG_CACHE_HOME")
         known = os.environ.get("PYTHONPATH", "")
-        self.environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(REPO / "python"), known]))
+        self.environment["PYTHONPATH"] = os.pathsep.join(
+            filter(None, [str(REPO / "python"), known])
+        )
 
-    def command(self, name: str) -> List[str]:
+    def command(self, name: str) -> list[str]:
         options = self.options
         words = ["train", options.net, "--data", self.data, "--name", name, "--resume"]
         words += ["--runs-dir", str(self.work / "runs"), "--seed", "5", "--threads", "1"]
@@ -62,23 +64,23 @@ class Trial:
         return [sys.executable, "-m", "maap", *words]
 
     def start(self, name: str) -> "subprocess.Popen[str]":
-        log = open(self.work / f"{name}.out", "a")
-        return subprocess.Popen(
-            self.command(name),
-            cwd=self.work,
-            env=self.environment,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-            universal_newlines=True,
-        )
+        with (self.work / f"{name}.out").open("a") as log:
+            return subprocess.Popen(
+                self.command(name),
+                cwd=self.work,
+                env=self.environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                universal_newlines=True,
+            )
 
     def folder(self, name: str) -> Path:
         return self.work / "runs" / name
 
     # ---- killing ----
 
-    def moments(self, count: int) -> List[Moment]:
+    def moments(self, count: int) -> list[Moment]:
         """Random moments of the uninterrupted run, in order, each stage once if they are enough."""
         state = json.loads((self.folder("whole") / "state.json").read_text())
         spans = [(stage["name"], max(stage["seconds"], 0.2)) for stage in state["stages"]]
@@ -97,7 +99,7 @@ class Trial:
         begun = time.monotonic()
         while process.poll() is None:
             stage = self.running_stage()
-            if moment.stage == STARTING or stage == moment.stage:
+            if moment.stage in (STARTING, stage):
                 break
             if time.monotonic() - begun > 600:
                 process.kill()
@@ -131,7 +133,7 @@ class Trial:
 
     # ---- comparing ----
 
-    def differences(self) -> List[str]:
+    def differences(self) -> list[str]:
         """What differs between the two runs, and what lies about half-written."""
         whole, killed = self.folder("whole"), self.folder(self.name)
         names = ["deploy.prototxt", "rewrite.prototxt"]
@@ -189,9 +191,9 @@ def _records(folder: Path) -> Any:
 
     if not (folder / "train_lmdb").is_dir():
         return None
-    with lmdb.open(str(folder / "train_lmdb"), readonly=True, lock=False) as environment:
-        with environment.begin() as transaction:
-            return list(transaction.cursor())
+    path = str(folder / "train_lmdb")
+    with lmdb.open(path, readonly=True, lock=False) as opened, opened.begin() as transaction:
+        return list(transaction.cursor())
 
 
 def _evaluation(folder: Path) -> Any:
@@ -205,7 +207,7 @@ def _evaluation(folder: Path) -> Any:
     return timeless(json.loads((folder / "evaluation.json").read_text()))
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: Optional[list[str]] = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--net", default=str(REPO / "tests" / "nets" / "tiny"))
     parser.add_argument("--data", help="as for maap train; default: a miniature set")

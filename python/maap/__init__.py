@@ -1,4 +1,4 @@
-"""MAAP for Caffe: the alternating training of "Multi-attention Guided Activation Propagation in CNNs".
+"""MAAP for Caffe: the training of "Multi-attention Guided Activation Propagation in CNNs".
 
     import maap
     result = maap.train(maap.TrainConfig(net="alexnet", data="demo", seed=1))

@@ -6,13 +6,21 @@ line, ``error: ...``, and exit status 1; Ctrl-C ends with 130.
 
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Optional
 
 import click
 
 from maap import __version__
-from maap.config import A_STARS, FIELDS, PRESETS, TrainConfig, check_settings, field_type, nearest
-from maap.config import read_yaml
+from maap.config import (
+    A_STARS,
+    FIELDS,
+    PRESETS,
+    TrainConfig,
+    check_settings,
+    field_type,
+    nearest,
+    read_yaml,
+)
 from maap.errors import MaapError
 
 _TITLES = {
@@ -33,7 +41,7 @@ class _Verbs(click.Group):
             raise MaapError(f"no verb {name!r}; {nearest(name, self.commands)}")
         return found
 
-    def list_commands(self, context: click.Context) -> List[str]:
+    def list_commands(self, context: click.Context) -> list[str]:
         return list(self.commands)  # in the order of use, not of the alphabet
 
 
@@ -41,7 +49,7 @@ class _Grouped(click.Command):
     """A command whose options stand under headings."""
 
     def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: Dict[str, List[Any]] = {title: [] for title in _TITLES.values()}
+        groups: dict[str, list[Any]] = {title: [] for title in _TITLES.values()}
         groups["Other"] = []
         for parameter in self.get_params(context):
             record = parameter.get_help_record(context)
@@ -67,13 +75,15 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
             text += f" [{about['unit']}]"
         if field.default not in (None, False) and kind is not bool:
             text += f" [default: {field.default}]"
-        settings: Dict[str, Any] = dict(default=None, help=text)
+        settings: dict[str, Any] = dict(default=None, help=text)
         if kind is bool:
             flag = flag if name == "resume" else f"{flag}/--no-{name.replace('_', '-')}"
         elif about["choices"]:
             settings.update(metavar="|".join(about["choices"]))
         else:
-            settings["metavar"] = "TEXT" if is_list else kind.__name__.upper().replace("STR", "TEXT")
+            settings["metavar"] = (
+                "TEXT" if is_list else kind.__name__.upper().replace("STR", "TEXT")
+            )
         if kind is bool:
             settings["is_flag"] = True
         function = click.option(flag, name, **settings)(function)
@@ -135,7 +145,7 @@ def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) 
     click.echo(f"report: {result.report}")
 
 
-def _net_or_run(word: Optional[str], given: Dict[str, Any]) -> None:
+def _net_or_run(word: Optional[str], given: dict[str, Any]) -> None:
     """`maap train WORD --resume` names a run when there is one, else a net."""
     from maap.runs import Run, all_runs, find_run
 
@@ -175,7 +185,9 @@ def _step(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--threads", type=int, help="CPU threads. [default: all cores]"),
         click.option("--gpu", type=int, help="GPU number. [default: the CPU]"),
         click.option("--batch", type=int, help="Images in one forward pass."),
-        click.option("--input-scale", type=float, help="Factor on the pixels the net was trained with."),
+        click.option(
+            "--input-scale", type=float, help="Factor on the pixels the net was trained with."
+        ),
         click.option("--variant", type=choices, default="maap", show_default=True),
         click.option("--data", metavar="DATA", help="Images, as for train. [default: demo]"),
         click.option("--weights", metavar="FILE", help="A .caffemodel."),
@@ -200,7 +212,9 @@ def rewrite(run: Optional[str], threads: Optional[int], debug: bool, **options: 
     from maap.supervise import call
 
     made = call("maap.verbs:rewrite", run, options, threads=threads, debug=debug)
-    click.echo(f"{made['count']} images in {options['out']}, {made['fallbacks']} of them kept whole")
+    click.echo(
+        f"{made['count']} images in {options['out']}, {made['fallbacks']} of them kept whole"
+    )
 
 
 @cli.command()
@@ -309,7 +323,7 @@ def cub(source: str, out: Optional[str], debug: bool, **settings: Any) -> None:
 # ---- the process --------------------------------------------------------------------------------
 
 
-def main(arguments: Optional[List[str]] = None) -> None:
+def main(arguments: Optional[list[str]] = None) -> None:
     """Run the command line and end the process with its exit status."""
     from maap.supervise import Stopped
 

@@ -16,9 +16,10 @@ Each field carries its help, its unit and the source of its default:
 import dataclasses
 import difflib
 import typing
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, Iterable, List, Mapping, Optional, Tuple
+from typing import Any, Optional
 
 from maap.errors import MaapError
 
@@ -29,7 +30,7 @@ HOSTS = ("bvlc",)
 # Settings that depend on what is trained on. "demo" is used for the built-in demo set, "finetune"
 # when --weights is given, "scratch" for any other data. What a preset leaves out, the solver file
 # says. Units as in TrainConfig.
-PRESETS: Dict[str, Dict[str, Any]] = {
+PRESETS: dict[str, dict[str, Any]] = {
     "demo": dict(
         batch=16,
         base_lr=0.01,
@@ -67,7 +68,7 @@ def _setting(
     help: str,
     source: str,
     unit: str = "",
-    choices: Tuple[str, ...] = (),
+    choices: tuple[str, ...] = (),
     group: str = "",
     may_change: bool = False,
 ) -> Any:
@@ -177,7 +178,7 @@ class TrainConfig:
     stepsize: Optional[int] = _setting(
         None, "Distance of the rate's steps.", "solver; demo", "iterations", group="solver"
     )
-    stepvalue: Optional[List[int]] = _setting(
+    stepvalue: Optional[list[int]] = _setting(
         None, "Where multistep lowers the rate, as 100,200.", "solver", "iterations", group="solver"
     )
     momentum: Optional[float] = _setting(None, "Momentum.", "solver; demo", group="solver")
@@ -242,10 +243,10 @@ class TrainConfig:
         return self.variant in ("haap", "maap")
 
 
-FIELDS: Dict[str, Any] = {f.name: f for f in dataclasses.fields(TrainConfig)}
+FIELDS: dict[str, Any] = {f.name: f for f in dataclasses.fields(TrainConfig)}
 
 
-def field_type(name: str) -> Tuple[type, bool]:
+def field_type(name: str) -> tuple[type, bool]:
     """(int, float, str or bool; whether it is a list) of a field, without its Optional."""
     kind = typing.get_type_hints(TrainConfig)[name]
     args = [arg for arg in typing.get_args(kind) if arg is not type(None)]
@@ -255,7 +256,7 @@ def field_type(name: str) -> Tuple[type, bool]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """"did you mean X?", or what there is to choose from."""
+    """ "did you mean X?", or what there is to choose from."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
     if near:
@@ -292,32 +293,30 @@ def _scalar(name: str, kind: type, value: Any) -> Any:
     raise wrong
 
 
-def check_settings(given: Mapping[str, Any], where: str = "") -> Dict[str, Any]:
+def check_settings(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     """The settings with their values converted; None is dropped (it means: the default).
 
     Raises MaapError for an unknown name, a wrong type or a value that is no choice, `where`
     (a file) named.
     """
     settings = {}
-    for name, value in given.items():
+    for name, raw in given.items():
         if name not in FIELDS:
             raise MaapError(f"{where}no setting is called {name!r}; {nearest(str(name), FIELDS)}")
-        if value is None:
+        if raw is None:
             continue
         try:
-            value = _converted(name, value)
+            value = _converted(name, raw)
         except MaapError as error:
             raise MaapError(f"{where}{error}") from None
         choices = FIELDS[name].metadata["choices"]
-        if choices:
-            value = value.lower().replace("-", "_")
-            if value not in choices:
-                raise MaapError(f"{where}setting {name}: {value!r}; {nearest(value, choices)}")
-        settings[name] = value
+        settings[name] = value.lower().replace("-", "_") if choices else value
+        if choices and settings[name] not in choices:
+            raise MaapError(f"{where}setting {name}: {value!r}; {nearest(value, choices)}")
     return settings
 
 
-def read_yaml(path: Path) -> Dict[str, Any]:
+def read_yaml(path: Path) -> dict[str, Any]:
     """The settings in a YAML file, checked. Raises MaapError naming the file."""
     import yaml
 
@@ -435,7 +434,7 @@ def _solver_value(solver: Any, name: str) -> Any:
     return list(value) or None
 
 
-def solver_overrides(config: TrainConfig, phase: int) -> Dict[str, Any]:
+def solver_overrides(config: TrainConfig, phase: int) -> dict[str, Any]:
     """The SolverParameter fields of a phase (1: original images, 2 and on: rewritten ones)."""
     values = {name: getattr(config, name) for name in _FROM_SOLVER - {"snapshot"}}
     if phase > 1:
@@ -446,7 +445,7 @@ def solver_overrides(config: TrainConfig, phase: int) -> Dict[str, Any]:
     return values
 
 
-def contradictions(stored: TrainConfig, given: Mapping[str, Any]) -> List[str]:
+def contradictions(stored: TrainConfig, given: Mapping[str, Any]) -> list[str]:
     """Which of the settings given on a resume differ from the run's, as readable lines."""
     lines = []
     for name, value in check_settings(given).items():

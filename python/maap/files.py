@@ -1,11 +1,12 @@
 """Files that are either whole or not there.
 
-A file or folder is written under a name that starts with ``.partial-``, forced to the disk, renamed,
-and the rename forced to the disk too. A process killed at any moment, or a machine that loses power,
-leaves the old content, the new content, or a leftover with that prefix, which `remove_partials`
-takes away and nobody reads.
+A file or folder is written under a name that starts with ``.partial-``, forced to the disk,
+renamed, and the rename forced to the disk too. A process killed at any moment, or a machine that
+loses power, leaves the old content, the new content, or a leftover with that prefix, which
+`remove_partials` takes away and nobody reads.
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -34,17 +35,15 @@ def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content in one step. Raises MaapError (disk full, no permission)."""
     partial = path.with_name(PARTIAL + path.name)
     try:
-        with open(partial, "w", encoding="utf-8") as stream:
+        with partial.open("w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(partial, path)
+        partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        try:
+        with contextlib.suppress(OSError):
             partial.unlink()
-        except OSError:
-            pass
         raise cannot_write(path, error) from None
 
 
@@ -72,4 +71,6 @@ def cannot_write(path: Path, error: OSError) -> MaapError:
     """The error for a file that cannot be written, with what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MaapError(f"{path}: the disk is full; make room there, then go on with --resume")
-    return MaapError(f"{path}: cannot be written ({error.strerror}); check the folder's permissions")
+    return MaapError(
+        f"{path}: cannot be written ({error.strerror}); check the folder's permissions"
+    )

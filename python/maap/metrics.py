@@ -5,9 +5,9 @@ has the very file of an uninterrupted one. Iterations count from 0, as in Caffe'
 iteration i is that of the weights after i updates.
 """
 
+import contextlib
 import os
 from pathlib import Path
-from typing import List
 
 from maap.errors import MaapError
 from maap.files import cannot_write
@@ -27,14 +27,14 @@ class Metrics:
         self._path = folder / "metrics.csv"
         self.losses = self._cut(done)
         try:
-            self._rows = open(self._path, "a", encoding="utf-8")
-            self._timing = open(folder / "timing.csv", "a", encoding="utf-8")
+            self._rows = self._path.open("a", encoding="utf-8")
+            self._timing = (folder / "timing.csv").open("a", encoding="utf-8")
             if self._timing.tell() == 0:
                 self._timing.write(_TIMING)
         except OSError as error:
             raise cannot_write(self._path, error) from None
 
-    def _cut(self, done: int) -> List[float]:
+    def _cut(self, done: int) -> list[float]:
         rows = self._path.read_text().splitlines(True) if self._path.is_file() else []
         if done == 0:
             self._path.write_text(_HEAD)
@@ -76,15 +76,13 @@ class Metrics:
 
     def close(self) -> None:
         for stream in (self._rows, self._timing):
-            try:
+            with contextlib.suppress(OSError):  # a full disk was reported by `add`
                 stream.close()
-            except OSError:  # the rows were reported by `add`
-                pass
 
 
-def has_converged(losses: List[float], window: int, fraction: float) -> bool:
-    """Whether the mean loss of the last ``window`` iterations is less than ``fraction`` below that of
-    the ``window`` before. Looked at once a window; never true with a fraction of 0."""
+def has_converged(losses: list[float], window: int, fraction: float) -> bool:
+    """Whether the mean loss of the last ``window`` iterations is less than ``fraction`` below that
+    of the ``window`` before. Looked at once a window; never true with a fraction of 0."""
     if fraction <= 0 or len(losses) < 2 * window or len(losses) % window:
         return False
     before = sum(losses[-2 * window : -window]) / window

@@ -22,7 +22,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Optional
 
 from maap.errors import MaapError
 from maap.files import PARTIAL, cannot_write, sync_file, sync_folder, write_atomically
@@ -39,7 +39,7 @@ class PhaseSettings:
     """What a phase needs to know beside its prototxts.
 
     ``feed(start)`` opens a feeder whose ``next()`` gives (data, label) of batch ``start`` and on;
-    ``test(weights)`` returns (top-1, top-5) shares. Iteration counts and the window as in TrainConfig.
+    ``test(weights)`` returns (top-1, top-5) shares. Iteration counts and window as in TrainConfig.
     """
 
     name: str
@@ -53,7 +53,7 @@ class PhaseSettings:
     iter_size: int = 1
     start_from: Optional[Path] = None
     test_interval: int = 0
-    test: Optional[Callable[[Path], Tuple[float, float]]] = None
+    test: Optional[Callable[[Path], tuple[float, float]]] = None
 
 
 def seed_of(*parts: Any) -> int:
@@ -67,7 +67,7 @@ def run_phase(
     settings: PhaseSettings,
     caffe: Any,
     on_snapshot: Callable[[int, float], None],
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Train until converged or ``max_iter``, from the newest snapshot when there is one.
 
     ``on_snapshot(iteration, seconds)`` is called after each snapshot with the seconds since the
@@ -119,7 +119,7 @@ class _Phase:
 
     # ---- the loop ----
 
-    def train(self) -> Dict[str, Any]:
+    def train(self) -> dict[str, Any]:
         settings, solver = self.settings, self.solver
         with track(f"{settings.title}, iterations", total=settings.max_iter) as progress:
             progress.already(solver.iter)
@@ -196,7 +196,7 @@ class _Phase:
             return
         kept = [row for row in rows[1:] if int(row.split(",")[0]) < self.solver.iter]
         top1, top5 = self.settings.test(self._snapshot().weights)
-        say(f"{self.settings.title}, iteration {self.solver.iter}: top-1 {top1:.1%} on the test images")
+        say(f"{self.settings.title}, iteration {self.solver.iter}: test top-1 {top1:.1%}")
         rows = [rows[0], *kept, f"{self.solver.iter},{top1:.6g},{top5:.6g}"]
         write_atomically(path, "\n".join(rows) + "\n")
 
@@ -208,7 +208,7 @@ class _Phase:
             if partial.exists():
                 partial.unlink()
             _link(taken.weights, partial)
-            os.replace(partial, final)
+            partial.replace(final)
             sync_folder(self.folder)
         except OSError as error:
             raise cannot_write(final, error) from None

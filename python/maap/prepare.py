@@ -8,9 +8,10 @@ import fcntl
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Optional
 
 import numpy as np
 
@@ -45,7 +46,7 @@ def find_data(data: str, size: int) -> Path:
 
 
 def check_data_name(data: str) -> None:
-    """Raises MaapError when a ``--data`` value is neither "demo" nor there, with the nearest name."""
+    """Raises MaapError when a ``--data`` value is neither "demo" nor there."""
     if data != "demo" and not Path(data).expanduser().exists():
         raise MaapError(
             f"data {data!r}: no such file or folder; {nearest(data, ['demo'])} (demo is built in; "
@@ -68,7 +69,7 @@ def _demo(size: int) -> Path:
 
 
 def _imported(source: Path, size: int) -> Path:
-    """CUB or class folders as a data set in the cache, under a name that changes with the source."""
+    """CUB or class folders as a data set in the cache; its name changes with the source."""
     from maap.data.cub import LISTS, import_cub
     from maap.data.folder import import_folder
 
@@ -103,7 +104,7 @@ def _cache() -> Path:
 @contextmanager
 def _one_at_a_time(folder: Path) -> Iterator[None]:
     """Two runs started together make a data set once."""
-    with open(folder.with_name(folder.name + ".lock"), "w") as handle:
+    with folder.with_name(folder.name + ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
@@ -115,7 +116,7 @@ def _one_at_a_time(folder: Path) -> Iterator[None]:
 # ---- the run folder -----------------------------------------------------------------------------
 
 
-def stage_list(config: TrainConfig) -> List[Dict[str, Any]]:
+def stage_list(config: TrainConfig) -> list[dict[str, Any]]:
     """The stages of a run in order (paper, algorithm 1), all pending."""
     rounds = config.rounds if config.haap else 0
     stages = [dict(name="phase1", kind="train", number=1, title="phase 1")]
@@ -182,7 +183,7 @@ def _write_phase(folder: Path, net: Any, files: Any, config: TrainConfig, stage:
     nets.write_text(solver, folder / "solver.prototxt")
 
 
-def _check_weights(net: Any, config: TrainConfig) -> Optional[Dict[str, Any]]:
+def _check_weights(net: Any, config: TrainConfig) -> Optional[dict[str, Any]]:
     """What is known of the weights to start from. Raises MaapError when they do not fit the net."""
     if config.weights is None:
         return None
@@ -197,7 +198,7 @@ def _check_weights(net: Any, config: TrainConfig) -> Optional[Dict[str, Any]]:
 def file_hash(path: Path) -> str:
     """SHA-256 of a file, in hex."""
     digest = hashlib.sha256()
-    with open(path, "rb") as stream:
+    with path.open("rb") as stream:
         for piece in iter(lambda: stream.read(1 << 20), b""):
             digest.update(piece)
     return digest.hexdigest()
@@ -212,7 +213,7 @@ def manifest_hash(dataset: Dataset) -> str:
 # ---- what the nets are fed ----------------------------------------------------------------------
 
 
-def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> Dict[str, Any]:
+def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> dict[str, Any]:
     """How stored images become input, as the Data layer says; a mean image is copied to the run."""
     how = nets.data_transform(source, phase, config.from_scratch)
     if how["mean_file"] is not None:
@@ -226,14 +227,14 @@ def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> Dict[str, 
     )
 
 
-def transform(run: Run, state: Dict[str, Any], phase: str) -> Transform:
+def transform(run: Run, state: dict[str, Any], phase: str) -> Transform:
     """The Transform of "TRAIN" or "TEST" images of a run."""
     how = state["input"][phase]
     path = run.folder / how["mean_file"] if how["mean_file"] else None
     return make_transform(dict(how, mean_file=path))
 
 
-def make_transform(how: Dict[str, Any]) -> Transform:
+def make_transform(how: dict[str, Any]) -> Transform:
     """The Transform for what `nets.data_transform` found."""
     mean: Optional[np.ndarray] = None
     if how["mean_file"] is not None:
@@ -246,8 +247,8 @@ def make_transform(how: Dict[str, Any]) -> Transform:
     )
 
 
-def open_data(state: Dict[str, Any]) -> Dataset:
-    """The data set of a run. Raises MaapError when it is gone or has changed since the run began."""
+def open_data(state: dict[str, Any]) -> Dataset:
+    """The data set of a run. Raises MaapError when it is gone or not what it was."""
     noted = state["data"]
     dataset = Dataset.open(Path(noted["folder"]))
     if manifest_hash(dataset) != noted["manifest"]:
@@ -255,4 +256,3 @@ def open_data(state: Dict[str, Any]) -> Dataset:
             f"{dataset.folder}: the data set has changed since the run began; start a new run"
         )
     return dataset
-

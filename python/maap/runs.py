@@ -13,7 +13,7 @@ import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Optional
 
 from maap.config import TrainConfig, nearest, read_yaml, to_yaml
 from maap.errors import MaapError
@@ -84,7 +84,7 @@ class Run:
     def write_config(self, config: TrainConfig) -> None:
         write_atomically(self.folder / "config.yaml", to_yaml(config))
 
-    def state(self) -> Dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """state.json. Raises MaapError when it is missing or damaged."""
         path = self.folder / "state.json"
         try:
@@ -97,7 +97,7 @@ class Run:
             pass
         raise MaapError(f"{path}: damaged; start a new run")
 
-    def write_state(self, state: Dict[str, Any]) -> None:
+    def write_state(self, state: dict[str, Any]) -> None:
         write_atomically(self.folder / "state.json", json.dumps(state, indent=1) + "\n")
 
     def finished(self) -> bool:
@@ -105,7 +105,7 @@ class Run:
         return all(stage["status"] == "done" for stage in self.state()["stages"])
 
 
-def all_runs(runs_dir: Path) -> List[Run]:
+def all_runs(runs_dir: Path) -> list[Run]:
     """The runs in a folder, the one last worked on first."""
     found = [Run(path.parent) for path in runs_dir.glob("*/config.yaml")]
     return sorted(found, key=lambda run: -_last_change(run))
@@ -130,7 +130,7 @@ def find_run(runs_dir: Path, name: str) -> Run:
 def default_name(config: TrainConfig) -> str:
     """NET-VARIANT-DATA, from the settings."""
     net = Path(config.net).name or "net"
-    data = Path(os.path.abspath(config.data)).name.split(".")[0] or "data"
+    data = Path(config.data).resolve().name.split(".")[0] or "data"
     return f"{net}-{config.variant}-{data}"
 
 
@@ -140,12 +140,12 @@ def free_name(runs_dir: Path, base: str) -> str:
     return next(name for name in names if not Run(runs_dir / name).exists)
 
 
-def unfinished(runs_dir: Path, base: str) -> List[Run]:
+def unfinished(runs_dir: Path, base: str) -> list[Run]:
     """Runs named `base` or `base-N` that are not finished, last worked on first."""
     found = []
     for run in all_runs(runs_dir):
         end = run.name[len(base) :]
-        if run.name.startswith(base) and (not end or (end[0] == "-" and end[1:].isdigit())):
-            if not run.finished():
-                found.append(run)
+        numbered = not end or (end[0] == "-" and end[1:].isdigit())
+        if run.name.startswith(base) and numbered and not run.finished():
+            found.append(run)
     return found

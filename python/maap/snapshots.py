@@ -13,14 +13,22 @@ solverstate names its caffemodel by the path it was written under: so a run fold
 import json
 import os
 import shutil
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional
+from typing import Any, Optional
 
 from maap.errors import MaapError
-from maap.files import PARTIAL, cannot_write, free_bytes, megabytes, remove_partials
-from maap.files import sync_file, sync_folder
+from maap.files import (
+    PARTIAL,
+    cannot_write,
+    free_bytes,
+    megabytes,
+    remove_partials,
+    sync_file,
+    sync_folder,
+)
 
 # Blobs of history per weight that Caffe's solvers keep (their solverstate holds nothing else big).
 _HISTORY = {"Adam": 2, "AdaDelta": 2}
@@ -31,15 +39,15 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # ---- reading a protobuf file to its end ---------------------------------------------------------
 
 
-def walk_wire(path: Path) -> Dict[int, List[int]]:
+def walk_wire(path: Path) -> dict[int, list[int]]:
     """The top-level fields of a binary protobuf file: number -> the size in bytes of each value.
 
     Reads tags and lengths and steps over the values, so a 500 MB file takes milliseconds. Raises
     MaapError when the file ends inside a field or is no protobuf message at all.
     """
     size = path.stat().st_size
-    fields: Dict[int, List[int]] = {}
-    with open(path, "rb") as stream:
+    fields: dict[int, list[int]] = {}
+    with path.open("rb") as stream:
         at = 0
         while at < size:
             stream.seek(at)
@@ -48,7 +56,7 @@ def walk_wire(path: Path) -> Dict[int, List[int]]:
             number, kind = tag >> 3, tag & 7
             if kind == _VARINT:
                 _, end = _varint(head, used, path)
-                length, used = end - used, used
+                length = end - used
             elif kind == _BYTES:
                 length, used = _varint(head, used, path)
             elif kind in (_FIXED64, _FIXED32):
@@ -74,9 +82,7 @@ def _varint(data: bytes, at: int, path: Path) -> Any:
 
 
 def _cut_short(path: Path, size: int) -> MaapError:
-    return MaapError(
-        f"{path}: cut short at {size} bytes; the disk was full or the copy incomplete"
-    )
+    return MaapError(f"{path}: cut short at {size} bytes; the disk was full or the copy incomplete")
 
 
 # ---- one folder of snapshots --------------------------------------------------------------------
@@ -106,7 +112,7 @@ class Snapshots:
         self.keep = keep
         folder.mkdir(parents=True, exist_ok=True)
 
-    def all(self) -> List[Snapshot]:
+    def all(self) -> list[Snapshot]:
         """Whole snapshots, oldest first. Damaged ones are left out."""
         names = [path.name for path in self.folder.iterdir() if path.name.isdigit()]
         found = [Snapshot(int(name), self.folder / name) for name in sorted(names, key=int)]
@@ -137,7 +143,7 @@ class Snapshots:
             self._write(solver, partial)
             if taken.folder.is_dir():  # a damaged one
                 shutil.rmtree(taken.folder)
-            os.rename(partial.folder, taken.folder)
+            partial.folder.rename(taken.folder)
             sync_folder(self.folder)
         except OSError as error:
             shutil.rmtree(partial.folder, ignore_errors=True)
@@ -180,7 +186,9 @@ def restore(solver: Any, snapshot: Snapshot) -> None:
     with working_in(snapshot.folder):
         solver.restore(snapshot.state.name)
     if solver.iter != snapshot.iteration:
-        raise MaapError(f"{snapshot.state}: holds iteration {solver.iter}; delete {snapshot.folder}")
+        raise MaapError(
+            f"{snapshot.state}: holds iteration {solver.iter}; delete {snapshot.folder}"
+        )
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """Runs Caffe in a child process, so that whatever Caffe does the user gets a sentence.
 
-Stock Caffe ends its process (glog's F line, SIGABRT) where a library would raise. So the command line and
-``maap.train`` do the work in a child: `call` starts it, passes signals on, and turns its end into a
-result, a MaapError or Stopped. The child's file descriptor 2, which Caffe's log goes to, is a log
-file; what maap itself has to say goes to the terminal.
+Stock Caffe ends its process (glog's F line, SIGABRT) where a library would raise. So the command
+line and ``maap.train`` do the work in a child: `call` starts it, passes signals on, and turns its
+end into a result, a MaapError or Stopped. The child's file descriptor 2, which Caffe's log goes to,
+is a log file; what maap itself has to say goes to the terminal.
 
 Signals: Ctrl-C or SIGTERM asks the child to stop at the next safe point (training takes a snapshot
 first); a second one ends it at once. The child is killed by the kernel when its parent dies.
@@ -21,10 +21,11 @@ import sys
 import tempfile
 import threading
 import traceback
+from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Optional
 
 from maap.errors import MaapError
 from maap.workers import die_with_parent
@@ -81,10 +82,10 @@ def call(
     raise MaapError(value if kind == "error" else f"{value}\nlog: {log_now}")
 
 
-def _start(threads: int, log: Path) -> Tuple[subprocess.Popen, Connection]:
+def _start(threads: int, log: Path) -> tuple[subprocess.Popen, Connection]:
     ours, theirs = socket.socketpair()
     environment = dict(os.environ, **{name: str(threads) for name in _THREAD_SETTINGS})
-    environment["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
     code = "from maap.supervise import _child; _child()"
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(theirs.fileno()), str(os.getpid()), str(log)],
@@ -97,7 +98,7 @@ def _start(threads: int, log: Path) -> Tuple[subprocess.Popen, Connection]:
     return process, Connection(ours.detach())
 
 
-def _listen(connection: Connection, log: Path) -> Tuple[Optional[Tuple[str, Any]], Path]:
+def _listen(connection: Connection, log: Path) -> tuple[Optional[tuple[str, Any]], Path]:
     """The child's outcome (None when it died without one) and the log it wrote last."""
     outcome = None
     try:
@@ -126,7 +127,7 @@ def _passing_signals_to(process: subprocess.Popen) -> Iterator[None]:
         os.kill(os.getpid(), signal.SIGSTOP)
         _send(process, signal.SIGCONT)
 
-    before: Dict[int, Any] = {n: signal.signal(n, forward) for n in _FORWARDED}
+    before: dict[int, Any] = {n: signal.signal(n, forward) for n in _FORWARDED}
     before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, suspend)
     try:
         yield
@@ -144,7 +145,10 @@ def _send(process: subprocess.Popen, number: int) -> None:
 _HINTS = (
     ("SerializeToOstream", "a file could not be written: is the disk full?"),
     ("Unknown layer type", "libmaap_layers.so is not loaded or the net is misspelt"),
-    ("Cannot copy param", "the weights were made by another net; rename that layer to train it new"),
+    (
+        "Cannot copy param",
+        "the weights were made by another net; rename that layer to train it new",
+    ),
     ("out of memory", "use a smaller --batch"),
     ("bad_alloc", "the machine's memory is full: use a smaller --batch"),
     ("Failed to parse NetParameter", "the prototxt named above it is wrong"),
@@ -161,8 +165,8 @@ def fatal_message(log_text: str) -> Optional[str]:
 
 
 def _how_it_ended(code: int, log: Path) -> str:
-    with open(log, "rb") as stream:
-        stream.seek(max(0, os.path.getsize(log) - 65536))
+    with log.open("rb") as stream:
+        stream.seek(max(0, log.stat().st_size - 65536))
         text = stream.read().decode("utf-8", "replace")
     if code == -signal.SIGKILL:
         return "the work was killed from outside; if the memory was full, use a smaller --batch"
@@ -240,7 +244,7 @@ def _child() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
     die_with_parent(parent)
-    sys.stderr = open(os.dup(2), "w", buffering=1)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)
     connection = Connection(descriptor)
     target, args, debug = connection.recv()
@@ -256,7 +260,7 @@ def _child() -> None:
         os._exit(0 if outcome[0] == "result" else 1)
 
 
-def _outcome(target: str, args: List[Any], debug: bool) -> Tuple[str, Any]:
+def _outcome(target: str, args: list[Any], debug: bool) -> tuple[str, Any]:
     module, function = target.split(":")
     try:
         return "result", getattr(importlib.import_module(module), function)(*args)
@@ -266,10 +270,10 @@ def _outcome(target: str, args: List[Any], debug: bool) -> Tuple[str, Any]:
         return "stopped", (str(stopped), _Side.wanted or stopped.signal_number)
     except KeyboardInterrupt:
         return "stopped", ("stopped", _Side.wanted or signal.SIGINT)
-    except BrokenPipeError:
-        return "error", "the output was closed"
-    except MemoryError:
-        return "error", "the machine's memory is full: use a smaller --batch"
+    except (BrokenPipeError, MemoryError) as error:
+        full = isinstance(error, MemoryError)
+        memory = "the machine's memory is full: use a smaller --batch"
+        return "error", memory if full else "the output was closed"
     except Exception as error:
         os.write(2, traceback.format_exc().encode())
         text = f"unexpected {type(error).__name__}: {error}"

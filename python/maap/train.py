@@ -7,8 +7,8 @@
     report      report.html
 
 `train` may be called from a program or a notebook: the work happens in a child process
-(supervise.py), and errors arrive as MaapError. A run is a list of stages in ``state.json``; a stage that
-is done is never done again, one that was interrupted goes on where its own files say.
+(supervise.py), and errors arrive as MaapError. A run is a list of stages in ``state.json``; a stage
+that is done is never done again, one that was interrupted goes on where its own files say.
 """
 
 import dataclasses
@@ -17,9 +17,10 @@ import json
 import sys
 import time
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Mapping, Optional, Tuple
+from typing import Any, Callable, Optional
 
 from maap import config as configuration
 from maap.config import FIELDS, TrainConfig
@@ -35,7 +36,7 @@ class RunResult:
     folder: Path
     top1: float
     top5: float
-    evaluation: Dict[str, Any]
+    evaluation: dict[str, Any]
     report: Path
 
 
@@ -55,7 +56,9 @@ def train(
 
     config = configuration.validate(config)
     if given is None:
-        given = {n: getattr(config, n) for n, f in FIELDS.items() if getattr(config, n) != f.default}
+        given = {
+            n: getattr(config, n) for n, f in FIELDS.items() if getattr(config, n) != f.default
+        }
     run = locate(config, given)
     threads = given.get("threads")
     if threads is None and run.exists:
@@ -104,10 +107,7 @@ def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
     with caffe_log(run.folder / "log"):
         run.clean()
         try:
-            if run.exists:
-                config = _resumed(run, given)
-            else:
-                config = _new(run, config)
+            config = _resumed(run, given) if run.exists else _new(run, config)
             return _Work(run, config).all_stages()
         except (Stopped, KeyboardInterrupt) as stopped:
             text = str(stopped) or "stopped"
@@ -167,7 +167,7 @@ class _Work:
 
     def all_stages(self) -> RunResult:
         """Do what is not done; the result of the whole run."""
-        kinds: Dict[str, Callable[[Dict[str, Any]], Dict[str, Any]]] = {
+        kinds: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
             "train": self.train,
             "rewrite": self.rewrite,
             "evaluation": self.evaluate,
@@ -197,7 +197,7 @@ class _Work:
 
     # ---- one method a kind of stage ----
 
-    def train(self, stage: Dict[str, Any]) -> Dict[str, Any]:
+    def train(self, stage: dict[str, Any]) -> dict[str, Any]:
         """A training phase: on the original images first, then on the rewritten ones."""
         from maap import phases
 
@@ -210,7 +210,7 @@ class _Work:
         settings = self._phase_settings(stage)
         return phases.run_phase(folder, settings, self.caffe, snapshot_taken)
 
-    def _phase_settings(self, stage: Dict[str, Any]) -> Any:
+    def _phase_settings(self, stage: dict[str, Any]) -> Any:
         from maap import phases, prepare
         from maap.data.feeder import Feeder
         from maap.data.store import Split
@@ -248,7 +248,7 @@ class _Work:
             raise MaapError(f"{path}: not the weights the run began with; put them back")
         return path
 
-    def _accuracy(self, weights: Path) -> Tuple[float, float]:
+    def _accuracy(self, weights: Path) -> tuple[float, float]:
         from maap.evaluate import evaluate
 
         net, images = self.run.folder / "deploy.prototxt", self.data.split("test")
@@ -256,7 +256,7 @@ class _Work:
         found = evaluate(net, weights, images, self.test_transform, batch, gpu=gpu)
         return found["top1"], found["top5"]
 
-    def rewrite(self, stage: Dict[str, Any]) -> Dict[str, Any]:
+    def rewrite(self, stage: dict[str, Any]) -> dict[str, Any]:
         """Every training image as the newest net attends to it."""
         from maap.rewrite import rewrite
         from maap.supervise import caffe_log
@@ -274,7 +274,7 @@ class _Work:
             )
         return dict(count=made.count, fallbacks=made.fallbacks)
 
-    def evaluate(self, stage: Dict[str, Any]) -> Dict[str, Any]:
+    def evaluate(self, stage: dict[str, Any]) -> dict[str, Any]:
         """The original test images through every phase's net, and the regions of the last one."""
         from maap.evaluate import evaluate_run
         from maap.supervise import caffe_log
@@ -283,7 +283,7 @@ class _Work:
             evaluate_run(self)
         return {}
 
-    def report(self, stage: Dict[str, Any]) -> Dict[str, Any]:
+    def report(self, stage: dict[str, Any]) -> dict[str, Any]:
         """report.html from what lies in the run folder."""
         from maap.report import write_report
 

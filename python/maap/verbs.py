@@ -5,13 +5,13 @@ import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Optional
 
 from maap.errors import MaapError
 from maap.runs import all_runs, find_run
 
 
-def make_data(target: str, args: Tuple[Any, ...], settings: Dict[str, Any]) -> None:
+def make_data(target: str, args: tuple[Any, ...], settings: dict[str, Any]) -> None:
     """Call one of maap.data's makers; the folder above ``out`` is made when it is not there."""
     out = Path(settings.pop("out"))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -19,7 +19,7 @@ def make_data(target: str, args: Tuple[Any, ...], settings: Dict[str, Any]) -> N
     getattr(importlib.import_module(module), function)(*map(Path, args), out=out, **settings)
 
 
-def run_lines(runs_dir: Path) -> List[str]:
+def run_lines(runs_dir: Path) -> list[str]:
     """One line a run, the newest first."""
     lines = []
     for run in all_runs(runs_dir):
@@ -63,7 +63,7 @@ class Subject:
     gpu: Optional[int]
 
 
-def _subject(run: Optional[str], options: Dict[str, Any], work: Path) -> Subject:
+def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject:
     """From a run, or from --net, --weights, --data ... with prototxts resolved into ``work``."""
     if run is not None:
         return _of_run(run, options)
@@ -99,7 +99,7 @@ def _subject(run: Optional[str], options: Dict[str, Any], work: Path) -> Subject
     )
 
 
-def _of_run(name: str, options: Dict[str, Any]) -> Subject:
+def _of_run(name: str, options: dict[str, Any]) -> Subject:
     from maap import prepare
     from maap.data.store import Dataset
 
@@ -125,7 +125,7 @@ def _of_run(name: str, options: Dict[str, Any]) -> Subject:
     )
 
 
-def rewrite(run: Optional[str], options: Dict[str, Any]) -> Dict[str, int]:
+def rewrite(run: Optional[str], options: dict[str, Any]) -> dict[str, int]:
     """``maap rewrite``: the training images as the net attends to them, in ``options["out"]``."""
     from maap.rewrite import rewrite as rewrite_images
 
@@ -134,7 +134,9 @@ def rewrite(run: Optional[str], options: Dict[str, Any]) -> Dict[str, int]:
         if subject.rewrite is None:
             raise MaapError(f"run {run} rewrites nothing (variant baseline or laap)")
         if options.get("a_star") not in (None, subject.a_star):
-            raise MaapError(f"run {run} was begun with --a-star {subject.a_star}; leave --a-star out")
+            raise MaapError(
+                f"run {run} was begun with --a-star {subject.a_star}; leave --a-star out"
+            )
         out = Path(options["out"])
         out.parent.mkdir(parents=True, exist_ok=True)
         made = rewrite_images(
@@ -150,7 +152,7 @@ def rewrite(run: Optional[str], options: Dict[str, Any]) -> Dict[str, int]:
     return dict(count=made.count, fallbacks=made.fallbacks)
 
 
-def evaluate(run: Optional[str], options: Dict[str, Any]) -> List[str]:
+def evaluate(run: Optional[str], options: dict[str, Any]) -> list[str]:
     """``maap evaluate``: accuracy and regions on the test images, as lines to print."""
     from maap import evaluate as measures
 
@@ -173,7 +175,7 @@ def evaluate(run: Optional[str], options: Dict[str, Any]) -> List[str]:
     return lines
 
 
-def _region_line(name: str, found: Dict[str, Any]) -> str:
+def _region_line(name: str, found: dict[str, Any]) -> str:
     return (
         f"{name}: mean IoU with the true box {found['mean_iou']:.3f}, holds its centre "
         f"{found['centre_hit']:.1%}, keeps {found['area_kept']:.1%} of the image"

@@ -4,14 +4,14 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
-from typing import List, Optional
+from typing import Optional
 
 # In a chroot the root is no mount point, whose propagation unshare could change.
 _WAYS = (["unshare", "-m"], ["unshare", "-m", "--propagation", "unchanged"])
 _RUN = 'mount -t tmpfs -o size="$1" none "$0" && shift && "$@"; code=$?; umount "$0"; exit $code'
 
 
-def _way() -> Optional[List[str]]:
+def _way() -> Optional[list[str]]:
     if os.geteuid() != 0 or shutil.which("unshare") is None:
         return None
     probe = ["sh", "-c", "mount -t tmpfs none /mnt && umount /mnt"]
@@ -24,12 +24,11 @@ def _way() -> Optional[List[str]]:
 WAY = _way()
 
 
-def run(disk: Path, size: str, command: List[str]) -> subprocess.CompletedProcess:
+def run(disk: Path, size: str, command: list[str]) -> subprocess.CompletedProcess:
     """Run a command while a tmpfs of ``size`` ("2m") lies over the folder ``disk``."""
     assert WAY is not None
     return subprocess.run(
         [*WAY, "sh", "-c", _RUN, str(disk), size, *command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
     )

@@ -15,13 +15,12 @@ TINY = str(REPO / "tests" / "nets" / "tiny")
 
 
 def maap(*words, cwd=None, status=1):
-    """Run `maap WORDS`; its output, stderr after stdout. Checks status and that nothing looks like a trace."""
+    """Run `maap WORDS`; its output, stderr after stdout. Checks status and the error's form."""
     done = subprocess.run(
         [sys.executable, "-m", "maap", *map(str, words)],
         cwd=cwd,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        universal_newlines=True,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == status, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr

@@ -4,7 +4,6 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
-
 from maap import config as configuration
 from maap.config import FIELDS, PRESETS, TrainConfig, check_settings, read_yaml, resolve, to_yaml
 from maap.errors import MaapError

@@ -1,7 +1,6 @@
 """metrics.csv of a resumed phase is that of an uninterrupted one."""
 
 import pytest
-
 from maap.errors import MaapError
 from maap.metrics import Metrics, has_converged
 
@@ -24,7 +23,7 @@ def test_a_resumed_file_equals_an_uninterrupted_one(tmp_path):
     losses = [1.0 / 3, 0.25, 2.0 / 7, 1e-9]
     write(tmp_path / "whole", losses)
     write(tmp_path / "cut", losses[:2] + [9.0, 8.0, 7.0])
-    with open(tmp_path / "cut" / "metrics.csv", "a") as stream:
+    with (tmp_path / "cut" / "metrics.csv").open("a") as stream:
         stream.write("5,0.1")  # killed while writing
     resumed = write(tmp_path / "cut", losses[2:], done=2)
     assert rows(tmp_path / "cut") == rows(tmp_path / "whole")
@@ -38,7 +37,9 @@ def test_starting_again_empties_the_file(tmp_path):
     assert rows(tmp_path) == "iteration,loss,lr\n0,3,0.01\n"
 
 
-@pytest.mark.parametrize("text", ["", "iteration,loss,lr\n0,1,1\n", "iteration,loss,lr\n0,1,1\n2,1,1\n"])
+@pytest.mark.parametrize(
+    "text", ["", "iteration,loss,lr\n0,1,1\n", "iteration,loss,lr\n0,1,1\n2,1,1\n"]
+)
 def test_missing_rows_are_an_error_that_names_the_file(tmp_path, text):
     (tmp_path / "metrics.csv").write_text(text)
     with pytest.raises(MaapError, match="metrics.csv"):

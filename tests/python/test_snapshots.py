@@ -8,14 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import small_disk
-
 from maap.errors import MaapError
 from maap.schema import caffe_pb2
 from maap.snapshots import Snapshots, restore, walk_wire
 
 
 class FakeSolver:
-    """Writes what a Caffe solver would: NAME_iter_N.caffemodel and .solverstate in the current folder."""
+    """Writes what a Caffe solver would, in the current folder."""
 
     def __init__(self, iteration=3, values=1000):
         blob = SimpleNamespace(data=np.arange(values, dtype=np.float32))

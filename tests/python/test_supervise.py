@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import pytest
-
 from maap.errors import MaapError
 from maap.supervise import Stopped, call, fatal_message, stop_wanted, stopping_deferred
 
@@ -39,7 +38,9 @@ def bug():
 
 
 def caffe_check():
-    text = "F1123 07:09:40.652591 27756 io.cpp:72] Check failed: proto.SerializeToOstream(&output) \n"
+    text = (
+        "F1123 07:09:40.652591 27756 io.cpp:72] Check failed: proto.SerializeToOstream(&output) \n"
+    )
     os.write(2, text.encode() + b"*** Check failure stack trace: ***\n    @ 0x7f google::Log()\n")
     os.abort()
 
@@ -93,7 +94,9 @@ def test_a_caffe_check_becomes_its_message(tmp_path):
     log.touch()
     with pytest.raises(MaapError) as caught:
         call(f"{ME}:caffe_check", log=log)
-    assert "Check failed: proto.SerializeToOstream(&output) (a file could not be" in str(caught.value)
+    assert "Check failed: proto.SerializeToOstream(&output) (a file could not be" in str(
+        caught.value
+    )
     assert str(log) in str(caught.value) and "0x7f" not in str(caught.value)
 
 
@@ -109,7 +112,8 @@ def test_threads_reach_the_child():
 def test_messages_of_glog_and_of_the_runtime():
     log = "I1123 net.cpp:1] F is fine\nF1123 07:09:40.6 27 net.cpp:9] one\ntwo\n*** Check failure"
     assert fatal_message(log) == "one two"
-    thrown = "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc\n"
+    thrown = "terminate called after throwing an instance of 'std::bad_alloc'\n"
+    thrown += "  what():  std::bad_alloc\n"
     assert fatal_message(thrown) == "std::bad_alloc: std::bad_alloc"
     assert fatal_message("I1123 a.cpp:1] all well\n") is None
 

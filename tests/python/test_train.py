@@ -9,10 +9,9 @@ import sys
 import time
 from pathlib import Path
 
+import maap
 import pytest
 import small_disk
-
-import maap
 from maap.config import TrainConfig
 from maap.errors import MaapError
 from maap.runs import Run
@@ -101,7 +100,11 @@ def test_the_other_variants(config, variant, stages):
 def test_two_rounds_start_each_phase_from_the_one_before(config):
     config = dataclasses.replace(config, rounds=2, max_iter=4, phase2_iter=2, a_star="reduce")
     result = maap.train(config)
-    assert [phase["phase"] for phase in result.evaluation["phases"]] == ["phase1", "phase2", "phase3"]
+    assert [phase["phase"] for phase in result.evaluation["phases"]] == [
+        "phase1",
+        "phase2",
+        "phase3",
+    ]
     assert len({final(config, phase) for phase in (1, 2, 3)}) == 3
 
 
@@ -121,7 +124,6 @@ def test_weights_to_start_from(config, tmp_path):
     )
     folder = maap.train(second).folder
     import numpy as np
-
     from maap.schema import caffe_pb2
 
     def blobs(path):
