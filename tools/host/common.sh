@@ -80,13 +80,14 @@ with_progress() {
 last_words() { tail -c 4096 "$1" 2>/dev/null | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c 1-90; }
 
 # unshare's arguments for a private mount namespace. Inside a chroot whose / is no mount point the usual
-# "make everything private" is refused; enter.sh then makes its own mount point private instead.
+# "make everything private" is refused; enter.sh then makes its own mount point private instead. For root.
 private_mounts() {
   if unshare -m true 2>/dev/null; then
     echo "-m"
   elif unshare -m --propagation unchanged true 2>/dev/null; then
     echo "-m --propagation unchanged"
   else
-    return 1
+    die "this machine does not let root make mounts (a container without privileges?);" \
+      "use the Dockerfile, or give the container --privileged"
   fi
 }
