@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the Dockerfile and trains for 20 iterations a phase in the image; by hand, as root:
 #
-#   tests/container.sh [VERB ARGS...]       default: train alexnet --max-iter 20
+#   tests/container.sh [VERB ARGS...]       default: train alexnet --max-iter 20 --phase2-iter 20
 #
 # Needs buildah. With BASE=IMAGE the base image is pulled from a registry; without it a Debian 11 base image is
 # made here with debootstrap, so no registry is needed. No daemon and no user namespace is used
@@ -9,7 +9,7 @@
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
-[ $# -gt 0 ] || set -- train alexnet --max-iter 20
+[ $# -gt 0 ] || set -- train alexnet --max-iter 20 --phase2-iter 20 --phase2-iter 20
 
 say() { printf '== %5d s  %s\n' "$SECONDS" "$*"; }
 [ "$(id -u)" = 0 ] || { echo "error: start tests/container.sh as root" >&2; exit 1; }
