@@ -9,7 +9,7 @@
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
-[ $# -gt 0 ] || set -- train alexnet --max-iter 20 --phase2-iter 20 --phase2-iter 20
+[ $# -gt 0 ] || set -- train alexnet --max-iter 20 --phase2-iter 20
 
 say() { printf '== %5d s  %s\n' "$SECONDS" "$*"; }
 [ "$(id -u)" = 0 ] || { echo "error: start tests/container.sh as root" >&2; exit 1; }
