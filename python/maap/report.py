@@ -109,11 +109,11 @@ def percent(share: Optional[float]) -> str:
 
 def duration(seconds: float) -> str:
     """Seconds as 7 s, 3 min 20 s or 2 h 05 min."""
-    if seconds < 10:
+    if round(seconds, 1) < 10:
         return f"{seconds:.1f} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
     minutes, rest = divmod(int(round(seconds)), 60)
+    if minutes == 0:
+        return f"{rest} s"
     if minutes < 60:
         return f"{minutes} min {rest:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
@@ -184,11 +184,11 @@ def _accuracy(evaluation: dict[str, Any]) -> str:
     for phase in evaluation["phases"]:
         times = f"{phase['top1'] / chance:.1f}"
         shown = [_count(phase["iterations"]), percent(phase["top1"]), percent(phase["top5"]), times]
-        rows.append([phase["title"], *shown, f"± {_error(phase):.1f}"])
+        rows.append([phase["title"], *shown, f"± {_error(phase):.1f} points"])
         kinds.append("")
     kinds[-1] = "strong"
     rows.append(["chance", "", percent(chance), percent(min(1.0, 5 / count)), "1.0", ""])
-    head = ["", "iterations", "top-1", "top-5", "× chance", "standard error of top-1, points"]
+    head = ["", "iterations", "top-1", "top-5", "× chance", "standard error of top-1"]
     return section("Accuracy", table(head, rows, [*kinds, "reference"]))
 
 
@@ -255,6 +255,7 @@ def _regions(evaluation: dict[str, Any]) -> str:
     head = ["", "mean IoU with the true box", "holds the box's centre", "area kept"]
     first = found[0]
     flat = f"{first['fallbacks']} of {first['images']} maps were flat: the region is the image."
+    verdict = _verdict(first)
     explained = (
         f"Regions on the {first['n']} test images with a true box. The network never sees a box; "
         "the regions come from its attention alone. A useful region has a higher IoU than both "
@@ -264,8 +265,18 @@ def _regions(evaluation: dict[str, Any]) -> str:
         "How well the regions sit",
         text(explained),
         table(head, rows, [*kinds, "reference", "reference"]),
-        text(flat, "small"),
+        text(f"{verdict} {flat}"),
     )
+
+
+def _verdict(figures: dict[str, Any]) -> str:
+    """What the comparison with the two references comes to, in a sentence."""
+    ours = figures["mean_iou"]
+    sides = []
+    for key, name in (("whole", "the whole image"), ("centred_half", "the centred box")):
+        side = "above" if ours > figures[key]["mean_iou"] else "not above"
+        sides.append(f"{side} that of {name} ({figures[key]['mean_iou']:.3f})")
+    return f"The regions' mean IoU of {ours:.3f} is {' and '.join(sides)}."
 
 
 _GROUPS = {
@@ -282,7 +293,7 @@ def _samples(run_dir: Path) -> str:
     key = '<span class="key" style="background:{}"></span>{}'
     legend = (
         f"Left: the image with {key.format('#ffc83c', 'region')} "
-        f"{key.format('#5adc5a', 'true box')}; right: its attention map, brighter is more attention."
+        f"{key.format('#5adc5a', 'true box')}; right: its attention map, bright is much attention."
     )
     blocks = [f'<p class="small">{legend}</p>']
     for group, title in _GROUPS.items():
@@ -304,7 +315,8 @@ def _figure(run_dir: Path, entry: dict[str, Any]) -> str:
         right = guess == entry["class"]
         said = "right" if right else f"taken for {guess}"
         kind = "right" if right else "wrong"
-        lines.append(f'{escape(phase)}: <span class="{kind}">{escape(said)}</span>')
+        shown = f'<span class="{kind}">{escape(said)}</span>'
+        lines.append(f"after {escape(phase.replace('phase', 'phase '))}: {shown}")
     image = picture(path.read_bytes(), "jpeg", entry["path"])
     return f"<figure>{image}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
 
@@ -342,7 +354,8 @@ def _classes(evaluation: dict[str, Any]) -> str:
         said = text("Rows: the true class; columns, by its number: what it was taken for.", "small")
         matrix = confusion(last["confusion"], names)
     list_of = table(["class", "test images", "top-1"], rows)
-    return section(f"By class, {last['title']}", list_of, said, matrix)
+    beside = f'<div class="beside"><div>{list_of}</div><div>{said}{matrix}</div></div>'
+    return section(f"By class, {last['title']}", beside)
 
 
 def _times(state: dict[str, Any]) -> str:

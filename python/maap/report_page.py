@@ -18,7 +18,7 @@ body { margin: 0; background: var(--back); color: var(--ink);
        font: 15px/1.55 system-ui, -apple-system, "Segoe UI", "DejaVu Sans", sans-serif; }
 main { max-width: 1080px; margin: 0 auto; padding: 32px 20px 64px; }
 header h1 { margin: 0; font-size: 28px; letter-spacing: -0.01em; }
-header p { margin: 4px 0 0; color: var(--soft); }
+header p { margin: 4px 0 0; color: var(--soft); max-width: none; }
 section { background: #fff; border: 1px solid var(--line); border-radius: 10px;
           padding: 20px 24px 22px; margin-top: 20px; }
 h2 { margin: 0 0 10px; font-size: 18px; }
@@ -38,9 +38,11 @@ td.n, th.n { text-align: right; }
 tr.strong td { font-weight: 650; }
 tr.reference td { color: var(--soft); }
 .note { border-left: 3px solid var(--amber); padding-left: 14px; }
+.scroll + p { margin-top: 12px; }
 .small { color: var(--soft); font-size: 13px; }
 .curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 16px; }
 .curves img, .wide img { width: 100%; height: auto; display: block; }
+.beside { display: flex; flex-wrap: wrap; gap: 36px; }
 .samples { display: grid; grid-template-columns: repeat(auto-fill, minmax(230px, 1fr)); gap: 14px; }
 figure { margin: 0; }
 figure img { width: 100%; border-radius: 6px; display: block; }
