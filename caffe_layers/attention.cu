@@ -5,53 +5,92 @@
 namespace maap {
 namespace {
 
-// Pixels a CPU tile has. 512 floats of 96 channels are 192 KiB: within a core's L2 cache, and each
-// plane's share (2 KiB) is long enough for the hardware to prefetch. On the GPU a tile is one
-// pixel: neighbouring threads read neighbouring pixels.
-constexpr int kCpuTile = 512;
+// A tile is a strip of pixels with all their channels. On the CPU it is as wide as lets its planes
+// stay in a core's L2 cache between the two sweeps, but not wider than its sums may take of the L1
+// cache. On the GPU it is one pixel: neighbouring threads read neighbouring pixels.
+constexpr int kCpuTile = 2048;
+constexpr int64_t kTileBytes = 512 << 10;
+// Planes read side by side. One leaves the memory idle between its requests; eight can all fall
+// into one set of the L1 cache (224x224 planes are whole pages apart). Measured forward on
+// 16x96x55x55 and 4x64x224x224: 1 plane takes 1.4 and 1.3 times as long as 4.
+constexpr int kPlanes = 4;
 
-/// Where piece i of the work lies: image, first pixel, pixels.
+/// Cuts the pixels of each image into strips of equal width.
+struct Tiling {
+  int per_image, width;
+};
+
+/// `planes` are the planes that a tile keeps in the cache, of `size` bytes a pixel.
+Tiling cpu_tiling(const FeatureShape& s, int64_t planes, int64_t size) {
+  int64_t widest = kTileBytes / (planes * size);
+  widest = std::max<int64_t>(64, std::min<int64_t>(kCpuTile, widest));
+  const int64_t for_cache = (s.pixels + widest - 1) / widest;
+  const int64_t for_threads =
+      (4 * omp_get_max_threads() + s.n - 1) / s.n;  // but not below 64 pixels
+  const int64_t tiles = std::max(for_cache, std::min<int64_t>(for_threads, s.pixels / 64));
+  const int width = static_cast<int>((s.pixels + tiles - 1) / tiles);
+  return {(s.pixels + width - 1) / width, width};
+}
+
+Tiling gpu_tiling(const FeatureShape& s) {
+  return {s.pixels, 1};
+}
+
+int64_t count(const FeatureShape& s, const Tiling& t) {
+  return static_cast<int64_t>(s.n) * t.per_image;
+}
+
+int64_t work(const FeatureShape& s, const Tiling& t) {
+  return static_cast<int64_t>(s.channels) * t.width;
+}
+
+/// Tile i: its image, its first pixel, its number of pixels.
 template <int kTile>
 struct Tile {
   int n, begin, size;
-  MAAP_HD Tile(int i, int pixels) {
-    const int per_image = (pixels + kTile - 1) / kTile;
-    n = i / per_image;
-    begin = (i - n * per_image) * kTile;
-    size = kTile == 1 || pixels - begin > kTile ? kTile : pixels - begin;
+  MAAP_HD Tile(int i, const Tiling& t, int pixels) {
+    n = i / t.per_image;
+    begin = (i - n * t.per_image) * t.width;
+    size = kTile == 1 || pixels - begin > t.width ? (kTile == 1 ? 1 : t.width) : pixels - begin;
+  }
+  /// Where the tile begins in an (n, channels, pixels) and in an (n, pixels) blob.
+  MAAP_HD int64_t in_features(const FeatureShape& s) const {
+    return static_cast<int64_t>(n) * s.channels * s.pixels + begin;
+  }
+  MAAP_HD int64_t in_map(const FeatureShape& s) const {
+    return static_cast<int64_t>(n) * s.pixels + begin;
   }
 };
 
-int64_t tile_work(const FeatureShape& s) {
-  return static_cast<int64_t>(s.channels) * (s.pixels < kCpuTile ? s.pixels : kCpuTile);
-}
-
-template <int kTile>
-int64_t tiles(const FeatureShape& s) {
-  return static_cast<int64_t>(s.n) * ((s.pixels + kTile - 1) / kTile);
-}
-
-/// sum[j] = sum over channels of f[c][j]
-template <typename T>
-MAAP_HD inline void channel_sum(const T* f, int channels, int pixels, int size, T* sum) {
-  MAAP_SIMD for (int j = 0; j < size; ++j) sum[j] = f[j];
-  for (int c = 1; c < channels; ++c) {
-    const T* plane = f + static_cast<int64_t>(c) * pixels;
-    MAAP_SIMD for (int j = 0; j < size; ++j) sum[j] += plane[j];
+/// sum[j] = sum over channels c of value(c * pixels + j), in the order of the channels.
+template <int kAtOnce, typename T, typename F>
+MAAP_HD inline void channel_sum(int channels, int64_t pixels, int size, T* sum, const F& value) {
+  MAAP_SIMD for (int j = 0; j < size; ++j) sum[j] = T(0);
+  int c = 0;
+  for (; c + kAtOnce <= channels; c += kAtOnce) {
+    MAAP_SIMD for (int j = 0; j < size; ++j) {
+      T total = sum[j];
+      for (int k = 0; k < kAtOnce; ++k) total += value((c + k) * pixels + j);
+      sum[j] = total;
+    }
+  }
+  for (; c < channels; ++c) {
+    MAAP_SIMD for (int j = 0; j < size; ++j) sum[j] += value(c * pixels + j);
   }
 }
 
 template <typename T, int kTile>
 struct AttentionMap {
   FeatureShape s;
+  Tiling tiling;
   const T* f;  // [n, channels, pixels]
   T* a;        // [n, pixels]
   MAAP_HD void operator()(int i) const {
-    const Tile<kTile> t(i, s.pixels);
+    const Tile<kTile> t(i, tiling, s.pixels);
+    const T* const in = f + t.in_features(s);
     T sum[kTile];
-    channel_sum(f + static_cast<int64_t>(t.n) * s.channels * s.pixels + t.begin, s.channels,
-                s.pixels, t.size, sum);
-    T* out = a + static_cast<int64_t>(t.n) * s.pixels + t.begin;
+    channel_sum<kPlanes>(s.channels, s.pixels, t.size, sum, [=](int64_t k) { return in[k]; });
+    T* const out = a + t.in_map(s);
     MAAP_SIMD for (int j = 0; j < t.size; ++j) {
       const T mean = sum[j] / T(s.channels);
       out[j] =
@@ -63,84 +102,102 @@ struct AttentionMap {
 template <typename T, int kTile>
 struct Enhance {
   FeatureShape s;
+  Tiling tiling;
   const T* f;   // [n, channels, pixels]
   T* enhanced;  // [n, channels, pixels]
   T* a;         // [n, pixels]
+  bool past_cache;
   MAAP_HD void operator()(int i) const {
-    const Tile<kTile> t(i, s.pixels);
-    const int64_t first = static_cast<int64_t>(t.n) * s.channels * s.pixels + t.begin;
+    const Tile<kTile> t(i, tiling, s.pixels);
+    const T* const in = f + t.in_features(s);
+    T* const out = enhanced + t.in_features(s);
     T factor[kTile];
-    channel_sum(f + first, s.channels, s.pixels, t.size, factor);
-    T* attention = a + static_cast<int64_t>(t.n) * s.pixels + t.begin;
+    channel_sum<kPlanes>(s.channels, s.pixels, t.size, factor, [=](int64_t k) { return in[k]; });
+    T* const attention = a + t.in_map(s);
     MAAP_SIMD for (int j = 0; j < t.size; ++j) {
       const T value = sigmoid(factor[j] / T(s.channels));
       attention[j] = value;
       factor[j] = T(1) + value;
     }
+    const T* const by = factor;
     for (int c = 0; c < s.channels; ++c) {
-      const T* in = f + first + static_cast<int64_t>(c) * s.pixels;
-      T* out = enhanced + first + static_cast<int64_t>(c) * s.pixels;
-      MAAP_SIMD for (int j = 0; j < t.size; ++j) out[j] = factor[j] * in[j];
+      const int64_t at = static_cast<int64_t>(c) * s.pixels;
+      write_row(out + at, t.size, past_cache, [=](int j) { return by[j] * in[at + j]; });
     }
+    if (past_cache) written_past_cache();
   }
 };
 
 template <typename T, int kTile>
 struct EnhanceBackward {
   FeatureShape s;
+  Tiling tiling;
   const T* gradient;    // [n, channels, pixels]
   const T* a_gradient;  // [n, pixels] or null
   const T* f;           // [n, channels, pixels]
   const T* a;           // [n, pixels]
   T* f_gradient;        // [n, channels, pixels]
   bool recover;
+  bool past_cache;
   MAAP_HD void operator()(int i) const {
-    const Tile<kTile> t(i, s.pixels);
-    const int64_t first = static_cast<int64_t>(t.n) * s.channels * s.pixels + t.begin;
-    const int64_t at = static_cast<int64_t>(t.n) * s.pixels + t.begin;
+    const Tile<kTile> t(i, tiling, s.pixels);
+    const T* const g = gradient + t.in_features(s);
+    const T* const x = f + t.in_features(s);
+    T* const out = f_gradient + t.in_features(s);
     T factor[kTile], shift[kTile];
-    MAAP_SIMD for (int j = 0; j < t.size; ++j) shift[j] = T(0);
-    for (int c = 0; c < s.channels; ++c) {
-      const T* g = gradient + first + static_cast<int64_t>(c) * s.pixels;
-      const T* x = f + first + static_cast<int64_t>(c) * s.pixels;
-      MAAP_SIMD for (int j = 0; j < t.size; ++j) shift[j] += g[j] * x[j];
-    }
+    channel_sum<kPlanes / 2>(s.channels, s.pixels, t.size, shift,
+                             [=](int64_t k) { return g[k] * x[k]; });
+    const int64_t at_map = t.in_map(s);
     MAAP_SIMD for (int j = 0; j < t.size; ++j) {
-      const T value = a[at + j];
+      const T value = a[at_map + j];
       factor[j] = T(1) + value;
       const T sum = recover ? shift[j] / factor[j] : shift[j];
-      const T extra = a_gradient ? a_gradient[at + j] : T(0);
+      const T extra = a_gradient ? a_gradient[at_map + j] : T(0);
       shift[j] = value * (T(1) - value) / T(s.channels) * (sum + extra);
     }
+    const T *const by = factor, *const plus = shift;
     for (int c = 0; c < s.channels; ++c) {
-      const T* g = gradient + first + static_cast<int64_t>(c) * s.pixels;
-      T* out = f_gradient + first + static_cast<int64_t>(c) * s.pixels;
-      MAAP_SIMD for (int j = 0; j < t.size; ++j) out[j] = factor[j] * g[j] + shift[j];
+      const int64_t at = static_cast<int64_t>(c) * s.pixels;
+      write_row(out + at, t.size, past_cache, [=](int j) { return by[j] * g[at + j] + plus[j]; });
     }
+    if (past_cache) written_past_cache();
   }
 };
+
+template <typename T>
+bool stream(const FeatureShape& s, const T* in, const T* out) {
+  return in != out && static_cast<int64_t>(sizeof(T)) * s.n * s.channels * s.pixels >= kStreamBytes;
+}
 
 }  // namespace
 
 template <typename T>
 void attention_map(Device device, const FeatureShape& s, const T* f, T* a) {
-  parallel_for(device, tiles<kCpuTile>(s), tile_work(s), AttentionMap<T, kCpuTile>{s, f, a},
-               tiles<1>(s), AttentionMap<T, 1>{s, f, a});
+  const Tiling cpu = cpu_tiling(s, s.channels, sizeof(T)), gpu = gpu_tiling(s);
+  parallel_for(device, count(s, cpu), work(s, cpu), AttentionMap<T, kCpuTile>{s, cpu, f, a},
+               count(s, gpu), AttentionMap<T, 1>{s, gpu, f, a});
 }
 
 template <typename T>
 void enhance(Device device, const FeatureShape& s, const T* f, T* enhanced, T* a) {
-  parallel_for(device, tiles<kCpuTile>(s), tile_work(s), Enhance<T, kCpuTile>{s, f, enhanced, a},
-               tiles<1>(s), Enhance<T, 1>{s, f, enhanced, a});
+  const Tiling cpu = cpu_tiling(s, s.channels, sizeof(T)), gpu = gpu_tiling(s);
+  const bool past_cache = stream(s, f, static_cast<const T*>(enhanced));
+  parallel_for(device, count(s, cpu), work(s, cpu),
+               Enhance<T, kCpuTile>{s, cpu, f, enhanced, a, past_cache}, count(s, gpu),
+               Enhance<T, 1>{s, gpu, f, enhanced, a, false});
 }
 
 template <typename T>
 void enhance_backward(Device device, const FeatureShape& s, const T* gradient, const T* a_gradient,
                       const T* f, bool recover, const T* a, T* f_gradient) {
-  parallel_for(device, tiles<kCpuTile>(s), tile_work(s),
-               EnhanceBackward<T, kCpuTile>{s, gradient, a_gradient, f, a, f_gradient, recover},
-               tiles<1>(s),
-               EnhanceBackward<T, 1>{s, gradient, a_gradient, f, a, f_gradient, recover});
+  const Tiling cpu = cpu_tiling(s, 2 * s.channels, sizeof(T)), gpu = gpu_tiling(s);
+  const bool past_cache = stream(s, gradient, static_cast<const T*>(f_gradient));
+  parallel_for(
+      device, count(s, cpu), work(s, cpu),
+      EnhanceBackward<T, kCpuTile>{s, cpu, gradient, a_gradient, f, a, f_gradient, recover,
+                                   past_cache},
+      count(s, gpu),
+      EnhanceBackward<T, 1>{s, gpu, gradient, a_gradient, f, a, f_gradient, recover, false});
 }
 
 #define MAAP_INSTANTIATE(T)                                                                       \
