@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""From attention maps to regions: the layers' code against scikit-image's calls, in one run.
+
+    bench/regions.py [--images 256] [--map 13] [--input 227] [--rounds 5]
+
+Both upsample, threshold, label and box the same maps. Prints the best time of each and how many
+times as fast ours is, and checks that the boxes agree. Exit status 1 when that is below --limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Callable
+
+import numpy as np
+from skimage.filters import threshold_otsu
+from skimage.measure import label, regionprops
+from skimage.transform import resize
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+from maap import host
+
+
+def attention_maps(count: int, side: int) -> np.ndarray:
+    """Bumps on noise, through the logistic function: (count, side, side) float32."""
+    rng = np.random.RandomState(1)
+    y, x = np.mgrid[:side, :side]
+    maps = rng.randn(count, side, side) * 0.1
+    for plane in maps:
+        for _ in range(2):
+            cy, cx = rng.rand(2) * side
+            plane += (
+                2 * rng.rand() * np.exp(-((y - cy) ** 2 + (x - cx) ** 2) / (2 + side * rng.rand()))
+            )
+    return (1 / (1 + np.exp(-maps))).astype(np.float32)
+
+
+def by_scikit_image(maps: np.ndarray, size: int) -> np.ndarray:
+    boxes = np.empty((len(maps), 4), int)
+    for box, small in zip(boxes, maps):
+        plane = resize(small, (size, size), order=1, mode="edge", anti_aliasing=False)
+        components = regionprops(label(plane > threshold_otsu(plane, 256), connectivity=2))
+        y1, x1, y2, x2 = max(components, key=lambda component: component.area).bbox
+        box[:] = x1, y1, x2, y2
+    return boxes
+
+
+def best(rounds: int, call: Callable[[], object]) -> float:
+    """Shortest time of `rounds` calls in seconds."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--map", type=int, default=13)
+    parser.add_argument("--input", type=int, default=227)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--limit", type=float, default=20)
+    args = parser.parse_args()
+
+    maps = attention_maps(args.images, args.map)
+    threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
+    host.set_threads(threads)
+    ours_boxes = host.find_regions(maps, (args.input, args.input)).boxes
+    theirs_boxes = by_scikit_image(maps, args.input)
+    ours = best(10 * args.rounds, lambda: host.find_regions(maps, (args.input, args.input)))
+    host.set_threads(1)
+    single = best(10 * args.rounds, lambda: host.find_regions(maps, (args.input, args.input)))
+    theirs = best(args.rounds, lambda: by_scikit_image(maps, args.input))
+
+    print(f"{args.images} maps of {args.map}x{args.map} to {args.input}x{args.input}")
+    print(f"  scikit-image     {1e3 * theirs:8.1f} ms, {1e3 * theirs / len(maps):.3f} ms an image")
+    print(f"  ours, 1 thread   {1e3 * single:8.1f} ms, {theirs / single:5.1f} times as fast")
+    print(f"  ours, {threads} threads  {1e3 * ours:8.1f} ms, {theirs / ours:5.1f} times as fast")
+    print(f"  {np.all(ours_boxes == theirs_boxes, axis=1).sum()} of {len(maps)} boxes equal")
+    return 0 if theirs / ours >= args.limit else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
