@@ -90,6 +90,8 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+_RUNS_DIR = click.option("--runs-dir", default="runs", show_default=True, metavar="DIR")
+_DEBUG = click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
 _HELP = dict(help_option_names=["-h", "--help"], max_content_width=100)
 
 
@@ -120,7 +122,7 @@ def cli(context: click.Context) -> None:
 @cli.command(cls=_Grouped)
 @click.argument("net", required=False)
 @click.option("--config", "file", metavar="FILE.yaml", help="Settings from a file; options win.")
-@click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
+@_DEBUG
 @_options
 def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) -> None:
     """Train NET (default: alexnet), evaluate it and write a report.
@@ -181,7 +183,8 @@ def _step(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that `rewrite` and `evaluate` share."""
     choices = click.Choice(["baseline", "laap", "haap", "maap"])
     for option in (
-        click.option("--debug", is_flag=True, help="Show Python's traceback with an error."),
+        _DEBUG,
+        _RUNS_DIR,
         click.option("--threads", type=int, help="CPU threads. [default: all cores]"),
         click.option("--gpu", type=int, help="GPU number. [default: the CPU]"),
         click.option("--batch", type=int, help="Images in one forward pass."),
@@ -232,13 +235,10 @@ def evaluate(run: Optional[str], threads: Optional[int], debug: bool, **options:
         click.echo(line)
 
 
-_RUNS_DIR = click.option("--runs-dir", default="runs", show_default=True, metavar="DIR")
-
-
 @cli.command()
 @click.argument("run")
 @_RUNS_DIR
-@click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
+@_DEBUG
 def report(run: str, runs_dir: str, debug: bool) -> None:
     """Write a run's report.html again."""
     from maap.supervise import call
@@ -269,7 +269,7 @@ def data() -> None:
 
 def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--debug", is_flag=True, help="Show Python's traceback with an error."),
+        _DEBUG,
         click.option("--seed", type=int, default=1, show_default=True, help="Of the order."),
         click.option("--size", type=int, default=256, show_default=True, help="Stored pixels."),
         click.option("--out", metavar="DIR", help="The new data set. [default: data/NAME]"),
@@ -287,13 +287,15 @@ def _make(target: str, out: str, debug: bool, *args: Any, **settings: Any) -> No
 
 @data.command()
 @_data_options
-@click.option("--species", type=int, default=10, show_default=True)
-@click.option("--train", "per_species_train", type=int, default=24, show_default=True,
-              help="Training images of each species.")  # fmt: skip
-@click.option("--test", "per_species_test", type=int, default=10, show_default=True,
-              help="Test images of each species.")  # fmt: skip
+@click.option("--species", type=int, help="How many classes.")
+@click.option("--train", "per_species_train", type=int, help="Training images of each species.")
+@click.option("--test", "per_species_test", type=int, help="Test images of each species.")
 def demo(out: Optional[str], debug: bool, **settings: Any) -> None:
-    """Bird cut-outs on photographs (downloaded from Debian once)."""
+    """Bird cut-outs on photographs (downloaded from Debian once).
+
+    The numbers left out are those of the set that `maap train` uses.
+    """
+    settings = {name: value for name, value in settings.items() if value is not None}
     _make("maap.data.demo:make_demo", out or "data/demo", debug, **settings)
 
 

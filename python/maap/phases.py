@@ -109,6 +109,10 @@ class _Phase:
             restore(self.solver, latest)
             say(f"{self.settings.title}: resuming after iteration {latest.iteration}")
         elif self.settings.start_from is not None:
+            if not self.settings.start_from.is_file():
+                raise MaapError(
+                    f"{self.settings.start_from}: gone; it is where this phase starts from"
+                )
             self.solver.net.copy_from(str(self.settings.start_from))
         self.metrics = Metrics(self.folder, self.solver.iter)
 

@@ -72,6 +72,8 @@ def call(
     connection.close()
     if temporary and (outcome is None or outcome[0] != "bug") and code == 0:
         log.unlink()
+    if outcome is None and code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        raise Stopped("stopped at once, without a snapshot", code - 128)
     if outcome is None:
         raise MaapError(_how_it_ended(code, log_now))
     kind, value = outcome

@@ -103,7 +103,7 @@ def _of_run(name: str, options: dict[str, Any]) -> Subject:
     from maap import prepare
     from maap.data.store import Dataset
 
-    run = find_run(Path("runs"), name)
+    run = find_run(Path(options["runs_dir"]), name)
     state, config = run.state(), run.config()
     ready = sorted(run.folder.glob("phase*/final.caffemodel"))
     weights = Path(options["weights"]).resolve() if options["weights"] else None

@@ -127,3 +127,32 @@ def test_a_net_that_caffe_refuses_gives_caffes_words(tmp_path, mini_images):
         path.write_text(path.read_text().replace('type: "ReLU"', 'type: "ReLu"', 1))
     text = maap("train", "net", "--data", mini_images, "--image-size", 64, cwd=tmp_path)
     assert "Caffe stopped" in text and "ReLu" in text and "log: " in text
+
+
+def test_a_truncated_jpeg(tmp_path, mini_images):
+    import cv2
+
+    shutil.copytree(mini_images, tmp_path / "set")
+    image = tmp_path / "set" / "train" / "class1" / "3.png"
+    data = cv2.imencode(".jpg", cv2.imread(str(image)))[1].tobytes()
+    image.with_name("broken.jpg").write_bytes(data[: len(data) // 2])
+    assert "broken.jpg" in maap("train", TINY, "--data", "set", "--image-size", 64, cwd=tmp_path)
+    assert not list((tmp_path / "runs").rglob("config.yaml"))
+
+
+def test_a_label_out_of_range(tmp_path, mini_images):
+    maap("data", "folder", mini_images, "--size", 64, "--out", "set", cwd=tmp_path, status=0)
+    lines = (tmp_path / "set" / "train.csv").read_text().splitlines()
+    row = lines[3].split(",")
+    lines[3] = ",".join([row[0], "7", *row[2:]])
+    (tmp_path / "set" / "train.csv").write_text("\n".join(lines) + "\n")
+    text = maap("train", TINY, "--data", "set", cwd=tmp_path)
+    assert "train.csv" in text and "label 7" in text
+
+
+def test_an_empty_class(tmp_path, mini_images):
+    shutil.copytree(mini_images, tmp_path / "set")
+    for path in (tmp_path / "set" / "train" / "class2").iterdir():
+        path.unlink()
+    text = maap("train", TINY, "--data", "set", "--image-size", 64, cwd=tmp_path)
+    assert "class2" in text

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,25 +11,26 @@ import time
 from pathlib import Path
 
 import maap
+import numpy as np
 import pytest
 import small_disk
 from maap.config import TrainConfig
 from maap.errors import MaapError
 from maap.runs import Run
+from maap.schema import caffe_pb2
 
 REPO = Path(__file__).resolve().parents[2]
 TINY = str(REPO / "tests" / "nets" / "tiny")
 pytestmark = pytest.mark.usefixtures("private_cache")
 
 
-@pytest.fixture
-def config(tmp_path, mini_images):
+def small_config(folder, images):
     """A training of a few seconds, in a folder of its own."""
     return TrainConfig(
         net=TINY,
-        data=str(mini_images),
+        data=str(images),
         image_size=64,
-        runs_dir=str(tmp_path / "runs"),
+        runs_dir=str(folder / "runs"),
         name="run",
         batch=8,
         max_iter=20,
@@ -37,6 +39,11 @@ def config(tmp_path, mini_images):
         base_lr=0.01,
         threads=1,
     )
+
+
+@pytest.fixture
+def config(tmp_path, mini_images):
+    return small_config(tmp_path, mini_images)
 
 
 def options(config):
@@ -54,8 +61,22 @@ def final(config, phase=1, name=None):
     return (folder / f"phase{phase}" / "final.caffemodel").read_bytes()
 
 
-def test_a_whole_run(config):
-    result = maap.train(config)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, mini_images, cache_folder):
+    """A finished run, its settings and its result; tests only look at it."""
+    config = small_config(tmp_path_factory.mktemp("finished"), mini_images)
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(cache_folder)
+    try:
+        return config, maap.train(config)
+    finally:
+        del os.environ["XDG_CACHE_HOME"]
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
+
+
+def test_a_whole_run(finished):
+    config, result = finished
     folder = Path(config.runs_dir) / "run"
     assert result.folder == folder.resolve() and result.name == "run"
     assert 0.0 <= result.top1 <= result.top5 <= 1.0
@@ -64,53 +85,87 @@ def test_a_whole_run(config):
     assert [phase["iterations"] for phase in result.evaluation["phases"]] == [20, 10]
     rows = (folder / "phase1" / "metrics.csv").read_text().splitlines()
     assert len(rows) == 21 and rows[1].startswith("0,")
-    assert "Iteration 0, loss" in (folder / "phase1" / "log").read_text()
+    log = (folder / "phase1" / "log").read_text()
+    assert re.search(r"\] Iteration 0 .*, loss = ", log)  # what parsers of Caffe's log look for
     resolved = Run(folder).config()
     assert (resolved.preset, resolved.from_scratch, resolved.max_iter) == ("scratch", True, 20)
     assert Run(folder).finished()
     assert [path.name for path in (folder / "phase1" / "snapshots").iterdir()] == ["20"]
-    # Started again: refused without --resume, nothing done again with it.
+
+
+def test_a_finished_run_is_not_done_again(finished):
+    config, result = finished
     with pytest.raises(MaapError, match="run exists"):
         maap.train(config)
-    before = (folder / "evaluation.json").stat().st_mtime_ns
+    before = (result.folder / "evaluation.json").stat().st_mtime_ns
     again = maap.train(dataclasses.replace(config, resume=True))
     assert again.top1 == result.top1
-    assert (folder / "evaluation.json").stat().st_mtime_ns == before
+    assert (result.folder / "evaluation.json").stat().st_mtime_ns == before
+
+
+def test_a_resume_with_other_settings_says_which(finished):
+    config, _ = finished
     with pytest.raises(MaapError, match=r"--seed is 2, the run has 1.*"):
         maap.train(dataclasses.replace(config, resume=True, seed=2))
 
 
-@pytest.mark.parametrize(
-    "variant, stages",
-    [
-        ("laap", ["phase1", "evaluation", "report"]),
-        ("haap", ["phase1", "rewrite1", "phase2", "evaluation", "report"]),
-    ],
-)
-def test_the_other_variants(config, variant, stages):
-    config = dataclasses.replace(config, variant=variant, max_iter=4, phase2_iter=2)
-    maap.train(config)
-    folder = Path(config.runs_dir) / "run"
-    assert [stage["name"] for stage in Run(folder).state()["stages"]] == stages
-    net = (folder / "phase1" / "net.prototxt").read_text()
-    assert ("Enhancement" in net) == (variant == "laap")
-    assert ("Enhancement" in (folder / "deploy.prototxt").read_text()) == (variant == "laap")
+def test_the_verbs_on_a_finished_run(finished, tmp_path):
+    config, result = finished
+
+    def verb(*words):
+        command = [sys.executable, "-m", "maap", *map(str, words), "--runs-dir", config.runs_dir]
+        done = subprocess.run(command, stdout=subprocess.PIPE, universal_newlines=True, check=True)
+        return done.stdout
+
+    assert "run: " in verb("runs") and f"finished, top-1 {result.top1:.1%}" in verb("runs")
+    found = verb("evaluate", "run")
+    assert f"top-1 {result.top1:.1%}" in found and "regions are the whole image" in found
+    assert "48 images in" in verb("rewrite", "run", "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "manifest.json").is_file()
+    assert verb("report", "run").strip() == str(result.report)
 
 
-def test_two_rounds_start_each_phase_from_the_one_before(config):
-    config = dataclasses.replace(config, rounds=2, max_iter=4, phase2_iter=2, a_star="reduce")
+def stages(config):
+    return [stage["name"] for stage in Run(Path(config.runs_dir) / "run").state()["stages"]]
+
+
+def test_laap_alone_rewrites_nothing(config):
+    config = dataclasses.replace(config, variant="laap", max_iter=2)
+    folder = maap.train(config).folder
+    assert stages(config) == ["phase1", "evaluation", "report"]
+    for name in ("phase1/net.prototxt", "deploy.prototxt"):
+        assert "Enhancement" in (folder / name).read_text()
+
+
+def test_two_rounds_of_haap(config):
+    settings = dict(variant="haap", rounds=2, max_iter=4, phase2_iter=2, a_star="reduce")
+    config = dataclasses.replace(config, **settings)
     result = maap.train(config)
-    assert [phase["phase"] for phase in result.evaluation["phases"]] == [
-        "phase1",
-        "phase2",
-        "phase3",
-    ]
-    assert len({final(config, phase) for phase in (1, 2, 3)}) == 3
+    assert stages(config)[:5] == ["phase1", "rewrite1", "phase2", "rewrite2", "phase3"]
+    assert [phase["phase"] for phase in result.evaluation["phases"]] == stages(config)[:5:2]
+    for name in ("phase1/net.prototxt", "phase2/net.prototxt", "deploy.prototxt"):
+        assert "Enhancement" not in (result.folder / name).read_text()
+
+
+def test_each_phase_starts_from_the_weights_before(config):
+    """With a vanishing learning rate a phase ends with what it started from."""
+    settings = dict(variant="haap", max_iter=3, phase2_iter=1, phase2_lr=1e-12)
+    result = maap.train(dataclasses.replace(config, **settings))
+    first, second = (result.folder / f"phase{n}" / "final.caffemodel" for n in (1, 2))
+    assert first.read_bytes() != second.read_bytes()
+    np.testing.assert_allclose(blobs(second), blobs(first), rtol=0, atol=1e-8)
+
+
+def blobs(path):
+    """All the weights in a caffemodel, one after the other."""
+    net = caffe_pb2.NetParameter()
+    net.ParseFromString(path.read_bytes())
+    return np.concatenate([np.array(b.data) for layer in net.layer for b in layer.blobs])
 
 
 def test_the_seed_decides_everything_and_matters(config):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        settings = dict(variant="baseline", max_iter=5, name=name, seed=seed)
+        settings = dict(variant="baseline", max_iter=3, name=name, seed=seed)
         maap.train(dataclasses.replace(config, **settings))
     a, b, c = (final(config, name=name) for name in "abc")
     assert a == b and a != c
@@ -123,14 +178,6 @@ def test_weights_to_start_from(config, tmp_path):
         first, name="second", weights=str(weights), base_lr=1e-12, phase2_lr=None, max_iter=1
     )
     folder = maap.train(second).folder
-    import numpy as np
-    from maap.schema import caffe_pb2
-
-    def blobs(path):
-        net = caffe_pb2.NetParameter()
-        net.ParseFromString(path.read_bytes())
-        return np.concatenate([np.array(b.data) for layer in net.layer for b in layer.blobs])
-
     assert Run(folder).config().preset == "finetune"
     np.testing.assert_allclose(
         blobs(folder / "phase1" / "final.caffemodel"), blobs(weights), rtol=0, atol=1e-8
@@ -138,11 +185,11 @@ def test_weights_to_start_from(config, tmp_path):
 
 
 def test_accuracy_on_the_way(config):
-    config = dataclasses.replace(config, variant="baseline", max_iter=7, test_interval=3)
+    config = dataclasses.replace(config, variant="baseline", max_iter=4, test_interval=3)
     maap.train(config)
     rows = (Path(config.runs_dir) / "run" / "phase1" / "accuracy.csv").read_text().splitlines()
     assert rows[0] == "iteration,top1,top5"
-    assert [row.split(",")[0] for row in rows[1:]] == ["3", "6"]
+    assert [row.split(",")[0] for row in rows[1:]] == ["3"]
 
 
 def test_a_phase_ends_when_the_loss_stands_still(config):
@@ -161,7 +208,7 @@ def test_a_loss_that_is_not_finite_says_what_to_try(config):
 
 
 def test_ctrl_c_takes_a_snapshot_and_the_run_goes_on_as_if_nothing_was(config):
-    whole = dataclasses.replace(config, name="whole", variant="baseline", max_iter=60, snapshot=50)
+    whole = dataclasses.replace(config, name="whole", variant="baseline", max_iter=40, snapshot=30)
     maap.train(whole)
     config = dataclasses.replace(whole, name="stopped")
     metrics = Path(config.runs_dir) / "stopped" / "phase1" / "metrics.csv"
@@ -177,7 +224,7 @@ def test_ctrl_c_takes_a_snapshot_and_the_run_goes_on_as_if_nothing_was(config):
     assert process.returncode == 130
     assert "stopped at iteration" in errors and "maap train --resume stopped" in errors
     stage = Run(Path(config.runs_dir) / "stopped").state()["stages"][0]
-    assert stage["status"] == "running" and 0 < stage["iteration"] < 50
+    assert stage["status"] == "running" and 0 < stage["iteration"] < 40
     maap.train(dataclasses.replace(config, resume=True))
     assert final(config) == final(whole)
     assert metrics.read_bytes() == (metrics.parents[2] / "whole/phase1/metrics.csv").read_bytes()
