@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+"""What Enhancement adds to an iteration of AlexNet: forward and backward of both nets, in one run.
+
+    bench/laap_overhead.py [--batch 16] [--rounds 15] [--limit 3]
+
+The two training nets, with the same weights and the same random batch, take turns. Prints the
+best and the median time of each, what LAAP adds in percent of the best, and what the layer itself
+takes of it by its own clock. Exit status 1 when it adds more than --limit percent.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+os.environ.setdefault("GLOG_minloglevel", "2")
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
+
+import numpy as np
+from maap import host, nets
+
+
+def make_net(caffe: ModuleType, folder: Path, batch: int, laap: bool) -> Any:
+    """AlexNet for 200 classes in the phase TRAIN, filled with one random batch."""
+    message = nets.resolve_train(nets.find_net("alexnet"), laap, 200, batch, True)
+    path = folder / f"laap_{laap}.prototxt"
+    nets.write_text(message, path)
+    caffe.set_random_seed(1)
+    net = caffe.Net(str(path), caffe.TRAIN)
+    rng = np.random.RandomState(2)
+    net.blobs["data"].data[...] = rng.randn(*net.blobs["data"].data.shape)
+    net.blobs["label"].data[...] = rng.randint(0, 200, net.blobs["label"].data.shape)
+    return net
+
+
+def iteration(net: Any) -> float:
+    """Seconds of one forward and backward pass."""
+    start = time.perf_counter()
+    net.forward()
+    net.backward()
+    return time.perf_counter() - start
+
+
+def layer_alone(net: Any) -> float:
+    """Best time of Enhancement's own forward and backward in the net, in seconds.
+
+    It works in place, so its input grows from call to call; its time does not depend on that.
+    """
+    names = list(net._layer_names)
+    number = names.index("enhance1")
+    times = []
+    for _ in range(20):
+        start = time.perf_counter()
+        net._forward(number, number)
+        middle = time.perf_counter()
+        net._backward(number, number)
+        times.append((middle - start, time.perf_counter() - middle))
+    return min(f for f, _ in times) + min(b for _, b in times)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--limit", type=float, default=3)
+    args = parser.parse_args()
+
+    caffe = host.load()
+    times: dict[bool, list[float]] = {False: [], True: []}
+    with tempfile.TemporaryDirectory() as folder:
+        both = {laap: make_net(caffe, Path(folder), args.batch, laap) for laap in times}
+        for turn in range(-2, args.rounds):
+            for laap, net in both.items():
+                seconds = iteration(net)
+                if turn >= 0:
+                    times[laap].append(seconds)
+    added = 100 * (min(times[True]) / min(times[False]) - 1)
+    alone = layer_alone(both[True])
+    print(f"AlexNet, batch {args.batch}, best (median) of {args.rounds} iterations each")
+    for laap, name in ((False, "AlexNet"), (True, "AlexNet + LAAP")):
+        print(
+            f"  {name:15} {1e3 * min(times[laap]):8.1f} ms "
+            f"({1e3 * statistics.median(times[laap]):.1f})"
+        )
+    print(f"  LAAP adds {added:.2f} %, at most {args.limit:.0f} %")
+    share = 100 * alone / min(times[False])
+    print(f"  the layer alone: {1e3 * alone:.2f} ms, {share:.2f} % of AlexNet's iteration")
+    return 0 if added <= args.limit else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
