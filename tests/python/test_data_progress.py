@@ -32,7 +32,8 @@ def test_an_exception_passes_and_the_last_line_says_how_far():
     assert "1/3 (33%)" in stream.getvalue() and "stopped" in stream.getvalue()
 
 
-def test_terminal_gets_a_bar_and_no_lines():
+def test_terminal_gets_a_bar_and_no_lines(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
     stream = Terminal()
     with progress.track("work", 3, stream=stream) as bar:
         bar.advance(3, loss=1.5)
