@@ -71,7 +71,7 @@ def call(
         code = process.wait()
     connection.close()
     if temporary and (outcome is None or outcome[0] != "bug") and code == 0:
-        log.unlink()
+        log.unlink(missing_ok=True)  # a clean-up of /tmp may have been faster
     if outcome is None and code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
         raise Stopped("stopped at once, without a snapshot", code - 128)
     if outcome is None:
