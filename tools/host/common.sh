@@ -49,7 +49,7 @@ usable_cores() {
   echo "$cores"
 }
 
-# with_progress LABEL LOG COMMAND...: runs COMMAND with its output in LOG (appended) and, every 8 seconds,
+# with_progress LABEL LOG COMMAND...: runs COMMAND with its output in LOG (appended) and, every 6 seconds,
 # prints how long it has been running and the last thing it said. The status is the command's.
 # A signal to this shell ends the command's whole process group first.
 with_progress() {
@@ -62,7 +62,7 @@ with_progress() {
   # shellcheck disable=SC2064
   trap "kill -- -$child 2>/dev/null; wait $child 2>/dev/null; exit 130" INT TERM HUP
   (
-    while sleep 8 >/dev/null 2>&1; do
+    while sleep 6 >/dev/null 2>&1; do
       kill -0 "$child" 2>/dev/null || exit 0
       say "$label, $((SECONDS - started)) s: $(last_words "$log")"
     done
