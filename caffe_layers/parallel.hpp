@@ -45,10 +45,16 @@
 
 #ifdef __CUDA_ARCH__
 #define MAAP_SIMD
+#define MAAP_SIMD_RANGE(low, high)
+#define MAAP_SIMD_SUM(sum)
 #else
 /// The loop below has no dependency between iterations, though it may read and write the same
 /// element.
 #define MAAP_SIMD _Pragma("omp simd")
+/// The same for a loop whose results are the minimum `low` and the maximum `high`.
+#define MAAP_PRAGMA(text) _Pragma(#text)
+#define MAAP_SIMD_RANGE(low, high) MAAP_PRAGMA(omp simd reduction(min : low) reduction(max : high))
+#define MAAP_SIMD_SUM(sum) MAAP_PRAGMA(omp simd reduction(+ : sum))
 #endif
 
 namespace maap {
@@ -56,7 +62,7 @@ namespace maap {
 enum class Device { kCPU, kGPU };
 
 /// Bytes of fast memory (stack, shared memory) a team has for its own use.
-constexpr int kTeamScratch = 4096;
+constexpr int kTeamScratch = 8192;
 
 /// One thread. Everything is known at compile time, so the loops over `size` cost nothing.
 class CpuTeam {

@@ -23,25 +23,25 @@ struct Box {
 template <typename T>
 struct Workspace {
   int per_row;
-  Tap<T>* columns;  // [width]
-  int* runs;        // [height] how many runs a row has
-  int* begin;       // [height * per_row] first pixel
-  int* end;         // [height * per_row] one past the last pixel
-  int* parent;      // [height * per_row] a run of the same component, not after this one
-  int* area;        // [height * per_row] pixels of the component, at its first run
+  T* wide;      // [map_height, width] the map, upsampled in width only
+  int* runs;    // [height] how many runs a row has
+  int* begin;   // [height * per_row] first pixel
+  int* end;     // [height * per_row] one past the last pixel
+  int* parent;  // [height * per_row] a run of the same component, not after this one
+  int* area;    // [height * per_row] pixels of the component, at its first run
 
   static MAAP_HD size_t bytes(const RegionShape& s) {
     const size_t height = s.height > s.map_height ? s.height : s.map_height;
     const size_t width = s.width > s.map_width ? s.width : s.map_width;
-    const size_t size =
-        width * sizeof(Tap<T>) + (height + 4 * height * ((width + 1) / 2)) * sizeof(int);
+    const size_t size = static_cast<size_t>(s.map_height) * s.width * sizeof(T) +
+                        (height + 4 * height * ((width + 1) / 2)) * sizeof(int);
     return (size + 255) / 256 * 256;
   }
   MAAP_HD Workspace(void* memory, const RegionShape& s, const Plane<T>& plane)
       : per_row((plane.width + 1) / 2) {
     const int size = plane.height * per_row;
-    columns = static_cast<Tap<T>*>(memory);
-    runs = reinterpret_cast<int*>(columns + s.width);
+    wide = static_cast<T*>(memory);
+    runs = reinterpret_cast<int*>(wide + s.map_height * s.width);
     begin = runs + plane.height;
     end = begin + size;
     parent = end + size;
@@ -49,18 +49,41 @@ struct Workspace {
   }
 };
 
+/// Bilinear: first the map's rows in width, then every output row from two of those.
 template <typename T, typename Team>
-MAAP_HD void upsample(const Team& team, const Plane<T>& in, Tap<T>* columns, T* out, int height,
-                      int width) {
-  for (int x = team.rank(); x < width; x += team.size()) columns[x] = Tap<T>(x, in.width, width);
-  team.sync();
-  // The CPU's one thread walks whole rows; the threads of a block share each row.
-  for (int y = 0; y < height; ++y) {
-    const Tap<T> row(y, in.height, height);
-    for (int x = team.rank(); x < width; x += team.size())
-      out[static_cast<int64_t>(y) * width + x] = bilinear(in.data, in.width, row, columns[x]);
+MAAP_HD void upsample(const Team& team, const Plane<T>& in, const Workspace<T>& w, T* out,
+                      int height, int width) {
+  for (int x = team.rank(); x < width; x += team.size()) {
+    const Tap<T> tap(x, in.width, width);
+    for (int y = 0; y < in.height; ++y) {
+      const T* const row = in.data + y * in.width;
+      w.wide[y * width + x] = mix(row[tap.first], row[tap.second], tap.weight);
+    }
   }
   team.sync();
+  for (int y = 0; y < height; ++y) {
+    const Tap<T> tap(y, in.height, height);
+    const T *const top = w.wide + tap.first * width, *const bottom = w.wide + tap.second * width;
+    T* const to = out + static_cast<int64_t>(y) * width;
+    MAAP_SIMD for (int x = team.rank(); x < width; x += team.size()) to[x] =
+        mix(top[x], bottom[x], tap.weight);
+  }
+  team.sync();
+}
+
+/// The least and the greatest value.
+template <typename T, typename Team>
+MAAP_HD void find_range(const Team& team, const Plane<T>& plane, T* least, T* greatest) {
+  const T* const data = plane.data;
+  const int count = plane.height * plane.width;
+  T low = data[0], high = data[0];
+  MAAP_SIMD_RANGE(low, high)
+  for (int j = team.rank(); j < count; j += team.size()) {
+    low = data[j] < low ? data[j] : low;
+    high = data[j] > high ? data[j] : high;
+  }
+  *least = team.min(low);
+  *greatest = team.max(high);
 }
 
 template <typename T, typename Team>
@@ -71,51 +94,98 @@ MAAP_HD bool all_finite(const Team& team, const Plane<T>& plane) {
   return team.max(bad) == 0;
 }
 
+/// The bins of a histogram between low < high, as numpy.histogram makes them: bin i holds
+/// edge(i) <= value < edge(i + 1), the last one its upper edge too.
+struct Bins {
+  double low, high, step, per_bin;
+  double safe;  // a value this far from the middle of a bin, in bins, is in it whatever was rounded
+  MAAP_HD Bins(double l, double h)
+      : low(l), high(h), step((h - l) / kBins), per_bin(kBins / (h - l)) {
+    const double largest =
+        (l < 0 ? -l : l) > (h < 0 ? -h : h) ? (l < 0 ? -l : l) : (h < 0 ? -h : h);
+    safe = 0.5 - 1e-15 * (kBins + largest / step);
+  }
+  MAAP_HD double edge(int i) const { return i < kBins ? i * step + low : high; }
+  MAAP_HD double centre(int i) const { return (edge(i) + edge(i + 1)) / 2.; }
+  MAAP_HD double place(double value) const { return (value - low) * per_bin; }
+  MAAP_HD int bin(double value) const {
+    int i = static_cast<int>(place(value));
+    if (i >= kBins) i = kBins - 1;
+    if (value < edge(i)) return i - 1;
+    return i < kBins - 1 && value >= edge(i + 1) ? i + 1 : i;
+  }
+};
+
+/// Counts the plane's values into copies[k][bin]; one copy for all neighbours would make each wait
+/// for the one before, as they are often in one bin.
+template <int kCopies, typename T, typename Team>
+MAAP_HD void count_bins(const Team& team, const Plane<T>& plane, const Bins& bins,
+                        int (*copies)[kBins]) {
+  constexpr int kChunk = Team::size() == 1 ? 128 : 1;  // pixels a thread takes at once
+  const int count = plane.height * plane.width;
+  const double safe = bins.safe > 0. ? bins.safe * bins.safe : -1.;
+  for (int first = team.rank() * kChunk; first < count; first += team.size() * kChunk) {
+    const int size = kChunk < count - first ? kChunk : count - first;
+    const T* const values = plane.data + first;
+    int bin[kChunk];
+    double near_edge = 0.;  // values that may be in another bin, for all that was rounded
+    MAAP_SIMD_SUM(near_edge)
+    for (int k = 0; k < size; ++k) {
+      const double place = bins.place(values[k]);
+      bin[k] = static_cast<int>(place);
+      const double off = place - bin[k] - 0.5;
+      near_edge += off * off > safe ? 1. : 0.;
+    }
+    if (near_edge > 0.) {
+      for (int k = 0; k < size; ++k) bin[k] = bins.bin(values[k]);
+    }
+    int k = 0;
+    for (; k + kCopies <= size; k += kCopies) {
+      for (int c = 0; c < kCopies; ++c) team.add(&copies[c][bin[k + c]], 1);
+    }
+    for (; k < size; ++k) team.add(&copies[(first + k) % kCopies][bin[k]], 1);
+  }
+}
+
 /// Otsu's threshold between low < high: the centre of the first bin whose cut separates the two
-/// classes' means best. Bins and sums as numpy.histogram and scikit-image make them, operation by
-/// operation.
+/// classes' means best. Sums as numpy and scikit-image make them, operation by operation.
 template <typename T, typename Team>
 MAAP_HD double otsu(const Team& team, const Plane<T>& plane, double low, double high) {
+  constexpr int kCopies = 4;
   struct Scratch {
     double back_sum[kBins];  // sum of the values in bins i and up
+    int copies[kCopies][kBins];
     int histogram[kBins];
     double threshold;
   };
   static_assert(sizeof(Scratch) <= kTeamScratch, "kTeamScratch is too small for a histogram");
   Scratch* const s = static_cast<Scratch*>(team.scratch());
-  const double step = (high - low) / kBins, per_bin = kBins / (high - low);
-  const auto edge = [=](int i) { return i < kBins ? i * step + low : high; };
-  const auto centre = [=](int i) { return (edge(i) + edge(i + 1)) / 2.; };
-
-  for (int i = team.rank(); i < kBins; i += team.size()) s->histogram[i] = 0;
+  const Bins bins(low, high);
+  for (int i = team.rank(); i < kCopies * kBins; i += team.size())
+    s->copies[i / kBins][i % kBins] = 0;
   team.sync();
-  for (int i = team.rank(); i < plane.height * plane.width; i += team.size()) {
-    const double value = plane.data[i];
-    int bin = static_cast<int>((value - low) * per_bin);
-    if (bin >= kBins) bin = kBins - 1;
-    if (value < edge(bin)) {
-      --bin;
-    } else if (bin < kBins - 1 && value >= edge(bin + 1)) {
-      ++bin;
-    }
-    team.add(&s->histogram[bin], 1);
+  count_bins<kCopies>(team, plane, bins, s->copies);
+  team.sync();
+  for (int i = team.rank(); i < kBins; i += team.size()) {
+    s->histogram[i] = 0;
+    for (int k = 0; k < kCopies; ++k) s->histogram[i] += s->copies[k][i];
   }
   team.sync();
   if (team.rank() == 0) {
     double weight = 0., sum = 0., best = -1.;
-    for (int i = kBins - 1; i >= 0; --i) s->back_sum[i] = sum += s->histogram[i] * centre(i);
+    for (int i = kBins - 1; i >= 0; --i) s->back_sum[i] = sum += s->histogram[i] * bins.centre(i);
     const double count = static_cast<double>(plane.height) * plane.width;
     s->threshold = low;
     sum = 0.;
     for (int i = 0; i < kBins - 1; ++i) {
       weight += s->histogram[i];
-      sum += s->histogram[i] * centre(i);
+      sum += s->histogram[i] * bins.centre(i);
       const double rest = count - weight;
       const double apart = sum / weight - s->back_sum[i + 1] / rest;
       const double variance = weight * rest * (apart * apart);
       if (variance > best) {
         best = variance;
-        s->threshold = centre(i);
+        s->threshold = bins.centre(i);
       }
     }
   }
@@ -237,18 +307,13 @@ struct FindRegion {
     T* const full = upsampled + static_cast<int64_t>(i) * s.height * s.width;
     const Plane<T> plane = at == ThresholdAt::kMap ? map : Plane<T>{full, s.height, s.width};
     const Workspace<T> w(workspace + team.slot() * Workspace<T>::bytes(s), s, plane);
-    upsample(team, map, w.columns, full, s.height, s.width);
+    upsample(team, map, w, full, s.height, s.width);
     const bool finite = all_finite(team, map);
     if (team.rank() == 0) bad[i] = !finite;
     if (!finite) return;
 
-    T low = plane.data[0], high = low;
-    for (int j = team.rank(); j < plane.height * plane.width; j += team.size()) {
-      low = plane.data[j] < low ? plane.data[j] : low;
-      high = plane.data[j] > high ? plane.data[j] : high;
-    }
-    low = team.min(low);
-    high = team.max(high);
+    T low, high;
+    find_range(team, plane, &low, &high);
     double threshold = low;
     int area = plane.height * plane.width;
     Box box = {0, 0, plane.width, plane.height};

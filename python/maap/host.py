@@ -152,13 +152,14 @@ def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "I
     stats = np.empty((count, 5), np.float32)
     upsampled = np.empty((count, *size), np.float32)
     failed = lib().maap_regions_f32(
-        _pointer(maps), count, height, width, *size, THRESHOLD_AT.index(threshold_at),
-        _pointer(boxes), _pointer(stats), _pointer(upsampled),
+        pointer(maps), count, height, width, *size, THRESHOLD_AT.index(threshold_at),
+        pointer(boxes), pointer(stats), pointer(upsampled),
     )  # fmt: skip
     if failed:
         raise MaapError(lib().maap_last_error().decode())
     return Regions(boxes.astype(int), stats, upsampled)
 
 
-def _pointer(array: np.ndarray) -> ctypes.Array:
+def pointer(array: np.ndarray) -> ctypes.Array:
+    """The address of a contiguous float32 array, for the functions of :func:`lib`."""
     return array.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
