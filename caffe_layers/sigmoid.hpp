@@ -17,7 +17,7 @@ struct FloatBits;
 
 template <>
 struct FloatBits<float> {
-  using Int = int32_t;
+  using Bits = uint32_t;
   static constexpr int kMantissa = 23, kBias = 127;
   static constexpr int kTerms = 7;             // of Taylor's series, for |r| <= ln(2)/2
   static constexpr float kMagic = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
@@ -27,7 +27,7 @@ struct FloatBits<float> {
 
 template <>
 struct FloatBits<double> {
-  using Int = int64_t;
+  using Bits = uint64_t;
   static constexpr int kMantissa = 52, kBias = 1023;
   static constexpr int kTerms = 13;
   static constexpr double kMagic = 6755399441055744.;  // 1.5 * 2^52
@@ -50,16 +50,16 @@ struct Taylor<T, kLast, kLast> {
 template <typename T>
 MAAP_HD inline T exp_negative(T x) {
   using B = FloatBits<T>;
-  using Int = typename B::Int;
+  using Bits = typename B::Bits;
   const T magic = B::kMagic, limit = B::kLimit;
   x = x > limit ? -limit : -x;
   const T shifted = x * T(1.44269504088896340736) + magic;  // its low bits hold n = round(x / ln 2)
   const T n = shifted - magic;
   const T r = (x - n * T(B::kLn2High)) - n * T(B::kLn2Low);
-  Int bits, zero;
+  Bits bits, zero;
   std::memcpy(&bits, &shifted, sizeof(T));
   std::memcpy(&zero, &magic, sizeof(T));
-  bits = (bits - zero + B::kBias) * (Int(1) << B::kMantissa);
+  bits = (bits - zero + B::kBias) * (Bits(1) << B::kMantissa);
   T two_to_n;
   std::memcpy(&two_to_n, &bits, sizeof(T));
   return Taylor<T, 1, B::kTerms>::at(r) * two_to_n;

@@ -59,10 +59,11 @@ target_link_libraries(maap_caffe_host INTERFACE ${Glog_LIBRARY})
 if(NOT DEFINED MAAP_CAFFE_PB_WORKS)
   file(WRITE ${CMAKE_BINARY_DIR}/caffe_proto/check.cpp
        "#include \"caffe/proto/caffe.pb.h\"\nint main() { return caffe::LayerParameter().top_size(); }\n")
+  set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)  # compiling is the question, not linking
   try_compile(MAAP_CAFFE_PB_WORKS ${CMAKE_BINARY_DIR}/caffe_proto/check
               ${CMAKE_BINARY_DIR}/caffe_proto/check.cpp
-              CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${_includes};${Protobuf_INCLUDE_DIRS}"
-              LINK_LIBRARIES ${_library} ${Protobuf_LIBRARIES})
+              CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${_includes};${Protobuf_INCLUDE_DIRS}")
+  unset(CMAKE_TRY_COMPILE_TARGET_TYPE)
 endif()
 if(NOT MAAP_CAFFE_PB_WORKS)
   set(_proto_dir ${CMAKE_BINARY_DIR}/caffe_proto)
