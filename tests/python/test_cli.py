@@ -117,7 +117,16 @@ def test_a_missing_mean_file(tmp_path, mini_images):
 def test_images_of_one_class(tmp_path, mini_images):
     shutil.copytree(Path(mini_images) / "train" / "class0", tmp_path / "set" / "train" / "one")
     text = maap("train", TINY, "--data", "set", "--image-size", 64, cwd=tmp_path)
-    assert "one" in text or "class" in text
+    assert "holds only the class 'one'" in text and "at least two" in text
+
+
+@pytest.mark.parametrize("verb", [["train", TINY, "--data"], ["data", "cub"]])
+def test_the_bird_set_of_2010(tmp_path, verb):
+    from test_data_cub import make_2010
+
+    source = make_2010(tmp_path / "CUB_200_2010")
+    text = maap(*verb, source, cwd=tmp_path)
+    assert "CUB-200-2010" in text and "CUB_200_2011.tgz" in text
 
 
 def test_a_net_that_caffe_refuses_gives_caffes_words(tmp_path, mini_images):
