@@ -8,6 +8,7 @@ loses power, leaves the old content, the new content, or a leftover with that pr
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -15,6 +16,15 @@ from pathlib import Path
 from maap.errors import MaapError
 
 PARTIAL = ".partial-"
+
+
+def file_sha256(path: Path) -> str:
+    """The file's SHA-256 in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def sync_file(path: Path) -> None:

@@ -20,6 +20,7 @@ from maap.config import TrainConfig, nearest, resolve, solver_overrides
 from maap.data.feeder import Transform
 from maap.data.store import Dataset
 from maap.errors import MaapError
+from maap.files import file_sha256
 from maap.phases import seed_of
 from maap.progress import say
 from maap.runs import Run
@@ -192,16 +193,7 @@ def _check_weights(net: Any, config: TrainConfig) -> Optional[dict[str, Any]]:
     matched, missing = found["matched"], found["missing"]
     new = f", new: {', '.join(missing)}" if missing else ""
     say(f"{path.name}: {len(matched)} of {len(matched) + len(missing)} layers with weights{new}")
-    return dict(path=str(path), sha256=file_hash(path))
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for piece in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(piece)
-    return digest.hexdigest()
+    return dict(path=str(path), sha256=file_sha256(path))
 
 
 def manifest_hash(dataset: Dataset) -> str:

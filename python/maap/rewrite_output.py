@@ -29,6 +29,7 @@ from maap.data.records import Record, decode, key_bytes
 from maap.data.store import Split, SplitWriter
 from maap.data.write import MANIFEST, begin, disk_full_is_error, finish, need_space
 from maap.errors import MaapError
+from maap.files import file_sha256
 from maap.progress import say
 from maap.regions import Box, into_crop, scale_box
 
@@ -77,15 +78,6 @@ def _parse(row: list[str], path: Path, line: int) -> Finding:
         return Finding(row[0], int(row[1]), box, threshold, low, high, int(row[9]), fallback)
     except (ValueError, IndexError):
         raise MaapError(f"{path}, line {line}: damaged row; rewrite the data set again") from None
-
-
-def file_sha256(path: Path) -> str:
-    """The file's SHA-256 in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def request_for(  # noqa: PLR0917  as rewrite.rewrite has them

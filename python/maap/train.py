@@ -236,7 +236,7 @@ class _Work:
         )
 
     def _start_from(self, number: int) -> Optional[Path]:
-        from maap.prepare import file_hash
+        from maap.files import file_sha256
 
         if number > 1:
             return self.weights(number - 1)
@@ -244,7 +244,7 @@ class _Work:
         if noted is None:
             return None
         path = Path(noted["path"])
-        if not path.is_file() or file_hash(path) != noted["sha256"]:
+        if not path.is_file() or file_sha256(path) != noted["sha256"]:
             raise MaapError(f"{path}: not the weights the run began with; put them back")
         return path
 

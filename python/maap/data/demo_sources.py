@@ -8,7 +8,6 @@ apart, not
 Downloads are checked (size, SHA-256), cached and put in place by a rename.
 """
 
-import hashlib
 import importlib.util
 import os
 import re
@@ -23,6 +22,7 @@ from typing import Optional
 from maap import progress
 from maap.data.write import need_space
 from maap.errors import MaapError
+from maap.files import file_sha256
 
 PACKAGE = "tuxpaint-stamps-default"
 # version: (bytes, SHA-256), of Debian 11 and 12; their cut-outs have the same visible pixels
@@ -81,7 +81,7 @@ def photographs(names: list[str]) -> dict[str, Path]:
         path = folder / name
         if not path.is_file():
             raise MaapError(f"scikit-image's photograph {path} is missing: {fix}")
-        if _sha256(path) != PHOTOGRAPHS.get(name):
+        if file_sha256(path) != PHOTOGRAPHS.get(name):
             progress.say(f"warning: {path} is not the file known here; the demo set will differ")
         result[name] = path
     return result
@@ -124,20 +124,12 @@ def check_package(archive: Path) -> None:
         )
         return
     size, digest = PACKAGES[version]
-    if archive.stat().st_size != size or _sha256(archive) != digest:
+    if archive.stat().st_size != size or file_sha256(archive) != digest:
         raise MaapError(
             f"{archive} is damaged ({archive.stat().st_size} bytes; {size} with another SHA-256 "
             "expected): "
             "download it again"
         )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        for block in iter(lambda: stream.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _take_out(archive: Path, into: Path) -> None:
