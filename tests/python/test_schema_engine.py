@@ -1,0 +1,171 @@
+"""The engine's caffe.proto against the tables in tests/facts and pycaffe's descriptor."""
+
+import csv
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from google.protobuf.descriptor_pb2 import (
+    DescriptorProto,
+    EnumDescriptorProto,
+    FieldDescriptorProto,
+    FileDescriptorProto,
+    FileDescriptorSet,
+)
+
+REPO = Path(__file__).resolve().parents[2]
+FACTS = REPO / "tests" / "facts"
+# What the fork adds to BVLC Caffe's schema.
+OWN_FIELDS = {
+    ("caffe.LayerParameter", "enhancement_param", 8001, "caffe.EnhancementParameter"),
+    ("caffe.LayerParameter", "elimination_param", 8002, "caffe.EliminationParameter"),
+}
+OWN_ENUM_VALUE = ("ONEDNN", 3)
+ENGINES = {"Convolution", "LRN", "Pooling", "ReLU", "Sigmoid", "Softmax", "TanH", "SPP"}
+
+
+class Field(NamedTuple):
+    message: str
+    name: str
+    number: int
+    label: str
+    type: str
+    default: str
+    packed: bool
+
+
+class Schema(NamedTuple):
+    fields: set
+    enums: set  # (enum, value, number)
+    messages: set
+
+
+def read_default(field: FieldDescriptorProto) -> str:
+    """The default as the tables have it; numbers in one spelling, so that 1e-08 equals 1e-8."""
+    if not field.HasField("default_value"):
+        return ""
+    if field.type in (FieldDescriptorProto.TYPE_FLOAT, FieldDescriptorProto.TYPE_DOUBLE):
+        return repr(float(field.default_value))
+    if field.type == FieldDescriptorProto.TYPE_STRING and field.default_value == "":
+        return '""'
+    return field.default_value
+
+
+def read_field(message: str, field: FieldDescriptorProto) -> Field:
+    kind = FieldDescriptorProto.Type.Name(field.type)[len("TYPE_") :].lower()
+    label = FieldDescriptorProto.Label.Name(field.label)[len("LABEL_") :].lower()
+    type_name = field.type_name.lstrip(".") or kind
+    return Field(
+        message,
+        field.name,
+        field.number,
+        label,
+        type_name,
+        read_default(field),
+        field.options.packed,
+    )
+
+
+def read_enum(scope: str, enum: EnumDescriptorProto) -> Iterator:
+    for value in enum.value:
+        yield (f"{scope}.{enum.name}", value.name, value.number)
+
+
+def read_schema(file: FileDescriptorProto) -> Schema:
+    schema = Schema(set(), set(), set())
+
+    def visit(scope: str, message: DescriptorProto) -> None:
+        name = f"{scope}.{message.name}"
+        schema.messages.add(name)
+        schema.fields.update(read_field(name, field) for field in message.field)
+        for enum in message.enum_type:
+            schema.enums.update(read_enum(name, enum))
+        for nested in message.nested_type:
+            visit(name, nested)
+
+    for message in file.message_type:
+        visit(file.package, message)
+    for enum in file.enum_type:
+        schema.enums.update(read_enum(file.package, enum))
+    return schema
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory) -> dict:
+    """{path: FileDescriptorProto} of caffe.proto and what it imports, as protoc reads them."""
+    out = tmp_path_factory.mktemp("schema") / "caffe.desc"
+    command = ["protoc", "-I", str(REPO), "--include_imports", f"--descriptor_set_out={out}"]
+    subprocess.run([*command, "caffe/proto/caffe.proto"], check=True, cwd=REPO)
+    described = FileDescriptorSet.FromString(out.read_bytes())
+    return {file.name: file for file in described.file}
+
+
+@pytest.fixture(scope="module")
+def ours(files) -> Schema:
+    return read_schema(files["caffe/proto/caffe.proto"])
+
+
+def without_own(schema: Schema) -> Schema:
+    """The schema without the fork's additions; checks that all of them are there."""
+    added = {f for f in schema.fields if (f.message, f.name, f.number, f.type) in OWN_FIELDS}
+    assert {(f.message, f.name, f.number, f.type) for f in added} == OWN_FIELDS
+    assert {f.label for f in added} == {"optional"}
+    values = {(f"caffe.{name}Parameter.Engine", *OWN_ENUM_VALUE) for name in ENGINES}
+    assert values <= schema.enums
+    return Schema(schema.fields - added, schema.enums - values, schema.messages)
+
+
+def read_table(name: str) -> list:
+    with (FACTS / name).open(newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+
+
+def table_field(row: dict) -> Field:
+    default = row["default"]
+    if default and row["type"] in ("float", "double"):
+        default = repr(float(default))
+    packed = row["packed"] == "true"
+    number = int(row["number"])
+    return Field(row["message"], row["field"], number, row["label"], row["type"], default, packed)
+
+
+def test_fields_are_those_of_the_table(ours):
+    rows = read_table("caffe_proto_fields.tsv")
+    table = {table_field(row) for row in rows}
+    assert len(table) == len(rows) == 423
+    assert without_own(ours).fields == table
+
+
+def test_enums_are_those_of_the_table(ours):
+    rows = read_table("caffe_proto_enums.tsv")
+    table = {(row["enum"], row["value"], int(row["number"])) for row in rows}
+    assert len(table) == len(rows) == 111
+    assert without_own(ours).enums == table
+
+
+def test_default_of_an_enum_field_names_one_of_its_values(ours):
+    values = {(enum, value) for enum, value, _ in ours.enums}
+    enums = {enum for enum, _ in values}
+    checked = [f for f in ours.fields if f.type in enums and f.default]
+    assert len(checked) > 10
+    assert all((f.type, f.default) in values for f in checked)
+
+
+def test_same_as_the_installed_caffe(ours):
+    from maap.schema import caffe_pb2
+
+    theirs = FileDescriptorProto()
+    caffe_pb2.DESCRIPTOR.CopyToProto(theirs)
+    installed = read_schema(theirs)
+    own = without_own(ours)
+    assert own.messages == installed.messages
+    assert own.fields == installed.fields
+    assert own.enums == installed.enums
+
+
+def test_maap_messages_come_from_the_layers_folder(files):
+    schema = read_schema(files["caffe_layers/maap.proto"])
+    assert schema.messages == {"caffe.EnhancementParameter", "caffe.EliminationParameter"}
+    assert set(files) == {"caffe/proto/caffe.proto", "caffe_layers/maap.proto"}
