@@ -16,10 +16,18 @@ function(maap_cu_sources)
   endif()
 endfunction()
 
+# The repo's folders without its root, for code that is built against an installed Caffe: from the root, caffe/ would
+# hide that Caffe's headers.
+set(MAAP_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
+file(MAKE_DIRECTORY ${MAAP_INCLUDE_DIR})
+foreach(_folder bench caffe_layers tests)
+  file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${_folder} ${MAAP_INCLUDE_DIR}/${_folder} SYMBOLIC)
+endforeach()
+
 # maap_compile_options(TARGET): optimisation and warnings. No fused multiply-add on either side: CPU and GPU
 # then agree bit for bit, and so do machines with and without FMA.
 function(maap_compile_options target)
-  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR})
+  target_include_directories(${target} PRIVATE ${MAAP_INCLUDE_DIR})
   set(_cxx -O3 -fopenmp -ffp-contract=off -Wall -Wextra -Wno-unknown-pragmas)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${_cxx}>)
   if(MAAP_CUDA)

@@ -1,0 +1,59 @@
+#include "caffe/common.hpp"
+
+#include <random>
+
+#include "caffe/util/device.hpp"
+#include "caffe/util/rng.hpp"
+
+namespace caffe {
+
+class Caffe::RNG::Generator {
+ public:
+  explicit Generator(unsigned int seed) : engine(seed) {}
+  rng_t engine;
+};
+
+Caffe::RNG::RNG() : RNG(std::random_device()()) {}
+Caffe::RNG::RNG(unsigned int seed) : generator_(std::make_shared<Generator>(seed)) {}
+void* Caffe::RNG::generator() {
+  return &generator_->engine;
+}
+
+Caffe::Caffe() = default;
+Caffe::~Caffe() = default;
+
+Caffe& Caffe::Get() {
+  static thread_local Caffe of_this_thread;
+  return of_this_thread;
+}
+
+Caffe::RNG& Caffe::rng_stream() {
+  std::unique_ptr<RNG>& rng = Get().random_generator_;
+  if (rng == nullptr) rng.reset(new RNG());
+  return *rng;
+}
+
+void Caffe::set_random_seed(unsigned int seed) {
+  Get().random_generator_.reset(new RNG(seed));
+}
+
+void Caffe::SetDevice(int device_id) {
+  device::select(device_id);
+}
+bool Caffe::CheckDevice(int device_id) {
+  return device::usable(device_id);
+}
+
+int Caffe::FindDevice(int start_id) {
+  for (int id = start_id; id < device::count(); ++id) {
+    if (device::usable(id)) return id;
+  }
+  return -1;
+}
+
+void GlobalInit(int* pargc, char*** pargv) {
+  gflags::ParseCommandLineFlags(pargc, pargv, true);
+  google::InitGoogleLogging(*pargc > 0 ? (*pargv)[0] : "caffe");
+}
+
+}  // namespace caffe

@@ -1,0 +1,138 @@
+#ifndef CAFFE_COMMON_HPP_
+#define CAFFE_COMMON_HPP_
+
+// What every file of the engine needs: names of the standard library, the macros that layers are
+// written with, and Caffe, the settings of a thread.
+
+#include <gflags/gflags.h>
+#include <glog/logging.h>
+
+#include <climits>
+#include <cmath>
+#include <fstream>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <set>
+#include <sstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "caffe/util/device_alternate.hpp"
+#include "caffe/util/error.hpp"
+
+#define STRINGIFY(m) #m
+#define AS_STRING(m) STRINGIFY(m)
+
+#define DISABLE_COPY_AND_ASSIGN(classname) \
+ private:                                  \
+  classname(const classname&) = delete;    \
+  classname& operator=(const classname&) = delete
+
+#define INSTANTIATE_CLASS(classname) \
+  template class classname<float>;   \
+  template class classname<double>
+
+/// For layers whose GPU methods stand in a file of their own.
+#define INSTANTIATE_LAYER_GPU_FORWARD(classname)                                         \
+  template void classname<float>::Forward_gpu(const std::vector<Blob<float>*>& bottom,   \
+                                              const std::vector<Blob<float>*>& top);     \
+  template void classname<double>::Forward_gpu(const std::vector<Blob<double>*>& bottom, \
+                                               const std::vector<Blob<double>*>& top)
+
+#define INSTANTIATE_LAYER_GPU_BACKWARD(classname)                                        \
+  template void classname<float>::Backward_gpu(const std::vector<Blob<float>*>& top,     \
+                                               const std::vector<bool>& propagate_down,  \
+                                               const std::vector<Blob<float>*>& bottom); \
+  template void classname<double>::Backward_gpu(const std::vector<Blob<double>*>& top,   \
+                                                const std::vector<bool>& propagate_down, \
+                                                const std::vector<Blob<double>*>& bottom)
+
+#define INSTANTIATE_LAYER_GPU_FUNCS(classname) \
+  INSTANTIATE_LAYER_GPU_FORWARD(classname);    \
+  INSTANTIATE_LAYER_GPU_BACKWARD(classname)
+
+#define NOT_IMPLEMENTED CAFFE_FAIL("not implemented: " << __func__ << " in " << __FILE__)
+
+namespace cv {
+class Mat;
+}
+
+namespace caffe {
+
+using std::fstream;
+using std::ios;
+using std::isinf;
+using std::isnan;
+using std::iterator;
+using std::make_pair;
+using std::map;
+using std::ostringstream;
+using std::pair;
+using std::set;
+using std::shared_ptr;
+using std::string;
+using std::stringstream;
+using std::vector;
+
+/// Starts flags and log of a program; takes the flags it knows out of the arguments.
+void GlobalInit(int* pargc, char*** pargv);
+
+/// The settings of the calling thread: each thread has its own mode, random numbers and rank, and
+/// starts in CPU mode.
+class Caffe {
+ public:
+  enum Brew { CPU, GPU };
+
+  /// A Mersenne twister (mt19937). Copies share their state; a new one seeds itself anew.
+  class RNG {
+   public:
+    RNG();
+    explicit RNG(unsigned int seed);
+    void* generator();  // rng_t*, see caffe/util/rng.hpp
+
+   private:
+    class Generator;
+    shared_ptr<Generator> generator_;
+  };
+
+  static Caffe& Get();
+  ~Caffe();
+
+  static RNG& rng_stream();
+  static Brew mode() { return Get().mode_; }
+  static void set_mode(Brew mode) { Get().mode_ = mode; }
+  /// From here on this thread draws the sequence that belongs to the seed.
+  static void set_random_seed(unsigned int seed);
+
+  /// Makes a GPU this thread's. Throws when there is none of that number, or no CUDA in this build.
+  static void SetDevice(int device_id);
+  static bool CheckDevice(int device_id);
+  /// The first usable GPU from start_id on; -1 if none.
+  static int FindDevice(int start_id = 0);
+
+  /// Several solvers, one thread each, train one net: how many, and which one this is.
+  static int solver_count() { return Get().solver_count_; }
+  static void set_solver_count(int count) { Get().solver_count_ = count; }
+  static int solver_rank() { return Get().solver_rank_; }
+  static void set_solver_rank(int rank) { Get().solver_rank_ = rank; }
+  static bool multiprocess() { return Get().multiprocess_; }
+  static void set_multiprocess(bool multiprocess) { Get().multiprocess_ = multiprocess; }
+  static bool root_solver() { return solver_rank() == 0; }
+
+ private:
+  Caffe();
+
+  std::unique_ptr<RNG> random_generator_;
+  Brew mode_ = CPU;
+  int solver_count_ = 1;
+  int solver_rank_ = 0;
+  bool multiprocess_ = false;
+
+  DISABLE_COPY_AND_ASSIGN(Caffe);
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_COMMON_HPP_

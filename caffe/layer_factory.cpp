@@ -1,0 +1,88 @@
+#include "caffe/layer_factory.hpp"
+
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "caffe/layer.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename Dtype>
+struct Table {
+  map<string, typename LayerRegistry<Dtype>::Creator> creators;
+  set<string> twice;  // types that were registered a second time, by another function
+};
+
+/// Made at the first use, since libraries register in any order, and never destroyed.
+template <typename Dtype>
+Table<Dtype>& table() {
+  static Table<Dtype>* const all = new Table<Dtype>();
+  return *all;
+}
+
+string report_twice(const string& type) {
+  return "layer type '" + type + "' is registered twice, by two libraries or two files: rename one";
+}
+
+}  // namespace
+
+template <typename Dtype>
+void LayerRegistry<Dtype>::AddCreator(const string& type, Creator creator) {
+  const auto added = table<Dtype>().creators.insert(std::make_pair(type, creator));
+  if (!added.second && added.first->second != creator) table<Dtype>().twice.insert(type);
+}
+
+template <typename Dtype>
+shared_ptr<Layer<Dtype>> LayerRegistry<Dtype>::CreateLayer(const LayerParameter& param) {
+  if (Caffe::root_solver()) LOG(INFO) << "Creating layer " << param.name();
+  const Table<Dtype>& all = table<Dtype>();
+  const auto found = all.creators.find(param.type());
+  if (found == all.creators.end()) {
+    const string nearest = nearest_name(param.type(), LayerTypeList());
+    CAFFE_FAIL("layer '" << param.name() << "': unknown layer type '" << param.type() << "'"
+                         << (nearest.empty() ? "" : "; did you mean '" + nearest + "'?")
+                         << " (known types: " << LayerTypeListString() << ")");
+  }
+  CAFFE_CHECK(all.twice.count(param.type()) == 0, report_twice(param.type()));
+  return found->second(param);
+}
+
+template <typename Dtype>
+vector<string> LayerRegistry<Dtype>::LayerTypeList() {
+  vector<string> types;
+  for (const auto& entry : table<Dtype>().creators) types.push_back(entry.first);
+  return types;
+}
+
+template <typename Dtype>
+string LayerRegistry<Dtype>::LayerTypeListString() {
+  return join(LayerTypeList());
+}
+
+template class LayerRegistry<float>;
+template class LayerRegistry<double>;
+
+vector<string> load_layers(const string& path) {
+  const vector<string> before = LayerRegistry<float>::LayerTypeList();
+  const set<string> known_twice = table<float>().twice;
+  if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
+    const char* reason = dlerror();
+    CAFFE_FAIL("cannot load the layers in " << path << ": " << (reason ? reason : "unknown error"));
+  }
+  const vector<string> after = LayerRegistry<float>::LayerTypeList();
+  vector<string> added;
+  std::set_difference(after.begin(), after.end(), before.begin(), before.end(),
+                      std::back_inserter(added));
+  for (const string& type : table<float>().twice) {
+    CAFFE_CHECK(known_twice.count(type) > 0, path << ": " << report_twice(type));
+  }
+  CAFFE_CHECK(!added.empty(), path << " adds no layer type: was it loaded before, or does it not "
+                                      "use REGISTER_LAYER_CLASS of this Caffe?");
+  return added;
+}
+
+}  // namespace caffe

@@ -1,0 +1,67 @@
+#ifndef CAFFE_LAYER_FACTORY_HPP_
+#define CAFFE_LAYER_FACTORY_HPP_
+
+// Layer types by name. A layer class registers itself when its library is loaded:
+//
+//   template <typename Dtype> class DoubleLayer : public Layer<Dtype> { ... };
+//   INSTANTIATE_CLASS(DoubleLayer);
+//   REGISTER_LAYER_CLASS(Double);            // type: "Double" in a prototxt
+//
+// or, where the parameters decide which class it is, through a function
+//   REGISTER_LAYER_CREATOR(Double, GetDoubleLayer);
+// A layer need not be part of this library: load_layers("libmine.so") at run time will do.
+
+#include <string>
+#include <vector>
+
+#include "caffe/common.hpp"
+#include "caffe/proto/caffe.pb.h"
+
+namespace caffe {
+
+template <typename Dtype>
+class Layer;
+
+template <typename Dtype>
+class LayerRegistry {
+ public:
+  typedef shared_ptr<Layer<Dtype>> (*Creator)(const LayerParameter&);
+
+  /// Registers a type. The second of a name is not taken; load_layers, or the start of the first
+  /// layer of that name, reports it: this runs while a library loads, where nothing may be thrown.
+  static void AddCreator(const string& type, Creator creator);
+  /// Throws an Error that lists the types there are, with the nearest one, for an unknown type.
+  static shared_ptr<Layer<Dtype>> CreateLayer(const LayerParameter& param);
+  /// Sorted.
+  static vector<string> LayerTypeList();
+  static string LayerTypeListString();
+};
+
+template <typename Dtype>
+class LayerRegisterer {
+ public:
+  LayerRegisterer(const string& type, typename LayerRegistry<Dtype>::Creator creator) {
+    LayerRegistry<Dtype>::AddCreator(type, creator);
+  }
+};
+
+/// Loads a shared library of layers, built with this library's headers, and returns the types it
+/// adds. Throws an Error when it cannot be loaded, adds none (a second load adds none, either),
+/// or has a type there is already; the first one then stays.
+vector<string> load_layers(const string& path);
+
+}  // namespace caffe
+
+#define REGISTER_LAYER_CREATOR(type, creator)                                       \
+  static ::caffe::LayerRegisterer<float> g_creator_f_##type(#type, creator<float>); \
+  static ::caffe::LayerRegisterer<double> g_creator_d_##type(#type, creator<double>)
+
+#define REGISTER_LAYER_CLASS(type)                                                  \
+  template <typename Dtype>                                                         \
+  ::std::shared_ptr<::caffe::Layer<Dtype>> Creator_##type##Layer(                   \
+      const ::caffe::LayerParameter& param) {                                       \
+    return ::std::shared_ptr<::caffe::Layer<Dtype>>(new type##Layer<Dtype>(param)); \
+  }                                                                                 \
+  REGISTER_LAYER_CREATOR(type, Creator_##type##Layer)
+
+#endif  // CAFFE_LAYER_FACTORY_HPP_

@@ -1,0 +1,101 @@
+#include "caffe/util/error.hpp"
+#include "caffe/util/math_functions.hpp"
+
+namespace caffe {
+
+namespace {
+
+// The BLAS by overload: s for float, d for double.
+void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha, const float* a,
+          int lda, const float* b, int ldb, float beta, float* c) {
+  cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, n);
+}
+void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, double alpha,
+          const double* a, int lda, const double* b, int ldb, double beta, double* c) {
+  cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, n);
+}
+void gemv(CBLAS_TRANSPOSE t, int m, int n, float alpha, const float* a, const float* x, float beta,
+          float* y) {
+  cblas_sgemv(CblasRowMajor, t, m, n, alpha, a, n, x, 1, beta, y, 1);
+}
+void gemv(CBLAS_TRANSPOSE t, int m, int n, double alpha, const double* a, const double* x,
+          double beta, double* y) {
+  cblas_dgemv(CblasRowMajor, t, m, n, alpha, a, n, x, 1, beta, y, 1);
+}
+void axpy(int n, float alpha, const float* x, float* y) {
+  cblas_saxpy(n, alpha, x, 1, y, 1);
+}
+void axpy(int n, double alpha, const double* x, double* y) {
+  cblas_daxpy(n, alpha, x, 1, y, 1);
+}
+float dot(int n, const float* x, int incx, const float* y, int incy) {
+  return cblas_sdot(n, x, incx, y, incy);
+}
+double dot(int n, const double* x, int incx, const double* y, int incy) {
+  return cblas_ddot(n, x, incx, y, incy);
+}
+float asum(int n, const float* x) {
+  return cblas_sasum(n, x, 1);
+}
+double asum(int n, const double* x) {
+  return cblas_dasum(n, x, 1);
+}
+
+}  // namespace
+
+template <typename Dtype>
+void caffe_cpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K,
+                    Dtype alpha, const Dtype* A, const Dtype* B, Dtype beta, Dtype* C) {
+  if (M == 0 || N == 0) return;  // the BLAS refuses a leading dimension of 0
+  if (K == 0) {
+    caffe_cpu_scale(M * N, beta, C, C);
+    return;
+  }
+  gemm(TransA, TransB, M, N, K, alpha, A, TransA == CblasNoTrans ? K : M, B,
+       TransB == CblasNoTrans ? N : K, beta, C);
+}
+
+template <typename Dtype>
+void caffe_cpu_gemv(CBLAS_TRANSPOSE TransA, int M, int N, Dtype alpha, const Dtype* A,
+                    const Dtype* x, Dtype beta, Dtype* y) {
+  if (M == 0 || N == 0) {
+    const int rows = TransA == CblasNoTrans ? M : N;
+    caffe_cpu_scale(rows, beta, y, y);
+    return;
+  }
+  gemv(TransA, M, N, alpha, A, x, beta, y);
+}
+
+template <typename Dtype>
+void caffe_axpy(int N, Dtype alpha, const Dtype* X, Dtype* Y) {
+  axpy(N, alpha, X, Y);
+}
+
+template <typename Dtype>
+Dtype caffe_cpu_dot(int n, const Dtype* x, const Dtype* y) {
+  return dot(n, x, 1, y, 1);
+}
+
+template <typename Dtype>
+Dtype caffe_cpu_strided_dot(int n, const Dtype* x, int incx, const Dtype* y, int incy) {
+  return dot(n, x, incx, y, incy);
+}
+
+template <typename Dtype>
+Dtype caffe_cpu_asum(int n, const Dtype* x) {
+  return asum(n, x);
+}
+
+#define INSTANTIATE(T)                                                                          \
+  template void caffe_cpu_gemm<T>(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*, \
+                                  const T*, T, T*);                                             \
+  template void caffe_cpu_gemv<T>(CBLAS_TRANSPOSE, int, int, T, const T*, const T*, T, T*);     \
+  template void caffe_axpy<T>(int, T, const T*, T*);                                            \
+  template T caffe_cpu_dot<T>(int, const T*, const T*);                                         \
+  template T caffe_cpu_strided_dot<T>(int, const T*, int, const T*, int);                       \
+  template T caffe_cpu_asum<T>(int, const T*)
+INSTANTIATE(float);
+INSTANTIATE(double);
+#undef INSTANTIATE
+
+}  // namespace caffe

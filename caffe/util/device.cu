@@ -1,0 +1,118 @@
+#include "caffe/util/device.hpp"
+
+#include "caffe/util/error.hpp"
+
+namespace caffe {
+namespace device {
+
+#ifdef __CUDACC__
+
+namespace {
+
+void check(cudaError_t status, const char* what) {
+  CAFFE_CHECK(status == cudaSuccess, what << ": " << cudaGetErrorString(status));
+}
+
+}  // namespace
+
+int count() {
+  int devices = 0;
+  return cudaGetDeviceCount(&devices) == cudaSuccess ? devices : 0;
+}
+
+bool usable(int id) {
+  if (id < 0 || id >= count()) return false;
+  int before = 0;
+  cudaGetDevice(&before);
+  const bool works = cudaSetDevice(id) == cudaSuccess && cudaFree(nullptr) == cudaSuccess;
+  cudaGetLastError();  // a failure above must not be taken for a later call's
+  cudaSetDevice(before);
+  return works;
+}
+
+void select(int id) {
+  CAFFE_CHECK(id >= 0 && id < count(),
+              "there is no GPU " << id << ": the CUDA runtime sees " << count());
+  check(cudaSetDevice(id), "selecting a GPU");
+}
+
+int current() {
+  int id = 0;
+  check(cudaGetDevice(&id), "asking for the current GPU");
+  return id;
+}
+
+void* allocate(size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, bytes);
+  if (status != cudaSuccess) {
+    cudaGetLastError();
+    CAFFE_FAIL("cannot allocate " << bytes << " bytes on the GPU (" << cudaGetErrorString(status)
+                                  << "): use a smaller batch_size");
+  }
+  return memory;
+}
+
+void release(void* memory) noexcept {
+  cudaFree(memory);
+}
+
+void fill_zero(void* memory, size_t bytes) {
+  check(cudaMemset(memory, 0, bytes), "clearing GPU memory");
+}
+
+void copy(void* to, const void* from, size_t bytes) {
+  check(cudaMemcpy(to, from, bytes, cudaMemcpyDefault), "copying from or to the GPU");
+}
+
+void* allocate_pinned(size_t bytes) {
+  void* memory = nullptr;
+  check(cudaMallocHost(&memory, bytes), "allocating pinned memory");
+  return memory;
+}
+
+void release_pinned(void* memory) noexcept {
+  cudaFreeHost(memory);
+}
+
+#else  // plain C++
+
+namespace {
+
+[[noreturn]] void fail() {
+  throw Error("the GPU is asked for, but this Caffe was built without CUDA: use CPU mode");
+}
+
+}  // namespace
+
+int count() {
+  return 0;
+}
+bool usable(int) {
+  return false;
+}
+void select(int) {
+  fail();
+}
+int current() {
+  fail();
+}
+void* allocate(size_t) {
+  fail();
+}
+void release(void*) noexcept {}
+void fill_zero(void*, size_t) {
+  fail();
+}
+void copy(void*, const void*, size_t) {
+  fail();
+}
+void* allocate_pinned(size_t) {
+  fail();
+}
+void release_pinned(void*) noexcept {}
+
+#endif
+
+}  // namespace device
+}  // namespace caffe

@@ -1,0 +1,165 @@
+#ifndef CAFFE_UTIL_MATH_FUNCTIONS_HPP_
+#define CAFFE_UTIL_MATH_FUNCTIONS_HPP_
+
+// Arithmetic on plain arrays, for float and double. caffe_cpu_* and caffe_* take CPU pointers,
+// caffe_gpu_* GPU pointers; both of a pair run the same functor (math_functions.cu). Products of
+// matrices and vectors go to the BLAS (blas.cpp). Matrices are row by row. An output may be an
+// input wherever element i of the one needs no other element of the other. Counts are ints, as
+// Caffe's are; 0 is allowed and does nothing.
+
+#include <cblas.h>
+
+#include <cstdint>
+#include <cstring>
+
+namespace caffe {
+
+// ---- BLAS
+
+/// C (M x N) = alpha op(A) op(B) + beta C, with op(A) M x K and op(B) K x N. beta 0: C is not read.
+template <typename Dtype>
+void caffe_cpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K,
+                    Dtype alpha, const Dtype* A, const Dtype* B, Dtype beta, Dtype* C);
+
+/// y = alpha op(A) x + beta y, with A M x N as it is stored.
+template <typename Dtype>
+void caffe_cpu_gemv(CBLAS_TRANSPOSE TransA, int M, int N, Dtype alpha, const Dtype* A,
+                    const Dtype* x, Dtype beta, Dtype* y);
+
+/// Y += alpha X
+template <typename Dtype>
+void caffe_axpy(int N, Dtype alpha, const Dtype* X, Dtype* Y);
+
+/// Y = alpha X + beta Y
+template <typename Dtype>
+void caffe_cpu_axpby(int N, Dtype alpha, const Dtype* X, Dtype beta, Dtype* Y);
+
+/// X *= alpha
+template <typename Dtype>
+void caffe_scal(int N, Dtype alpha, Dtype* X);
+
+/// y = alpha x
+template <typename Dtype>
+void caffe_cpu_scale(int n, Dtype alpha, const Dtype* x, Dtype* y);
+
+template <typename Dtype>
+Dtype caffe_cpu_dot(int n, const Dtype* x, const Dtype* y);
+
+/// Every incx-th element of x with every incy-th of y, n of each.
+template <typename Dtype>
+Dtype caffe_cpu_strided_dot(int n, const Dtype* x, int incx, const Dtype* y, int incy);
+
+/// The sum of |x[i]|.
+template <typename Dtype>
+Dtype caffe_cpu_asum(int n, const Dtype* x);
+
+// ---- memory
+
+/// Y = X, wherever the thread's mode has them; also for int and unsigned int.
+template <typename Dtype>
+void caffe_copy(int N, const Dtype* X, Dtype* Y);
+
+/// X[i] = alpha; also for int and unsigned int.
+template <typename Dtype>
+void caffe_set(int N, Dtype alpha, Dtype* X);
+template <typename Dtype>
+void caffe_gpu_set(int N, Dtype alpha, Dtype* X);
+
+inline void caffe_memset(size_t bytes, int value, void* X) {
+  std::memset(X, value, bytes);
+}
+
+// ---- element by element: y[i] = f(a[i] ...)
+
+template <typename Dtype>
+void caffe_add_scalar(int N, Dtype alpha, Dtype* X);  // X[i] += alpha
+template <typename Dtype>
+void caffe_gpu_add_scalar(int N, Dtype alpha, Dtype* X);
+
+template <typename Dtype>
+void caffe_add(int n, const Dtype* a, const Dtype* b, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_add(int n, const Dtype* a, const Dtype* b, Dtype* y);
+template <typename Dtype>
+void caffe_sub(int n, const Dtype* a, const Dtype* b, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_sub(int n, const Dtype* a, const Dtype* b, Dtype* y);
+template <typename Dtype>
+void caffe_mul(int n, const Dtype* a, const Dtype* b, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_mul(int n, const Dtype* a, const Dtype* b, Dtype* y);
+template <typename Dtype>
+void caffe_div(int n, const Dtype* a, const Dtype* b, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_div(int n, const Dtype* a, const Dtype* b, Dtype* y);
+
+template <typename Dtype>
+void caffe_powx(int n, const Dtype* a, Dtype b, Dtype* y);  // y[i] = a[i] ^ b
+template <typename Dtype>
+void caffe_gpu_powx(int n, const Dtype* a, Dtype b, Dtype* y);
+
+template <typename Dtype>
+void caffe_sqr(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_sqr(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_sqrt(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_sqrt(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_exp(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_exp(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_log(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_log(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_abs(int n, const Dtype* a, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_abs(int n, const Dtype* a, Dtype* y);
+
+/// -1, 0 or 1; 0 for NaN.
+template <typename Dtype>
+inline int8_t caffe_sign(Dtype value) {
+  return static_cast<int8_t>((value > Dtype(0) ? 1 : 0) - (value < Dtype(0) ? 1 : 0));
+}
+template <typename Dtype>
+void caffe_cpu_sign(int n, const Dtype* x, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_sign(int n, const Dtype* x, Dtype* y);
+/// 1 where the sign bit is set (-0 included), else 0.
+template <typename Dtype>
+void caffe_cpu_sgnbit(int n, const Dtype* x, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_sgnbit(int n, const Dtype* x, Dtype* y);
+template <typename Dtype>
+void caffe_cpu_fabs(int n, const Dtype* x, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_fabs(int n, const Dtype* x, Dtype* y);
+
+// ---- random numbers, from the thread's generator into CPU memory (random.cpp). The same seed
+// gives the same numbers on every machine.
+
+unsigned int caffe_rng_rand();
+
+/// The next larger number.
+template <typename Dtype>
+Dtype caffe_nextafter(Dtype b);
+
+/// r[i] in [a, b).
+template <typename Dtype>
+void caffe_rng_uniform(int n, Dtype a, Dtype b, Dtype* r);
+
+template <typename Dtype>
+void caffe_rng_gaussian(int n, Dtype mu, Dtype sigma, Dtype* r);
+
+/// r[i] = 1 with probability p, else 0.
+template <typename Dtype>
+void caffe_rng_bernoulli(int n, Dtype p, int* r);
+template <typename Dtype>
+void caffe_rng_bernoulli(int n, Dtype p, unsigned int* r);
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_MATH_FUNCTIONS_HPP_

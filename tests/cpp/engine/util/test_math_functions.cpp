@@ -1,0 +1,192 @@
+#include "caffe/util/math_functions.hpp"
+
+#include <cmath>
+#include <limits>
+
+#include "caffe/util/device.hpp"
+#include "caffe/util/parallel.hpp"
+#include "tests/cpp/engine/fixtures.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+class MathTest : public ::testing::Test {
+ protected:
+  typedef vector<Dtype> Values;
+  MathTest() { Caffe::set_random_seed(1701); }
+  static Values random(int n, double low = -2, double high = 2) {
+    Values values(n);
+    caffe_rng_uniform(n, Dtype(low), Dtype(high), values.data());
+    return values;
+  }
+  /// What the BLAS must compute, sums in double.
+  static Values product(bool ta, bool tb, int m, int n, int k, double alpha, const Values& a,
+                        const Values& b, double beta, const Values& c) {
+    Values result(m * n);
+    for (int i = 0; i < m; ++i) {
+      for (int j = 0; j < n; ++j) {
+        double sum = 0;
+        for (int l = 0; l < k; ++l) {
+          sum += double(ta ? a[l * m + i] : a[i * k + l]) * (tb ? b[j * k + l] : b[l * n + j]);
+        }
+        result[i * n + j] = Dtype(alpha * sum + (beta == 0 ? 0 : beta * c[i * n + j]));
+      }
+    }
+    return result;
+  }
+  static void expect_near(const Values& got, const Values& wanted) {
+    ASSERT_EQ(got.size(), wanted.size());
+    const double tolerance = sizeof(Dtype) == 4 ? 1e-5 : 1e-13;
+    for (size_t i = 0; i < got.size(); ++i) {
+      ASSERT_NEAR(got[i], wanted[i], tolerance * std::max(1.0, std::fabs(double(wanted[i])))) << i;
+    }
+  }
+  /// f on every element, through both `run` and std::transform; more than one thread's share.
+  void expect_elementwise(void (*run)(int, const Dtype*, Dtype*), double (*f)(double), double low,
+                          double high) {
+    const Values x = random(40001, low, high);
+    Values y(x.size()), wanted(x.size());
+    run(static_cast<int>(x.size()), x.data(), y.data());
+    for (size_t i = 0; i < x.size(); ++i) wanted[i] = Dtype(f(x[i]));
+    expect_near(y, wanted);
+  }
+};
+TYPED_TEST_SUITE(MathTest, Dtypes);
+
+TYPED_TEST(MathTest, Gemm) {
+  const int m = 5, n = 7, k = 3;
+  const auto a = this->random(m * k), b = this->random(k * n), c = this->random(m * n);
+  for (const bool ta : {false, true}) {
+    for (const bool tb : {false, true}) {
+      auto got = c;
+      caffe_cpu_gemm(ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k,
+                     TypeParam(1.5), a.data(), b.data(), TypeParam(-0.5), got.data());
+      this->expect_near(got, this->product(ta, tb, m, n, k, 1.5, a, b, -0.5, c));
+    }
+  }
+}
+
+TYPED_TEST(MathTest, GemmWithBetaZeroDoesNotReadC) {
+  const auto a = this->random(6), b = this->random(6);
+  vector<TypeParam> got(4, std::numeric_limits<TypeParam>::quiet_NaN());
+  caffe_cpu_gemm(CblasNoTrans, CblasNoTrans, 2, 2, 3, TypeParam(1), a.data(), b.data(),
+                 TypeParam(0), got.data());
+  this->expect_near(got, this->product(false, false, 2, 2, 3, 1, a, b, 0, got));
+}
+
+TYPED_TEST(MathTest, EmptyProducts) {
+  vector<TypeParam> c = {1, 2, 3, 4};
+  const TypeParam* none = nullptr;
+  caffe_cpu_gemm(CblasNoTrans, CblasNoTrans, 0, 2, 2, TypeParam(1), none, none, TypeParam(0),
+                 c.data());
+  EXPECT_EQ(c[0], TypeParam(1));
+  caffe_cpu_gemm(CblasNoTrans, CblasNoTrans, 2, 2, 0, TypeParam(1), none, none, TypeParam(2),
+                 c.data());
+  EXPECT_EQ(c, (vector<TypeParam>{2, 4, 6, 8}));
+  caffe_cpu_gemv(CblasNoTrans, 2, 0, TypeParam(1), none, none, TypeParam(0), c.data());
+  EXPECT_EQ(c, (vector<TypeParam>{0, 0, 6, 8}));
+}
+
+TYPED_TEST(MathTest, Gemv) {
+  const int m = 4, n = 6;
+  const auto a = this->random(m * n), x = this->random(n), z = this->random(m);
+  auto y = this->random(m), w = this->random(n);
+  const auto wanted = this->product(false, false, m, 1, n, 2, a, x, 0.5, y);
+  caffe_cpu_gemv(CblasNoTrans, m, n, TypeParam(2), a.data(), x.data(), TypeParam(0.5), y.data());
+  this->expect_near(y, wanted);
+  const auto wanted_t = this->product(true, false, n, 1, m, 2, a, z, 0, w);
+  caffe_cpu_gemv(CblasTrans, m, n, TypeParam(2), a.data(), z.data(), TypeParam(0), w.data());
+  this->expect_near(w, wanted_t);
+}
+
+TYPED_TEST(MathTest, VectorSums) {
+  const vector<TypeParam> x = {1, -2, 3, -4}, start = {10, 20, 30, 40};
+  auto y = start;
+  caffe_axpy(4, TypeParam(2), x.data(), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{12, 16, 36, 32}));
+  y = start;
+  caffe_cpu_axpby(4, TypeParam(2), x.data(), TypeParam(0.5), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{7, 6, 21, 12}));
+  y.assign(4, std::numeric_limits<TypeParam>::quiet_NaN());
+  caffe_cpu_axpby(4, TypeParam(2), x.data(), TypeParam(0), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{2, -4, 6, -8}));
+  caffe_scal(4, TypeParam(3), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{6, -12, 18, -24}));
+  caffe_cpu_scale(4, TypeParam(-1), x.data(), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{-1, 2, -3, 4}));
+  EXPECT_EQ(caffe_cpu_dot(4, x.data(), start.data()), TypeParam(-100));
+  EXPECT_EQ(caffe_cpu_strided_dot(2, x.data(), 2, start.data(), 3), TypeParam(130));
+  EXPECT_EQ(caffe_cpu_asum(4, x.data()), TypeParam(10));
+}
+
+TYPED_TEST(MathTest, ScalingWithZeroForgetsNaN) {
+  vector<TypeParam> x(3, std::numeric_limits<TypeParam>::quiet_NaN());
+  caffe_scal(3, TypeParam(0), x.data());
+  EXPECT_EQ(x, (vector<TypeParam>{0, 0, 0}));
+}
+
+TYPED_TEST(MathTest, OfOneArray) {
+  this->expect_elementwise(caffe_sqr, [](double v) { return v * v; }, -2, 2);
+  this->expect_elementwise(caffe_sqrt, [](double v) { return std::sqrt(v); }, 0, 9);
+  this->expect_elementwise(caffe_exp, [](double v) { return std::exp(v); }, -5, 5);
+  this->expect_elementwise(caffe_log, [](double v) { return std::log(v); }, 0.1, 9);
+  this->expect_elementwise(caffe_abs, [](double v) { return std::fabs(v); }, -2, 2);
+  this->expect_elementwise(caffe_cpu_fabs, [](double v) { return std::fabs(v); }, -2, 2);
+  this->expect_elementwise(caffe_cpu_sign, [](double v) { return v > 0 ? 1.0 : -1.0; }, -2, 2);
+  this->expect_elementwise(caffe_cpu_sgnbit, [](double v) { return v < 0 ? 1.0 : 0.0; }, -2, 2);
+}
+
+TYPED_TEST(MathTest, SignsOfSpecialValues) {
+  const TypeParam nan = std::numeric_limits<TypeParam>::quiet_NaN();
+  const vector<TypeParam> x = {TypeParam(0), TypeParam(-0.0), nan};
+  vector<TypeParam> y(3);
+  caffe_cpu_sign(3, x.data(), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{0, 0, 0}));
+  caffe_cpu_sgnbit(2, x.data(), y.data());
+  EXPECT_EQ(y[0], TypeParam(0));
+  EXPECT_EQ(y[1], TypeParam(1));
+  EXPECT_EQ(caffe_sign(TypeParam(-3)), -1);
+  EXPECT_EQ(caffe_sign(TypeParam(3)), 1);
+  EXPECT_EQ(caffe_sign(nan), 0);
+}
+
+TYPED_TEST(MathTest, OfTwoArraysAlsoInPlace) {
+  const vector<TypeParam> a = {1, 2, 3}, b = {4, -5, 8};
+  vector<TypeParam> y = a;
+  caffe_add(3, y.data(), b.data(), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{5, -3, 11}));
+  caffe_sub(3, a.data(), b.data(), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{-3, 7, -5}));
+  caffe_mul(3, a.data(), b.data(), y.data());
+  EXPECT_EQ(y, (vector<TypeParam>{4, -10, 24}));
+  caffe_div(3, b.data(), a.data(), y.data());
+  this->expect_near(y, {4, -2.5, TypeParam(8) / 3});
+  caffe_powx(3, a.data(), TypeParam(3), y.data());
+  this->expect_near(y, {1, 8, 27});
+  caffe_add_scalar(3, TypeParam(0.5), y.data());
+  this->expect_near(y, {1.5, 8.5, 27.5});
+}
+
+TYPED_TEST(MathTest, SetAndCopy) {
+  vector<TypeParam> x(40001), y(40001, 1);
+  caffe_set(40001, TypeParam(2.5), x.data());
+  caffe_copy(40001, x.data(), y.data());
+  EXPECT_EQ(x, y);
+  EXPECT_EQ(x[40000], TypeParam(2.5));
+  caffe_copy(0, x.data(), static_cast<TypeParam*>(nullptr));
+  int ints[2] = {1, 2};
+  caffe_set(2, 7, ints);
+  EXPECT_EQ(ints[1], 7);
+  caffe_memset(sizeof(ints), 0, ints);
+  EXPECT_EQ(ints[0], 0);
+}
+
+TYPED_TEST(MathTest, GpuFunctionsWithoutGpuThrow) {
+  if (maap::kBuiltWithGpu) GTEST_SKIP() << "built with CUDA";
+  TypeParam x = 1;
+  EXPECT_ERROR(caffe_gpu_add(1, &x, &x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_set(1, x, &x), "CUDA");
+  EXPECT_EQ(x, TypeParam(1));
+}
+
+}  // namespace caffe
