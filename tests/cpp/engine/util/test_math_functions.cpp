@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "caffe/util/device.hpp"
-#include "caffe/util/parallel.hpp"
 #include "tests/cpp/engine/fixtures.hpp"
 
 namespace caffe {
@@ -181,8 +180,45 @@ TYPED_TEST(MathTest, SetAndCopy) {
   EXPECT_EQ(ints[0], 0);
 }
 
+TYPED_TEST(MathTest, GpuFunctionsAgreeWithTheCpu) {
+  if (device::count() == 0) GTEST_SKIP() << "no GPU";
+  const int n = 40001;
+  const auto a = this->random(n), b = this->random(n, 1, 2);
+  const size_t bytes = n * sizeof(TypeParam);
+  TypeParam* memory[3];
+  for (auto& block : memory) block = static_cast<TypeParam*>(device::allocate(bytes));
+  device::copy(memory[0], a.data(), bytes);
+  device::copy(memory[1], b.data(), bytes);
+  vector<TypeParam> got(n), wanted(n);
+  const auto check = [&](const char* name) {
+    device::copy(got.data(), memory[2], bytes);
+    SCOPED_TRACE(name);
+    this->expect_near(got, wanted);
+  };
+  caffe_gpu_add(n, memory[0], memory[1], memory[2]);
+  caffe_add(n, a.data(), b.data(), wanted.data());
+  check("add");
+  caffe_gpu_div(n, memory[0], memory[1], memory[2]);
+  caffe_div(n, a.data(), b.data(), wanted.data());
+  check("div");
+  caffe_gpu_exp(n, memory[0], memory[2]);
+  caffe_exp(n, a.data(), wanted.data());
+  check("exp");
+  caffe_gpu_log(n, memory[1], memory[2]);
+  caffe_log(n, b.data(), wanted.data());
+  check("log");
+  caffe_gpu_powx(n, memory[1], TypeParam(2.5), memory[2]);
+  caffe_powx(n, b.data(), TypeParam(2.5), wanted.data());
+  check("powx");
+  caffe_gpu_set(n, TypeParam(1.5), memory[2]);
+  caffe_gpu_add_scalar(n, TypeParam(2), memory[2]);
+  wanted.assign(n, TypeParam(3.5));
+  check("set and add_scalar");
+  for (auto& block : memory) device::release(block);
+}
+
 TYPED_TEST(MathTest, GpuFunctionsWithoutGpuThrow) {
-  if (maap::kBuiltWithGpu) GTEST_SKIP() << "built with CUDA";
+  if (device::count() > 0) GTEST_SKIP() << "there is a GPU";
   TypeParam x = 1;
   EXPECT_ERROR(caffe_gpu_add(1, &x, &x, &x), "CUDA");
   EXPECT_ERROR(caffe_gpu_set(1, x, &x), "CUDA");

@@ -1,0 +1,54 @@
+#include "caffe/util/device.hpp"
+
+#include <cstring>
+
+#include "tests/cpp/engine/fixtures.hpp"
+
+namespace caffe {
+
+TEST(Device, ThereIsNoneOfAnImpossibleNumber) {
+  EXPECT_FALSE(device::usable(-1));
+  EXPECT_FALSE(device::usable(device::count()));
+  EXPECT_ERROR(device::select(-1), "GPU");
+  EXPECT_ERROR(device::select(device::count()), "GPU");
+}
+
+TEST(Device, WithoutOneEverythingThrows) {
+  if (device::count() > 0) GTEST_SKIP() << "there is a GPU";
+  char bytes[4] = {1, 2, 3, 4};
+  EXPECT_THROW(device::allocate(4), Error);
+  EXPECT_THROW(device::allocate_pinned(4), Error);
+  EXPECT_THROW(device::fill_zero(bytes, 4), Error);
+  EXPECT_EQ(bytes[3], 4);
+}
+
+TEST(Device, CopiesInEveryDirection) {
+  if (device::count() == 0) GTEST_SKIP() << "no GPU";
+  device::select(0);
+  EXPECT_EQ(device::current(), 0);
+  EXPECT_TRUE(device::usable(0));
+  char out[100], back[100];
+  std::memset(out, 7, sizeof(out));
+  void* first = device::allocate(100);
+  void* second = device::allocate(100);
+  void* pinned = device::allocate_pinned(100);
+  device::copy(first, out, 100);
+  device::copy(second, first, 100);
+  device::copy(pinned, second, 100);
+  device::copy(back, pinned, 100);
+  EXPECT_EQ(std::memcmp(out, back, 100), 0);
+  device::fill_zero(first, 100);
+  device::copy(back, first, 100);
+  EXPECT_EQ(back[99], 0);
+  device::release(first);
+  device::release(second);
+  device::release_pinned(pinned);
+}
+
+TEST(Device, TooMuchMemoryIsAnErrorThatCanBeSurvived) {
+  if (device::count() == 0) GTEST_SKIP() << "no GPU";
+  EXPECT_ERROR(device::allocate(size_t(1) << 50), "smaller batch_size");
+  device::release(device::allocate(100));
+}
+
+}  // namespace caffe
