@@ -114,4 +114,9 @@ def render(
         x1, y1, x2, y2 = region
         return resize(np.ascontiguousarray(image[y1:y2, x1:x2]), height, width)
     factor = attention_factor(a_star, attention, region, (height, width))
-    return (image - mean_image(mean, height, width)) * factor[:, :, None]
+    base = mean_image(mean, height, width)
+    planes = np.empty((image.shape[2], height, width), np.float32)  # the order a Datum has
+    for c, plane in enumerate(planes):
+        np.subtract(image[:, :, c], base[:, :, c], out=plane)
+        plane *= factor
+    return planes.transpose(1, 2, 0)

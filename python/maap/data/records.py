@@ -68,9 +68,9 @@ def encode_pixels(image: np.ndarray, label: int) -> bytes:
     if image.dtype == np.uint8:
         datum.data = planes.tobytes()
         return datum.SerializeToString()
-    floats = np.empty((planes.size, 5), np.uint8)
-    floats[:, 0] = _FLOAT_TAG
-    floats[:, 1:] = planes.astype("<f4", copy=False).view(np.uint8).reshape(-1, 4)
+    floats = np.empty(planes.size, [("tag", "u1"), ("value", "<f4")])
+    floats["tag"] = _FLOAT_TAG
+    floats["value"] = planes.reshape(-1)
     return datum.SerializeToString() + floats.tobytes()
 
 
