@@ -20,10 +20,9 @@ namespace caffe {
 ///   bottom[1] D (N, K, H, W), the input data
 ///   top[0]    D* = A* D (N, K, H, W), A* by elimination_param.a_star
 ///   top[1]    R (N, 4): x1, y1, x2, y2 in pixels of D, half-open; optional
-///   top[2]    A (N, 1, H, W): sigmoid of F's mean over channels, upsampled bilinearly to D;
-///   optional top[3]    S (N, 5): threshold, least and greatest value of the map, pixels of the
-///   component,
-///             1 if the map was flat and R is therefore the whole image (else 0); optional
+///   top[2]    A (N, 1, H, W): sigmoid of F's mean over channels, bilinear at D's size; optional
+///   top[3]    S (N, 5), optional: threshold, least and greatest value of the map, pixels of the
+///             component, 1 if the map was flat and R is therefore the whole image (else 0)
 ///
 /// region.hpp says how R is found. A and R are constants for the backward pass: dD = A* dD* (for
 /// ROI the adjoint of crop and resize), nothing flows to F or comes from the gradients of R, A, S.

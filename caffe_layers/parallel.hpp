@@ -4,11 +4,11 @@
 // One source for CPU and GPU.
 //
 // The arithmetic of every layer is a functor with `MAAP_HD` call operator; this header runs it:
-//   parallel_for(device, n, f)     calls f(i) for i in [0, n): an OpenMP loop or a grid-stride
-//   launch. parallel_teams(device, n, f)   calls f(i, team) for i in [0, n): for work on one image
-//   that needs
-//                                  more than one step (histogram, labelling). A team is one thread
-//                                  on the CPU (OpenMP over the items) and one block on the GPU.
+// - parallel_for(device, n, f) calls f(i) for i in [0, n): an OpenMP loop or a grid-stride launch.
+// - parallel_teams(device, n, work, f) calls f(i, team) for i in [0, n): for work on one image that
+//   needs more than one step (histogram, labelling). A team is one thread on the CPU (OpenMP over
+//   the items) and one block on the GPU.
+//
 // What stands inside a functor obeys three rules: literals are typed (`T(0.5)`; a bare 0.5 makes
 // the GPU compute in double), shared results go through the team's atomics, and team.sync() is
 // reached by all.

@@ -110,7 +110,7 @@ def cli(context: click.Context) -> None:
 
     In words: the net is trained; then every training image is rewritten so that what the net
     looks at stands out; then the net is trained on with those. The first line above shows all of
-    it in half an hour on two cores.
+    it in about ten minutes on two cores.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -128,7 +128,7 @@ def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) 
     """Train NET (default: alexnet), evaluate it and write a report.
 
     \b
-    maap train alexnet                                   the demo set, about half an hour
+    maap train alexnet                                   the demo set, about ten minutes
     maap train alexnet --variant baseline --seed 2       the plain net, other random numbers
     maap train alexnet --data photos/ --name birds       photos/train/CLASS/*.jpg
     maap train alexnet --data CUB_200_2011.tgz --weights bvlc_alexnet.caffemodel --gpu 0

@@ -180,15 +180,7 @@ def region_quality(
     wants of every image. Raises MaapError naming the image whose map holds a NaN.
     """
     finder = RegionNet(net, weights, batch, gpu)
-    job = Job(
-        folder=str(split.folder),
-        split=split.name,
-        batch=batch,
-        stored=tuple(split.size),
-        net_input=finder.size,
-        mean=transform.mean,
-        scale=float(transform.scale),
-    )
+    job = Job.of(split, finder.size, transform, batch)
     batches = batches_of(0, len(split), batch)
     found: list[Any] = []
     fallbacks = 0

@@ -161,7 +161,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
                 say(f"rewriting continues after {first} of {len(source)} records")
             if first < len(source):
                 finder = finder or RegionNet(net, weights, batch, gpu)
-                job = _job(source, transform, batch, finder, a_star)
+                job = rewrite_worker.Job.of(source, finder.size, transform, batch, a_star)
                 _fill(output, job, finder, first, worker_count or default_workers())
             manifest = output.finish(lambda *picture: rewrite_sheet(*picture, mean=transform.mean))
     done = manifest["rewritten"]
@@ -172,21 +172,6 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
         )
     seconds = time.monotonic() - started
     return RewriteResult(Path(out), done["records"], done["fallbacks"], manifest, seconds)
-
-
-def _job(
-    source: Split, transform: "Transform", batch: int, finder: Any, a_star: str
-) -> rewrite_worker.Job:
-    return rewrite_worker.Job(
-        folder=str(source.folder),
-        split=source.name,
-        batch=batch,
-        stored=tuple(source.size),
-        net_input=tuple(finder.size),
-        mean=transform.mean,
-        scale=float(transform.scale),
-        a_star=a_star,
-    )
 
 
 def _fill(output: Output, job: rewrite_worker.Job, finder: Any, first: int, count: int) -> None:

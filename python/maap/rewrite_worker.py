@@ -8,7 +8,7 @@ read.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Any, Optional
 
 import cv2
 import numpy as np
@@ -33,6 +33,22 @@ class Job:
     mean: Optional[np.ndarray]  # (3,) or (3,h,w), None = 0; of a transform
     scale: float
     a_star: str = ""  # "" = only load, nothing is rendered
+
+    @classmethod
+    def of(
+        cls, split: Split, size: tuple[int, int], transform: Any, batch: int, a_star: str = ""
+    ) -> "Job":
+        """The job of feeding `split` whole to a net whose input is of `size`."""
+        return cls(
+            folder=str(split.folder),
+            split=split.name,
+            batch=batch,
+            stored=tuple(split.size),
+            net_input=tuple(size),
+            mean=transform.mean,
+            scale=float(transform.scale),
+            a_star=a_star,
+        )
 
 
 _DATUM_HEAD = 128  # bytes, more than a Datum's fields other than its pixels take

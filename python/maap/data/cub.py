@@ -61,8 +61,7 @@ def import_cub(
     source = Path(source)
     if not source.exists():
         raise MaapError(f"{source} does not exist; {WHERE}")
-    partial = write.begin(out)
-    try:
+    with write.making(out) as partial:
         unpacked = partial / "unpacked"
         if source.is_file():
             _unpack(source, unpacked)
@@ -79,9 +78,6 @@ def import_cub(
         if unpacked.exists():
             shutil.rmtree(unpacked)
         write.finish(partial, Path(out), manifest)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return Dataset.open(out)
 
 

@@ -5,7 +5,6 @@ random part of a photograph. Training and test images use different photographs,
 learns the backgrounds gains nothing. The boxes are exact: they come from the transformed alpha
 mask. Every image depends on (seed, split, species, number) alone."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -123,8 +122,7 @@ def make_demo(
     if per_species_train < 1 or per_species_test < 1:
         raise MaapError("the demo set needs at least one training and one test image per species")
     storage = Storage(size, orient=False).check()
-    partial = write.begin(out)
-    try:
+    with write.making(out) as partial:
         birds = demo_sources.cutouts(
             Path(cache) if cache else demo_sources.default_cache(), package
         )
@@ -141,9 +139,6 @@ def make_demo(
             layout, partial, storage, seed=seed, expected=expected, fields=fields
         )
         write.finish(partial, Path(out), manifest)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return Dataset.open(out)
 
 

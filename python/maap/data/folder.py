@@ -3,7 +3,6 @@
 Without a test folder (or with the classes directly in DIR) a fifth of each class becomes the test
 split, chosen by the seed."""
 
-import shutil
 from pathlib import Path
 from typing import Optional
 
@@ -40,8 +39,7 @@ def import_folder(
     storage = Storage(size, policy, encode).check()
     source = Path(source)
     train, test, classes = _collect(source, seed, test_share)
-    partial = write.begin(out)
-    try:
+    with write.making(out) as partial:
         counts = {
             "train": importer.import_split(
                 partial, "train", importer.shuffled(train, seed), storage
@@ -59,9 +57,6 @@ def import_folder(
             "source": {"path": str(source), "seed": seed, "policy": policy, "encode": encode},
         }
         write.finish(partial, Path(out), manifest)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return Dataset.open(out)
 
 

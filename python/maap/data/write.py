@@ -108,6 +108,20 @@ def begin(out: Path, resume: bool = False) -> Path:
     return partial
 
 
+@contextmanager
+def making(out: Path) -> Iterator[Path]:
+    """The folder to make ``out`` in (``begin``); removed again when anything is raised.
+
+    The block's last act is ``finish``.
+    """
+    partial = begin(out)
+    try:
+        yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
 def finish(partial: Path, out: Path, manifest: dict[str, Any]) -> Path:
     """Write the manifest, sync every file, rename ``partial`` to ``out``; returns ``out``.
 
