@@ -29,7 +29,7 @@ COPY . .
 RUN ./maap setup && mkdir -p /workspace && chmod 1777 /workspace
 
 ENV PATH=/opt/maap-caffe/tools:/opt/maap-caffe:$PATH \
-    PYTHONPATH=/opt/maap-caffe/python \
+    PYTHONPATH=/opt/maap-caffe/build/bvlc/python \
     XDG_CACHE_HOME=/workspace/.cache
 WORKDIR /workspace
 VOLUME /workspace

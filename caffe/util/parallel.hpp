@@ -21,6 +21,19 @@ inline Device current_device() {
   return Caffe::mode() == Caffe::GPU ? Device::kGPU : Device::kCPU;
 }
 
+/// f(i) for every i in [0, n) where the calling thread computes.
+template <typename F>
+void parallel_for(int64_t n, const F& f) {
+  parallel_for(current_device(), n, f);
+}
+
+/// The same where one f(i) is a row of about `work` elements, so that few of them are worth
+/// threads.
+template <typename F>
+void parallel_rows(int64_t n, int64_t work, const F& f) {
+  parallel_for(current_device(), n, work, f, n, f);
+}
+
 }  // namespace caffe
 
 #endif  // CAFFE_UTIL_PARALLEL_HPP_

@@ -1,0 +1,25 @@
+#ifndef CAFFE_NEURON_LAYER_HPP_
+#define CAFFE_NEURON_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+
+namespace caffe {
+
+/// One bottom, one top of the same shape: what works element by element.
+template <typename Dtype>
+class NeuronLayer : public Layer<Dtype> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  explicit NeuronLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    if (top[0] != bottom[0]) top[0]->ReshapeLike(*bottom[0]);
+  }
+  int ExactNumBottomBlobs() const override { return 1; }
+  int ExactNumTopBlobs() const override { return 1; }
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_NEURON_LAYER_HPP_

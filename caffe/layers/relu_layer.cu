@@ -1,0 +1,56 @@
+#include "caffe/layers/relu_layer.hpp"
+
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename T>
+struct ReLUForward {
+  T slope;
+  const T* x;  // [count]
+  T* y;        // [count]
+  CAFFE_HD void operator()(int i) const { y[i] = x[i] > T(0) ? x[i] : slope * x[i]; }
+};
+
+template <typename T>
+struct ReLUBackward {
+  T slope;
+  const T* x;   // [count], or y: the sign is the same
+  const T* dy;  // [count]
+  T* dx;        // [count]
+  CAFFE_HD void operator()(int i) const { dx[i] = x[i] > T(0) ? dy[i] : slope * dy[i]; }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void ReLULayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  const float slope = this->layer_param_.relu_param().negative_slope();
+  CAFFE_CHECK(slope >= 0 || bottom[0] != top[0],
+              this->name() << "negative_slope " << slope << " in place loses the sign that the "
+                           << "gradient needs: give its top a name of its own");
+}
+
+template <typename Dtype>
+void ReLULayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Dtype slope = this->layer_param_.relu_param().negative_slope();
+  parallel_for(bottom[0]->count(),
+               ReLUForward<Dtype>{slope, bottom[0]->active_data(), top[0]->mutable_active_data()});
+}
+
+template <typename Dtype>
+void ReLULayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                                    const Blobs& bottom) {
+  if (!propagate_down[0]) return;
+  const Dtype slope = this->layer_param_.relu_param().negative_slope();
+  parallel_for(bottom[0]->count(),
+               ReLUBackward<Dtype>{slope, bottom[0]->active_data(), top[0]->active_diff(),
+                                   bottom[0]->mutable_active_diff()});
+}
+
+INSTANTIATE_CLASS(ReLULayer);
+REGISTER_LAYER_CLASS(ReLU);
+
+}  // namespace caffe

@@ -1,0 +1,29 @@
+#ifndef CAFFE_RELU_LAYER_HPP_
+#define CAFFE_RELU_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layers/neuron_layer.hpp"
+#include "caffe/layers/portable.hpp"
+
+namespace caffe {
+
+/// y = x for x > 0, negative_slope x otherwise. In place for negative_slope >= 0: the sign, which
+/// backward needs, survives.
+template <typename Dtype>
+class ReLULayer : public Portable<NeuronLayer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<NeuronLayer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "ReLU"; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_RELU_LAYER_HPP_
