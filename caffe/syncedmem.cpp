@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <utility>
 
 #include "caffe/util/device.hpp"
+#include "caffe/util/reorder_count.hpp"
 
 namespace caffe {
 
@@ -28,12 +30,14 @@ const void* SyncedMemory::gpu_data() {
 void* SyncedMemory::mutable_cpu_data() {
   to_cpu();
   head_ = HEAD_AT_CPU;
+  foreign_is_current_ = false;
   return cpu_.memory;
 }
 
 void* SyncedMemory::mutable_gpu_data() {
   to_gpu();
   head_ = HEAD_AT_GPU;
+  foreign_is_current_ = false;
   return gpu_.memory;
 }
 
@@ -42,6 +46,7 @@ void SyncedMemory::set_cpu_data(void* data) {
   release(&cpu_);
   cpu_.memory = data;
   head_ = HEAD_AT_CPU;
+  foreign_is_current_ = false;
 }
 
 void SyncedMemory::set_gpu_data(void* data) {
@@ -49,9 +54,37 @@ void SyncedMemory::set_gpu_data(void* data) {
   release(&gpu_);
   gpu_.memory = data;
   head_ = HEAD_AT_GPU;
+  foreign_is_current_ = false;
+}
+
+void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
+  CAFFE_CHECK(copy != nullptr, "foreign_written: the copy is null");
+  foreign_ = std::move(copy);
+  foreign_is_current_ = true;
+  head_ = HEAD_AT_FOREIGN;
+}
+
+void SyncedMemory::foreign_matches(std::shared_ptr<ForeignCopy> copy) {
+  CAFFE_CHECK(copy != nullptr, "foreign_matches: the copy is null");
+  CAFFE_CHECK(head_ != UNINITIALIZED, "foreign_matches: the block has no values yet");
+  foreign_ = std::move(copy);
+  foreign_is_current_ = true;
+}
+
+/// HEAD_AT_FOREIGN becomes HEAD_AT_CPU; every other state stays.
+void SyncedMemory::to_plain() {
+  if (head_ != HEAD_AT_FOREIGN) return;
+  if (cpu_.memory == nullptr) {
+    allocate_cpu();
+    std::memset(cpu_.memory, 0, size_);
+  }
+  foreign_->copy_to(cpu_.memory);
+  count_reorder();
+  head_ = HEAD_AT_CPU;
 }
 
 void SyncedMemory::to_cpu() {
+  to_plain();
   if (head_ == HEAD_AT_CPU || head_ == SYNCED) return;
   if (cpu_.memory == nullptr) allocate_cpu();
   if (head_ == UNINITIALIZED) {
@@ -64,6 +97,7 @@ void SyncedMemory::to_cpu() {
 }
 
 void SyncedMemory::to_gpu() {
+  to_plain();
   if (head_ == HEAD_AT_GPU || head_ == SYNCED) return;
   if (gpu_.memory == nullptr) allocate_gpu();
   if (head_ == UNINITIALIZED) {

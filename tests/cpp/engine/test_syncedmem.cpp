@@ -1,10 +1,15 @@
 #include "caffe/syncedmem.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 #include <limits>
+#include <memory>
+#include <string>
 
+#include "caffe/blob.hpp"
 #include "caffe/util/device.hpp"
+#include "caffe/util/reorder_count.hpp"
 #include "tests/cpp/engine/fixtures.hpp"
 
 namespace caffe {
@@ -90,6 +95,107 @@ TEST(SyncedMemory, MovesBetweenCpuAndGpu) {
   EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_GPU);
   EXPECT_EQ(static_cast<const char*>(memory.mutable_cpu_data())[9], 0);
   EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_CPU);
+}
+
+namespace {
+
+/// Bytes back to front.
+struct Backwards : ForeignCopy {
+  explicit Backwards(const std::string& values) : bytes(values.rbegin(), values.rend()) {}
+  void copy_to(void* plain) const override {
+    std::copy(bytes.rbegin(), bytes.rend(), static_cast<char*>(plain));
+  }
+  std::string bytes;
+};
+
+std::string plain(SyncedMemory* memory) {
+  return std::string(static_cast<const char*>(memory->cpu_data()), memory->size());
+}
+
+}  // namespace
+
+/// The table of the foreign copy at the top of syncedmem.hpp.
+TEST(SyncedMemory, ConvertsAForeignCopyOnceWhenPlainDataIsAskedFor) {
+  SyncedMemory memory(3);
+  EXPECT_EQ(memory.foreign(), nullptr);
+  EXPECT_FALSE(memory.foreign_is_current());
+  memory.foreign_written(std::make_shared<Backwards>("abc"));
+  EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_FOREIGN);
+  EXPECT_TRUE(memory.foreign_is_current());
+
+  const int64_t before = reorder_count();
+  EXPECT_EQ(plain(&memory), "abc");
+  EXPECT_EQ(plain(&memory), "abc");
+  EXPECT_EQ(reorder_count() - before, 1);
+  EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_CPU);
+  EXPECT_TRUE(memory.foreign_is_current()) << "reading makes nothing stale";
+
+  static_cast<char*>(memory.mutable_cpu_data())[1] = 'x';
+  EXPECT_FALSE(memory.foreign_is_current());
+  EXPECT_NE(memory.foreign(), nullptr) << "kept, to be filled again";
+  EXPECT_EQ(plain(&memory), "axc");
+
+  memory.foreign_matches(std::make_shared<Backwards>("axc"));
+  EXPECT_TRUE(memory.foreign_is_current());
+  EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_CPU);
+  EXPECT_EQ(plain(&memory), "axc");
+  EXPECT_EQ(reorder_count() - before, 1);
+
+  const void* const address = memory.cpu_data();
+  memory.foreign_written(std::make_shared<Backwards>("def"));
+  EXPECT_EQ(plain(&memory), "def");
+  EXPECT_EQ(memory.cpu_data(), address) << "pointers stay valid";
+  EXPECT_EQ(reorder_count() - before, 2);
+}
+
+TEST(SyncedMemory, WritingStartsFromTheForeignCopy) {
+  SyncedMemory memory(5);
+  memory.foreign_written(std::make_shared<Backwards>("abc"));  // shorter than the block
+  static_cast<char*>(memory.mutable_cpu_data())[0] = 'x';
+  EXPECT_EQ(plain(&memory), std::string("xbc\0\0", 5));
+  EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_CPU);
+  EXPECT_FALSE(memory.foreign_is_current());
+  char mine[5] = {'m'};
+  memory.foreign_written(std::make_shared<Backwards>("abcde"));
+  memory.set_cpu_data(mine);
+  EXPECT_FALSE(memory.foreign_is_current());
+  EXPECT_EQ(plain(&memory), std::string("m\0\0\0\0", 5));
+}
+
+TEST(SyncedMemory, RefusesAForeignCopyThatIsNone) {
+  SyncedMemory memory(3);
+  EXPECT_ERROR(memory.foreign_written(nullptr), "null");
+  EXPECT_ERROR(memory.foreign_matches(nullptr), "null");
+  EXPECT_ERROR(memory.foreign_matches(std::make_shared<Backwards>("abc")), "no values");
+  EXPECT_EQ(memory.head(), SyncedMemory::UNINITIALIZED);
+}
+
+TEST(SyncedMemory, TheGpuGetsAForeignCopyThroughTheCpu) {
+  SyncedMemory memory(3);
+  memory.foreign_written(std::make_shared<Backwards>("abc"));
+  if (device::count() == 0) {
+    EXPECT_ERROR(memory.gpu_data(), "GPU");
+    EXPECT_EQ(plain(&memory), "abc");
+    return;
+  }
+  char copy[3];
+  device::copy(copy, memory.gpu_data(), 3);
+  EXPECT_EQ(std::string(copy, 3), "abc");
+  EXPECT_EQ(memory.head(), SyncedMemory::SYNCED);
+  EXPECT_TRUE(memory.foreign_is_current());
+  memory.mutable_gpu_data();
+  EXPECT_FALSE(memory.foreign_is_current());
+}
+
+TEST(SyncedMemory, BlobsThatShareSeeOneForeignCopy) {
+  Blob<float> one({1, 3}), other({3, 1});
+  other.ShareData(one);
+  one.data()->foreign_written(std::make_shared<Backwards>(std::string(12, '\0')));
+  EXPECT_TRUE(other.data()->foreign_is_current());
+  EXPECT_EQ(other.cpu_data()[2], 0.f);
+  other.mutable_cpu_data()[2] = 5;
+  EXPECT_FALSE(one.data()->foreign_is_current());
+  EXPECT_EQ(one.cpu_data()[2], 5.f);
 }
 
 }  // namespace caffe
