@@ -1,0 +1,45 @@
+#ifndef CAFFE_LRN_LAYER_HPP_
+#define CAFFE_LRN_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/layers/portable.hpp"
+
+namespace caffe {
+
+/// y = x s^-beta, where s is
+///   ACROSS_CHANNELS  k + alpha / n * sum of x^2 over the n = local_size channels around x's own
+///   WITHIN_CHANNEL   1 + alpha / n^2 * sum of x^2 over the n x n window around x; k does not count
+/// Beyond the border there are zeros. n is odd. Bottom N x C x H x W.
+template <typename Dtype>
+class LRNLayer : public Portable<Layer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<Layer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "LRN"; }
+  int ExactNumBottomBlobs() const override { return 1; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+  int size_ = 0;     // n
+  int pre_pad_ = 0;  // (n - 1) / 2
+  Dtype alpha_ = 0;
+  Dtype beta_ = 0;
+  Dtype k_ = 0;
+  int num_ = 0;
+  int channels_ = 0;
+  int height_ = 0;
+  int width_ = 0;
+  Blob<Dtype> scale_;  // s; its diff holds dy y / s in the backward pass
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LRN_LAYER_HPP_

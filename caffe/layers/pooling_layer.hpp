@@ -1,0 +1,54 @@
+#ifndef CAFFE_POOLING_LAYER_HPP_
+#define CAFFE_POOLING_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/layers/portable.hpp"
+
+namespace caffe {
+
+/// One value for each window of each plane (N x C x H x W):
+///   MAX         the largest; the first of equal ones. NaN counts only where all is NaN; the first
+///               value then. top[1], optional: its place in the plane, y W + x.
+///   AVE         the sum divided by the window's size, padding included (a window reaches at most
+///               `pad` beyond the plane).
+///   STOCHASTIC  TRAIN: a value drawn with a probability proportional to it; TEST: the mean with
+///               those probabilities. Values must not be negative. No padding.
+/// Space becomes ceil((i + 2 pad - kernel) / stride) + 1, or floor with round_mode FLOOR; with
+/// padding, one less where the last window would start beyond i + pad.
+template <typename Dtype>
+class PoolingLayer : public Portable<Layer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<Layer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "Pooling"; }
+  int ExactNumBottomBlobs() const override { return 1; }
+  int MinTopBlobs() const override { return 1; }
+  int MaxTopBlobs() const override { return method() == PoolingParameter::MAX ? 2 : 1; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+  PoolingParameter::PoolMethod method() const {
+    return this->layer_param_.pooling_param().pool();
+  }
+
+  int kernel_h_ = 0, kernel_w_ = 0;
+  int stride_h_ = 1, stride_w_ = 1;
+  int pad_h_ = 0, pad_w_ = 0;
+  int channels_ = 0;
+  int height_ = 0, width_ = 0;
+  int pooled_height_ = 0, pooled_width_ = 0;
+  bool global_pooling_ = false;
+  PoolingParameter::RoundMode round_mode_ = PoolingParameter::CEIL;
+  Blob<Dtype> rand_idx_;  // STOCHASTIC: a uniform number for each window
+  Blob<int> max_idx_;     // MAX and STOCHASTIC: which value was taken; -1: none
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_POOLING_LAYER_HPP_
