@@ -15,6 +15,7 @@ Each field carries its help, its unit and the source of its default:
 
 import dataclasses
 import difflib
+import os
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from maap.errors import MaapError
 
 VARIANTS = ("baseline", "laap", "haap", "maap")
 A_STARS = ("roi", "uncorrelated", "enhance", "reduce", "allsoft", "allsoft_plus_one")
-HOSTS = ("bvlc",)
+HOSTS = ("fork", "bvlc")
 
 # Settings that depend on what is trained on. "demo" is used for the built-in demo set, "finetune"
 # when --weights is given, "scratch" for any other data. What a preset leaves out, the solver file
@@ -221,7 +222,10 @@ class TrainConfig:
     )  # fmt: skip
 
     # The machine
-    host: str = _setting("bvlc", "Which Caffe runs it.", "design", choices=HOSTS, group="machine")
+    host: str = _setting(
+        os.environ.get("MAAP_HOST") or "fork", "Which Caffe runs it (./maap --host sets it).",
+        "design", choices=HOSTS, group="machine",
+    )  # fmt: skip
     gpu: Optional[int] = _setting(
         None, "GPU number. Default: the CPU.", "Caffe", group="machine", may_change=True
     )

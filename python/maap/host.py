@@ -43,55 +43,61 @@ def repo_root() -> Path:
 
 
 def plugin_path() -> Path:
-    """Where the layers' library is: ``$MAAP_PLUGIN``, else ``build/bvlc`` in the repository."""
+    """Where BVLC Caffe's layers' library is: ``$MAAP_PLUGIN``, else ``build/bvlc`` in the
+    repository."""
     named = os.environ.get("MAAP_PLUGIN")
     return Path(named) if named else repo_root() / "build" / "bvlc" / "libmaap_layers.so"
 
 
 @functools.cache
-def load(host: str = "bvlc") -> ModuleType:
-    """Imports pycaffe and loads the MAAP layers into it.
+def load(host: str | None = None) -> ModuleType:
+    """Imports pycaffe and sees to it that it has the MAAP layers.
 
     Args:
-        host: Only ``"bvlc"``: the Caffe that ``import caffe`` finds.
+        host: ``"fork"`` or ``"bvlc"``: the Caffe that ``import caffe`` must find; None: either.
 
     Returns:
         The module ``caffe``, in CPU mode.
 
     Raises:
-        MaapError: unknown host; no pycaffe here; the library is missing or does not load.
+        MaapError: no pycaffe here, or another host's; the layers' library is missing or does not
+            load.
     """
-    if host != "bvlc":
-        raise MaapError(f"there is no host '{host}'; the only one so far is 'bvlc'")
     try:
         import caffe
     except ImportError as error:
         raise MaapError(
-            f"this Python ({sys.executable}) cannot import caffe: {error}; "
-            "start through ./maap, which runs on Debian's Caffe"
+            f"this Python ({sys.executable}) cannot import caffe: {error}; start through ./maap"
         ) from error
+    found = name_of(caffe)
+    if host not in (None, found):
+        raise MaapError(
+            f"the run is for the host '{host}' and this Python's caffe is the host '{found}': "
+            f"start with ./maap --host {host}"
+        )
     lib()
     return caffe
 
 
+def name_of(caffe: ModuleType) -> str:
+    """``"fork"`` for the engine of this repository, ``"bvlc"`` for any other Caffe."""
+    return "fork" if hasattr(caffe, "load_layers") else "bvlc"
+
+
 @functools.cache
 def lib() -> ctypes.CDLL:
-    """The layers' library, loaded for the whole process, with its C functions declared.
+    """The library that holds the MAAP layers, with its C functions declared: the engine itself, or
+    for another Caffe ``libmaap_layers.so``, which this loads for the whole process.
 
     Raises:
         MaapError: the file is missing or does not load.
     """
-    path = plugin_path()
-    if not path.is_file():
-        raise MaapError(f"the layers' library {path} is not there; './maap setup' builds it")
-    # RTLD_GLOBAL: the layers enter the registry of the libcaffe that pycaffe uses.
-    try:
-        library = ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
-    except OSError as error:
-        raise MaapError(
-            f"the layers' library {path} does not load: {error}; "
-            "'./maap setup' builds it for this host"
-        ) from error
+    import caffe
+
+    if name_of(caffe) == "fork":
+        library = ctypes.CDLL("libcaffe.so")  # in the process already, and so found by its name
+    else:
+        library = _load_plugin(plugin_path())
     floats, number = ctypes.POINTER(ctypes.c_float), ctypes.c_int
     library.maap_regions_f32.argtypes = [floats, *[number] * 6, *[floats] * 3]
     library.maap_enhance_f32.argtypes = [floats, *[number] * 4, floats, floats]
@@ -100,6 +106,19 @@ def lib() -> ctypes.CDLL:
     library.maap_set_threads.argtypes = [number]
     library.maap_set_threads.restype = None
     return library
+
+
+def _load_plugin(path: Path) -> ctypes.CDLL:
+    if not path.is_file():
+        raise MaapError(f"the layers' library {path} is not there; './maap setup' builds it")
+    # RTLD_GLOBAL: the layers enter the registry of the libcaffe that pycaffe uses.
+    try:
+        return ctypes.CDLL(str(path), mode=ctypes.RTLD_GLOBAL)
+    except OSError as error:
+        raise MaapError(
+            f"the layers' library {path} does not load: {error}; "
+            "'./maap setup' builds it for this host"
+        ) from error
 
 
 def set_device(caffe: ModuleType, gpu: int | None) -> None:

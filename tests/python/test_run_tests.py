@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-PATH = Path(__file__).resolve().parents[2] / "tools" / "host" / "run_tests.py"
+PATH = Path(__file__).resolve().parents[2] / "tools" / "run_tests.py"
 
 
 @pytest.fixture(scope="module")

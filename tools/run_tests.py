@@ -1,9 +1,12 @@
-"""Runs the C++ and the Python tests inside the BVLC host and counts both together.
+"""Runs the C++ and the Python tests of one host, inside it, and counts both together.
 
-Called by `./maap test [pytest arguments]`; the last line printed is always
-"N passed, N failed, N skipped". The exit status is 1 when anything failed or could not run.
+    run_tests.py --host fork|bvlc --counts FILE [pytest arguments]
+
+Called by `./maap test` for each host; FILE gets "N passed, N failed, N skipped". The exit status is
+1 when anything failed or could not run.
 """
 
+import argparse
 import os
 import re
 import subprocess
@@ -12,8 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-REPO = Path(__file__).resolve().parents[2]
-BUILD = REPO / "build" / "bvlc"
+REPO = Path(__file__).resolve().parents[1]
 # " 3/34 Test  #3: Otsu.TwoValues .....   Passed    0.01 sec", or "***Failed", "***Not Run" ...
 CTEST_LINE = re.compile(rb"^\s*\d+/\d+ Test\s+#\d+: .* \.*\s*(?:\*\*\*)?(\w[^.]*?)\s+[\d.]+ sec")
 
@@ -32,11 +34,11 @@ class Counts(NamedTuple):
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-def run_cpp() -> Counts:
+def run_cpp(build: Path) -> Counts:
     """Runs ctest in the build folder, shows its output as it comes and counts its result lines."""
     command = ["ctest", "--output-on-failure", "-j", os.environ.get("OMP_NUM_THREADS", "2")]
     counts = Counts()
-    with subprocess.Popen(command, cwd=BUILD, stdout=subprocess.PIPE) as process:
+    with subprocess.Popen(command, cwd=build, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         for line in process.stdout:
             sys.stdout.buffer.write(line)
@@ -61,9 +63,9 @@ def count_line(line: bytes) -> Counts:
     return Counts(failed=1)
 
 
-def run_python(arguments: list[str]) -> Counts:
+def run_python(build: Path, arguments: list[str]) -> Counts:
     """Runs pytest with the given further arguments and counts from its JUnit file."""
-    report = BUILD / "pytest.xml"
+    report = build / "pytest.xml"
     if report.exists():
         report.unlink()
     command = [sys.executable, "-m", "pytest", f"--junitxml={report}", *arguments]
@@ -86,8 +88,16 @@ def run_python(arguments: list[str]) -> Counts:
 
 
 def main() -> int:
-    counts = run_cpp().plus(run_python(sys.argv[1:]))
-    print(counts, flush=True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--host", choices=["fork", "bvlc"], required=True)
+    parser.add_argument("--counts", type=Path, required=True)
+    options, arguments = parser.parse_known_args()
+    build = REPO / "build" / options.host
+    if options.host == "bvlc":
+        arguments.append("--ignore=tests/python/engine")
+    counts = run_cpp(build).plus(run_python(build, arguments))
+    options.counts.write_text(f"{counts}\n")
+    print(f"host {options.host}: {counts}", flush=True)
     return 1 if counts.failed else 0
 
 
