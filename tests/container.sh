@@ -1,14 +1,24 @@
 #!/usr/bin/env bash
 # Builds the Dockerfile and trains for 20 iterations a phase in the image; by hand, as root:
 #
-#   tests/container.sh [VERB ARGS...]       default: train alexnet --max-iter 20 --phase2-iter 20
+#   tests/container.sh [--target cpu|bvlc] [VERB ARGS...]     default: cpu, train alexnet --max-iter 20 --phase2-iter 20
 #
-# Needs buildah. With BASE=IMAGE the base image is pulled from a registry; without it a Debian 11 base image is
-# made here with debootstrap, so no registry is needed. No daemon and no user namespace is used
+# Needs buildah. With BASE=IMAGE (BVLC_BASE=IMAGE for bvlc) the base image is pulled from a registry; without it a base image
+# is made here with debootstrap, so no registry is needed. No daemon and no user namespace is used
 # (--isolation chroot, vfs storage); all storage lies in one folder that is removed at the end.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
+target=cpu
+if [ "${1:-}" = --target ]; then
+  target=$2
+  shift 2
+fi
+case $target in
+  cpu) suite=bookworm base=${BASE:-} ;;
+  bvlc) suite=bullseye base=${BVLC_BASE:-} ;;
+  *) echo "error: the targets are cpu and bvlc" >&2; exit 1 ;;
+esac
 [ $# -gt 0 ] || set -- train alexnet --max-iter 20 --phase2-iter 20
 
 say() { printf '== %5d s  %s\n' "$SECONDS" "$*"; }
@@ -25,27 +35,28 @@ buildah_() { buildah --root "$store/root" --runroot "$store/run" --storage-drive
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# Makes the image localhost/debian-bullseye from nothing.
+# Makes the image localhost/debian-SUITE from nothing.
 make_base() {
   local container folder
   command -v debootstrap >/dev/null || apt-get -q install -y --no-install-recommends debootstrap
   container=$(buildah_ from scratch)
   folder=$(buildah_ mount "$container")
   say "debootstrap of the base image (log: $store/debootstrap.log)"
-  debootstrap --variant=minbase bullseye "$folder" "$mirror" >"$store/debootstrap.log" 2>&1 ||
+  debootstrap --variant=minbase "$suite" "$folder" "$mirror" >"$store/debootstrap.log" 2>&1 ||
     { tail -n 3 "$store/debootstrap.log" >&2; exit 1; }
   rm -f "$folder"/var/cache/apt/archives/*.deb
   buildah_ umount "$container" >/dev/null
-  buildah_ commit --quiet --rm "$container" localhost/debian-bullseye >/dev/null
+  buildah_ commit --quiet --rm "$container" "localhost/debian-$suite" >/dev/null
 }
 
 pull=--pull=missing
-if [ -z "${BASE:-}" ]; then
+if [ -z "$base" ]; then
   make_base
-  BASE=localhost/debian-bullseye pull=--pull=never
+  base=localhost/debian-$suite pull=--pull=never
 fi
-say "building the image from $BASE"
-buildah_ bud --isolation chroot "$pull" --build-arg "BASE=$BASE" -t maap-caffe "$repo"
+say "building the image $target from $base"
+buildah_ bud --isolation chroot "$pull" --build-arg "BASE=$base" --build-arg "BVLC_BASE=$base" \
+  --target "$target" -t maap-caffe "$repo"
 container=$(buildah_ from --pull=never maap-caffe)
 say "other commands run as given"
 buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry \

@@ -17,6 +17,9 @@ void select(int id);
 /// The calling thread's GPU.
 int current();
 
+/// Waits until the calling thread's GPU has done all that it was given.
+void wait();
+
 /// Memory on the calling thread's GPU; throws when there is not enough.
 void* allocate(size_t bytes);
 void release(void* memory) noexcept;
