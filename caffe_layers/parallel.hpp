@@ -46,15 +46,16 @@
 #ifdef __CUDA_ARCH__
 #define MAAP_SIMD
 #define MAAP_SIMD_RANGE(low, high)
-#define MAAP_SIMD_SUM(sum)
+#define MAAP_SIMD_SUM(...)
 #else
 /// The loop below has no dependency between iterations, though it may read and write the same
 /// element.
 #define MAAP_SIMD _Pragma("omp simd")
 /// The same for a loop whose results are the minimum `low` and the maximum `high`.
-#define MAAP_PRAGMA(text) _Pragma(#text)
+#define MAAP_PRAGMA(...) _Pragma(#__VA_ARGS__)
 #define MAAP_SIMD_RANGE(low, high) MAAP_PRAGMA(omp simd reduction(min : low) reduction(max : high))
-#define MAAP_SIMD_SUM(sum) MAAP_PRAGMA(omp simd reduction(+ : sum))
+/// The same for one or more sums.
+#define MAAP_SIMD_SUM(...) MAAP_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
 #endif
 
 namespace maap {
@@ -86,6 +87,10 @@ class CpuTeam {
   }
   template <typename T>
   MAAP_HD T max(T v) const {
+    return v;
+  }
+  template <typename T>
+  MAAP_HD T sum(T v) const {
     return v;
   }
 
@@ -131,7 +136,8 @@ void cpu_teams(int n, int64_t work, const F& f) {
 
 constexpr bool kBuiltWithGpu = true;
 
-/// One block. `min` and `max` reduce over the block and give every thread the result.
+/// One block. `min`, `max` and `sum` reduce over the block, always in the same order, and give
+/// every thread the result.
 class GpuTeam {
  public:
   static constexpr int kThreads = 256;
@@ -153,26 +159,45 @@ class GpuTeam {
   MAAP_HD void* scratch() const { return scratch_; }
   template <typename T>
   MAAP_HD T min(T v) const {
-    return reduce<T, true>(v);
+    return reduce(v, Lesser());
   }
   template <typename T>
   MAAP_HD T max(T v) const {
-    return reduce<T, false>(v);
+    return reduce(v, Greater());
+  }
+  template <typename T>
+  MAAP_HD T sum(T v) const {
+    return reduce(v, Sum());
   }
 
  private:
-  template <typename T, bool kMin>
-  MAAP_HD T reduce(T v) const {
+  struct Lesser {
+    template <typename T>
+    MAAP_HD T operator()(T a, T b) const {
+      return b < a ? b : a;
+    }
+  };
+  struct Greater {
+    template <typename T>
+    MAAP_HD T operator()(T a, T b) const {
+      return a < b ? b : a;
+    }
+  };
+  struct Sum {
+    template <typename T>
+    MAAP_HD T operator()(T a, T b) const {
+      return a + b;
+    }
+  };
+  template <typename T, typename F>
+  MAAP_HD T reduce(T v, const F& combine) const {
     static_assert(sizeof(T) <= sizeof(*exchange_), "one slot a thread");
     T* all = reinterpret_cast<T*>(exchange_);
     sync();
     all[rank()] = v;
     sync();
     for (int half = kThreads / 2; half > 0; half /= 2) {
-      if (rank() < half) {
-        const T other = all[rank() + half];
-        if (kMin ? other < all[rank()] : all[rank()] < other) all[rank()] = other;
-      }
+      if (rank() < half) all[rank()] = combine(all[rank()], all[rank() + half]);
       sync();
     }
     return all[0];

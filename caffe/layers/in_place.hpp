@@ -25,6 +25,16 @@ void refuse_in_place(const Layer<Dtype>& layer, const std::vector<Blob<Dtype>*>&
   }
 }
 
+/// For Backward of a layer that may run forward in place, but not backward, since it then lacks x.
+template <typename Dtype>
+void refuse_backward_in_place(const Layer<Dtype>& layer, const std::vector<Blob<Dtype>*>& bottom,
+                              const std::vector<Blob<Dtype>*>& top) {
+  CAFFE_CHECK(
+      top[0] != bottom[0],
+      layer.name() << "works in place, which serves forward passes only: its gradient needs "
+                   << "the input that is overwritten. Give its top a name of its own");
+}
+
 }  // namespace caffe
 
 #endif  // CAFFE_LAYERS_IN_PLACE_HPP_

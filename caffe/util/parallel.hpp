@@ -34,6 +34,37 @@ void parallel_rows(int64_t n, int64_t work, const F& f) {
   parallel_for(current_device(), n, work, f, n, f);
 }
 
+namespace internal {
+
+template <typename F>
+struct Plane {
+  int inner;
+  F f;
+  CAFFE_HD void operator()(int row) const {
+    const F local = f;
+    const int begin = row * inner, end = begin + inner;
+    MAAP_SIMD for (int i = begin; i < end; ++i) local(row, i);
+  }
+};
+
+template <typename F>
+struct PlaneElement {
+  int inner;
+  F f;
+  CAFFE_HD void operator()(int i) const { f(i / inner, i); }
+};
+
+}  // namespace internal
+
+/// f(i / inner, i) for every i in [0, rows * inner): for arrays of planes, each of which has a
+/// value of its own somewhere (a channel's slope, say). On the CPU plane by plane, vectorised: f
+/// must not read at j what it writes at i.
+template <typename F>
+void parallel_planes(int rows, int inner, const F& f) {
+  parallel_for(current_device(), rows, inner, internal::Plane<F>{inner, f},
+               static_cast<int64_t>(rows) * inner, internal::PlaneElement<F>{inner, f});
+}
+
 }  // namespace caffe
 
 #endif  // CAFFE_UTIL_PARALLEL_HPP_

@@ -1,0 +1,39 @@
+#ifndef CAFFE_LAYERS_DROPOUT_LAYER_HPP_
+#define CAFFE_LAYERS_DROPOUT_LAYER_HPP_
+
+#include <cstdint>
+#include <vector>
+
+#include "caffe/layers/neuron_layer.hpp"
+#include "caffe/layers/portable.hpp"
+
+namespace caffe {
+
+/// In training each value is 0 with probability dropout_ratio (exact to 2^-32), else x / (1 -
+/// dropout_ratio); while testing y = x. In place, too.
+///
+/// Which values are dropped follows from a seed, drawn from the thread's generator once a forward
+/// pass, and from the value's place alone (caffe/util/random_bits.hpp). So it is the same for any
+/// number of threads and on either device, and backward computes it again: no mask is kept.
+template <typename Dtype>
+class DropoutLayer : public Portable<NeuronLayer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<NeuronLayer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "Dropout"; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+ private:
+  uint32_t seed_ = 0;       // of the last forward pass
+  uint32_t threshold_ = 0;  // a value is kept when its 32 random bits are not below
+  Dtype scale_ = 1;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_DROPOUT_LAYER_HPP_

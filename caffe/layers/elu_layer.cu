@@ -1,0 +1,59 @@
+#include "caffe/layers/elu_layer.hpp"
+
+#include <cmath>
+
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename T>
+struct ELUForward {
+  T alpha;
+  const T* x;  // [count]
+  T* y;        // [count]
+  CAFFE_HD void operator()(int i) const { y[i] = x[i] > T(0) ? x[i] : alpha * std::expm1(x[i]); }
+};
+
+template <typename T>
+struct ELUBackward {
+  T alpha;
+  const T* x;   // [count], or y: the sign is the same
+  const T* y;   // [count]
+  const T* dy;  // [count]
+  T* dx;        // [count]
+  CAFFE_HD void operator()(int i) const { dx[i] = x[i] > T(0) ? dy[i] : dy[i] * (y[i] + alpha); }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void ELULayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  const float alpha = this->layer_param_.elu_param().alpha();
+  CAFFE_CHECK(alpha >= 0 || bottom[0] != top[0],
+              this->name() << "alpha " << alpha << " in place loses the sign that the gradient "
+                           << "needs: give its top a name of its own");
+}
+
+template <typename Dtype>
+void ELULayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Dtype alpha = this->layer_param_.elu_param().alpha();
+  parallel_for(bottom[0]->count(),
+               ELUForward<Dtype>{alpha, bottom[0]->active_data(), top[0]->mutable_active_data()});
+}
+
+template <typename Dtype>
+void ELULayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                                   const Blobs& bottom) {
+  if (!propagate_down[0]) return;
+  const Dtype alpha = this->layer_param_.elu_param().alpha();
+  parallel_for(bottom[0]->count(),
+               ELUBackward<Dtype>{alpha, bottom[0]->active_data(), top[0]->active_data(),
+                                  top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+}
+
+INSTANTIATE_CLASS(ELULayer);
+REGISTER_LAYER_CLASS(ELU);
+
+}  // namespace caffe

@@ -1,0 +1,37 @@
+#ifndef CAFFE_LAYERS_PRELU_LAYER_HPP_
+#define CAFFE_LAYERS_PRELU_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layers/neuron_layer.hpp"
+#include "caffe/layers/portable.hpp"
+#include "caffe/util/channel_shape.hpp"
+
+namespace caffe {
+
+/// y = x for x > 0, a x otherwise; a is learnt, one value a channel (axis 1), or one for all with
+/// channel_shared. In place, too, at the cost of a copy of x.
+template <typename Dtype>
+class PReLULayer : public Portable<NeuronLayer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<NeuronLayer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "PReLU"; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+ private:
+  ChannelShape shape(const Blob<Dtype>& x) const;
+
+  Blob<Dtype> input_;  // x, where it is worked on in place
+  Blob<double> sums_;  // of channel_sums
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_PRELU_LAYER_HPP_

@@ -1,0 +1,45 @@
+#include "caffe/layers/sigmoid_layer.hpp"
+
+#include "caffe/util/parallel.hpp"
+#include "caffe_layers/sigmoid.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename T>
+struct SigmoidForward {
+  const T* x;  // [count]
+  T* y;        // [count]
+  CAFFE_HD void operator()(int i) const { y[i] = maap::sigmoid(x[i]); }
+};
+
+template <typename T>
+struct SigmoidBackward {
+  const T* y;   // [count]
+  const T* dy;  // [count]
+  T* dx;        // [count]
+  CAFFE_HD void operator()(int i) const { dx[i] = dy[i] * y[i] * (T(1) - y[i]); }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void SigmoidLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  parallel_for(bottom[0]->count(),
+               SigmoidForward<Dtype>{bottom[0]->active_data(), top[0]->mutable_active_data()});
+}
+
+template <typename Dtype>
+void SigmoidLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                                       const Blobs& bottom) {
+  if (!propagate_down[0]) return;
+  parallel_for(bottom[0]->count(),
+               SigmoidBackward<Dtype>{top[0]->active_data(), top[0]->active_diff(),
+                                      bottom[0]->mutable_active_diff()});
+}
+
+INSTANTIATE_CLASS(SigmoidLayer);
+REGISTER_LAYER_CLASS(Sigmoid);
+
+}  // namespace caffe

@@ -1,0 +1,45 @@
+#include "caffe/layers/tanh_layer.hpp"
+
+#include <cmath>
+
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename T>
+struct TanHForward {
+  const T* x;  // [count]
+  T* y;        // [count]
+  CAFFE_HD void operator()(int i) const { y[i] = std::tanh(x[i]); }
+};
+
+template <typename T>
+struct TanHBackward {
+  const T* y;   // [count]
+  const T* dy;  // [count]
+  T* dx;        // [count]
+  CAFFE_HD void operator()(int i) const { dx[i] = dy[i] * (T(1) - y[i] * y[i]); }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void TanHLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  parallel_for(bottom[0]->count(),
+               TanHForward<Dtype>{bottom[0]->active_data(), top[0]->mutable_active_data()});
+}
+
+template <typename Dtype>
+void TanHLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                                    const Blobs& bottom) {
+  if (!propagate_down[0]) return;
+  parallel_for(bottom[0]->count(), TanHBackward<Dtype>{top[0]->active_data(), top[0]->active_diff(),
+                                                       bottom[0]->mutable_active_diff()});
+}
+
+INSTANTIATE_CLASS(TanHLayer);
+REGISTER_LAYER_CLASS(TanH);
+
+}  // namespace caffe

@@ -1,0 +1,121 @@
+#include <omp.h>
+
+#include "layers/layer_test.hpp"
+
+namespace caffe {
+
+template <typename TypeParam>
+class DropoutLayerTest : public LayerTest<TypeParam> {};
+TYPED_TEST_SUITE(DropoutLayerTest, DtypesAndDevices);
+
+namespace {
+
+std::string ratio(const std::string& value) {
+  return "type: 'Dropout' dropout_param { dropout_ratio: " + value + " }";
+}
+
+}  // namespace
+
+TYPED_TEST(DropoutLayerTest, KeepsTheRightPartAndScalesIt) {
+  const int count = 1000000;
+  this->add_bottom({10, count / 10}, 1, 2);
+  for (const double p : {0.1, 0.5, 0.75, 0.999}) {
+    this->forward(ratio(std::to_string(p)));
+    const std::vector<double> x = this->data(*this->bottom[0]), y = this->data(*this->top[0]);
+    int kept = 0;
+    for (int i = 0; i < count; ++i) {
+      if (y[i] == 0) continue;
+      ++kept;
+      ASSERT_NEAR(y[i], x[i] / (1 - float(p)), 1e-5 * y[i]);
+    }
+    const double deviation = std::sqrt(count * p * (1 - p));
+    EXPECT_NEAR(kept, count * (1 - p), 4.5 * deviation) << p;
+  }
+}
+
+// Neighbours, and passes one after the other, are independent.
+TYPED_TEST(DropoutLayerTest, MasksAreUncorrelated) {
+  const int count = 1 << 20;
+  Blob<typename TypeParam::Dtype>* const x = this->add_bottom({count}, 1, 2);
+  auto layer = this->forward(ratio("0.5"));
+  std::vector<double> first = this->data(*this->top[0]);
+  layer->Forward(this->bottom, this->top);
+  std::vector<double> second = this->data(*this->top[0]);
+  const double deviation = std::sqrt(count) / 2;
+  for (const int distance : {1, 2, 3, 32, 1024}) {
+    int equal = 0;
+    for (int i = 0; i < count; ++i) equal += (first[i] > 0) == (first[(i + distance) % count] > 0);
+    EXPECT_NEAR(equal, count / 2, 4.5 * deviation) << distance;
+  }
+  int equal = 0;
+  for (int i = 0; i < count; ++i) equal += (first[i] > 0) == (second[i] > 0);
+  EXPECT_NEAR(equal, count / 2, 4.5 * deviation);
+  EXPECT_EQ(x->count(), count);
+}
+
+TYPED_TEST(DropoutLayerTest, SameSeedSameMaskForAnyNumberOfThreads) {
+  this->add_bottom({64, 1024});
+  std::vector<std::vector<double>> results;
+  const int before = omp_get_max_threads();
+  for (const int threads : {1, 2, 3}) {
+    omp_set_num_threads(threads);
+    Caffe::set_random_seed(5);
+    this->forward(ratio("0.5"));
+    results.push_back(this->data(*this->top[0]));
+  }
+  omp_set_num_threads(before);
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(results[0], results[2]);
+  Caffe::set_random_seed(6);
+  this->forward(ratio("0.5"));
+  EXPECT_NE(results[0], this->data(*this->top[0]));
+}
+
+// The mask that NumPy's twister and SplitMix64, written in Python, give.
+TYPED_TEST(DropoutLayerTest, TheMaskIsTheOneDescribed) {
+  this->add_bottom({16}, std::vector<double>(16, 1));
+  Caffe::set_random_seed(1701);
+  this->forward(ratio("0.5"));
+  this->expect_near(this->data(*this->top[0]), {2, 0, 0, 0, 0, 0, 2, 0, 2, 0, 2, 0, 2, 0, 0, 2});
+}
+
+TYPED_TEST(DropoutLayerTest, CopiesWhileTesting) {
+  this->add_bottom({3, 4});
+  auto layer = this->forward(ratio("0.7"), TEST);
+  EXPECT_EQ(this->data(*this->top[0]), this->data(*this->bottom[0]));
+  this->check_gradient(ratio("0.7"), {}, false, TEST);
+  this->top = {this->bottom[0]};
+  this->check_gradient(ratio("0.7"), {}, false, TEST);
+}
+
+TYPED_TEST(DropoutLayerTest, RatioZeroKeepsAll) {
+  this->add_bottom({100});
+  this->forward(ratio("0"));
+  EXPECT_EQ(this->data(*this->top[0]), this->data(*this->bottom[0]));
+}
+
+TYPED_TEST(DropoutLayerTest, RatioJustBelowOneDropsNearlyAll) {
+  this->add_bottom({100000}, 1, 2);
+  this->forward(ratio("0.99999994"));
+  int kept = 0;
+  for (const double y : this->data(*this->top[0])) kept += y != 0;
+  EXPECT_LE(kept, 1);
+}
+
+TYPED_TEST(DropoutLayerTest, Gradient) {
+  this->add_bottom({2, 3, 4, 5});
+  this->check_gradient(ratio("0.3"));
+  this->top = {this->bottom[0]};
+  this->check_gradient(ratio("0.3"));
+}
+
+TYPED_TEST(DropoutLayerTest, RefusesARatioThatIsNone) {
+  this->add_bottom({2, 3});
+  this->add_top();
+  for (const char* bad : {"1", "-0.1", "1.5", "nan"}) {
+    auto layer = this->make(ratio(bad));
+    EXPECT_ERROR(layer->SetUp(this->bottom, this->top), "'under_test' (Dropout): dropout_ratio is");
+  }
+}
+
+}  // namespace caffe
