@@ -218,6 +218,12 @@ void Blob<Dtype>::set_cpu_data(Dtype* values) {
 }
 
 template <typename Dtype>
+void Blob<Dtype>::set_cpu_data(const shared_ptr<Dtype>& values) {
+  if (data()->size() != sizeof(Dtype) * static_cast<size_t>(count_)) own_memory(true);
+  data_->set_cpu_data(shared_ptr<void>(values));
+}
+
+template <typename Dtype>
 void Blob<Dtype>::set_gpu_data(Dtype* values) {
   if (data()->size() != sizeof(Dtype) * static_cast<size_t>(count_)) own_memory(true);
   data_->set_gpu_data(values);

@@ -1,6 +1,7 @@
 #ifndef CAFFE_BLOB_HPP_
 #define CAFFE_BLOB_HPP_
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,8 +21,9 @@ namespace caffe {
 /// Memory is made at the first access (caffe/syncedmem.hpp), kept when the blob shrinks, and made
 /// anew, zeros, when it must grow. An axis may be 0 long; a blob has at most INT_MAX values. Errors
 /// are caffe::Error. Blob<int> and Blob<unsigned int> hold data only: what needs arithmetic throws.
+/// A blob knows the shared_ptr that holds it, so that Python can hold what a layer sees as Blob*.
 template <typename Dtype>
-class Blob {
+class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
  public:
   Blob() = default;
   explicit Blob(const vector<int>& shape) { Reshape(shape); }
@@ -84,6 +86,8 @@ class Blob {
   /// Uses the caller's count() values as data; they must outlive the blob.
   void set_cpu_data(Dtype* values);
   void set_gpu_data(Dtype* values);
+  /// The same for values that the blob's memory holds from here on.
+  void set_cpu_data(const shared_ptr<Dtype>& values);
 
   /// data -= diff: the step of a solver.
   void Update();

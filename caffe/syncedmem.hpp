@@ -26,7 +26,8 @@
 // transfers at twice the speed.
 //
 // A pointer stays valid until the block is destroyed or set_*_data() replaces it, but it says
-// nothing about who is up to date: keep blocks, not pointers, across calls that may compute.
+// nothing about who is up to date: keep blocks, not pointers, across calls that may compute. Who
+// must outlive the block, such as a NumPy array in Python, holds what share_cpu_data() gives.
 //
 // The foreign copy. Who computes in a layout of its own fills a ForeignCopy, the block's former one
 // or a new one, and hands it over with foreign_written(): HEAD_AT_FOREIGN. Asked for, plain data is
@@ -42,8 +43,13 @@
 //   set_*_data()       yes             no
 //
 // A stale copy stays allocated. The foreign one, so that the next iteration allocates nothing; the
-// plain one, because a pointer to it may be held (a NumPy array in Python is one). So a block has
-// both copies only once both were asked for.
+// plain one, because a pointer to it may be kept. So a block has both copies only once both were
+// asked for.
+//
+// While somebody holds the CPU copy (share_cpu_data), it is read and written at any time, without a
+// word to the block: arrays in Python are. Then the CPU copy is current after every foreign_written
+// too, and no foreign copy counts as current; it costs a conversion each time. A copy on the GPU
+// does not get this care, as it never has in Caffe: ask for the data again.
 //
 // Rejected: unified memory (page faults in the middle of kernels cost more than one planned copy,
 // and not every GPU has it), letting the blob count versions (two counters for what one state
@@ -74,7 +80,6 @@ class SyncedMemory {
 
   SyncedMemory() : SyncedMemory(0) {}
   explicit SyncedMemory(size_t size) : size_(size) {}
-  ~SyncedMemory();
 
   const void* cpu_data();
   const void* gpu_data();
@@ -84,6 +89,11 @@ class SyncedMemory {
   /// must outlive the block, which never frees them.
   void set_cpu_data(void* data);
   void set_gpu_data(void* data);
+  /// The same for memory that the block holds from here on.
+  void set_cpu_data(const std::shared_ptr<void>& data);
+  /// mutable_cpu_data(), and the memory lives for as long as the result does. (Memory of
+  /// set_cpu_data(void*) is the caller's to keep alive.)
+  const std::shared_ptr<void>& share_cpu_data();
 
   /// The foreign copy, perhaps stale; null when there is none.
   const std::shared_ptr<ForeignCopy>& foreign() const { return foreign_; }
@@ -98,21 +108,15 @@ class SyncedMemory {
   size_t size() const { return size_; }
 
  private:
-  enum class Owner { kNobody, kHeap, kPinned, kGpu };
-  struct Copy {
-    void* memory = nullptr;
-    Owner owner = Owner::kNobody;
-  };
-
+  bool is_held() const { return cpu_.use_count() > 1; }
   void to_cpu();
   void to_gpu();
   void to_plain();
   void allocate_cpu();
   void allocate_gpu();
-  static void release(Copy* copy);
 
-  Copy cpu_;
-  Copy gpu_;
+  std::shared_ptr<void> cpu_;
+  std::shared_ptr<void> gpu_;
   size_t size_;
   SyncedHead head_ = UNINITIALIZED;
   std::shared_ptr<ForeignCopy> foreign_;

@@ -51,6 +51,33 @@ TEST(SyncedMemory, KeepsWhatIsWritten) {
   EXPECT_EQ(memory.cpu_data(), memory.mutable_cpu_data());
 }
 
+TEST(SyncedMemory, WhoHoldsTheMemoryOutlivesTheBlockAndItsReplacement) {
+  shared_ptr<void> held;
+  char mine[10] = {};
+  {
+    SyncedMemory memory(10);
+    held = memory.share_cpu_data();
+    EXPECT_EQ(held.get(), memory.cpu_data());
+    std::memset(memory.mutable_cpu_data(), 7, 10);
+    memory.set_cpu_data(mine);
+    EXPECT_EQ(memory.share_cpu_data().get(), mine);
+  }
+  EXPECT_EQ(static_cast<char*>(held.get())[9], 7);
+  EXPECT_EQ(held.use_count(), 1);
+}
+
+TEST(SyncedMemory, HoldsMemoryThatItIsGivenToHold) {
+  const auto given = std::make_shared<int>(5);
+  {
+    SyncedMemory memory(sizeof(int));
+    memory.set_cpu_data(shared_ptr<void>(given));
+    EXPECT_EQ(given.use_count(), 2);
+    EXPECT_EQ(memory.cpu_data(), given.get());
+    EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_CPU);
+  }
+  EXPECT_EQ(given.use_count(), 1);
+}
+
 TEST(SyncedMemory, UsesTheCallersMemoryAndLeavesItAlone) {
   char mine[10];
   std::memset(mine, 3, sizeof(mine));
@@ -160,6 +187,22 @@ TEST(SyncedMemory, WritingStartsFromTheForeignCopy) {
   memory.set_cpu_data(mine);
   EXPECT_FALSE(memory.foreign_is_current());
   EXPECT_EQ(plain(&memory), std::string("m\0\0\0\0", 5));
+}
+
+TEST(SyncedMemory, WhatIsHeldStaysCurrentAndMayBeWrittenAtAnyTime) {
+  SyncedMemory memory(3);
+  shared_ptr<void> held = memory.share_cpu_data();
+  char* const view = static_cast<char*>(held.get());
+  memory.foreign_written(std::make_shared<Backwards>("abc"));
+  EXPECT_EQ(std::string(view, 3), "abc");
+  EXPECT_FALSE(memory.foreign_is_current());
+  memory.foreign_matches(std::make_shared<Backwards>("abc"));
+  view[0] = 'x';
+  held.reset();
+  EXPECT_FALSE(memory.foreign_is_current()) << "it was written behind the block's back";
+  EXPECT_EQ(std::string(static_cast<const char*>(memory.cpu_data()), 3), "xbc");
+  memory.foreign_matches(std::make_shared<Backwards>("xbc"));
+  EXPECT_TRUE(memory.foreign_is_current());
 }
 
 TEST(SyncedMemory, RefusesAForeignCopyThatIsNone) {
