@@ -1,0 +1,245 @@
+#ifndef CAFFE_NET_HPP_
+#define CAFFE_NET_HPP_
+
+// A net: layers in the order of the prototxt, and the blobs between them.
+//
+// Construction filters the layers by phase, level and stage, inserts Splits, makes each layer and
+// its tops, works out which layers a gradient must reach, and shares what is learnt by name
+// (net_init.cpp, net_params.cpp). Running is a loop over the layers (net.cpp).
+//
+// A blob is known by its index in blobs(); a layer that works in place has one blob as bottom and
+// as top. A parameter is known by its index in params(), in order of the layers; those that share
+// one name are one blob's memory, and the first of them, the owner, stands in learnable_params(),
+// which is what a solver updates. params_lr() and params_weight_decay() go with that list.
+//
+// The net owns layers and blobs by shared_ptr; the raw pointers it hands out stay valid as long as
+// it lives. Errors are caffe::Error and name the layer.
+
+#include <map>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/common.hpp"
+#include "caffe/layer.hpp"
+#include "caffe/proto/caffe.pb.h"
+
+namespace caffe {
+
+template <typename Dtype>
+class Net {
+ public:
+  explicit Net(const NetParameter& param);
+  /// Reads a prototxt, of any of the old formats, too.
+  explicit Net(const string& param_file, Phase phase, int level = 0,
+               const vector<string>* stages = nullptr);
+  virtual ~Net() = default;
+
+  // ---- running
+
+  /// Runs all layers; returns the blobs that no layer reads. The loss is the sum over all tops of
+  /// loss weight times value.
+  const vector<Blob<Dtype>*>& Forward(Dtype* loss = nullptr);
+  const vector<Blob<Dtype>*>& ForwardPrefilled(Dtype* loss = nullptr) { return Forward(loss); }
+  /// Copies into the input blobs first.
+  const vector<Blob<Dtype>*>& Forward(const vector<Blob<Dtype>*>& bottom, Dtype* loss = nullptr);
+
+  /// Layers from start to end, both included, in the order of the prototxt; the loss of these.
+  Dtype ForwardFromTo(int start, int end);
+  Dtype ForwardFrom(int start);
+  Dtype ForwardTo(int end);
+
+  /// Adds to the gradients of what is learnt; ClearParamDiffs sets them to 0.
+  void Backward();
+  /// start >= end: backward goes from the last layer to the first.
+  void BackwardFromTo(int start, int end);
+  void BackwardFrom(int start);
+  void BackwardTo(int end);
+  void ClearParamDiffs();
+  Dtype ForwardBackward();
+
+  /// Lets every layer take over the shapes of its bottoms, without computing.
+  void Reshape();
+  /// What is learnt minus its gradient.
+  void Update();
+
+  // ---- what is learnt
+
+  /// Lets every parameter that is shared by name use its owner's memory.
+  void ShareWeights();
+  /// Uses the other net's memory for the layers both have, by name.
+  void ShareTrainedLayersWith(const Net* other);
+  /// Copies the values of the layers both have, by name. Layers of the file that this net lacks are
+  /// skipped and logged; where blobs differ in number or shape, nothing is copied and the error
+  /// names layer, blob and both shapes.
+  void CopyTrainedLayersFrom(const NetParameter& param);
+  /// A caffemodel or an HDF5 file, told apart by what is in it.
+  void CopyTrainedLayersFrom(const string& trained_filename);
+  void CopyTrainedLayersFromBinaryProto(const string& trained_filename);
+  void CopyTrainedLayersFromHDF5(const string& trained_filename);
+  void ToProto(NetParameter* param, bool write_diff = false) const;
+  /// Groups data and diff, in them a group for each layer, in it a data set "0", "1" ... for each
+  /// of its parameters; data that an owner has is not repeated.
+  void ToHDF5(const string& filename, bool write_diff = false) const;
+
+  // ---- what there is
+
+  const string& name() const { return name_; }
+  Phase phase() const { return phase_; }
+  const vector<string>& layer_names() const { return layer_names_; }
+  const vector<string>& blob_names() const { return blob_names_; }
+  const map<string, int>& layer_names_index() const { return layer_names_index_; }
+  const map<string, int>& blob_names_index() const { return blob_names_index_; }
+  const vector<shared_ptr<Blob<Dtype>>>& blobs() const { return blobs_; }
+  const vector<shared_ptr<Layer<Dtype>>>& layers() const { return layers_; }
+  /// [layer][i]
+  const vector<vector<Blob<Dtype>*>>& bottom_vecs() const { return bottom_vecs_; }
+  const vector<vector<Blob<Dtype>*>>& top_vecs() const { return top_vecs_; }
+  const vector<vector<bool>>& bottom_need_backward() const { return bottom_need_backward_; }
+  /// Indices of blobs.
+  const vector<int>& bottom_ids(int layer) const;
+  const vector<int>& top_ids(int layer) const;
+  const vector<Dtype>& blob_loss_weights() const { return blob_loss_weights_; }
+  const vector<bool>& layer_need_backward() const { return layer_need_backward_; }
+
+  const vector<shared_ptr<Blob<Dtype>>>& params() const { return params_; }
+  const vector<Blob<Dtype>*>& learnable_params() const { return learnable_params_; }
+  /// Multipliers of the learning rate and the decay, and whether the prototxt gives them.
+  const vector<float>& params_lr() const { return params_lr_; }
+  const vector<bool>& has_params_lr() const { return has_params_lr_; }
+  const vector<float>& params_weight_decay() const { return params_weight_decay_; }
+  const vector<bool>& has_params_decay() const { return has_params_decay_; }
+  /// Index of the owner in params().
+  const map<string, int>& param_names_index() const { return param_names_index_; }
+  /// For each of params(): -1, or the index of its owner.
+  const vector<int>& param_owners() const { return param_owners_; }
+  /// The name, or the index within the layer where there is none.
+  const vector<string>& param_display_names() const { return param_display_names_; }
+
+  int num_inputs() const { return static_cast<int>(net_input_blobs_.size()); }
+  int num_outputs() const { return static_cast<int>(net_output_blobs_.size()); }
+  const vector<Blob<Dtype>*>& input_blobs() const { return net_input_blobs_; }
+  const vector<Blob<Dtype>*>& output_blobs() const { return net_output_blobs_; }
+  const vector<int>& input_blob_indices() const { return net_input_blob_indices_; }
+  const vector<int>& output_blob_indices() const { return net_output_blob_indices_; }
+
+  bool has_blob(const string& blob_name) const;
+  /// nullptr, with a warning in the log, when there is none of that name.
+  shared_ptr<Blob<Dtype>> blob_by_name(const string& blob_name) const;
+  bool has_layer(const string& layer_name) const;
+  shared_ptr<Layer<Dtype>> layer_by_name(const string& layer_name) const;
+
+  /// Logs the mean absolute value of every blob in every pass.
+  void set_debug_info(bool value) { debug_info_ = value; }
+
+  // ---- rules
+
+  /// The layers that are in for param.state().
+  static void FilterNet(const NetParameter& param, NetParameter* param_filtered);
+  /// Whether all holds that the rule asks for; logs what does not.
+  static bool StateMeetsRule(const NetState& state, const NetStateRule& rule,
+                             const string& layer_name);
+
+  // ---- callbacks: run(layer) around each layer's pass. The caller owns them.
+
+  class Callback {
+   public:
+    virtual ~Callback() = default;
+
+   protected:
+    virtual void run(int layer) = 0;
+
+    template <typename T>
+    friend class Net;
+  };
+  const vector<Callback*>& before_forward() const { return before_forward_; }
+  void add_before_forward(Callback* value) { before_forward_.push_back(value); }
+  const vector<Callback*>& after_forward() const { return after_forward_; }
+  void add_after_forward(Callback* value) { after_forward_.push_back(value); }
+  const vector<Callback*>& before_backward() const { return before_backward_; }
+  void add_before_backward(Callback* value) { before_backward_.push_back(value); }
+  const vector<Callback*>& after_backward() const { return after_backward_; }
+  void add_after_backward(Callback* value) { after_backward_.push_back(value); }
+
+ protected:
+  // net_init.cpp
+  void Init(const NetParameter& param);
+  void AddLayer(const LayerParameter& param);
+  void AddBottom(int layer_id, int bottom_id);
+  void AddTop(int layer_id, int top_id, const string& blob_name);
+  void AddAutoTops(int layer_id);
+  void SetUpLayer(int layer_id);
+  void ChooseBackward(bool force);
+  void ChooseOutputs();
+  // net_params.cpp
+  void AddParams(int layer_id);
+  void AddParam(int layer_id, int param_id);
+  void JoinParam(int param, int owner, const ParamSpec& spec);
+  void MergeMultipliers(int learnable, const ParamSpec& spec);
+  void LoadHDF5(int layer_id, int64_t group, bool checking);
+  void SaveHDF5(int64_t file, const string& kind, bool diff) const;
+  // net.cpp
+  void CheckRange(int first, int last) const;
+  static void Run(const vector<Callback*>& callbacks, int layer);
+  void ForwardDebugInfo(int layer_id) const;
+  void BackwardDebugInfo(int layer_id) const;
+  void ParamsDebugInfo() const;
+
+  string name_;
+  Phase phase_ = TRAIN;
+  bool debug_info_ = false;
+  size_t memory_used_ = 0;  // bytes of all tops' data
+
+  // [layer]
+  vector<shared_ptr<Layer<Dtype>>> layers_;
+  vector<string> layer_names_;
+  map<string, int> layer_names_index_;
+  vector<bool> layer_need_backward_;
+  vector<vector<Blob<Dtype>*>> bottom_vecs_;
+  vector<vector<int>> bottom_id_vecs_;
+  vector<vector<bool>> bottom_need_backward_;
+  vector<vector<Blob<Dtype>*>> top_vecs_;
+  vector<vector<int>> top_id_vecs_;
+  vector<vector<int>> param_id_vecs_;
+
+  // [blob]
+  vector<shared_ptr<Blob<Dtype>>> blobs_;
+  vector<string> blob_names_;
+  map<string, int> blob_names_index_;  // without those that layers add by themselves
+  vector<bool> blob_need_backward_;    // whether something below it learns
+  vector<Dtype> blob_loss_weights_;
+  set<int> unread_blobs_;  // while layers are added: tops that no bottom has taken yet
+
+  vector<int> net_input_blob_indices_;
+  vector<int> net_output_blob_indices_;
+  vector<Blob<Dtype>*> net_input_blobs_;
+  vector<Blob<Dtype>*> net_output_blobs_;
+
+  // [param]
+  vector<shared_ptr<Blob<Dtype>>> params_;
+  vector<int> param_owners_;
+  vector<string> param_display_names_;
+  vector<pair<int, int>> param_layer_indices_;  // layer, index within it
+  vector<int> learnable_param_ids_;             // the owner's index in learnable_params_
+  map<string, int> param_names_index_;
+
+  // [learnable param]
+  vector<Blob<Dtype>*> learnable_params_;
+  vector<float> params_lr_;
+  vector<bool> has_params_lr_;
+  vector<float> params_weight_decay_;
+  vector<bool> has_params_decay_;
+
+  vector<Callback*> before_forward_;
+  vector<Callback*> after_forward_;
+  vector<Callback*> before_backward_;
+  vector<Callback*> after_backward_;
+
+  DISABLE_COPY_AND_ASSIGN(Net);
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_NET_HPP_

@@ -1,0 +1,41 @@
+#ifndef CAFFE_NET_ERROR_HPP_
+#define CAFFE_NET_ERROR_HPP_
+
+#include <string>
+#include <typeinfo>
+
+#include "caffe/layer.hpp"
+
+namespace caffe {
+
+/// call(), with the layer's name put before the message of an Error that lacks it. Exceptions of
+/// other types pass through.
+template <typename Dtype, typename Call>
+auto in_layer(const Layer<Dtype>& layer, const Call& call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const Error& error) {
+    const string message = error.what();
+    const string name = layer.name();
+    if (typeid(error) != typeid(Error) || message.compare(0, name.size(), name) == 0) throw;
+    throw Error(name + message);
+  }
+}
+
+/// call(), with a file's name put before the message of an Error that lacks it.
+template <typename Call>
+auto in_file(const string& filename, const Call& call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const Error& error) {
+    const string message = error.what();
+    if (typeid(error) != typeid(Error) || message.compare(0, filename.size(), filename) == 0) {
+      throw;
+    }
+    throw Error(filename + ": " + message);
+  }
+}
+
+}  // namespace caffe
+
+#endif  // CAFFE_NET_ERROR_HPP_

@@ -1,0 +1,84 @@
+#ifndef CAFFE_UTIL_HDF5_H_
+#define CAFFE_UTIL_HDF5_H_
+
+// HDF5 files: data sets of numbers and groups of them. Errors are caffe::Error and name file and
+// data set; HDF5's own reports to stderr are off while these functions run. The library is not
+// made for several threads: whoever uses it directly holds hdf5_lock() meanwhile, as these
+// functions do.
+
+#include <hdf5.h>
+
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "caffe/blob.hpp"
+
+namespace caffe {
+
+std::unique_lock<std::recursive_mutex> hdf5_lock();
+
+/// An open file; it closes itself.
+class Hdf5File {
+ public:
+  enum Mode { kRead, kCreate };
+  Hdf5File(const string& filename, Mode mode);
+  ~Hdf5File();
+  hid_t id() const { return id_; }
+  /// Throws when what was written did not get to the file.
+  void Close();
+
+ private:
+  const string filename_;
+  hid_t id_;
+  DISABLE_COPY_AND_ASSIGN(Hdf5File);
+};
+
+/// An open group; its name may be a path, whose missing parts kCreate makes.
+class Hdf5Group {
+ public:
+  enum Mode { kOpen, kCreate };
+  Hdf5Group(hid_t loc_id, const string& name, Mode mode = kOpen);
+  ~Hdf5Group();
+  hid_t id() const { return id_; }
+
+ private:
+  hid_t id_;
+  DISABLE_COPY_AND_ASSIGN(Hdf5Group);
+};
+
+/// Whether a file is HDF5, by its content, or by its ending (.h5, .hdf5) when it cannot be read.
+bool IsHdf5File(const string& filename);
+
+bool hdf5_exists(hid_t loc_id, const string& path);
+/// Names in a group, sorted.
+vector<string> hdf5_names(hid_t loc_id);
+/// The shape of a data set of numbers. Throws where the file cannot hold as many, or a blob not.
+vector<int> hdf5_shape(hid_t loc_id, const string& dataset_name);
+
+/// Checks a data set of min_dim to max_dim axes and gives the blob its shape, or, without
+/// `reshape`, throws when that is another.
+template <typename Dtype>
+void hdf5_load_nd_dataset_helper(hid_t file_id, const char* dataset_name_, int min_dim, int max_dim,
+                                 Blob<Dtype>* blob, bool reshape);
+
+/// The same, and loads the values. Dtype: float, double or int.
+template <typename Dtype>
+void hdf5_load_nd_dataset(hid_t file_id, const char* dataset_name_, int min_dim, int max_dim,
+                          Blob<Dtype>* blob, bool reshape = false);
+
+template <typename Dtype>
+void hdf5_save_nd_dataset(hid_t file_id, const string& dataset_name, const Blob<Dtype>& blob,
+                          bool write_diff = false);
+
+int hdf5_load_int(hid_t loc_id, const string& dataset_name);
+void hdf5_save_int(hid_t loc_id, const string& dataset_name, int i);
+string hdf5_load_string(hid_t loc_id, const string& dataset_name);
+void hdf5_save_string(hid_t loc_id, const string& dataset_name, const string& s);
+
+int hdf5_get_num_links(hid_t loc_id);
+string hdf5_get_name_by_idx(hid_t loc_id, int idx);
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_HDF5_H_

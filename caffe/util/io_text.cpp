@@ -1,0 +1,104 @@
+// Reading prototxt text: what is wrong, where, and what may have been meant.
+
+#include "caffe/util/io.hpp"
+#include "google/protobuf/descriptor.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
+
+namespace caffe {
+
+namespace {
+
+using google::protobuf::Descriptor;
+using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+
+/// The parts of a message between double quotes.
+vector<string> quoted(const string& message) {
+  vector<string> parts;
+  for (size_t begin = message.find('"'); begin != string::npos;) {
+    const size_t end = message.find('"', begin + 1);
+    if (end == string::npos) break;
+    parts.push_back(message.substr(begin + 1, end - begin - 1));
+    begin = message.find('"', end + 1);
+  }
+  return parts;
+}
+
+vector<string> field_names(const Descriptor& message) {
+  vector<string> names;
+  for (int i = 0; i < message.field_count(); ++i) names.push_back(message.field(i)->name());
+  return names;
+}
+
+/// Values of every enum that a field of that name has anywhere below `message`.
+void collect_values(const Descriptor& message, const string& field_name,
+                    set<const Descriptor*>* seen, vector<string>* values) {
+  if (!seen->insert(&message).second) return;
+  for (int i = 0; i < message.field_count(); ++i) {
+    const FieldDescriptor& field = *message.field(i);
+    if (field.message_type() != nullptr) {
+      collect_values(*field.message_type(), field_name, seen, values);
+    } else if (field.enum_type() != nullptr && field.name() == field_name) {
+      const EnumDescriptor& type = *field.enum_type();
+      for (int v = 0; v < type.value_count(); ++v) values->push_back(type.value(v)->name());
+    }
+  }
+}
+
+/// Takes what the parser finds and makes one error of it.
+class Findings : public google::protobuf::io::ErrorCollector {
+ public:
+  Findings(const string& what, const Descriptor& root) : what_(what), root_(root) {}
+
+  void AddError(int line, int column, const string& message) override {
+    const int kMost = 10;
+    if (++count_ > kMost) return;
+    if (count_ > 1) text_ << "\n";
+    // The parser counts from 0; -1 is the end of the text.
+    text_ << what_;
+    if (line >= 0) text_ << ":" << line + 1 << ":" << column + 1;
+    text_ << ": " << message << meant(message);
+  }
+  void AddWarning(int line, int column, const string& message) override {
+    LOG(WARNING) << what_ << ":" << line + 1 << ":" << column + 1 << ": " << message;
+  }
+  string text() const { return text_.str(); }
+
+ private:
+  string meant(const string& message) const {
+    const vector<string> parts = quoted(message);
+    if (parts.size() < 2) return "";
+    string nearest;
+    if (message.find("has no field named") != string::npos) {
+      const Descriptor* type = root_.file()->pool()->FindMessageTypeByName(parts[0]);
+      if (type != nullptr) nearest = nearest_name(parts[1], field_names(*type));
+    } else if (message.find("numeration value") != string::npos) {
+      set<const Descriptor*> seen;
+      vector<string> values;
+      collect_values(root_, parts[1], &seen, &values);
+      nearest = nearest_name(parts[0], values);
+    }
+    return nearest.empty() ? "" : " Did you mean '" + nearest + "'?";
+  }
+
+  const string what_;
+  const Descriptor& root_;
+  std::ostringstream text_;
+  int count_ = 0;
+};
+
+}  // namespace
+
+void ReadProtoFromText(const string& text, const string& what, Message* proto) {
+  CAFFE_CHECK(text.find('\0') == string::npos,
+              what << ": is a binary file, no prototxt; weights go where weights are asked for");
+  Findings findings(what, *proto->GetDescriptor());
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&findings);
+  const bool good = parser.ParseFromString(text, proto);
+  CAFFE_CHECK(
+      good, (findings.text().empty() ? what + ": is no " + proto->GetTypeName() : findings.text()));
+}
+
+}  // namespace caffe
