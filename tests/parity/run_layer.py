@@ -1,0 +1,98 @@
+"""Runs a net forward and backward on filled inputs, weights and gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from cases import Case
+from cases.case import UNIFORM, WEIGHTS
+from host import Arrays, Host, fill, names, random_state
+
+
+def run(host: Host, case: Case) -> Arrays:
+    """Every array that each iteration's passes changed, and all parameters at the end.
+
+    Arrays: ``ITERATION/data/BLOB``, ``ITERATION/diff/BLOB``, ``ITERATION/param_diff/LAYER/INDEX``,
+    ``param/LAYER/INDEX``, ``names/blobs``, ``names/layers``.
+    """
+    net = host.net(case)
+    fill_params(case, net)
+    out: Arrays = {"names/blobs": names(net.blobs), "names/layers": names(net._layer_names)}
+    for iteration in range(case.iterations):
+        if iteration < len(case.shapes):
+            for blob, shape in case.shapes[iteration].items():
+                net.blobs[blob].reshape(*shape)
+        before = fill_inputs(case, net, iteration)
+        net.forward()
+        keep(
+            out, f"{iteration}/data", {name: blob.data for name, blob in net.blobs.items()}, before
+        )
+        if case.backward:
+            before = fill_gradients(case, net, iteration)
+            net.backward()
+            keep(
+                out,
+                f"{iteration}/diff",
+                {name: blob.diff for name, blob in net.blobs.items()},
+                before,
+            )
+            keep(out, f"{iteration}/param_diff", params(net, "diff"))
+    keep(out, "param", params(net, "data"))
+    return out
+
+
+def keep(out: Arrays, prefix: str, arrays: Arrays, before: Arrays | None = None) -> None:
+    """Adds copies of the arrays that are not as they were ``before``."""
+    for name, array in arrays.items():
+        if before is None or name not in before or not np.array_equal(before[name], array):
+            out[f"{prefix}/{name}"] = np.array(array)
+
+
+def params(net: Any, what: str) -> Arrays:
+    """``layer/index`` -> the data or diff of every parameter blob."""
+    return {
+        f"{layer}/{index}": getattr(blob, what)
+        for layer, blobs in net.params.items()
+        for index, blob in enumerate(blobs)
+    }
+
+
+def fill_params(case: Case, net: Any) -> None:
+    for layer, blobs in net.params.items():
+        recipes = case.params.get(layer, [WEIGHTS] * len(blobs))
+        for index, (blob, recipe) in enumerate(zip(blobs, recipes)):
+            fill(blob.data, recipe, random_state(case, "param", layer, index))
+
+
+def fill_inputs(case: Case, net: Any, iteration: int) -> Arrays:
+    """Fills the case's inputs; returns copies by blob name."""
+    before = {}
+    for name, recipe in case.inputs.items():
+        data = net.blobs[name].data
+        fill(data, recipe, random_state(case, name, iteration))
+        before[name] = np.array(data)
+    return before
+
+
+def fill_gradients(case: Case, net: Any, iteration: int) -> Arrays:
+    """Random numbers into every gradient but a loss's weight; returns copies by blob name.
+
+    What backward overwrites shows that it does, what it adds to (parameters) shows that it adds,
+    and what it leaves alone stays. The net's outputs come last: some layers share a bottom's.
+    """
+    before = {}
+    outputs = [name for name in net.outputs if not is_loss(net, name)]
+    others = [name for name in net.blobs if name not in net.outputs]
+    for name in others + outputs:
+        diff = net.blobs[name].diff
+        fill(diff, UNIFORM, random_state(case, "diff", name, iteration))
+        before[name] = np.array(diff)
+    for layer, blobs in net.params.items():
+        for index, blob in enumerate(blobs):
+            fill(blob.diff, UNIFORM, random_state(case, "param_diff", layer, index, iteration))
+    return before
+
+
+def is_loss(net: Any, name: str) -> bool:
+    return net.blob_loss_weights[name] != 0
