@@ -1,0 +1,196 @@
+#include "caffe/util/io_image.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
+
+namespace caffe {
+
+namespace {
+
+/// Whether a JPEG ends with its end-of-image marker, whatever follows it; true for other formats.
+/// A file is segments FF code length ..., and behind a start of scan (DA) come coded bytes, in
+/// which an FF is followed by 00 or a restart marker.
+bool is_whole(std::string_view bytes) {
+  const auto at = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
+  if (bytes.size() < 4 || at(0) != 0xFF || at(1) != 0xD8 || at(2) != 0xFF) return true;
+  for (size_t i = 2; i + 1 < bytes.size();) {
+    if (at(i) != 0xFF) {  // coded bytes
+      i = std::min(bytes.find('\xFF', i), bytes.size());
+      continue;
+    }
+    const int code = at(i + 1);
+    if (code == 0xD9) return true;
+    const bool alone = code == 0x00 || code == 0x01 || (code >= 0xD0 && code <= 0xD7);
+    if (alone) {
+      i += 2;
+    } else if (code == 0xFF) {  // padding
+      i += 1;
+    } else {
+      if (i + 3 >= bytes.size()) return false;
+      i += 2 + (at(i + 2) << 8 | at(i + 3));
+    }
+  }
+  return false;
+}
+
+string lower(string text) {
+  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return text;
+}
+
+/// Whether a file's name tells that it is encoded so.
+bool ends_in(const string& filename, const string& encoding) {
+  const string ending = lower(filename.substr(filename.rfind('.') + 1));  // all where there is none
+  return ending == lower(encoding) || (ending == "jpeg" && lower(encoding) == "jpg");
+}
+
+int color_flag(bool is_color) {
+  return is_color ? cv::IMREAD_COLOR : cv::IMREAD_GRAYSCALE;
+}
+
+cv::Mat decode_datum(const Datum& datum, int flags) {
+  CAFFE_CHECK(datum.encoded(), "a Datum that is not encoded cannot be decoded");
+  cv::Mat image;
+  string why;
+  if (!decode_image(datum.data(), flags, &image, &why))
+    LOG(ERROR) << "Could not decode datum: " << why;
+  return image;
+}
+
+bool decode_in_place(Datum* datum, int flags) {
+  if (!datum->encoded()) return false;
+  cv::Mat image;
+  string why;
+  CAFFE_CHECK(decode_image(datum->data(), flags, &image, &why), "an encoded Datum " << why);
+  CVMatToDatum(image, datum);
+  return true;
+}
+
+}  // namespace
+
+bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why) {
+  if (bytes.empty()) {
+    *why = "is empty";
+    image->release();
+    return false;
+  }
+  if (!is_whole(bytes)) {
+    *why = "is a JPEG that is cut short";
+    image->release();
+    return false;
+  }
+  const cv::Mat input(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
+  try {
+    const cv::Mat decoded = cv::imdecode(input, flags, image);
+    if (!decoded.empty()) return true;
+    *why = "is no image that can be decoded";
+  } catch (const cv::Exception& error) {
+    *why = string("cannot be decoded: ") + error.what();
+  }
+  image->release();
+  return false;
+}
+
+string read_whole_file(const string& filename) {
+  std::error_code failure;
+  CAFFE_CHECK(!std::filesystem::is_directory(filename, failure),
+              "'" << filename << "' is a folder, not a file");
+  const uintmax_t size = std::filesystem::file_size(filename, failure);
+  CAFFE_CHECK(!failure, "'" << filename << "' cannot be read: " << failure.message());
+  CAFFE_CHECK(size <= INT_MAX, "'" << filename << "' is too large: " << size << " bytes");
+  string bytes(size, '\0');
+  std::ifstream file(filename, std::ios::binary);
+  file.read(&bytes[0], static_cast<std::streamsize>(size));
+  CAFFE_CHECK(file, "'" << filename << "' cannot be read: " << std::strerror(errno));
+  return bytes;
+}
+
+cv::Mat ReadImageToCVMat(const string& filename, int height, int width, bool is_color) {
+  cv::Mat image;
+  string why;
+  try {
+    if (!decode_image(read_whole_file(filename), color_flag(is_color), &image, &why)) {
+      LOG(ERROR) << "Could not open or find file " << filename << ": it " << why;
+    }
+  } catch (const Error& error) {
+    LOG(ERROR) << "Could not open or find file " << filename << ": " << error.what();
+  }
+  if (image.empty() || height <= 0 || width <= 0) return image;
+  cv::Mat resized;
+  cv::resize(image, resized, cv::Size(width, height));
+  return resized;
+}
+
+bool ReadFileToDatum(const string& filename, int label, Datum* datum) {
+  try {
+    datum->set_data(read_whole_file(filename));
+  } catch (const Error& error) {
+    LOG(ERROR) << error.what();
+    return false;
+  }
+  datum->set_label(label);
+  datum->set_encoded(true);
+  return true;
+}
+
+bool ReadImageToDatum(const string& filename, int label, int height, int width, bool is_color,
+                      const string& encoding, Datum* datum) {
+  const cv::Mat image = ReadImageToCVMat(filename, height, width, is_color);
+  if (image.empty()) return false;
+  if (encoding.empty()) {
+    CVMatToDatum(image, datum);
+    datum->set_label(label);
+    return true;
+  }
+  if ((image.channels() == 3) == is_color && height == 0 && width == 0 &&
+      ends_in(filename, encoding)) {
+    return ReadFileToDatum(filename, label, datum);
+  }
+  vector<unsigned char> bytes;
+  cv::imencode("." + encoding, image, bytes);
+  datum->set_data(bytes.data(), bytes.size());
+  datum->set_label(label);
+  datum->set_encoded(true);
+  return true;
+}
+
+bool DecodeDatumNative(Datum* datum) {
+  return decode_in_place(datum, cv::IMREAD_UNCHANGED);
+}
+
+bool DecodeDatum(Datum* datum, bool is_color) {
+  return decode_in_place(datum, color_flag(is_color));
+}
+
+cv::Mat DecodeDatumToCVMatNative(const Datum& datum) {
+  return decode_datum(datum, cv::IMREAD_UNCHANGED);
+}
+
+cv::Mat DecodeDatumToCVMat(const Datum& datum, bool is_color) {
+  return decode_datum(datum, color_flag(is_color));
+}
+
+void CVMatToDatum(const cv::Mat& cv_img, Datum* datum) {
+  CAFFE_CHECK(cv_img.depth() == CV_8U && cv_img.dims == 2,
+              "an image must have 8 bits a channel to become a Datum");
+  const int channels = cv_img.channels(), height = cv_img.rows, width = cv_img.cols;
+  datum->set_channels(channels);
+  datum->set_height(height);
+  datum->set_width(width);
+  datum->clear_data();
+  datum->clear_float_data();
+  datum->set_encoded(false);
+  string* const data = datum->mutable_data();
+  data->resize(static_cast<size_t>(channels) * height * width);
+  vector<cv::Mat> planes;
+  for (int c = 0; c < channels; ++c) {
+    planes.emplace_back(height, width, CV_8UC1, &(*data)[static_cast<size_t>(c) * height * width]);
+  }
+  if (!cv_img.empty()) cv::split(cv_img, planes);
+}
+
+}  // namespace caffe
