@@ -125,6 +125,16 @@ cv::Mat ReadImageToCVMat(const string& filename, int height, int width, bool is_
   return resized;
 }
 
+cv::Mat ReadImageToCVMat(const string& filename, int height, int width) {
+  return ReadImageToCVMat(filename, height, width, true);
+}
+cv::Mat ReadImageToCVMat(const string& filename, bool is_color) {
+  return ReadImageToCVMat(filename, 0, 0, is_color);
+}
+cv::Mat ReadImageToCVMat(const string& filename) {
+  return ReadImageToCVMat(filename, 0, 0, true);
+}
+
 bool ReadFileToDatum(const string& filename, int label, Datum* datum) {
   try {
     datum->set_data(read_whole_file(filename));

@@ -19,15 +19,9 @@ namespace caffe {
 
 /// The image in a file; height and width other than 0 resize it. In color: 3 channels; else 1.
 cv::Mat ReadImageToCVMat(const string& filename, int height, int width, bool is_color);
-inline cv::Mat ReadImageToCVMat(const string& filename, int height, int width) {
-  return ReadImageToCVMat(filename, height, width, true);
-}
-inline cv::Mat ReadImageToCVMat(const string& filename, bool is_color) {
-  return ReadImageToCVMat(filename, 0, 0, is_color);
-}
-inline cv::Mat ReadImageToCVMat(const string& filename) {
-  return ReadImageToCVMat(filename, 0, 0, true);
-}
+cv::Mat ReadImageToCVMat(const string& filename, int height, int width);
+cv::Mat ReadImageToCVMat(const string& filename, bool is_color);
+cv::Mat ReadImageToCVMat(const string& filename);
 
 /// A file as it is, as the data of an encoded Datum.
 bool ReadFileToDatum(const string& filename, int label, Datum* datum);
