@@ -34,7 +34,13 @@ void copy_one(const Message& from, const FieldDescriptor& from_field, int index,
       PUT(UInt32);
       break;
     case FieldDescriptor::CPPTYPE_INT32:
-      PUT(Int32);
+      if (to_field.cpp_type() == FieldDescriptor::CPPTYPE_UINT32) {
+        CAFFE_CHECK(VALUE(Int32) >= 0, from_field.full_name()
+                                           << " is " << VALUE(Int32) << ", below 0");
+        out.SetUInt32(to, &to_field, static_cast<uint32_t>(VALUE(Int32)));
+      } else {
+        PUT(Int32);
+      }
       break;
     case FieldDescriptor::CPPTYPE_FLOAT:
       PUT(Float);
@@ -68,7 +74,9 @@ void copy_one(const Message& from, const FieldDescriptor& from_field, int index,
 
 void CopyField(const Message& from, const FieldDescriptor& from_field, Message* to,
                const FieldDescriptor& to_field) {
-  CAFFE_CHECK(from_field.cpp_type() == to_field.cpp_type(),
+  const bool unsigned_now = from_field.cpp_type() == FieldDescriptor::CPPTYPE_INT32 &&
+                            to_field.cpp_type() == FieldDescriptor::CPPTYPE_UINT32;
+  CAFFE_CHECK(from_field.cpp_type() == to_field.cpp_type() || unsigned_now,
               from_field.full_name() << " is of another type than " << to_field.full_name());
   const int count =
       from_field.is_repeated() ? from.GetReflection()->FieldSize(from, &from_field) : 1;
