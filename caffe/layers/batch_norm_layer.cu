@@ -1,0 +1,270 @@
+#include "caffe/layers/batch_norm_layer.hpp"
+
+#include <cmath>
+
+#include "caffe/layers/learnt.hpp"
+#include "caffe/util/channel_sums.hpp"
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Sums of a channel's values and their squares, both less its first value: so one pass over x is
+/// enough, and nothing is lost where the mean is large.
+template <typename T>
+struct Moments {
+  int inner;
+  const T* x;  // [outer, channels, inner]
+  CAFFE_HD double first(int c, int i) const { return double(x[i]) - double(x[c * inner]); }
+  CAFFE_HD double second(int c, int i) const {
+    const double less = first(c, i);
+    return less * less;
+  }
+};
+
+template <typename T>
+struct StoreMoments {
+  int inner;
+  const T* x;
+  double count;  // values of a channel
+  T* mean;       // [channels]
+  T* variance;   // [channels]
+  CAFFE_HD void operator()(int c, double sum, double squares) const {
+    const double less = sum / count, square = squares / count - less * less;
+    mean[c] = static_cast<T>(double(x[c * inner]) + less);
+    variance[c] = static_cast<T>(square < 0. ? 0. : square);
+  }
+};
+
+/// The averages take in a batch.
+template <typename T>
+struct Average {
+  T fraction, correction;
+  const T* mean;
+  const T* variance;
+  T* means;      // [channels], blobs[0]
+  T* variances;  // [channels], blobs[1]
+  T* weight;     // [1], blobs[2]
+  CAFFE_HD void operator()(int c) const {
+    means[c] = fraction * means[c] + mean[c];
+    variances[c] = fraction * variances[c] + correction * variance[c];
+    if (c == 0) weight[0] = fraction * weight[0] + T(1);
+  }
+};
+
+template <typename T>
+struct TakeAverage {
+  const T* means;
+  const T* variances;
+  const T* weight;
+  T* mean;
+  T* variance;
+  CAFFE_HD void operator()(int c) const {
+    const T scale = weight[0] == T(0) ? T(0) : T(1) / weight[0];
+    mean[c] = scale * means[c];
+    variance[c] = scale * variances[c];
+  }
+};
+
+template <typename T>
+struct Factor {
+  T eps;
+  const T* variance;
+  T* factor;
+  CAFFE_HD void operator()(int c) const { factor[c] = T(1) / std::sqrt(variance[c] + eps); }
+};
+
+template <typename T>
+struct Normalise {
+  int channels;
+  const T* mean;    // [channels]
+  const T* factor;  // [channels]
+  const T* x;       // [outer, channels, inner]
+  T* y;             // as x
+  T* kept;          // a copy of y, or null
+  CAFFE_HD void operator()(int row, int i) const {
+    const int c = row % channels;
+    const T value = (x[i] - mean[c]) * factor[c];
+    y[i] = value;
+    if (kept != nullptr) kept[i] = value;
+  }
+};
+
+/// y of the forward pass: kept, or computed again from x.
+template <typename T>
+struct Normalised {
+  const T* kept;    // null where x is there
+  const T* x;       // [outer, channels, inner]
+  const T* mean;    // [channels]
+  const T* factor;  // [channels]
+  CAFFE_HD T at(int c, int i) const {
+    return kept != nullptr ? kept[i] : (x[i] - mean[c]) * factor[c];
+  }
+};
+
+/// Sums of dy and of dy y.
+template <typename T>
+struct GradientMoments {
+  Normalised<T> y;
+  const T* dy;
+  CAFFE_HD double first(int, int i) const { return dy[i]; }
+  CAFFE_HD double second(int c, int i) const { return double(dy[i]) * double(y.at(c, i)); }
+};
+
+template <typename T>
+struct StoreMeans {
+  double count;
+  T* of_dy;    // [channels]
+  T* of_dy_y;  // [channels]
+  CAFFE_HD void operator()(int c, double sum, double product) const {
+    of_dy[c] = static_cast<T>(sum / count);
+    of_dy_y[c] = static_cast<T>(product / count);
+  }
+};
+
+/// dx = factor (dy - mean(dy) - y mean(dy y))
+template <typename T>
+struct Gradient {
+  int channels;
+  Normalised<T> y;
+  const T* of_dy;
+  const T* of_dy_y;
+  const T* dy;
+  T* dx;
+  CAFFE_HD void operator()(int row, int i) const {
+    const int c = row % channels;
+    dx[i] = y.factor[c] * (dy[i] - of_dy[c] - y.at(c, i) * of_dy_y[c]);
+  }
+};
+
+/// The gradient where mean and variance are constants.
+template <typename T>
+struct GlobalGradient {
+  int channels;
+  const T* factor;
+  const T* dy;
+  T* dx;
+  CAFFE_HD void operator()(int row, int i) const { dx[i] = factor[row % channels] * dy[i]; }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&) {
+  const BatchNormParameter& param = this->layer_param_.batch_norm_param();
+  use_global_stats_ =
+      param.has_use_global_stats() ? param.use_global_stats() : this->phase_ == TEST;
+  CAFFE_CHECK(bottom[0]->num_axes() >= 2, this->name()
+                                              << "the bottom needs a channel axis; its shape is "
+                                              << bottom[0]->shape_string());
+  const int channels = bottom[0]->shape(1);
+  const FillerParameter zero;
+  make_learnt(*this,
+              {{"means", {channels}, zero}, {"variances", {channels}, zero}, {"weight", {1}, zero}},
+              &this->blobs_);
+  for (int i = 0; i < 3; ++i) {
+    if (this->layer_param_.param_size() == i) this->layer_param_.add_param()->set_lr_mult(0);
+    CAFFE_CHECK(this->layer_param_.param(i).lr_mult() == 0,
+                this->name() << "param " << i << " has lr_mult "
+                             << this->layer_param_.param(i).lr_mult()
+                             << ", but its blobs are statistics that no solver may change: write "
+                             << "lr_mult: 0, or leave the params out");
+  }
+  this->param_propagate_down_.resize(3, false);
+}
+
+template <typename Dtype>
+ChannelShape BatchNormLayer<Dtype>::shape(const Blob<Dtype>& x) const {
+  return {x.shape(0), x.shape(1), x.count(2)};
+}
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  const int channels = this->blobs_[0]->count();
+  CAFFE_CHECK(bottom[0]->num_axes() >= 2 && bottom[0]->shape(1) == channels,
+              this->name() << "has statistics of " << channels
+                           << " channels, and the bottom's shape is now "
+                           << bottom[0]->shape_string());
+  for (Blob<Dtype>* blob : {&mean_, &variance_, &factor_}) blob->Reshape({channels});
+  means_.Reshape({2, channels});
+  if (bottom[0] != top[0]) {
+    top[0]->ReshapeLike(*bottom[0]);
+  } else if (!use_global_stats_) {
+    x_norm_.ReshapeLike(*bottom[0]);
+  }
+}
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::take_batch_statistics(const Blob<Dtype>& x) {
+  const ChannelShape cut = shape(x);
+  const double count = cut.per_channel();
+  CAFFE_CHECK(count > 0, this->name() << "an empty batch has no mean; the bottom's shape is "
+                                      << x.shape_string());
+  const Dtype* const data = x.active_data();
+  channel_sums(cut, Moments<Dtype>{cut.inner, data}, &sums_,
+               StoreMoments<Dtype>{cut.inner, data, count, mean_.mutable_active_data(),
+                                   variance_.mutable_active_data()});
+  const Dtype correction = static_cast<Dtype>(count > 1 ? count / (count - 1) : 1);
+  const Dtype fraction = this->layer_param_.batch_norm_param().moving_average_fraction();
+  parallel_for(
+      cut.channels,
+      Average<Dtype>{fraction, correction, mean_.active_data(), variance_.active_data(),
+                     this->blobs_[0]->mutable_active_data(), this->blobs_[1]->mutable_active_data(),
+                     this->blobs_[2]->mutable_active_data()});
+}
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::take_averages() {
+  parallel_for(mean_.count(),
+               TakeAverage<Dtype>{this->blobs_[0]->active_data(), this->blobs_[1]->active_data(),
+                                  this->blobs_[2]->active_data(), mean_.mutable_active_data(),
+                                  variance_.mutable_active_data()});
+}
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const ChannelShape cut = shape(*bottom[0]);
+  if (use_global_stats_) {
+    take_averages();
+  } else {
+    take_batch_statistics(*bottom[0]);
+  }
+  const Dtype eps = this->layer_param_.batch_norm_param().eps();
+  parallel_for(cut.channels,
+               Factor<Dtype>{eps, variance_.active_data(), factor_.mutable_active_data()});
+  const bool keep = bottom[0] == top[0] && !use_global_stats_;
+  parallel_planes(cut.rows(), cut.inner,
+                  Normalise<Dtype>{cut.channels, mean_.active_data(), factor_.active_data(),
+                                   bottom[0]->active_data(), top[0]->mutable_active_data(),
+                                   keep ? x_norm_.mutable_active_data() : nullptr});
+}
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                                         const Blobs& bottom) {
+  if (!propagate_down[0]) return;
+  const ChannelShape cut = shape(*bottom[0]);
+  const Dtype* const dy = top[0]->active_diff();
+  if (use_global_stats_) {
+    parallel_planes(cut.rows(), cut.inner,
+                    GlobalGradient<Dtype>{cut.channels, factor_.active_data(), dy,
+                                          bottom[0]->mutable_active_diff()});
+    return;
+  }
+  const bool in_place = bottom[0] == top[0];
+  const Normalised<Dtype> y = {in_place ? x_norm_.active_data() : nullptr, bottom[0]->active_data(),
+                               mean_.active_data(), factor_.active_data()};
+  Dtype* const of_dy = means_.mutable_active_data();
+  Dtype* const of_dy_y = of_dy + cut.channels;
+  channel_sums(cut, GradientMoments<Dtype>{y, dy}, &sums_,
+               StoreMeans<Dtype>{cut.per_channel(), of_dy, of_dy_y});
+  parallel_planes(
+      cut.rows(), cut.inner,
+      Gradient<Dtype>{cut.channels, y, of_dy, of_dy_y, dy, bottom[0]->mutable_active_diff()});
+}
+
+INSTANTIATE_CLASS(BatchNormLayer);
+REGISTER_LAYER_CLASS(BatchNorm);
+
+}  // namespace caffe

@@ -1,0 +1,54 @@
+#ifndef CAFFE_LAYERS_BATCH_NORM_LAYER_HPP_
+#define CAFFE_LAYERS_BATCH_NORM_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/layers/portable.hpp"
+#include "caffe/util/channel_shape.hpp"
+
+namespace caffe {
+
+/// Normalises each channel (axis 1) over the batch: y = (x - mean) / sqrt(variance + eps) (Ioffe
+/// and Szegedy 2015); to scale and shift is left to a Scale layer. In place, too, at the cost of a
+/// copy of y while training.
+///
+/// With use_global_stats, the default while testing, mean and variance are the averages kept in the
+/// blobs, else the batch's own, which then enter the averages:
+///   blobs[0] = f blobs[0] + mean, blobs[1] = f blobs[1] + m / (m - 1) variance,
+///   blobs[2] = f blobs[2] + 1 (one value), f = moving_average_fraction, m = values of a channel;
+/// the averages are blobs[0] / blobs[2] and blobs[1] / blobs[2], or 0 as long as blobs[2] is 0. No
+/// solver may change them: their lr_mult is 0.
+template <typename Dtype>
+class BatchNormLayer : public Portable<Layer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<Layer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "BatchNorm"; }
+  int ExactNumBottomBlobs() const override { return 1; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+ private:
+  ChannelShape shape(const Blob<Dtype>& x) const;
+  void take_batch_statistics(const Blob<Dtype>& x);
+  void take_averages();
+
+  bool use_global_stats_ = false;
+  Blob<Dtype> mean_;      // [channels]
+  Blob<Dtype> variance_;  // [channels]
+  Blob<Dtype> factor_;    // [channels], 1 / sqrt(variance + eps)
+  Blob<Dtype> x_norm_;    // y, where it is worked on in place and Backward needs it
+  Blob<Dtype> means_;     // [2, channels], of Backward
+  Blob<double> sums_;     // of channel_sums
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_BATCH_NORM_LAYER_HPP_

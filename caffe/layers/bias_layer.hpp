@@ -1,0 +1,42 @@
+#ifndef CAFFE_LAYERS_BIAS_LAYER_HPP_
+#define CAFFE_LAYERS_BIAS_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/layers/portable.hpp"
+#include "caffe/util/channel_shape.hpp"
+
+namespace caffe {
+
+/// y = x + b. b is the second bottom, or learnt where there is only one. It covers num_axes axes of
+/// x
+/// (-1: all; 0: none, b is one number) from `axis` on and is repeated over the others; a second
+/// bottom's own shape says how many. In place, too.
+template <typename Dtype>
+class BiasLayer : public Portable<Layer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<Layer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "Bias"; }
+  int MinBottomBlobs() const override { return 1; }
+  int MaxBottomBlobs() const override { return 2; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+ private:
+  Blob<Dtype>& bias(const Blobs& bottom) const;
+
+  ChannelShape shape_ = {0, 0, 0};  // of x; a channel is a value of b
+  Blob<double> sums_;               // of channel_sums
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_BIAS_LAYER_HPP_

@@ -1,0 +1,46 @@
+#ifndef CAFFE_LAYERS_BROADCAST_HPP_
+#define CAFFE_LAYERS_BROADCAST_HPP_
+
+// A small blob that goes with axes [axis, axis + its axes) of a large one: Scale and Bias.
+
+#include <algorithm>
+#include <vector>
+
+#include "caffe/layers/axis.hpp"
+#include "caffe/util/channel_shape.hpp"
+
+namespace caffe {
+
+/// The shape of a learnt blob that covers num_axes axes of x from `axis` on; -1 is all.
+template <typename Dtype>
+std::vector<int> covered_shape(const Layer<Dtype>& layer, const Blob<Dtype>& x, int axis,
+                               int num_axes) {
+  if (num_axes == 0) return {};
+  const int begin = axis_of(layer, x, axis);
+  CAFFE_CHECK(num_axes >= -1 && num_axes <= x.num_axes() - begin,
+              layer.name() << "num_axes is " << num_axes << " from axis " << begin
+                           << " on, and the bottom has " << x.num_axes() << " axes (shape "
+                           << x.shape_string() << "); -1 means all");
+  const int end = num_axes == -1 ? x.num_axes() : begin + num_axes;
+  return std::vector<int>(x.shape().begin() + begin, x.shape().begin() + end);
+}
+
+/// How x is cut by `small`, whose values are the channels.
+template <typename Dtype>
+ChannelShape broadcast(const Layer<Dtype>& layer, const Blob<Dtype>& x, const Blob<Dtype>& small,
+                       int axis) {
+  if (small.num_axes() == 0) {
+    return x.num_axes() == 0 ? ChannelShape{1, 1, 1} : ChannelShape{x.shape(0), 1, x.count(1)};
+  }
+  const int begin = axis_of(layer, x, axis), end = begin + small.num_axes();
+  const bool fits = end <= x.num_axes() && std::equal(small.shape().begin(), small.shape().end(),
+                                                      x.shape().begin() + begin);
+  CAFFE_CHECK(fits, layer.name() << "a blob of shape " << small.shape_string()
+                                 << " does not fit the bottom of shape " << x.shape_string()
+                                 << " from axis " << begin << " on");
+  return {x.count(0, begin), small.count(), x.count(end)};
+}
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_BROADCAST_HPP_

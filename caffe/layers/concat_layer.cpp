@@ -1,0 +1,83 @@
+#include "caffe/layers/concat_layer.hpp"
+
+#include "caffe/layers/axis.hpp"
+#include "caffe/layers/in_place.hpp"
+#include "caffe/util/copy_rows.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Whether shapes are equal but for one axis.
+bool alike(std::vector<int> a, std::vector<int> b, int axis) {
+  if (a.size() != b.size()) return false;
+  a[axis] = b[axis] = 0;
+  return a == b;
+}
+
+}  // namespace
+
+template <typename Dtype>
+void ConcatLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  const ConcatParameter& param = this->layer_param_.concat_param();
+  refuse_in_place(*this, bottom, top);
+  CAFFE_CHECK(!param.has_axis() || !param.has_concat_dim(),
+              this->name() << "has both axis and concat_dim, the old name of it: keep axis");
+}
+
+template <typename Dtype>
+void ConcatLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  const ConcatParameter& param = this->layer_param_.concat_param();
+  axis_ = axis_of(*this, *bottom[0],
+                  param.has_concat_dim() ? static_cast<int>(param.concat_dim()) : param.axis());
+  std::vector<int> shape = bottom[0]->shape();
+  int64_t length = shape[axis_];
+  for (size_t i = 1; i < bottom.size(); ++i) {
+    CAFFE_CHECK(alike(bottom[i]->shape(), shape, axis_),
+                this->name() << "its bottoms must be alike but for axis " << axis_
+                             << "; bottom 0 is " << bottom[0]->shape_string() << " and bottom " << i
+                             << " " << bottom[i]->shape_string());
+    length += bottom[i]->shape(axis_);
+  }
+  CAFFE_CHECK(length <= INT_MAX, this->name()
+                                     << "axis " << axis_ << " would be " << length << " long");
+  shape[axis_] = static_cast<int>(length);
+  top[0]->Reshape(shape);
+  if (bottom.size() == 1) {
+    top[0]->ShareData(*bottom[0]);
+    top[0]->ShareDiff(*bottom[0]);
+  }
+}
+
+template <typename Dtype>
+void ConcatLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  if (bottom.size() == 1) return;
+  Dtype* y = top[0]->mutable_active_data();
+  const int row = top[0]->count(axis_);
+  for (const Blob<Dtype>* x : bottom) {
+    const int length = x->count(axis_);
+    copy_rows(x->count(0, axis_), length, x->active_data(), length, y, row);
+    y += length;
+  }
+}
+
+template <typename Dtype>
+void ConcatLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                                      const Blobs& bottom) {
+  if (bottom.size() == 1) return;
+  const Dtype* dy = top[0]->active_diff();
+  const int row = top[0]->count(axis_);
+  for (size_t i = 0; i < bottom.size(); ++i) {
+    const int length = bottom[i]->count(axis_);
+    if (propagate_down[i]) {
+      copy_rows(bottom[i]->count(0, axis_), length, dy, row, bottom[i]->mutable_active_diff(),
+                length);
+    }
+    dy += length;
+  }
+}
+
+INSTANTIATE_CLASS(ConcatLayer);
+REGISTER_LAYER_CLASS(Concat);
+
+}  // namespace caffe

@@ -1,0 +1,168 @@
+#include "caffe/layers/eltwise_layer.hpp"
+
+#include "caffe/layers/in_place.hpp"
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename T>
+struct TakeSum {
+  T c0, c1;
+  const T* a;  // [count], y itself from the third bottom on
+  const T* b;  // [count]
+  T* y;        // [count]
+  CAFFE_HD void operator()(int i) const { y[i] = c0 * a[i] + c1 * b[i]; }
+};
+
+template <typename T>
+struct TakeProduct {
+  const T* a;
+  const T* b;
+  T* y;
+  CAFFE_HD void operator()(int i) const { y[i] = a[i] * b[i]; }
+};
+
+/// The larger of bottoms 0 and 1; of equal ones the latter.
+template <typename T>
+struct FirstMax {
+  const T* a;
+  const T* b;
+  T* y;
+  int* largest;  // [count]
+  CAFFE_HD void operator()(int i) const {
+    const bool second = b[i] >= a[i] || b[i] != b[i];
+    y[i] = second ? b[i] : a[i];
+    largest[i] = second ? 1 : 0;
+  }
+};
+
+/// Bottom `index`, where it is larger than all before.
+template <typename T>
+struct TakeMax {
+  int index;
+  const T* x;
+  T* y;
+  int* largest;
+  CAFFE_HD void operator()(int i) const {
+    if (x[i] > y[i] || x[i] != x[i]) {
+      y[i] = x[i];
+      largest[i] = index;
+    }
+  }
+};
+
+template <typename T>
+struct Scaled {
+  T factor;
+  const T* dy;
+  T* dx;
+  CAFFE_HD void operator()(int i) const { dx[i] = factor * dy[i]; }
+};
+
+template <typename T>
+struct WhereLargest {
+  int index;
+  const int* largest;
+  const T* dy;
+  T* dx;
+  CAFFE_HD void operator()(int i) const { dx[i] = largest[i] == index ? dy[i] : T(0); }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void EltwiseLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  const EltwiseParameter& param = this->layer_param_.eltwise_param();
+  const int given = param.coeff_size(), bottoms = static_cast<int>(bottom.size());
+  refuse_in_place(*this, bottom, top);
+  CAFFE_CHECK(given == 0 || given == bottoms, this->name()
+                                                  << "has " << given << " coeffs and " << bottoms
+                                                  << " bottoms: give one for each, or none at all");
+  CAFFE_CHECK(given == 0 || param.operation() != EltwiseParameter::PROD,
+              this->name() << "PROD takes no coeffs; put a Power layer with a scale behind it");
+  if (given > 0 && param.operation() == EltwiseParameter::MAX) {
+    LOG(WARNING) << this->name() << "MAX ignores its coeffs";
+  }
+}
+
+template <typename Dtype>
+void EltwiseLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  for (size_t i = 1; i < bottom.size(); ++i) {
+    CAFFE_CHECK(bottom[i]->shape() == bottom[0]->shape(),
+                this->name() << "its bottoms need one shape; bottom 0 is "
+                             << bottom[0]->shape_string() << " and bottom " << i << " "
+                             << bottom[i]->shape_string());
+  }
+  top[0]->ReshapeLike(*bottom[0]);
+  if (this->layer_param_.eltwise_param().operation() == EltwiseParameter::MAX) {
+    largest_.Reshape(bottom[0]->shape());
+  }
+}
+
+template <typename Dtype>
+Dtype EltwiseLayer<Dtype>::coeff(int i) const {
+  const EltwiseParameter& param = this->layer_param_.eltwise_param();
+  return param.coeff_size() == 0 ? Dtype(1) : Dtype(param.coeff(i));
+}
+
+template <typename Dtype>
+void EltwiseLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const auto operation = this->layer_param_.eltwise_param().operation();
+  const int count = top[0]->count();
+  Dtype* const y = top[0]->mutable_active_data();
+  for (int k = 1; k < static_cast<int>(bottom.size()); ++k) {
+    const bool start = k == 1;
+    const Dtype* const a = start ? bottom[0]->active_data() : y;
+    const Dtype* const b = bottom[k]->active_data();
+    if (operation == EltwiseParameter::SUM) {
+      parallel_for(count, TakeSum<Dtype>{start ? coeff(0) : Dtype(1), coeff(k), a, b, y});
+    } else if (operation == EltwiseParameter::PROD) {
+      parallel_for(count, TakeProduct<Dtype>{a, b, y});
+    } else if (start) {
+      parallel_for(count, FirstMax<Dtype>{a, b, y, largest_.mutable_active_data()});
+    } else {
+      parallel_for(count, TakeMax<Dtype>{k, b, y, largest_.mutable_active_data()});
+    }
+  }
+}
+
+/// dx_k = dy times the other bottoms.
+template <typename Dtype>
+void EltwiseLayer<Dtype>::product_gradient(const Blobs& bottom, int k, const Dtype* dy) {
+  Dtype* const dx = bottom[k]->mutable_active_diff();
+  const Dtype* so_far = dy;
+  for (int other = 0; other < static_cast<int>(bottom.size()); ++other) {
+    if (other == k) continue;
+    parallel_for(bottom[k]->count(), TakeProduct<Dtype>{so_far, bottom[other]->active_data(), dx});
+    so_far = dx;
+  }
+}
+
+template <typename Dtype>
+void EltwiseLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                                       const Blobs& bottom) {
+  const int count = top[0]->count();
+  const Dtype* const dy = top[0]->active_diff();
+  for (int k = 0; k < static_cast<int>(bottom.size()); ++k) {
+    if (!propagate_down[k]) continue;
+    switch (this->layer_param_.eltwise_param().operation()) {
+      case EltwiseParameter::PROD:
+        product_gradient(bottom, k, dy);
+        break;
+      case EltwiseParameter::SUM:
+        parallel_for(count, Scaled<Dtype>{coeff(k), dy, bottom[k]->mutable_active_diff()});
+        break;
+      case EltwiseParameter::MAX:
+        parallel_for(count, WhereLargest<Dtype>{k, largest_.active_data(), dy,
+                                                bottom[k]->mutable_active_diff()});
+        break;
+    }
+  }
+}
+
+INSTANTIATE_CLASS(EltwiseLayer);
+REGISTER_LAYER_CLASS(Eltwise);
+
+}  // namespace caffe

@@ -1,0 +1,43 @@
+#ifndef CAFFE_LAYERS_ELTWISE_LAYER_HPP_
+#define CAFFE_LAYERS_ELTWISE_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/layers/portable.hpp"
+
+namespace caffe {
+
+/// Two or more bottoms of one shape, element by element:
+///   SUM   coeff[0] x0 + coeff[1] x1 + ..., each coeff 1 unless given
+///   PROD  x0 x1 ...; the gradient of a factor is dy times the others, right also where it is 0, so
+///         stable_prod_grad makes no difference
+///   MAX   the largest; NaN where one is NaN. The gradient goes to the bottom it came from; of
+///   equal
+///         ones to the second bottom if it is among them, else to the first that is
+template <typename Dtype>
+class EltwiseLayer : public Portable<Layer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<Layer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "Eltwise"; }
+  int MinBottomBlobs() const override { return 2; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+ private:
+  Dtype coeff(int i) const;
+  void product_gradient(const Blobs& bottom, int k, const Dtype* dy);
+
+  Blob<int> largest_;  // MAX: which bottom each value of the top came from
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_ELTWISE_LAYER_HPP_

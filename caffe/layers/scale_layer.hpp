@@ -1,0 +1,45 @@
+#ifndef CAFFE_LAYERS_SCALE_LAYER_HPP_
+#define CAFFE_LAYERS_SCALE_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/layers/portable.hpp"
+#include "caffe/util/channel_shape.hpp"
+
+namespace caffe {
+
+/// y = x s, or x s + b with bias_term. s is the second bottom, or learnt where there is only one.
+/// It covers num_axes axes of x (-1: all; 0: none, s is one number) from `axis` on and is repeated
+/// over the others; a second bottom's own shape says how many. b has the shape of s and is always
+/// learnt. In place, too, at the cost of a copy of x where the gradient of s is wanted.
+template <typename Dtype>
+class ScaleLayer : public Portable<Layer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<Layer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "Scale"; }
+  int MinBottomBlobs() const override { return 1; }
+  int MaxBottomBlobs() const override { return 2; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+ private:
+  Blob<Dtype>& scale(const Blobs& bottom) const;
+  Blob<Dtype>* bias() const;
+  bool keeps_input(const Blobs& bottom, const Blobs& top) const;
+
+  ChannelShape shape_ = {0, 0, 0};  // of x; a channel is a value of s
+  Blob<Dtype> input_;               // x, where it is worked on in place
+  Blob<double> sums_;               // of channel_sums
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_SCALE_LAYER_HPP_

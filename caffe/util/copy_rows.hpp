@@ -1,0 +1,13 @@
+#ifndef CAFFE_UTIL_COPY_ROWS_HPP_
+#define CAFFE_UTIL_COPY_ROWS_HPP_
+
+namespace caffe {
+
+/// Copies `rows` rows of `length` values between arrays whose rows begin `from_stride` and
+/// `to_stride` values apart, wherever the thread's mode has them. The arrays do not overlap.
+template <typename Dtype>
+void copy_rows(int rows, int length, const Dtype* from, int from_stride, Dtype* to, int to_stride);
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_COPY_ROWS_HPP_
