@@ -1,0 +1,369 @@
+#include "caffe/data_transformer.hpp"
+
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
+
+#include "caffe/util/io.hpp"
+#include "caffe/util/rng.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Where the part of an image that is taken begins, and how far it is to the next row and plane.
+template <typename T>
+struct Part {
+  const T* start;
+  size_t row, plane;
+};
+
+/// y[i] = (x[i] - mean[i]) scale for i in [0, n), or backwards where mirrored. `means` null: one
+/// mean for all. The loops have no conditions in them, which makes vector code of them.
+template <typename T, typename Dtype>
+void transform_row(const T* __restrict x, int n, const Dtype* __restrict means, Dtype mean,
+                   Dtype scale, bool mirror, Dtype* __restrict y) {
+  if (means != nullptr && mirror) {
+    for (int i = 0; i < n; ++i) y[n - 1 - i] = (static_cast<Dtype>(x[i]) - means[i]) * scale;
+  } else if (means != nullptr) {
+    for (int i = 0; i < n; ++i) y[i] = (static_cast<Dtype>(x[i]) - means[i]) * scale;
+  } else if (mirror) {
+    for (int i = 0; i < n; ++i) y[n - 1 - i] = (static_cast<Dtype>(x[i]) - mean) * scale;
+  } else {
+    for (int i = 0; i < n; ++i) y[i] = (static_cast<Dtype>(x[i]) - mean) * scale;
+  }
+}
+
+/// How one image becomes values of shape channels x height x width.
+template <typename Dtype>
+struct Recipe {
+  int channels, height, width;    // of the values
+  int image_height, image_width;  // of the image
+  int top, left;                  // where the part begins in it
+  bool mirror;
+  Dtype scale;
+  const Dtype* mean_image;   // as large as the image; null: none
+  const Dtype* mean_values;  // one a channel
+};
+
+template <typename T, typename Dtype>
+void transform_part(const Part<T>& in, const Recipe<Dtype>& recipe, Dtype* y) {
+  for (int c = 0; c < recipe.channels; ++c) {
+    for (int h = 0; h < recipe.height; ++h, y += recipe.width) {
+      const size_t row = static_cast<size_t>(c) * recipe.image_height + recipe.top + h;
+      const Dtype* const means = recipe.mean_image == nullptr
+                                     ? nullptr
+                                     : recipe.mean_image + row * recipe.image_width + recipe.left;
+      transform_row(in.start + c * in.plane + h * in.row, recipe.width, means,
+                    recipe.mean_values[c], recipe.scale, recipe.mirror, y);
+    }
+  }
+}
+
+/// The part of an image that lies plane by plane.
+template <typename T, typename Dtype>
+Part<T> part_of(const T* values, const Recipe<Dtype>& recipe) {
+  const size_t row = recipe.image_width, plane = row * recipe.image_height;
+  return {values + recipe.top * row + recipe.left, row, plane};
+}
+
+/// The same of an interleaved one, which is split into memory that each thread keeps.
+template <typename Dtype>
+Part<unsigned char> split_part(const Pixels& pixels, const Recipe<Dtype>& recipe) {
+  const int channels = recipe.channels, height = recipe.height, width = recipe.width;
+  unsigned char* const start = const_cast<unsigned char*>(pixels.bytes) +
+                               recipe.top * pixels.row_bytes +
+                               static_cast<size_t>(recipe.left) * channels;
+  if (channels == 1) return {start, pixels.row_bytes, 0};
+  static thread_local cv::Mat memory;
+  memory.create(channels * height, width, CV_8UC1);
+  vector<cv::Mat> planes;
+  for (int c = 0; c < channels; ++c) {
+    planes.push_back(memory.rowRange(c * height, (c + 1) * height));
+  }
+  cv::split(cv::Mat(height, width, CV_8UC(channels), start, pixels.row_bytes), planes);
+  return {memory.data, static_cast<size_t>(width), static_cast<size_t>(height) * width};
+}
+
+string image_text(int channels, int height, int width) {
+  return "an image of shape " + shape_text(vector<int>{channels, height, width});
+}
+
+}  // namespace
+
+template <typename Dtype>
+DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Phase phase)
+    : param_(param), phase_(phase) {
+  CAFFE_CHECK(!param_.has_mean_file() || param_.mean_value_size() == 0,
+              "transform_param has mean_file and mean_value: remove one of them");
+  CAFFE_CHECK(!param_.force_color() || !param_.force_gray(),
+              "transform_param has force_color and force_gray: remove one of them");
+  if (param_.has_mean_file()) {
+    LOG_IF(INFO, Caffe::root_solver()) << "Loading mean file from: " << param_.mean_file();
+    BlobProto proto;
+    ReadProtoFromBinaryFileOrDie(param_.mean_file(), &proto);
+    data_mean_.FromProto(proto);
+    vector<int> shape = data_mean_.shape();
+    if (shape.size() == 3) shape.insert(shape.begin(), 1);
+    CAFFE_CHECK(shape.size() == 4 && shape[0] == 1 && data_mean_.count() > 0,
+                "mean_file '" << param_.mean_file() << "' holds no image, but values of shape "
+                              << data_mean_.shape_string());
+    data_mean_.Reshape(shape);
+  }
+  mean_values_.assign(param_.mean_value().begin(), param_.mean_value().end());
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::InitRand() {
+  const bool random = param_.mirror() || (phase_ == TRAIN && param_.crop_size() > 0);
+  rng_.reset(random ? new Caffe::RNG(caffe_rng_rand()) : nullptr);
+}
+
+template <typename Dtype>
+int DataTransformer<Dtype>::Rand(int n) {
+  CAFFE_CHECK(rng_ != nullptr, "InitRand() must be called before images are transformed at random");
+  return static_cast<int>(random_below(n, static_cast<rng_t*>(rng_->generator())));
+}
+
+// ---- shapes
+
+template <typename Dtype>
+Pixels DataTransformer<Dtype>::pixels_of(const cv::Mat& cv_img) {
+  CAFFE_CHECK(!cv_img.empty(), "an image is empty");
+  CAFFE_CHECK(cv_img.depth() == CV_8U,
+              "an image has other values than 8 bits a channel: convert it, or let force_color do");
+  Pixels pixels;
+  pixels.channels = cv_img.channels();
+  pixels.height = cv_img.rows;
+  pixels.width = cv_img.cols;
+  pixels.bytes = cv_img.data;
+  pixels.interleaved = true;
+  pixels.row_bytes = cv_img.step[0];
+  return pixels;
+}
+
+template <typename Dtype>
+Pixels DataTransformer<Dtype>::pixels_of(const Datum& datum, cv::Mat* decoded) const {
+  const bool forced = param_.force_color() || param_.force_gray();
+  if (datum.encoded()) {
+    const int flags = !forced                ? cv::IMREAD_UNCHANGED
+                      : param_.force_color() ? cv::IMREAD_COLOR
+                                             : cv::IMREAD_GRAYSCALE;
+    string why;
+    CAFFE_CHECK(decode_image(datum.data(), flags, decoded, &why), "an encoded image " << why);
+    return pixels_of(*decoded);
+  }
+  if (forced) {
+    LOG_FIRST_N(WARNING, 1) << "force_color and force_gray change encoded images only";
+  }
+  Pixels pixels;
+  pixels.channels = datum.channels();
+  pixels.height = datum.height();
+  pixels.width = datum.width();
+  const bool bytes = !datum.data().empty();
+  const double values = bytes ? datum.data().size() : datum.float_data_size();
+  CAFFE_CHECK(
+      pixels.channels > 0 && pixels.height > 0 && pixels.width > 0 &&
+          double(pixels.channels) * pixels.height * pixels.width == values,
+      "a Datum of shape " << shape_text(vector<int>{pixels.channels, pixels.height, pixels.width})
+                          << " holds " << values << (bytes ? " bytes" : " numbers"));
+  if (bytes) {
+    pixels.bytes = reinterpret_cast<const unsigned char*>(datum.data().data());
+  } else {
+    pixels.floats = datum.float_data().data();
+  }
+  return pixels;
+}
+
+template <typename Dtype>
+vector<int> DataTransformer<Dtype>::shape_of(const Pixels& pixels) const {
+  check_crop(pixels.height, pixels.width);
+  return {1, pixels.channels, out_length(pixels.height), out_length(pixels.width)};
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::check_crop(int height, int width) const {
+  const int crop = param_.crop_size();
+  CAFFE_CHECK(crop <= height && crop <= width,
+              "crop_size " << crop << " is larger than an image of " << height << " x " << width
+                           << " pixels: resize the images or crop less");
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::check(int channels, int height, int width,
+                                   const vector<int>& shape) const {
+  check_crop(height, width);
+  CAFFE_CHECK(shape.size() == 4 && shape[1] == channels && shape[2] == out_length(height) &&
+                  shape[3] == out_length(width),
+              image_text(channels, height, width)
+                  << " does not fit into a batch of shape " << shape_text(shape)
+                  << ": the images of a batch need one size, or crop_size, and equally many "
+                  << "channels (force_color and force_gray see to that)");
+  CAFFE_CHECK(
+      data_mean_.count() == 0 || (data_mean_.channels() == channels &&
+                                  data_mean_.height() == height && data_mean_.width() == width),
+      image_text(channels, height, width)
+          << " differs from mean_file '" << param_.mean_file() << "' of shape "
+          << data_mean_.shape_string() << ": make the mean of these images, or use mean_value");
+  CAFFE_CHECK(mean_values_.size() <= 1 || static_cast<int>(mean_values_.size()) == channels,
+              "there are " << mean_values_.size() << " mean_value for " << channels
+                           << " channels: give one, or one a channel");
+}
+
+template <typename Dtype>
+vector<int> DataTransformer<Dtype>::InferBlobShape(const Datum& datum) {
+  cv::Mat decoded;
+  return shape_of(pixels_of(datum, &decoded));
+}
+
+template <typename Dtype>
+vector<int> DataTransformer<Dtype>::InferBlobShape(const cv::Mat& cv_img) {
+  return shape_of(pixels_of(cv_img));
+}
+
+template <typename Dtype>
+vector<int> DataTransformer<Dtype>::InferBlobShape(const vector<Datum>& datum_vector) {
+  CAFFE_CHECK(!datum_vector.empty(), "there is no Datum to transform");
+  vector<int> shape = InferBlobShape(datum_vector[0]);
+  shape[0] = static_cast<int>(datum_vector.size());
+  return shape;
+}
+
+template <typename Dtype>
+vector<int> DataTransformer<Dtype>::InferBlobShape(const vector<cv::Mat>& mat_vector) {
+  CAFFE_CHECK(!mat_vector.empty(), "there is no image to transform");
+  vector<int> shape = InferBlobShape(mat_vector[0]);
+  shape[0] = static_cast<int>(mat_vector.size());
+  return shape;
+}
+
+// ---- the transformation
+
+template <typename Dtype>
+template <typename Draw>
+typename DataTransformer<Dtype>::Choice DataTransformer<Dtype>::choose(int height, int width,
+                                                                       const Draw& draw) const {
+  Choice choice{param_.mirror() && draw(2) != 0, 0, 0};
+  const int crop = param_.crop_size();
+  if (crop == 0) return choice;
+  choice.top = phase_ == TRAIN ? draw(height - crop + 1) : (height - crop) / 2;
+  choice.left = phase_ == TRAIN ? draw(width - crop + 1) : (width - crop) / 2;
+  return choice;
+}
+
+/// Calls `transform_it(recipe)`.
+template <typename Dtype>
+template <typename F>
+void DataTransformer<Dtype>::with_recipe(int channels, int height, int width, const Choice& choice,
+                                         const F& transform_it) const {
+  const Dtype mean = mean_values_.empty() ? Dtype(0) : mean_values_[0];
+  const vector<Dtype> means =
+      mean_values_.size() > 1 ? mean_values_ : vector<Dtype>(channels, mean);
+  Recipe<Dtype> recipe;
+  recipe.channels = channels;
+  recipe.height = out_length(height);
+  recipe.width = out_length(width);
+  recipe.image_height = height;
+  recipe.image_width = width;
+  recipe.top = choice.top;
+  recipe.left = choice.left;
+  recipe.mirror = choice.mirror;
+  recipe.scale = static_cast<Dtype>(param_.scale());
+  recipe.mean_image = data_mean_.count() > 0 ? data_mean_.cpu_data() : nullptr;
+  recipe.mean_values = means.data();
+  transform_it(recipe);
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::apply(const Pixels& pixels, const Choice& choice,
+                                   Dtype* transformed) const {
+  with_recipe(pixels.channels, pixels.height, pixels.width, choice,
+              [&](const Recipe<Dtype>& recipe) {
+                if (pixels.interleaved) {
+                  transform_part(split_part(pixels, recipe), recipe, transformed);
+                } else if (pixels.bytes != nullptr) {
+                  transform_part(part_of(pixels.bytes, recipe), recipe, transformed);
+                } else {
+                  transform_part(part_of(pixels.floats, recipe), recipe, transformed);
+                }
+              });
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::transform(const Pixels& pixels, ItemRandom* random,
+                                       const vector<int>& shape, Dtype* transformed) const {
+  check(pixels.channels, pixels.height, pixels.width, shape);
+  const Choice choice =
+      choose(pixels.height, pixels.width, [random](int n) { return random->below(n); });
+  apply(pixels, choice, transformed);
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::transform_one(const Pixels& pixels, Blob<Dtype>* blob, int place) {
+  CAFFE_CHECK(place < blob->num(), "there are more images than the batch's " << blob->num());
+  check(pixels.channels, pixels.height, pixels.width, blob->shape());
+  const Choice choice = choose(pixels.height, pixels.width, [this](int n) { return Rand(n); });
+  apply(pixels, choice, blob->mutable_cpu_data() + blob->offset(place));
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const Datum& datum, Blob<Dtype>* transformed_blob) {
+  cv::Mat decoded;
+  transform_one(pixels_of(datum, &decoded), transformed_blob, 0);
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const cv::Mat& cv_img, Blob<Dtype>* transformed_blob) {
+  transform_one(pixels_of(cv_img), transformed_blob, 0);
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const vector<Datum>& datum_vector,
+                                       Blob<Dtype>* transformed_blob) {
+  CAFFE_CHECK(!datum_vector.empty(), "there is no Datum to transform");
+  cv::Mat decoded;
+  for (size_t i = 0; i < datum_vector.size(); ++i) {
+    transform_one(pixels_of(datum_vector[i], &decoded), transformed_blob, static_cast<int>(i));
+  }
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const vector<cv::Mat>& mat_vector,
+                                       Blob<Dtype>* transformed_blob) {
+  CAFFE_CHECK(!mat_vector.empty(), "there is no image to transform");
+  for (size_t i = 0; i < mat_vector.size(); ++i) {
+    transform_one(pixels_of(mat_vector[i]), transformed_blob, static_cast<int>(i));
+  }
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(const Datum& datum, Dtype* transformed_data) {
+  cv::Mat decoded;
+  const Pixels pixels = pixels_of(datum, &decoded);
+  check(pixels.channels, pixels.height, pixels.width, shape_of(pixels));
+  apply(pixels, choose(pixels.height, pixels.width, [this](int n) { return Rand(n); }),
+        transformed_data);
+}
+
+template <typename Dtype>
+void DataTransformer<Dtype>::Transform(Blob<Dtype>* input_blob, Blob<Dtype>* transformed_blob) {
+  const int num = input_blob->num(), channels = input_blob->channels();
+  const int height = input_blob->height(), width = input_blob->width();
+  check_crop(height, width);
+  if (transformed_blob->count() == 0) {
+    transformed_blob->Reshape(num, channels, out_length(height), out_length(width));
+  }
+  CAFFE_CHECK(num <= transformed_blob->num(),
+              "there are more images, " << num << ", than the batch's " << transformed_blob->num());
+  check(channels, height, width, transformed_blob->shape());
+  const Choice choice = choose(height, width, [this](int n) { return Rand(n); });
+  with_recipe(channels, height, width, choice, [&](const Recipe<Dtype>& recipe) {
+    for (int n = 0; n < num; ++n) {
+      transform_part(part_of(input_blob->cpu_data() + input_blob->offset(n), recipe), recipe,
+                     transformed_blob->mutable_cpu_data() + transformed_blob->offset(n));
+    }
+  });
+}
+
+INSTANTIATE_CLASS(DataTransformer);
+
+}  // namespace caffe
