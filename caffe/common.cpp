@@ -1,5 +1,6 @@
 #include "caffe/common.hpp"
 
+#include <cstdlib>
 #include <random>
 
 #include "caffe/util/device.hpp"
@@ -52,6 +53,11 @@ int Caffe::FindDevice(int start_id) {
 }
 
 void GlobalInit(int* pargc, char*** pargv) {
+  // Caffe's log lines begin "I1124 22:48:41.123456": no year, which glog 0.6 has by default. By
+  // name, because an older glog lacks the flag; $GLOG_log_year_in_prefix and the flag itself win.
+  if (std::getenv("GLOG_log_year_in_prefix") == nullptr) {
+    gflags::SetCommandLineOption("log_year_in_prefix", "false");
+  }
   gflags::ParseCommandLineFlags(pargc, pargv, true);
   google::InitGoogleLogging(*pargc > 0 ? (*pargv)[0] : "caffe");
 }

@@ -1,5 +1,7 @@
 #include "caffe/util/device.hpp"
 
+#include <iomanip>
+
 #include "caffe/util/error.hpp"
 
 namespace caffe {
@@ -40,6 +42,34 @@ int current() {
   int id = 0;
   check(cudaGetDevice(&id), "asking for the current GPU");
   return id;
+}
+
+std::string properties(int id) {
+  CAFFE_CHECK(id >= 0 && id < count(),
+              "there is no GPU " << id << ": the CUDA runtime sees " << count());
+  cudaDeviceProp gpu;
+  check(cudaGetDeviceProperties(&gpu, id), "asking for a GPU's properties");
+  std::ostringstream text;
+  const auto line = [&text](const char* name) -> std::ostream& {
+    return text << std::left << std::setw(31) << (std::string(name) + ":");
+  };
+  line("Device id") << id << "\n";
+  line("Major revision number") << gpu.major << "\n";
+  line("Minor revision number") << gpu.minor << "\n";
+  line("Name") << gpu.name << "\n";
+  line("Total global memory") << gpu.totalGlobalMem << "\n";
+  line("Total shared memory per block") << gpu.sharedMemPerBlock << "\n";
+  line("Total registers per block") << gpu.regsPerBlock << "\n";
+  line("Warp size") << gpu.warpSize << "\n";
+  line("Maximum threads per block") << gpu.maxThreadsPerBlock << "\n";
+  line("Maximum dimension of block") << gpu.maxThreadsDim[0] << ", " << gpu.maxThreadsDim[1] << ", "
+                                     << gpu.maxThreadsDim[2] << "\n";
+  line("Maximum dimension of grid")
+      << gpu.maxGridSize[0] << ", " << gpu.maxGridSize[1] << ", " << gpu.maxGridSize[2] << "\n";
+  line("Total constant memory") << gpu.totalConstMem << "\n";
+  line("Texture alignment") << gpu.textureAlignment << "\n";
+  line("Number of multiprocessors") << gpu.multiProcessorCount;
+  return text.str();
 }
 
 void wait() {
@@ -99,6 +129,9 @@ void select(int) {
   fail();
 }
 int current() {
+  fail();
+}
+std::string properties(int) {
   fail();
 }
 void wait() {

@@ -6,6 +6,7 @@
 // except count(), which is 0, and usable(), which is false.
 
 #include <cstddef>
+#include <string>
 
 namespace caffe {
 namespace device {
@@ -16,6 +17,8 @@ bool usable(int id);
 void select(int id);
 /// The calling thread's GPU.
 int current();
+/// What a GPU is called and what it can do: "Name:  NVIDIA H100 ..." and more, one property a line.
+std::string properties(int id);
 
 /// Waits until the calling thread's GPU has done all that it was given.
 void wait();

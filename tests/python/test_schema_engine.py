@@ -19,6 +19,7 @@ REPO = Path(__file__).resolve().parents[2]
 FACTS = REPO / "tests" / "facts"
 # What the fork adds to BVLC Caffe's schema.
 OWN_FIELDS = {
+    ("caffe.SolverParameter", "continue_on_nonfinite_loss", 8001, "bool"),
     ("caffe.LayerParameter", "enhancement_param", 8001, "caffe.EnhancementParameter"),
     ("caffe.LayerParameter", "elimination_param", 8002, "caffe.EliminationParameter"),
 }

@@ -19,6 +19,7 @@ TEST(Device, WithoutOneEverythingThrows) {
   EXPECT_THROW(device::allocate(4), Error);
   EXPECT_THROW(device::allocate_pinned(4), Error);
   EXPECT_THROW(device::fill_zero(bytes, 4), Error);
+  EXPECT_THROW(device::properties(0), Error);
   EXPECT_EQ(bytes[3], 4);
 }
 
@@ -26,6 +27,7 @@ TEST(Device, CopiesInEveryDirection) {
   if (device::count() == 0) GTEST_SKIP() << "no GPU";
   device::select(0);
   EXPECT_EQ(device::current(), 0);
+  EXPECT_NE(device::properties(0).find("Warp size:                     32"), std::string::npos);
   EXPECT_TRUE(device::usable(0));
   char out[100], back[100];
   std::memset(out, 7, sizeof(out));

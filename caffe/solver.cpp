@@ -1,0 +1,373 @@
+#include "caffe/solver.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "caffe/solver_nets.hpp"
+#include "caffe/util/io.hpp"
+#include "caffe/util/upgrade_proto.hpp"
+#include "google/protobuf/text_format.h"
+
+namespace caffe {
+
+namespace {
+
+string as_text(const SolverParameter& param) {
+  string text;
+  google::protobuf::TextFormat::PrintToString(param, &text);
+  return text;
+}
+
+vector<string> split(const string& list, char separator) {
+  vector<string> parts;
+  std::stringstream stream(list);
+  for (string part; std::getline(stream, part, separator);) {
+    const size_t first = part.find_first_not_of(" \t");
+    if (first == string::npos) continue;
+    parts.push_back(part.substr(first, part.find_last_not_of(" \t") - first + 1));
+  }
+  return parts;
+}
+
+/// " (* 0.5 = 0.25 loss)"; "" without a loss weight.
+template <typename Dtype>
+string loss_part(Dtype weight, Dtype value) {
+  if (weight == 0) return "";
+  ostringstream text;
+  text << " (* " << weight << " = " << weight * value << " loss)";
+  return text.str();
+}
+
+bool ends_with(const string& text, const string& end) {
+  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
+}  // namespace
+
+template <typename Dtype>
+Solver<Dtype>::Solver(const SolverParameter& param) {
+  Init(param);
+}
+
+template <typename Dtype>
+Solver<Dtype>::Solver(const string& param_file) {
+  SolverParameter param;
+  ReadSolverParamsFromTextFileOrDie(param_file, &param);
+  Init(param);
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Init(const SolverParameter& param) {
+  LOG_IF(INFO, Caffe::root_solver()) << "Initializing solver from parameters: " << std::endl
+                                     << as_text(param);
+  param_ = param;
+  CAFFE_CHECK(param_.average_loss() >= 1,
+              "average_loss is " << param_.average_loss() << ": it must be 1 or more");
+  CAFFE_CHECK(param_.iter_size() >= 1,
+              "iter_size is " << param_.iter_size() << ": it must be 1 or more");
+  if (param_.snapshot() > 0) CheckSnapshotWritePermissions();
+  if (param_.random_seed() >= 0) {
+    Caffe::set_random_seed(static_cast<unsigned int>(param_.random_seed() + Caffe::solver_rank()));
+  }
+  InitTrainNet();
+  InitTestNets();
+  LOG_IF(INFO, Caffe::root_solver()) << "Solver scaffolding done.";
+  iter_ = 0;
+  current_step_ = 0;
+}
+
+template <typename Dtype>
+void Solver<Dtype>::InitTrainNet() {
+  const SolverNet net = solver_train_net(param_);
+  LOG_IF(INFO, Caffe::root_solver()) << "Creating training net " << net.source;
+  net_ = std::make_shared<Net<Dtype>>(net.param);
+  for (const string& list : param_.weights()) {
+    for (const string& file : split(list, ',')) {
+      LOG(INFO) << "Finetuning from " << file;
+      net_->CopyTrainedLayersFrom(file);
+    }
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::InitTestNets() {
+  test_nets_.clear();
+  for (const SolverNet& net : solver_test_nets(param_)) {
+    LOG(INFO) << "Creating test net (#" << test_nets_.size() << ") specified by " << net.source;
+    test_nets_.push_back(std::make_shared<Net<Dtype>>(net.param));
+    test_nets_.back()->set_debug_info(param_.debug_info());
+    for (const string& list : param_.weights()) {
+      for (const string& file : split(list, ',')) {
+        LOG(INFO) << "Finetuning from " << file;
+        test_nets_.back()->CopyTrainedLayersFrom(file);
+      }
+    }
+  }
+}
+
+// ---- training
+
+template <typename Dtype>
+void Solver<Dtype>::SetActionFunction(ActionCallback func) {
+  action_request_function_ = std::move(func);
+}
+
+template <typename Dtype>
+SolverAction::Enum Solver<Dtype>::GetRequestedAction() {
+  return action_request_function_ ? action_request_function_() : SolverAction::NONE;
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Step(int iters) {
+  const int start_iter = iter_;
+  const int stop_iter = iter_ + iters;
+  if (iters > 0) CheckSettings();
+  losses_.clear();
+  smoothed_loss_ = 0;
+  iterations_last_ = static_cast<float>(iter_);
+  iteration_timer_.Stop();
+  iteration_timer_.Start();
+
+  while (iter_ < stop_iter) {
+    net_->ClearParamDiffs();
+    if (param_.test_interval() > 0 && iter_ % param_.test_interval() == 0 &&
+        (iter_ > 0 || param_.test_initialization()) && Caffe::root_solver()) {
+      TestAll();
+      if (requested_early_exit_) break;
+    }
+    for (Callback* callback : callbacks_) callback->on_start();
+
+    const bool display = param_.display() > 0 && iter_ % param_.display() == 0;
+    net_->set_debug_info(display && param_.debug_info());
+    const Dtype loss = forward_backward();
+    UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
+    if (display) display_iteration();
+    check_loss(loss);
+    for (Callback* callback : callbacks_) callback->on_gradients_ready();
+    ApplyUpdate();
+    ++iter_;
+
+    const SolverAction::Enum request = GetRequestedAction();
+    const bool due = param_.snapshot() > 0 && iter_ % param_.snapshot() == 0;
+    if (Caffe::root_solver() && (due || request == SolverAction::SNAPSHOT)) Snapshot();
+    if (request == SolverAction::STOP) {
+      requested_early_exit_ = true;
+      break;
+    }
+  }
+}
+
+/// The mean loss of iter_size batches, whose gradients add up.
+template <typename Dtype>
+Dtype Solver<Dtype>::forward_backward() {
+  Dtype loss = 0;
+  for (int i = 0; i < param_.iter_size(); ++i) loss += net_->ForwardBackward();
+  return loss / param_.iter_size();
+}
+
+template <typename Dtype>
+void Solver<Dtype>::check_loss(Dtype loss) {
+  if (std::isfinite(loss) || param_.continue_on_nonfinite_loss()) return;
+  const string rate = DescribeRate();
+  CAFFE_FAIL("iteration " << iter_ << ": the training loss is " << loss
+                          << (rate.empty() ? "" : " (" + rate + ")")
+                          << ". The weights are still those of the last good iteration. Lower "
+                             "base_lr, set clip_gradients, or look for bad input; "
+                             "continue_on_nonfinite_loss: true in the solver goes on");
+}
+
+template <typename Dtype>
+void Solver<Dtype>::display_iteration() {
+  const float seconds = iteration_timer_.Seconds();
+  const float done = iter_ - iterations_last_;
+  const float per_second = done / (seconds > 0 ? seconds : 1);
+  LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << iter_ << " (" << per_second << " iter/s, "
+                                     << std::round(seconds * 1e3F) / 1e3F << "s/"
+                                     << param_.display() << " iters), loss = " << smoothed_loss_;
+  iteration_timer_.Start();
+  iterations_last_ = static_cast<float>(iter_);
+  DisplayOutputBlobs(-1);
+}
+
+template <typename Dtype>
+void Solver<Dtype>::DisplayOutputBlobs(const int net_id) {
+  if (!Caffe::root_solver()) return;
+  const Net<Dtype>& net = net_id < 0 ? *net_ : *test_nets_[net_id];
+  const char* const title = net_id < 0 ? "Train" : "Test";
+  int index = 0;
+  for (int i = 0; i < net.num_outputs(); ++i) {
+    const int blob = net.output_blob_indices()[i];
+    const Dtype weight = net.blob_loss_weights()[blob];
+    const Dtype* const values = net.output_blobs()[i]->cpu_data();
+    for (int k = 0; k < net.output_blobs()[i]->count(); ++k) {
+      LOG(INFO) << "    " << title << " net output #" << index++ << ": " << net.blob_names()[blob]
+                << " = " << values[k] << loss_part(weight, values[k]);
+    }
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::UpdateSmoothedLoss(Dtype loss, int start_iter, int average_loss) {
+  if (static_cast<int>(losses_.size()) < average_loss) {
+    losses_.push_back(loss);
+  } else {
+    losses_[(iter_ - start_iter) % average_loss] = loss;
+  }
+  double sum = 0;
+  for (const Dtype one : losses_) sum += one;
+  smoothed_loss_ = static_cast<Dtype>(sum / static_cast<double>(losses_.size()));
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Solve(const char* resume_file) {
+  CAFFE_CHECK(Caffe::root_solver(), "Solve is the root solver's");
+  LOG(INFO) << "Solving " << net_->name();
+  LOG(INFO) << "Learning Rate Policy: " << param_.lr_policy();
+  requested_early_exit_ = false;
+  if (param_.snapshot_after_train()) CheckSnapshotWritePermissions();
+  if (resume_file != nullptr) {
+    LOG(INFO) << "Restoring previous solver status from " << resume_file;
+    Restore(resume_file);
+  }
+  const int start_iter = iter_;
+  Step(param_.max_iter() - iter_);
+  if (param_.snapshot_after_train() && (param_.snapshot() <= 0 || iter_ % param_.snapshot() != 0)) {
+    Snapshot();
+  }
+  if (requested_early_exit_) {
+    LOG(INFO) << "Optimization stopped early.";
+    return;
+  }
+  if (param_.display() > 0 && iter_ % param_.display() == 0) {
+    Dtype loss = 0;
+    net_->Forward(&loss);
+    UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
+    LOG(INFO) << "Iteration " << iter_ << ", loss = " << smoothed_loss_;
+  }
+  if (param_.test_interval() > 0 && iter_ % param_.test_interval() == 0) TestAll();
+  LOG(INFO) << "Optimization Done.";
+}
+
+// ---- tests
+
+template <typename Dtype>
+void Solver<Dtype>::TestAll() {
+  for (size_t i = 0; i < test_nets_.size() && !requested_early_exit_; ++i) {
+    Test(static_cast<int>(i));
+  }
+}
+
+template <typename Dtype>
+bool Solver<Dtype>::go_on_testing() {
+  for (;;) {
+    switch (GetRequestedAction()) {
+      case SolverAction::SNAPSHOT:
+        Snapshot();
+        break;
+      case SolverAction::STOP:
+        requested_early_exit_ = true;
+        return false;
+      default:
+        return true;
+    }
+  }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Test(const int test_net_id) {
+  CAFFE_CHECK(Caffe::root_solver(), "Test is the root solver's");
+  LOG(INFO) << "Iteration " << iter_ << ", Testing net (#" << test_net_id << ")";
+  Net<Dtype>& net = *test_nets_.at(test_net_id);
+  net.ShareTrainedLayersWith(net_.get());
+  const int batches = param_.test_iter(test_net_id);
+  vector<vector<double>> sums(net.num_outputs());
+  double loss_sum = 0;
+  for (int batch = 0; batch < batches; ++batch) {
+    if (!go_on_testing()) {
+      LOG(INFO) << "Test interrupted.";
+      return;
+    }
+    Dtype loss = 0;
+    net.Forward(&loss);
+    loss_sum += loss;
+    for (size_t i = 0; i < sums.size(); ++i) {
+      const Blob<Dtype>& output = *net.output_blobs()[i];
+      sums[i].resize(std::max<size_t>(sums[i].size(), output.count()));
+      for (int k = 0; k < output.count(); ++k) sums[i][k] += output.cpu_data()[k];
+    }
+  }
+  if (param_.test_compute_loss() && batches > 0) {
+    LOG(INFO) << "Test loss: " << static_cast<Dtype>(loss_sum / batches);
+  }
+  int index = 0;
+  for (size_t i = 0; i < sums.size(); ++i) {
+    const int blob = net.output_blob_indices()[i];
+    for (const double sum : sums[i]) {
+      const Dtype mean = static_cast<Dtype>(sum / batches);
+      LOG(INFO) << "    Test net output #" << index++ << ": " << net.blob_names()[blob] << " = "
+                << mean << loss_part(net.blob_loss_weights()[blob], mean);
+    }
+  }
+}
+
+// ---- snapshots
+
+template <typename Dtype>
+string Solver<Dtype>::SnapshotFilename(const string& extension) {
+  CAFFE_CHECK(param_.has_snapshot_prefix(),
+              "a snapshot is asked for, but the solver has no snapshot_prefix: set it, or set "
+              "snapshot_after_train: false and leave snapshot out");
+  return param_.snapshot_prefix() + "_iter_" + std::to_string(iter_) + extension;
+}
+
+template <typename Dtype>
+void Solver<Dtype>::CheckSnapshotWritePermissions() {
+  if (!Caffe::root_solver()) return;
+  const string name = SnapshotFilename(".tempfile");
+  const bool writable = static_cast<bool>(std::ofstream(name));
+  std::remove(name.c_str());
+  CAFFE_CHECK(writable, "cannot write to snapshot prefix '"
+                            << param_.snapshot_prefix()
+                            << "': make sure that the directory exists and is writable");
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Snapshot() {
+  CAFFE_CHECK(Caffe::root_solver(), "Snapshot is the root solver's");
+  const bool hdf5 = param_.snapshot_format() == SolverParameter_SnapshotFormat_HDF5;
+  SnapshotSolverState(hdf5 ? SnapshotToHDF5() : SnapshotToBinaryProto());
+}
+
+template <typename Dtype>
+string Solver<Dtype>::SnapshotToBinaryProto() {
+  const string model_filename = SnapshotFilename(".caffemodel");
+  LOG(INFO) << "Snapshotting to binary proto file " << model_filename;
+  NetParameter net_param;
+  net_->ToProto(&net_param, param_.snapshot_diff());
+  WriteProtoToBinaryFile(net_param, model_filename);
+  return model_filename;
+}
+
+template <typename Dtype>
+string Solver<Dtype>::SnapshotToHDF5() {
+  const string model_filename = SnapshotFilename(".caffemodel.h5");
+  LOG(INFO) << "Snapshotting to HDF5 file " << model_filename;
+  net_->ToHDF5(model_filename, param_.snapshot_diff());
+  return model_filename;
+}
+
+template <typename Dtype>
+void Solver<Dtype>::Restore(const char* resume_file) {
+  CAFFE_CHECK(resume_file != nullptr && *resume_file != '\0', "no solver state to restore from");
+  const string state_file = resume_file;
+  if (ends_with(state_file, ".h5")) {
+    RestoreSolverStateFromHDF5(state_file);
+  } else {
+    RestoreSolverStateFromBinaryProto(state_file);
+  }
+}
+
+INSTANTIATE_CLASS(Solver);
+
+}  // namespace caffe

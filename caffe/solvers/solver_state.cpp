@@ -1,0 +1,156 @@
+// How a solver's state is kept in .solverstate files and restored from them. BVLC Caffe's layout: a
+// SolverState message, or its fields as data sets of an HDF5 file, history a group of blobs "0",
+// "1"
+// ...
+
+#include <fstream>
+
+#include "caffe/sgd_solvers.hpp"
+#include "caffe/util/hdf5.hpp"
+#include "caffe/util/io.hpp"
+
+namespace caffe {
+
+namespace {
+
+bool readable(const string& file) {
+  return static_cast<bool>(std::ifstream(file));
+}
+
+/// Where a state's model is: where the state says, or else beside the state, so that a folder of
+/// snapshots can be moved.
+string find_model(const string& state_file, const string& model) {
+  if (readable(model)) return model;
+  const size_t slash = state_file.rfind('/');
+  const string folder = slash == string::npos ? "" : state_file.substr(0, slash + 1);
+  const string beside = folder + model.substr(model.rfind('/') + 1);
+  CAFFE_CHECK(readable(beside), state_file << ": the weights that belong to it are in '" << model
+                                           << "', which cannot be read; neither can '" << beside
+                                           << "'");
+  return beside;
+}
+
+void check_count(const string& state_file, int found, size_t expected, const char* type) {
+  CAFFE_CHECK(found == static_cast<int>(expected),
+              state_file << ": has " << found << " history blobs, while solver " << type
+                         << " keeps " << expected
+                         << " for this net: it is another solver's or another net's state");
+}
+
+void check_shape(const string& state_file, int index, bool equal, const string& found,
+                 const string& expected) {
+  CAFFE_CHECK(equal, state_file << ": history blob " << index << " is " << found
+                                << ", while this net's parameter is " << expected
+                                << ": it is another net's state");
+}
+
+void check_place(const string& state_file, int iter, int current_step) {
+  CAFFE_CHECK(iter >= 0 && current_step >= 0,
+              state_file << ": is damaged: iter " << iter << ", current_step " << current_step);
+}
+
+string shape_of(const BlobProto& blob) {
+  vector<int64_t> shape(blob.shape().dim().begin(), blob.shape().dim().end());
+  if (!blob.has_shape()) shape = {blob.num(), blob.channels(), blob.height(), blob.width()};
+  return shape_text(shape);
+}
+
+}  // namespace
+
+template <typename Dtype>
+void SGDSolver<Dtype>::SnapshotSolverState(const string& model_filename) {
+  if (this->param_.snapshot_format() == SolverParameter_SnapshotFormat_HDF5) {
+    SnapshotSolverStateToHDF5(model_filename);
+  } else {
+    SnapshotSolverStateToBinaryProto(model_filename);
+  }
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string& model_filename) {
+  SolverState state;
+  state.set_iter(this->iter_);
+  state.set_learned_net(model_filename);
+  state.set_current_step(this->current_step_);
+  for (const auto& blob : history_) blob->ToProto(state.add_history());
+  const string filename = this->SnapshotFilename(".solverstate");
+  LOG(INFO) << "Snapshotting solver state to binary proto file " << filename;
+  WriteProtoToBinaryFile(state, filename);
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string& model_filename) {
+  const string filename = this->SnapshotFilename(".solverstate.h5");
+  LOG(INFO) << "Snapshotting solver state to HDF5 file " << filename;
+  ReplaceFile(filename, [&](const string& name) {
+    Hdf5File file(name, Hdf5File::kCreate);
+    hdf5_save_int(file.id(), "iter", this->iter_);
+    hdf5_save_string(file.id(), "learned_net", model_filename);
+    hdf5_save_int(file.id(), "current_step", this->current_step_);
+    {
+      const Hdf5Group group(file.id(), "history", Hdf5Group::kCreate);
+      for (size_t i = 0; i < history_.size(); ++i) {
+        hdf5_save_nd_dataset(group.id(), std::to_string(i), *history_[i]);
+      }
+    }
+    file.Close();
+  });
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_file) {
+  SolverState state;
+  ReadProtoFromBinaryFile(state_file, &state);
+  check_place(state_file, state.iter(), state.current_step());
+  check_count(state_file, state.history_size(), history_.size(), this->type());
+  for (int i = 0; i < state.history_size(); ++i) {
+    check_shape(state_file, i, history_[i]->ShapeEquals(state.history(i)),
+                shape_of(state.history(i)), shape_text(history_[i]->shape()));
+  }
+  if (state.has_learned_net()) {
+    this->net_->CopyTrainedLayersFrom(find_model(state_file, state.learned_net()));
+  }
+  LOG(INFO) << "SGDSolver: restoring history";
+  for (int i = 0; i < state.history_size(); ++i) {
+    history_[i]->FromProto(state.history(i), false);
+  }
+  this->iter_ = state.iter();
+  this->current_step_ = state.current_step();
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
+  const Hdf5File file(state_file, Hdf5File::kRead);
+  const int iter = hdf5_load_int(file.id(), "iter");
+  const int current_step = hdf5_load_int(file.id(), "current_step");
+  check_place(state_file, iter, current_step);
+  const Hdf5Group group(file.id(), "history");
+  check_count(state_file, hdf5_get_num_links(group.id()), history_.size(), this->type());
+  vector<shared_ptr<Blob<Dtype>>> history;
+  for (size_t i = 0; i < history_.size(); ++i) {
+    history.push_back(std::make_shared<Blob<Dtype>>());
+    hdf5_load_nd_dataset(group.id(), std::to_string(i).c_str(), 0, kMaxBlobAxes, history[i].get(),
+                         true);
+    check_shape(state_file, static_cast<int>(i), history[i]->shape() == history_[i]->shape(),
+                shape_text(history[i]->shape()), shape_text(history_[i]->shape()));
+  }
+  if (hdf5_exists(file.id(), "learned_net")) {
+    const string model = hdf5_load_string(file.id(), "learned_net");
+    this->net_->CopyTrainedLayersFrom(find_model(state_file, model));
+  }
+  LOG(INFO) << "SGDSolver: restoring history";
+  for (size_t i = 0; i < history_.size(); ++i) history_[i]->CopyFrom(*history[i]);
+  this->iter_ = iter;
+  this->current_step_ = current_step;
+}
+
+#define INSTANTIATE_STATE(Dtype)                                                    \
+  template void SGDSolver<Dtype>::SnapshotSolverState(const string&);               \
+  template void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string&);  \
+  template void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string&);         \
+  template void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string&); \
+  template void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string&)
+INSTANTIATE_STATE(float);
+INSTANTIATE_STATE(double);
+
+}  // namespace caffe

@@ -1,0 +1,38 @@
+#ifndef CAFFE_UTIL_SIGNAL_HANDLER_HPP_
+#define CAFFE_UTIL_SIGNAL_HANDLER_HPP_
+
+#include <csignal>
+
+#include "caffe/proto/caffe.pb.h"
+#include "caffe/solver.hpp"
+
+namespace caffe {
+
+/// Turns Ctrl-C and a terminal's hang-up into what a solver is asked for, at most once a signal:
+///
+///   SignalHandler handler(SolverAction::STOP, SolverAction::SNAPSHOT);
+///   solver->SetActionFunction(handler.GetActionFunction());
+///
+/// Catches the signals as long as it lives, also where the action is NONE; then what was in force
+/// before is again. There can be one at a time: a second one throws. The action function must not
+/// outlive it.
+class SignalHandler {
+ public:
+  SignalHandler(SolverAction::Enum SIGINT_action, SolverAction::Enum SIGHUP_action);
+  ~SignalHandler();
+  ActionCallback GetActionFunction();
+
+ private:
+  SolverAction::Enum CheckForSignals() const;
+
+  SolverAction::Enum SIGINT_action_;
+  SolverAction::Enum SIGHUP_action_;
+  struct sigaction SIGINT_before_;
+  struct sigaction SIGHUP_before_;
+
+  DISABLE_COPY_AND_ASSIGN(SignalHandler);
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_SIGNAL_HANDLER_HPP_
