@@ -1,0 +1,47 @@
+#ifndef TOOLS_CAFFE_COMMAND_HPP_
+#define TOOLS_CAFFE_COMMAND_HPP_
+
+// What the parts of the `caffe` command share. A verb returns the exit status; errors are
+// exceptions.
+
+#include <gflags/gflags.h>
+
+#include <string>
+#include <vector>
+
+#include "caffe/common.hpp"
+#include "caffe/proto/caffe.pb.h"
+
+DECLARE_string(gpu);
+DECLARE_string(solver);
+DECLARE_string(model);
+DECLARE_string(phase);
+DECLARE_int32(level);
+DECLARE_string(stage);
+DECLARE_string(snapshot);
+DECLARE_string(weights);
+DECLARE_int32(iterations);
+DECLARE_string(sigint_effect);
+DECLARE_string(sighup_effect);
+
+namespace caffe_command {
+
+int train();
+int test();
+int device_query();
+int time();
+
+/// The GPUs that -gpu names: none, "all" of them, or a list.
+std::vector<int> chosen_gpus();
+/// Computes on the GPU, logging which, or on the CPU where there is no `gpu` (-1).
+void choose_device(int gpu);
+/// -stage as a list. An empty flag is one empty stage, as in BVLC Caffe.
+std::vector<std::string> chosen_stages();
+/// -phase, or `otherwise` where it is not given.
+caffe::Phase chosen_phase(caffe::Phase otherwise);
+/// The parts of "a,b"; of "" one empty part.
+std::vector<std::string> split_list(const std::string& list);
+
+}  // namespace caffe_command
+
+#endif  // TOOLS_CAFFE_COMMAND_HPP_

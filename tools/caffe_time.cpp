@@ -1,0 +1,99 @@
+#include <iomanip>
+
+#include "caffe/caffe.hpp"
+#include "caffe/util/reorder_count.hpp"
+#include "tools/caffe_command.hpp"
+
+namespace caffe_command {
+
+namespace {
+
+typedef caffe::Net<float> Net;
+
+/// Microseconds, summed over the iterations.
+struct Times {
+  std::vector<double> forward, backward;  // per layer
+  double all_forward = 0, all_backward = 0;
+};
+
+void forward(Net* net, Times* times) {
+  caffe::Timer whole, one;
+  whole.Start();
+  for (size_t i = 0; i < net->layers().size(); ++i) {
+    one.Start();
+    net->layers()[i]->Forward(net->bottom_vecs()[i], net->top_vecs()[i]);
+    times->forward[i] += one.MicroSeconds();
+  }
+  times->all_forward += whole.MicroSeconds();
+}
+
+void backward(Net* net, Times* times) {
+  caffe::Timer whole, one;
+  whole.Start();
+  for (size_t i = net->layers().size(); i-- > 0;) {
+    one.Start();
+    net->layers()[i]->Backward(net->top_vecs()[i], net->bottom_need_backward()[i],
+                               net->bottom_vecs()[i]);
+    times->backward[i] += one.MicroSeconds();
+  }
+  times->all_backward += whole.MicroSeconds();
+}
+
+void report_layers(const Net& net, const Times& times) {
+  LOG(INFO) << "Average time per layer: ";
+  for (size_t i = 0; i < net.layers().size(); ++i) {
+    const std::string& name = net.layer_names()[i];
+    LOG(INFO) << std::setfill(' ') << std::setw(10) << name
+              << "\tforward: " << times.forward[i] / 1000 / FLAGS_iterations << " ms.";
+    LOG(INFO) << std::setfill(' ') << std::setw(10) << name
+              << "\tbackward: " << times.backward[i] / 1000 / FLAGS_iterations << " ms.";
+  }
+}
+
+}  // namespace
+
+int time() {
+  CAFFE_CHECK(!FLAGS_model.empty(), "time needs a model: -model train_val.prototxt");
+  CAFFE_CHECK(FLAGS_iterations > 0, "-iterations " << FLAGS_iterations << ": must be 1 or more");
+  const caffe::Phase phase = chosen_phase(caffe::TRAIN);
+  const std::vector<int> gpus = chosen_gpus();
+  choose_device(gpus.empty() ? -1 : gpus[0]);
+  const std::vector<std::string> stages = chosen_stages();
+  Net net(FLAGS_model, phase, FLAGS_level, &stages);
+
+  LOG(INFO) << "Performing Forward";
+  float loss = 0;
+  net.Forward(&loss);
+  LOG(INFO) << "Initial loss: " << loss;
+  LOG(INFO) << "Performing Backward";
+  net.Backward();
+
+  LOG(INFO) << "*** Benchmark begins ***";
+  LOG(INFO) << "Testing for " << FLAGS_iterations << " iterations.";
+  Times times;
+  times.forward.resize(net.layers().size());
+  times.backward.resize(net.layers().size());
+  const int64_t reorders_before = caffe::reorder_count();
+  caffe::Timer total;
+  total.Start();
+  for (int iteration = 0; iteration < FLAGS_iterations; ++iteration) {
+    caffe::Timer timer;
+    timer.Start();
+    forward(&net, &times);
+    backward(&net, &times);
+    LOG(INFO) << "Iteration: " << iteration + 1
+              << " forward-backward time: " << timer.MilliSeconds() << " ms.";
+  }
+  const float total_ms = total.MilliSeconds();
+  const double reorders = static_cast<double>(caffe::reorder_count() - reorders_before);
+  report_layers(net, times);
+  LOG(INFO) << "Average Forward pass: " << times.all_forward / 1000 / FLAGS_iterations << " ms.";
+  LOG(INFO) << "Average Backward pass: " << times.all_backward / 1000 / FLAGS_iterations << " ms.";
+  LOG(INFO) << "Average Forward-Backward: " << total_ms / FLAGS_iterations << " ms.";
+  LOG(INFO) << "Average layout reorders: " << reorders / FLAGS_iterations << " per pass.";
+  LOG(INFO) << "Total Time: " << total_ms << " ms.";
+  LOG(INFO) << "*** Benchmark ends ***";
+  return 0;
+}
+
+}  // namespace caffe_command
