@@ -2,7 +2,7 @@
 #define CAFFE_LAYERS_ELIMINATION_PARAM_HPP_
 
 #include "caffe/proto/caffe.pb.h"
-#include "maap.pb.h"
+#include "caffe_layers/maap.pb.h"
 
 namespace maap {
 

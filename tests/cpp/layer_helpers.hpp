@@ -9,15 +9,16 @@
 #include <vector>
 
 #include "caffe/blob.hpp"
+#include "caffe/layer.hpp"
 #include "caffe/layer_factory.hpp"
 
 template <typename T>
 using Blobs = std::vector<caffe::Blob<T>*>;
 
-/// A layer made as a net makes it: by type, through the registry.
+/// A layer made as a net makes it: by type, through the registry. Its pointer is the host's:
+/// Boost's in BVLC Caffe, the standard library's in the engine.
 template <typename T>
-boost::shared_ptr<caffe::Layer<T>> make_layer(const std::string& type,
-                                              const std::string& param_str = "") {
+auto make_layer(const std::string& type, const std::string& param_str = "") {
   caffe::LayerParameter param;
   param.set_name("layer under test");
   param.set_type(type);

@@ -40,7 +40,7 @@ class EliminationTest : public ::testing::Test {
   }
 
   caffe::Blob<T> f_, d_, d_star_, r_, a_, s_;
-  boost::shared_ptr<caffe::Layer<T>> layer_;
+  decltype(make_layer<T>("")) layer_;
 };
 TYPED_TEST_SUITE(EliminationTest, Dtypes);
 

@@ -1,0 +1,69 @@
+// The MAAP layers as part of the engine. What they compute is tested by ../test_enhancement.cpp and
+// ../test_elimination.cpp, which are compiled into this program as well as into the plugin's.
+
+#include "caffe_layers/c_api.hpp"
+#include "layers/layer_test.hpp"
+
+namespace caffe {
+
+template <typename TypeParam>
+class MaapLayersTest : public LayerTest<TypeParam> {
+ protected:
+  /// D*, A in one list.
+  std::vector<double> eliminated(const std::string& text) {
+    this->top.clear();
+    for (int i = 0; i < 3; ++i) this->add_top();
+    this->forward("type: 'Elimination' " + text);
+    std::vector<double> both = this->data(*this->top[0]);
+    const std::vector<double> a = this->data(*this->top[2]);
+    both.insert(both.end(), a.begin(), a.end());
+    return both;
+  }
+};
+TYPED_TEST_SUITE(MaapLayersTest, DtypesAndDevices);
+
+TYPED_TEST(MaapLayersTest, EliminationTakesItsTypedParameters) {
+  this->add_bottom({2, 3, 4, 5});
+  this->add_bottom({2, 2, 9, 11});
+  const std::vector<double> roi = this->eliminated("");
+  const std::vector<double> soft = this->eliminated("elimination_param { a_star: ALLSOFT }");
+  EXPECT_NE(roi, soft);
+  EXPECT_EQ(roi, this->eliminated("elimination_param { a_star: ROI threshold_at: INPUT }"));
+  EXPECT_EQ(soft, this->eliminated("python_param { param_str: 'a_star: ALLSOFT' }"));
+  for (int i = 0; i < 2 * 2 * 99; ++i) {  // D* = A D
+    const double a = soft[2 * 2 * 99 + i / 198 * 99 + i % 99];
+    ASSERT_NEAR(soft[i], a * this->bottom[1]->cpu_data()[i], 1e-6);
+  }
+  EXPECT_EQ(this->eliminated("elimination_param { a_star: REDUCE threshold_at: MAP }"),
+            this->eliminated("python_param { param_str: 'a_star: REDUCE threshold_at: MAP' }"));
+}
+
+TYPED_TEST(MaapLayersTest, EliminationRefusesTwoSetsOfParameters) {
+  this->add_bottom({2, 3, 4, 5});
+  this->add_bottom({2, 2, 9, 11});
+  EXPECT_ERROR(this->eliminated("elimination_param {} python_param { param_str: 'a_star: ROI' }"),
+               "layer 'under_test' (Elimination): both elimination_param and python_param");
+}
+
+TYPED_TEST(MaapLayersTest, GradientWithTypedParameters) {
+  this->add_bottom({2, 3, 4, 5});
+  this->add_bottom({2, 2, 9, 11});
+  GradientOptions options;
+  options.bottoms = {1};
+  this->check_gradient("type: 'Elimination' elimination_param { a_star: ENHANCE }", options);
+  this->bottom.pop_back();
+  this->top.clear();
+  this->check_gradient("type: 'Enhancement' enhancement_param {}");
+}
+
+TEST(MaapFunctions, AreInTheLibrary) {
+  const float f[] = {1, -2, 3, 4};
+  float enhanced[4], a[2];
+  ASSERT_EQ(maap_enhance_f32(f, 1, 2, 1, 2, enhanced, a), 0) << maap_last_error();
+  EXPECT_NEAR(a[0], 1 / (1 + std::exp(-2.)), 1e-6);
+  EXPECT_NEAR(enhanced[3], (1 + a[1]) * 4, 1e-6);
+  EXPECT_EQ(maap_enhance_f32(f, 0, 2, 1, 2, enhanced, a), 1);
+  EXPECT_NE(std::string(maap_last_error()).find("at least 1"), std::string::npos);
+}
+
+}  // namespace caffe
