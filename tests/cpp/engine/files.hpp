@@ -1,6 +1,7 @@
 #ifndef TESTS_CPP_ENGINE_FILES_HPP_
 #define TESTS_CPP_ENGINE_FILES_HPP_
 
+#include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
@@ -9,11 +10,25 @@
 
 namespace caffe {
 
-/// A name in a folder of this run of the tests. What is written there is small and stays.
+/// A folder for this run of the tests, which goes when they end.
+class TempFolder {
+ public:
+  TempFolder() { MakeTempDir(&name_); }
+  ~TempFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(name_, ignored);
+  }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+};
+
+/// A new name for a file that goes when the tests end.
 inline std::string temp_name(const std::string& ending = "") {
-  std::string name;
-  MakeTempFilename(&name);
-  return name + ending;
+  static const TempFolder folder;
+  static int number = 0;
+  return folder.name() + "/" + std::to_string(number++) + ending;
 }
 
 inline std::string contents(const std::string& filename) {

@@ -58,6 +58,16 @@ class LogLines : public google::LogSink {
   const int before_ = FLAGS_minloglevel;
 };
 
+/// No log while it lives, but for errors.
+class QuietLog {
+ public:
+  QuietLog() { FLAGS_minloglevel = google::GLOG_ERROR; }
+  ~QuietLog() { FLAGS_minloglevel = before_; }
+
+ private:
+  const int before_ = FLAGS_minloglevel;
+};
+
 }  // namespace caffe
 
 #endif  // TESTS_CPP_ENGINE_LOG_LINES_HPP_

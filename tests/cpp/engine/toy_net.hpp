@@ -11,6 +11,7 @@
 #include "caffe/net.hpp"
 #include "caffe/util/io.hpp"
 #include "fixtures.hpp"
+#include "log_lines.hpp"
 
 namespace caffe {
 
@@ -31,6 +32,8 @@ class ToyWeightsLayer : public Layer<Dtype> {
     if (param.bias_term()) this->blobs_.push_back(std::make_shared<Blob<Dtype>>(vector<int>{1}));
   }
   void Reshape(const Blobs& bottom, const Blobs& top) override {
+    const int count = bottom[0]->count(), weights = this->blobs_[0]->count();
+    CAFFE_CHECK(count % weights == 0, count << " values are no multiple of " << weights);
     if (top[0] != bottom[0]) top[0]->ReshapeLike(*bottom[0]);
   }
   const char* type() const override { return "ToyWeights"; }
@@ -102,6 +105,7 @@ inline NetParameter net_param(const string& text, Phase phase = TRAIN) {
 
 template <typename Dtype = float>
 std::unique_ptr<Net<Dtype>> make_net(const string& text, Phase phase = TRAIN) {
+  const QuietLog quiet;
   return std::unique_ptr<Net<Dtype>>(new Net<Dtype>(net_param(text, phase)));
 }
 

@@ -139,6 +139,7 @@ TEST(IoTest, TemporaryNamesDiffer) {
   MakeTempFilename(&a);
   MakeTempFilename(&b);
   EXPECT_NE(a, b);
+  rmdir(a.substr(0, a.rfind('/')).c_str());
 }
 
 }  // namespace caffe
