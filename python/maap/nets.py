@@ -49,7 +49,10 @@ REWRITE_TOPS = ("dstar", "region", "attention", "stats")
 # mean-subtracted bytes reach at this scale (0.017 = 1/58.8, their usual standard deviation).
 SCRATCH_SCALE = 0.017
 
+# In the repository, or beside this file where the package is installed.
 _FOLDER = Path(__file__).resolve().parents[2] / "prototxt"
+if not _FOLDER.is_dir():
+    _FOLDER = Path(__file__).resolve().parent / "prototxt"
 _FILES = ("train_val", "deploy", "rewrite", "solver")
 
 
