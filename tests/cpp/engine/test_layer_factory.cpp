@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "test_paths.hpp"
 #include "tests/cpp/engine/fixtures.hpp"
 #include "tests/cpp/engine/toy_layer.hpp"
 

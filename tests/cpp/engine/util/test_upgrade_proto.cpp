@@ -2,6 +2,7 @@
 
 #include "files.hpp"
 #include "fixtures.hpp"
+#include "test_paths.hpp"
 
 namespace caffe {
 
