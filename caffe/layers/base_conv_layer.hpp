@@ -37,8 +37,8 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   void backward_gemm(const Dtype* output, const Dtype* weights, Dtype* input);
   /// weights += output * im2col(input)^T
   void weight_gemm(const Dtype* input, const Dtype* output, Dtype* weights);
-  /// top (num_output x places) += bias, for `images` images.
-  void forward_bias(Dtype* top, const Dtype* bias, int images = 1);
+  /// top (num_output x places) += bias
+  void forward_bias(Dtype* top, const Dtype* bias);
   /// bias += sums of one image's top gradient over its places.
   void backward_bias(Dtype* bias, const Dtype* top_diff);
 
@@ -109,12 +109,10 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   Blob<Dtype> bias_multiplier_;  // ones, as many as places
 
  private:
-  void read_kernel();
-  void read_axes(const google::protobuf::RepeatedField<google::protobuf::uint32>& values,
-                 const char* field, int otherwise, int at_least, Blob<int>* axes);
+  void read_axes();
   void make_weights();
-  void check_shapes(const Blobs& bottom, const Blobs& top) const;
-  void place_buffers();
+  void check_bottoms(const Blobs& bottom) const;
+  void set_geometry();
 };
 
 }  // namespace caffe

@@ -6,7 +6,8 @@
 //
 //   DEFAULT  in CPU mode the adapter when there is one and it takes the case, else the plain class
 //   CAFFE    the plain class
-//   CUDNN    the plain class where cuDNN cannot serve: in a build without CUDA and in CPU mode. That
+//   CUDNN    the plain class where cuDNN cannot serve: in a build without CUDA and in CPU mode.
+//   That
 //            is no error, so that one prototxt serves training on a GPU and a look at it anywhere
 //   ONEDNN   the adapter; an Error that says why when it cannot serve
 //
@@ -29,8 +30,8 @@ struct EngineChoice {
   /// may throw an Error with the reason instead.
   static void offer(const string& type, Maker maker);
 
-  /// The layer for param.type(), with `engine` the value of the type's own enum Engine (they are all
-  /// alike) and `plain` the maker of the plain class.
+  /// The layer for param.type(), with `engine` the value of the type's own enum Engine (they are
+  /// all alike) and `plain` the maker of the plain class.
   static shared_ptr<Layer<Dtype>> make(const LayerParameter& param, int engine, Maker plain);
 };
 

@@ -28,8 +28,8 @@ inline bool same_but_for_leading_ones(const vector<int>& a, const vector<int>& b
          std::equal(shorter.begin(), shorter.end(), longer.begin() + extra);
 }
 
-/// Makes a layer's blobs and fills them. Values that came with the layer's parameters are kept; they
-/// must be of these shapes.
+/// Makes a layer's blobs and fills them. Values that came with the layer's parameters are kept;
+/// they must be of these shapes.
 template <typename Dtype>
 void make_learnt(const Layer<Dtype>& layer, const vector<LearntBlob>& wanted,
                  vector<shared_ptr<Blob<Dtype>>>* blobs) {

@@ -38,6 +38,12 @@ class LRNLayer : public Portable<Layer<Dtype>> {
   int height_ = 0;
   int width_ = 0;
   Blob<Dtype> scale_;  // s; its diff holds dy y / s in the backward pass
+
+ private:
+  template <typename Power>
+  void forward_with(const Power& power, const Blob<Dtype>& bottom, Blob<Dtype>* top);
+  template <typename Power>
+  void backward_with(const Power& power, const Blob<Dtype>& top, Blob<Dtype>* bottom);
 };
 
 }  // namespace caffe

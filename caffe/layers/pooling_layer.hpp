@@ -33,9 +33,10 @@ class PoolingLayer : public Portable<Layer<Dtype>> {
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
   void Backward_any(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override;
-  PoolingParameter::PoolMethod method() const {
-    return this->layer_param_.pooling_param().pool();
-  }
+  PoolingParameter::PoolMethod method() const { return this->layer_param_.pooling_param().pool(); }
+
+  /// Windows along an axis; throws when the kernel does not fit.
+  int pooled_size(int length, int kernel, int stride, int pad) const;
 
   int kernel_h_ = 0, kernel_w_ = 0;
   int stride_h_ = 1, stride_w_ = 1;

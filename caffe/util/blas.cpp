@@ -1,4 +1,4 @@
-#include "caffe/util/error.hpp"
+#include "caffe/common.hpp"
 #include "caffe/util/math_functions.hpp"
 
 namespace caffe {
@@ -86,7 +86,43 @@ Dtype caffe_cpu_asum(int n, const Dtype* x) {
   return asum(n, x);
 }
 
+template <typename Dtype>
+void caffe_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, Dtype alpha,
+                const Dtype* A, const Dtype* B, Dtype beta, Dtype* C) {
+  (Caffe::mode() == Caffe::GPU ? caffe_gpu_gemm<Dtype> : caffe_cpu_gemm<Dtype>)(TransA, TransB, M,
+                                                                                N, K, alpha, A, B,
+                                                                                beta, C);
+}
+
+template <typename Dtype>
+void caffe_gemv(CBLAS_TRANSPOSE TransA, int M, int N, Dtype alpha, const Dtype* A, const Dtype* x,
+                Dtype beta, Dtype* y) {
+  (Caffe::mode() == Caffe::GPU ? caffe_gpu_gemv<Dtype> : caffe_cpu_gemv<Dtype>)(TransA, M, N, alpha,
+                                                                                A, x, beta, y);
+}
+
+template <typename Dtype>
+Dtype caffe_dot(int n, const Dtype* x, const Dtype* y) {
+  if (Caffe::mode() == Caffe::CPU) return caffe_cpu_dot(n, x, y);
+  Dtype result = 0;
+  caffe_gpu_dot(n, x, y, &result);
+  return result;
+}
+
+template <typename Dtype>
+Dtype caffe_asum(int n, const Dtype* x) {
+  if (Caffe::mode() == Caffe::CPU) return caffe_cpu_asum(n, x);
+  Dtype result = 0;
+  caffe_gpu_asum(n, x, &result);
+  return result;
+}
+
 #define INSTANTIATE(T)                                                                          \
+  template void caffe_gemm<T>(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*,     \
+                              const T*, T, T*);                                                 \
+  template void caffe_gemv<T>(CBLAS_TRANSPOSE, int, int, T, const T*, const T*, T, T*);         \
+  template T caffe_dot<T>(int, const T*, const T*);                                             \
+  template T caffe_asum<T>(int, const T*);                                                      \
   template void caffe_cpu_gemm<T>(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*, \
                                   const T*, T, T*);                                             \
   template void caffe_cpu_gemv<T>(CBLAS_TRANSPOSE, int, int, T, const T*, const T*, T, T*);     \

@@ -4,8 +4,8 @@
 // Convolution as a product of matrices: im2col writes, for each place of the output, the values of
 // the image under the kernel one below the other, so that
 //   output (outputs x places) = weights (outputs x rows) * columns (rows x places),
-// rows = channels x kernel size. Values beyond the border are 0. col2im is the adjoint: it adds each
-// column back to where it was taken from.
+// rows = channels x kernel size. Values beyond the border are 0. col2im is the adjoint: it adds
+// each column back to where it was taken from.
 
 #include <vector>
 
@@ -28,8 +28,8 @@ struct ConvGeometry {
   int dilation[kMaxSpatialAxes];
 };
 
-/// The places of one axis: floor((image + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1; may be
-/// less than 1.
+/// The places of one axis: floor((image + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1; may
+/// be less than 1.
 int conv_output_size(int image, int kernel, int pad, int stride, int dilation);
 
 /// columns (channels kernel[0] ... x output[0] ...) from image (channels x image[0] ...), where the
@@ -45,16 +45,16 @@ void col2im(const ConvGeometry& geometry, const Dtype* columns, Dtype* image);
 
 template <typename Dtype>
 void im2col_nd_cpu(const Dtype* data_im, int num_spatial_axes, const int* im_shape,
-                   const int* col_shape, const int* kernel_shape, const int* pad,
-                   const int* stride, const int* dilation, Dtype* data_col);
+                   const int* col_shape, const int* kernel_shape, const int* pad, const int* stride,
+                   const int* dilation, Dtype* data_col);
 template <typename Dtype>
 void im2col_cpu(const Dtype* data_im, int channels, int height, int width, int kernel_h,
                 int kernel_w, int pad_h, int pad_w, int stride_h, int stride_w, int dilation_h,
                 int dilation_w, Dtype* data_col);
 template <typename Dtype>
 void col2im_nd_cpu(const Dtype* data_col, int num_spatial_axes, const int* im_shape,
-                   const int* col_shape, const int* kernel_shape, const int* pad,
-                   const int* stride, const int* dilation, Dtype* data_im);
+                   const int* col_shape, const int* kernel_shape, const int* pad, const int* stride,
+                   const int* dilation, Dtype* data_im);
 template <typename Dtype>
 void col2im_cpu(const Dtype* data_col, int channels, int height, int width, int kernel_h,
                 int kernel_w, int pad_h, int pad_w, int stride_h, int stride_w, int dilation_h,
@@ -62,16 +62,16 @@ void col2im_cpu(const Dtype* data_col, int channels, int height, int width, int 
 
 template <typename Dtype>
 void im2col_nd_gpu(const Dtype* data_im, int num_spatial_axes, int col_size, const int* im_shape,
-                   const int* col_shape, const int* kernel_shape, const int* pad,
-                   const int* stride, const int* dilation, Dtype* data_col);
+                   const int* col_shape, const int* kernel_shape, const int* pad, const int* stride,
+                   const int* dilation, Dtype* data_col);
 template <typename Dtype>
 void im2col_gpu(const Dtype* data_im, int channels, int height, int width, int kernel_h,
                 int kernel_w, int pad_h, int pad_w, int stride_h, int stride_w, int dilation_h,
                 int dilation_w, Dtype* data_col);
 template <typename Dtype>
 void col2im_nd_gpu(const Dtype* data_col, int num_spatial_axes, int im_size, const int* im_shape,
-                   const int* col_shape, const int* kernel_shape, const int* pad,
-                   const int* stride, const int* dilation, Dtype* data_im);
+                   const int* col_shape, const int* kernel_shape, const int* pad, const int* stride,
+                   const int* dilation, Dtype* data_im);
 template <typename Dtype>
 void col2im_gpu(const Dtype* data_col, int channels, int height, int width, int kernel_h,
                 int kernel_w, int pad_h, int pad_w, int stride_h, int stride_w, int dilation_h,

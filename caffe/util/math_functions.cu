@@ -184,8 +184,32 @@ void caffe_cpu_scale(int n, T alpha, const T* x, T* y) {
 }
 
 template <typename T>
+void caffe_gpu_axpby(int N, T alpha, const T* X, T beta, T* Y) {
+  parallel_for(Device::kGPU, N, Axpby<T>{alpha, X, beta, Y});
+}
+
+template <typename T>
+void caffe_gpu_scale(int n, T alpha, const T* x, T* y) {
+  if (alpha == T(0)) {
+    caffe_gpu_set(n, T(0), y);
+  } else {
+    parallel_for(Device::kGPU, n, Scale<T>{alpha, x, y});
+  }
+}
+
+template <typename T>
 void caffe_scal(int N, T alpha, T* X) {
   caffe_cpu_scale(N, alpha, X, X);
+}
+
+template <typename T>
+void caffe_gpu_scal(int N, T alpha, T* X) {
+  caffe_gpu_scale(N, alpha, X, X);
+}
+
+template <typename T>
+void caffe_gpu_axpy(int N, T alpha, const T* X, T* Y) {
+  caffe_gpu_axpby(N, alpha, X, T(1), Y);
 }
 
 template <typename T>
@@ -206,6 +230,10 @@ void caffe_copy(int N, const T* X, T* Y) {
   template void caffe_gpu_powx<T>(int, const T*, T, T*);     \
   template void caffe_cpu_axpby<T>(int, T, const T*, T, T*); \
   template void caffe_cpu_scale<T>(int, T, const T*, T*);    \
+  template void caffe_gpu_axpby<T>(int, T, const T*, T, T*); \
+  template void caffe_gpu_scale<T>(int, T, const T*, T*);    \
+  template void caffe_gpu_axpy<T>(int, T, const T*, T*);     \
+  template void caffe_gpu_scal<T>(int, T, T*);               \
   template void caffe_scal<T>(int, T, T*)
 INSTANTIATE(float);
 INSTANTIATE(double);

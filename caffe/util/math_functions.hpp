@@ -3,7 +3,8 @@
 
 // Arithmetic on plain arrays, for float and double. caffe_cpu_* and caffe_* take CPU pointers,
 // caffe_gpu_* GPU pointers; both of a pair run the same functor (math_functions.cu). Products of
-// matrices and vectors go to the BLAS (blas.cpp). Matrices are row by row. An output may be an
+// matrices and vectors go to the BLAS (blas.cpp, blas_gpu.cu); those named for neither device go by
+// the thread's mode. Without CUDA caffe_gpu_* throw. Matrices are row by row. An output may be an
 // input wherever element i of the one needs no other element of the other. Counts are ints, as
 // Caffe's are; 0 is allowed and does nothing.
 
@@ -53,6 +54,40 @@ Dtype caffe_cpu_strided_dot(int n, const Dtype* x, int incx, const Dtype* y, int
 template <typename Dtype>
 Dtype caffe_cpu_asum(int n, const Dtype* x);
 
+/// y = alpha x + beta y; beta 0: y is not read.
+template <typename Dtype>
+void caffe_gpu_axpby(int N, Dtype alpha, const Dtype* X, Dtype beta, Dtype* Y);
+template <typename Dtype>
+void caffe_gpu_scale(int n, Dtype alpha, const Dtype* x, Dtype* y);
+
+template <typename Dtype>
+void caffe_gpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K,
+                    Dtype alpha, const Dtype* A, const Dtype* B, Dtype beta, Dtype* C);
+template <typename Dtype>
+void caffe_gpu_gemv(CBLAS_TRANSPOSE TransA, int M, int N, Dtype alpha, const Dtype* A,
+                    const Dtype* x, Dtype beta, Dtype* y);
+template <typename Dtype>
+void caffe_gpu_axpy(int N, Dtype alpha, const Dtype* X, Dtype* Y);
+template <typename Dtype>
+void caffe_gpu_scal(int N, Dtype alpha, Dtype* X);
+/// The result is written to CPU memory.
+template <typename Dtype>
+void caffe_gpu_dot(int n, const Dtype* x, const Dtype* y, Dtype* out);
+template <typename Dtype>
+void caffe_gpu_asum(int n, const Dtype* x, Dtype* y);
+
+// The same where the thread's mode computes.
+template <typename Dtype>
+void caffe_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, Dtype alpha,
+                const Dtype* A, const Dtype* B, Dtype beta, Dtype* C);
+template <typename Dtype>
+void caffe_gemv(CBLAS_TRANSPOSE TransA, int M, int N, Dtype alpha, const Dtype* A, const Dtype* x,
+                Dtype beta, Dtype* y);
+template <typename Dtype>
+Dtype caffe_dot(int n, const Dtype* x, const Dtype* y);
+template <typename Dtype>
+Dtype caffe_asum(int n, const Dtype* x);
+
 // ---- memory
 
 /// Y = X, wherever the thread's mode has them; also for int and unsigned int.
@@ -68,6 +103,9 @@ void caffe_gpu_set(int N, Dtype alpha, Dtype* X);
 inline void caffe_memset(size_t bytes, int value, void* X) {
   std::memset(X, value, bytes);
 }
+/// Copies in any direction, host or GPU.
+void caffe_gpu_memcpy(size_t bytes, const void* X, void* Y);
+void caffe_gpu_memset(size_t bytes, int value, void* X);
 
 // ---- element by element: y[i] = f(a[i] ...)
 
@@ -159,6 +197,20 @@ template <typename Dtype>
 void caffe_rng_bernoulli(int n, Dtype p, int* r);
 template <typename Dtype>
 void caffe_rng_bernoulli(int n, Dtype p, unsigned int* r);
+
+// Into GPU memory, made there (random_gpu.cu). The thread's generator gives the key, so a seed
+// decides these numbers, too; they are others than on the CPU.
+
+/// r[i]: 32 random bits.
+void caffe_gpu_rng_uniform(int n, unsigned int* r);
+template <typename Dtype>
+void caffe_gpu_rng_uniform(int n, Dtype a, Dtype b, Dtype* r);
+template <typename Dtype>
+void caffe_gpu_rng_gaussian(int n, Dtype mu, Dtype sigma, Dtype* r);
+template <typename Dtype>
+void caffe_gpu_rng_bernoulli(int n, Dtype p, int* r);
+template <typename Dtype>
+void caffe_gpu_rng_bernoulli(int n, Dtype p, unsigned int* r);
 
 }  // namespace caffe
 

@@ -1,0 +1,274 @@
+#include "caffe/layers/base_conv_layer.hpp"
+
+#include <string>
+
+#include "caffe/layers/in_place.hpp"
+#include "caffe/layers/learnt.hpp"
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// top += bias: whole rows, for vectors, or single values, for a GPU's threads.
+template <typename T>
+struct AddBiasRow {
+  int places;
+  const T* bias;  // [channels]
+  T* top;         // [channels x places]
+  CAFFE_HD void operator()(int c) const {
+    const T value = bias[c];
+    T* const row = top + static_cast<int64_t>(c) * places;
+    MAAP_SIMD for (int i = 0; i < places; ++i) row[i] += value;
+  }
+};
+
+template <typename T>
+struct AddBias {
+  int places;
+  const T* bias;
+  T* top;
+  CAFFE_HD void operator()(int i) const { top[i] += bias[i / places]; }
+};
+
+typedef google::protobuf::RepeatedField<google::protobuf::uint32> Values;
+
+/// A parameter that has one value for all axes, one for each, or, of two axes, an _h and a _w.
+struct AxisField {
+  const char* name;
+  const Values* values;
+  bool has_h_or_w;
+  unsigned h, w;
+  int otherwise;  // -1: must be given
+  int at_least;
+};
+
+void read_axis_field(const string& layer, const AxisField& field, int axes, Blob<int>* blob) {
+  blob->Reshape({std::max(axes, 1)});
+  int* const out = blob->mutable_cpu_data();
+  const int given = field.values->size();
+  if (field.has_h_or_w) {
+    CAFFE_CHECK(given == 0, layer << "give " << field.name << " or its _h and _w, not both");
+    CAFFE_CHECK(axes == 2, layer << field.name << "'s _h and _w are for two spatial axes, not "
+                                 << axes << ": write " << field.name << " once for each axis");
+    out[0] = static_cast<int>(field.h);
+    out[1] = static_cast<int>(field.w);
+  } else {
+    CAFFE_CHECK(given > 0 || field.otherwise >= 0, layer << field.name << " is missing");
+    CAFFE_CHECK(given <= 1 || given == axes,
+                layer << field.name << " has " << given << " values for " << axes
+                      << " spatial axes: give one, or one for each axis");
+    for (int a = 0; a < std::max(axes, 1); ++a) {
+      out[a] =
+          given == 0 ? field.otherwise : static_cast<int>(field.values->Get(given == 1 ? 0 : a));
+    }
+  }
+  for (int a = 0; a < axes; ++a) {
+    CAFFE_CHECK(out[a] >= field.at_least, layer << field.name << " is " << out[a]
+                                                << ", which must be at least " << field.at_least);
+  }
+}
+
+vector<int> lengths(const Blob<int>& blob, int axes) {
+  return vector<int>(blob.cpu_data(), blob.cpu_data() + axes);
+}
+
+}  // namespace
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&) {
+  const ConvolutionParameter& param = this->layer_param_.convolution_param();
+  force_nd_im2col_ = param.force_nd_im2col();
+  channel_axis_ = bottom[0]->CanonicalAxisIndex(param.axis());
+  num_spatial_axes_ = bottom[0]->num_axes() - channel_axis_ - 1;
+  CAFFE_CHECK(num_spatial_axes_ <= kMaxSpatialAxes,
+              this->name() << "takes at most " << kMaxSpatialAxes << " spatial axes; the bottom is "
+                           << bottom[0]->shape_string());
+  read_axes();
+  channels_ = bottom[0]->shape(channel_axis_);
+  num_output_ = static_cast<int>(param.num_output());
+  group_ = static_cast<int>(param.group());
+  CAFFE_CHECK(num_output_ > 0, this->name() << "num_output is missing or 0");
+  CAFFE_CHECK(group_ > 0 && channels_ % group_ == 0 && num_output_ % group_ == 0,
+              this->name() << "channels (" << channels_ << ") and num_output (" << num_output_
+                           << ") must be multiples of group (" << group_ << ")");
+  conv_out_channels_ = reverse_dimensions() ? channels_ : num_output_;
+  conv_in_channels_ = reverse_dimensions() ? num_output_ : channels_;
+  bias_term_ = param.bias_term();
+  make_weights();
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::read_axes() {
+  const ConvolutionParameter& p = this->layer_param_.convolution_param();
+  const AxisField kernel = {"kernel_size",
+                            &p.kernel_size(),
+                            p.has_kernel_h() || p.has_kernel_w(),
+                            p.kernel_h(),
+                            p.kernel_w(),
+                            -1,
+                            1};
+  const AxisField stride = {
+      "stride", &p.stride(), p.has_stride_h() || p.has_stride_w(), p.stride_h(), p.stride_w(), 1,
+      1};
+  const AxisField pad = {"pad", &p.pad(), p.has_pad_h() || p.has_pad_w(), p.pad_h(), p.pad_w(),
+                         0,     0};
+  const AxisField dilation = {"dilation", &p.dilation(), false, 0, 0, 1, 1};
+  read_axis_field(this->name(), kernel, num_spatial_axes_, &kernel_shape_);
+  read_axis_field(this->name(), stride, num_spatial_axes_, &stride_);
+  read_axis_field(this->name(), pad, num_spatial_axes_, &pad_);
+  read_axis_field(this->name(), dilation, num_spatial_axes_, &dilation_);
+  is_1x1_ = true;
+  for (int a = 0; a < num_spatial_axes_; ++a) {
+    is_1x1_ = is_1x1_ && kernel_shape_.cpu_data()[a] == 1 && stride_.cpu_data()[a] == 1 &&
+              pad_.cpu_data()[a] == 0;
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::make_weights() {
+  const ConvolutionParameter& param = this->layer_param_.convolution_param();
+  vector<int> shape = {conv_out_channels_, conv_in_channels_ / group_};
+  for (const int k : lengths(kernel_shape_, num_spatial_axes_)) shape.push_back(k);
+  vector<LearntBlob> wanted = {{"weights", shape, param.weight_filler()}};
+  if (bias_term_) wanted.push_back({"bias", {num_output_}, param.bias_filler()});
+  make_learnt(*this, wanted, &this->blobs_);
+  kernel_dim_ = this->blobs_[0]->count(1);
+  weight_offset_ = conv_out_channels_ * kernel_dim_ / group_;
+  this->param_propagate_down_.resize(this->blobs_.size(), true);
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::check_bottoms(const Blobs& bottom) const {
+  const Blob<Dtype>& first = *bottom[0];
+  CAFFE_CHECK(first.num_axes() == channel_axis_ + 1 + num_spatial_axes_ &&
+                  first.shape(channel_axis_) == channels_,
+              this->name() << "was made for " << channels_ << " channels and " << num_spatial_axes_
+                           << " spatial axes after axis " << channel_axis_ << "; the bottom is now "
+                           << first.shape_string());
+  for (size_t i = 1; i < bottom.size(); ++i) {
+    CAFFE_CHECK(bottom[i]->shape() == first.shape(),
+                this->name() << "all bottoms must have one shape; bottom 0 is "
+                             << first.shape_string() << ", bottom " << i << " is "
+                             << bottom[i]->shape_string());
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  refuse_in_place(*this, bottom, top);
+  check_bottoms(bottom);
+  num_ = bottom[0]->count(0, channel_axis_);
+  bottom_shape_ = &bottom[0]->shape();
+  compute_output_shape();
+  for (int a = 0; a < num_spatial_axes_; ++a) {
+    CAFFE_CHECK(output_shape_[a] >= 1, this->name()
+                                           << "spatial axis " << a << " of the bottom, "
+                                           << bottom[0]->shape_string() << ", is too short: kernel "
+                                           << kernel_shape_.cpu_data()[a] << ", dilation "
+                                           << dilation_.cpu_data()[a] << ", pad "
+                                           << pad_.cpu_data()[a] << " leave no output");
+  }
+  vector<int> top_shape(bottom_shape_->begin(), bottom_shape_->begin() + channel_axis_);
+  top_shape.push_back(num_output_);
+  top_shape.insert(top_shape.end(), output_shape_.begin(), output_shape_.end());
+  for (Blob<Dtype>* const blob : top) blob->Reshape(top_shape);
+  bottom_dim_ = bottom[0]->count(channel_axis_);
+  top_dim_ = top[0]->count(channel_axis_);
+  out_spatial_dim_ = top[0]->count(channel_axis_ + 1);
+  conv_out_spatial_dim_ =
+      reverse_dimensions() ? bottom[0]->count(channel_axis_ + 1) : out_spatial_dim_;
+  col_offset_ = kernel_dim_ * conv_out_spatial_dim_;
+  output_offset_ = conv_out_channels_ * conv_out_spatial_dim_ / group_;
+  set_geometry();
+  if (!is_1x1_) col_buffer_.Reshape(col_buffer_shape_);
+  if (bias_term_ && bias_multiplier_.count() != out_spatial_dim_) {
+    bias_multiplier_.Reshape({out_spatial_dim_});
+    caffe_set(out_spatial_dim_, Dtype(1), bias_multiplier_.mutable_active_data());
+  }
+}
+
+/// What im2col needs; a convolution without spatial axes has one of length 1.
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::set_geometry() {
+  const bool reverse = reverse_dimensions();
+  ConvGeometry& g = geometry_;
+  g.axes = std::max(num_spatial_axes_, 1);
+  g.channels = conv_in_channels_;
+  conv_input_shape_.Reshape({num_spatial_axes_ + 1});
+  conv_input_shape_.mutable_cpu_data()[0] = conv_in_channels_;
+  col_buffer_shape_.assign(1, kernel_dim_ * group_);
+  g.image[0] = g.output[0] = 1;
+  for (int a = 0; a < num_spatial_axes_; ++a) {
+    g.image[a] = reverse ? output_shape_[a] : input_shape(a + 1);
+    g.output[a] = reverse ? input_shape(a + 1) : output_shape_[a];
+    conv_input_shape_.mutable_cpu_data()[a + 1] = g.image[a];
+    col_buffer_shape_.push_back(g.output[a]);
+  }
+  for (int a = 0; a < g.axes; ++a) {
+    g.kernel[a] = kernel_shape_.cpu_data()[a];
+    g.stride[a] = stride_.cpu_data()[a];
+    g.pad[a] = pad_.cpu_data()[a];
+    g.dilation[a] = dilation_.cpu_data()[a];
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::forward_gemm(const Dtype* input, const Dtype* weights,
+                                               Dtype* output, bool skip_im2col) {
+  const Dtype* columns = input;
+  if (!is_1x1_) {
+    if (!skip_im2col) im2col(geometry_, input, col_buffer_.mutable_active_data());
+    columns = col_buffer_.active_data();
+  }
+  for (int g = 0; g < group_; ++g) {
+    caffe_gemm(CblasNoTrans, CblasNoTrans, conv_out_channels_ / group_, conv_out_spatial_dim_,
+               kernel_dim_, Dtype(1), weights + weight_offset_ * g, columns + col_offset_ * g,
+               Dtype(0), output + output_offset_ * g);
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::backward_gemm(const Dtype* output, const Dtype* weights,
+                                                Dtype* input) {
+  Dtype* const columns = is_1x1_ ? input : col_buffer_.mutable_active_data();
+  for (int g = 0; g < group_; ++g) {
+    caffe_gemm(CblasTrans, CblasNoTrans, kernel_dim_, conv_out_spatial_dim_,
+               conv_out_channels_ / group_, Dtype(1), weights + weight_offset_ * g,
+               output + output_offset_ * g, Dtype(0), columns + col_offset_ * g);
+  }
+  if (!is_1x1_) col2im(geometry_, columns, input);
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::weight_gemm(const Dtype* input, const Dtype* output,
+                                              Dtype* weights) {
+  const Dtype* columns = input;
+  if (!is_1x1_) {
+    im2col(geometry_, input, col_buffer_.mutable_active_data());
+    columns = col_buffer_.active_data();
+  }
+  for (int g = 0; g < group_; ++g) {
+    caffe_gemm(CblasNoTrans, CblasTrans, conv_out_channels_ / group_, kernel_dim_,
+               conv_out_spatial_dim_, Dtype(1), output + output_offset_ * g,
+               columns + col_offset_ * g, Dtype(1), weights + weight_offset_ * g);
+  }
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::forward_bias(Dtype* top, const Dtype* bias) {
+  parallel_for(current_device(), num_output_, out_spatial_dim_,
+               AddBiasRow<Dtype>{out_spatial_dim_, bias, top},
+               static_cast<int64_t>(num_output_) * out_spatial_dim_,
+               AddBias<Dtype>{out_spatial_dim_, bias, top});
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::backward_bias(Dtype* bias, const Dtype* top_diff) {
+  caffe_gemv(CblasNoTrans, num_output_, out_spatial_dim_, Dtype(1), top_diff,
+             bias_multiplier_.active_data(), Dtype(1), bias);
+}
+
+INSTANTIATE_CLASS(BaseConvolutionLayer);
+
+}  // namespace caffe

@@ -1,0 +1,311 @@
+#include "caffe/layers/lrn_layer.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/in_place.hpp"
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// s ^ -beta. Square roots are vectors, powers are not.
+struct AnyPower {
+  double beta;
+  template <typename T>
+  CAFFE_HD T operator()(T s) const {
+    return std::pow(s, T(-beta));
+  }
+};
+struct ThreeQuarters {
+  template <typename T>
+  CAFFE_HD T operator()(T s) const {
+    const T root = std::sqrt(s);
+    return T(1) / (root * std::sqrt(root));
+  }
+};
+
+/// A block of kWidth neighbouring pixels of one image, all channels: a column of the CPU's vectors,
+/// small enough for its caches. On the GPU a thread has one pixel.
+template <int kWidth>
+struct Columns {
+  int64_t at;  // channel 0 of the first pixel
+  int n;
+  CAFFE_HD Columns(int i, int channels, int size) {
+    const int blocks = (size + kWidth - 1) / kWidth;
+    const int first = i % blocks * kWidth;
+    n = size - first < kWidth ? size - first : kWidth;
+    at = static_cast<int64_t>(i / blocks) * channels * size + first;
+  }
+};
+
+constexpr int kCpuWidth = 64;
+
+template <typename T, int kWidth, typename Power>
+struct AcrossForward {
+  int channels, size, half;  // size: pixels; half: (n - 1) / 2
+  T k, factor;               // factor: alpha / n
+  Power power;
+  const T* x;  // [num x channels x size]
+  T* scale;
+  T* y;
+  CAFFE_HD void operator()(int i) const {
+    const Columns<kWidth> columns(i, channels, size);
+    const int n = columns.n;
+    for (int c = 0; c < channels; ++c) {
+      T sum[kWidth];
+      for (int j = 0; j < n; ++j) sum[j] = T(0);
+      const int first = c < half ? 0 : c - half,
+                end = c + half < channels ? c + half + 1 : channels;
+      for (int d = first; d < end; ++d) {
+        const T* const in = x + columns.at + static_cast<int64_t>(d) * size;
+        MAAP_SIMD for (int j = 0; j < n; ++j) sum[j] += in[j] * in[j];
+      }
+      const int64_t at = columns.at + static_cast<int64_t>(c) * size;
+      MAAP_SIMD for (int j = 0; j < n; ++j) {
+        const T s = k + factor * sum[j];
+        scale[at + j] = s;
+        y[at + j] = x[at + j] * power(s);
+      }
+    }
+  }
+};
+
+/// dx = dy s^-beta - 2 beta alpha / n x * sum over the channels around of dy y / s
+template <typename T, int kWidth, typename Power>
+struct AcrossBackward {
+  int channels, size, half;
+  T factor;  // 2 beta alpha / n
+  Power power;
+  const T *x, *y, *scale, *dy;
+  T* ratio;  // dy y / s, for this block
+  T* dx;
+  CAFFE_HD void operator()(int i) const {
+    const Columns<kWidth> columns(i, channels, size);
+    const int n = columns.n;
+    for (int c = 0; c < channels; ++c) {
+      const int64_t at = columns.at + static_cast<int64_t>(c) * size;
+      MAAP_SIMD for (int j = 0; j < n; ++j) {
+        ratio[at + j] = dy[at + j] * y[at + j] / scale[at + j];
+      }
+    }
+    for (int c = 0; c < channels; ++c) {
+      T sum[kWidth];
+      for (int j = 0; j < n; ++j) sum[j] = T(0);
+      const int first = c < half ? 0 : c - half,
+                end = c + half < channels ? c + half + 1 : channels;
+      for (int d = first; d < end; ++d) {
+        const T* const in = ratio + columns.at + static_cast<int64_t>(d) * size;
+        MAAP_SIMD for (int j = 0; j < n; ++j) sum[j] += in[j];
+      }
+      const int64_t at = columns.at + static_cast<int64_t>(c) * size;
+      MAAP_SIMD for (int j = 0; j < n; ++j) {
+        dx[at + j] = dy[at + j] * power(scale[at + j]) - factor * x[at + j] * sum[j];
+      }
+    }
+  }
+};
+
+/// A piece of one row of a plane, for windows around each pixel.
+template <int kWidth>
+struct RowPiece {
+  int64_t plane;  // its first value
+  int row, first, n;
+  CAFFE_HD RowPiece(int i, int height, int width) {
+    const int pieces = (width + kWidth - 1) / kWidth;
+    first = i % pieces * kWidth;
+    n = width - first < kWidth ? width - first : kWidth;
+    row = i / pieces % height;
+    plane = static_cast<int64_t>(i / pieces / height) * height * width;
+  }
+  /// sum[j] = over the window around pixel j of value(v).
+  template <typename T, typename Value>
+  CAFFE_HD void add_windows(const T* values, int height, int width, int half, const Value& value,
+                            T* sum) const {
+    for (int j = 0; j < n; ++j) sum[j] = T(0);
+    for (int r = row < half ? 0 : row - half; r <= row + half && r < height; ++r) {
+      for (int d = -half; d <= half; ++d) {
+        const T* const in = values + plane + static_cast<int64_t>(r) * width + first + d;
+        const int begin = first + d < 0 ? -(first + d) : 0;
+        const int end = width - first - d < n ? width - first - d : n;
+        MAAP_SIMD for (int j = begin; j < end; ++j) sum[j] += value(in[j]);
+      }
+    }
+  }
+};
+
+template <typename T>
+struct Squared {
+  CAFFE_HD T operator()(T v) const { return v * v; }
+};
+template <typename T>
+struct Itself {
+  CAFFE_HD T operator()(T v) const { return v; }
+};
+
+template <typename T, int kWidth, typename Power>
+struct WithinForward {
+  int height, width, half;
+  T factor;  // alpha / n^2
+  Power power;
+  const T* x;
+  T* scale;
+  T* y;
+  CAFFE_HD void operator()(int i) const {
+    const RowPiece<kWidth> piece(i, height, width);
+    T sum[kWidth];
+    piece.add_windows(x, height, width, half, Squared<T>(), sum);
+    const int64_t at = piece.plane + static_cast<int64_t>(piece.row) * width + piece.first;
+    MAAP_SIMD for (int j = 0; j < piece.n; ++j) {
+      const T s = T(1) + factor * sum[j];
+      scale[at + j] = s;
+      y[at + j] = x[at + j] * power(s);
+    }
+  }
+};
+
+/// dx = dy s^-beta - 2 beta alpha / n^2 x * sum over the window of dy y / s
+template <typename T, int kWidth, typename Power>
+struct WithinBackward {
+  int height, width, half;
+  T factor;
+  Power power;
+  const T *x, *scale, *dy;
+  const T* ratio;  // dy y / s
+  T* dx;
+  CAFFE_HD void operator()(int i) const {
+    const RowPiece<kWidth> piece(i, height, width);
+    T sum[kWidth];
+    piece.add_windows(ratio, height, width, half, Itself<T>(), sum);
+    const int64_t at = piece.plane + static_cast<int64_t>(piece.row) * width + piece.first;
+    MAAP_SIMD for (int j = 0; j < piece.n; ++j) {
+      dx[at + j] = dy[at + j] * power(scale[at + j]) - factor * x[at + j] * sum[j];
+    }
+  }
+};
+
+template <typename T>
+struct Ratio {
+  const T *dy, *y, *scale;
+  T* ratio;
+  CAFFE_HD void operator()(int i) const { ratio[i] = dy[i] * y[i] / scale[i]; }
+};
+
+int64_t blocks_of(int size) {
+  return (size + kCpuWidth - 1) / kCpuWidth;
+}
+
+}  // namespace
+
+template <typename Dtype>
+void LRNLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
+  const LRNParameter& param = this->layer_param_.lrn_param();
+  size_ = static_cast<int>(param.local_size());
+  CAFFE_CHECK(size_ % 2 == 1, this->name() << "local_size is " << size_ << ", which must be odd");
+  pre_pad_ = (size_ - 1) / 2;
+  alpha_ = param.alpha();
+  beta_ = param.beta();
+  k_ = param.k();
+}
+
+template <typename Dtype>
+void LRNLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  refuse_in_place(*this, bottom, top);
+  CAFFE_CHECK(bottom[0]->num_axes() == 4,
+              this->name() << "takes images, num x channels x height x width; the bottom is "
+                           << bottom[0]->shape_string());
+  num_ = bottom[0]->num();
+  channels_ = bottom[0]->channels();
+  height_ = bottom[0]->height();
+  width_ = bottom[0]->width();
+  top[0]->ReshapeLike(*bottom[0]);
+  scale_.ReshapeLike(*bottom[0]);
+}
+
+template <typename Dtype>
+void LRNLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  if (beta_ == Dtype(0.75)) {
+    forward_with(ThreeQuarters(), *bottom[0], top[0]);
+  } else {
+    forward_with(AnyPower{double(beta_)}, *bottom[0], top[0]);
+  }
+}
+
+template <typename Dtype>
+void LRNLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& propagate_down,
+                                   const Blobs& bottom) {
+  if (!propagate_down[0]) return;
+  if (beta_ == Dtype(0.75)) {
+    backward_with(ThreeQuarters(), *top[0], bottom[0]);
+  } else {
+    backward_with(AnyPower{double(beta_)}, *top[0], bottom[0]);
+  }
+}
+
+template <typename Dtype>
+template <typename Power>
+void LRNLayer<Dtype>::forward_with(const Power& power, const Blob<Dtype>& bottom,
+                                   Blob<Dtype>* top) {
+  const int size = height_ * width_, half = pre_pad_;
+  const Dtype* const x = bottom.active_data();
+  Dtype* const scale = scale_.mutable_active_data();
+  Dtype* const y = top->mutable_active_data();
+  if (this->layer_param_.lrn_param().norm_region() == LRNParameter::ACROSS_CHANNELS) {
+    const Dtype factor = alpha_ / size_;
+    parallel_for(
+        current_device(), num_ * blocks_of(size), static_cast<int64_t>(channels_) * kCpuWidth,
+        AcrossForward<Dtype, kCpuWidth, Power>{channels_, size, half, k_, factor, power, x, scale,
+                                               y},
+        static_cast<int64_t>(num_) * size,
+        AcrossForward<Dtype, 1, Power>{channels_, size, half, k_, factor, power, x, scale, y});
+  } else {
+    const Dtype factor = alpha_ / (size_ * size_);
+    parallel_for(
+        current_device(), num_ * channels_ * height_ * blocks_of(width_),
+        static_cast<int64_t>(width_) * size_ * size_,
+        WithinForward<Dtype, kCpuWidth, Power>{height_, width_, half, factor, power, x, scale, y},
+        bottom.count(),
+        WithinForward<Dtype, 1, Power>{height_, width_, half, factor, power, x, scale, y});
+  }
+}
+
+template <typename Dtype>
+template <typename Power>
+void LRNLayer<Dtype>::backward_with(const Power& power, const Blob<Dtype>& top,
+                                    Blob<Dtype>* bottom) {
+  const int size = height_ * width_, half = pre_pad_;
+  const Dtype* const x = bottom->active_data();
+  const Dtype* const y = top.active_data();
+  const Dtype* const dy = top.active_diff();
+  const Dtype* const scale = scale_.active_data();
+  Dtype* const ratio = scale_.mutable_active_diff();
+  Dtype* const dx = bottom->mutable_active_diff();
+  if (this->layer_param_.lrn_param().norm_region() == LRNParameter::ACROSS_CHANNELS) {
+    const Dtype factor = 2 * beta_ * alpha_ / size_;
+    parallel_for(current_device(), num_ * blocks_of(size),
+                 static_cast<int64_t>(channels_) * kCpuWidth,
+                 AcrossBackward<Dtype, kCpuWidth, Power>{channels_, size, half, factor, power, x, y,
+                                                         scale, dy, ratio, dx},
+                 static_cast<int64_t>(num_) * size,
+                 AcrossBackward<Dtype, 1, Power>{channels_, size, half, factor, power, x, y, scale,
+                                                 dy, ratio, dx});
+  } else {
+    const Dtype factor = 2 * beta_ * alpha_ / (size_ * size_);
+    parallel_for(bottom->count(), Ratio<Dtype>{dy, y, scale, ratio});
+    parallel_for(current_device(), num_ * channels_ * height_ * blocks_of(width_),
+                 static_cast<int64_t>(width_) * size_ * size_,
+                 WithinBackward<Dtype, kCpuWidth, Power>{height_, width_, half, factor, power, x,
+                                                         scale, dy, ratio, dx},
+                 bottom->count(),
+                 WithinBackward<Dtype, 1, Power>{height_, width_, half, factor, power, x, scale, dy,
+                                                 ratio, dx});
+  }
+}
+
+INSTANTIATE_CLASS(LRNLayer);
+REGISTER_LAYER_WITH_ENGINE(LRN, lrn_param);
+
+}  // namespace caffe

@@ -1,0 +1,177 @@
+// Products of matrices and vectors on the GPU, through cuBLAS. Without CUDA they throw.
+
+#ifdef __CUDACC__
+#include <cublas_v2.h>
+#endif
+
+#include "caffe/common.hpp"
+#include "caffe/util/device.hpp"
+#include "caffe/util/math_functions.hpp"
+
+namespace caffe {
+
+#ifdef __CUDACC__
+
+namespace {
+
+void check(cublasStatus_t status, const char* what) {
+  CAFFE_CHECK(status == CUBLAS_STATUS_SUCCESS,
+              "cuBLAS, " << what << ": " << cublasGetStatusString(status));
+}
+
+/// One handle for each thread and GPU, made at the first use. They live as long as the thread.
+class Handles {
+ public:
+  ~Handles() {
+    for (const auto& entry : handles_) cublasDestroy(entry.second);
+  }
+  cublasHandle_t current() {
+    const int id = device::current();
+    const auto found = handles_.find(id);
+    if (found != handles_.end()) return found->second;
+    cublasHandle_t made = nullptr;
+    check(cublasCreate(&made), "starting");
+    handles_[id] = made;
+    return made;
+  }
+
+ private:
+  map<int, cublasHandle_t> handles_;
+};
+
+cublasHandle_t handle() {
+  static thread_local Handles of_this_thread;
+  return of_this_thread.current();
+}
+
+cublasOperation_t op(CBLAS_TRANSPOSE transpose) {
+  return transpose == CblasNoTrans ? CUBLAS_OP_N : CUBLAS_OP_T;
+}
+cublasOperation_t opposite(CBLAS_TRANSPOSE transpose) {
+  return transpose == CblasNoTrans ? CUBLAS_OP_T : CUBLAS_OP_N;
+}
+
+// cuBLAS by overload: S for float, D for double.
+cublasStatus_t gemm(cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
+                    const float* alpha, const float* a, int lda, const float* b, int ldb,
+                    const float* beta, float* c, int ldc) {
+  return cublasSgemm(handle(), ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+cublasStatus_t gemm(cublasOperation_t ta, cublasOperation_t tb, int m, int n, int k,
+                    const double* alpha, const double* a, int lda, const double* b, int ldb,
+                    const double* beta, double* c, int ldc) {
+  return cublasDgemm(handle(), ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+}
+cublasStatus_t gemv(cublasOperation_t t, int m, int n, const float* alpha, const float* a,
+                    const float* x, const float* beta, float* y) {
+  return cublasSgemv(handle(), t, m, n, alpha, a, m, x, 1, beta, y, 1);
+}
+cublasStatus_t gemv(cublasOperation_t t, int m, int n, const double* alpha, const double* a,
+                    const double* x, const double* beta, double* y) {
+  return cublasDgemv(handle(), t, m, n, alpha, a, m, x, 1, beta, y, 1);
+}
+cublasStatus_t dot(int n, const float* x, const float* y, float* out) {
+  return cublasSdot(handle(), n, x, 1, y, 1, out);
+}
+cublasStatus_t dot(int n, const double* x, const double* y, double* out) {
+  return cublasDdot(handle(), n, x, 1, y, 1, out);
+}
+cublasStatus_t asum(int n, const float* x, float* out) {
+  return cublasSasum(handle(), n, x, 1, out);
+}
+cublasStatus_t asum(int n, const double* x, double* out) {
+  return cublasDasum(handle(), n, x, 1, out);
+}
+
+}  // namespace
+
+// cuBLAS stores column by column, so a matrix here is its transpose there: C^T = op(B)^T op(A)^T.
+template <typename T>
+void caffe_gpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, T alpha,
+                    const T* A, const T* B, T beta, T* C) {
+  if (M == 0 || N == 0) return;
+  if (K == 0) {
+    caffe_gpu_scal(M * N, beta, C);
+    return;
+  }
+  check(gemm(op(TransB), op(TransA), N, M, K, &alpha, B, TransB == CblasNoTrans ? N : K, A,
+             TransA == CblasNoTrans ? K : M, &beta, C, N),
+        "product of matrices");
+}
+
+template <typename T>
+void caffe_gpu_gemv(CBLAS_TRANSPOSE TransA, int M, int N, T alpha, const T* A, const T* x, T beta,
+                    T* y) {
+  if (M == 0 || N == 0) {
+    caffe_gpu_scal(TransA == CblasNoTrans ? M : N, beta, y);
+    return;
+  }
+  check(gemv(opposite(TransA), N, M, &alpha, A, x, &beta, y), "product of matrix and vector");
+}
+
+template <typename T>
+void caffe_gpu_dot(int n, const T* x, const T* y, T* out) {
+  check(dot(n, x, y, out), "product of vectors");
+}
+
+template <typename T>
+void caffe_gpu_asum(int n, const T* x, T* y) {
+  check(asum(n, x, y), "sum");
+}
+
+void caffe_gpu_memset(size_t bytes, int value, void* X) {
+  const cudaError_t status = cudaMemset(X, value, bytes);
+  CAFFE_CHECK(status == cudaSuccess, "setting GPU memory: " << cudaGetErrorString(status));
+}
+
+#else  // plain C++
+
+namespace {
+
+[[noreturn]] void fail() {
+  CAFFE_FAIL("the GPU is asked for, but this Caffe was built without CUDA: use CPU mode");
+}
+
+}  // namespace
+
+template <typename T>
+void caffe_gpu_gemm(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*, const T*, T, T*) {
+  fail();
+}
+
+template <typename T>
+void caffe_gpu_gemv(CBLAS_TRANSPOSE, int, int, T, const T*, const T*, T, T*) {
+  fail();
+}
+
+template <typename T>
+void caffe_gpu_dot(int, const T*, const T*, T*) {
+  fail();
+}
+
+template <typename T>
+void caffe_gpu_asum(int, const T*, T*) {
+  fail();
+}
+
+void caffe_gpu_memset(size_t, int, void*) {
+  fail();
+}
+
+#endif
+
+void caffe_gpu_memcpy(size_t bytes, const void* X, void* Y) {
+  if (X != Y) device::copy(Y, X, bytes);
+}
+
+#define INSTANTIATE(T)                                                                          \
+  template void caffe_gpu_gemm<T>(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*, \
+                                  const T*, T, T*);                                             \
+  template void caffe_gpu_gemv<T>(CBLAS_TRANSPOSE, int, int, T, const T*, const T*, T, T*);     \
+  template void caffe_gpu_dot<T>(int, const T*, const T*, T*);                                  \
+  template void caffe_gpu_asum<T>(int, const T*, T*)
+INSTANTIATE(float);
+INSTANTIATE(double);
+#undef INSTANTIATE
+
+}  // namespace caffe
