@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "caffe/layers/axis.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/parallel.hpp"
@@ -10,25 +11,12 @@ namespace caffe {
 
 namespace {
 
-/// top += bias: whole rows, for vectors, or single values, for a GPU's threads.
-template <typename T>
-struct AddBiasRow {
-  int places;
-  const T* bias;  // [channels]
-  T* top;         // [channels x places]
-  CAFFE_HD void operator()(int c) const {
-    const T value = bias[c];
-    T* const row = top + static_cast<int64_t>(c) * places;
-    MAAP_SIMD for (int i = 0; i < places; ++i) row[i] += value;
-  }
-};
-
+/// top += bias, a row a channel.
 template <typename T>
 struct AddBias {
-  int places;
-  const T* bias;
-  T* top;
-  CAFFE_HD void operator()(int i) const { top[i] += bias[i / places]; }
+  const T* bias;  // [channels]
+  T* top;         // [channels x places]
+  CAFFE_HD void operator()(int channel, int i) const { top[i] += bias[channel]; }
 };
 
 typedef google::protobuf::RepeatedField<google::protobuf::uint32> Values;
@@ -79,7 +67,7 @@ template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&) {
   const ConvolutionParameter& param = this->layer_param_.convolution_param();
   force_nd_im2col_ = param.force_nd_im2col();
-  channel_axis_ = bottom[0]->CanonicalAxisIndex(param.axis());
+  channel_axis_ = axis_of(*this, *bottom[0], param.axis());
   num_spatial_axes_ = bottom[0]->num_axes() - channel_axis_ - 1;
   CAFFE_CHECK(num_spatial_axes_ <= kMaxSpatialAxes,
               this->name() << "takes at most " << kMaxSpatialAxes << " spatial axes; the bottom is "
@@ -257,10 +245,7 @@ void BaseConvolutionLayer<Dtype>::weight_gemm(const Dtype* input, const Dtype* o
 
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::forward_bias(Dtype* top, const Dtype* bias) {
-  parallel_for(current_device(), num_output_, out_spatial_dim_,
-               AddBiasRow<Dtype>{out_spatial_dim_, bias, top},
-               static_cast<int64_t>(num_output_) * out_spatial_dim_,
-               AddBias<Dtype>{out_spatial_dim_, bias, top});
+  parallel_planes(num_output_, out_spatial_dim_, AddBias<Dtype>{bias, top});
 }
 
 template <typename Dtype>

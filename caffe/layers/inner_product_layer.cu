@@ -1,5 +1,6 @@
 #include "caffe/layers/inner_product_layer.hpp"
 
+#include "caffe/layers/axis.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/learnt.hpp"
@@ -9,13 +10,13 @@ namespace caffe {
 
 namespace {
 
-/// Each row of top (M x N) = bias.
+/// Each row of top = bias.
 template <typename T>
 struct BiasEachRow {
   int n;
   const T* bias;  // [n]
-  T* top;
-  CAFFE_HD void operator()(int i) const { top[i] = bias[i % n]; }
+  T* top;         // [rows x n]
+  CAFFE_HD void operator()(int row, int i) const { top[i] = bias[i - row * n]; }
 };
 
 }  // namespace
@@ -27,7 +28,7 @@ void InnerProductLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&) {
   CAFFE_CHECK(N_ > 0, this->name() << "num_output is missing or 0");
   bias_term_ = param.bias_term();
   transpose_ = param.transpose();
-  K_ = bottom[0]->count(bottom[0]->CanonicalAxisIndex(param.axis()));
+  K_ = bottom[0]->count(axis_of(*this, *bottom[0], param.axis()));
   vector<int> shape = {N_, K_};
   if (transpose_) std::swap(shape[0], shape[1]);
   vector<LearntBlob> wanted = {{"weights", shape, param.weight_filler()}};
@@ -39,7 +40,7 @@ void InnerProductLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&) {
 template <typename Dtype>
 void InnerProductLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   refuse_in_place(*this, bottom, top);
-  const int axis = bottom[0]->CanonicalAxisIndex(this->layer_param_.inner_product_param().axis());
+  const int axis = axis_of(*this, *bottom[0], this->layer_param_.inner_product_param().axis());
   CAFFE_CHECK(bottom[0]->count(axis) == K_,
               this->name() << "was made for " << K_ << " inputs from axis " << axis
                            << " on; the bottom is now " << bottom[0]->shape_string());
@@ -59,8 +60,7 @@ void InnerProductLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top
   const Dtype* const weights = this->blobs_[0]->active_data();
   Dtype* const y = top[0]->mutable_active_data();
   if (bias_term_) {
-    parallel_for(static_cast<int64_t>(M_) * N_,
-                 BiasEachRow<Dtype>{N_, this->blobs_[1]->active_data(), y});
+    parallel_planes(M_, N_, BiasEachRow<Dtype>{N_, this->blobs_[1]->active_data(), y});
   }
   const Dtype keep = bias_term_ ? Dtype(1) : Dtype(0);
   if (M_ == 1) {

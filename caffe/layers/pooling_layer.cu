@@ -6,6 +6,7 @@
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/random_bits.hpp"
 
 namespace caffe {
 
@@ -243,7 +244,7 @@ template <typename T>
 struct StochasticTrain {
   Windows w;
   const T* x;
-  const T* random;  // as y, uniform in [0, 1)
+  RandomBits random;
   T* y;
   int* index;
   CAFFE_HD void operator()(int i) const {
@@ -257,7 +258,7 @@ struct StochasticTrain {
     for (int row = y0; row < y1; ++row) {
       for (int j = x0; j < x1; ++j) sum += in[row * w.width + j];
     }
-    const T wanted = random[i] * sum;
+    const T wanted = T(random.at(i) >> 8) * T(1.0 / 16777216.0) * sum;
     T running = T(0);
     int taken = -1;
     bool found = false;
@@ -368,7 +369,6 @@ void PoolingLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
     blob->Reshape(bottom[0]->num(), channels_, pooled_height_, pooled_width_);
   }
   if (method() != PoolingParameter::AVE) max_idx_.Reshape(top[0]->shape());
-  if (method() == PoolingParameter::STOCHASTIC) rand_idx_.Reshape(top[0]->shape());
 }
 
 template <typename Dtype>
@@ -391,9 +391,7 @@ void PoolingLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
     parallel_for(current_device(), rows, work, AveForward<Dtype, kCpuWidth>{w, x, y}, count,
                  AveForward<Dtype, 1>{w, x, y});
   } else if (this->phase_ == TRAIN) {
-    // Drawn on the CPU, so that a seed means the same on either device.
-    caffe_rng_uniform(count, Dtype(0), Dtype(1), rand_idx_.mutable_cpu_data());
-    parallel_for(count, StochasticTrain<Dtype>{w, x, rand_idx_.active_data(), y,
+    parallel_for(count, StochasticTrain<Dtype>{w, x, RandomBits(caffe_rng_rand()), y,
                                                max_idx_.mutable_active_data()});
   } else {
     parallel_for(count, StochasticTest<Dtype>{w, x, y});

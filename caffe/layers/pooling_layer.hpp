@@ -46,8 +46,7 @@ class PoolingLayer : public Portable<Layer<Dtype>> {
   int pooled_height_ = 0, pooled_width_ = 0;
   bool global_pooling_ = false;
   PoolingParameter::RoundMode round_mode_ = PoolingParameter::CEIL;
-  Blob<Dtype> rand_idx_;  // STOCHASTIC: a uniform number for each window
-  Blob<int> max_idx_;     // MAX and STOCHASTIC: which value was taken; -1: none
+  Blob<int> max_idx_;  // MAX and STOCHASTIC: which value was taken; -1: none
 };
 
 }  // namespace caffe

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "caffe/layers/axis.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
 
@@ -13,18 +14,6 @@ namespace {
 // Both passes in two forms. Where the classes of an item stand one behind the other, a team works
 // on an item: a block of threads on the GPU. Where those of a pixel stand a plane apart, a thread
 // of the GPU works on a pixel and one of the CPU on a block of neighbouring ones.
-
-/// The sum over a team's members, the same for each of them, in the order of their ranks.
-template <typename T, typename Team>
-CAFFE_HD T team_sum(const Team& team, T part) {
-  T* const parts = static_cast<T*>(team.scratch());
-  team.sync();
-  parts[team.rank()] = part;
-  team.sync();
-  T sum = T(0);
-  for (int i = 0; i < team.size(); ++i) sum += parts[i];
-  return sum;
-}
 
 template <typename T>
 struct SoftmaxRow {
@@ -45,7 +34,7 @@ struct SoftmaxRow {
       out[c] = std::exp(in[c] - largest);
       part += out[c];
     }
-    const T sum = team_sum(team, part);
+    const T sum = team.sum(part);
     for (int c = team.rank(); c < classes; c += team.size()) out[c] /= sum;
   }
 };
@@ -61,7 +50,7 @@ struct SoftmaxRowGradient {
     const int64_t at = static_cast<int64_t>(item) * classes;
     T part = T(0);
     for (int c = team.rank(); c < classes; c += team.size()) part += dy[at + c] * y[at + c];
-    const T dot = team_sum(team, part);
+    const T dot = team.sum(part);
     for (int c = team.rank(); c < classes; c += team.size()) {
       dx[at + c] = (dy[at + c] - dot) * y[at + c];
     }
@@ -139,7 +128,7 @@ struct SoftmaxPixelsGradient {
 
 template <typename Dtype>
 void SoftmaxLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
-  softmax_axis_ = bottom[0]->CanonicalAxisIndex(this->layer_param_.softmax_param().axis());
+  softmax_axis_ = axis_of(*this, *bottom[0], this->layer_param_.softmax_param().axis());
   if (top[0] != bottom[0]) top[0]->ReshapeLike(*bottom[0]);
   outer_num_ = bottom[0]->count(0, softmax_axis_);
   inner_num_ = bottom[0]->count(softmax_axis_ + 1);

@@ -3,31 +3,43 @@
 #include "caffe/common.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel.hpp"
-#include "caffe/util/philox.hpp"
+#include "caffe/util/random_bits.hpp"
 
 namespace caffe {
 
 namespace {
 
-/// A key from the thread's generator.
-Philox new_key() {
-  const uint32_t first = caffe_rng_rand();
-  return Philox{{first, caffe_rng_rand()}};
-}
+/// Two sequences that the thread's generator seeds: 64 random bits for each place.
+struct Random {
+  RandomBits high, low;
+
+  static Random drawn() {
+    const uint32_t seed = caffe_rng_rand();
+    return Random{RandomBits(seed), RandomBits(caffe_rng_rand())};
+  }
+  /// In [0, 1), with as many random bits as the type has.
+  CAFFE_HD float unit_at(int i, float) const {
+    return static_cast<float>(high.at(i) >> 8) * (1.0f / 16777216.0f);
+  }
+  CAFFE_HD double unit_at(int i, double) const {
+    const uint64_t first = high.at(i) >> 5, second = low.at(i) >> 6;  // 27 + 26 bits
+    return static_cast<double>((first << 26) | second) * (1.0 / 9007199254740992.0);
+  }
+};
 
 struct Bits {
-  Philox random;
+  RandomBits random;
   unsigned int* r;
-  CAFFE_HD void operator()(int i) const { r[i] = random.at(i).word[0]; }
+  CAFFE_HD void operator()(int i) const { r[i] = random.at(i); }
 };
 
 template <typename T>
 struct Uniform {
-  Philox random;
+  Random random;
   T a, b;
   T* r;
   CAFFE_HD void operator()(int i) const {
-    const T u = unit_from(random.at(i), 0, T());
+    const T u = random.unit_at(i, T());
     const T value = (T(1) - u) * a + u * b;  // b - a might overflow
     r[i] = value < b || a == b ? value : a;  // rounded up to b: once in 2^24
   }
@@ -36,50 +48,50 @@ struct Uniform {
 /// Box and Muller's method.
 template <typename T>
 struct Gaussian {
-  Philox random;
+  Random first, second;
   T mu, sigma;
   T* r;
   CAFFE_HD void operator()(int i) const {
-    const Philox::Block block = random.at(i);
-    const T u = T(1) - unit_from(block, 0, T());  // in (0, 1]
-    const T angle = T(6.283185307179586) * unit_from(block, 1, T());
+    const T u = T(1) - first.unit_at(i, T());  // in (0, 1]
+    const T angle = T(6.283185307179586) * second.unit_at(i, T());
     r[i] = mu + sigma * std::sqrt(T(-2) * std::log(u)) * std::cos(angle);
   }
 };
 
 template <typename Int>
 struct Bernoulli {
-  Philox random;
+  Random random;
   double p;
   Int* r;
   CAFFE_HD void operator()(int i) const {
-    r[i] = unit_from(random.at(i), 0, double()) < p ? Int(1) : Int(0);
+    r[i] = random.unit_at(i, double()) < p ? Int(1) : Int(0);
   }
 };
 
 template <typename T, typename Int>
 void bernoulli(int n, T p, Int* r) {
   CAFFE_CHECK(p >= T(0) && p <= T(1), "a probability is in [0, 1], not " << p);
-  parallel_for(Device::kGPU, n, Bernoulli<Int>{new_key(), static_cast<double>(p), r});
+  parallel_for(Device::kGPU, n, Bernoulli<Int>{Random::drawn(), static_cast<double>(p), r});
 }
 
 }  // namespace
 
 void caffe_gpu_rng_uniform(int n, unsigned int* r) {
-  parallel_for(Device::kGPU, n, Bits{new_key(), r});
+  parallel_for(Device::kGPU, n, Bits{RandomBits(caffe_rng_rand()), r});
 }
 
 template <typename T>
 void caffe_gpu_rng_uniform(int n, T a, T b, T* r) {
   CAFFE_CHECK(a <= b, "uniform random numbers from " << a << " to " << b
                                                      << ": the lower bound is the larger one");
-  parallel_for(Device::kGPU, n, Uniform<T>{new_key(), a, b, r});
+  parallel_for(Device::kGPU, n, Uniform<T>{Random::drawn(), a, b, r});
 }
 
 template <typename T>
 void caffe_gpu_rng_gaussian(int n, T mu, T sigma, T* r) {
   CAFFE_CHECK(sigma >= T(0), "gaussian random numbers: the deviation " << sigma << " is negative");
-  parallel_for(Device::kGPU, n, Gaussian<T>{new_key(), mu, sigma, r});
+  const Random first = Random::drawn();
+  parallel_for(Device::kGPU, n, Gaussian<T>{first, Random::drawn(), mu, sigma, r});
 }
 
 template <typename T>

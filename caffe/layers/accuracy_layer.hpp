@@ -1,0 +1,43 @@
+#ifndef CAFFE_ACCURACY_LAYER_HPP_
+#define CAFFE_ACCURACY_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/layers/portable.hpp"
+
+namespace caffe {
+
+/// top[0]: the share of items that are right: fewer than top_k other classes have a score as high
+/// as the label's. bottom[0] outer x classes x inner scores, classes on accuracy_param's axis;
+/// bottom[1] outer x inner labels. Items of label ignore_label do not count; 0 when none does.
+/// top[1], optional: the same for each class. NaN is no score: an item whose label has it is wrong,
+/// and another class that has it counts as higher. No gradient.
+template <typename Dtype>
+class AccuracyLayer : public Portable<Layer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<Layer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "Accuracy"; }
+  int ExactNumBottomBlobs() const override { return 2; }
+  int MinTopBlobs() const override { return 1; }
+  int MaxTopBlobs() const override { return 2; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+  int label_axis_ = 0, outer_num_ = 0, inner_num_ = 0;
+  int top_k_ = 1;
+  bool has_ignore_label_ = false;
+  int ignore_label_ = 0;
+  Blob<Dtype> right_;        // outer x inner: 1 or 0
+  Blob<Dtype> nums_buffer_;  // items of each class
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_ACCURACY_LAYER_HPP_

@@ -1,0 +1,124 @@
+#include "caffe/layers/softmax_loss_layer.hpp"
+
+#include <cfloat>
+#include <cmath>
+#include <cstdint>
+
+#include "caffe/layers/axis.hpp"
+#include "caffe/layers/softmax_layer.hpp"
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Where the scores of item i = (outer, inner) stand.
+struct Items {
+  int classes, inner;
+  bool has_ignore;
+  int ignore;
+  CAFFE_HD int64_t at(int i, int c) const {
+    return (static_cast<int64_t>(i / inner) * classes + c) * inner + i % inner;
+  }
+  CAFFE_HD bool ignored(int label) const { return has_ignore && label == ignore; }
+};
+
+template <typename T>
+struct ItemLoss {
+  Items items;
+  const T* prob;   // [outer x classes x inner]
+  const T* label;  // [outer x inner], checked
+  T* loss;         // as label
+  CAFFE_HD void operator()(int i) const {
+    const int l = static_cast<int>(label[i]);
+    if (items.ignored(l)) {
+      loss[i] = T(0);
+      return;
+    }
+    const T p = prob[items.at(i, l)];
+    loss[i] = -std::log(p < T(FLT_MIN) ? T(FLT_MIN) : p);  // NaN stays
+  }
+};
+
+/// dx = factor (p - 1 at the label, p elsewhere)
+template <typename T>
+struct ScoreGradient {
+  Items items;
+  T factor;
+  const T* prob;
+  const T* label;
+  T* dx;
+  CAFFE_HD void operator()(int i) const {
+    const int l = static_cast<int>(label[i]);
+    const bool counts = !items.ignored(l);
+    for (int c = 0; c < items.classes; ++c) {
+      const int64_t at = items.at(i, c);
+      dx[at] = counts ? factor * (prob[at] - (c == l ? T(1) : T(0))) : T(0);
+    }
+  }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void SoftmaxWithLossLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::LayerSetUp(bottom, top);
+  LayerParameter param(this->layer_param_);
+  param.set_type("Softmax");
+  param.clear_loss_weight();
+  softmax_layer_ = LayerRegistry<Dtype>::CreateLayer(param);
+  softmax_bottom_vec_ = {bottom[0]};
+  softmax_top_vec_ = {&prob_};
+  softmax_layer_->SetUp(softmax_bottom_vec_, softmax_top_vec_);
+  has_ignore_label_ = this->layer_param_.loss_param().has_ignore_label();
+  ignore_label_ = this->layer_param_.loss_param().ignore_label();
+  normalization_ = normalization_of(this->layer_param_.loss_param());
+}
+
+template <typename Dtype>
+void SoftmaxWithLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::Reshape(bottom, top);
+  softmax_bottom_vec_ = {bottom[0]};
+  softmax_layer_->Reshape(softmax_bottom_vec_, softmax_top_vec_);
+  softmax_axis_ = axis_of(*this, *bottom[0], this->layer_param_.softmax_param().axis());
+  outer_num_ = bottom[0]->count(0, softmax_axis_);
+  inner_num_ = bottom[0]->count(softmax_axis_ + 1);
+  CAFFE_CHECK(bottom[1]->count() == outer_num_ * inner_num_,
+              this->name() << "takes one label for each item: the scores are "
+                           << bottom[0]->shape_string() << " with the classes on axis "
+                           << softmax_axis_ << ", so there must be " << outer_num_ * inner_num_
+                           << " labels; the labels are " << bottom[1]->shape_string());
+  item_loss_.Reshape(bottom[1]->shape());
+  if (top.size() > 1) top[1]->ReshapeLike(*bottom[0]);
+}
+
+template <typename Dtype>
+void SoftmaxWithLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  softmax_layer_->Forward(softmax_bottom_vec_, softmax_top_vec_);
+  const int classes = bottom[0]->shape(softmax_axis_), count = bottom[1]->count();
+  valid_count_ = count_labels(*this, *bottom[1], {classes, has_ignore_label_, ignore_label_});
+  const Items items = {classes, inner_num_, has_ignore_label_, ignore_label_};
+  parallel_for(count, ItemLoss<Dtype>{items, prob_.active_data(), bottom[1]->active_data(),
+                                      item_loss_.mutable_active_data()});
+  const Dtype sum = caffe_asum(count, item_loss_.active_data());  // none is negative
+  top[0]->mutable_cpu_data()[0] = sum / get_normalizer(normalization_, valid_count_);
+  if (top.size() > 1) top[1]->ShareData(prob_);
+}
+
+template <typename Dtype>
+void SoftmaxWithLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& propagate_down,
+                                               const Blobs& bottom) {
+  this->refuse_gradient(propagate_down, 1);
+  if (!propagate_down[0]) return;
+  const Items items = {bottom[0]->shape(softmax_axis_), inner_num_, has_ignore_label_,
+                       ignore_label_};
+  const Dtype factor = top[0]->cpu_diff()[0] / get_normalizer(normalization_, valid_count_);
+  parallel_rows(bottom[1]->count(), items.classes,
+                ScoreGradient<Dtype>{items, factor, prob_.active_data(), bottom[1]->active_data(),
+                                     bottom[0]->mutable_active_diff()});
+}
+
+INSTANTIATE_CLASS(SoftmaxWithLossLayer);
+REGISTER_LAYER_CLASS(SoftmaxWithLoss);
+
+}  // namespace caffe

@@ -1,0 +1,50 @@
+#ifndef CAFFE_SOFTMAX_WITH_LOSS_LAYER_HPP_
+#define CAFFE_SOFTMAX_WITH_LOSS_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layers/loss_layer.hpp"
+#include "caffe/layers/portable.hpp"
+
+namespace caffe {
+
+/// loss = -1 / Z * sum over items of log p(label), p the softmax of the scores along
+/// softmax_param's axis: bottom[0] outer x classes x inner, bottom[1] outer x inner labels. Z is
+/// loss_param's normalization. Items of label ignore_label count nothing. A probability counts as
+/// FLT_MIN at least. top[1], optional: the probabilities; gradients that arrive there are not used.
+template <typename Dtype>
+class SoftmaxWithLossLayer : public Portable<LossLayer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<LossLayer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "SoftmaxWithLoss"; }
+  int ExactNumTopBlobs() const override { return -1; }
+  int MinTopBlobs() const override { return 1; }
+  int MaxTopBlobs() const override { return 2; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+  /// The divisor Z, where valid_count labels are not ignored.
+  virtual Dtype get_normalizer(LossParameter::NormalizationMode normalization_mode,
+                               int valid_count) {
+    return normalizer_of<Dtype>(normalization_mode, outer_num_, inner_num_, valid_count);
+  }
+
+  shared_ptr<Layer<Dtype>> softmax_layer_;
+  Blob<Dtype> prob_;
+  Blobs softmax_bottom_vec_, softmax_top_vec_;
+  bool has_ignore_label_ = false;
+  int ignore_label_ = 0;
+  LossParameter::NormalizationMode normalization_ = LossParameter::VALID;
+  int softmax_axis_ = 0, outer_num_ = 0, inner_num_ = 0;
+  int valid_count_ = 0;    // labels of the last forward pass that are not ignored
+  Blob<Dtype> item_loss_;  // outer x inner
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_SOFTMAX_WITH_LOSS_LAYER_HPP_
