@@ -15,8 +15,9 @@ namespace caffe {
 ///               `pad` beyond the plane).
 ///   STOCHASTIC  TRAIN: a value drawn with a probability proportional to it; TEST: the mean with
 ///               those probabilities. Values must not be negative. No padding.
-/// Space becomes ceil((i + 2 pad - kernel) / stride) + 1, or floor with round_mode FLOOR; with
-/// padding, one less where the last window would start beyond i + pad.
+/// Space becomes ceil((i + 2 pad - kernel) / stride) + 1, or floor with round_mode FLOOR; where
+/// either axis is padded, one less if the last window would start beyond i + pad. Without, a window
+/// may lie outside the plane: -FLT_MAX (MAX) or 0.
 template <typename Dtype>
 class PoolingLayer : public Portable<Layer<Dtype>> {
  public:

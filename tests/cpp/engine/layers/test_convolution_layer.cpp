@@ -167,7 +167,7 @@ TYPED_TEST(ConvolutionLayerTest, TakesAnotherSize) {
 }
 
 TYPED_TEST(ConvolutionLayerTest, KeepsValuesThatCameWithIt) {
-  this->add_bottom({1, 1, 1, 2}, {3, 4});
+  this->add_bottom({1, 1, 1, 2}, std::vector<double>{3, 4});
   const std::string stored =
       " blobs { num: 1 channels: 1 height: 1 width: 1 data: 2 }"
       " blobs { num: 1 channels: 1 height: 1 width: 1 data: 0.5 }";

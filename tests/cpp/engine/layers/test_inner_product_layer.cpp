@@ -61,7 +61,7 @@ TYPED_TEST(InnerProductLayerTest, Gradient) {
 }
 
 TYPED_TEST(InnerProductLayerTest, BackwardAddsToTheParameters) {
-  this->add_bottom({2, 1}, {3, 4});
+  this->add_bottom({2, 1}, std::vector<double>{3, 4});
   auto layer = this->forward(this->layer_text("num_output: 1"));
   std::fill_n(this->top[0]->mutable_cpu_diff(), 2, typename TypeParam::Dtype(1));
   for (int i = 0; i < 2; ++i) layer->Backward(this->top, {false}, this->bottom);
@@ -82,7 +82,7 @@ TYPED_TEST(InnerProductLayerTest, TakesAnotherBatchSize) {
 }
 
 TYPED_TEST(InnerProductLayerTest, KeepsValuesOfBefore2015) {
-  this->add_bottom({1, 2}, {3, 4});
+  this->add_bottom({1, 2}, std::vector<double>{3, 4});
   this->forward(this->layer_text("num_output: 1") +
                 " blobs { num: 1 channels: 1 height: 1 width: 2 data: 2 data: 1 }"
                 " blobs { num: 1 channels: 1 height: 1 width: 1 data: 0.5 }");
