@@ -1,5 +1,6 @@
 #include "caffe/util/math_functions.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -39,6 +40,49 @@ class MathTest : public ::testing::Test {
     for (size_t i = 0; i < got.size(); ++i) {
       ASSERT_NEAR(got[i], wanted[i], tolerance * std::max(1.0, std::fabs(double(wanted[i])))) << i;
     }
+  }
+  /// a, b: the values of GPU memory x and y, z room for as many.
+  void expect_gpu_products(Dtype* x, Dtype* y, Dtype* z, const Values& a, const Values& b) {
+    const int m = 5, n = 7, k = 3, count = static_cast<int>(a.size());
+    for (const bool ta : {false, true}) {
+      for (const bool tb : {false, true}) {
+        Values got(m * n);
+        caffe_gpu_gemm(ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, m, n, k,
+                       Dtype(1.5), x, y, Dtype(0), z);
+        device::copy(got.data(), z, got.size() * sizeof(Dtype));
+        expect_near(got, product(ta, tb, m, n, k, 1.5, a, b, 0, got));
+      }
+      Values got(ta ? n : m);
+      caffe_gpu_gemv(ta ? CblasTrans : CblasNoTrans, m, n, Dtype(1), x, y, Dtype(0), z);
+      device::copy(got.data(), z, got.size() * sizeof(Dtype));
+      expect_near(got, product(ta, false, ta ? n : m, 1, ta ? m : n, 1, a, b, 0, got));
+    }
+    Dtype got = 0;
+    caffe_gpu_dot(count, x, y, &got);
+    EXPECT_NEAR(got, caffe_cpu_dot(count, a.data(), b.data()), 0.1);
+    caffe_gpu_asum(count, x, &got);
+    EXPECT_NEAR(got, caffe_cpu_asum(count, a.data()), 1);
+  }
+  void expect_gpu_random_numbers(Dtype* memory) {
+    const int n = 40001;
+    Values first(n), again(n);
+    for (Values* const values : {&first, &again}) {
+      Caffe::set_random_seed(3);
+      caffe_gpu_rng_gaussian(n, Dtype(1), Dtype(2), memory);
+      device::copy(values->data(), memory, n * sizeof(Dtype));
+    }
+    EXPECT_EQ(first, again);
+    double sum = 0, squares = 0;
+    for (const Dtype v : first) {
+      sum += v;
+      squares += double(v) * v;
+    }
+    EXPECT_NEAR(sum / n, 1, 0.05);
+    EXPECT_NEAR(squares / n, 5, 0.2);
+    caffe_gpu_rng_uniform(n, Dtype(-1), Dtype(1), memory);
+    device::copy(first.data(), memory, n * sizeof(Dtype));
+    EXPECT_GE(*std::min_element(first.begin(), first.end()), -1);
+    EXPECT_LT(*std::max_element(first.begin(), first.end()), 1);
   }
   /// f on every element, through both `run` and std::transform; more than one thread's share.
   void expect_elementwise(void (*run)(int, const Dtype*, Dtype*), double (*f)(double), double low,
@@ -96,6 +140,19 @@ TYPED_TEST(MathTest, Gemv) {
   const auto wanted_t = this->product(true, false, n, 1, m, 2, a, z, 0, w);
   caffe_cpu_gemv(CblasTrans, m, n, TypeParam(2), a.data(), z.data(), TypeParam(0), w.data());
   this->expect_near(w, wanted_t);
+}
+
+TYPED_TEST(MathTest, ProductsByMode) {
+  const int m = 5, n = 7, k = 3;
+  const auto a = this->random(m * k), b = this->random(k * n), x = this->random(k);
+  vector<TypeParam> c(m * n), y(m);
+  caffe_gemm(CblasNoTrans, CblasNoTrans, m, n, k, TypeParam(1), a.data(), b.data(), TypeParam(0),
+             c.data());
+  this->expect_near(c, this->product(false, false, m, n, k, 1, a, b, 0, c));
+  caffe_gemv(CblasNoTrans, m, k, TypeParam(1), a.data(), x.data(), TypeParam(0), y.data());
+  this->expect_near(y, this->product(false, false, m, 1, k, 1, a, x, 0, y));
+  EXPECT_EQ(caffe_dot(3, x.data(), x.data()), caffe_cpu_dot(3, x.data(), x.data()));
+  EXPECT_EQ(caffe_asum(3, x.data()), caffe_cpu_asum(3, x.data()));
 }
 
 TYPED_TEST(MathTest, VectorSums) {
@@ -214,6 +271,8 @@ TYPED_TEST(MathTest, GpuFunctionsAgreeWithTheCpu) {
   caffe_gpu_add_scalar(n, TypeParam(2), memory[2]);
   wanted.assign(n, TypeParam(3.5));
   check("set and add_scalar");
+  this->expect_gpu_products(memory[0], memory[1], memory[2], a, b);
+  this->expect_gpu_random_numbers(memory[0]);
   for (auto& block : memory) device::release(block);
 }
 
@@ -222,6 +281,21 @@ TYPED_TEST(MathTest, GpuFunctionsWithoutGpuThrow) {
   TypeParam x = 1;
   EXPECT_ERROR(caffe_gpu_add(1, &x, &x, &x), "CUDA");
   EXPECT_ERROR(caffe_gpu_set(1, x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_gemm(CblasNoTrans, CblasNoTrans, 1, 1, 1, x, &x, &x, x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_gemv(CblasNoTrans, 1, 1, x, &x, &x, x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_axpy(1, x, &x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_axpby(1, x, &x, x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_scal(1, x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_scale(1, x, &x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_dot(1, &x, &x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_asum(1, &x, &x), "CUDA");
+  TypeParam z = 2;
+  EXPECT_ERROR(caffe_gpu_memcpy(sizeof(x), &z, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_memset(sizeof(x), 0, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_rng_uniform(1, x, x, &x), "CUDA");
+  EXPECT_ERROR(caffe_gpu_rng_gaussian(1, x, x, &x), "CUDA");
+  int i = 0;
+  EXPECT_ERROR(caffe_gpu_rng_bernoulli(1, x, &i), "CUDA");
   EXPECT_EQ(x, TypeParam(1));
 }
 

@@ -1,0 +1,93 @@
+#include "caffe/layers/sigmoid_cross_entropy_loss_layer.hpp"
+
+#include <cmath>
+
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename T>
+struct ItemLoss {
+  bool has_ignore;
+  int ignore;
+  const T* x;
+  const T* target;
+  T* loss;
+  T* counts;
+  CAFFE_HD void operator()(int i) const {
+    const bool ignored = has_ignore && static_cast<int>(target[i]) == ignore;
+    const T far = x[i] < T(0) ? x[i] : -x[i];  // exp of it does not overflow
+    const T positive = x[i] < T(0) ? T(0) : x[i];
+    loss[i] = ignored ? T(0) : positive - x[i] * target[i] + std::log1p(std::exp(far));
+    counts[i] = ignored ? T(0) : T(1);
+  }
+};
+
+template <typename T>
+struct ScoreGradient {
+  T factor;
+  const T* x;
+  const T* target;
+  const T* counts;
+  T* dx;
+  CAFFE_HD void operator()(int i) const {
+    const T p = T(0.5) * std::tanh(T(0.5) * x[i]) + T(0.5);
+    dx[i] = counts[i] == T(0) ? T(0) : factor * (p - target[i]);
+  }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void SigmoidCrossEntropyLossLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::LayerSetUp(bottom, top);
+  const LossParameter& param = this->layer_param_.loss_param();
+  has_ignore_label_ = param.has_ignore_label();
+  ignore_label_ = param.ignore_label();
+  const bool given = param.has_normalization() || param.has_normalize();
+  normalization_ = given ? normalization_of(param) : LossParameter::BATCH_SIZE;
+}
+
+template <typename Dtype>
+void SigmoidCrossEntropyLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::Reshape(bottom, top);
+  CAFFE_CHECK(bottom[0]->count() == bottom[1]->count(),
+              this->name() << "takes one target for each score; they are "
+                           << bottom[0]->shape_string() << " and " << bottom[1]->shape_string());
+  outer_num_ = bottom[0]->shape(0);
+  inner_num_ = bottom[0]->count(1);
+  item_.ReshapeLike(*bottom[0]);
+}
+
+template <typename Dtype>
+void SigmoidCrossEntropyLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const int count = bottom[0]->count();
+  parallel_for(count, ItemLoss<Dtype>{has_ignore_label_, ignore_label_, bottom[0]->active_data(),
+                                      bottom[1]->active_data(), item_.mutable_active_data(),
+                                      item_.mutable_active_diff()});
+  const int valid =
+      has_ignore_label_ ? static_cast<int>(caffe_asum(count, item_.active_diff())) : count;
+  normalizer_ = get_normalizer(normalization_, valid);
+  // Not a sum of absolute values: a target beyond [0, 1] may have a loss below 0.
+  const Dtype sum = caffe_dot(count, item_.active_data(), item_.active_diff());
+  top[0]->mutable_cpu_data()[0] = sum / normalizer_;
+}
+
+template <typename Dtype>
+void SigmoidCrossEntropyLossLayer<Dtype>::Backward_any(const Blobs& top,
+                                                       const vector<bool>& propagate_down,
+                                                       const Blobs& bottom) {
+  this->refuse_gradient(propagate_down, 1);
+  if (!propagate_down[0]) return;
+  parallel_for(bottom[0]->count(),
+               ScoreGradient<Dtype>{top[0]->cpu_diff()[0] / normalizer_, bottom[0]->active_data(),
+                                    bottom[1]->active_data(), item_.active_diff(),
+                                    bottom[0]->mutable_active_diff()});
+}
+
+INSTANTIATE_CLASS(SigmoidCrossEntropyLossLayer);
+REGISTER_LAYER_CLASS(SigmoidCrossEntropyLoss);
+
+}  // namespace caffe
