@@ -4,6 +4,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "caffe/util/io.hpp"
+#include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
 
 namespace caffe {
