@@ -1,0 +1,83 @@
+"""pycaffe: Caffe from Python.
+
+import caffe
+
+caffe.set_mode_cpu()
+net = caffe.Net("deploy.prototxt", caffe.TEST, weights="net.caffemodel")
+solver = caffe.get_solver("solver.prototxt")
+solver.step(100)
+"""
+
+from . import io
+from ._caffe import (
+    Layer,
+    get_solver,
+    has_nccl,
+    init_log,
+    layer_type_list,
+    load_layers,
+    log,
+    set_device,
+    set_mode_cpu,
+    set_mode_gpu,
+    set_multiprocess,
+    set_random_seed,
+    set_solver_count,
+    set_solver_rank,
+    solver_count,
+    solver_rank,
+)
+from .classifier import Classifier
+from .detector import Detector
+from .net_spec import NetSpec, layers, params, to_proto
+from .proto.caffe_pb2 import TEST, TRAIN
+from .pycaffe import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    CaffeError,
+    NesterovSolver,
+    Net,
+    RMSPropSolver,
+    SGDSolver,
+    Timer,
+)
+
+__version__ = "1.0.0"  # of the Caffe whose interface this is
+
+__all__ = [
+    "TEST",
+    "TRAIN",
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "CaffeError",
+    "Classifier",
+    "Detector",
+    "Layer",
+    "NesterovSolver",
+    "Net",
+    "NetSpec",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Timer",
+    "get_solver",
+    "has_nccl",
+    "init_log",
+    "io",
+    "layer_type_list",
+    "layers",
+    "load_layers",
+    "log",
+    "params",
+    "set_device",
+    "set_mode_cpu",
+    "set_mode_gpu",
+    "set_multiprocess",
+    "set_random_seed",
+    "set_solver_count",
+    "set_solver_rank",
+    "solver_count",
+    "solver_rank",
+    "to_proto",
+]

@@ -1,0 +1,294 @@
+"""What of Net and the other classes of ``_caffe`` is written in Python.
+
+The functions here become methods and properties of ``caffe.Net``; so nets that a solver makes have
+them, too.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from ._caffe import (
+    AdaDeltaSolver,
+    AdaGradSolver,
+    AdamSolver,
+    CaffeError,
+    NesterovSolver,
+    Net,
+    RMSPropSolver,
+    SGDSolver,
+    Timer,
+)
+
+__all__ = [
+    "AdaDeltaSolver",
+    "AdaGradSolver",
+    "AdamSolver",
+    "CaffeError",
+    "NesterovSolver",
+    "Net",
+    "RMSPropSolver",
+    "SGDSolver",
+    "Timer",
+]
+
+Arrays = Mapping[str, Any]
+
+
+def _cached(net: Net, name: str, make: Any) -> Any:
+    """What never changes in a net is made once; the net keeps it."""
+    found = net.__dict__.get(name)
+    if found is None:
+        found = net.__dict__[name] = make()
+    return found
+
+
+def _blobs(net: Net) -> OrderedDict[str, Any]:
+    """The blobs by name, in the order of the layers that make them: {"data": Blob, ...}."""
+    return _cached(net, "_blobs_dict", lambda: OrderedDict(zip(net._blob_names, net._blobs)))
+
+
+def _blob_loss_weights(net: Net) -> OrderedDict[str, float]:
+    """How much each blob counts in the loss, by name; 0 for most."""
+    return OrderedDict(zip(net._blob_names, net._blob_loss_weights))
+
+
+def _layer_dict(net: Net) -> OrderedDict[str, Any]:
+    """The layers by name, first to last."""
+    return _cached(net, "_layer_dict", lambda: OrderedDict(zip(net._layer_names, net.layers)))
+
+
+def _params(net: Net) -> OrderedDict[str, Any]:
+    """What is learnt, by layer: net.params["conv1"][0] is the weights' blob, [1] the biases'."""
+    return _cached(
+        net,
+        "_params_dict",
+        lambda: OrderedDict(
+            (name, layer.blobs)
+            for name, layer in zip(net._layer_names, net.layers)
+            if len(layer.blobs) > 0
+        ),
+    )
+
+
+def _inputs(net: Net) -> list[str]:
+    """The names of the input blobs: tops of Input layers, and inputs that a net names itself."""
+    return _cached(net, "_input_list", lambda: [net._blob_names[i] for i in net._inputs])
+
+
+def _outputs(net: Net) -> list[str]:
+    """The names of the blobs that no layer reads."""
+    return _cached(net, "_output_list", lambda: [net._blob_names[i] for i in net._outputs])
+
+
+def _names_by_layer(net: Net, ids: Any) -> OrderedDict[str, list[str]]:
+    names = net._blob_names
+    return OrderedDict(
+        (layer, [names[i] for i in ids(number)]) for number, layer in enumerate(net._layer_names)
+    )
+
+
+def _top_names(net: Net) -> OrderedDict[str, list[str]]:
+    """The names of each layer's tops, by layer."""
+    return _cached(net, "_top_names_dict", lambda: _names_by_layer(net, net._top_ids))
+
+
+def _bottom_names(net: Net) -> OrderedDict[str, list[str]]:
+    """The names of each layer's bottoms, by layer."""
+    return _cached(net, "_bottom_names_dict", lambda: _names_by_layer(net, net._bottom_ids))
+
+
+def _layer_index(net: Net, name: str) -> int:
+    try:
+        return net._layer_names.index(name)
+    except ValueError:
+        raise ValueError(f"the net has no layer {name!r}") from None
+
+
+def _fill(net: Net, arrays: Arrays, expected: Iterable[str], what: str, attribute: str) -> None:
+    """Copy arrays into the data, or the diff, of the blobs that they are given for."""
+    if set(arrays) != set(expected):
+        raise ValueError(
+            f"{what} arguments do not match the net's: given {', '.join(arrays) or 'none'}, "
+            f"wanted {', '.join(expected) or 'none'}"
+        )
+    for name, array in arrays.items():
+        blob = net.blobs[name]
+        rows, array = len(blob.data) if blob.shape else None, np.asarray(array)
+        if rows is not None and (array.ndim == 0 or len(array) != rows):
+            raise ValueError(
+                f"{what} {name!r} has shape {array.shape}, the blob {blob.shape}: it is not batch "
+                f"sized. Call net.blobs[{name!r}].reshape(...) first, or forward_all"
+            )
+        getattr(blob, attribute)[...] = array
+
+
+def _forward(
+    net: Net,
+    blobs: Iterable[str] | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    **inputs: Any,
+) -> dict[str, np.ndarray]:
+    """Run the net forward.
+
+    inputs: an array for each input blob (``data=images``), of the blob's shape; without any, the
+    inputs are what stands in the blobs, or what data layers read. blobs: names of blobs to return
+    besides the outputs. start, end: names of the first and the last layer to run; with ``end``, its
+    tops are returned instead of the net's outputs.
+
+    Returns {name: array}; the arrays are views on the blobs, which the next forward fills anew.
+    Raises ValueError for an unknown layer and for arrays that do not fit, KeyError for an unknown
+    blob, CaffeError for what goes wrong in a layer.
+    """
+    wanted = set(blobs or [])
+    first = 0 if start is None else _layer_index(net, start)
+    if end is None:
+        last = len(net._layer_names) - 1
+        wanted.update(net.outputs)
+    else:
+        last = _layer_index(net, end)
+        wanted.update(net.top_names[end])
+    if inputs:
+        _fill(net, inputs, net.inputs, "input", "data")
+    net._forward(first, last)
+    return {name: net.blobs[name].data for name in wanted}
+
+
+def _backward(
+    net: Net,
+    diffs: Iterable[str] | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    **top_diffs: Any,
+) -> dict[str, np.ndarray]:
+    """Run the net backward.
+
+    top_diffs: an array for each output blob, the gradient to begin with (``prob=gradient``);
+    without any, the gradients are those that loss layers give, or what stands in the outputs'
+    diffs. diffs: names of blobs whose gradients to return besides those of the inputs. start, end:
+    names of the layers to begin and to end with; with ``end``, the gradients of its bottoms are
+    returned instead of those of the net's inputs.
+
+    Returns {name: array}, views on the blobs' diffs. The gradients of what is learnt are added to
+    net.params[...][i].diff. Raises as forward does.
+    """
+    wanted = set(diffs or [])
+    first = len(net._layer_names) - 1 if start is None else _layer_index(net, start)
+    if end is None:
+        last = 0
+        wanted.update(net.inputs)
+    else:
+        last = _layer_index(net, end)
+        wanted.update(net.bottom_names[end])
+    if top_diffs:
+        _fill(net, top_diffs, net.outputs, "top diff", "diff")
+    net._backward(first, last)
+    return {name: net.blobs[name].diff for name in wanted}
+
+
+def _batch(net: Net, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
+    """Cut arrays into batches of the net's size; the last is filled up with zeros."""
+    if not arrays:
+        raise ValueError("an array is wanted for each of: " + ", ".join(net.inputs))
+    lengths = {name: len(array) for name, array in arrays.items()}
+    count = next(iter(lengths.values()))
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"the arrays have different lengths: {lengths}")
+    size = len(net.blobs[next(iter(arrays))].data)
+    for begin in range(0, count, size):
+        batch = {}
+        for name, array in arrays.items():
+            part = np.asarray(array[begin : begin + size])
+            padding = np.zeros((size - len(part), *part.shape[1:]), part.dtype)
+            batch[name] = np.concatenate([part, padding]) if len(padding) else part
+        yield batch
+
+
+def _join(parts: dict[str, list[np.ndarray]], count: int) -> dict[str, np.ndarray]:
+    return {name: np.concatenate(list_of_parts)[:count] for name, list_of_parts in parts.items()}
+
+
+def _collect(into: dict[str, list[np.ndarray]], arrays: dict[str, np.ndarray]) -> None:
+    for name, array in arrays.items():
+        into.setdefault(name, []).append(np.array(array, copy=True))
+
+
+def _forward_all(
+    net: Net, blobs: Iterable[str] | None = None, **inputs: Any
+) -> dict[str, np.ndarray]:
+    """Run any number of inputs forward, a batch at a time.
+
+    inputs: for each input blob an array, or a list of arrays, of any length N. blobs: as in
+    forward. Returns {name: array of N rows}, copies.
+    """
+    parts: dict[str, list[np.ndarray]] = {}
+    blobs = list(blobs or [])
+    for batch in _batch(net, inputs):
+        _collect(parts, net.forward(blobs=blobs, **batch))
+    return _join(parts, len(next(iter(inputs.values()))))
+
+
+def _forward_backward_all(
+    net: Net,
+    blobs: Iterable[str] | None = None,
+    diffs: Iterable[str] | None = None,
+    **arrays: Any,
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Run any number of inputs forward and backward, a batch at a time.
+
+    arrays: for each input blob, and for each output blob its gradient, an array of any length N.
+    blobs, diffs: as in forward and backward. Returns two dicts, of values and of gradients, of N
+    rows, copies.
+    """
+    values: dict[str, list[np.ndarray]] = {}
+    gradients: dict[str, list[np.ndarray]] = {}
+    blobs, diffs = list(blobs or []), list(diffs or [])
+    for batch in _batch(net, arrays):
+        inputs = {name: array for name, array in batch.items() if name in net.inputs}
+        tops = {name: array for name, array in batch.items() if name not in net.inputs}
+        _collect(values, net.forward(blobs=blobs, **inputs))
+        _collect(gradients, net.backward(diffs=diffs, **tops))
+    count = len(next(iter(arrays.values())))
+    return _join(values, count), _join(gradients, count)
+
+
+def _set_input_arrays(net: Net, data: np.ndarray, labels: np.ndarray) -> None:
+    """Let the net's first layer, which must be of type MemoryData, read from arrays.
+
+    data: float32, N x channels x height x width, C-contiguous, N a multiple of the batch size.
+    labels: float32, N values. They are read at each forward, so later changes of them are seen.
+    Raises CaffeError when the first layer or an array is of another kind.
+    """
+    if np.ndim(labels) == 1:
+        labels = np.ascontiguousarray(np.asarray(labels)[:, np.newaxis, np.newaxis, np.newaxis])
+    net._set_input_arrays(data, labels)
+
+
+Net.__doc__ = """A net.
+
+    net = caffe.Net("deploy.prototxt", caffe.TEST, weights="net.caffemodel")
+    net.blobs["data"].data[...] = images      # or net.forward(data=images)
+    scores = net.forward()["prob"]
+
+Net(network_file, phase, level=0, stages=None, weights=None): files are str or path-like.
+A net is used by one thread at a time: another thread's call waits.
+"""
+Net.blobs = property(_blobs)
+Net.blob_loss_weights = property(_blob_loss_weights)
+Net.layer_dict = property(_layer_dict)
+Net.params = property(_params)
+Net.inputs = property(_inputs)
+Net.outputs = property(_outputs)
+Net.top_names = property(_top_names)
+Net.bottom_names = property(_bottom_names)
+Net.forward = _forward
+Net.backward = _backward
+Net.forward_all = _forward_all
+Net.forward_backward_all = _forward_backward_all
+Net.set_input_arrays = _set_input_arrays
+Net._batch = _batch

@@ -1,0 +1,76 @@
+#include "call.hpp"
+
+namespace caffe {
+namespace python {
+
+namespace {
+
+/// The values, or the gradient, as an array that is a view on them and holds their memory.
+py::array view(Blob<float>* blob, bool gradient) {
+  const shared_ptr<SyncedMemory>& memory = gradient ? blob->diff() : blob->data();
+  auto held = std::make_unique<shared_ptr<void>>(memory->share_cpu_data());
+  float* const values = static_cast<float*>(held->get());
+  const py::capsule base(held.get(),
+                         [](void* mine) { delete static_cast<shared_ptr<void>*>(mine); });
+  held.release();
+  const vector<py::ssize_t> shape(blob->shape().begin(), blob->shape().end());
+  return py::array_t<float>(shape, values, base);
+}
+
+vector<int> read_shape(const py::args& lengths) {
+  vector<int> shape;
+  for (const py::handle length : lengths) {
+    const py::object index = py::reinterpret_steal<py::object>(PyNumber_Index(length.ptr()));
+    if (!index) throw py::error_already_set();
+    shape.push_back(index.cast<int>());
+  }
+  return shape;
+}
+
+py::tuple shape_of(const Blob<float>& blob) {
+  py::tuple shape(blob.num_axes());
+  for (int axis = 0; axis < blob.num_axes(); ++axis) shape[axis] = blob.shape(axis);
+  return shape;
+}
+
+}  // namespace
+
+void bind_blob(py::module_* module) {
+  using FloatBlob = Blob<float>;
+  py::class_<FloatBlob, shared_ptr<FloatBlob>>(
+      *module, "Blob",
+      "An array of float32 and, of the same shape, its gradient. ``data`` and ``diff`` are views\n"
+      "without a copy; they stay valid, and keep their memory, when the net is gone or the blob\n"
+      "has got other memory.")
+      .def(py::init([](const py::args& shape) {
+             return std::make_shared<FloatBlob>(read_shape(shape));
+           }),
+           "Blob(2, 3) is a blob of 2 x 3 zeros.")
+      .def_property_readonly(
+          "data", [](FloatBlob& blob) { return view(&blob, false); },
+          "The values: a float32 array of shape ``shape``. In GPU mode they are fetched at each\n"
+          "access of this property; an array from before is not brought up to date.")
+      .def_property_readonly(
+          "diff", [](FloatBlob& blob) { return view(&blob, true); },
+          "The gradient of the loss by the values: a float32 array of shape ``shape``.")
+      .def_property_readonly("shape", &shape_of, "The lengths of the axes, a tuple of int.")
+      .def_property_readonly(
+          "count", [](const FloatBlob& blob) { return blob.count(); }, "The number of values.")
+      .def_property_readonly("num", &FloatBlob::num,
+                             "The first of four axes. CaffeError when there are more than four.")
+      .def_property_readonly("channels", &FloatBlob::channels, "The second of four axes.")
+      .def_property_readonly("height", &FloatBlob::height, "The third of four axes.")
+      .def_property_readonly("width", &FloatBlob::width, "The fourth of four axes.")
+      .def(
+          "reshape",
+          [](FloatBlob& blob, const py::args& shape) { blob.Reshape(read_shape(shape)); },
+          "reshape(2, 3, 224, 224): other lengths of the axes. Values that were there stay where\n"
+          "there is room for the new ones, else all become 0. CaffeError when a length is\n"
+          "negative or the blob would have more than 2**31 - 1 values.")
+      .def("__repr__", [](const FloatBlob& blob) {
+        return "<caffe.Blob of shape (" + shape_text(blob.shape()) + ")>";
+      });
+}
+
+}  // namespace python
+}  // namespace caffe

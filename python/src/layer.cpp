@@ -1,0 +1,124 @@
+#include "python_layer.hpp"
+
+namespace caffe {
+namespace python {
+
+namespace {
+
+using FloatLayer = Layer<float>;
+using FloatBlob = Blob<float>;
+
+/// What a layer learns, as a list of blobs that Python may add to. Nothing is taken away or
+/// replaced: the layer computes with what is there.
+struct BlobVec {
+  shared_ptr<FloatLayer> layer;
+  vector<shared_ptr<FloatBlob>>& blobs() const { return layer->blobs(); }
+};
+
+py::list as_list(const BlobVec& all) {
+  return py::cast(all.blobs());
+}
+
+void append(const BlobVec& all, const shared_ptr<FloatBlob>& blob) {
+  if (blob == nullptr) throw py::type_error("a blob is wanted, not None");
+  all.blobs().push_back(blob);
+}
+
+py::object add_blob(const BlobVec& all, const py::args& shape) {
+  const py::object blob = py::type::of<FloatBlob>()(*shape);
+  append(all, blob.cast<shared_ptr<FloatBlob>>());
+  return py::none();
+}
+
+[[noreturn]] void not_implemented(const FloatLayer& layer, const char* what) {
+  const string text = layer.name() + what;
+  PyErr_SetString(PyExc_NotImplementedError, text.c_str());
+  throw py::error_already_set();
+}
+
+void bind_blobs(py::module_* module) {
+  py::class_<BlobVec>(*module, "BlobVec",
+                      "What a layer learns: weights first, then biases. A sequence of Blob.")
+      .def("__len__", [](const BlobVec& all) { return all.blobs().size(); })
+      .def("__getitem__",
+           [](const BlobVec& all, py::ssize_t index) {
+             return all.blobs()[checked_index(index, all.blobs().size(), "blob")];
+           })
+      .def("__getitem__",
+           [](const BlobVec& all, const py::slice& range) { return as_list(all)[range]; })
+      .def("__iter__", [](const BlobVec& all) { return py::iter(as_list(all)); })
+      .def("__contains__",
+           [](const BlobVec& all, const py::object& blob) { return as_list(all).contains(blob); })
+      .def("append", &append, py::arg("blob"))
+      .def("extend",
+           [](const BlobVec& all, const vector<shared_ptr<FloatBlob>>& blobs) {
+             for (const shared_ptr<FloatBlob>& blob : blobs) append(all, blob);
+           })
+      .def("add_blob", &add_blob,
+           "add_blob(3, 4): one more blob, 3 x 4 zeros: how a Python layer's setup makes its\n"
+           "weights.");
+}
+
+}  // namespace
+
+void bind_layer(py::module_* module) {
+  bind_blobs(module);
+  py::class_<LayerParameter>(*module, "LayerParameter",
+                             "What Caffe makes a Python layer from; handed on to Layer.__init__.");
+  py::class_<FloatLayer, shared_ptr<FloatLayer>, PythonLayer>(
+      *module, "Layer", py::dynamic_attr(),
+      "A layer of a net, and the base class of layers written in Python:\n\n"
+      "    class Double(caffe.Layer):\n"
+      "        def setup(self, bottom, top):       # once; self.param_str, self.phase, self.blobs\n"
+      "            self.factor = 2\n"
+      "        def reshape(self, bottom, top):     # before every forward\n"
+      "            top[0].reshape(*bottom[0].shape)\n"
+      "        def forward(self, bottom, top):\n"
+      "            top[0].data[...] = self.factor * bottom[0].data\n"
+      "        def backward(self, top, propagate_down, bottom):\n"
+      "            if propagate_down[0]:\n"
+      "                bottom[0].diff[...] = self.factor * top[0].diff\n\n"
+      "in a module on Python's path, and in the prototxt\n\n"
+      "    layer { name: \"d\" type: \"Python\" bottom: \"x\" top: \"y\"\n"
+      "            python_param { module: \"mine\" layer: \"Double\" param_str: \"...\" } }\n\n"
+      "bottom and top are lists of Blob. What a method raises comes out of Net.forward (or\n"
+      "wherever it was called from) as it is.")
+      .def(py::init(
+               [](const LayerParameter& param) { return std::make_shared<PythonLayer>(param); }),
+           py::arg("param"))
+      .def_property_readonly(
+          "blobs", [](const shared_ptr<FloatLayer>& layer) { return BlobVec{layer}; },
+          "What the layer learns, a BlobVec.")
+      .def_property_readonly("type", &FloatLayer::type, "As in the prototxt: \"Convolution\".")
+      .def(
+          "setup", [](const FloatLayer&, const py::object&, const py::object&) {},
+          py::arg("bottom"), py::arg("top"), "A Python layer reads its parameters here, once.")
+      .def(
+          "reshape",
+          [](const FloatLayer& layer, const py::object&, const py::object&) {
+            not_implemented(layer, "its Python class has no method reshape(self, bottom, top)");
+          },
+          py::arg("bottom"), py::arg("top"),
+          "A Python layer gives its tops their shapes here, before every forward.")
+      .def(
+          "forward",
+          [](const FloatLayer& layer, const py::object&, const py::object&) {
+            not_implemented(layer, "its Python class has no method forward(self, bottom, top)");
+          },
+          py::arg("bottom"), py::arg("top"), "A Python layer fills top[i].data here.")
+      .def(
+          "backward",
+          [](const FloatLayer& layer, const py::object&, const py::object&, const py::object&) {
+            not_implemented(layer,
+                            "its Python class has no method backward(self, top, "
+                            "propagate_down, bottom)");
+          },
+          py::arg("top"), py::arg("propagate_down"), py::arg("bottom"),
+          "A Python layer fills bottom[i].diff here from top[i].diff where propagate_down[i].")
+      .def("__repr__",
+           [](const FloatLayer& layer) { return "<caffe.Layer " + string(layer.type()) + ">"; });
+  register_python_layer();
+}
+
+}  // namespace python
+}  // namespace caffe

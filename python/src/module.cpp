@@ -1,0 +1,122 @@
+#include <glog/logging.h>
+
+#include "caffe/util/benchmark.hpp"
+#include "call.hpp"
+
+namespace caffe {
+namespace python {
+
+namespace {
+
+/// caffe.CaffeError for caffe::Error. The message may quote bytes of a damaged file.
+void bind_errors(py::module_* module) {
+  static py::handle caffe_error;
+  caffe_error = PyErr_NewExceptionWithDoc(
+      "caffe.CaffeError",
+      "What Caffe finds wrong: in a file, in a net, in what a function was given. The message\n"
+      "names the file, layer or blob and says what would be right.",
+      PyExc_RuntimeError, nullptr);
+  if (!caffe_error) throw py::error_already_set();
+  module->attr("CaffeError") = caffe_error;
+  py::register_exception_translator([](std::exception_ptr thrown) {
+    try {
+      if (thrown) std::rethrow_exception(thrown);
+    } catch (const Error& error) {
+      const string text = error.what();
+      PyObject* message = PyUnicode_DecodeUTF8(text.data(), static_cast<py::ssize_t>(text.size()),
+                                               "backslashreplace");
+      if (message == nullptr) return;
+      PyErr_SetObject(caffe_error.ptr(), message);
+      Py_DECREF(message);
+    }
+  });
+}
+
+void start_log() {
+  if (google::IsGoogleLoggingInitialized()) return;
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging("caffe");
+}
+
+void init_log(int level, bool to_stderr) {
+  FLAGS_minloglevel = level;
+  FLAGS_logtostderr = to_stderr;
+}
+
+unsigned int checked_seed(long long seed) {
+  if (seed < 0 || seed > static_cast<long long>(UINT_MAX)) {
+    throw py::value_error("a seed is a number from 0 to 4294967295, not " + std::to_string(seed));
+  }
+  return static_cast<unsigned int>(seed);
+}
+
+void bind_settings(py::module_* module) {
+  module->def(
+      "set_mode_cpu", [] { Caffe::set_mode(Caffe::CPU); },
+      "This thread computes on the CPU from here on.");
+  module->def(
+      "set_mode_gpu", [] { Caffe::set_mode(Caffe::GPU); },
+      "This thread computes on its GPU from here on.");
+  module->def("set_device", &Caffe::SetDevice, py::arg("device"),
+              "Makes a GPU this thread's. CaffeError when there is none of that number.");
+  module->def(
+      "set_random_seed", [](long long seed) { Caffe::set_random_seed(checked_seed(seed)); },
+      py::arg("seed"),
+      "From here on this thread draws the random numbers that belong to the seed.");
+  module->def("solver_count", &Caffe::solver_count, "How many solvers train one net together.");
+  module->def("set_solver_count", &Caffe::set_solver_count, py::arg("count"));
+  module->def("solver_rank", &Caffe::solver_rank, "Which of them this thread's is; 0 is first.");
+  module->def("set_solver_rank", &Caffe::set_solver_rank, py::arg("rank"));
+  module->def("set_multiprocess", &Caffe::set_multiprocess, py::arg("multiprocess"),
+              "Whether the solvers that train together are processes, not threads.");
+  module->def(
+      "has_nccl", [] { return false; }, "Whether this build can train on several GPUs with NCCL.");
+}
+
+void bind_log(py::module_* module) {
+  module->def(
+      "init_log", &init_log, py::arg("level") = 0, py::arg("stderr") = true,
+      "Which lines are logged: 0 all, 1 warnings and errors, 2 errors; and whether they go\n"
+      "to stderr or into glog's files.");
+  module->def(
+      "log", [](const string& text) { LOG(INFO) << text; }, py::arg("text"),
+      "Writes a line into Caffe's log.");
+}
+
+void bind_timer(py::module_* module) {
+  py::class_<Timer>(*module, "Timer",
+                    "A stopwatch. In GPU mode it waits for the GPU's queued work first.")
+      .def(py::init<>())
+      .def("start", &Timer::Start, "Starts it; does nothing while it runs.")
+      .def("stop", &Timer::Stop, "Stops it; does nothing while it stands.")
+      .def_property_readonly("ms", &Timer::MilliSeconds,
+                             "Milliseconds from the last start to stop; stops a running one.");
+}
+
+}  // namespace
+
+}  // namespace python
+}  // namespace caffe
+
+PYBIND11_MODULE(_caffe, module) {
+  namespace py = pybind11;
+  using namespace caffe::python;  // NOLINT
+  module.doc() = "The engine as Python sees it; import caffe instead.";
+  start_log();
+  bind_errors(&module);
+  bind_settings(&module);
+  bind_log(&module);
+  bind_timer(&module);
+  module.def(
+      "layer_type_list", [] { return to_list(caffe::LayerRegistry<float>::LayerTypeList()); },
+      "The types of layers there are, sorted.");
+  module.def(
+      "load_layers", [](const Path& path) { return to_list(caffe::load_layers(path.string())); },
+      py::arg("path"),
+      "Loads a shared library of layers and returns the types it adds. CaffeError when it cannot\n"
+      "be loaded, adds none, or has a type that is there already.");
+  bind_blob(&module);
+  bind_layer(&module);
+  bind_net(&module);
+  bind_solver(&module);
+}

@@ -1,0 +1,209 @@
+#include "caffe/net.hpp"
+
+#include "caffe/util/io.hpp"
+#include "net_calls.hpp"
+
+namespace caffe {
+namespace python {
+
+namespace {
+
+using FloatNet = Net<float>;
+using NetPtr = shared_ptr<FloatNet>;
+using AddCallback = void (FloatNet::*)(FloatNet::Callback*);
+
+/// Calls a Python function with the index of the layer.
+class NetCallback : public FloatNet::Callback {
+ public:
+  explicit NetCallback(const py::function& run) : run_(hold(run)) {}
+
+ protected:
+  void run(int layer) override {
+    py::gil_scoped_acquire lock;
+    py::handle(static_cast<PyObject*>(run_.get()))(layer);
+  }
+
+ private:
+  shared_ptr<void> run_;
+};
+
+template <AddCallback add>
+void add_callback(const NetPtr& net, const py::function& run) {
+  auto callback = std::make_shared<NetCallback>(run);
+  companion_of(net)->callbacks.push_back(callback);
+  (net.get()->*add)(callback.get());
+}
+
+NetPtr make_net(const Path& network_file, int phase, int level,
+                const std::optional<vector<string>>& stages, const std::optional<Path>& weights) {
+  if (phase != TRAIN && phase != TEST) {
+    throw py::value_error("phase is caffe.TRAIN or caffe.TEST, not " + std::to_string(phase));
+  }
+  NetPtr net;
+  {
+    py::gil_scoped_release without_python;
+    net = std::make_shared<FloatNet>(network_file.string(), static_cast<Phase>(phase), level,
+                                     stages ? &*stages : nullptr);
+    if (weights) net->CopyTrainedLayersFrom(weights->string());
+  }
+  remember_shapes(*net, companion_of(net).get());
+  return net;
+}
+
+/// The layers from `start` to `end`, both included; IndexError unless there are such.
+void check_layers(const FloatNet& net, int start, int end) {
+  for (const int layer : {start, end}) {
+    if (layer < 0 || layer >= static_cast<int>(net.layers().size())) {
+      throw py::index_error("layer " + std::to_string(layer) + " of " +
+                            std::to_string(net.layers().size()));
+    }
+  }
+}
+
+float forward(const NetPtr& net, int start, int end) {
+  check_layers(*net, start, end);
+  Running running(net, start, end);
+  const float loss = net->ForwardFromTo(start, end);
+  running.succeeded();
+  return loss;
+}
+
+void backward(const NetPtr& net, int start, int end) {
+  check_layers(*net, start, end);
+  check_shapes(net, start, end);
+  const Call call(companion_of(net));
+  net->BackwardFromTo(start, end);
+}
+
+void share_with(const NetPtr& net, const NetPtr& other) {
+  if (other == nullptr) throw py::type_error("a net is wanted, not None");
+  const Call call(companion_of(net));
+  if (other != net) net->ShareTrainedLayersWith(other.get());
+}
+
+void save(const NetPtr& net, const Path& path) {
+  const Call call(companion_of(net));
+  NetParameter param;
+  net->ToProto(&param);
+  WriteProtoToBinaryFile(param, path.string());
+}
+
+py::list blobs_of(const FloatNet& net) {
+  return py::cast(net.blobs());
+}
+
+const vector<int>& ids_of(const vector<int>& (FloatNet::*ids)(int) const, const FloatNet& net,
+                          py::ssize_t layer) {
+  return (net.*ids)(checked_index(layer, net.layers().size(), "layer"));
+}
+
+template <typename Class>
+void bind_making(Class* net) {
+  net->def(py::init([](const Path& network_file, const Path& weights, int phase) {
+             return make_net(network_file, phase, 0, std::nullopt, weights);
+           }),
+           py::arg("network_file"), py::arg("weights"), py::arg("phase"))
+      .def(py::init(&make_net), py::arg("network_file"), py::arg("phase"), py::arg("level") = 0,
+           py::arg("stages") = py::none(), py::arg("weights") = py::none(),
+           "Makes the net of a prototxt.\n\n"
+           "phase: caffe.TRAIN or caffe.TEST. level, stages: what the layers' include and exclude\n"
+           "rules may ask for besides. weights: a .caffemodel or HDF5 file to copy from, by layer\n"
+           "name. CaffeError says what is wrong in which file and layer.");
+}
+
+template <typename Class>
+void bind_running(Class* net) {
+  net->def("_forward", &forward, py::arg("start"), py::arg("end"),
+           "Runs layers start to end, both included, and returns their part of the loss.")
+      .def("_backward", &backward, py::arg("start"), py::arg("end"),
+           "Runs backward from layer start down to layer end, both included.")
+      .def(
+          "reshape",
+          [](const NetPtr& net) {
+            Running running(net);
+            net->Reshape();
+            running.succeeded();
+          },
+          "Takes the shapes of the inputs through the net, without computing.")
+      .def(
+          "clear_param_diffs",
+          [](const NetPtr& net) {
+            const Call call(companion_of(net));
+            net->ClearParamDiffs();
+          },
+          "Sets the gradients of all that is learnt to 0; backward adds to them.")
+      .def("before_forward", &add_callback<&FloatNet::add_before_forward>, py::arg("run"),
+           "Calls run(layer index) before each layer's forward, from here on.")
+      .def("after_forward", &add_callback<&FloatNet::add_after_forward>, py::arg("run"),
+           "Calls run(layer index) after each layer's forward, from here on.")
+      .def("before_backward", &add_callback<&FloatNet::add_before_backward>, py::arg("run"),
+           "Calls run(layer index) before each layer's backward, from here on.")
+      .def("after_backward", &add_callback<&FloatNet::add_after_backward>, py::arg("run"),
+           "Calls run(layer index) after each layer's backward, from here on.")
+      .def("_set_input_arrays", &set_input_arrays, py::arg("data"), py::arg("labels"));
+}
+
+template <typename Class>
+void bind_files(Class* net) {
+  net->def(
+         "copy_from",
+         [](const NetPtr& net, const Path& path) {
+           const Call call(companion_of(net));
+           net->CopyTrainedLayersFrom(path.string());
+         },
+         py::arg("weights"),
+         "Copies what is learnt from a .caffemodel or HDF5 file, by layer name. CaffeError, and\n"
+         "nothing is copied, when a blob's shape differs.")
+      .def("save", &save, py::arg("path"), "Writes what is learnt into a .caffemodel.")
+      .def(
+          "save_hdf5",
+          [](const NetPtr& net, const Path& path) {
+            const Call call(companion_of(net));
+            net->ToHDF5(path.string());
+          },
+          py::arg("path"), "Writes what is learnt into an HDF5 file.")
+      .def(
+          "load_hdf5",
+          [](const NetPtr& net, const Path& path) {
+            const Call call(companion_of(net));
+            net->CopyTrainedLayersFromHDF5(path.string());
+          },
+          py::arg("path"), "Copies what is learnt from an HDF5 file, by layer name.")
+      .def("share_with", &share_with, py::arg("other"),
+           "Uses the memory of the other net's weights in the layers both have, by name.");
+}
+
+template <typename Class>
+void bind_parts(Class* net) {
+  net->def_property_readonly("layers", &FloatNet::layers, "The layers, a list, first to last.")
+      .def_property_readonly("_blobs", &blobs_of)
+      .def_property_readonly("_blob_names",
+                             [](const FloatNet& net) { return to_list(net.blob_names()); })
+      .def_property_readonly("_layer_names",
+                             [](const FloatNet& net) { return to_list(net.layer_names()); })
+      .def_property_readonly("_blob_loss_weights", &FloatNet::blob_loss_weights)
+      .def_property_readonly("_inputs", &FloatNet::input_blob_indices)
+      .def_property_readonly("_outputs", &FloatNet::output_blob_indices)
+      .def("_bottom_ids",
+           [](const FloatNet& net, py::ssize_t layer) {
+             return ids_of(&FloatNet::bottom_ids, net, layer);
+           })
+      .def("_top_ids", [](const FloatNet& net,
+                          py::ssize_t layer) { return ids_of(&FloatNet::top_ids, net, layer); })
+      .def_property_readonly(
+          "name", [](const FloatNet& net) { return to_str(net.name()); },
+          "The name in the prototxt.");
+}
+
+}  // namespace
+
+void bind_net(py::module_* module) {
+  py::class_<FloatNet, NetPtr> net(*module, "Net", py::dynamic_attr());
+  bind_making(&net);
+  bind_running(&net);
+  bind_files(&net);
+  bind_parts(&net);
+}
+
+}  // namespace python
+}  // namespace caffe

@@ -1,0 +1,69 @@
+#include "python_layer.hpp"
+
+namespace caffe {
+namespace python {
+
+py::object PythonLayer::self() const {
+  return py::cast(static_cast<const Layer<float>*>(this), py::return_value_policy::reference);
+}
+
+void PythonLayer::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  py::gil_scoped_acquire lock;
+  const py::object object = self();
+  object.attr("param_str") = to_str(layer_param_.python_param().param_str());
+  object.attr("phase") = static_cast<int>(phase_);
+  object.attr("setup")(to_list(bottom), to_list(top));
+}
+
+void PythonLayer::Reshape(const Blobs& bottom, const Blobs& top) {
+  py::gil_scoped_acquire lock;
+  self().attr("reshape")(to_list(bottom), to_list(top));
+}
+
+void PythonLayer::Forward_cpu(const Blobs& bottom, const Blobs& top) {
+  py::gil_scoped_acquire lock;
+  self().attr("forward")(to_list(bottom), to_list(top));
+}
+
+void PythonLayer::Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
+                               const Blobs& bottom) {
+  py::gil_scoped_acquire lock;
+  py::list down;
+  for (const bool wanted : propagate_down) down.append(wanted);
+  self().attr("backward")(to_list(top), down, to_list(bottom));
+}
+
+namespace {
+
+/// Makes the object of the user's class. The result holds it, and it holds its C++ part.
+shared_ptr<Layer<float>> create(const LayerParameter& param) {
+  py::gil_scoped_acquire lock;
+  const PythonParameter& python = param.python_param();
+  CAFFE_CHECK(!python.module().empty() && !python.layer().empty(),
+              "layer '" << param.name() << "' (Python): python_param must name a module and, in "
+                        << "it, a layer class");
+  const py::object type = py::module_::import(python.module().c_str()).attr(python.layer().c_str());
+  const py::object object = type(py::cast(param));
+  CAFFE_CHECK(py::isinstance<Layer<float>>(object),
+              "layer '" << param.name() << "' (Python): " << python.module() << "."
+                        << python.layer() << " is no subclass of caffe.Layer");
+  const shared_ptr<void> held = hold(object);
+  Layer<float>* const layer = object.cast<Layer<float>*>();
+  CAFFE_CHECK(layer != nullptr && dynamic_cast<PythonLayer*>(layer) != nullptr,
+              "layer '" << param.name() << "' (Python): " << python.layer() << " made no layer");
+  return shared_ptr<Layer<float>>(held, layer);
+}
+
+shared_ptr<Layer<double>> create_double(const LayerParameter& param) {
+  CAFFE_FAIL("layer '" << param.name() << "' (Python): Python layers are for nets of float");
+}
+
+}  // namespace
+
+void register_python_layer() {
+  LayerRegistry<float>::AddCreator("Python", create);
+  LayerRegistry<double>::AddCreator("Python", create_double);
+}
+
+}  // namespace python
+}  // namespace caffe

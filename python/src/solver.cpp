@@ -1,0 +1,214 @@
+#include "caffe/solver.hpp"
+
+#include "caffe/sgd_solvers.hpp"
+#include "caffe/util/upgrade_proto.hpp"
+#include "net_calls.hpp"
+
+namespace caffe {
+namespace python {
+
+namespace {
+
+using FloatSolver = Solver<float>;
+using SolverPtr = shared_ptr<FloatSolver>;
+
+/// Calls a Python function at the start of every iteration, and one when the gradients are there.
+class SolverCallback : public FloatSolver::Callback {
+ public:
+  SolverCallback(const py::function& on_start, const py::function& on_gradients_ready)
+      : on_start_(hold(on_start)), on_gradients_ready_(hold(on_gradients_ready)) {}
+
+ protected:
+  void on_start() override { call(on_start_); }
+  void on_gradients_ready() override { call(on_gradients_ready_); }
+
+ private:
+  static void call(const shared_ptr<void>& function) {
+    py::gil_scoped_acquire lock;
+    py::handle(static_cast<PyObject*>(function.get()))();
+  }
+
+  shared_ptr<void> on_start_, on_gradients_ready_;
+};
+
+void add_callback(const SolverPtr& solver, const py::function& on_start,
+                  const py::function& on_gradients_ready) {
+  auto callback = std::make_shared<SolverCallback>(on_start, on_gradients_ready);
+  companion_of(solver)->callbacks.push_back(callback);
+  solver->add_callback(callback.get());
+}
+
+/// Between two iterations: lets Python handle signals. What the handler raises, KeyboardInterrupt
+/// for Ctrl-C, ends Step or Solve there.
+SolverAction::Enum check_signals() {
+  py::gil_scoped_acquire lock;
+  if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  return SolverAction::NONE;
+}
+
+vector<shared_ptr<Net<float>>> nets_of(FloatSolver* solver) {
+  vector<shared_ptr<Net<float>>> nets = {solver->net()};
+  nets.insert(nets.end(), solver->test_nets().begin(), solver->test_nets().end());
+  return nets;
+}
+
+/// Gives the solver to Python.
+SolverPtr adopt(SolverPtr solver) {
+  solver->SetActionFunction(check_signals);
+  for (const auto& net : nets_of(solver.get())) remember_shapes(*net, companion_of(net).get());
+  return solver;
+}
+
+template <typename Class>
+shared_ptr<Class> make_solver(const Path& path) {
+  shared_ptr<Class> solver;
+  {
+    py::gil_scoped_release without_python;
+    solver = std::make_shared<Class>(path.string());
+  }
+  adopt(solver);
+  return solver;
+}
+
+SolverPtr get_solver(const Path& path) {
+  SolverPtr solver;
+  {
+    py::gil_scoped_release without_python;
+    SolverParameter param;
+    ReadSolverParamsFromTextFileOrDie(path.string(), &param);
+    solver.reset(SolverRegistry<float>::CreateSolver(param));
+  }
+  return adopt(solver);
+}
+
+/// While it exists, this thread runs the solver and all its nets.
+class Training {
+ public:
+  explicit Training(const SolverPtr& solver)
+      : solver_(solver), companions_(companions_of(nets_of(solver.get()))), call_(companions_) {
+    for (const auto& companion : companions_) companion->shapes.clear();
+  }
+  /// Without this call the layers count as not run (Running).
+  void succeeded() {
+    const auto nets = nets_of(solver_.get());
+    for (size_t i = 0; i < nets.size(); ++i) remember_shapes(*nets[i], companions_[i].get());
+  }
+
+ private:
+  static vector<shared_ptr<Companion>> companions_of(const vector<shared_ptr<Net<float>>>& nets) {
+    vector<shared_ptr<Companion>> all;
+    for (const auto& net : nets) all.push_back(companion_of(net));
+    return all;
+  }
+
+  SolverPtr solver_;
+  vector<shared_ptr<Companion>> companions_;  // of its nets, in their order
+  Call call_;
+};
+
+void step(const SolverPtr& solver, int iterations) {
+  if (iterations < 0) {
+    throw py::value_error("cannot take " + std::to_string(iterations) + " steps");
+  }
+  Training training(solver);
+  solver->Step(iterations);
+  training.succeeded();
+}
+
+void solve(const SolverPtr& solver, const std::optional<Path>& resume_file) {
+  Training training(solver);
+  solver->Solve(resume_file ? resume_file->string().c_str() : nullptr);
+  training.succeeded();
+}
+
+py::object param_of(const FloatSolver& solver) {
+  const py::object message = py::module_::import("caffe.proto.caffe_pb2").attr("SolverParameter");
+  return message.attr("FromString")(py::bytes(solver.param().SerializeAsString()));
+}
+
+float learning_rate(FloatSolver* solver) {
+  auto* sgd = dynamic_cast<SGDSolver<float>*>(solver);
+  CAFFE_CHECK(sgd != nullptr, "a solver of type " << solver->type() << " has no learning rate");
+  return sgd->GetLearningRate();
+}
+
+template <typename Class>
+void bind_running(Class* solver) {
+  solver
+      ->def("step", &step, py::arg("iterations"),
+            "So many iterations more, max_iter or not. Ctrl-C ends it after an iteration with\n"
+            "KeyboardInterrupt. CaffeError when the loss is no longer finite.")
+      .def("solve", &solve, py::arg("resume_file") = py::none(),
+           "Trains up to max_iter, from a .solverstate if one is given; then snapshots and tests\n"
+           "as the solver's prototxt says. Ctrl-C as in step.")
+      .def(
+          "snapshot",
+          [](const SolverPtr& solver) {
+            const Call call(companion_of(solver->net()));
+            solver->Snapshot();
+          },
+          "Writes a .caffemodel and a .solverstate to where snapshot_prefix says.")
+      .def(
+          "restore",
+          [](const SolverPtr& solver, const Path& path) {
+            const Call call(companion_of(solver->net()));
+            solver->Restore(path.string().c_str());
+          },
+          py::arg("state_file"), "Continues from a .solverstate.")
+      .def(
+          "apply_update",
+          [](const SolverPtr& solver) {
+            const Call call(companion_of(solver->net()));
+            solver->ApplyUpdate();
+          },
+          "Changes the weights by the gradients that stand in the diffs.")
+      .def(
+          "share_weights",
+          [](const SolverPtr& solver, const shared_ptr<Net<float>>& net) {
+            if (net == nullptr) throw py::type_error("a net is wanted, not None");
+            const Call call(companion_of(solver->net()));
+            if (net != solver->net()) solver->net()->ShareTrainedLayersWith(net.get());
+          },
+          py::arg("net"), "Lets the training net use the weights of another net, by layer name.");
+}
+
+template <typename Class>
+void bind_rest(Class* solver) {
+  solver->def_property_readonly("net", &FloatSolver::net, "The net that is trained.")
+      .def_property_readonly("test_nets", &FloatSolver::test_nets, "The nets that test, a list.")
+      .def_property_readonly("iter", &FloatSolver::iter, "Updates made so far.")
+      .def_property_readonly("lr", &learning_rate, "The learning rate of the next update.")
+      .def_property_readonly("param", &param_of,
+                             "What the prototxt says: a copy, a SolverParameter.")
+      .def_property_readonly("type", &FloatSolver::type, "As in the prototxt: \"SGD\".")
+      .def("add_callback", &add_callback, py::arg("on_start"), py::arg("on_gradients_ready"),
+           "Calls on_start() at the start of every iteration, and on_gradients_ready() before its\n"
+           "update, from here on.");
+}
+
+template <typename Class, typename Base>
+void bind_type(py::module_* module, const char* name) {
+  py::class_<Class, Base, shared_ptr<Class>>(*module, name)
+      .def(py::init(&make_solver<Class>), py::arg("solver_file"),
+           "Makes the solver of a prototxt, and its nets. CaffeError says what is wrong where.");
+}
+
+}  // namespace
+
+void bind_solver(py::module_* module) {
+  py::class_<FloatSolver, SolverPtr> solver(*module, "Solver", py::dynamic_attr(),
+                                            "What trains a net.");
+  bind_running(&solver);
+  bind_rest(&solver);
+  bind_type<SGDSolver<float>, FloatSolver>(module, "SGDSolver");
+  bind_type<NesterovSolver<float>, SGDSolver<float>>(module, "NesterovSolver");
+  bind_type<AdaGradSolver<float>, SGDSolver<float>>(module, "AdaGradSolver");
+  bind_type<RMSPropSolver<float>, SGDSolver<float>>(module, "RMSPropSolver");
+  bind_type<AdaDeltaSolver<float>, SGDSolver<float>>(module, "AdaDeltaSolver");
+  bind_type<AdamSolver<float>, SGDSolver<float>>(module, "AdamSolver");
+  module->def("get_solver", &get_solver, py::arg("solver_file"),
+              "Makes the solver of a prototxt, of the type it says.");
+}
+
+}  // namespace python
+}  // namespace caffe
