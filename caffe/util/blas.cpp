@@ -1,13 +1,40 @@
 #include "caffe/common.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/thin_gemm.hpp"
+
+#ifdef USE_ONEDNN
+#include <dnnl.h>
+#endif
 
 namespace caffe {
 
 namespace {
 
+#ifdef USE_ONEDNN
+/// oneDNN's product, which has this processor's vectors even where the BLAS was built for, or told
+/// to use, older ones, and runs on OpenMP's threads: two pools of threads would wait for each other
+/// at the cores' cost. False where it has no use: small ones are faster without it.
+bool onednn_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha,
+                 const float* a, int lda, const float* b, int ldb, float beta, float* c) {
+  constexpr int64_t kWorthIt = 1 << 17;  // products
+  if (int64_t(m) * n * k < kWorthIt) return false;
+  const char transpose_a = ta == CblasNoTrans ? 'N' : 'T';
+  const char transpose_b = tb == CblasNoTrans ? 'N' : 'T';
+  return dnnl_sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, n) ==
+         dnnl_success;
+}
+#else
+bool onednn_gemm(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, float, const float*, int,
+                 const float*, int, float, float*) {
+  return false;
+}
+#endif
+
 // The BLAS by overload: s for float, d for double.
 void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha, const float* a,
           int lda, const float* b, int ldb, float beta, float* c) {
+  if (thin_gemm(ta, tb, m, n, k, alpha, a, b, beta, c)) return;
+  if (onednn_gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c)) return;
   cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, n);
 }
 void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, double alpha,

@@ -1,0 +1,26 @@
+#ifndef CAFFE_UTIL_THIN_GEMM_HPP_
+#define CAFFE_UTIL_THIN_GEMM_HPP_
+
+// Products of matrices that are a fully connected layer's: a large weight matrix and few images.
+// The memory traffic of the large one is their cost, and the BLAS, which copies its operands into
+// panels, pays it several times. These read it once.
+//
+// Measured on one Zen 5 core, 16 images, weights 4096 x 9216, ms. Reading these takes 3.9, reading
+// and writing 5.0.
+//                               here  OpenBLAS (AVX2)  oneDNN's sgemm
+//   top = bottom W^T             6.7             18.3            18.2
+//   bottom' = top' W             7.0             18.0             9.7
+//   W' += top'^T bottom          7.6             13.5            11.5
+
+#include <cblas.h>
+
+namespace caffe {
+
+/// C = alpha op(A) op(B) + beta C as caffe_cpu_gemm, where this processor (AVX-512) and the shape
+/// are worth it; else returns false and does nothing. The same bits for every number of threads.
+bool thin_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, float alpha,
+               const float* A, const float* B, float beta, float* C);
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_THIN_GEMM_HPP_
