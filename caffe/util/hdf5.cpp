@@ -3,9 +3,13 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "caffe/util/hdf5_chunks.hpp"
+
 namespace caffe {
 
 namespace {
+
+typedef Hdf5Handle Handle;
 
 /// Holds the lock, and keeps HDF5 from printing, while a function runs.
 class Session {
@@ -25,21 +29,6 @@ class Session {
   H5E_auto2_t report_ = nullptr;
   void* report_data_ = nullptr;
   DISABLE_COPY_AND_ASSIGN(Session);
-};
-
-/// A handle that closes itself.
-class Handle {
- public:
-  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
-  ~Handle() {
-    if (id_ >= 0) close_(id_);
-  }
-  operator hid_t() const { return id_; }
-
- private:
-  const hid_t id_;
-  herr_t (*const close_)(hid_t);
-  DISABLE_COPY_AND_ASSIGN(Handle);
 };
 
 template <typename Get>
@@ -275,6 +264,8 @@ void hdf5_load_nd_dataset(hid_t file_id, const char* dataset_name_, int min_dim,
   const Session session;
   hdf5_load_nd_dataset_helper(file_id, dataset_name_, min_dim, max_dim, blob, reshape);
   const Handle dataset(open_dataset(file_id, dataset_name_), H5Dclose);
+  if (blob->count() == 0) return;
+  check_hdf5_chunks(dataset, blob->shape(), where(file_id, dataset_name_));
   CAFFE_CHECK(H5Dread(dataset, native_type<Dtype>(), H5S_ALL, H5S_ALL, H5P_DEFAULT,
                       blob->mutable_cpu_data()) >= 0,
               where(file_id, dataset_name_) << "cannot be read: the file is damaged");
