@@ -3,39 +3,12 @@
 #include <cmath>
 
 #include "caffe/layers/learnt.hpp"
-#include "caffe/util/channel_sums.hpp"
+#include "caffe/util/channel_norm.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
 
 namespace {
-
-/// Sums of a channel's values and their squares, both less its first value: so one pass over x is
-/// enough, and nothing is lost where the mean is large.
-template <typename T>
-struct Moments {
-  int inner;
-  const T* x;  // [outer, channels, inner]
-  CAFFE_HD double first(int c, int i) const { return double(x[i]) - double(x[c * inner]); }
-  CAFFE_HD double second(int c, int i) const {
-    const double less = first(c, i);
-    return less * less;
-  }
-};
-
-template <typename T>
-struct StoreMoments {
-  int inner;
-  const T* x;
-  double count;  // values of a channel
-  T* mean;       // [channels]
-  T* variance;   // [channels]
-  CAFFE_HD void operator()(int c, double sum, double squares) const {
-    const double less = sum / count, square = squares / count - less * less;
-    mean[c] = static_cast<T>(double(x[c * inner]) + less);
-    variance[c] = static_cast<T>(square < 0. ? 0. : square);
-  }
-};
 
 /// The averages take in a batch.
 template <typename T>
@@ -73,69 +46,6 @@ struct Factor {
   const T* variance;
   T* factor;
   CAFFE_HD void operator()(int c) const { factor[c] = T(1) / std::sqrt(variance[c] + eps); }
-};
-
-template <typename T>
-struct Normalise {
-  int channels;
-  const T* mean;    // [channels]
-  const T* factor;  // [channels]
-  const T* x;       // [outer, channels, inner]
-  T* y;             // as x
-  T* kept;          // a copy of y, or null
-  CAFFE_HD void operator()(int row, int i) const {
-    const int c = row % channels;
-    const T value = (x[i] - mean[c]) * factor[c];
-    y[i] = value;
-    if (kept != nullptr) kept[i] = value;
-  }
-};
-
-/// y of the forward pass: kept, or computed again from x.
-template <typename T>
-struct Normalised {
-  const T* kept;    // null where x is there
-  const T* x;       // [outer, channels, inner]
-  const T* mean;    // [channels]
-  const T* factor;  // [channels]
-  CAFFE_HD T at(int c, int i) const {
-    return kept != nullptr ? kept[i] : (x[i] - mean[c]) * factor[c];
-  }
-};
-
-/// Sums of dy and of dy y.
-template <typename T>
-struct GradientMoments {
-  Normalised<T> y;
-  const T* dy;
-  CAFFE_HD double first(int, int i) const { return dy[i]; }
-  CAFFE_HD double second(int c, int i) const { return double(dy[i]) * double(y.at(c, i)); }
-};
-
-template <typename T>
-struct StoreMeans {
-  double count;
-  T* of_dy;    // [channels]
-  T* of_dy_y;  // [channels]
-  CAFFE_HD void operator()(int c, double sum, double product) const {
-    of_dy[c] = static_cast<T>(sum / count);
-    of_dy_y[c] = static_cast<T>(product / count);
-  }
-};
-
-/// dx = factor (dy - mean(dy) - y mean(dy y))
-template <typename T>
-struct Gradient {
-  int channels;
-  Normalised<T> y;
-  const T* of_dy;
-  const T* of_dy_y;
-  const T* dy;
-  T* dx;
-  CAFFE_HD void operator()(int row, int i) const {
-    const int c = row % channels;
-    dx[i] = y.factor[c] * (dy[i] - of_dy[c] - y.at(c, i) * of_dy_y[c]);
-  }
 };
 
 /// The gradient where mean and variance are constants.
@@ -187,7 +97,6 @@ void BatchNormLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
                            << " channels, and the bottom's shape is now "
                            << bottom[0]->shape_string());
   for (Blob<Dtype>* blob : {&mean_, &variance_, &factor_}) blob->Reshape({channels});
-  means_.Reshape({2, channels});
   if (bottom[0] != top[0]) {
     top[0]->ReshapeLike(*bottom[0]);
   } else if (!use_global_stats_) {
@@ -201,10 +110,8 @@ void BatchNormLayer<Dtype>::take_batch_statistics(const Blob<Dtype>& x) {
   const double count = cut.per_channel();
   CAFFE_CHECK(count > 0, this->name() << "an empty batch has no mean; the bottom's shape is "
                                       << x.shape_string());
-  const Dtype* const data = x.active_data();
-  channel_sums(cut, Moments<Dtype>{cut.inner, data}, &sums_,
-               StoreMoments<Dtype>{cut.inner, data, count, mean_.mutable_active_data(),
-                                   variance_.mutable_active_data()});
+  channel_moments(cut, x.active_data(), mean_.mutable_active_data(),
+                  variance_.mutable_active_data(), &sums_);
   const Dtype correction = static_cast<Dtype>(count > 1 ? count / (count - 1) : 1);
   const Dtype fraction = this->layer_param_.batch_norm_param().moving_average_fraction();
   parallel_for(
@@ -234,10 +141,8 @@ void BatchNormLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   parallel_for(cut.channels,
                Factor<Dtype>{eps, variance_.active_data(), factor_.mutable_active_data()});
   const bool keep = bottom[0] == top[0] && !use_global_stats_;
-  parallel_planes(cut.rows(), cut.inner,
-                  Normalise<Dtype>{cut.channels, mean_.active_data(), factor_.active_data(),
-                                   bottom[0]->active_data(), top[0]->mutable_active_data(),
-                                   keep ? x_norm_.mutable_active_data() : nullptr});
+  normalise(cut, mean_.active_data(), factor_.active_data(), bottom[0]->active_data(),
+            top[0]->mutable_active_data(), keep ? x_norm_.mutable_active_data() : nullptr);
 }
 
 template <typename Dtype>
@@ -253,15 +158,10 @@ void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<boo
     return;
   }
   const bool in_place = bottom[0] == top[0];
-  const Normalised<Dtype> y = {in_place ? x_norm_.active_data() : nullptr, bottom[0]->active_data(),
-                               mean_.active_data(), factor_.active_data()};
-  Dtype* const of_dy = means_.mutable_active_data();
-  Dtype* const of_dy_y = of_dy + cut.channels;
-  channel_sums(cut, GradientMoments<Dtype>{y, dy}, &sums_,
-               StoreMeans<Dtype>{cut.per_channel(), of_dy, of_dy_y});
-  parallel_planes(
-      cut.rows(), cut.inner,
-      Gradient<Dtype>{cut.channels, y, of_dy, of_dy_y, dy, bottom[0]->mutable_active_diff()});
+  const NormalisedValues<Dtype> y = {in_place ? x_norm_.active_data() : nullptr,
+                                     bottom[0]->active_data(), mean_.active_data(),
+                                     factor_.active_data()};
+  normalise_backward<Dtype>(cut, y, nullptr, dy, bottom[0]->mutable_active_diff(), &means_, &sums_);
 }
 
 INSTANTIATE_CLASS(BatchNormLayer);

@@ -45,8 +45,8 @@ class BatchNormLayer : public Portable<Layer<Dtype>> {
   Blob<Dtype> variance_;  // [channels]
   Blob<Dtype> factor_;    // [channels], 1 / sqrt(variance + eps)
   Blob<Dtype> x_norm_;    // y, where it is worked on in place and Backward needs it
-  Blob<Dtype> means_;     // [2, channels], of Backward
-  Blob<double> sums_;     // of channel_sums
+  Blob<Dtype> means_;     // memory of normalise_backward
+  Blob<double> sums_;     // and of channel_sums
 };
 
 }  // namespace caffe
