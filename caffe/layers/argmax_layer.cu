@@ -1,0 +1,107 @@
+#include "caffe/layers/argmax_layer.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "caffe/layers/axis.hpp"
+#include "caffe/layers/in_place.hpp"
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Whether value a at place i comes before value b at place j: larger, NaN the largest; of equal
+/// values the later.
+template <typename T>
+CAFFE_HD bool comes_before(T a, int i, T b, int j) {
+  const bool a_is_nan = a != a, b_is_nan = b != b;
+  if (a_is_nan || b_is_nan) return a_is_nan && b_is_nan ? i > j : a_is_nan;
+  return a > b || (a == b && i > j);
+}
+
+/// One row: `length` values, `stride` apart, of which the first `k` in order are written.
+template <typename T>
+struct FirstInOrder {
+  int length, stride, k;
+  const T* x;   // [rows / stride, length, stride]
+  T* places;    // null, or where row 0 has them
+  T* values;    // null, or where row 0 has them
+  int top_row;  // values of the top for each of rows / stride
+  CAFFE_HD void operator()(int row) const {
+    const int outer = row / stride, inner = row % stride;
+    const T* const from = x + outer * length * stride + inner;
+    int last = -1;
+    for (int rank = 0; rank < k; ++rank) {
+      int best = -1;
+      for (int i = 0; i < length; ++i) {
+        const T value = from[i * stride];
+        if (last >= 0 && !comes_before(from[last * stride], last, value, i)) continue;
+        if (best < 0 || comes_before(value, i, from[best * stride], best)) best = i;
+      }
+      const int to = outer * top_row + rank * stride + inner;
+      if (places != nullptr) places[to] = static_cast<T>(best);
+      if (values != nullptr) values[to] = from[best * stride];
+      last = best;
+    }
+  }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void ArgMaxLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  refuse_in_place(*this, bottom, top);
+  CAFFE_CHECK(bottom[0]->num_axes() >= 1, this->name() << "the bottom is a single number");
+}
+
+template <typename Dtype>
+void ArgMaxLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  const ArgMaxParameter& param = this->layer_param_.argmax_param();
+  std::vector<int> shape;
+  if (param.has_axis()) {
+    shape = bottom[0]->shape();
+    axis_ = axis_of(*this, *bottom[0], param.axis());
+    length_ = shape[axis_];
+  } else {
+    shape.assign(std::max(bottom[0]->num_axes(), 3), 1);
+    shape[0] = bottom[0]->shape(0);
+    shape[1] = param.out_max_val() ? 2 : 1;
+    axis_ = 2;
+    length_ = bottom[0]->count(1);
+  }
+  CAFFE_CHECK(param.top_k() >= 1 && param.top_k() <= static_cast<uint32_t>(length_),
+              this->name() << "top_k is " << param.top_k() << ", out of " << length_
+                           << " values (bottom of shape " << bottom[0]->shape_string() << ")");
+  shape[axis_] = static_cast<int>(param.top_k());
+  top[0]->Reshape(shape);
+}
+
+template <typename Dtype>
+void ArgMaxLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const ArgMaxParameter& param = this->layer_param_.argmax_param();
+  const int k = static_cast<int>(param.top_k());
+  const Dtype* const x = bottom[0]->active_data();
+  Dtype* const y = top[0]->mutable_active_data();
+  FirstInOrder<Dtype> task = {length_, 1, k, x, y, nullptr, top[0]->count(1)};
+  if (!param.has_axis()) {
+    if (param.out_max_val()) task.values = y + k;
+  } else {
+    task.stride = bottom[0]->count(axis_ + 1);
+    task.top_row = k * task.stride;
+    if (param.out_max_val()) std::swap(task.places, task.values);
+  }
+  parallel_rows(bottom[0]->count() / length_, static_cast<int64_t>(length_) * k, task);
+}
+
+template <typename Dtype>
+void ArgMaxLayer<Dtype>::Backward_any(const Blobs&, const std::vector<bool>& propagate_down,
+                                      const Blobs&) {
+  CAFFE_CHECK(!propagate_down[0], this->name() << "places have no gradient: give the layer "
+                                               << "propagate_down: false");
+}
+
+INSTANTIATE_CLASS(ArgMaxLayer);
+REGISTER_LAYER_CLASS(ArgMax);
+
+}  // namespace caffe

@@ -1,0 +1,38 @@
+#ifndef CAFFE_LAYERS_REDUCTION_LAYER_HPP_
+#define CAFFE_LAYERS_REDUCTION_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/layers/portable.hpp"
+
+namespace caffe {
+
+/// Makes one number of all axes from `axis` on: coeff times the SUM, the sum of absolute values
+/// (ASUM), of squares (SUMSQ), or the MEAN. Added up in double.
+template <typename Dtype>
+class ReductionLayer : public Portable<Layer<Dtype>> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using Portable<Layer<Dtype>>::Portable;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  void Reshape(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "Reduction"; }
+  int ExactNumBottomBlobs() const override { return 1; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+ protected:
+  void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
+
+ private:
+  int rows_ = 0;       // numbers in the top
+  int length_ = 0;     // values that one is made of
+  Dtype coeff_ = 1;    // 1 / length included
+  Blob<double> sums_;  // of channel_sums
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_REDUCTION_LAYER_HPP_

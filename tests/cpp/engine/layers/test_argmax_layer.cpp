@@ -1,0 +1,91 @@
+#include "layers/layer_test.hpp"
+
+namespace caffe {
+
+template <typename TypeParam>
+class ArgMaxLayerTest : public LayerTest<TypeParam> {};
+TYPED_TEST_SUITE(ArgMaxLayerTest, DtypesAndDevices);
+
+namespace {
+
+std::string argmax(const std::string& param) {
+  return "type: 'ArgMax' argmax_param { " + param + " }";
+}
+
+}  // namespace
+
+TYPED_TEST(ArgMaxLayerTest, OfEachItem) {
+  this->add_bottom({2, 4}, {1, 3, 3, 2, 0, -1, 5, 5});
+  this->forward("type: 'ArgMax'");
+  EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 1, 1}));
+  this->expect_near(this->data(*this->top[0]), {2, 3});  // of equal ones the last
+  this->forward(argmax("top_k: 4"));
+  EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 1, 4}));
+  this->expect_near(this->data(*this->top[0]), {2, 1, 3, 0, 3, 2, 0, 1});
+  this->forward(argmax("top_k: 2 out_max_val: true"));
+  EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 2, 2}));
+  this->expect_near(this->data(*this->top[0]), {2, 1, 3, 3, 3, 2, 5, 5});
+}
+
+TYPED_TEST(ArgMaxLayerTest, AlongAnAxis) {
+  this->add_bottom({2, 3, 2}, {1, 2, 7, 0, 3, 4, 9, 5, 8, 6, 0, 7});
+  this->forward(argmax("axis: 1"));
+  EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 1, 2}));
+  this->expect_near(this->data(*this->top[0]), {1, 2, 0, 2});
+  this->forward(argmax("axis: 1 top_k: 2"));
+  EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 2, 2}));
+  this->expect_near(this->data(*this->top[0]), {1, 2, 2, 0, 0, 2, 1, 1});
+  this->forward(argmax("axis: -2 top_k: 2 out_max_val: true"));
+  this->expect_near(this->data(*this->top[0]), {7, 4, 3, 2, 9, 7, 8, 6});
+  this->forward(argmax("axis: 0"));
+  this->expect_near(this->data(*this->top[0]), {1, 1, 1, 1, 0, 1});
+  this->forward(argmax("axis: -1"));
+  this->expect_near(this->data(*this->top[0]), {1, 0, 1, 0, 0, 1});
+}
+
+// Against a sort of pairs, with many equal values.
+TYPED_TEST(ArgMaxLayerTest, IsAPartOfTheOrder) {
+  auto* x = this->add_bottom({3, 50});
+  for (int i = 0; i < x->count(); ++i) x->mutable_cpu_data()[i] = std::round(x->cpu_data()[i] * 5);
+  this->forward(argmax("top_k: 20"));
+  for (int n = 0; n < 3; ++n) {
+    std::vector<std::pair<double, int>> order;
+    for (int i = 0; i < 50; ++i) order.push_back({x->cpu_data()[n * 50 + i], i});
+    std::sort(order.rbegin(), order.rend());
+    for (int k = 0; k < 20; ++k) {
+      ASSERT_EQ(this->top[0]->cpu_data()[n * 20 + k], order[k].second) << n << " " << k;
+    }
+  }
+}
+
+TYPED_TEST(ArgMaxLayerTest, NaNCountsAsTheLargest) {
+  const double nan = std::nan("");
+  this->add_bottom({1, 4}, {1, nan, 3, nan});
+  this->forward(argmax("top_k: 4"));
+  this->expect_near(this->data(*this->top[0]), {3, 1, 2, 0});
+}
+
+TYPED_TEST(ArgMaxLayerTest, ShapesOfMoreAxes) {
+  this->add_bottom({2, 3, 4, 5});
+  this->forward(argmax("top_k: 7 out_max_val: true"));
+  EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 2, 7, 1}));
+}
+
+TYPED_TEST(ArgMaxLayerTest, Errors) {
+  this->add_bottom({2, 3, 4});
+  this->add_top();
+  const auto set_up = [&](const std::string& param) {
+    this->make(argmax(param))->SetUp(this->bottom, this->top);
+  };
+  EXPECT_ERROR(set_up("top_k: 0"), "'under_test' (ArgMax): top_k is 0, out of 12 values");
+  EXPECT_ERROR(set_up("top_k: 13"), "top_k is 13, out of 12 values");
+  EXPECT_ERROR(set_up("axis: 1 top_k: 4"), "top_k is 4, out of 3 values");
+  EXPECT_ERROR(set_up("axis: 3"), "axis is 3");
+  auto layer = this->forward("type: 'ArgMax'");
+  EXPECT_ERROR(layer->Backward(this->top, {true}, this->bottom), "places have no gradient");
+  EXPECT_FALSE(layer->AllowForceBackward(0));
+  this->top = this->bottom;
+  EXPECT_ERROR(set_up(""), "cannot work in place");
+}
+
+}  // namespace caffe
