@@ -172,7 +172,7 @@ void BaseConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top)
   if (!is_1x1_) col_buffer_.Reshape(col_buffer_shape_);
   if (bias_term_ && bias_multiplier_.count() != out_spatial_dim_) {
     bias_multiplier_.Reshape({out_spatial_dim_});
-    caffe_set(out_spatial_dim_, Dtype(1), bias_multiplier_.mutable_active_data());
+    caffe_set(out_spatial_dim_, Dtype(1), bias_multiplier_.mutable_cpu_data());
   }
 }
 

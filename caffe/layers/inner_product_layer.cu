@@ -50,7 +50,7 @@ void InnerProductLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   top[0]->Reshape(shape);
   if (bias_term_ && bias_multiplier_.count() != M_) {
     bias_multiplier_.Reshape({M_});
-    caffe_set(M_, Dtype(1), bias_multiplier_.mutable_active_data());
+    caffe_set(M_, Dtype(1), bias_multiplier_.mutable_cpu_data());
   }
 }
 

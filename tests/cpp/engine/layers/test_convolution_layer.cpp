@@ -156,6 +156,27 @@ TYPED_TEST(ConvolutionLayerTest, BackwardAddsToTheParametersAndObeysPropagateDow
   EXPECT_EQ(this->bottom[0]->cpu_diff()[0], layer->blobs()[0]->cpu_data()[0]);
 }
 
+TYPED_TEST(ConvolutionLayerTest, RepeatsBitForBit) {
+  this->add_bottom({4, 16, 20, 20});
+  auto layer = this->forward(this->layer_text("num_output: 24 kernel_size: 3 pad: 1 group: 2"));
+  this->fill_random(this->top[0], 8);
+  const auto dy = this->data(*this->top[0]);
+  std::vector<std::vector<double>> first;
+  for (int run = 0; run < 3; ++run) {
+    layer->Forward(this->bottom, this->top);
+    std::copy(dy.begin(), dy.end(), this->top[0]->mutable_cpu_diff());
+    for (const auto& blob : layer->blobs()) {
+      std::fill_n(blob->mutable_cpu_diff(), blob->count(), typename TypeParam::Dtype(0));
+    }
+    layer->Backward(this->top, {true}, this->bottom);
+    const std::vector<std::vector<double>> now = {
+        this->data(*this->top[0]), this->diff(*this->bottom[0]), this->diff(*layer->blobs()[0]),
+        this->diff(*layer->blobs()[1])};
+    if (run == 0) first = now;
+    EXPECT_EQ(now, first);
+  }
+}
+
 TYPED_TEST(ConvolutionLayerTest, TakesAnotherSize) {
   this->add_bottom({2, 3, 6, 5});
   auto layer = this->forward(this->layer_text("num_output: 2 kernel_size: 3 pad: 1"));
