@@ -98,8 +98,15 @@ class SGDSolver : public Solver<Dtype> {
 
  private:
   bool is_one_of_the_six() const;
+  /// Whether a parameter and its history stay as they are: lr_mult is 0, it has no gradient, its
+  /// history is 0, and the rule makes 0 of that.
+  bool stays(int param_id, const GradientSteps<Dtype>& steps) const;
+  /// After a restoring.
+  void find_zero_history();
   /// The factor that clip_gradients asks for; 1 where there is nothing to clip. Logs it.
   Dtype clip_factor();
+
+  vector<bool> history_is_zero_;  // [param]
 
   DISABLE_COPY_AND_ASSIGN(SGDSolver);
 };

@@ -1,5 +1,6 @@
 #include "caffe/sgd_solvers.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <typeinfo>
 
@@ -17,6 +18,11 @@ void append_blobs(const Net<Dtype>& net, vector<shared_ptr<Blob<Dtype>>>* blobs)
   }
 }
 
+/// False for memory that nobody has touched yet, which is zeros.
+bool has_values(const SyncedMemory& memory) {
+  return memory.head() != SyncedMemory::UNINITIALIZED;
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -25,6 +31,7 @@ void SGDSolver<Dtype>::PreSolve() {
     blobs->clear();
     append_blobs(*this->net_, blobs);
   }
+  history_is_zero_.assign(this->net_->learnable_params().size(), true);
 }
 
 template <typename Dtype>
@@ -63,6 +70,30 @@ bool SGDSolver<Dtype>::is_one_of_the_six() const {
 }
 
 template <typename Dtype>
+void SGDSolver<Dtype>::find_zero_history() {
+  for (size_t i = 0; i < history_.size(); ++i) {
+    const size_t param = i % history_is_zero_.size();
+    if (i == param) history_is_zero_[param] = true;
+    if (!history_is_zero_[param] || this->net_->params_lr()[param] != 0) continue;
+    const Dtype* const begin = history_[i]->cpu_data();
+    history_is_zero_[param] = std::all_of(begin, begin + history_[i]->count(),
+                                          [](Dtype value) { return value == Dtype(0); });
+  }
+}
+
+template <typename Dtype>
+bool SGDSolver<Dtype>::stays(int param_id, const GradientSteps<Dtype>& steps) const {
+  if (this->net_->params_lr()[param_id] != 0 || !history_is_zero_[param_id] ||
+      has_values(*this->net_->learnable_params()[param_id]->diff())) {
+    return false;
+  }
+  // The others keep the size of the decay's gradient in their history.
+  const std::type_info& type = typeid(*this);
+  return steps.kind == GradientSteps<Dtype>::kNone || type == typeid(SGDSolver<Dtype>) ||
+         type == typeid(NesterovSolver<Dtype>);
+}
+
+template <typename Dtype>
 void SGDSolver<Dtype>::ApplyUpdate() {
   const Dtype rate = GetLearningRate();
   if (this->param_.display() > 0 && this->iter_ % this->param_.display() == 0) {
@@ -73,7 +104,9 @@ void SGDSolver<Dtype>::ApplyUpdate() {
     const Dtype clip = clip_factor();
     for (int i = 0; i < params; ++i) {
       const GradientSteps<Dtype> steps = gradient_steps(i, clip);
+      if (stays(i, steps)) continue;
       ApplyRule(i, rate, &steps);
+      history_is_zero_[i] = false;
     }
     return;
   }
@@ -104,7 +137,9 @@ Dtype SGDSolver<Dtype>::clip_factor() {
   const Dtype most = this->param_.clip_gradients();
   if (most < 0) return 1;
   Dtype sum = 0;
-  for (const Blob<Dtype>* param : this->net_->learnable_params()) sum += param->sumsq_diff();
+  for (const Blob<Dtype>* param : this->net_->learnable_params()) {
+    if (has_values(*param->diff())) sum += param->sumsq_diff();
+  }
   const Dtype norm = std::sqrt(sum);
   if (!(norm > most)) return 1;
   const Dtype factor = most / norm;

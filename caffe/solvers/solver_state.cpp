@@ -114,6 +114,7 @@ void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_fil
   for (int i = 0; i < state.history_size(); ++i) {
     history_[i]->FromProto(state.history(i), false);
   }
+  find_zero_history();
   this->iter_ = state.iter();
   this->current_step_ = state.current_step();
 }
@@ -140,6 +141,7 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   }
   LOG(INFO) << "SGDSolver: restoring history";
   for (size_t i = 0; i < history_.size(); ++i) history_[i]->CopyFrom(*history[i]);
+  find_zero_history();
   this->iter_ = iter;
   this->current_step_ = current_step;
 }

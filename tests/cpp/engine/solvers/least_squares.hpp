@@ -80,6 +80,8 @@ class LeastSquaresLayer : public Layer<Dtype> {
   }
   void Backward_cpu(const Blobs& top, const std::vector<bool>&, const Blobs&) override {
     for (int k = 0; k < least_squares::kParams; ++k) {
+      if (!this->param_propagate_down(k < least_squares::kOut * least_squares::kIn ? 0 : 1))
+        continue;
       put(k, *at(k, true) + top[0]->cpu_diff()[0] * gradient_[k], true);
     }
   }

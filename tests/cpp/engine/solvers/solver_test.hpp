@@ -161,6 +161,8 @@ class SolverTest : public ::testing::Test {
     steps_equal_one_pass<S>(text + " iter_size: 3 weight_decay: 0.05 clip_gradients: 0.3");
     steps_equal_one_pass<S>(text + " weight_decay: 0.05 regularization_type: 'L1'");
     steps_equal_one_pass<S>(text + " weight_decay: 0");
+    leaves_alone_what_is_frozen<S>(text);
+    leaves_alone_what_is_frozen<S>(text + " weight_decay: 0.05 clip_gradients: 0.3");
     resumes<S>(text + " weight_decay: 0.05 snapshot_format: BINARYPROTO", ".solverstate");
     resumes<S>(text + " weight_decay: 0.05 snapshot_format: HDF5", ".solverstate.h5");
   }
@@ -181,6 +183,55 @@ class SolverTest : public ::testing::Test {
     }
     for (size_t i = 0; i < fused.history().size() / 2; ++i) {
       EXPECT_EQ(history(&fused, i), history(&steps, i));
+    }
+  }
+
+  /// lr_mult 0: the weights stay; everything is as with the steps one by one, and no gradient is
+  /// made where none was.
+  template <typename S>
+  void leaves_alone_what_is_frozen(const std::string& text) {
+    SCOPED_TRACE(text);
+    SolverParameter frozen = param(text + " snapshot_prefix: '" + folder + "/frozen'");
+    frozen.mutable_net_param()->mutable_layer(0)->mutable_param(0)->set_lr_mult(0);
+    least_squares::next_batch() = 0;
+    S solver(frozen);
+    solver.Step(3);
+    Blob<Dtype>& w = *solver.net()->learnable_params()[0];
+    for (int i = 0; i < w.count(); ++i) {
+      EXPECT_EQ(w.cpu_data()[i], static_cast<Dtype>(least_squares::start()[i]));
+    }
+    least_squares::next_batch() = 0;
+    StepByStep<S> steps(frozen);
+    steps.Step(3);
+    const std::string type = solver.type();
+    const bool decay_counts =
+        solver.param().has_weight_decay() && type != "SGD" && type != "Nesterov";
+    EXPECT_EQ(w.diff()->head() == SyncedMemory::UNINITIALIZED, !decay_counts);
+    EXPECT_EQ(values(solver.net()->learnable_params(), true),
+              values(steps.net()->learnable_params(), true));
+    for (size_t i = 0; i < solver.history().size() / 2; ++i) {
+      EXPECT_EQ(history(&solver, i), history(&steps, i));
+    }
+    // Thawed, it learns: also from a state in which it was frozen.
+    solver.Snapshot();
+    S other(param(text));
+    other.Restore((folder + "/frozen_iter_3.solverstate").c_str());
+    other.Step(1);
+    EXPECT_NE(values(other.net()->learnable_params()), values(solver.net()->learnable_params()));
+    // And frozen with a history that is not 0, it has to go through it.
+    other.Snapshot();
+    S again(frozen);
+    again.Restore((folder + "/s_iter_4.solverstate").c_str());
+    StepByStep<S> again_steps(frozen);
+    again_steps.Restore((folder + "/s_iter_4.solverstate").c_str());
+    const int batch = least_squares::next_batch();
+    again.Step(2);
+    least_squares::next_batch() = batch;
+    again_steps.Step(2);
+    EXPECT_EQ(values(again.net()->learnable_params()),
+              values(again_steps.net()->learnable_params()));
+    for (size_t i = 0; i < again.history().size() / 2; ++i) {
+      EXPECT_EQ(history(&again, i), history(&again_steps, i));
     }
   }
 
