@@ -1,66 +1,29 @@
 // The caffe command as a user starts it.
 
-#include <sys/wait.h>
-
-#include <cstdlib>
-#include <fstream>
 #include <regex>
 #include <sstream>
 
-#include "caffe/util/io.hpp"
-#include "test_paths.hpp"
-#include "tests/cpp/engine/fixtures.hpp"
+#include "command_test.hpp"
 
 namespace caffe {
 
 namespace {
 
-struct Finished {
-  int status;  // exit status; -1 when a signal ended it
-  std::string log;
-};
-
-class CaffeCommand : public ::testing::Test {
+class CaffeCommand : public CommandTest {
  protected:
   void SetUp() override {
-    MakeTempDir(&folder_);
+    CommandTest::SetUp();
     write("net.prototxt",
           "name: 'least' layer { name: 'fit' type: 'LeastSquares' top: 'loss' loss_weight: 1 }");
     write("solver.prototxt",
           "net: 'net.prototxt' base_lr: 0.125 lr_policy: 'fixed' momentum: 0.5 max_iter: 4 "
           "display: 2 snapshot_prefix: 's' test_iter: 2 test_interval: 4 solver_mode: CPU");
   }
-  void TearDown() override { EXPECT_EQ(std::system(("rm -r '" + folder_ + "'").c_str()), 0); }
-
-  void write(const std::string& name, const std::string& text) const {
-    std::ofstream(folder_ + "/" + name) << text;
-  }
-  std::string read(const std::string& name) const {
-    std::ifstream file(folder_ + "/" + name);
-    return std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>());
-  }
-  /// Runs a shell script in the folder; $caffe is the command.
-  Finished shell(const std::string& script) const {
-    const std::string all = "cd '" + folder_ +
-                            "' && export GLOG_log_dir=. OMP_NUM_THREADS=1 && caffe='" +
-                            CAFFE_COMMAND + "' && (" + script + ") > log 2>&1";
-    const int status = std::system(all.c_str());
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read("log")};
-  }
+  /// Runs caffe, with the layer LeastSquares.
   Finished command(const std::string& arguments) const {
-    return shell("$caffe " + arguments + " -layers " + LEAST_SQUARES_LIBRARY);
+    return shell("caffe " + arguments + " -layers " + LEAST_SQUARES_LIBRARY);
   }
-  NetParameter model(const std::string& name) const {
-    NetParameter net;
-    ReadProtoFromBinaryFile(folder_ + "/" + name, &net);
-    return net;
-  }
-
-  std::string folder_;
 };
-
-#define EXPECT_LOGGED(run, text) \
-  EXPECT_PRED2(::caffe::contains, (run).log, std::string(text)) << (run).status
 
 }  // namespace
 
@@ -78,7 +41,9 @@ TEST_F(CaffeCommand, TrainsAndLogsInCaffesForm) {
   int logged = 0;
   for (std::string one; std::getline(lines, one);) logged += std::regex_match(one, line);
   EXPECT_GT(logged, 20) << run.log;
-  EXPECT_EQ(model("s_iter_4.caffemodel").layer_size(), 1);
+  NetParameter model;
+  ReadProtoFromBinaryFile(path("s_iter_4.caffemodel"), &model);
+  EXPECT_EQ(model.layer_size(), 1);
 }
 
 TEST_F(CaffeCommand, ResumesAndFinetunes) {
@@ -140,10 +105,10 @@ TEST_F(CaffeCommand, AnErrorIsOneLineAndStatus1) {
                 std::regex_search(run.log, std::regex("^E[^\n]*\\] error: [^\n]*\n$")))
         << arguments << run.log;
   }
-  const Finished unknown_layer = shell("$caffe train -solver solver.prototxt");
+  const Finished unknown_layer = shell("caffe train -solver solver.prototxt");
   EXPECT_EQ(unknown_layer.status, 1);
   EXPECT_LOGGED(unknown_layer, "error: layer 'fit': unknown layer type 'LeastSquares'");
-  const Finished usage = shell("$caffe");
+  const Finished usage = shell("caffe");
   EXPECT_EQ(usage.status, 0);
   EXPECT_LOGGED(usage, "usage: caffe <command> <args>");
   EXPECT_LOGGED(usage, "-sighup_effect");
@@ -155,7 +120,7 @@ TEST_F(CaffeCommand, SnapshotsOnHangupAndStopsOnInterrupt) {
         "snapshot_prefix: 's' solver_mode: CPU test_iter: 1 test_interval: 100000000");
   const std::string wait_for =
       "for i in $(seq 600); do grep -q \"$w\" out && break; sleep 0.05; done";
-  const Finished run = shell(std::string("$caffe train -solver solver.prototxt -layers ") +
+  const Finished run = shell(std::string("caffe train -solver solver.prototxt -layers ") +
                              LEAST_SQUARES_LIBRARY + " 2> out & p=$!; w='Testing net'; " +
                              wait_for + "; kill -HUP $p; " + "w='Snapshotting solver state'; " +
                              wait_for + "; kill -INT $p; wait $p; s=$?; cat out; exit $s");
