@@ -195,7 +195,12 @@ void Net<Dtype>::ChooseBackward(bool force) {
     layer_need_backward_[i] = runs;
     for (size_t b = 0; b < bottom_vecs_[i].size(); ++b) {
       bottom_need_backward_[i][b] = bottom_need_backward_[i][b] && runs;
-      arrives[bottom_id_vecs_[i][b]] = bottom_need_backward_[i][b];
+      const int blob = bottom_id_vecs_[i][b];
+      arrives[blob] = bottom_need_backward_[i][b];
+      LOG_IF(WARNING, is_root() && arrives[blob] && blob_loss_weights_[blob] != 0)
+          << "The gradient of " << blob_names_[blob] << " will be that of " << layer_names_[i]
+          << " alone, without its loss weight: write loss_weight: " << blob_loss_weights_[blob]
+          << " into the layer that makes it";
     }
     LOG_IF(INFO, is_root()) << layer_names_[i]
                             << (runs ? " needs backward computation."

@@ -268,6 +268,21 @@ TEST(NetBackwardTest, ALossThatIsReadCountsOnce) {
   EXPECT_EQ(gradient(*net->blob_by_name("a")), vector<double>(6, 0.75));
 }
 
+TEST(NetBackwardTest, WarnsOfALossWeightThatIsOverwritten) {
+  const auto warned = [](const string& weight) {
+    const NetParameter param =
+        net_param(kToyData + toy_weights("w", "data", "a") +
+                  toy_loss("l", "a", "top: 'l' " + weight) + toy_loss("m", "l"));
+    LogLines log;
+    Net<float> net(param);
+    return log.has(
+        "The gradient of l will be that of m alone, without its loss weight: write "
+        "loss_weight: 1 into the layer that makes it");
+  };
+  EXPECT_TRUE(warned(""));
+  EXPECT_FALSE(warned("loss_weight: 1 "));
+}
+
 // ---- errors
 
 TEST(NetErrorTest, SaysWhereAndWhatToDo) {
