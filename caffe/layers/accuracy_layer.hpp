@@ -24,6 +24,7 @@ class AccuracyLayer : public Portable<Layer<Dtype>> {
   int ExactNumBottomBlobs() const override { return 2; }
   int MinTopBlobs() const override { return 1; }
   int MaxTopBlobs() const override { return 2; }
+  bool AllowForceBackward(int) const override { return false; }
 
  protected:
   void Forward_any(const Blobs& bottom, const Blobs& top) override;

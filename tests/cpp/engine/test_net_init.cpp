@@ -250,6 +250,17 @@ TEST(NetBackwardTest, ForceBackward) {
   EXPECT_EQ(gradient(*net->blob_by_name("x")), vector<double>(3, 2));
 }
 
+TEST(NetBackwardTest, ForceBackwardPassesAccuracyBy) {
+  auto net = make_net(
+      "force_backward: true layer { name: 'd' type: 'Input' top: 'x' top: 'label' "
+      "input_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } } " +
+      toy_weights("w", "x", "a") + toy_loss("l", "a") +
+      "layer { name: 'acc' type: 'Accuracy' bottom: 'a' bottom: 'label' top: 'acc' }");
+  EXPECT_EQ(net->bottom_need_backward().back(), Flags({false, false}));
+  net->ForwardBackward();
+  EXPECT_EQ(gradient(*net->blob_by_name("x")), vector<double>(6, 2));
+}
+
 TEST(NetBackwardTest, ALossThatIsReadCountsOnce) {
   auto net = make_net(kToyData + toy_weights("w", "data", "a", "loss_weight: 0.5 ") +
                       toy_weights("v", "a", "b") + toy_loss("l", "b"));
