@@ -68,7 +68,7 @@ class Solver {
   /// So many iterations more, max_iter or not.
   void Step(int iters);
   /// Continues from a solverstate: weights, history and place in the schedule of learning rates.
-  /// On an error nothing but the weights may have changed.
+  /// On an error nothing has changed.
   void Restore(const char* resume_file);
   void Snapshot();
 
