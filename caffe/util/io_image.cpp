@@ -85,8 +85,9 @@ bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why
   }
   const cv::Mat input(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
   try {
-    const cv::Mat decoded = cv::imdecode(input, flags, image);
-    if (!decoded.empty()) return true;
+    // Not into *image: OpenCV leaves there what it holds when the bytes are no image.
+    *image = cv::imdecode(input, flags);
+    if (!image->empty()) return true;
     *why = "is no image that can be decoded";
   } catch (const cv::Exception& error) {
     *why = string("cannot be decoded: ") + error.what();
@@ -109,20 +110,25 @@ string read_whole_file(const string& filename) {
   return bytes;
 }
 
+void read_image(const string& filename, int height, int width, bool is_color, cv::Mat* image) {
+  string why;
+  CAFFE_CHECK(decode_image(read_whole_file(filename), color_flag(is_color), image, &why),
+              "'" << filename << "' " << why);
+  if (height <= 0 || width <= 0) return;
+  cv::Mat resized;
+  cv::resize(*image, resized, cv::Size(width, height));
+  *image = resized;
+}
+
 cv::Mat ReadImageToCVMat(const string& filename, int height, int width, bool is_color) {
   cv::Mat image;
-  string why;
   try {
-    if (!decode_image(read_whole_file(filename), color_flag(is_color), &image, &why)) {
-      LOG(ERROR) << "Could not open or find file " << filename << ": it " << why;
-    }
+    read_image(filename, height, width, is_color, &image);
   } catch (const Error& error) {
     LOG(ERROR) << "Could not open or find file " << filename << ": " << error.what();
+    image.release();
   }
-  if (image.empty() || height <= 0 || width <= 0) return image;
-  cv::Mat resized;
-  cv::resize(image, resized, cv::Size(width, height));
-  return resized;
+  return image;
 }
 
 cv::Mat ReadImageToCVMat(const string& filename, int height, int width) {

@@ -23,6 +23,9 @@ cv::Mat ReadImageToCVMat(const string& filename, int height, int width);
 cv::Mat ReadImageToCVMat(const string& filename, bool is_color);
 cv::Mat ReadImageToCVMat(const string& filename);
 
+/// The same into `image`; throws with the reason where ReadImageToCVMat logs it.
+void read_image(const string& filename, int height, int width, bool is_color, cv::Mat* image);
+
 /// A file as it is, as the data of an encoded Datum.
 bool ReadFileToDatum(const string& filename, int label, Datum* datum);
 inline bool ReadFileToDatum(const string& filename, Datum* datum) {
@@ -65,8 +68,8 @@ cv::Mat DecodeDatumToCVMat(const Datum& datum, bool is_color);
 /// Sets pixels and shape; keeps the label.
 void CVMatToDatum(const cv::Mat& cv_img, Datum* datum);
 
-/// The image that a file's bytes are, into `image`, whose memory is used again where it fits; false
-/// and the reason in *why when it cannot be decoded. `flags` are cv::imdecode's.
+/// The image that a file's bytes are; false, and the reason in *why, when they cannot be decoded.
+/// `flags` are cv::imdecode's.
 bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why);
 
 /// All of a file; throws with the system's reason.

@@ -1,0 +1,169 @@
+#include "caffe/layers/base_data_layer.hpp"
+
+#include <future>
+
+#include "caffe/net_error.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+BaseDataLayer<Dtype>::BaseDataLayer(const LayerParameter& param)
+    : Layer<Dtype>(param), transform_param_(param.transform_param()) {}
+
+template <typename Dtype>
+void BaseDataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  output_labels_ = top.size() > 1;
+  in_layer(*this, [&] {
+    data_transformer_.reset(new DataTransformer<Dtype>(transform_param_, this->phase_));
+    data_transformer_->InitRand();
+    DataLayerSetUp(bottom, top);
+  });
+}
+
+template <typename Dtype>
+BasePrefetchingDataLayer<Dtype>::BasePrefetchingDataLayer(const LayerParameter& param)
+    : BaseDataLayer<Dtype>(param), prefetch_(param.data_param().prefetch()) {
+  for (shared_ptr<Batch<Dtype>>& batch : prefetch_) {
+    batch.reset(new Batch<Dtype>());
+    prefetch_free_.push(batch.get());
+  }
+}
+
+template <typename Dtype>
+BasePrefetchingDataLayer<Dtype>::~BasePrefetchingDataLayer() {
+  StopInternalThread();
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  CAFFE_CHECK(!prefetch_.empty(), this->name() << "data_param.prefetch is 0: give 1 or more");
+  seed_ = caffe_rng_rand();
+  team_.reset(new WorkerTeam(data_threads()));
+  BaseDataLayer<Dtype>::LayerSetUp(bottom, top);
+  // Memory is made here, so that it is the kind that this thread's mode asks for.
+  for (const shared_ptr<Batch<Dtype>>& batch : prefetch_) {
+    batch->data_.mutable_cpu_data();
+    if (this->output_labels_) batch->label_.mutable_cpu_data();
+  }
+  StartInternalThread();
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::reshape_all(const vector<int>& data_shape, const Blobs& top) {
+  const vector<int> label_shape(1, data_shape[0]);
+  transformed_data_.Reshape({1, data_shape[1], data_shape[2], data_shape[3]});
+  top[0]->Reshape(data_shape);
+  if (this->output_labels_) top[1]->Reshape(label_shape);
+  for (const shared_ptr<Batch<Dtype>>& batch : prefetch_) {
+    batch->data_.Reshape(data_shape);
+    batch->label_.Reshape(label_shape);
+  }
+  LOG_IF(INFO, Caffe::root_solver())
+      << "output data size: " << data_shape[0] << "," << data_shape[1] << "," << data_shape[2]
+      << "," << data_shape[3];
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::InternalThreadEntry() {
+  while (!must_stop()) {
+    Batch<Dtype>* const batch = prefetch_free_.pop();
+    batch->error_ = nullptr;
+    try {
+      load_batch(batch);
+      if (Caffe::mode() == Caffe::GPU) {
+        batch->data_.gpu_data();
+        if (this->output_labels_) batch->label_.gpu_data();
+      }
+    } catch (const Interrupted&) {
+      throw;
+    } catch (...) {
+      batch->error_ = std::current_exception();
+    }
+    prefetch_full_.push(batch);
+  }
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
+                                                  const std::function<Pixels(int)>& read,
+                                                  const std::function<string(int)>& name_of) {
+  const uint64_t first = images_;
+  images_ += n;
+  vector<int> shape;
+  Dtype* data = nullptr;  // null: there is no image 0
+  std::promise<void> decided;
+  const std::shared_future<void> known = decided.get_future().share();
+  const Caffe::Brew mode = Caffe::mode();
+  const auto make_room = [&](const Pixels& pixels) {
+    Caffe::set_mode(mode);
+    shape = this->data_transformer_->shape_of(pixels);
+    shape[0] = n;
+    batch->data_.Reshape(shape);
+    data = batch->data_.mutable_cpu_data();
+  };
+  const auto load = [&](int i) {
+    if (must_stop()) throw Interrupted();
+    const Pixels pixels = read(i);
+    if (i == 0) {
+      make_room(pixels);
+      decided.set_value();
+    }
+    known.wait();
+    if (data == nullptr) return;
+    const size_t values = static_cast<size_t>(shape[1]) * shape[2] * shape[3];
+    ItemRandom random(seed_, first + i);
+    this->data_transformer_->transform(pixels, &random, shape, data + i * values);
+  };
+  team_->run(n, [&](int i) {
+    const auto let_others_go = [&] {
+      if (i == 0 && data == nullptr) decided.set_value();
+    };
+    try {
+      load(i);
+    } catch (const std::exception& error) {
+      let_others_go();
+      throw Error(this->name() + name_of(i) + ": " + error.what());
+    } catch (const Interrupted&) {
+      let_others_go();
+      throw;
+    }
+  });
+}
+
+template <typename Dtype>
+Batch<Dtype>* BasePrefetchingDataLayer<Dtype>::next_batch() {
+  if (prefetch_current_ != nullptr) prefetch_free_.push(prefetch_current_);
+  prefetch_current_ = nullptr;
+  prefetch_current_ = prefetch_full_.pop("Waiting for data");
+  if (prefetch_current_->error_ != nullptr) std::rethrow_exception(prefetch_current_->error_);
+  return prefetch_current_;
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) {
+  (void)bottom;
+  Batch<Dtype>* const batch = next_batch();
+  top[0]->ReshapeLike(batch->data_);
+  top[0]->set_cpu_data(batch->data_.mutable_cpu_data());
+  if (!this->output_labels_) return;
+  top[1]->ReshapeLike(batch->label_);
+  top[1]->set_cpu_data(batch->label_.mutable_cpu_data());
+}
+
+/// The batch's own copy on the GPU stays as up to date as that on the CPU, whatever becomes of the
+/// tops: the next batch is not to fetch it back.
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blobs& top) {
+  (void)bottom;
+  Batch<Dtype>* const batch = next_batch();
+  top[0]->ReshapeLike(batch->data_);
+  top[0]->set_gpu_data(const_cast<Dtype*>(batch->data_.gpu_data()));
+  if (!this->output_labels_) return;
+  top[1]->ReshapeLike(batch->label_);
+  top[1]->set_gpu_data(const_cast<Dtype*>(batch->label_.gpu_data()));
+}
+
+INSTANTIATE_CLASS(BaseDataLayer);
+INSTANTIATE_CLASS(BasePrefetchingDataLayer);
+
+}  // namespace caffe

@@ -1,0 +1,108 @@
+#ifndef CAFFE_BASE_DATA_LAYER_HPP_
+#define CAFFE_BASE_DATA_LAYER_HPP_
+
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "caffe/blob.hpp"
+#include "caffe/data_transformer.hpp"
+#include "caffe/internal_thread.hpp"
+#include "caffe/layer.hpp"
+#include "caffe/util/blocking_queue.hpp"
+#include "caffe/util/worker_team.hpp"
+
+namespace caffe {
+
+/// A layer that gives a net its data: no bottoms, nothing to propagate back to. The first top is
+/// the data, transformed by transform_param; the second, where there is one, the labels.
+template <typename Dtype>
+class BaseDataLayer : public Layer<Dtype> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  explicit BaseDataLayer(const LayerParameter& param);
+  /// Makes the transformer, then calls DataLayerSetUp, in which a layer gives its tops their shape.
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  virtual void DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
+    (void)bottom;
+    (void)top;
+  }
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    (void)bottom;
+    (void)top;
+  }
+  void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override {
+    (void)top;
+    (void)propagate_down;
+    (void)bottom;
+  }
+  void Backward_gpu(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override {
+    (void)top;
+    (void)propagate_down;
+    (void)bottom;
+  }
+
+ protected:
+  TransformationParameter transform_param_;
+  shared_ptr<DataTransformer<Dtype>> data_transformer_;
+  bool output_labels_ = false;
+};
+
+template <typename Dtype>
+class Batch {
+ public:
+  Blob<Dtype> data_, label_;
+  std::exception_ptr error_;  // why there is none
+};
+
+/// Makes batches in a thread of its own while the net computes. A layer writes load_batch, which
+/// that thread calls, and stops the thread in its destructor. The tops use the memory of a batch
+/// until the next Forward. What load_batch throws, Forward throws in its place.
+template <typename Dtype>
+class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThread {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  explicit BasePrefetchingDataLayer(const LayerParameter& param);
+  ~BasePrefetchingDataLayer() override;
+  /// Set-up of the base; then the thread starts. DataLayerSetUp gives the blobs of prefetch_ their
+  /// shape, too.
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
+
+  void Forward_cpu(const Blobs& bottom, const Blobs& top) override;
+  void Forward_gpu(const Blobs& bottom, const Blobs& top) override;
+
+ protected:
+  void InternalThreadEntry() override;
+  virtual void load_batch(Batch<Dtype>* batch) = 0;
+
+  /// What load_batch may use. Fills batch->data_ with n images, each into its place, by several
+  /// threads: `read(i)` gives the i-th one, in memory that is the thread's own until its next call.
+  /// The first image decides about the shape. What is random about an image depends on the layer's
+  /// seed and on how many came before it, so that the result is the same for any number of threads.
+  /// An error begins with the layer's name and `name_of(i)`, "image 'x.jpg'".
+  void load_images(Batch<Dtype>* batch, int n, const std::function<Pixels(int)>& read,
+                   const std::function<string(int)>& name_of);
+  /// Shapes of the tops and of the batches, from the first image's.
+  void reshape_all(const vector<int>& data_shape, const Blobs& top);
+
+  vector<shared_ptr<Batch<Dtype>>> prefetch_;
+  BlockingQueue<Batch<Dtype>*> prefetch_free_;
+  BlockingQueue<Batch<Dtype>*> prefetch_full_;
+  Batch<Dtype>* prefetch_current_ = nullptr;
+  Blob<Dtype> transformed_data_;
+
+ private:
+  Batch<Dtype>* next_batch();
+
+  std::unique_ptr<WorkerTeam> team_;
+  unsigned int seed_ = 0;
+  uint64_t images_ = 0;  // loaded so far
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_BASE_DATA_LAYER_HPP_

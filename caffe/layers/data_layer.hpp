@@ -1,0 +1,52 @@
+#ifndef CAFFE_DATA_LAYER_HPP_
+#define CAFFE_DATA_LAYER_HPP_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "caffe/layers/base_data_layer.hpp"
+#include "caffe/util/db.hpp"
+
+namespace caffe {
+
+/// Images and labels from a data base of Datums, in the order of their keys and from the start
+/// again, as often as asked for. While several solvers train, solver r of n takes every n-th
+/// record, from the r-th one on. rand_skip leaves out up to so many at the beginning.
+template <typename Dtype>
+class DataLayer : public BasePrefetchingDataLayer<Dtype> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using BasePrefetchingDataLayer<Dtype>::BasePrefetchingDataLayer;
+  ~DataLayer() override;
+  void DataLayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "Data"; }
+  int ExactNumBottomBlobs() const override { return 0; }
+  int MinTopBlobs() const override { return 1; }
+  int MaxTopBlobs() const override { return 2; }
+
+ protected:
+  void load_batch(Batch<Dtype>* batch) override;
+  void Next();
+  /// Whether the record belongs to another solver.
+  bool Skip();
+
+  shared_ptr<db::DB> db_;
+  shared_ptr<db::Cursor> cursor_;
+  uint64_t offset_ = 0;
+
+ private:
+  struct Record {
+    string key, storage;
+    std::string_view value;
+  };
+  void take(Record* record);
+  static void parse(const Record& record, Datum* datum);
+  string name_of(const Record& record) const;
+
+  vector<Record> records_;  // of the batch that is made
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_DATA_LAYER_HPP_

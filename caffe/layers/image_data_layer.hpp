@@ -1,0 +1,51 @@
+#ifndef CAFFE_IMAGE_DATA_LAYER_HPP_
+#define CAFFE_IMAGE_DATA_LAYER_HPP_
+
+#include <string>
+#include <vector>
+
+#include "caffe/layers/base_data_layer.hpp"
+
+namespace caffe {
+
+/// Images from files: each line of `source` is a file's path below root_folder, a space and a
+/// label. Goes through the list again and again, each time in a new random order with `shuffle`.
+/// new_height and new_width resize the images. While several solvers train, solver r of n takes
+/// every n-th image, from the r-th one on.
+template <typename Dtype>
+class ImageDataLayer : public BasePrefetchingDataLayer<Dtype> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using BasePrefetchingDataLayer<Dtype>::BasePrefetchingDataLayer;
+  ~ImageDataLayer() override;
+  void DataLayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "ImageData"; }
+  int ExactNumBottomBlobs() const override { return 0; }
+  int ExactNumTopBlobs() const override { return 2; }
+
+ protected:
+  struct Line {
+    string file;
+    int label;
+    int number;  // in the list, from 1 on
+  };
+  virtual void ShuffleImages();
+  void load_batch(Batch<Dtype>* batch) override;
+
+  shared_ptr<Caffe::RNG> prefetch_rng_;
+  vector<Line> lines_;
+  size_t lines_id_ = 0;
+
+ private:
+  void read_list();
+  void Next();
+  Pixels read(const Line& line) const;
+  string name_of(const Line& line) const;
+
+  vector<Line> records_;  // of the batch that is made
+  uint64_t offset_ = 0;
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_IMAGE_DATA_LAYER_HPP_

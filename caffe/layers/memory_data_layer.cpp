@@ -1,0 +1,100 @@
+#include "caffe/layers/memory_data_layer.hpp"
+
+#include <opencv2/core/mat.hpp>
+
+#include "caffe/net_error.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
+  (void)bottom;
+  const MemoryDataParameter& param = this->layer_param_.memory_data_param();
+  batch_size_ = param.batch_size();
+  channels_ = param.channels();
+  height_ = param.height();
+  width_ = param.width();
+  CAFFE_CHECK(batch_size_ > 0 && channels_ > 0 && height_ > 0 && width_ > 0,
+              "memory_data_param has batch_size " << batch_size_ << ", channels " << channels_
+                                                  << ", height " << height_ << " and width "
+                                                  << width_ << ": give each of them, 1 or more");
+  top[0]->Reshape(batch_size_, channels_, height_, width_);
+  top[1]->Reshape({batch_size_});
+  size_ = top[0]->count(1);
+}
+
+template <typename Dtype>
+template <typename Image>
+void MemoryDataLayer<Dtype>::add(const vector<Image>& images, const vector<int>& labels) {
+  const int n = static_cast<int>(images.size());
+  CAFFE_CHECK(!has_new_data_, this->name() << "what was added before is not used up: call Forward "
+                                           << "until it is");
+  CAFFE_CHECK(n > 0 && n % batch_size_ == 0,
+              this->name() << n << " images were added: give a multiple of the batch size, "
+                           << batch_size_ << ", or change that by set_batch_size");
+  CAFFE_CHECK(labels.size() == images.size(),
+              this->name() << n << " images have " << labels.size() << " labels");
+  added_data_.Reshape(n, channels_, height_, width_);
+  added_label_.Reshape({n});
+  in_layer(*this, [&] { this->data_transformer_->Transform(images, &added_data_); });
+  std::copy(labels.begin(), labels.end(), added_label_.mutable_cpu_data());
+  Reset(added_data_.mutable_cpu_data(), added_label_.mutable_cpu_data(), n);
+  has_new_data_ = true;
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::AddDatumVector(const vector<Datum>& datum_vector) {
+  vector<int> labels;
+  for (const Datum& datum : datum_vector) labels.push_back(datum.label());
+  add(datum_vector, labels);
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::AddMatVector(const vector<cv::Mat>& mat_vector,
+                                          const vector<int>& labels) {
+  add(mat_vector, labels);
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::Reset(Dtype* data, Dtype* label, int n) {
+  CAFFE_CHECK(data != nullptr && label != nullptr,
+              this->name() << "data and labels must be given, not null pointers");
+  CAFFE_CHECK(n > 0 && n % batch_size_ == 0,
+              this->name() << n << " rows were given: give a multiple of the batch size, "
+                           << batch_size_ << ", or change that by set_batch_size");
+  if (this->layer_param_.has_transform_param() && data != added_data_.cpu_data()) {
+    LOG(WARNING) << this->name() << "transform_param does not apply to arrays";
+  }
+  data_ = data;
+  labels_ = label;
+  n_ = n;
+  pos_ = 0;
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::set_batch_size(int new_size) {
+  CAFFE_CHECK(!has_new_data_, this->name() << "the batch size cannot change before what was added "
+                                           << "is used up: call Forward until it is");
+  CAFFE_CHECK(new_size > 0, this->name() << "a batch size is 1 or more, not " << new_size);
+  batch_size_ = new_size;
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) {
+  (void)bottom;
+  CAFFE_CHECK(data_ != nullptr, this->name() << "there is no data: call Reset, AddDatumVector or "
+                                             << "AddMatVector first");
+  CAFFE_CHECK(n_ % batch_size_ == 0, this->name() << "the batch size is " << batch_size_ << " now: "
+                                                  << n_ << " rows are no multiple of that");
+  top[0]->Reshape(batch_size_, channels_, height_, width_);
+  top[1]->Reshape({batch_size_});
+  top[0]->set_cpu_data(data_ + pos_ * size_);
+  top[1]->set_cpu_data(labels_ + pos_);
+  pos_ = (pos_ + batch_size_) % n_;
+  if (pos_ == 0) has_new_data_ = false;
+}
+
+INSTANTIATE_CLASS(MemoryDataLayer);
+REGISTER_LAYER_CLASS(MemoryData);
+
+}  // namespace caffe

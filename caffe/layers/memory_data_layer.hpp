@@ -1,0 +1,56 @@
+#ifndef CAFFE_MEMORY_DATA_LAYER_HPP_
+#define CAFFE_MEMORY_DATA_LAYER_HPP_
+
+#include <vector>
+
+#include "caffe/layers/base_data_layer.hpp"
+
+namespace caffe {
+
+/// Data and labels that the program hands over: its own arrays by Reset, or images, which are
+/// transformed, by AddDatumVector or AddMatVector. Batches go through them again and again; but
+/// images that were added must be used up before others can be added or the batch size changed.
+template <typename Dtype>
+class MemoryDataLayer : public BaseDataLayer<Dtype> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using BaseDataLayer<Dtype>::BaseDataLayer;
+  void DataLayerSetUp(const Blobs& bottom, const Blobs& top) override;
+  const char* type() const override { return "MemoryData"; }
+  int ExactNumBottomBlobs() const override { return 0; }
+  int ExactNumTopBlobs() const override { return 2; }
+
+  /// As many as a multiple of the batch size.
+  virtual void AddDatumVector(const vector<Datum>& datum_vector);
+  virtual void AddMatVector(const vector<cv::Mat>& mat_vector, const vector<int>& labels);
+
+  /// Uses n x channels x height x width values and n labels where they are; they must outlive the
+  /// layer or the next Reset. n is a multiple of the batch size.
+  void Reset(Dtype* data, Dtype* label, int n);
+  void set_batch_size(int new_size);
+
+  int batch_size() { return batch_size_; }
+  int channels() { return channels_; }
+  int height() { return height_; }
+  int width() { return width_; }
+
+ protected:
+  void Forward_cpu(const Blobs& bottom, const Blobs& top) override;
+
+  int batch_size_ = 0, channels_ = 0, height_ = 0, width_ = 0, size_ = 0;
+  Dtype* data_ = nullptr;
+  Dtype* labels_ = nullptr;
+  int n_ = 0;
+  size_t pos_ = 0;
+  Blob<Dtype> added_data_;
+  Blob<Dtype> added_label_;
+  bool has_new_data_ = false;
+
+ private:
+  template <typename Image>
+  void add(const vector<Image>& images, const vector<int>& labels);
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_MEMORY_DATA_LAYER_HPP_

@@ -1,0 +1,73 @@
+#ifndef CAFFE_UTIL_BLOCKING_QUEUE_HPP_
+#define CAFFE_UTIL_BLOCKING_QUEUE_HPP_
+
+#include <queue>
+#include <string>
+
+#include "caffe/internal_thread.hpp"
+
+namespace caffe {
+
+/// A queue between threads. An InternalThread that waits in pop() or peek() can be stopped there.
+template <typename T>
+class BlockingQueue {
+ public:
+  BlockingQueue() = default;
+
+  void push(const T& t) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      queue_.push(t);
+    }
+    change_.notify_one();
+  }
+  /// False when there is nothing.
+  bool try_pop(T* t) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (queue_.empty()) return false;
+    *t = take();
+    return true;
+  }
+  /// Waits until there is something, and logs that it does unless the text is empty.
+  T pop(const string& log_on_wait = "") {
+    if (!log_on_wait.empty() && size() == 0) {
+      LOG_EVERY_N(INFO, 1000) << log_on_wait;
+    }
+    const auto lock = wait();
+    return take();
+  }
+  bool try_peek(T* t) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (queue_.empty()) return false;
+    *t = queue_.front();
+    return true;
+  }
+  T peek() {
+    const auto lock = wait();
+    return queue_.front();
+  }
+  size_t size() const {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return queue_.size();
+  }
+
+ private:
+  std::unique_lock<std::mutex> wait() {
+    return Interruption::Wait(&mutex_, &change_, [this] { return !queue_.empty(); });
+  }
+  T take() {
+    T t = queue_.front();
+    queue_.pop();
+    return t;
+  }
+
+  std::queue<T> queue_;
+  mutable std::mutex mutex_;
+  std::condition_variable change_;
+
+  DISABLE_COPY_AND_ASSIGN(BlockingQueue);
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_BLOCKING_QUEUE_HPP_
