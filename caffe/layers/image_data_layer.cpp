@@ -20,7 +20,8 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top
               "image_data_param has new_height " << param.new_height() << " and new_width "
                                                  << param.new_width() << ": give both or neither");
   CAFFE_CHECK(param.batch_size() > 0, "image_data_param.batch_size is 0: give 1 or more");
-  read_list();
+  LOG_IF(INFO, Caffe::root_solver()) << "Opening file " << param.source();
+  lines_ = read_image_list(param.source());
   if (param.shuffle()) {
     LOG_IF(INFO, Caffe::root_solver()) << "Shuffling data";
     prefetch_rng_.reset(new Caffe::RNG(caffe_rng_rand()));
@@ -44,32 +45,6 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top
   records_.resize(param.batch_size());
 }
 
-/// The label is what follows the last space: a file's name may have some.
-template <typename Dtype>
-void ImageDataLayer<Dtype>::read_list() {
-  const string& source = this->layer_param_.image_data_param().source();
-  LOG_IF(INFO, Caffe::root_solver()) << "Opening file " << source;
-  std::ifstream list(source);
-  CAFFE_CHECK(list, "the list of images '" << source << "' (image_data_param.source) cannot be "
-                                           << "opened: correct the path");
-  string text;
-  for (int number = 1; std::getline(list, text); ++number) {
-    text.erase(text.find_last_not_of(" \t\r") + 1);
-    if (text.empty()) continue;
-    const size_t space = text.find_last_of(" \t");
-    const string label = space == string::npos ? "" : text.substr(space + 1);
-    char* end = nullptr;
-    const long value = std::strtol(label.c_str(), &end, 10);  // NOLINT(runtime/int)
-    CAFFE_CHECK(!label.empty() && *end == '\0' && value == static_cast<int>(value),
-                "line " << number << " of '" << source << "', \"" << text
-                        << "\", does not end in a label: a file's name, a space and a whole number "
-                        << "are asked for");
-    lines_.push_back(
-        {text.substr(0, text.find_last_not_of(" \t", space) + 1), static_cast<int>(value), number});
-  }
-  CAFFE_CHECK(!lines_.empty(), "the list of images '" << source << "' is empty");
-}
-
 template <typename Dtype>
 void ImageDataLayer<Dtype>::ShuffleImages() {
   shuffle(lines_.begin(), lines_.end(), static_cast<rng_t*>(prefetch_rng_->generator()));
@@ -85,7 +60,7 @@ void ImageDataLayer<Dtype>::Next() {
 }
 
 template <typename Dtype>
-Pixels ImageDataLayer<Dtype>::read(const Line& line) const {
+Pixels ImageDataLayer<Dtype>::read(const ImageLine& line) const {
   static thread_local cv::Mat image;
   const ImageDataParameter& param = this->layer_param_.image_data_param();
   read_image(param.root_folder() + line.file, param.new_height(), param.new_width(),
@@ -94,7 +69,7 @@ Pixels ImageDataLayer<Dtype>::read(const Line& line) const {
 }
 
 template <typename Dtype>
-string ImageDataLayer<Dtype>::name_of(const Line& line) const {
+string ImageDataLayer<Dtype>::name_of(const ImageLine& line) const {
   return "image '" + line.file + "' (line " + std::to_string(line.number) + " of '" +
          this->layer_param_.image_data_param().source() + "')";
 }

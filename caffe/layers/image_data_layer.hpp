@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "caffe/layers/base_data_layer.hpp"
+#include "caffe/util/io_image.hpp"
 
 namespace caffe {
 
@@ -24,25 +25,19 @@ class ImageDataLayer : public BasePrefetchingDataLayer<Dtype> {
   int ExactNumTopBlobs() const override { return 2; }
 
  protected:
-  struct Line {
-    string file;
-    int label;
-    int number;  // in the list, from 1 on
-  };
   virtual void ShuffleImages();
   void load_batch(Batch<Dtype>* batch) override;
 
   shared_ptr<Caffe::RNG> prefetch_rng_;
-  vector<Line> lines_;
+  vector<ImageLine> lines_;
   size_t lines_id_ = 0;
 
  private:
-  void read_list();
   void Next();
-  Pixels read(const Line& line) const;
-  string name_of(const Line& line) const;
+  Pixels read(const ImageLine& line) const;
+  string name_of(const ImageLine& line) const;
 
-  vector<Line> records_;  // of the batch that is made
+  vector<ImageLine> records_;  // of the batch that is made
   uint64_t offset_ = 0;
 };
 

@@ -96,6 +96,29 @@ bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why
   return false;
 }
 
+vector<ImageLine> read_image_list(const string& filename) {
+  std::ifstream list(filename);
+  CAFFE_CHECK(list, "the list of images '" << filename << "' cannot be opened: correct the path");
+  vector<ImageLine> lines;
+  string text;
+  for (int number = 1; std::getline(list, text); ++number) {
+    text.erase(text.find_last_not_of(" \t\r") + 1);
+    if (text.empty()) continue;
+    const size_t space = text.find_last_of(" \t");
+    const string label = space == string::npos ? "" : text.substr(space + 1);
+    char* end = nullptr;
+    const long value = std::strtol(label.c_str(), &end, 10);  // NOLINT(runtime/int)
+    CAFFE_CHECK(!label.empty() && *end == '\0' && value == static_cast<int>(value),
+                "line " << number << " of '" << filename << "', \"" << text
+                        << "\", does not end in a label: a file's name, a space and a whole number "
+                        << "are asked for");
+    lines.push_back(
+        {text.substr(0, text.find_last_not_of(" \t", space) + 1), static_cast<int>(value), number});
+  }
+  CAFFE_CHECK(!lines.empty(), "the list of images '" << filename << "' is empty");
+  return lines;
+}
+
 string read_whole_file(const string& filename) {
   std::error_code failure;
   CAFFE_CHECK(!std::filesystem::is_directory(filename, failure),
@@ -167,7 +190,12 @@ bool ReadImageToDatum(const string& filename, int label, int height, int width, 
     return ReadFileToDatum(filename, label, datum);
   }
   vector<unsigned char> bytes;
-  cv::imencode("." + encoding, image, bytes);
+  try {
+    cv::imencode("." + encoding, image, bytes);
+  } catch (const cv::Exception&) {
+    CAFFE_FAIL("'" << filename << "' cannot be encoded as '" << encoding
+                   << "': OpenCV knows jpg, png and others");
+  }
   datum->set_data(bytes.data(), bytes.size());
   datum->set_label(label);
   datum->set_encoded(true);

@@ -11,6 +11,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "caffe/common.hpp"
 #include "caffe/proto/caffe.pb.h"
@@ -71,6 +72,17 @@ void CVMatToDatum(const cv::Mat& cv_img, Datum* datum);
 /// The image that a file's bytes are; false, and the reason in *why, when they cannot be decoded.
 /// `flags` are cv::imdecode's.
 bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why);
+
+/// A line of a list of images: "birds/a heron.jpg 3".
+struct ImageLine {
+  string file;
+  int label;
+  int number;  // of the line, from 1 on
+};
+
+/// Such a list. The label is what follows the last space; empty lines do not count. Throws, with
+/// the line's number, when one has no label.
+vector<ImageLine> read_image_list(const string& filename);
 
 /// All of a file; throws with the system's reason.
 string read_whole_file(const string& filename);

@@ -106,6 +106,7 @@ TEST_F(IOImageTest, Encodes) {
   EXPECT_TRUE(equal(DecodeDatumToCVMatNative(datum), cv::imread(jpg)));
   ASSERT_TRUE(ReadImageToDatum(jpg, 7, 10, 20, true, "jpg", &datum));
   EXPECT_EQ(DecodeDatumToCVMatNative(datum).size(), cv::Size(20, 10));
+  EXPECT_ERROR(ReadImageToDatum(jpg, 7, string("xyz"), &datum), "encoded as 'xyz'");
 }
 
 TEST_F(IOImageTest, DecodesADatum) {
