@@ -37,7 +37,7 @@ def get_pooling_types_dict() -> dict[int, str]:
 def _each(values: Any, height: Any, width: Any, default: int) -> str:
     if height or width:
         return f"{height}x{width}"
-    values = list(values) if hasattr(values, "__iter__") else [values]
+    values = [values] if isinstance(values, int) else list(values)
     return "x".join(str(value) for value in values if value) or str(default)
 
 

@@ -66,6 +66,16 @@ def _number(field: Any, value: Any) -> Any:
     return value.item() if hasattr(value, "item") else value
 
 
+def _listed(value: Any) -> Any:
+    """One value stands for a list of one."""
+    if isinstance(value, (str, bytes, Mapping)):
+        return [value]
+    try:
+        return list(value)
+    except TypeError:
+        return [value]
+
+
 def assign_proto(proto: Any, name: str, value: Any) -> None:
     """Set a field of a message: a number or text, a dict for a message, a list for a repeated one.
 
@@ -81,8 +91,7 @@ def assign_proto(proto: Any, name: str, value: Any) -> None:
         else:
             _fill(getattr(proto, name), value)
         return
-    single = isinstance(value, (str, bytes, Mapping)) or not hasattr(value, "__iter__")
-    for item in [value] if single else value:
+    for item in _listed(value):
         if field.message_type is None:
             getattr(proto, name).append(_number(field, item))
         else:
@@ -265,6 +274,8 @@ class Parameters:
 
     def __getattr__(self, name: str) -> Any:
         message = getattr(caffe_pb2, name + "Parameter", None)
+        if message is None and name in _OWN_FIELD:  # of another file: Elimination
+            message = type(getattr(caffe_pb2.LayerParameter(), _OWN_FIELD[name]))
         if message is None:
             raise AttributeError(f"there is no message {name}Parameter")
         return message

@@ -1,7 +1,12 @@
 #include "call.hpp"
 
+#include <unistd.h>
+
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <map>
+#include <thread>
 #include <utility>
 
 namespace caffe {
@@ -19,8 +24,20 @@ bool python_is_running() {
 
 void let_go(void* object) {
   if (!python_is_running()) return;  // the process ends: nobody needs the memory
-  py::gil_scoped_acquire lock;
+  const WithPython lock;
   Py_DECREF(static_cast<PyObject*>(object));
+}
+
+std::atomic<int> threads_without_python{0};
+std::atomic<bool> python_is_ending{false};
+
+bool is_main_thread() {
+  const py::module_ threading = py::module_::import("threading");
+  return threading.attr("current_thread")().is(threading.attr("main_thread")());
+}
+
+[[noreturn]] void sleep_forever() {
+  for (;;) pause();
 }
 
 }  // namespace
@@ -77,6 +94,42 @@ shared_ptr<Companion> companion_of(const shared_ptr<void>& object) {
   Entry& entry = (*entries)[object.get()];
   entry = {object, std::make_shared<Companion>()};
   return entry.companion;
+}
+
+WithPython::WithPython() {
+  try {
+    state_ = PyGILState_Ensure();
+  } catch (...) {  // Python ends this thread, by way of an exception
+    sleep_forever();
+  }
+}
+
+WithoutPython::WithoutPython() {
+  const bool is_too_late = python_is_ending && !is_main_thread();
+  state_ = PyEval_SaveThread();
+  if (is_too_late) sleep_forever();
+  ++threads_without_python;
+}
+
+WithoutPython::~WithoutPython() {
+  --threads_without_python;
+  try {
+    PyEval_RestoreThread(state_);
+  } catch (...) {
+    sleep_forever();
+  }
+}
+
+void wait_for_threads_at_exit() {
+  py::module_::import("atexit").attr("register")(py::cpp_function([] {
+    python_is_ending = true;
+    const auto latest = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    PyThreadState* const state = PyEval_SaveThread();
+    while (threads_without_python > 0 && std::chrono::steady_clock::now() < latest) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    PyEval_RestoreThread(state);
+  }));
 }
 
 Call::Call(vector<shared_ptr<Companion>> companions) : companions_(std::move(companions)) {

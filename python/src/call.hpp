@@ -53,6 +53,29 @@ struct Companion {
 /// The companion, made at the first call. It lives a little longer than its object.
 shared_ptr<Companion> companion_of(const shared_ptr<void>& object);
 
+/// While it exists, this thread holds Python's lock.
+///
+/// These two, not pybind11's: when Python ends, it kills threads that ask for its lock, daemon
+/// threads of Python's module threading, in the middle of C++. Here such a thread sleeps instead.
+class WithPython {
+ public:
+  WithPython();
+  ~WithPython() { PyGILState_Release(state_); }
+
+ private:
+  PyGILState_STATE state_;
+};
+
+/// While it exists, this thread is without Python's lock.
+class WithoutPython {
+ public:
+  WithoutPython();
+  ~WithoutPython();
+
+ private:
+  PyThreadState* state_;
+};
+
 /// While it exists, this thread is without Python's lock and alone in using the objects.
 class Call {
  public:
@@ -62,9 +85,12 @@ class Call {
 
  private:
   vector<shared_ptr<Companion>> companions_;
-  py::gil_scoped_release without_python_;
+  WithoutPython without_python_;
   vector<std::unique_lock<std::recursive_mutex>> locks_;  // let go before Python's is taken again
 };
+
+/// At Python's exit, waits for the threads that are without its lock.
+void wait_for_threads_at_exit();
 
 // One for each file here.
 void bind_blob(py::module_* module);

@@ -45,7 +45,7 @@ void bind_blobs(py::module_* module) {
              return all.blobs()[checked_index(index, all.blobs().size(), "blob")];
            })
       .def("__getitem__",
-           [](const BlobVec& all, const py::slice& range) { return as_list(all)[range]; })
+           [](const BlobVec& all, const py::slice& range) { return py::list(as_list(all)[range]); })
       .def("__iter__", [](const BlobVec& all) { return py::iter(as_list(all)); })
       .def("__contains__",
            [](const BlobVec& all, const py::object& blob) { return as_list(all).contains(blob); })

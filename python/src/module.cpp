@@ -103,6 +103,7 @@ PYBIND11_MODULE(_caffe, module) {
   using namespace caffe::python;  // NOLINT
   module.doc() = "The engine as Python sees it; import caffe instead.";
   start_log();
+  wait_for_threads_at_exit();
   bind_errors(&module);
   bind_settings(&module);
   bind_log(&module);

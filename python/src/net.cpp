@@ -19,7 +19,7 @@ class NetCallback : public FloatNet::Callback {
 
  protected:
   void run(int layer) override {
-    py::gil_scoped_acquire lock;
+    const WithPython lock;
     py::handle(static_cast<PyObject*>(run_.get()))(layer);
   }
 
@@ -41,7 +41,7 @@ NetPtr make_net(const Path& network_file, int phase, int level,
   }
   NetPtr net;
   {
-    py::gil_scoped_release without_python;
+    const WithoutPython without_python;
     net = std::make_shared<FloatNet>(network_file.string(), static_cast<Phase>(phase), level,
                                      stages ? &*stages : nullptr);
     if (weights) net->CopyTrainedLayersFrom(weights->string());

@@ -8,7 +8,7 @@ py::object PythonLayer::self() const {
 }
 
 void PythonLayer::LayerSetUp(const Blobs& bottom, const Blobs& top) {
-  py::gil_scoped_acquire lock;
+  const WithPython lock;
   const py::object object = self();
   object.attr("param_str") = to_str(layer_param_.python_param().param_str());
   object.attr("phase") = static_cast<int>(phase_);
@@ -16,18 +16,18 @@ void PythonLayer::LayerSetUp(const Blobs& bottom, const Blobs& top) {
 }
 
 void PythonLayer::Reshape(const Blobs& bottom, const Blobs& top) {
-  py::gil_scoped_acquire lock;
+  const WithPython lock;
   self().attr("reshape")(to_list(bottom), to_list(top));
 }
 
 void PythonLayer::Forward_cpu(const Blobs& bottom, const Blobs& top) {
-  py::gil_scoped_acquire lock;
+  const WithPython lock;
   self().attr("forward")(to_list(bottom), to_list(top));
 }
 
 void PythonLayer::Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
                                const Blobs& bottom) {
-  py::gil_scoped_acquire lock;
+  const WithPython lock;
   py::list down;
   for (const bool wanted : propagate_down) down.append(wanted);
   self().attr("backward")(to_list(top), down, to_list(bottom));
@@ -37,7 +37,7 @@ namespace {
 
 /// Makes the object of the user's class. The result holds it, and it holds its C++ part.
 shared_ptr<Layer<float>> create(const LayerParameter& param) {
-  py::gil_scoped_acquire lock;
+  const WithPython lock;
   const PythonParameter& python = param.python_param();
   CAFFE_CHECK(!python.module().empty() && !python.layer().empty(),
               "layer '" << param.name() << "' (Python): python_param must name a module and, in "

@@ -24,7 +24,7 @@ class SolverCallback : public FloatSolver::Callback {
 
  private:
   static void call(const shared_ptr<void>& function) {
-    py::gil_scoped_acquire lock;
+    const WithPython lock;
     py::handle(static_cast<PyObject*>(function.get()))();
   }
 
@@ -41,7 +41,7 @@ void add_callback(const SolverPtr& solver, const py::function& on_start,
 /// Between two iterations: lets Python handle signals. What the handler raises, KeyboardInterrupt
 /// for Ctrl-C, ends Step or Solve there.
 SolverAction::Enum check_signals() {
-  py::gil_scoped_acquire lock;
+  const WithPython lock;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   return SolverAction::NONE;
 }
@@ -63,7 +63,7 @@ template <typename Class>
 shared_ptr<Class> make_solver(const Path& path) {
   shared_ptr<Class> solver;
   {
-    py::gil_scoped_release without_python;
+    const WithoutPython without_python;
     solver = std::make_shared<Class>(path.string());
   }
   adopt(solver);
@@ -73,7 +73,7 @@ shared_ptr<Class> make_solver(const Path& path) {
 SolverPtr get_solver(const Path& path) {
   SolverPtr solver;
   {
-    py::gil_scoped_release without_python;
+    const WithoutPython without_python;
     SolverParameter param;
     ReadSolverParamsFromTextFileOrDie(path.string(), &param);
     solver.reset(SolverRegistry<float>::CreateSolver(param));
