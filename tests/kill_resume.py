@@ -48,10 +48,6 @@ class Trial:
         self.environment = dict(os.environ, XDG_CACHE_HOME=str(work / "cache"))
         if options.data == "demo":
             self.environment.pop("XDG_CACHE_HOME")
-        known = os.environ.get("PYTHONPATH", "")
-        self.environment["PYTHONPATH"] = os.pathsep.join(
-            filter(None, [str(REPO / "python"), known])
-        )
 
     def command(self, name: str) -> list[str]:
         options = self.options
@@ -218,7 +214,7 @@ def main(arguments: Optional[list[str]] = None) -> int:
     parser.add_argument("--snapshot", type=int, default=7)
     parser.add_argument("--batch", type=int, default=8)
     options = parser.parse_args(arguments)
-    sys.path[:0] = [str(REPO / "python"), str(REPO / "tests")]
+    sys.path.insert(0, str(REPO / "tests"))
     print(f"seed {options.seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         return Trial(options, Path(folder)).run()

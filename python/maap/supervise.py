@@ -1,6 +1,6 @@
 """Runs Caffe in a child process, so that whatever Caffe does the user gets a sentence.
 
-Stock Caffe ends its process (glog's F line, SIGABRT) where a library would raise. So the command
+BVLC Caffe ends its process (glog's F line, SIGABRT) where the engine raises. So the command
 line and ``maap.train`` do the work in a child: `call` starts it, passes signals on, and turns its
 end into a result, a MaapError or Stopped. The child's file descriptor 2, which Caffe's log goes to,
 is a log file; what maap itself has to say goes to the terminal.
@@ -70,7 +70,7 @@ def call(
         outcome, log_now = _listen(connection, log)
         code = process.wait()
     connection.close()
-    if temporary and (outcome is None or outcome[0] != "bug") and code == 0:
+    if temporary and (outcome is None or outcome[0] not in ("bug", "caffe")) and code == 0:
         log.unlink(missing_ok=True)  # a clean-up of /tmp may have been faster
     if outcome is None and code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
         raise Stopped("stopped at once, without a snapshot", code - 128)
@@ -81,6 +81,8 @@ def call(
         return value
     if kind == "stopped":
         raise Stopped(*value)
+    if kind == "caffe":
+        raise MaapError(f"Caffe stopped: {value}{_hint(value)}\nlog: {log_now}")
     raise MaapError(value if kind == "error" else f"{value}\nlog: {log_now}")
 
 
@@ -166,6 +168,11 @@ def fatal_message(log_text: str) -> Optional[str]:
     return " ".join(": ".join(part for part in thrown[-1] if part).split()) if thrown else None
 
 
+def _hint(said: str) -> str:
+    hints = [hint for words, hint in _HINTS if words in said]
+    return f" ({hints[0]})" if hints else ""
+
+
 def _how_it_ended(code: int, log: Path) -> str:
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - 65536))
@@ -174,8 +181,7 @@ def _how_it_ended(code: int, log: Path) -> str:
         return "the work was killed from outside; if the memory was full, use a smaller --batch"
     said = fatal_message(text) if code == -signal.SIGABRT else None
     if said:
-        hints = [hint for words, hint in _HINTS if words in said]
-        return f"Caffe stopped: {said}" + (f" ({hints[0]})" if hints else "") + f"\nlog: {log}"
+        return f"Caffe stopped: {said}{_hint(said)}\nlog: {log}"
     how = signal.Signals(-code).name if code < 0 else f"status {code}"
     return f"the working process ended with {how}\nlog: {log}"
 
@@ -272,11 +278,19 @@ def _outcome(target: str, args: list[Any], debug: bool) -> tuple[str, Any]:
         return "stopped", (str(stopped), _Side.wanted or stopped.signal_number)
     except KeyboardInterrupt:
         return "stopped", ("stopped", _Side.wanted or signal.SIGINT)
+    except RuntimeError as error:
+        if type(error).__name__ == "CaffeError":  # what the engine throws where BVLC Caffe aborts
+            return "caffe", str(error) + ("\n" + traceback.format_exc() if debug else "")
+        return _bug(error, debug)
     except (BrokenPipeError, MemoryError) as error:
         full = isinstance(error, MemoryError)
         memory = "the machine's memory is full: use a smaller --batch"
         return "error", memory if full else "the output was closed"
     except Exception as error:
-        os.write(2, traceback.format_exc().encode())
-        text = f"unexpected {type(error).__name__}: {error}"
-        return "bug", text + ("\n" + traceback.format_exc() if debug else " (--debug shows more)")
+        return _bug(error, debug)
+
+
+def _bug(error: Exception, debug: bool) -> tuple[str, Any]:
+    os.write(2, traceback.format_exc().encode())
+    text = f"unexpected {type(error).__name__}: {error}"
+    return "bug", text + ("\n" + traceback.format_exc() if debug else " (--debug shows more)")

@@ -198,6 +198,9 @@ def test_harmless_remark_of_the_decoder_is_said_not_fatal(tmp_path, capfd):
     path = root / "images" / CLASSES[0] / "bird_0001.jpg"
     data = bytearray(cv2.imencode(".jpg", picture(1, 300, 300))[1].tobytes())
     path.write_bytes(bytes(data[:-2]) + b"\x01\x02\x03\x04" + bytes(data[-2:]))
+    cv2.imread(str(path))
+    if "Corrupt JPEG data" not in capfd.readouterr().err:
+        pytest.skip("this build of OpenCV has no remark on such a file")
     import_cub(root, tmp_path / "set", 64, expected=SMALL)
     assert "bird_0001.jpg: Corrupt JPEG data: " in capfd.readouterr().out
 

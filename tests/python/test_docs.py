@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 REPO = Path(__file__).resolve().parents[2]
 PAGE = REPO / "CONTRIBUTING.md"
 BUILD = REPO / "build" / "fork"
