@@ -278,6 +278,8 @@ def resolve_solver(
     solver.snapshot = 0
     solver.snapshot_after_train = False
     solver.snapshot_prefix = "snapshot"
+    if "continue_on_nonfinite_loss" in solver.DESCRIPTOR.fields_by_name:  # the drivers look at it
+        solver.continue_on_nonfinite_loss = True
     for name, value in (overrides or {}).items():
         if value is not None:
             _override(solver, name, value, path)
