@@ -1,10 +1,22 @@
 #include "caffe/layers/memory_data_layer.hpp"
 
+#include <algorithm>
+#include <memory>
 #include <opencv2/core/mat.hpp>
 
 #include "caffe/net_error.hpp"
 
 namespace caffe {
+
+namespace {
+
+template <typename Dtype>
+shared_ptr<Dtype> shared_values(const Blob<Dtype>& blob) {
+  const shared_ptr<void>& memory = blob.data()->share_cpu_data();
+  return shared_ptr<Dtype>(memory, static_cast<Dtype*>(memory.get()));
+}
+
+}  // namespace
 
 template <typename Dtype>
 void MemoryDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
@@ -38,7 +50,7 @@ void MemoryDataLayer<Dtype>::add(const vector<Image>& images, const vector<int>&
   added_label_.Reshape({n});
   in_layer(*this, [&] { this->data_transformer_->Transform(images, &added_data_); });
   std::copy(labels.begin(), labels.end(), added_label_.mutable_cpu_data());
-  Reset(added_data_.mutable_cpu_data(), added_label_.mutable_cpu_data(), n);
+  Reset(shared_values(added_data_), shared_values(added_label_), n);
   has_new_data_ = true;
 }
 
@@ -57,12 +69,19 @@ void MemoryDataLayer<Dtype>::AddMatVector(const vector<cv::Mat>& mat_vector,
 
 template <typename Dtype>
 void MemoryDataLayer<Dtype>::Reset(Dtype* data, Dtype* label, int n) {
+  const auto leave_alone = [](Dtype*) {};
+  Reset(shared_ptr<Dtype>(data, leave_alone), shared_ptr<Dtype>(label, leave_alone), n);
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::Reset(const shared_ptr<Dtype>& data, const shared_ptr<Dtype>& label,
+                                   int n) {
   CAFFE_CHECK(data != nullptr && label != nullptr,
               this->name() << "data and labels must be given, not null pointers");
   CAFFE_CHECK(n > 0 && n % batch_size_ == 0,
               this->name() << n << " rows were given: give a multiple of the batch size, "
                            << batch_size_ << ", or change that by set_batch_size");
-  if (this->layer_param_.has_transform_param() && data != added_data_.cpu_data()) {
+  if (this->layer_param_.has_transform_param() && data.get() != added_data_.cpu_data()) {
     LOG(WARNING) << this->name() << "transform_param does not apply to arrays";
   }
   data_ = data;
@@ -88,8 +107,8 @@ void MemoryDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) 
                                                   << n_ << " rows are no multiple of that");
   top[0]->Reshape(batch_size_, channels_, height_, width_);
   top[1]->Reshape({batch_size_});
-  top[0]->set_cpu_data(data_ + pos_ * size_);
-  top[1]->set_cpu_data(labels_ + pos_);
+  top[0]->set_cpu_data(shared_ptr<Dtype>(data_, data_.get() + pos_ * size_));
+  top[1]->set_cpu_data(shared_ptr<Dtype>(labels_, labels_.get() + pos_));
   pos_ = (pos_ + batch_size_) % n_;
   if (pos_ == 0) has_new_data_ = false;
 }

@@ -1,6 +1,7 @@
 #ifndef CAFFE_MEMORY_DATA_LAYER_HPP_
 #define CAFFE_MEMORY_DATA_LAYER_HPP_
 
+#include <memory>
 #include <vector>
 
 #include "caffe/layers/base_data_layer.hpp"
@@ -27,6 +28,8 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
   /// Uses n x channels x height x width values and n labels where they are; they must outlive the
   /// layer or the next Reset. n is a multiple of the batch size.
   void Reset(Dtype* data, Dtype* label, int n);
+  /// The same for arrays that layer and tops hold as long as they use them.
+  void Reset(const shared_ptr<Dtype>& data, const shared_ptr<Dtype>& label, int n);
   void set_batch_size(int new_size);
 
   int batch_size() { return batch_size_; }
@@ -38,8 +41,8 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override;
 
   int batch_size_ = 0, channels_ = 0, height_ = 0, width_ = 0, size_ = 0;
-  Dtype* data_ = nullptr;
-  Dtype* labels_ = nullptr;
+  shared_ptr<Dtype> data_;
+  shared_ptr<Dtype> labels_;
   int n_ = 0;
   size_t pos_ = 0;
   Blob<Dtype> added_data_;

@@ -49,11 +49,13 @@ void bind_blobs(py::module_* module) {
       .def("__iter__", [](const BlobVec& all) { return py::iter(as_list(all)); })
       .def("__contains__",
            [](const BlobVec& all, const py::object& blob) { return as_list(all).contains(blob); })
-      .def("append", &append, py::arg("blob"))
-      .def("extend",
-           [](const BlobVec& all, const vector<shared_ptr<FloatBlob>>& blobs) {
-             for (const shared_ptr<FloatBlob>& blob : blobs) append(all, blob);
-           })
+      .def("append", &append, py::arg("blob"), "One more blob. TypeError for None.")
+      .def(
+          "extend",
+          [](const BlobVec& all, const vector<shared_ptr<FloatBlob>>& blobs) {
+            for (const shared_ptr<FloatBlob>& blob : blobs) append(all, blob);
+          },
+          py::arg("blobs"), "More blobs.")
       .def("add_blob", &add_blob,
            "add_blob(3, 4): one more blob, 3 x 4 zeros: how a Python layer's setup makes its\n"
            "weights.");

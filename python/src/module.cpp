@@ -64,9 +64,11 @@ void bind_settings(py::module_* module) {
       py::arg("seed"),
       "From here on this thread draws the random numbers that belong to the seed.");
   module->def("solver_count", &Caffe::solver_count, "How many solvers train one net together.");
-  module->def("set_solver_count", &Caffe::set_solver_count, py::arg("count"));
+  module->def("set_solver_count", &Caffe::set_solver_count, py::arg("count"),
+              "Says how many solvers train one net together.");
   module->def("solver_rank", &Caffe::solver_rank, "Which of them this thread's is; 0 is first.");
-  module->def("set_solver_rank", &Caffe::set_solver_rank, py::arg("rank"));
+  module->def("set_solver_rank", &Caffe::set_solver_rank, py::arg("rank"),
+              "Says which of them this thread's is.");
   module->def("set_multiprocess", &Caffe::set_multiprocess, py::arg("multiprocess"),
               "Whether the solvers that train together are processes, not threads.");
   module->def(

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "caffe/layers/memory_data_layer.hpp"
+
 namespace caffe {
 namespace python {
 
@@ -18,6 +20,24 @@ uint64_t shapes_of(const Net<float>& net, int layer) {
     }
   }
   return std::max<uint64_t>(hash, 1);
+}
+
+/// The object as an array of four axes that the engine can use where it is.
+py::array checked_array(const py::object& object, const char* what) {
+  if (!py::isinstance<py::array>(object)) {
+    throw py::type_error(string(what) + " must be a NumPy array");
+  }
+  const auto array = py::reinterpret_borrow<py::array>(object);
+  CAFFE_CHECK(py::isinstance<py::array_t<float>>(array), what << " array must be float32");
+  CAFFE_CHECK((array.flags() & py::array::c_style) != 0, what << " array must be C contiguous");
+  CAFFE_CHECK(array.ndim() == 4, what << " array must be 4-d, not " << array.ndim() << "-d");
+  CAFFE_CHECK(array.writeable(), what << " array must be writeable: the engine gives it to blobs");
+  return array;
+}
+
+/// The values, which hold the array.
+shared_ptr<float> values_of(const py::array& array) {
+  return shared_ptr<float>(hold(array), static_cast<float*>(const_cast<void*>(array.data())));
 }
 
 }  // namespace
@@ -53,8 +73,27 @@ void check_shapes(const shared_ptr<Net<float>>& net, int start, int end) {
   }
 }
 
-void set_input_arrays(const shared_ptr<Net<float>>&, const py::object&, const py::object&) {
-  CAFFE_FAIL("set_input_arrays may only be called if the first layer is a MemoryDataLayer");
+void set_input_arrays(const shared_ptr<Net<float>>& net, const py::object& data,
+                      const py::object& labels) {
+  const auto layer = std::dynamic_pointer_cast<MemoryDataLayer<float>>(net->layers().at(0));
+  CAFFE_CHECK(layer != nullptr,
+              "set_input_arrays may only be called if the first layer is a "
+              "MemoryDataLayer");
+  const py::array images = checked_array(data, "data");
+  const py::array numbers = checked_array(labels, "labels");
+  const py::ssize_t rows = images.shape(0);
+  CAFFE_CHECK(numbers.shape(0) == rows && numbers.size() == rows,
+              "there are " << rows << " rows of data and " << numbers.shape(0) << " x "
+                           << (numbers.shape(0) == 0 ? 0 : numbers.size() / numbers.shape(0))
+                           << " labels: give one label for each");
+  CAFFE_CHECK(images.shape(1) == layer->channels() && images.shape(2) == layer->height() &&
+                  images.shape(3) == layer->width(),
+              layer->name() << "takes images of " << layer->channels() << " x " << layer->height()
+                            << " x " << layer->width() << ", not " << images.shape(1) << " x "
+                            << images.shape(2) << " x " << images.shape(3));
+  CAFFE_CHECK(rows <= INT_MAX, "there are " << rows << " rows: give fewer at a time");
+  const Call call(companion_of(net));
+  layer->Reset(values_of(images), values_of(numbers), static_cast<int>(rows));
 }
 
 }  // namespace python

@@ -35,7 +35,7 @@ void remember_shapes(const Net<float>& net, Companion* companion);
 void check_shapes(const shared_ptr<Net<float>>& net, int start, int end);
 
 /// Lets the net's first layer, of type MemoryData, read from the arrays, which it then holds.
-/// RuntimeError when the first layer is another, or the arrays do not fit.
+/// CaffeError when the first layer is another, or the arrays do not fit.
 void set_input_arrays(const shared_ptr<Net<float>>& net, const py::object& data,
                       const py::object& labels);
 

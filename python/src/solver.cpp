@@ -188,7 +188,7 @@ void bind_rest(Class* solver) {
 
 template <typename Class, typename Base>
 void bind_type(py::module_* module, const char* name) {
-  py::class_<Class, Base, shared_ptr<Class>>(*module, name)
+  py::class_<Class, Base, shared_ptr<Class>>(*module, name, "A solver of this type (see type).")
       .def(py::init(&make_solver<Class>), py::arg("solver_file"),
            "Makes the solver of a prototxt, and its nets. CaffeError says what is wrong where.");
 }

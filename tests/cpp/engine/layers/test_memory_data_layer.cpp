@@ -51,6 +51,20 @@ TYPED_TEST(MemoryDataLayerTest, GoesThroughAnArray) {
   }
 }
 
+TYPED_TEST(MemoryDataLayerTest, HoldsArraysThatItIsGivenToHold) {
+  typedef typename TypeParam::Dtype Dtype;
+  auto layer = this->start("batch_size: 1 channels: 1 height: 1 width: 2");
+  const shared_ptr<Dtype> data(new Dtype[4]{1, 2, 3, 4}, std::default_delete<Dtype[]>());
+  const shared_ptr<Dtype> labels(new Dtype[2]{5, 6}, std::default_delete<Dtype[]>());
+  layer->Reset(data, labels, 2);
+  layer->Forward(this->bottom, this->top);
+  layer->Forward(this->bottom, this->top);
+  layer.reset();
+  EXPECT_EQ(data.use_count(), 2) << "the top holds them";
+  EXPECT_EQ(this->top[0]->cpu_data()[1], 4);
+  EXPECT_EQ(this->top[1]->cpu_data()[0], 6);
+}
+
 TYPED_TEST(MemoryDataLayerTest, TransformsImages) {
   const auto layer = this->start(this->sizes_, "transform_param { scale: 0.5 }");
   std::vector<Datum> datums(4);
