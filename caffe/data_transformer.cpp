@@ -18,20 +18,23 @@ struct Part {
   size_t row, plane;
 };
 
-/// y[i] = (x[i] - mean[i]) scale for i in [0, n), or backwards where mirrored. `means` null: one
-/// mean for all. The loops have no conditions in them, which makes vector code of them.
+/// y[i] = (x[i] - mean[i]) scale for i in [0, n). `means` null: one mean for all. The loops have no
+/// conditions in them, which makes vector code of them.
 template <typename T, typename Dtype>
 void transform_row(const T* __restrict x, int n, const Dtype* __restrict means, Dtype mean,
-                   Dtype scale, bool mirror, Dtype* __restrict y) {
-  if (means != nullptr && mirror) {
-    for (int i = 0; i < n; ++i) y[n - 1 - i] = (static_cast<Dtype>(x[i]) - means[i]) * scale;
-  } else if (means != nullptr) {
+                   Dtype scale, Dtype* __restrict y) {
+  if (means != nullptr) {
     for (int i = 0; i < n; ++i) y[i] = (static_cast<Dtype>(x[i]) - means[i]) * scale;
-  } else if (mirror) {
-    for (int i = 0; i < n; ++i) y[n - 1 - i] = (static_cast<Dtype>(x[i]) - mean) * scale;
   } else {
     for (int i = 0; i < n; ++i) y[i] = (static_cast<Dtype>(x[i]) - mean) * scale;
   }
+}
+
+/// A pass of its own: within the loops above, the compiler finds no vector code for it, and they
+/// take 5 times as long.
+template <typename Dtype>
+void reverse_row(const Dtype* __restrict x, int n, Dtype* __restrict y) {
+  for (int i = 0; i < n; ++i) y[i] = x[n - 1 - i];
 }
 
 /// How one image becomes values of shape channels x height x width.
@@ -48,6 +51,7 @@ struct Recipe {
 
 template <typename T, typename Dtype>
 void transform_part(const Part<T>& in, const Recipe<Dtype>& recipe, Dtype* y) {
+  vector<Dtype> forwards(recipe.mirror ? recipe.width : 0);
   for (int c = 0; c < recipe.channels; ++c) {
     for (int h = 0; h < recipe.height; ++h, y += recipe.width) {
       const size_t row = static_cast<size_t>(c) * recipe.image_height + recipe.top + h;
@@ -55,7 +59,8 @@ void transform_part(const Part<T>& in, const Recipe<Dtype>& recipe, Dtype* y) {
                                      ? nullptr
                                      : recipe.mean_image + row * recipe.image_width + recipe.left;
       transform_row(in.start + c * in.plane + h * in.row, recipe.width, means,
-                    recipe.mean_values[c], recipe.scale, recipe.mirror, y);
+                    recipe.mean_values[c], recipe.scale, recipe.mirror ? forwards.data() : y);
+      if (recipe.mirror) reverse_row(forwards.data(), recipe.width, y);
     }
   }
 }
