@@ -23,16 +23,16 @@ class Interruption {
   /// The calling thread's; null where the thread is no InternalThread's.
   static Interruption*& OfThisThread();
 
-  /// Waits until `ready`, which is asked with the mutex locked, and returns with it locked. Throws
+  /// Waits until `ready` and returns `take()`; both are called with the mutex locked. Throws
   /// Interrupted when the calling thread is asked to stop.
-  template <typename Ready>
-  static std::unique_lock<std::mutex> Wait(std::mutex* mutex, std::condition_variable* change,
-                                           const Ready& ready) {
+  template <typename Ready, typename Take>
+  static auto Wait(std::mutex* mutex, std::condition_variable* change, const Ready& ready,
+                   const Take& take) -> decltype(take()) {
     const Sleep sleep(mutex, change);
     std::unique_lock<std::mutex> lock(*mutex);
     change->wait(lock, [&] { return sleep.interrupted() || ready(); });
     if (sleep.interrupted()) throw Interrupted();
-    return lock;
+    return take();
   }
 
  private:

@@ -33,8 +33,7 @@ class BlockingQueue {
     if (!log_on_wait.empty() && size() == 0) {
       LOG_EVERY_N(INFO, 1000) << log_on_wait;
     }
-    const auto lock = wait();
-    return take();
+    return wait([this] { return take(); });
   }
   bool try_peek(T* t) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -43,8 +42,7 @@ class BlockingQueue {
     return true;
   }
   T peek() {
-    const auto lock = wait();
-    return queue_.front();
+    return wait([this] { return queue_.front(); });
   }
   size_t size() const {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -52,8 +50,9 @@ class BlockingQueue {
   }
 
  private:
-  std::unique_lock<std::mutex> wait() {
-    return Interruption::Wait(&mutex_, &change_, [this] { return !queue_.empty(); });
+  template <typename Take>
+  T wait(const Take& take) {
+    return Interruption::Wait(&mutex_, &change_, [this] { return !queue_.empty(); }, take);
   }
   T take() {
     T t = queue_.front();
