@@ -9,7 +9,7 @@ does what ``maap train alexnet --seed 1`` does. Nothing heavy is loaded before i
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["MaapError", "TrainConfig", "train"]
 
 _HOMES = {"MaapError": "maap.errors", "TrainConfig": "maap.config"}
