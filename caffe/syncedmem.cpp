@@ -73,13 +73,6 @@ void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
   if (is_held()) mutable_cpu_data();
 }
 
-void SyncedMemory::foreign_matches(std::shared_ptr<ForeignCopy> copy) {
-  CAFFE_CHECK(copy != nullptr, "foreign_matches: the copy is null");
-  CAFFE_CHECK(head_ != UNINITIALIZED, "foreign_matches: the block has no values yet");
-  foreign_ = std::move(copy);
-  foreign_is_current_ = !is_held();
-}
-
 /// HEAD_AT_FOREIGN becomes HEAD_AT_CPU; every other state stays.
 void SyncedMemory::to_plain() {
   if (head_ != HEAD_AT_FOREIGN) return;

@@ -31,16 +31,8 @@
 //
 // The foreign copy. Who computes in a layout of its own fills a ForeignCopy, the block's former one
 // or a new one, and hands it over with foreign_written(): HEAD_AT_FOREIGN. Asked for, plain data is
-// made from it once; both are current then, until a mutable_* call or foreign_written() makes the
-// other stale. Who finds only plain data may fill a ForeignCopy from it and hand that over with
-// foreign_matches().
-//
-//                      plain current   foreign_is_current()
-//   foreign_written()  no              yes
-//   foreign_matches()  as it was       yes
-//   cpu_data() ...     yes             as it was
-//   mutable_*          yes             no
-//   set_*_data()       yes             no
+// made from it once; both are current then, until a mutable_* or set_*_data() call makes the foreign
+// one stale, or foreign_written() the plain one.
 //
 // A stale copy stays allocated. The foreign one, so that the next iteration allocates nothing; the
 // plain one, because a pointer to it may be kept. So a block has both copies only once both were
@@ -100,8 +92,6 @@ class SyncedMemory {
   bool foreign_is_current() const { return foreign_is_current_; }
   /// `copy` holds new values: it alone is current. The former foreign copy is let go.
   void foreign_written(std::shared_ptr<ForeignCopy> copy);
-  /// `copy` holds the values that the block has: it is current, too, in place of the former one.
-  void foreign_matches(std::shared_ptr<ForeignCopy> copy);
 
   SyncedHead head() const { return head_; }
   /// Bytes.

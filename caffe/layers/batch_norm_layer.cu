@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_norm.hpp"
 #include "caffe/util/parallel.hpp"
@@ -112,10 +113,15 @@ void BatchNormLayer<Dtype>::take_batch_statistics(const Blob<Dtype>& x) {
                                       << x.shape_string());
   channel_moments(cut, x.active_data(), mean_.mutable_active_data(),
                   variance_.mutable_active_data(), &sums_);
+  enter_averages(count);
+}
+
+template <typename Dtype>
+void BatchNormLayer<Dtype>::enter_averages(double count) {
   const Dtype correction = static_cast<Dtype>(count > 1 ? count / (count - 1) : 1);
   const Dtype fraction = this->layer_param_.batch_norm_param().moving_average_fraction();
   parallel_for(
-      cut.channels,
+      mean_.count(),
       Average<Dtype>{fraction, correction, mean_.active_data(), variance_.active_data(),
                      this->blobs_[0]->mutable_active_data(), this->blobs_[1]->mutable_active_data(),
                      this->blobs_[2]->mutable_active_data()});
@@ -165,6 +171,6 @@ void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<boo
 }
 
 INSTANTIATE_CLASS(BatchNormLayer);
-REGISTER_LAYER_CLASS(BatchNorm);
+REGISTER_LAYER_WITH_ADAPTER(BatchNorm);
 
 }  // namespace caffe

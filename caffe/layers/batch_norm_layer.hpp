@@ -35,14 +35,20 @@ class BatchNormLayer : public Portable<Layer<Dtype>> {
   void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                     const Blobs& bottom) override;
 
- private:
-  ChannelShape shape(const Blob<Dtype>& x) const;
-  void take_batch_statistics(const Blob<Dtype>& x);
+  /// mean_ and variance_, which the batch has `count` values of each channel for, enter the
+  /// averages.
+  void enter_averages(double count);
+  /// mean_ and variance_ become the averages.
   void take_averages();
 
   bool use_global_stats_ = false;
   Blob<Dtype> mean_;      // [channels]
   Blob<Dtype> variance_;  // [channels]
+
+ private:
+  ChannelShape shape(const Blob<Dtype>& x) const;
+  void take_batch_statistics(const Blob<Dtype>& x);
+
   Blob<Dtype> factor_;    // [channels], 1 / sqrt(variance + eps)
   Blob<Dtype> x_norm_;    // y, where it is worked on in place and Backward needs it
   Blob<Dtype> means_;     // memory of normalise_backward

@@ -1,6 +1,7 @@
 #include "caffe/layers/concat_layer.hpp"
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/copy_rows.hpp"
 
@@ -78,6 +79,6 @@ void ConcatLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>&
 }
 
 INSTANTIATE_CLASS(ConcatLayer);
-REGISTER_LAYER_CLASS(Concat);
+REGISTER_LAYER_WITH_ADAPTER(Concat);
 
 }  // namespace caffe

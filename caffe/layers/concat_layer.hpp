@@ -26,7 +26,6 @@ class ConcatLayer : public Portable<Layer<Dtype>> {
   void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                     const Blobs& bottom) override;
 
- private:
   int axis_ = 0;
 };
 

@@ -1,5 +1,6 @@
 #include "caffe/layers/eltwise_layer.hpp"
 
+#include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
 
@@ -163,6 +164,6 @@ void EltwiseLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>
 }
 
 INSTANTIATE_CLASS(EltwiseLayer);
-REGISTER_LAYER_CLASS(Eltwise);
+REGISTER_LAYER_WITH_ADAPTER(Eltwise);
 
 }  // namespace caffe

@@ -53,4 +53,13 @@ shared_ptr<Layer<Dtype>> make_plain(const LayerParameter& param) {
   }                                                                                   \
   REGISTER_LAYER_CREATOR(type, Creator_##type##Layer)
 
+/// The same for a type whose parameters have no field `engine`: as DEFAULT.
+#define REGISTER_LAYER_WITH_ADAPTER(type)                                                    \
+  template <typename Dtype>                                                                  \
+  shared_ptr<Layer<Dtype>> Creator_##type##Layer(const LayerParameter& param) {              \
+    return EngineChoice<Dtype>::make(param, static_cast<int>(ConvolutionParameter::DEFAULT), \
+                                     make_plain<Dtype, type##Layer>);                        \
+  }                                                                                          \
+  REGISTER_LAYER_CREATOR(type, Creator_##type##Layer)
+
 #endif  // CAFFE_LAYERS_ENGINE_CHOICE_HPP_

@@ -1,5 +1,6 @@
 #include "caffe/layers/relu_layer.hpp"
 
+#include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -11,7 +12,13 @@ struct ReLUForward {
   T slope;
   const T* x;  // [count]
   T* y;        // [count]
-  CAFFE_HD void operator()(int i) const { y[i] = x[i] > T(0) ? x[i] : slope * x[i]; }
+  // Two choices from values that are there: one between x and a product would be a branch for each
+  // value, a tenth as fast.
+  CAFFE_HD void operator()(int i) const {
+    const T positive = x[i] > T(0) ? x[i] : T(0);
+    const T negative = x[i] > T(0) ? T(0) : x[i];
+    y[i] = positive + slope * negative;
+  }
 };
 
 template <typename T>
@@ -20,7 +27,12 @@ struct ReLUBackward {
   const T* x;   // [count], or y: the sign is the same
   const T* dy;  // [count]
   T* dx;        // [count]
-  CAFFE_HD void operator()(int i) const { dx[i] = x[i] > T(0) ? dy[i] : slope * dy[i]; }
+  CAFFE_HD void operator()(int i) const {
+    const T gradient = dy[i];
+    const T positive = x[i] > T(0) ? gradient : T(0);
+    const T negative = x[i] > T(0) ? T(0) : gradient;
+    dx[i] = positive + slope * negative;
+  }
 };
 
 }  // namespace
@@ -51,6 +63,6 @@ void ReLULayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& p
 }
 
 INSTANTIATE_CLASS(ReLULayer);
-REGISTER_LAYER_CLASS(ReLU);
+REGISTER_LAYER_WITH_ENGINE(ReLU, relu_param);
 
 }  // namespace caffe

@@ -1,6 +1,7 @@
 #include "caffe/layers/scale_layer.hpp"
 
 #include "caffe/layers/broadcast.hpp"
+#include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
@@ -133,6 +134,6 @@ void ScaleLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
 }
 
 INSTANTIATE_CLASS(ScaleLayer);
-REGISTER_LAYER_CLASS(Scale);
+REGISTER_LAYER_WITH_ADAPTER(Scale);
 
 }  // namespace caffe

@@ -30,14 +30,15 @@ class ScaleLayer : public Portable<Layer<Dtype>> {
   void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                     const Blobs& bottom) override;
 
- private:
   Blob<Dtype>& scale(const Blobs& bottom) const;
   Blob<Dtype>* bias() const;
   bool keeps_input(const Blobs& bottom, const Blobs& top) const;
 
   ChannelShape shape_ = {0, 0, 0};  // of x; a channel is a value of s
-  Blob<Dtype> input_;               // x, where it is worked on in place
-  Blob<double> sums_;               // of channel_sums
+
+ private:
+  Blob<Dtype> input_;  // x, where it is worked on in place
+  Blob<double> sums_;  // of channel_sums
 };
 
 }  // namespace caffe

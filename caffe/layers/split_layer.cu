@@ -1,5 +1,6 @@
 #include "caffe/layers/split_layer.hpp"
 
+#include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -65,6 +66,6 @@ void SplitLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
 }
 
 INSTANTIATE_CLASS(SplitLayer);
-REGISTER_LAYER_CLASS(Split);
+REGISTER_LAYER_WITH_ADAPTER(Split);
 
 }  // namespace caffe

@@ -1,0 +1,209 @@
+// BatchNorm and Scale by oneDNN's batch normalisation, where the bottom has a layout of oneDNN's.
+// A Scale, y = s x + b, is one with mean 0, variance 1, s and b.
+//
+// In place, a backward pass needs what the forward pass was given. Instead of copying it, the
+// result goes to other memory, which becomes the blob's, and the layer keeps the memory that the
+// blob had; in the next pass they change places again.
+
+#include <memory>
+#include <vector>
+
+#include "caffe/layers/batch_norm_layer.hpp"
+#include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/onednn/primitives.hpp"
+#include "caffe/layers/scale_layer.hpp"
+
+namespace caffe {
+namespace onednn {
+namespace {
+
+typedef dnnl::normalization_flags Flags;
+
+/// A forward and a backward primitive for one layout.
+class Normalization {
+ public:
+  /// Whether oneDNN serves that layout.
+  bool prepare(const Layout& layout, float eps, Flags flags, dnnl::prop_kind backward_kind) {
+    if (made_ && layout == layout_) return works_;
+    layout_ = layout;
+    made_ = true;
+    works_ = false;
+    try {
+      description_ = describe_normalization(layout, eps, flags);
+      backward_description_ =
+          describe_normalization_backward(description_, backward_kind, eps, flags);
+      if (!is_fast(description_) || !is_fast(backward_description_)) return false;
+      forward_ = dnnl::batch_normalization_forward(description_);
+      backward_ = dnnl::batch_normalization_backward(backward_description_);
+      works_ = true;
+    } catch (const dnnl::error&) {
+      // Not implemented for this layout.
+    }
+    return works_;
+  }
+
+  const Layout& layout() const { return layout_; }
+
+  /// Bottom to top; `arguments` are the others. With `keep`, kept() is what the bottom had.
+  void forward(Blob<float>* bottom, Blob<float>* top, bool keep, Arguments arguments) {
+    const std::shared_ptr<OneDnnCopy> given = current_copy(*bottom);
+    std::shared_ptr<OneDnnCopy> room;
+    if (keep) {
+      const bool fits = kept_ != nullptr && kept_->layout() == layout_ && kept_ != given;
+      room = fits ? kept_ : OneDnnCopy::make(layout_);
+    }
+    Output to = keep ? Output(top, Part::kData, room) : Output(top, Part::kData, layout_);
+    arguments[DNNL_ARG_SRC] = given->memory();
+    arguments[DNNL_ARG_DST] = to.memory();
+    arguments[DNNL_ARG_SCRATCHPAD] = scratch(Slot::kPrimitive, description_.scratchpad_desc());
+    run(forward_, arguments);
+    kept_ = keep ? given : nullptr;
+    to.done();
+  }
+
+  /// The top's gradient to the bottom's, or to scratch memory where that is not wanted.
+  void backward(const Blob<float>& top, Blob<float>* bottom, bool wanted, Arguments arguments) {
+    const Input gradient(top, Part::kDiff, layout_, Slot::kGradient);
+    std::unique_ptr<Output> to;
+    if (wanted) to.reset(new Output(bottom, Part::kDiff, layout_));
+    std::unique_ptr<Input> from;
+    if (kept_ == nullptr) from.reset(new Input(*bottom, Part::kData, layout_, Slot::kSource));
+    arguments[DNNL_ARG_SRC] = kept_ != nullptr ? kept_->memory() : from->memory();
+    arguments[DNNL_ARG_DIFF_DST] = gradient.memory();
+    arguments[DNNL_ARG_DIFF_SRC] = wanted ? to->memory() : scratch(Slot::kWeights, layout_);
+    arguments[DNNL_ARG_SCRATCHPAD] =
+        scratch(Slot::kPrimitive, backward_description_.scratchpad_desc());
+    run(backward_, arguments);
+    if (wanted) to->done();
+  }
+
+ private:
+  Layout layout_;
+  bool made_ = false, works_ = false;
+  dnnl::batch_normalization_forward::primitive_desc description_;
+  dnnl::batch_normalization_backward::primitive_desc backward_description_;
+  dnnl::batch_normalization_forward forward_;
+  dnnl::batch_normalization_backward backward_;
+  std::shared_ptr<OneDnnCopy> kept_;
+};
+
+/// Whether a blob has blocks of channels, all of them full: where they are filled up, oneDNN's
+/// normalisation leaves other values than 0 there.
+bool has_full_blocks(const Blob<float>& blob) {
+  if (!is_foreign(blob)) return false;
+  const int block = channel_block(layout_of(blob));
+  return block != 0 && blob.shape(1) % block == 0;
+}
+
+dnnl::memory vector_memory(float* values, int count) {
+  return dnnl::memory(plain_layout({count}), cpu_engine(), values);
+}
+
+class OneDnnBatchNormLayer : public BatchNormLayer<float> {
+ public:
+  using Base = BatchNormLayer<float>;
+  using Base::Base;
+
+ protected:
+  void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
+    const Flags flags = use_global_stats_ ? Flags::use_global_stats : Flags::none;
+    forward_was_here_ =
+        has_full_blocks(*bottom[0]) &&
+        normalization_.prepare(layout_of(*bottom[0]), layer_param_.batch_norm_param().eps(), flags,
+                               dnnl::prop_kind::backward_data);
+    if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
+    if (use_global_stats_) take_averages();
+    const bool keep = bottom[0] == top[0] && !use_global_stats_;
+    normalization_.forward(bottom[0], top[0], keep, statistics());
+    if (!use_global_stats_) {
+      enter_averages(static_cast<double>(bottom[0]->count()) / bottom[0]->shape(1));
+    }
+  }
+
+  void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override {
+    if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
+    if (propagate_down[0]) normalization_.backward(*top[0], bottom[0], true, statistics());
+  }
+
+ private:
+  Arguments statistics() {
+    return {{DNNL_ARG_MEAN, vector_memory(mean_.mutable_cpu_data(), mean_.count())},
+            {DNNL_ARG_VARIANCE, vector_memory(variance_.mutable_cpu_data(), variance_.count())}};
+  }
+
+  Normalization normalization_;
+  bool forward_was_here_ = false;  // the last forward pass was oneDNN's
+};
+
+class OneDnnScaleLayer : public ScaleLayer<float> {
+ public:
+  using Base = ScaleLayer<float>;
+  using Base::Base;
+
+ protected:
+  void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
+    Flags flags = Flags::use_global_stats | Flags::use_scale;
+    if (bias() != nullptr) flags |= Flags::use_shift;
+    forward_was_here_ =
+        bottom.size() == 1 && has_full_blocks(*bottom[0]) && is_by_channel(*bottom[0]) &&
+        normalization_.prepare(layout_of(*bottom[0]), 0.f, flags, dnnl::prop_kind::backward);
+    if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
+    normalization_.forward(bottom[0], top[0], keeps_input(bottom, top), parameters());
+  }
+
+  void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override {
+    if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
+    const bool learns = param_propagate_down_[0] || param_propagate_down_.back();
+    if (!learns && !propagate_down[0]) return;
+    const int channels = shape_.channels;
+    float* const gradients = static_cast<float*>(
+        scratch(Slot::kWeightsGradient, sizeof(float) * 2 * channels));  // of s, then of b
+    Arguments arguments = parameters();
+    arguments[DNNL_ARG_DIFF_SCALE] = vector_memory(gradients, channels);
+    if (bias() != nullptr) {
+      arguments[DNNL_ARG_DIFF_SHIFT] = vector_memory(gradients + channels, channels);
+    }
+    normalization_.backward(*top[0], bottom[0], propagate_down[0], arguments);
+    if (param_propagate_down_[0]) {
+      caffe_axpy(channels, 1.f, gradients, blobs_[0]->mutable_cpu_diff());
+    }
+    if (bias() != nullptr && param_propagate_down_.back()) {
+      caffe_axpy(channels, 1.f, gradients + channels, bias()->mutable_cpu_diff());
+    }
+  }
+
+ private:
+  /// One factor for each channel, axis 1.
+  bool is_by_channel(const Blob<float>& x) const {
+    return shape_.outer == x.shape(0) && shape_.channels == x.shape(1);
+  }
+
+  Arguments parameters() {
+    const int channels = shape_.channels;
+    mean_.assign(channels, 0.f);
+    variance_.assign(channels, 1.f);
+    Arguments arguments = {{DNNL_ARG_MEAN, vector_memory(mean_.data(), channels)},
+                           {DNNL_ARG_VARIANCE, vector_memory(variance_.data(), channels)},
+                           {DNNL_ARG_SCALE, plain_memory(*blobs_[0], {channels})}};
+    if (bias() != nullptr) arguments[DNNL_ARG_SHIFT] = plain_memory(*bias(), {channels});
+    return arguments;
+  }
+
+  Normalization normalization_;
+  vector<float> mean_, variance_;
+  bool forward_was_here_ = false;  // the last forward pass was oneDNN's
+};
+
+template <typename LayerClass>
+shared_ptr<Layer<float>> make(const LayerParameter& param) {
+  return shared_ptr<Layer<float>>(new LayerClass(param));
+}
+
+const bool offered = (EngineChoice<float>::offer("BatchNorm", make<OneDnnBatchNormLayer>),
+                      EngineChoice<float>::offer("Scale", make<OneDnnScaleLayer>), true);
+
+}  // namespace
+}  // namespace onednn
+}  // namespace caffe

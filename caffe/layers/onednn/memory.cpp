@@ -1,0 +1,202 @@
+#include "caffe/layers/onednn/memory.hpp"
+
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+#include "caffe/util/reorder_count.hpp"
+
+namespace caffe {
+namespace onednn {
+
+namespace {
+
+constexpr size_t kAlignment = SyncedMemory::kAlignment;
+constexpr int kSlots = 6;
+
+std::shared_ptr<void> allocate(size_t bytes) {
+  void* memory = nullptr;
+  CAFFE_CHECK(posix_memalign(&memory, kAlignment, std::max(bytes, kAlignment)) == 0,
+              "cannot allocate " << bytes << " bytes of memory: use a smaller batch_size, or free "
+                                 << "memory on this machine");
+  return std::shared_ptr<void>(memory, std::free);
+}
+
+struct Room {
+  std::shared_ptr<void> memory;
+  size_t bytes = 0;
+};
+
+dnnl::stream& cpu_stream() {
+  static thread_local dnnl::stream stream(cpu_engine());
+  return stream;
+}
+
+SyncedMemory* block_of(const Blob<float>& blob, Part part) {
+  return (part == Part::kData ? blob.data() : blob.diff()).get();
+}
+
+}  // namespace
+
+dnnl::engine& cpu_engine() {
+  // Never destroyed: a thread's scratch memory may go after it.
+  static auto* const engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  return *engine;
+}
+
+void run(const dnnl::primitive& primitive, const Arguments& arguments) {
+  try {
+    primitive.execute(cpu_stream(), arguments);
+    cpu_stream().wait();
+  } catch (const dnnl::error& error) {
+    CAFFE_FAIL("oneDNN: " << error.what() << " (choose engine: CAFFE to do without it)");
+  }
+}
+
+void* scratch(Slot slot, size_t bytes) {
+  static thread_local Room rooms[kSlots];
+  Room& room = rooms[static_cast<int>(slot)];
+  if (room.bytes < bytes) {
+    room = Room();  // the old one first: both need not fit
+    room.memory = allocate(bytes);
+    room.bytes = bytes;
+  }
+  return room.memory.get();
+}
+
+dnnl::memory scratch(Slot slot, const Layout& layout) {
+  return dnnl::memory(layout, cpu_engine(), scratch(slot, layout.get_size()));
+}
+
+Layout plain_layout(const Dims& dims) {
+  Dims strides(dims.size(), 1);
+  for (int axis = static_cast<int>(dims.size()) - 2; axis >= 0; --axis) {
+    strides[axis] = strides[axis + 1] * dims[axis + 1];
+  }
+  return Layout(dims, dnnl::memory::data_type::f32, strides);
+}
+
+Layout any_layout(const Dims& dims) {
+  return Layout(dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any);
+}
+
+Dims dims_of(const Layout& layout) {
+#if DNNL_VERSION_MAJOR < 3
+  return layout.dims();
+#else
+  return layout.get_dims();
+#endif
+}
+
+Dims dims_of(const Blob<float>& blob) {
+  return Dims(blob.shape().begin(), blob.shape().end());
+}
+
+std::shared_ptr<OneDnnCopy> current_copy(const Blob<float>& blob, Part part) {
+  const SyncedMemory* const block = block_of(blob, part);
+  if (!block->foreign_is_current()) return nullptr;
+  auto copy = std::dynamic_pointer_cast<OneDnnCopy>(block->foreign());
+  if (copy == nullptr || dims_of(copy->layout()) != dims_of(blob)) return nullptr;
+  return copy;
+}
+
+bool is_foreign(const Blob<float>& blob, Part part) {
+  return current_copy(blob, part) != nullptr;
+}
+
+Layout layout_of(const Blob<float>& blob, Part part) {
+  const auto copy = current_copy(blob, part);
+  return copy != nullptr ? copy->layout() : plain_layout(dims_of(blob));
+}
+
+Layout blocked_layout(const Dims& dims, int block) {
+  typedef dnnl::memory::format_tag Tag;
+  return Layout(dims, dnnl::memory::data_type::f32, block == 16 ? Tag::nChw16c : Tag::nChw8c);
+}
+
+int channel_block(const Layout& layout) {
+  const Dims dims = dims_of(layout);
+  if (dims.size() != 4) return 0;
+  for (const int block : {16, 8}) {
+    if (layout == blocked_layout(dims, block)) return block;
+  }
+  return 0;
+}
+
+void reorder(const dnnl::memory& from, const dnnl::memory& to, bool add) {
+  dnnl::primitive_attr attributes;
+  attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  if (add) {
+    dnnl::post_ops sum;
+    sum.append_sum(1.f);
+    attributes.set_post_ops(sum);
+  }
+  const dnnl::reorder::primitive_desc description(cpu_engine(), from.get_desc(), cpu_engine(),
+                                                  to.get_desc(), attributes);
+  run(dnnl::reorder(description),
+      {{DNNL_ARG_FROM, from},
+       {DNNL_ARG_TO, to},
+       {DNNL_ARG_SCRATCHPAD, scratch(Slot::kPrimitive, description.scratchpad_desc())}});
+}
+
+std::shared_ptr<OneDnnCopy> OneDnnCopy::make(const Layout& layout) {
+  const size_t bytes = layout.get_size();
+  return std::make_shared<OneDnnCopy>(layout, allocate(bytes), bytes);
+}
+
+void OneDnnCopy::copy_to(void* plain) const {
+  reorder(memory(), dnnl::memory(plain_layout(dims_of(layout_)), cpu_engine(), plain));
+}
+
+Input::Input(const Blob<float>& blob, Part part, const Layout& layout, Slot slot)
+    : copy_(current_copy(blob, part)) {
+  if (copy_ != nullptr && copy_->layout() == layout) {
+    memory_ = copy_->memory();
+    return;
+  }
+  const Layout plain = plain_layout(dims_of(blob));
+  if (copy_ == nullptr || layout == plain) {
+    const float* const values = part == Part::kData ? blob.cpu_data() : blob.cpu_diff();
+    memory_ = dnnl::memory(plain, cpu_engine(), const_cast<float*>(values));
+    if (layout == plain) return;
+  } else {
+    memory_ = copy_->memory();
+  }
+  const dnnl::memory converted = scratch(slot, layout);
+  reorder(memory_, converted);
+  count_reorder();
+  memory_ = converted;
+}
+
+Output::Output(Blob<float>* blob, Part part, const Layout& layout) : block_(block_of(*blob, part)) {
+  if (layout == plain_layout(dims_of(*blob))) {
+    float* const values = part == Part::kData ? blob->mutable_cpu_data() : blob->mutable_cpu_diff();
+    memory_ = dnnl::memory(layout, cpu_engine(), values);
+    return;
+  }
+  copy_ = std::dynamic_pointer_cast<OneDnnCopy>(block_->foreign());
+  if (copy_ == nullptr || copy_->layout() != layout) {
+    const size_t bytes = layout.get_size();
+    // The old buffer serves when nobody reads it: this copy_ and the block hold the old copy.
+    const bool reuse = copy_ != nullptr && copy_->capacity() >= bytes && copy_.use_count() == 2 &&
+                       copy_->buffer().use_count() == 1;
+    const size_t capacity = reuse ? copy_->capacity() : bytes;
+    copy_ =
+        std::make_shared<OneDnnCopy>(layout, reuse ? copy_->buffer() : allocate(bytes), capacity);
+  }
+  memory_ = copy_->memory();
+}
+
+Output::Output(Blob<float>* blob, Part part, const std::shared_ptr<OneDnnCopy>& copy)
+    : block_(block_of(*blob, part)), copy_(copy), memory_(copy->memory()) {}
+
+void Output::done() {
+  if (copy_ != nullptr) block_->foreign_written(copy_);
+}
+
+dnnl::memory plain_memory(const Blob<float>& blob, const Dims& dims) {
+  return dnnl::memory(plain_layout(dims), cpu_engine(), const_cast<float*>(blob.cpu_data()));
+}
+
+}  // namespace onednn
+}  // namespace caffe

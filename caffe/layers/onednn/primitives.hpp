@@ -1,0 +1,137 @@
+#ifndef CAFFE_LAYERS_ONEDNN_PRIMITIVES_HPP_
+#define CAFFE_LAYERS_ONEDNN_PRIMITIVES_HPP_
+
+// Descriptions of oneDNN's primitives, for its versions 2 and 3: the one place that knows how these
+// differ. All use scratch memory of the caller (Slot::kPrimitive).
+
+#include <string>
+
+#include "caffe/layers/onednn/memory.hpp"
+
+namespace caffe {
+namespace onednn {
+
+inline dnnl::primitive_attr attributes() {
+  dnnl::primitive_attr result;
+  result.set_scratchpad_mode(dnnl::scratchpad_mode::user);
+  return result;
+}
+
+/// The description of a primitive. The arguments are those of version 3 without engine and
+/// attributes, which are those of version 2's operation descriptor.
+template <typename Primitive, typename... Args>
+typename Primitive::primitive_desc describe(const Args&... args) {
+#if DNNL_VERSION_MAJOR < 3
+  return {typename Primitive::desc(args...), attributes(), cpu_engine()};
+#else
+  return {cpu_engine(), args..., attributes()};
+#endif
+}
+
+/// The same for a backward pass; `forward` describes its forward pass.
+template <typename Primitive, typename Forward, typename... Args>
+typename Primitive::primitive_desc describe_backward(const Forward& forward, const Args&... args) {
+#if DNNL_VERSION_MAJOR < 3
+  return {typename Primitive::desc(args...), attributes(), cpu_engine(), forward};
+#else
+  return {cpu_engine(), args..., forward, attributes()};
+#endif
+}
+
+/// Whether oneDNN has more than a slow reference implementation for it.
+template <typename Description>
+bool is_fast(const Description& description) {
+  return std::string(description.impl_info_str()).find("ref") == std::string::npos;
+}
+
+// ---- what takes other arguments in version 3
+
+struct PoolingShape {
+  dnnl::algorithm algorithm;
+  Dims strides, kernel, pad_low, pad_high;
+};
+
+inline dnnl::pooling_forward::primitive_desc describe_pooling(const Layout& from, const Layout& to,
+                                                              const PoolingShape& shape) {
+  const auto kind = dnnl::prop_kind::forward_training;
+#if DNNL_VERSION_MAJOR < 3
+  return describe<dnnl::pooling_forward>(kind, shape.algorithm, from, to, shape.strides,
+                                         shape.kernel, shape.pad_low, shape.pad_high);
+#else
+  return describe<dnnl::pooling_forward>(kind, shape.algorithm, from, to, shape.strides,
+                                         shape.kernel, Dims(shape.kernel.size(), 0), shape.pad_low,
+                                         shape.pad_high);
+#endif
+}
+
+inline dnnl::pooling_backward::primitive_desc describe_pooling_backward(
+    const dnnl::pooling_forward::primitive_desc& forward, const PoolingShape& shape) {
+#if DNNL_VERSION_MAJOR < 3
+  return describe_backward<dnnl::pooling_backward>(forward, shape.algorithm, forward.src_desc(),
+                                                   forward.dst_desc(), shape.strides, shape.kernel,
+                                                   shape.pad_low, shape.pad_high);
+#else
+  return describe_backward<dnnl::pooling_backward>(
+      forward, shape.algorithm, forward.src_desc(), forward.dst_desc(), shape.strides, shape.kernel,
+      Dims(shape.kernel.size(), 0), shape.pad_low, shape.pad_high);
+#endif
+}
+
+struct LrnShape {
+  dnnl::memory::dim size;
+  float alpha, beta, k;
+};
+
+inline dnnl::lrn_forward::primitive_desc describe_lrn(const Layout& layout, const LrnShape& shape) {
+  const auto kind = dnnl::prop_kind::forward_training;
+  const auto algorithm = dnnl::algorithm::lrn_across_channels;
+#if DNNL_VERSION_MAJOR < 3
+  return describe<dnnl::lrn_forward>(kind, algorithm, layout, shape.size, shape.alpha, shape.beta,
+                                     shape.k);
+#else
+  return describe<dnnl::lrn_forward>(kind, algorithm, layout, layout, shape.size, shape.alpha,
+                                     shape.beta, shape.k);
+#endif
+}
+
+inline dnnl::lrn_backward::primitive_desc describe_lrn_backward(
+    const dnnl::lrn_forward::primitive_desc& forward, const LrnShape& shape) {
+  const Layout layout = forward.src_desc();
+  const auto algorithm = dnnl::algorithm::lrn_across_channels;
+#if DNNL_VERSION_MAJOR < 3
+  return describe_backward<dnnl::lrn_backward>(forward, algorithm, layout, layout, shape.size,
+                                               shape.alpha, shape.beta, shape.k);
+#else
+  return describe_backward<dnnl::lrn_backward>(forward, algorithm, layout, layout, layout,
+                                               shape.size, shape.alpha, shape.beta, shape.k);
+#endif
+}
+
+inline dnnl::batch_normalization_forward::primitive_desc describe_normalization(
+    const Layout& layout, float eps, dnnl::normalization_flags flags) {
+  const auto kind = dnnl::prop_kind::forward_training;
+#if DNNL_VERSION_MAJOR < 3
+  return describe<dnnl::batch_normalization_forward>(kind, layout, eps, flags);
+#else
+  return describe<dnnl::batch_normalization_forward>(kind, layout, layout, eps, flags);
+#endif
+}
+
+/// `kind`: backward_data, or backward with the gradients of scale and shift.
+inline dnnl::batch_normalization_backward::primitive_desc describe_normalization_backward(
+    const dnnl::batch_normalization_forward::primitive_desc& forward, dnnl::prop_kind kind,
+    float eps, dnnl::normalization_flags flags) {
+  const Layout layout = forward.src_desc();
+#if DNNL_VERSION_MAJOR < 3
+  return describe_backward<dnnl::batch_normalization_backward>(forward, kind, layout, layout, eps,
+                                                               flags);
+#else
+  return describe_backward<dnnl::batch_normalization_backward>(forward, kind, layout, layout,
+                                                               layout, eps, flags);
+#endif
+}
+
+}  // namespace onednn
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_ONEDNN_PRIMITIVES_HPP_

@@ -1,0 +1,200 @@
+// Several layers in a row: what they hand on to each other must not be converted.
+
+#include <omp.h>
+
+#include "layers/onednn/net_pair.hpp"
+
+namespace caffe {
+
+class OneDnnChain : public OneDnn {
+ protected:
+  static std::string pool(const std::string& bottom, const std::string& top) {
+    return layer("Pooling", bottom, top, "pooling_param { kernel_size: 3 stride: 2 }");
+  }
+  static std::string lrn(const std::string& bottom, const std::string& top) {
+    return layer("LRN", bottom, top, "lrn_param { local_size: 5 alpha: 0.1 beta: 0.75 }");
+  }
+  // In front of a BatchNorm, where a bias has no effect and its gradient is noise.
+  static constexpr const char* kNoBias = "kernel_size: 3 pad: 1 bias_term: false";
+
+  static std::string relu(const std::string& blob) { return layer("ReLU", blob, blob); }
+  static std::string sum(const std::string& a, const std::string& b, const std::string& top,
+                         const std::string& rest = "") {
+    return "layer { name: '" + top + "' type: 'Eltwise' bottom: '" + a + "' bottom: '" + b +
+           "' top: '" + top + "' " + rest + " }\n";
+  }
+  static std::string batch_norm(const std::string& bottom, const std::string& top) {
+    return layer("BatchNorm", bottom, top) +
+           layer("Scale", top, top, "scale_param { bias_term: true }");
+  }
+  static std::string alexnet_like() {
+    return input(3, 3, 35, 35) + conv("x", "conv1", 32, "kernel_size: 5 stride: 2") +
+           relu("conv1") + pool("conv1", "pool1") + lrn("pool1", "norm1") +
+           conv("norm1", "conv2", 32, "kernel_size: 3 pad: 1 group: 2") + relu("conv2") +
+           lrn("conv2", "norm2") + pool("norm2", "pool2") + conv("pool2", "conv3", 20) +
+           relu("conv3");
+  }
+  /// The running sums of a BatchNorm must be what makes sense of them.
+  static void set_statistics(NetPair* pair) {
+    for (const auto& layer : pair->judge.layers()) {
+      if (string(layer->type()) != "BatchNorm") continue;
+      for (int i = 0; i < layer->blobs()[1]->count(); ++i) {
+        layer->blobs()[1]->mutable_cpu_data()[i] = 1 + 0.1 * i;
+      }
+      layer->blobs()[2]->mutable_cpu_data()[0] = 2;
+    }
+    pair->copy_params();
+  }
+};
+
+TEST_F(OneDnnChain, ConvertsNothingBetweenItsLayers) {
+  NetPair pair(alexnet_like());
+  EXPECT_EQ(pair.forward(), 0);
+  EXPECT_EQ(pair.backward(), 1) << "the gradient that the test gives is plain";
+  pair.expect_equal();
+}
+
+TEST_F(OneDnnChain, TakesPlainValuesOnlyFromWhoAsks) {
+  NetPair pair(alexnet_like());
+  pair.forward();
+  const Blob<float>& blob = *pair.net.blob_by_name("norm1");
+  EXPECT_EQ(blob.data()->head(), SyncedMemory::HEAD_AT_FOREIGN);
+  const int64_t before = reorder_count();
+  blob.cpu_data();
+  blob.cpu_data();
+  EXPECT_EQ(reorder_count() - before, 1);
+  EXPECT_EQ(pair.backward(), 1) << "a look makes nothing stale";
+  pair.expect_equal();
+}
+
+TEST_F(OneDnnChain, WorksOnWhatSomebodyWroteInBetween) {
+  NetPair pair(alexnet_like());
+  pair.forward();
+  const auto middle = pair.net.blob_by_name("pool1");
+  const auto judges = pair.judge.blob_by_name("pool1");
+  for (int i = 0; i < middle->count(); i += 3) {
+    middle->mutable_cpu_data()[i] = 0.25f;
+    judges->mutable_cpu_data()[i] = 0.25;
+  }
+  for (const auto name : {"norm1"}) {
+    pair.net.ForwardFrom(pair.net.layer_names_index().at(name));
+    pair.judge.ForwardFrom(pair.judge.layer_names_index().at(name));
+  }
+  pair.backward();
+  pair.expect_equal();
+}
+
+TEST_F(OneDnnChain, KeepsArraysOfOthersUpToDate) {
+  NetPair pair(alexnet_like());
+  const auto held = pair.net.blob_by_name("conv2")->data()->share_cpu_data();
+  pair.forward();
+  pair.backward();
+  const float* const values = static_cast<const float*>(held.get());
+  EXPECT_EQ(values[5], pair.net.blob_by_name("conv2")->cpu_data()[5]);
+  pair.expect_equal();
+}
+
+TEST_F(OneDnnChain, TakesAnotherBatchSizeInTheMiddle) {
+  NetPair pair(alexnet_like());
+  for (const int images : {3, 1, 5, 3}) {
+    pair.net.input_blobs()[0]->Reshape(images, 3, 35, 35);
+    pair.judge.input_blobs()[0]->Reshape(images, 3, 35, 35);
+    pair.fill_inputs();
+    EXPECT_EQ(pair.forward(), 0) << images;
+    pair.backward();
+    pair.expect_equal();
+  }
+}
+
+TEST_F(OneDnnChain, GivesTheSameBitsAgain) {
+  NetPair pair(alexnet_like());
+  pair.run_and_compare();
+  std::vector<std::vector<float>> first;
+  for (int pass = 0; pass < 2; ++pass) {
+    pair.net.ClearParamDiffs();
+    pair.net.ForwardBackward();
+    for (size_t i = 0; i < pair.net.params().size(); ++i) {
+      const Blob<float>& param = *pair.net.params()[i];
+      std::vector<float> gradient(param.cpu_diff(), param.cpu_diff() + param.count());
+      if (pass == 0) first.push_back(gradient);
+      EXPECT_EQ(gradient, first[i]) << "param " << i;
+    }
+  }
+}
+
+/// A residual block: a Split in front, a sum behind.
+TEST_F(OneDnnChain, ConvertsNothingInResidualBlocks) {
+  const std::string text =
+      input(2, 3, 12, 12) + conv("x", "a", 32, kNoBias) + batch_norm("a", "a") + relu("a") +
+      conv("a", "b1", 16, "kernel_size: 1 bias_term: false") + batch_norm("b1", "b1") + relu("b1") +
+      conv("b1", "b2", 32, kNoBias) + batch_norm("b2", "b2") + sum("a", "b2", "c") + relu("c") +
+      conv("c", "d", 32) + sum("c", "d", "e", "eltwise_param { coeff: 0.5 coeff: 2 }");
+  for (const Phase phase : {TRAIN, TEST}) {
+    NetPair pair(text, phase);
+    set_statistics(&pair);
+    EXPECT_EQ(pair.forward(), 0);
+    EXPECT_EQ(pair.backward(), 1);
+    pair.expect_equal(3e-5);
+    // The second iteration changes memory with the first.
+    EXPECT_EQ(pair.forward(), 0);
+    EXPECT_EQ(pair.backward(), 1);
+    pair.expect_equal(3e-5);
+  }
+}
+
+TEST_F(OneDnnChain, NormalisesOutOfPlace) {
+  for (const Phase phase : {TRAIN, TEST}) {
+    NetPair pair(input(3, 3, 9, 9) + conv("x", "a", 48, kNoBias) + layer("BatchNorm", "a", "b") +
+                     layer("Scale", "b", "c") + layer("ReLU", "c", "d") +
+                     layer("Scale", "d", "e", "scale_param { bias_term: true }"),
+                 phase);
+    set_statistics(&pair);
+    EXPECT_EQ(pair.forward(), 0);
+    EXPECT_EQ(pair.backward(), 1);
+    pair.expect_equal(3e-5);
+  }
+}
+
+TEST_F(OneDnnChain, NormalisesBlocksThatAreFilledUpInThePlainLayer) {
+  NetPair pair(input(3, 3, 9, 9) + conv("x", "a", 20, kNoBias) + batch_norm("a", "a") + relu("a") +
+               conv("a", "b", 16));
+  pair.run_and_compare(3e-5);
+}
+
+TEST_F(OneDnnChain, ScalesByOtherAxesInThePlainLayer) {
+  NetPair pair(input(2, 16, 5, 5) + conv("x", "a", 16) +
+               layer("Scale", "a", "b", "scale_param { axis: 2 bias_term: true }") +
+               layer("Scale", "b", "c", "scale_param { axis: 0 num_axes: 0 }"));
+  pair.run_and_compare();
+}
+
+TEST_F(OneDnnChain, ConcatenatesBlocks) {
+  for (const int channels : {32, 20}) {
+    NetPair pair(input(2, 3, 9, 9) + conv("x", "a", 16) + conv("x", "b", channels) + relu("b") +
+                 "layer { name: 'c' type: 'Concat' bottom: 'a' bottom: 'b' top: 'c' }" +
+                 conv("c", "d", 16));
+    const int64_t in_forward = pair.forward();
+    const int64_t in_backward = pair.backward();
+    pair.expect_equal();
+    if (channels == 32) {
+      EXPECT_EQ(in_forward, 0);
+      EXPECT_EQ(in_backward, 1);
+    }
+  }
+}
+
+TEST_F(OneDnnChain, PassesFromAndToPlainLayers) {
+  NetPair pair(input(2, 16, 8, 8) + layer("TanH", "x", "t") + conv("t", "a", 16) +
+               layer("TanH", "a", "b") + layer("ReLU", "b", "c") + conv("c", "d", 20) +
+               pool("d", "e") +
+               layer("InnerProduct", "e", "f", "inner_product_param { num_output: 7 }"));
+  pair.run_and_compare();
+}
+
+TEST_F(OneDnnChain, SplitSumsWhateverItsReadersGive) {
+  NetPair pair(input(2, 3, 8, 8) + conv("x", "a", 16) + conv("a", "b", 16) +
+               layer("TanH", "a", "c") + layer("TanH", "a", "d") + layer("ReLU", "a", "e"));
+  pair.run_and_compare();
+}
+
+}  // namespace caffe
