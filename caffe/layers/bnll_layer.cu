@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "caffe/util/parallel.hpp"
-#include "caffe_layers/sigmoid.hpp"
+#include "caffe/util/vector_math.hpp"
 
 namespace caffe {
 
@@ -15,20 +15,25 @@ struct BNLLForward {
   T* y;        // [count]
   CAFFE_HD void operator()(int i) const {
     const T positive = x[i] > T(0) ? x[i] : T(0);
-    y[i] = positive + std::log1p(std::exp(-std::fabs(x[i])));
+    y[i] = positive + std::log1p(maap::exp_negative(x[i] < T(0) ? -x[i] : x[i]));
   }
 };
 
-/// dx = dy sigmoid(x), which is dy (1 - exp(-y))
 template <typename T>
 struct BNLLBackward {
-  bool in_place;
-  const T* x;   // [count]; y where it worked in place
+  const T* x;   // [count]
   const T* dy;  // [count]
   T* dx;        // [count]
-  CAFFE_HD void operator()(int i) const {
-    dx[i] = dy[i] * (in_place ? -std::expm1(-x[i]) : maap::sigmoid(x[i]));
-  }
+  CAFFE_HD void operator()(int i) const { dx[i] = dy[i] * maap::sigmoid(x[i]); }
+};
+
+/// sigmoid(x) = 1 - exp(-y)
+template <typename T>
+struct BNLLBackwardInPlace {
+  const T* y;   // [count]
+  const T* dy;  // [count]
+  T* dx;        // [count]
+  CAFFE_HD void operator()(int i) const { dx[i] = dy[i] * -expm1_negative(y[i]); }
 };
 
 }  // namespace
@@ -43,9 +48,14 @@ template <typename Dtype>
 void BNLLLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  parallel_for(bottom[0]->count(),
-               BNLLBackward<Dtype>{bottom[0] == top[0], bottom[0]->active_data(),
-                                   top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+  const Dtype* const x = bottom[0]->active_data();
+  const Dtype* const dy = top[0]->active_diff();
+  Dtype* const dx = bottom[0]->mutable_active_diff();
+  if (bottom[0] == top[0]) {
+    parallel_for(bottom[0]->count(), BNLLBackwardInPlace<Dtype>{x, dy, dx});
+  } else {
+    parallel_for(bottom[0]->count(), BNLLBackward<Dtype>{x, dy, dx});
+  }
 }
 
 INSTANTIATE_CLASS(BNLLLayer);

@@ -7,15 +7,22 @@ namespace caffe {
 
 namespace {
 
-/// Forward: y from x. Backward: dx from dy.
+/// Forward: y from x. Backward: dx from dy. Values 2 i and 2 i + 1, which share 64 bits.
 template <typename T>
-struct DropoutMask {
+struct DropoutPair {
   RandomBits bits;
   uint32_t threshold;
   T scale;
+  int count;
   const T* x;  // [count]
   T* y;        // [count]
-  CAFFE_HD void operator()(int i) const { y[i] = bits.at(i) >= threshold ? x[i] * scale : T(0); }
+  CAFFE_HD void operator()(int pair) const {
+    const uint64_t drawn = bits.all_at(pair);
+    const int i = 2 * pair;
+    y[i] = x[i] * factor(static_cast<uint32_t>(drawn));
+    if (i + 1 < count) y[i + 1] = x[i + 1] * factor(static_cast<uint32_t>(drawn >> 32));
+  }
+  CAFFE_HD T factor(uint32_t drawn) const { return drawn >= threshold ? scale : T(0); }
 };
 
 }  // namespace
@@ -31,6 +38,12 @@ void DropoutLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
 }
 
 template <typename Dtype>
+void DropoutLayer<Dtype>::drop(int count, const Dtype* x, Dtype* y) const {
+  parallel_for(count / 2 + count % 2,
+               DropoutPair<Dtype>{RandomBits(seed_), threshold_, scale_, count, x, y});
+}
+
+template <typename Dtype>
 void DropoutLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const int count = bottom[0]->count();
   if (this->phase_ != TRAIN) {
@@ -38,8 +51,7 @@ void DropoutLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
     return;
   }
   seed_ = caffe_rng_rand();
-  parallel_for(count, DropoutMask<Dtype>{RandomBits(seed_), threshold_, scale_,
-                                         bottom[0]->active_data(), top[0]->mutable_active_data()});
+  drop(count, bottom[0]->active_data(), top[0]->mutable_active_data());
 }
 
 template <typename Dtype>
@@ -51,8 +63,7 @@ void DropoutLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>
     caffe_copy(count, top[0]->active_diff(), bottom[0]->mutable_active_diff());
     return;
   }
-  parallel_for(count, DropoutMask<Dtype>{RandomBits(seed_), threshold_, scale_,
-                                         top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+  drop(count, top[0]->active_diff(), bottom[0]->mutable_active_diff());
 }
 
 INSTANTIATE_CLASS(DropoutLayer);

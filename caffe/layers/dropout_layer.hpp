@@ -29,6 +29,8 @@ class DropoutLayer : public Portable<NeuronLayer<Dtype>> {
                     const Blobs& bottom) override;
 
  private:
+  void drop(int count, const Dtype* x, Dtype* y) const;
+
   uint32_t seed_ = 0;       // of the last forward pass
   uint32_t threshold_ = 0;  // a value is kept when its 32 random bits are not below
   Dtype scale_ = 1;

@@ -1,8 +1,7 @@
 #include "caffe/layers/elu_layer.hpp"
 
-#include <cmath>
-
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/vector_math.hpp"
 
 namespace caffe {
 
@@ -13,7 +12,11 @@ struct ELUForward {
   T alpha;
   const T* x;  // [count]
   T* y;        // [count]
-  CAFFE_HD void operator()(int i) const { y[i] = x[i] > T(0) ? x[i] : alpha * std::expm1(x[i]); }
+  CAFFE_HD void operator()(int i) const {
+    const bool positive = x[i] > T(0);
+    const T curve = alpha * expm1_negative(positive ? T(0) : -x[i]);  // NaN for NaN
+    y[i] = positive ? x[i] : curve;
+  }
 };
 
 template <typename T>

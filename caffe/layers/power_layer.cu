@@ -3,49 +3,78 @@
 #include <cmath>
 
 #include "caffe/layers/in_place.hpp"
+#include "caffe/util/active.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
 
 namespace {
 
-/// base^power; the common powers without a logarithm.
+// The power as a type, so that the common ones cost no logarithm and no choice in the loop.
 template <typename T>
-CAFFE_HD T raise(T base, T power) {
-  if (power == T(1)) return base;
-  if (power == T(2)) return base * base;
-  if (power == T(0)) return T(1);
-  return std::pow(base, power);
-}
+struct Zeroth {
+  CAFFE_HD T operator()(T) const { return T(1); }
+};
+template <typename T>
+struct First {
+  CAFFE_HD T operator()(T base) const { return base; }
+};
+template <typename T>
+struct Second {
+  CAFFE_HD T operator()(T base) const { return base * base; }
+};
+template <typename T>
+struct Any {
+  T power;
+  CAFFE_HD T operator()(T base) const { return std::pow(base, power); }
+};
 
-template <typename T>
+template <typename T, typename Raise>
 struct PowerForward {
-  T power, scale, shift;
+  Raise raise;
+  T scale, shift;
   const T* x;  // [count]
   T* y;        // [count]
-  CAFFE_HD void operator()(int i) const { y[i] = raise(shift + scale * x[i], power); }
+  CAFFE_HD void operator()(int i) const { y[i] = raise(shift + scale * x[i]); }
 };
 
-template <typename T>
+/// dx = dy factor (shift + scale x)^(power - 1), factor = power scale
+template <typename T, typename Raise>
 struct PowerBackward {
-  T power, scale, shift;
-  const T* x;   // [count]; anything where power is 0 or 1
+  Raise raise;  // to power - 1
+  T factor, scale, shift;
+  const T* x;   // [count]; not read for power 1
   const T* dy;  // [count]
   T* dx;        // [count]
-  CAFFE_HD void operator()(int i) const {
-    const T factor = power * scale;
-    dx[i] = factor == T(0) ? T(0) : dy[i] * factor * raise(shift + scale * x[i], power - T(1));
-  }
+  CAFFE_HD void operator()(int i) const { dx[i] = dy[i] * (factor * raise(shift + scale * x[i])); }
 };
+
+/// Calls run(Zeroth, First, Second or Any).
+template <typename T, typename Run>
+void with_power(T power, const Run& run) {
+  if (power == T(0)) {
+    run(Zeroth<T>());
+  } else if (power == T(1)) {
+    run(First<T>());
+  } else if (power == T(2)) {
+    run(Second<T>());
+  } else {
+    run(Any<T>{power});
+  }
+}
 
 }  // namespace
 
 template <typename Dtype>
 void PowerLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const PowerParameter& param = this->layer_param_.power_param();
-  parallel_for(bottom[0]->count(),
-               PowerForward<Dtype>{param.power(), param.scale(), param.shift(),
-                                   bottom[0]->active_data(), top[0]->mutable_active_data()});
+  const Dtype scale = param.scale(), shift = param.shift();
+  const Dtype* const x = bottom[0]->active_data();
+  Dtype* const y = top[0]->mutable_active_data();
+  with_power<Dtype>(param.power(), [&](auto raise) {
+    parallel_for(bottom[0]->count(),
+                 PowerForward<Dtype, decltype(raise)>{raise, scale, shift, x, y});
+  });
 }
 
 template <typename Dtype>
@@ -53,13 +82,20 @@ void PowerLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
                                      const Blobs& bottom) {
   if (!propagate_down[0]) return;
   const PowerParameter& param = this->layer_param_.power_param();
-  if (param.power() != 1 && param.power() * param.scale() != 0) {
-    refuse_backward_in_place(*this, bottom, top);
+  const Dtype scale = param.scale(), shift = param.shift(), factor = param.power() * scale;
+  const int count = bottom[0]->count();
+  Dtype* const dx = bottom[0]->mutable_active_diff();
+  if (factor == Dtype(0)) {
+    active_set(count, Dtype(0), dx);
+    return;
   }
-  parallel_for(
-      bottom[0]->count(),
-      PowerBackward<Dtype>{param.power(), param.scale(), param.shift(), bottom[0]->active_data(),
-                           top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+  if (param.power() != 1) refuse_backward_in_place(*this, bottom, top);
+  const Dtype* const x = bottom[0]->active_data();
+  const Dtype* const dy = top[0]->active_diff();
+  with_power<Dtype>(param.power() - 1, [&](auto raise) {
+    parallel_for(count,
+                 PowerBackward<Dtype, decltype(raise)>{raise, factor, scale, shift, x, dy, dx});
+  });
 }
 
 INSTANTIATE_CLASS(PowerLayer);

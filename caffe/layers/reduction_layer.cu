@@ -1,7 +1,5 @@
 #include "caffe/layers/reduction_layer.hpp"
 
-#include <cmath>
-
 #include "caffe/layers/axis.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/channel_sums.hpp"
@@ -11,27 +9,54 @@ namespace caffe {
 
 namespace {
 
-enum class Term { kValue, kAbsolute, kSquare };
+// What is added up, as a type: its value for x and the derivative of that.
+struct Value {
+  template <typename T>
+  static CAFFE_HD double of(T x) {
+    return x;
+  }
+  template <typename T>
+  static CAFFE_HD T slope(T) {
+    return T(1);
+  }
+};
+struct Absolute {
+  template <typename T>
+  static CAFFE_HD double of(T x) {
+    return x < T(0) ? -x : x;
+  }
+  template <typename T>
+  static CAFFE_HD T slope(T x) {
+    return T((x > T(0)) - (x < T(0)));
+  }
+};
+struct Square {
+  template <typename T>
+  static CAFFE_HD double of(T x) {
+    return double(x) * double(x);
+  }
+  template <typename T>
+  static CAFFE_HD T slope(T x) {
+    return T(2) * x;
+  }
+};
 
-Term term_of(ReductionParameter::ReductionOp operation) {
-  switch (operation) {
-    case ReductionParameter::ASUM:
-      return Term::kAbsolute;
-    case ReductionParameter::SUMSQ:
-      return Term::kSquare;
-    default:
-      return Term::kValue;
+/// Calls run(Value, Absolute or Square).
+template <typename Run>
+void with_term(ReductionParameter::ReductionOp operation, const Run& run) {
+  if (operation == ReductionParameter::ASUM) {
+    run(Absolute());
+  } else if (operation == ReductionParameter::SUMSQ) {
+    run(Square());
+  } else {
+    run(Value());
   }
 }
 
-template <typename T>
+template <typename T, typename Term>
 struct Terms {
-  Term term;
   const T* x;  // [rows, length]
-  CAFFE_HD double first(int, int i) const {
-    const double value = x[i];
-    return term == Term::kValue ? value : term == Term::kSquare ? value * value : std::fabs(value);
-  }
+  CAFFE_HD double first(int, int i) const { return Term::of(x[i]); }
   CAFFE_HD double second(int, int) const { return 0; }
 };
 
@@ -44,23 +69,13 @@ struct StoreSum {
   }
 };
 
-template <typename T>
+template <typename T, typename Term>
 struct ReductionBackward {
-  Term term;
   T coeff;
   const T* x;   // [rows, length]
   const T* dy;  // [rows]
   T* dx;        // [rows, length]
-  CAFFE_HD void operator()(int row, int i) const {
-    const T g = coeff * dy[row];
-    if (term == Term::kValue) {
-      dx[i] = g;
-    } else if (term == Term::kSquare) {
-      dx[i] = T(2) * g * x[i];
-    } else {
-      dx[i] = x[i] > T(0) ? g : x[i] < T(0) ? -g : T(0);
-    }
-  }
+  CAFFE_HD void operator()(int row, int i) const { dx[i] = coeff * dy[row] * Term::slope(x[i]); }
 };
 
 }  // namespace
@@ -85,20 +100,23 @@ void ReductionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void ReductionLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Term term = term_of(this->layer_param_.reduction_param().operation());
-  channel_sums({1, rows_, length_}, Terms<Dtype>{term, bottom[0]->active_data()}, &sums_,
-               StoreSum<Dtype>{coeff_, top[0]->mutable_active_data()});
+  const Dtype* const x = bottom[0]->active_data();
+  const StoreSum<Dtype> store = {coeff_, top[0]->mutable_active_data()};
+  with_term(this->layer_param_.reduction_param().operation(), [&](auto term) {
+    channel_sums({1, rows_, length_}, Terms<Dtype, decltype(term)>{x}, &sums_, store);
+  });
 }
 
 template <typename Dtype>
 void ReductionLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                          const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const Term term = term_of(this->layer_param_.reduction_param().operation());
-  parallel_planes(
-      rows_, length_,
-      ReductionBackward<Dtype>{term, coeff_, bottom[0]->active_data(), top[0]->active_diff(),
-                               bottom[0]->mutable_active_diff()});
+  const Dtype* const x = bottom[0]->active_data();
+  const Dtype* const dy = top[0]->active_diff();
+  Dtype* const dx = bottom[0]->mutable_active_diff();
+  with_term(this->layer_param_.reduction_param().operation(), [&](auto term) {
+    parallel_planes(rows_, length_, ReductionBackward<Dtype, decltype(term)>{coeff_, x, dy, dx});
+  });
 }
 
 INSTANTIATE_CLASS(ReductionLayer);

@@ -1,8 +1,7 @@
 #include "caffe/layers/tanh_layer.hpp"
 
-#include <cmath>
-
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/vector_math.hpp"
 
 namespace caffe {
 
@@ -12,7 +11,7 @@ template <typename T>
 struct TanHForward {
   const T* x;  // [count]
   T* y;        // [count]
-  CAFFE_HD void operator()(int i) const { y[i] = std::tanh(x[i]); }
+  CAFFE_HD void operator()(int i) const { y[i] = vector_tanh(x[i]); }
 };
 
 template <typename T>

@@ -9,16 +9,32 @@ namespace caffe {
 
 namespace {
 
+/// One value of the bottom.
 template <typename T>
 struct SumOfTiles {
   int tiles, length;
   const T* dy;  // [rows, tiles, length]
   T* dx;        // [rows, length]
-  CAFFE_HD void operator()(int row, int i) const {
-    const T* const from = dy + row * tiles * length + (i - row * length);
+  CAFFE_HD void operator()(int i) const {
+    const T* const from = dy + (i / length * tiles) * length + i % length;
     T sum = from[0];
     for (int t = 1; t < tiles; ++t) sum += from[t * length];
     dx[i] = sum;
+  }
+};
+
+/// One row of it, tile by tile, which the compiler vectorises: a quarter of the time.
+template <typename T>
+struct RowOfTiles {
+  int tiles, length;
+  const T* dy;
+  T* dx;
+  CAFFE_HD void operator()(int row) const {
+    T* const to = dx + row * length;
+    for (int t = 0; t < tiles; ++t) {
+      const T* const from = dy + (row * tiles + t) * length;
+      MAAP_SIMD for (int i = 0; i < length; ++i) to[i] = t == 0 ? from[i] : to[i] + from[i];
+    }
   }
 };
 
@@ -59,9 +75,12 @@ void TileLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& p
                                     const Blobs& bottom) {
   if (!propagate_down[0]) return;
   const int length = bottom[0]->count(axis_), rows = bottom[0]->count(0, axis_);
-  parallel_planes(rows, length,
-                  SumOfTiles<Dtype>{this->layer_param_.tile_param().tiles(), length,
-                                    top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+  const int tiles = this->layer_param_.tile_param().tiles();
+  const Dtype* const dy = top[0]->active_diff();
+  Dtype* const dx = bottom[0]->mutable_active_diff();
+  parallel_for(current_device(), rows, static_cast<int64_t>(tiles) * length,
+               RowOfTiles<Dtype>{tiles, length, dy, dx}, bottom[0]->count(),
+               SumOfTiles<Dtype>{tiles, length, dy, dx});
 }
 
 INSTANTIATE_CLASS(TileLayer);

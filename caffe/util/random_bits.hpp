@@ -17,10 +17,11 @@ class RandomBits {
   /// Seeds that differ in one bit give unrelated sequences.
   explicit CAFFE_HD RandomBits(uint32_t seed) : start_(mix(seed + kStep)) {}
 
-  /// 32 independent random bits.
-  CAFFE_HD uint32_t at(int i) const {
-    return static_cast<uint32_t>(mix(start_ + (static_cast<uint64_t>(i) + 1) * kStep) >> 32);
+  /// 64 independent random bits; the upper half of them.
+  CAFFE_HD uint64_t all_at(int i) const {
+    return mix(start_ + (static_cast<uint64_t>(i) + 1) * kStep);
   }
+  CAFFE_HD uint32_t at(int i) const { return static_cast<uint32_t>(all_at(i) >> 32); }
 
  private:
   static constexpr uint64_t kStep = 0x9E3779B97F4A7C15u;  // 2^64 / golden ratio, odd

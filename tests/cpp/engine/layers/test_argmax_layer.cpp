@@ -58,6 +58,32 @@ TYPED_TEST(ArgMaxLayerTest, IsAPartOfTheOrder) {
   }
 }
 
+// With more rows side by side than are taken at a time.
+TYPED_TEST(ArgMaxLayerTest, AlongAnAxisOfManyRows) {
+  const int outer = 2, length = 5, inner = 150;
+  auto* x = this->add_bottom({outer, length, inner});
+  for (int i = 0; i < x->count(); ++i) x->mutable_cpu_data()[i] = std::round(x->cpu_data()[i] * 2);
+  x->mutable_cpu_data()[3 * inner + 70] = std::nan("");
+  for (const char* more : {"", "out_max_val: true"}) {
+    this->forward(argmax(std::string("axis: 1 ") + more));
+    for (int o = 0; o < outer; ++o) {
+      for (int i = 0; i < inner; ++i) {
+        int best = 0;
+        const auto at = [&](int k) { return x->cpu_data()[(o * length + k) * inner + i]; };
+        for (int k = 1; k < length; ++k) {
+          if (at(k) >= at(best) || std::isnan(at(k))) best = k;
+        }
+        const double found = this->top[0]->cpu_data()[o * inner + i];
+        if (*more == 0) {
+          ASSERT_EQ(found, best) << o << " " << i;
+        } else {
+          ASSERT_TRUE(found == at(best) || (std::isnan(found) && std::isnan(at(best))));
+        }
+      }
+    }
+  }
+}
+
 TYPED_TEST(ArgMaxLayerTest, NaNCountsAsTheLargest) {
   const double nan = std::nan("");
   this->add_bottom({1, 4}, {1, nan, 3, nan});

@@ -29,7 +29,11 @@ TEST(RandomBits, AreThoseOfSplitMix64) {
   for (const uint32_t seed : {0u, 1u, 123456789u, 0xFFFFFFFFu}) {
     const RandomBits bits(seed);
     SplitMix64 sequence(SplitMix64(seed).next());
-    for (int i = 0; i < 1000; ++i) ASSERT_EQ(bits.at(i), sequence.next() >> 32) << seed;
+    for (int i = 0; i < 1000; ++i) {
+      const uint64_t expected = sequence.next();
+      ASSERT_EQ(bits.all_at(i), expected) << seed;
+      ASSERT_EQ(bits.at(i), expected >> 32) << seed;
+    }
   }
   RandomBits(7).at(INT_MAX);
 }
