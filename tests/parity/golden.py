@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -51,6 +52,19 @@ def write(cases: Sequence[Case], results: Mapping[str, Mapping[str, np.ndarray]]
         if new:
             np.savez_compressed(path(group), **new)
     _load.cache_clear()
+
+
+def keep_written(cases: Sequence[Case], files: Path) -> None:
+    """Keeps, in FILES/written, what BVLC Caffe wrote for the cases that read it."""
+    for case in cases:
+        if "of" not in case.settings:
+            continue
+        source, target = files / case.settings["of"], FILES / "written" / case.settings["of"]
+        shutil.rmtree(target, ignore_errors=True)
+        for pattern in ("snap_*", "saved.*", "made_lmdb/data.mdb"):
+            for file in source.glob(pattern):
+                (target / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(file, target / file.relative_to(source))
 
 
 def read(case: Case) -> dict[str, np.ndarray] | None:

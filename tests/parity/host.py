@@ -58,9 +58,12 @@ class Host:
         return str(path)
 
     def net(self, case: Case) -> Any:
-        """The case's net, in its phase, with the fillers' values."""
+        """The case's net, in its phase, with the fillers' values; its texts lie in ``@OUT@``."""
+        for name, text in case.settings.get("texts", {}).items():
+            self.write(case, name, text)
         phase = getattr(self.caffe, case.phase)
-        return self.caffe.Net(self.write(case, "net.prototxt", case.net), phase)
+        state = {key: case.settings[key] for key in ("level", "stages") if key in case.settings}
+        return self.caffe.Net(self.write(case, "net.prototxt", case.net), phase, **state)
 
 
 def random_state(case: Case, *what: object) -> np.random.RandomState:

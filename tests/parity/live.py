@@ -14,6 +14,8 @@ import sides
 from cases import Case, all_cases, select
 from compare import DIFFERS, FAILED, Outcome, alike, compare, read, table
 
+READERS = ("resume", "read")  # kinds of cases that read what the hosts wrote
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Returns the exit status."""
@@ -28,7 +30,9 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.plugin = ""
     bvlc = sides.bvlc_side(arguments.plugin)
     if arguments.write_golden:
-        sides.run(bvlc, origins(cases), work, files)
+        run_all(
+            bvlc, origins(with_golden(cases)), work, files, {bvlc.name: work / bvlc.name / "files"}
+        )
         return write_golden(cases, work)
     if arguments.noise:
         fork = dataclasses.replace(
@@ -36,16 +40,45 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         fork = sides.fork_side(arguments.python, arguments.build.resolve())
-    if not arguments.golden and not arguments.reuse:
-        sides.run(bvlc, origins(cases), work, files)
-    sides.run(fork, [case.name for case in cases], work, files)
     if arguments.golden:
-        outcomes = [judge_golden(case, work / fork.name) for case in cases]
+        run_all(
+            fork,
+            [case.name for case in with_golden(cases)],
+            work,
+            files,
+            {bvlc.name: files / "written"},
+        )
+        outcomes = [judge_golden(case, work / fork.name) for case in with_golden(cases)]
         outcomes = [outcome for outcome in outcomes if outcome]
     else:
+        run_both(bvlc, fork, cases, work, files, arguments.reuse)
         outcomes = [judge(case, work / bvlc.name, work / fork.name) for case in cases]
     print(table(outcomes, arguments.all))
     return 1 if any(o.status in (DIFFERS, FAILED) for o in outcomes) else 0
+
+
+def run_both(
+    bvlc: sides.Side, fork: sides.Side, cases: Sequence[Case], work: Path, files: Path, reuse: bool
+) -> None:
+    """BVLC Caffe, the fork, then each again for the cases that read what both wrote."""
+    firsts = [case for case in cases if case.kind not in READERS]
+    readers = [case.name for case in cases if case.kind in READERS]
+    written = {side.name: work / side.name / "files" for side in (bvlc, fork)}
+    if not reuse:
+        sides.run(bvlc, origins(firsts), work, files)
+    sides.run(fork, [case.name for case in firsts], work, files, {bvlc.name: written[bvlc.name]})
+    for side in (bvlc, fork):
+        sides.run(side, readers, work, files, written)
+
+
+def run_all(
+    side: sides.Side, names: Sequence[str], work: Path, files: Path, written: Mapping[str, Path]
+) -> None:
+    """One side alone: what writes files first, then what reads those in ``written``."""
+    kinds = {name: all_cases()[name].kind for name in names}
+    for reading in (False, True):
+        chosen = [name for name in names if (kinds[name] in READERS) == reading]
+        sides.run(side, chosen, work, files, written)
 
 
 def copy_files(work: Path) -> Path:
@@ -62,6 +95,11 @@ def copy_files(work: Path) -> Path:
 def origins(cases: Sequence[Case]) -> list[str]:
     """The names of the cases whose BVLC results are needed, each once."""
     return list(dict.fromkeys(case.origin for case in cases))
+
+
+def with_golden(cases: Sequence[Case]) -> list[Case]:
+    """Without those that only run live."""
+    return [case for case in cases if not case.settings.get("live_only")]
 
 
 def judge(case: Case, reference: Path, result: Path) -> Outcome:
@@ -87,7 +125,7 @@ def write_golden(cases: Sequence[Case], work: Path) -> int:
     results: dict[str, Mapping[str, np.ndarray]] = {}
     bad = []
     for case in cases:
-        if case.reference:
+        if case.reference or case.settings.get("live_only"):
             continue
         arrays = read(work / "bvlc", case)
         if isinstance(arrays, Outcome):
@@ -95,6 +133,7 @@ def write_golden(cases: Sequence[Case], work: Path) -> int:
         else:
             results[case.name] = arrays
     golden.write(cases, results)
+    golden.keep_written(cases, work / "bvlc" / "files")
     for line in alike(bad):
         print(line)
     print(f"{len(results)} cases written, {golden.total_size() / 1e6:.2f} MB in all")

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import ctypes
 import os
+import shutil
 import sys
 import traceback
 from pathlib import Path
@@ -20,11 +21,33 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import run_chance  # noqa: E402
+import run_files  # noqa: E402
 import run_layer  # noqa: E402
+import run_network  # noqa: E402
+import run_solver  # noqa: E402
 from cases import Case, all_cases  # noqa: E402
 from host import Host  # noqa: E402
 
-RUNNERS = {"layer": run_layer.run}
+
+def impossible(host: Host, case: Case) -> dict:
+    """What BVLC Caffe cannot run."""
+    raise run_files.Skipped(case.settings["why"])
+
+
+RUNNERS = {
+    "layer": run_layer.run,
+    "memory": run_layer.run_memory,
+    "chance": run_chance.run,
+    "solver": run_solver.run,
+    "snapshot": run_files.snapshot,
+    "resume": run_files.resume,
+    "tool": run_files.tool,
+    "read": run_files.read,
+    "network_pass": run_network.one_pass,
+    "network_run": run_network.run,
+    "impossible": impossible,
+}
 
 
 def load_caffe(plugin: str):
@@ -46,8 +69,12 @@ def run_one(host: Host, case: Case) -> None:
     if missing:
         (host.out / f"{case.name}.skip").write_text(f"not built: {', '.join(missing)}")
         return
+    shutil.rmtree(host.out / "files" / case.name, ignore_errors=True)
     try:
         arrays = RUNNERS[case.kind](host, case)
+    except run_files.Skipped as reason:
+        (host.out / f"{case.name}.skip").write_text(str(reason))
+        return
     except Exception:
         (host.out / f"{case.name}.error").write_text(traceback.format_exc())
         return

@@ -13,11 +13,25 @@ from host import Arrays, Host, fill, names, random_state
 def run(host: Host, case: Case) -> Arrays:
     """Every array that each iteration's passes changed, and all parameters at the end.
 
-    Arrays: ``ITERATION/data/BLOB``, ``ITERATION/diff/BLOB``, ``ITERATION/param_diff/LAYER/INDEX``,
-    ``param/LAYER/INDEX``, ``names/blobs``, ``names/layers``.
+    They are named ``ITERATION/data/BLOB``, ``ITERATION/diff/BLOB``,
+    ``ITERATION/param_diff/LAYER/INDEX``, ``param/LAYER/INDEX``, ``names/blobs``, ``names/layers``.
     """
     net = host.net(case)
     fill_params(case, net)
+    return passes(case, net)
+
+
+def run_memory(host: Host, case: Case) -> Arrays:
+    """The same with a MemoryData layer: ``settings["rows"]`` images with labels, given once."""
+    net = host.net(case)
+    shape = (case.settings["rows"], *net.blobs["data"].shape[1:])
+    images = random_state(case, "images").uniform(-1, 1, shape).astype(np.float32)
+    net.set_input_arrays(images, np.arange(shape[0], dtype=np.float32))
+    return passes(case, net)
+
+
+def passes(case: Case, net: Any) -> Arrays:
+    """All iterations of a net that is ready."""
     out: Arrays = {"names/blobs": names(net.blobs), "names/layers": names(net._layer_names)}
     for iteration in range(case.iterations):
         if iteration < len(case.shapes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +46,11 @@ def fork_side(python: str, build: Path) -> Side:
 
 
 def run(
-    side: Side, names: Sequence[str], work: Path, files: Path, more: Sequence[str] = ()
+    side: Side,
+    names: Sequence[str],
+    work: Path,
+    files: Path,
+    written: Mapping[str, Path] | None = None,
 ) -> None:
     """Runs the named cases; their results lie in ``work/NAME_OF_SIDE`` afterwards."""
     out = work / side.name
@@ -54,6 +58,7 @@ def run(
     for name in names:
         for ending in ("npz", "error", "skip"):
             (out / f"{name}.{ending}").unlink(missing_ok=True)
+    more = ["--written", *(f"{name}={folder}" for name, folder in (written or {}).items())]
     waiting = list(names)
     while waiting:
         culprit = attempt(side, waiting, out, files, more)

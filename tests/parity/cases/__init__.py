@@ -4,8 +4,36 @@ from __future__ import annotations
 
 from fnmatch import fnmatch
 
-from . import convolution, elementwise, losses, structure, windows
+from . import (
+    alexnet,
+    chance,
+    convolution,
+    data,
+    elementwise,
+    files,
+    impossible,
+    losses,
+    nets,
+    solvers,
+    structure,
+    windows,
+)
 from .case import Case
+
+MODULES = (
+    convolution,
+    windows,
+    elementwise,
+    structure,
+    losses,
+    data,
+    nets,
+    chance,
+    solvers,
+    files,
+    alexnet,
+    impossible,
+)
 
 __all__ = ["Case", "all_cases", "select"]
 
@@ -17,7 +45,7 @@ def all_cases() -> dict[str, Case]:
         ValueError: two cases have one name, or a reference names none.
     """
     out: dict[str, Case] = {}
-    for module in (convolution, windows, elementwise, structure, losses):
+    for module in MODULES:
         for case in module.cases():
             if case.name in out:
                 raise ValueError(f"two cases are named {case.name}")

@@ -42,15 +42,6 @@ def softmax_losses() -> list[Case]:
         labelled(s, "softmax_loss", "softmax_param { @ENGINE@ }", (4, 6), (4,), 6),
         labelled(s, "softmax_loss_column_labels", "", (4, 6), (4, 1), 6),
         labelled(s, "softmax_loss_weight", "loss_weight: 2.5", (4, 6), (4,), 6),
-        labelled(
-            s,
-            "softmax_loss_prob",
-            "loss_weight: 1 loss_weight: 0",
-            (4, 6),
-            (4,),
-            6,
-            ("loss", "prob"),
-        ),
         labelled(s, "softmax_loss_axis", "softmax_param { axis: 2 }", (3, 2, 5), (3, 2), 5),
         labelled(
             s,

@@ -1,0 +1,26 @@
+"""The repository's AlexNet, with and without Enhancement: one pass, and 50 iterations."""
+
+from __future__ import annotations
+
+from .case import LAYER_LIMIT, RUN_LIMIT, Case
+
+FOLDER = "prototxt/alexnet"
+# Weights are uniform within sqrt(6 / fan in) (He initialisation), the classifier's a tenth of that;
+# inputs U(-1.7, 1.7) have the unit variance it wants.
+INPUTS = {"data": ("uniform", -1.7, 1.7), "label": ("int", 0, 200)}
+SOLVER = (
+    'base_lr: 0.000005 momentum: 0.9 weight_decay: 0.0005 lr_policy: "step" gamma: 0.1 stepsize: 40'
+)
+
+
+def cases() -> list[Case]:
+    out = []
+    for group, file in (("AlexNet", "train_val"), ("AlexNet+LAAP", "train_val_laap")):
+        name = "alexnet_laap" if "laap" in file else "alexnet"
+        settings = {"file": f"{FOLDER}/{file}.prototxt", "batch": 4, "solver": SOLVER}
+        more = {"inputs": INPUTS, "settings": settings}
+        out.append(Case(f"{name}_pass", group, "network_pass", limit=LAYER_LIMIT, **more))
+        more["settings"] = {**settings, "weights": "alexnet_50", "live_only": True}
+        run = Case(f"{name}_50", group, "network_run", limit=RUN_LIMIT, iterations=50, **more)
+        out.append(run)
+    return out
