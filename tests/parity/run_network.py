@@ -76,8 +76,8 @@ def load_weights(host: Host, case: Case, net: Any) -> None:
             return
     for layer, blobs in net.params.items():
         for index, blob in enumerate(blobs):
-            bound = (6 / np.prod(blob.data.shape[1:])) ** 0.5 if index == 0 else 0.1
-            bound *= 0.1 if "fc8" in layer else 1
+            bound = (4 / np.prod(blob.data.shape[1:])) ** 0.5 if index == 0 else 0.1
+            bound *= 0.5 if "fc8" in layer else 1
             rng = random_state(case, "param", layer, index)
             blob.data[...] = rng.random_sample(blob.data.shape).astype(np.float32) * 2 - 1
             blob.data[...] *= bound

@@ -9,7 +9,7 @@ FOLDER = "prototxt/alexnet"
 # inputs U(-1.7, 1.7) have the unit variance it wants.
 INPUTS = {"data": ("uniform", -1.7, 1.7), "label": ("int", 0, 200)}
 SOLVER = (
-    'base_lr: 0.000005 momentum: 0.9 weight_decay: 0.0005 lr_policy: "step" gamma: 0.1 stepsize: 40'
+    'base_lr: 0.00005 momentum: 0.9 weight_decay: 0.0005 lr_policy: "step" gamma: 0.1 stepsize: 40'
 )
 
 
