@@ -61,8 +61,13 @@ def run(host: Host, case: Case) -> Arrays:
     keep(out, "data", {name: blob.data for name, blob in solver.net.blobs.items()})
     end = params(solver.net, "data")
     keep(out, "param", end)
-    keep(out, "moved", {name: array - start[name] for name, array in end.items()})
+    # Of the way moved the length alone: a single weight moves by no more than some of its last bits.
+    keep(out, "moved", {name: length(array - start[name]) for name, array in end.items()})
     return sampled(out)
+
+
+def length(array: np.ndarray) -> np.ndarray:
+    return np.array(np.linalg.norm(array.ravel().astype(np.float64)))
 
 
 def load_weights(host: Host, case: Case, net: Any) -> None:
@@ -76,8 +81,8 @@ def load_weights(host: Host, case: Case, net: Any) -> None:
             return
     for layer, blobs in net.params.items():
         for index, blob in enumerate(blobs):
-            bound = (4 / np.prod(blob.data.shape[1:])) ** 0.5 if index == 0 else 0.1
-            bound *= 0.5 if "fc8" in layer else 1
+            bound = (6 / np.prod(blob.data.shape[1:])) ** 0.5 if index == 0 else 0.1
+            bound *= 0.1 if "fc8" in layer else 1
             rng = random_state(case, "param", layer, index)
             blob.data[...] = rng.random_sample(blob.data.shape).astype(np.float32) * 2 - 1
             blob.data[...] *= bound
@@ -94,5 +99,5 @@ def sampled(arrays: Arrays) -> Arrays:
             continue
         places = np.random.RandomState(1).randint(array.size, size=SAMPLE)
         out[f"{name}/sample"] = array.ravel()[places]
-        out[f"{name}/norm"] = np.array(np.linalg.norm(array.ravel().astype(np.float64)))
+        out[f"{name}/norm"] = length(array)
     return out
