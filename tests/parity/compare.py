@@ -80,6 +80,7 @@ def describe(a: np.ndarray, b: np.ndarray) -> str:
         return f"shapes {a.shape} and {b.shape}"
     if a.dtype.kind in "US":
         return f"{' '.join(a.ravel())} and {' '.join(b.ravel())}"
+    a, b = np.atleast_1d(a), np.atleast_1d(b)
     distance = np.abs(a.astype(np.float64) - b.astype(np.float64))
     distance[~np.isfinite(distance)] = math.inf
     distance[np.isnan(a) & np.isnan(b)] = 0
