@@ -61,8 +61,9 @@ def run(host: Host, case: Case) -> Arrays:
     keep(out, "data", {name: blob.data for name, blob in solver.net.blobs.items()})
     end = params(solver.net, "data")
     keep(out, "param", end)
-    # Of the way moved the length alone: a single weight moves by no more than some of its last bits.
-    keep(out, "moved", {name: length(array - start[name]) for name, array in end.items()})
+    # Of the way weights moved the length alone: one weight moves by no more than some last bits.
+    moved = {name: length(array - start[name]) for name, array in end.items() if array.ndim > 1}
+    keep(out, "moved", moved)
     return sampled(out)
 
 
