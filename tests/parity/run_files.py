@@ -135,6 +135,8 @@ def read(host: Host, case: Case) -> Arrays:
     out: Arrays = {}
     for writer, files in host.written.items():
         source = files / case.settings["of"] / case.settings["source"]
+        if not source.exists():
+            raise Skipped(f"{writer} wrote no {case.settings['of']}")
         path = host.write(case, "net.prototxt", case.net.replace("@SOURCE@", str(source)))
         net = host.caffe.Net(path, host.caffe.TRAIN)
         net.forward()

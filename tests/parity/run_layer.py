@@ -94,14 +94,22 @@ def fill_gradients(case: Case, net: Any, iteration: int) -> Arrays:
 
     What backward overwrites shows that it does, what it adds to (parameters) shows that it adds,
     and what it leaves alone stays. The net's outputs come last: some layers share a bottom's.
+    ``settings["gradients_left"]`` names blobs that are not filled; with ``params_cleared`` the
+    parameters' gradients are zero instead.
     """
     before = {}
+    left = case.settings.get("gradients_left", ())
     outputs = [name for name in net.outputs if not is_loss(net, name)]
     others = [name for name in net.blobs if name not in net.outputs]
     for name in others + outputs:
+        if name in left:
+            continue
         diff = net.blobs[name].diff
         fill(diff, UNIFORM, random_state(case, "diff", name, iteration))
         before[name] = np.array(diff)
+    if case.settings.get("params_cleared"):
+        net.clear_param_diffs()
+        return before
     for layer, blobs in net.params.items():
         for index, blob in enumerate(blobs):
             fill(blob.diff, UNIFORM, random_state(case, "param_diff", layer, index, iteration))

@@ -171,7 +171,10 @@ def scales() -> list[Case]:
             "all_axes": "axis: 0 num_axes: -1",
             "scalar": "num_axes: 0",
         }.items():
-            out.append(act(kind, f"{prefix}_{name}", body.format(text), shape=shape))
+            # With nothing before the factor's axes, BVLC Caffe overwrites the factor's gradient.
+            alone = kind == "Scale" and text.startswith("axis: 0")
+            more = {"settings": {"params_cleared": True}} if alone else {}
+            out.append(act(kind, f"{prefix}_{name}", body.format(text), shape=shape, **more))
         out.append(act(kind, f"{prefix}_in_place", tops=IN_PLACE))
         out.append(act(kind, f"{prefix}_2d", shape=(6, 5)))
         for name, text, second in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .case import GRID, Case, single, with_engines
+from .case import GRID, Case, input_layer, layer, single, with_engines
 
 SCORES = ("uniform", -3.0, 3.0)
 
@@ -83,12 +83,16 @@ def other_losses() -> list[Case]:
     e, h, c = "EuclideanLoss", "HingeLoss", "SigmoidCrossEntropyLoss"
     loss, hinge = "loss_param {{ {} }}", "hinge_loss_param {{ norm: {} }}"
     bits = {"x": SCORES, "z": ("int", 0, 2)}
+    # BVLC Caffe keeps the margins in the scores' gradient between its two passes.
+    kept = {"settings": {"gradients_left": ("x",)}}
     out = [
         single(e, "euclidean", e, "", pair, ("loss",)),
         single(e, "euclidean_weight", e, "loss_weight: 0.3", pair, ("loss",)),
-        labelled(h, "hinge_l1", "", (5, 4), (5,), 4),
-        labelled(h, "hinge_l2", hinge.format("L2"), (5, 4), (5,), 4),
-        labelled(h, "hinge_l1_weight", hinge.format("L1") + " loss_weight: 2", (5, 4), (5,), 4),
+        labelled(h, "hinge_l1", "", (5, 4), (5,), 4, **kept),
+        labelled(h, "hinge_l2", hinge.format("L2"), (5, 4), (5,), 4, **kept),
+        labelled(
+            h, "hinge_l1_weight", hinge.format("L1") + " loss_weight: 2", (5, 4), (5,), 4, **kept
+        ),
     ]
     for mode in ("FULL", "VALID", "BATCH_SIZE", "NONE"):
         body = loss.format(f"normalization: {mode}")
@@ -104,8 +108,12 @@ def other_losses() -> list[Case]:
     out.append(labelled(m, "multinomial", "", (5, 4), (5,), 4, **probabilities))
     three = {"x": (5, 4), "label": (5, 1, 1, 1), "h": (1, 1, 4, 4)}
     fills = {"x": SCORES, "label": ("int", 0, 4), "h": ("uniform", 0.0, 1.0)}
-    # A gradient for H is refused, so nothing here is forced; a Bias layer's parameter asks for one.
     out.append(single(i, "infogain_forward", i, "", three, ("loss",), fills, backward=False))
+    # A gradient for H is refused, so none is forced; the parameter of a Bias layer asks for one.
+    net = "".join(input_layer(blob, shape) for blob, shape in three.items())
+    net += layer("Bias", "", ("x",), ("moved",), "bias")
+    net += layer(i, "", ("moved", "label", "h"), ("loss",))
+    out.append(Case("infogain", i, net=net, inputs=fills))
     twins = {"x": (6, 4), "z": (6, 4), "same": (6,)}
     fills = {"same": ("int", 0, 2)}
     old = "contrastive_loss_param { margin: 2 legacy_version: true }"
