@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from cases import Case
+from cases import Case, all_cases
 
 FOLDER = Path(__file__).resolve().parents[1] / "golden" / "parity"
 FILES = FOLDER / "files"  # input files: data sets, images, snapshots
@@ -40,11 +40,11 @@ def path(group: str) -> Path:
 
 
 def write(cases: Sequence[Case], results: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Writes the files of the cases' groups anew; cases of other groups stay."""
+    """Writes the files of the cases' groups anew; other cases stay, if they still exist."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for group in dict.fromkeys(case.group for case in cases):
         old = _load(path(group)) if path(group).exists() else {}
-        new = dict(old)
+        new = {k: v for k, v in old.items() if k.split(":")[0] in all_cases()}
         for case in cases:
             if case.group == group and case.name in results:
                 new = {k: v for k, v in new.items() if not k.startswith(f"{case.name}:")}
