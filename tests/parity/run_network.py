@@ -8,7 +8,7 @@ import numpy as np
 import run_solver
 from cases import Case
 from google.protobuf import text_format
-from host import Arrays, Host, random_state
+from host import Arrays, Host, fill, random_state
 from run_layer import fill_inputs, keep, params
 from sides import REPO
 
@@ -37,7 +37,7 @@ def one_pass(host: Host, case: Case) -> Arrays:
     """Every blob, its gradient and the parameters' gradients."""
     net = host.caffe.Net(network(host, case), host.caffe.TRAIN)
     load_weights(host, case, net)
-    before = fill_inputs(case, net, 0)
+    before = fill_images(case, net)
     net.forward()
     net.clear_param_diffs()
     net.backward()
@@ -47,6 +47,15 @@ def one_pass(host: Host, case: Case) -> Arrays:
     keep(out, "diff", {name: net.blobs[name].diff for name in wanted})
     keep(out, "param_diff", params(net, "diff"))
     return sampled(out)
+
+
+def fill_images(case: Case, net: Any) -> Arrays:
+    """Fills the batch with the images of ``settings["images"]``; returns copies by blob name."""
+    for place, number in enumerate(case.settings["images"]):
+        rng = random_state(case, "data", "image", number)
+        fill(net.blobs["data"].data[place], case.inputs["data"], rng)
+        net.blobs["label"].data[place] = number
+    return {name: np.array(net.blobs[name].data) for name in case.inputs}
 
 
 def run(host: Host, case: Case) -> Arrays:
