@@ -9,7 +9,7 @@ import run_solver
 from cases import Case
 from google.protobuf import text_format
 from host import Arrays, Host, fill, random_state
-from run_layer import fill_inputs, keep, params
+from run_layer import keep, params
 from sides import REPO
 
 SIDE = 227

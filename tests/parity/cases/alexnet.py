@@ -5,32 +5,29 @@ from __future__ import annotations
 from .case import LAYER_LIMIT, RUN_LIMIT, Case
 
 FOLDER = "prototxt/alexnet"
+FILES = {"alexnet": "train_val", "alexnet_laap": "train_val_laap"}
 # Weights are uniform within sqrt(6 / fan in) (He initialisation), the classifier's a tenth of that;
 # inputs U(-1.7, 1.7) have the unit variance it wants. At this rate the loss falls from 6 to 4, and
 # what rounding alone changes (--noise) stays below 3e-4; at ten times the rate it grows to 1e-2.
 INPUTS = {"data": ("uniform", -1.7, 1.7), "label": ("int", 0, 200)}
-# The gradient jumps where two values of a max-pool window, or an activation and zero, are closer than
-# rounding: changing every pixel by 5e-6 of itself moves single gradients of five images in six by 1 to
-# 30%. These images (numbers of random ones) are of the others.
-SMOOTH_IMAGES = {"alexnet": (0, 5, 7, 9), "alexnet_laap": (0, 12, 20, 25)}
 SOLVER = (
     'base_lr: 0.000002 momentum: 0.9 weight_decay: 0.0005 lr_policy: "step" gamma: 0.1 stepsize: 40'
 )
+# The gradient jumps where two values of a max-pool window, or an activation and zero, are closer
+# than rounding: changing every pixel by 5e-6 of itself moves single gradients of five images in six
+# by 1 to 30%. These images (numbers of random ones) are of the others.
+SMOOTH_IMAGES = {"alexnet": (0, 5, 7, 9), "alexnet_laap": (0, 12, 20, 25)}
 
 
 def cases() -> list[Case]:
     out = []
-    for group, file in (("AlexNet", "train_val"), ("AlexNet+LAAP", "train_val_laap")):
-        name = "alexnet_laap" if "laap" in file else "alexnet"
-        settings = {
-            "file": f"{FOLDER}/{file}.prototxt",
-            "batch": 4,
-            "solver": SOLVER,
-            "draw": SMOOTH_BATCH,
-        }
-        more = {"inputs": INPUTS, "settings": settings}
-        out.append(Case(f"{name}_pass", group, "network_pass", limit=LAYER_LIMIT, **more))
-        more["settings"] = {**settings, "weights": "alexnet_50", "live_only": True}
-        run = Case(f"{name}_50", group, "network_run", limit=RUN_LIMIT, iterations=50, **more)
-        out.append(run)
+    for name, file in FILES.items():
+        group = "AlexNet+LAAP" if "laap" in name else "AlexNet"
+        settings = {"file": f"{FOLDER}/{file}.prototxt", "batch": 4, "solver": SOLVER}
+        images = {**settings, "images": SMOOTH_IMAGES[name]}
+        more = {"inputs": INPUTS, "limit": LAYER_LIMIT, "settings": images}
+        out.append(Case(f"{name}_pass", group, "network_pass", **more))
+        live = {**settings, "weights": "alexnet_50", "live_only": True}
+        more = {"inputs": INPUTS, "limit": RUN_LIMIT, "settings": live, "iterations": 50}
+        out.append(Case(f"{name}_50", group, "network_run", **more))
     return out
