@@ -5,6 +5,7 @@
 
 #include <fstream>
 
+#include "caffe/net_error.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
@@ -107,12 +108,20 @@ void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_fil
     check_shape(state_file, i, history_[i]->ShapeEquals(state.history(i)),
                 shape_of(state.history(i)), shape_text(history_[i]->shape()));
   }
+  vector<shared_ptr<Blob<Dtype>>> history;
+  for (const BlobProto& stored : state.history()) {
+    history.push_back(std::make_shared<Blob<Dtype>>());
+    in_file(state_file, [&] { history.back()->FromProto(stored); });
+  }
   if (state.has_learned_net()) {
-    this->net_->CopyTrainedLayersFrom(find_model(state_file, state.learned_net()));
+    in_file(state_file, [&] {
+      this->net_->CopyTrainedLayersFrom(find_model(state_file, state.learned_net()));
+    });
   }
   LOG(INFO) << "SGDSolver: restoring history";
-  for (int i = 0; i < state.history_size(); ++i) {
-    history_[i]->FromProto(state.history(i), false);
+  for (size_t i = 0; i < history_.size(); ++i) {
+    history[i]->ReshapeLike(*history_[i]);  // a legacy shape may have more axes
+    history_[i]->CopyFrom(*history[i]);
   }
   find_zero_history();
   this->iter_ = state.iter();
@@ -137,7 +146,7 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   }
   if (hdf5_exists(file.id(), "learned_net")) {
     const string model = hdf5_load_string(file.id(), "learned_net");
-    this->net_->CopyTrainedLayersFrom(find_model(state_file, model));
+    in_file(state_file, [&] { this->net_->CopyTrainedLayersFrom(find_model(state_file, model)); });
   }
   LOG(INFO) << "SGDSolver: restoring history";
   for (size_t i = 0; i < history_.size(); ++i) history_[i]->CopyFrom(*history[i]);

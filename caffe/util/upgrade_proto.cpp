@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "caffe/net_error.hpp"
 #include "caffe/util/copy_field.hpp"
 #include "caffe/util/io.hpp"
 #include "google/protobuf/descriptor.h"
@@ -193,12 +194,12 @@ bool UpgradeNetAsNeeded(const string& param_file, NetParameter* param) {
 
 void ReadNetParamsFromTextFileOrDie(const string& param_file, NetParameter* param) {
   ReadProtoFromTextFile(param_file, param);
-  UpgradeNetAsNeeded(param_file, param);
+  in_file(param_file, [&] { UpgradeNetAsNeeded(param_file, param); });
 }
 
 void ReadNetParamsFromBinaryFileOrDie(const string& param_file, NetParameter* param) {
   ReadProtoFromBinaryFile(param_file, param);
-  UpgradeNetAsNeeded(param_file, param);
+  in_file(param_file, [&] { UpgradeNetAsNeeded(param_file, param); });
 }
 
 bool NetNeedsDataUpgrade(const NetParameter& net_param) {
@@ -322,7 +323,7 @@ bool UpgradeSolverAsNeeded(const string& param_file, SolverParameter* param) {
 
 void ReadSolverParamsFromTextFileOrDie(const string& param_file, SolverParameter* param) {
   ReadProtoFromTextFile(param_file, param);
-  UpgradeSolverAsNeeded(param_file, param);
+  in_file(param_file, [&] { UpgradeSolverAsNeeded(param_file, param); });
 }
 
 }  // namespace caffe

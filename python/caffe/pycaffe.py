@@ -155,7 +155,8 @@ def _forward(
         wanted.update(net.top_names[end])
     if inputs:
         _fill(net, inputs, net.inputs, "input", "data")
-    net._forward(first, last)
+    if last >= first:  # a net may have no layers at all
+        net._forward(first, last)
     return {name: net.blobs[name].data for name in wanted}
 
 
@@ -187,7 +188,8 @@ def _backward(
         wanted.update(net.bottom_names[end])
     if top_diffs:
         _fill(net, top_diffs, net.outputs, "top diff", "diff")
-    net._backward(first, last)
+    if first >= last:
+        net._backward(first, last)
     return {name: net.blobs[name].diff for name in wanted}
 
 

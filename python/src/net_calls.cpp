@@ -92,8 +92,9 @@ void set_input_arrays(const shared_ptr<Net<float>>& net, const py::object& data,
                             << " x " << layer->width() << ", not " << images.shape(1) << " x "
                             << images.shape(2) << " x " << images.shape(3));
   CAFFE_CHECK(rows <= INT_MAX, "there are " << rows << " rows: give fewer at a time");
+  const shared_ptr<float> image_values = values_of(images), number_values = values_of(numbers);
   const Call call(companion_of(net));
-  layer->Reset(values_of(images), values_of(numbers), static_cast<int>(rows));
+  layer->Reset(image_values, number_values, static_cast<int>(rows));
 }
 
 }  // namespace python

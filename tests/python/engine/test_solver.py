@@ -99,6 +99,25 @@ def test_snapshot_and_restore(make_solver, tmp_path):
         other.restore(next(tmp_path.glob("train*")))
 
 
+def test_a_damaged_history_is_refused_as_a_whole(make_solver, tmp_path):
+    """The second stored blob is wrong; the first must not be taken over either."""
+    net = nets.TRAIN.replace('type: "gaussian"', 'type: "constant" value: 0.3')
+    solver, other = make_solver(net, momentum=0.9), make_solver(net, momentum=0.9)
+    for each in (solver, other):
+        each.step(2)
+    solver.snapshot()
+    path = tmp_path / "snap_iter_2.solverstate"
+    state = caffe.proto.caffe_pb2.SolverState.FromString(path.read_bytes())
+    state.history[0].data[:] = [9] * len(state.history[0].data)
+    state.history[1].diff.append(1)
+    (tmp_path / "damaged.solverstate").write_bytes(state.SerializeToString())
+    with pytest.raises(caffe.CaffeError, match="damaged.solverstate.*diff"):
+        solver.restore(tmp_path / "damaged.solverstate")
+    for each in (solver, other):
+        each.step(1)
+    np.testing.assert_array_equal(weights(solver), weights(other))
+
+
 def test_apply_update_and_share_weights(make_solver):
     solver, other = make_solver(nets.TRAIN), make_solver(nets.TRAIN)
     before = weights(solver).copy()

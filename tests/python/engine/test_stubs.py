@@ -97,3 +97,17 @@ def test_package_names():
     solver_rank to_proto""".split()
     assert set(names) <= set(dir(caffe))
     assert set(caffe.__all__) <= set(dir(caffe))
+
+
+def test_stubs_of_the_messages():
+    """Where protoc can write them (3.20 and later)."""
+    path = Path(caffe.__file__).parent / "proto" / "caffe_pb2.pyi"
+    if not path.exists():
+        pytest.skip("protoc is older than 3.20")
+    stub = ast.parse(path.read_text())
+    names = {node.name for node in stub.body if isinstance(node, ast.ClassDef)}
+    assert {"NetParameter", "LayerParameter", "Phase"} <= names
+    assert names <= set(dir(caffe.proto.caffe_pb2))
+    for node in stub.body:
+        if isinstance(node, ast.ImportFrom) and "maap_pb2" in [alias.name for alias in node.names]:
+            assert node.module == "caffe.proto"
