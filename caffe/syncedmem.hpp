@@ -31,8 +31,8 @@
 //
 // The foreign copy. Who computes in a layout of its own fills a ForeignCopy, the block's former one
 // or a new one, and hands it over with foreign_written(): HEAD_AT_FOREIGN. Asked for, plain data is
-// made from it once; both are current then, until a mutable_* or set_*_data() call makes the foreign
-// one stale, or foreign_written() the plain one.
+// made from it once; both are current then, until a mutable_* or set_*_data() call makes the
+// foreign one stale, or foreign_written() the plain one.
 //
 // A stale copy stays allocated. The foreign one, so that the next iteration allocates nothing; the
 // plain one, because a pointer to it may be kept. So a block has both copies only once both were

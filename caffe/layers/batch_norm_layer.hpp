@@ -49,10 +49,10 @@ class BatchNormLayer : public Portable<Layer<Dtype>> {
   ChannelShape shape(const Blob<Dtype>& x) const;
   void take_batch_statistics(const Blob<Dtype>& x);
 
-  Blob<Dtype> factor_;    // [channels], 1 / sqrt(variance + eps)
-  Blob<Dtype> x_norm_;    // y, where it is worked on in place and Backward needs it
-  Blob<Dtype> means_;     // memory of normalise_backward
-  Blob<double> sums_;     // and of channel_sums
+  Blob<Dtype> factor_;  // [channels], 1 / sqrt(variance + eps)
+  Blob<Dtype> x_norm_;  // y, where it is worked on in place and Backward needs it
+  Blob<Dtype> means_;   // memory of normalise_backward
+  Blob<double> sums_;   // and of channel_sums
 };
 
 }  // namespace caffe

@@ -15,8 +15,8 @@ typedef Hdf5Handle Handle;
 class Session {
  public:
   Session() : lock_(hdf5_lock()) {
-    // All that is opened here is closed here. A file that could not be written whole (no space left)
-    // HDF5 would try to write again and again when the process ends, and complain.
+    // All that is opened here is closed here. A file that could not be written whole (no space
+    // left) HDF5 would try to write again and again when the process ends, and complain.
     static const herr_t once = H5dont_atexit();
     (void)once;
     H5Eget_auto2(H5E_DEFAULT, &report_, &report_data_);
