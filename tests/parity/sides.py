@@ -42,7 +42,7 @@ def bvlc_side(plugin: str, threads: int | None = None) -> Side:
 def fork_side(python: str, build: Path) -> Side:
     """The engine of this repository, built in ``build``."""
     environment = {"GLOG_minloglevel": "2", "PYTHONPATH": str(build / "python")}
-    return Side("fork", [python], environment, ["--tools", str(build / "tools")])
+    return Side("fork", [python], environment, ["--tools", str(build / "bin")])
 
 
 def run(

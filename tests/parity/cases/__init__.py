@@ -57,10 +57,16 @@ def all_cases() -> dict[str, Case]:
 
 
 def select(pattern: str = "*") -> list[Case]:
-    """The cases whose name or group matches one of the patterns (fnmatch, separated by commas)."""
+    """The cases whose name or group matches a pattern and none of those that start with ``!``.
+
+    Patterns (fnmatch) are separated by commas; with none but ``!`` ones, all cases are wanted.
+    """
     patterns = pattern.split(",")
-    return [
-        case
-        for case in all_cases().values()
-        if any(fnmatch(case.name, p) or fnmatch(case.group, p) for p in patterns)
-    ]
+    unwanted = [p[1:] for p in patterns if p.startswith("!")]
+    wanted = [p for p in patterns if not p.startswith("!")] or ["*"]
+
+    def matches(case: Case, chosen: list[str]) -> bool:
+        return any(fnmatch(case.name, p) or fnmatch(case.group, p) for p in chosen)
+
+    cases = all_cases().values()
+    return [case for case in cases if matches(case, wanted) and not matches(case, unwanted)]

@@ -1,6 +1,6 @@
 """The engine against golden files that tests/parity/parity wrote from BVLC Caffe."""
 
-import os
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import sides  # noqa: E402
 from cases import all_cases  # noqa: E402
 from compare import OK, SKIPPED, alike  # noqa: E402
 
-BUILD = Path(os.environ.get("MAAP_FORK_BUILD", REPO / "build" / "fork"))
 CASES = [case for case in all_cases().values() if golden.path(case.group).exists()]
 GROUPS = list(dict.fromkeys(case.group for case in CASES))
 
@@ -23,11 +22,12 @@ GROUPS = list(dict.fromkeys(case.group for case in CASES))
 @pytest.fixture(scope="session")
 def results(tmp_path_factory):
     """The folder of the engine's results, all cases in as few processes as it survives."""
-    if not (BUILD / "python" / "caffe").is_dir():
-        pytest.skip(f"the engine's pycaffe is not built in {BUILD}")
+    build = Path(importlib.util.find_spec("caffe").origin).parents[2]  # of BUILD/python/caffe
     work = tmp_path_factory.mktemp("parity")
-    side = sides.fork_side(sys.executable, BUILD)
-    sides.run(side, [case.name for case in CASES], work, live.copy_files(work))
+    files = live.copy_files(work)
+    side = sides.fork_side(sys.executable, build)
+    names = [case.name for case in live.with_golden(CASES)]
+    live.run_all(side, names, work, files, {"bvlc": files / "written"})
     return work / side.name
 
 
@@ -37,7 +37,9 @@ def test_golden_files_are_small():
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_group(results, group):
-    outcomes = [live.judge_golden(case, results) for case in CASES if case.group == group]
+    outcomes = [
+        live.judge_golden(case, results) for case in live.with_golden(CASES) if case.group == group
+    ]
     outcomes = [outcome for outcome in outcomes if outcome]
     bad = [outcome for outcome in outcomes if outcome.status not in (OK, SKIPPED)]
     assert not bad, "\n".join(alike(bad))
