@@ -31,7 +31,7 @@ void MemoryDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& to
                                                   << ", height " << height_ << " and width "
                                                   << width_ << ": give each of them, 1 or more");
   top[0]->Reshape(batch_size_, channels_, height_, width_);
-  top[1]->Reshape({batch_size_});
+  top[1]->Reshape(batch_size_, 1, 1, 1);
   size_ = top[0]->count(1);
 }
 
@@ -106,7 +106,7 @@ void MemoryDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) 
   CAFFE_CHECK(n_ % batch_size_ == 0, this->name() << "the batch size is " << batch_size_ << " now: "
                                                   << n_ << " rows are no multiple of that");
   top[0]->Reshape(batch_size_, channels_, height_, width_);
-  top[1]->Reshape({batch_size_});
+  top[1]->Reshape(batch_size_, 1, 1, 1);
   top[0]->set_cpu_data(shared_ptr<Dtype>(data_, data_.get() + pos_ * size_));
   top[1]->set_cpu_data(shared_ptr<Dtype>(labels_, labels_.get() + pos_));
   pos_ = (pos_ + batch_size_) % n_;

@@ -7,7 +7,7 @@ from .case import LAYER_LIMIT, RUN_LIMIT, Case
 FOLDER = "prototxt/alexnet"
 FILES = {"alexnet": "train_val", "alexnet_laap": "train_val_laap"}
 # Weights are uniform within sqrt(6 / fan in) (He initialisation), the classifier's a tenth of that;
-# inputs U(-1.7, 1.7) have the unit variance it wants. Rounding alone (--noise) changed the results by
+# inputs U(-1.7, 1.7) have the unit variance it wants. Rounding alone (--noise) changed results by
 # 4e-4 at a rate of 3e-6, 2e-2 at 2e-5 and everything at 1e-3, where the loss jumps to 87.
 INPUTS = {"data": ("uniform", -1.7, 1.7), "label": ("int", 0, 200)}
 SOLVER = (

@@ -54,7 +54,6 @@ def cases() -> list[Case]:
     images = 'source: "@FILES@/images.txt" root_folder: "@FILES@/" new_height: 6 new_width: 6'
     hdf5 = 'hdf5_data_param { source: "@OUT@/list.txt" batch_size: 9 shuffle: true }'
     two = {"list.txt": "@FILES@/one.h5\n@FILES@/two.h5\n"}
-    skip = 'data_param { source: "@FILES@/gray_lmdb" backend: LMDB batch_size: 1 rand_skip: 4 }'
     out = [
         case("chance_crop", "crops", ramp("crop_size: 6")),
         case("chance_crop_mirror", "crops", ramp("crop_size: 6 mirror: true"), mirror=True),
@@ -76,7 +75,6 @@ def cases() -> list[Case]:
             shuffled("ImageData", f"image_data_param {{ {images} batch_size: 6 shuffle: true }}"),
         ),
         case("chance_hdf5_shuffle", "shuffle", shuffled("HDF5Data", hdf5), texts=two),
-        case("chance_rand_skip", "skip", shuffled("Data", skip), skip=4),
     ]
     for name, (text, mean, deviation, least, greatest) in FILLERS.items():
         filler = f'data_filler {{ type: "{name.split("_")[0]}" {text} }}'

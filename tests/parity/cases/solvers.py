@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .case import RUN_LIMIT, UNIFORM, WEIGHTS, Case, input_layer, layer
+from .impossible import WHY
 
 ITERATIONS = 50
 SOLVERS = {
@@ -92,6 +93,8 @@ def common_settings() -> list[Case]:
             "clip_iter_size": "clip_gradients: 0.05 iter_size: 2",
             "l1": 'regularization_type: "L1" weight_decay: 0.002',
         }.items():
+            if f"{name}_{ending}" in WHY:
+                continue
             fed = "iter_size" not in ending
             net = (FED if fed else BYTES) + perceptron()
             text = solver(kind, "fixed", text)

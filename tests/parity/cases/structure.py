@@ -121,7 +121,6 @@ def reductions() -> list[Case]:
         "mvn_mean_only": "normalize_variance: false",
         "mvn_across": "across_channels: true",
         "mvn_across_mean": "across_channels: true normalize_variance: false",
-        "mvn_eps": "eps: 0.3",
     }.items():
         out.append(single("MVN", name, "MVN", mvn.format(text), shape, fill=("normal", 3.0, 2.0)))
     return out
@@ -220,7 +219,6 @@ def sources() -> list[Case]:
 
     silence = input_layer("x", (2, 3)) + layer("Silence", "", ("x",), ())
     two = input_layer("z", (4,)) + layer("Silence", "", ("x", "z"), ())
-    parameter = layer("Parameter", f"parameter_param {{ {shape_text((2, 3))} }}", (), ("p",))
     several = layer(
         "Input", f"input_param {{ {shape_text((2, 3))} {shape_text((4,))} }}", (), ("a", "b")
     )
@@ -248,7 +246,6 @@ def sources() -> list[Case]:
             inputs={"a": UNIFORM, "b": UNIFORM},
             **fixed,
         ),
-        Case("parameter", "Parameter", net="force_backward: true\n" + parameter),
         Case("silence", "Silence", net="force_backward: true\n" + silence, inputs={"x": UNIFORM}),
         Case(
             "silence_two",

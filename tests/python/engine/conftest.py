@@ -4,7 +4,6 @@ PYTHONPATH=build/fork/python python -m pytest tests/python/engine
 """
 
 import importlib.util
-import os
 import sys
 from pathlib import Path
 
@@ -27,8 +26,10 @@ def _is_engine() -> bool:
 
 if not _is_engine():
     collect_ignore_glob = ["test_*.py"]
+else:
+    import caffe
 
-os.environ.setdefault("GLOG_minloglevel", "1")
+    caffe.init_log(1)  # of this process alone: programs that other tests start say what they say
 sys.path.append(str(HERE))
 
 

@@ -32,7 +32,7 @@ TYPED_TEST_SUITE(MemoryDataLayerTest, DtypesAndDevices);
 TYPED_TEST(MemoryDataLayerTest, GoesThroughAnArray) {
   const auto layer = this->start(this->sizes_);
   EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 3, 5, 4}));
-  EXPECT_EQ(this->top[1]->shape(), (std::vector<int>{2}));
+  EXPECT_EQ(this->top[1]->shape(), (std::vector<int>{2, 1, 1, 1}));
   EXPECT_EQ(layer->batch_size(), 2);
   EXPECT_EQ(layer->channels(), 3);
   EXPECT_EQ(layer->height(), 5);
