@@ -42,7 +42,10 @@ debootstrap --variant=minbase --include="$packages" bookworm "$fresh" "$mirror" 
 rm -f "$fresh.log"
 mount --bind "$fresh" "$fresh"
 for folder in proc sys dev; do mount --rbind "/$folder" "$fresh/$folder"; done
-cp -L /etc/resolv.conf "$fresh/etc/resolv.conf"
+# How this machine reaches the network is not the newcomer's doing: names, certificates, pip's index.
+for file in /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt /etc/pip.conf; do
+  if [ -r "$file" ]; then cp -L "$file" "$fresh$file"; fi
+done
 home=/root
 if [ "$user" != root ]; then
   home=/home/$user
