@@ -21,7 +21,6 @@ from types import ModuleType
 from typing import Any
 
 os.environ.setdefault("GLOG_minloglevel", "2")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 import numpy as np
 from maap import host, nets

@@ -13,16 +13,13 @@ import argparse
 import os
 import sys
 import time
-from pathlib import Path
 from typing import Callable
 
 import numpy as np
+from maap import host
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.transform import resize
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
-from maap import host
 
 
 def attention_maps(count: int, side: int) -> np.ndarray:

@@ -22,7 +22,6 @@ import time
 from pathlib import Path
 
 os.environ.setdefault("GLOG_minloglevel", "2")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "python"))
 
 import cv2
 import numpy as np
