@@ -14,7 +14,7 @@ WHY = {
     ),
     "mvn_eps": ("MVN", "on purpose: the gradient is exact for a large eps, too"),
     "parameter": ("Parameter", "on purpose: the top is a copy of the parameter, not its memory"),
-    "chance_rand_skip": ("Distributions", "BVLC Caffe's draws are not uniform; not looked into"),
+    "chance_rand_skip": ("Distributions", "BVLC Caffe ignores rand_skip"),
     "adagrad_clip_iter_size": ("AdaGrad", AMPLIFIES),
     "rmsprop_clip_iter_size": ("RMSProp", AMPLIFIES),
 }
