@@ -11,17 +11,13 @@ from typing import Any, Callable, Optional
 import click
 
 from maap import __version__
-from maap.config import (
-    A_STARS,
-    FIELDS,
-    PRESETS,
-    TrainConfig,
-    check_settings,
-    field_type,
-    nearest,
-    read_yaml,
-)
+from maap.cli_parts import DEBUG, HELP, RUNS_DIR, Verbs
+from maap.config import A_STARS, FIELDS, TrainConfig
 from maap.errors import MaapError
+from maap.settings import check_settings, field_type, read_yaml
+
+# Verbs whose module is imported when they are asked for: name -> (module:command, short help).
+LATER: dict[str, tuple[str, str]] = {}
 
 _TITLES = {
     "": "What is trained",
@@ -30,19 +26,6 @@ _TITLES = {
     "output": "Reports and safety",
     "machine": "The machine",
 }
-
-
-class _Verbs(click.Group):
-    """A group that knows what was meant by a misspelt verb."""
-
-    def get_command(self, context: click.Context, name: str) -> Optional[click.Command]:
-        found = super().get_command(context, name)
-        if found is None and not name.startswith("-"):
-            raise MaapError(f"no verb {name!r}; {nearest(name, self.commands)}")
-        return found
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        return list(self.commands)  # in the order of use, not of the alphabet
 
 
 class _Grouped(click.Command):
@@ -90,12 +73,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-_RUNS_DIR = click.option("--runs-dir", default="runs", show_default=True, metavar="DIR")
-_DEBUG = click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
-_HELP = dict(help_option_names=["-h", "--help"], max_content_width=100)
-
-
-@click.group(cls=_Verbs, context_settings=_HELP, invoke_without_command=True)
+@click.group(cls=Verbs, later=LATER, context_settings=HELP, invoke_without_command=True)
 @click.version_option(__version__, prog_name="maap")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -122,7 +100,7 @@ def cli(context: click.Context) -> None:
 @cli.command(cls=_Grouped)
 @click.argument("net", required=False)
 @click.option("--config", "file", metavar="FILE.yaml", help="Settings from a file; options win.")
-@_DEBUG
+@DEBUG
 @_options
 def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) -> None:
     """Train NET (default: alexnet), evaluate it and write a report.
@@ -183,8 +161,8 @@ def _step(function: Callable[..., Any]) -> Callable[..., Any]:
     """Options that `rewrite` and `evaluate` share."""
     choices = click.Choice(["baseline", "laap", "haap", "maap"])
     for option in (
-        _DEBUG,
-        _RUNS_DIR,
+        DEBUG,
+        RUNS_DIR,
         click.option("--threads", type=int, help="CPU threads. [default: all cores]"),
         click.option("--gpu", type=int, help="GPU number. [default: the CPU]"),
         click.option("--batch", type=int, help="Images in one forward pass."),
@@ -237,8 +215,8 @@ def evaluate(run: Optional[str], threads: Optional[int], debug: bool, **options:
 
 @cli.command()
 @click.argument("run")
-@_RUNS_DIR
-@_DEBUG
+@RUNS_DIR
+@DEBUG
 def report(run: str, runs_dir: str, debug: bool) -> None:
     """Write a run's report.html again."""
     from maap.supervise import call
@@ -247,7 +225,7 @@ def report(run: str, runs_dir: str, debug: bool) -> None:
 
 
 @cli.command()
-@_RUNS_DIR
+@RUNS_DIR
 def runs(runs_dir: str) -> None:
     """List the runs: how far each is, and what it found."""
     from maap.verbs import run_lines
@@ -259,7 +237,7 @@ def runs(runs_dir: str) -> None:
 # ---- data ---------------------------------------------------------------------------------------
 
 
-@cli.group(cls=_Verbs)
+@cli.group(cls=Verbs)
 def data() -> None:
     """Make a data set: demo, folder or cub.
 
@@ -269,7 +247,7 @@ def data() -> None:
 
 def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        _DEBUG,
+        DEBUG,
         click.option("--seed", type=int, default=1, show_default=True, help="Of the order."),
         click.option("--size", type=int, default=256, show_default=True, help="Stored pixels."),
         click.option("--out", metavar="DIR", help="The new data set. [default: data/NAME]"),
@@ -360,4 +338,4 @@ def _usage_hint(error: click.ClickException) -> str:
     return f" (see {context.command_path} --help)" if context is not None else ""
 
 
-__all__ = ["cli", "main", "PRESETS"]
+__all__ = ["cli", "main"]

@@ -16,7 +16,7 @@ from typing import Any, Optional
 import numpy as np
 
 from maap import nets
-from maap.config import TrainConfig, nearest, resolve, solver_overrides
+from maap.config import TrainConfig
 from maap.data.feeder import Transform
 from maap.data.store import Dataset
 from maap.errors import MaapError
@@ -24,6 +24,7 @@ from maap.files import file_sha256
 from maap.phases import seed_of
 from maap.progress import say
 from maap.runs import Run
+from maap.settings import nearest, resolve, solver_overrides
 
 DEMO_SEED = 1  # of the demo images: one set for every run, so that runs can be compared
 

@@ -13,7 +13,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from maap.config import FIELDS, read_yaml
+from maap.config import FIELDS
 from maap.errors import MaapError
 from maap.files import write_atomically
 from maap.report_page import (
@@ -27,6 +27,7 @@ from maap.report_page import (
     table,
     text,
 )
+from maap.settings import read_yaml
 
 POINTS = 600  # of a curve; longer ones are thinned out
 MOST_CLASSES = 30  # for which the confusion matrix is shown whole

@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 from typing import Any, Optional
 
-from maap.config import TrainConfig, nearest, read_yaml, to_yaml
+from maap.config import TrainConfig
 from maap.errors import MaapError
 from maap.files import cannot_write, remove_partials, write_atomically
+from maap.settings import nearest, read_yaml, to_yaml
 
 LOCK_PATIENCE = 10.0  # seconds; a process killed a moment ago may still be ending
 

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Optional
 
-from maap import config as configuration
+from maap import settings
 from maap.config import FIELDS, TrainConfig
 from maap.errors import MaapError
 from maap.runs import Run, default_name, find_run, free_name, unfinished
@@ -54,7 +54,7 @@ def train(
     """
     from maap.supervise import call
 
-    config = configuration.validate(config)
+    config = settings.validate(config)
     if given is None:
         given = {
             n: getattr(config, n) for n, f in FIELDS.items() if getattr(config, n) != f.default
@@ -141,7 +141,7 @@ def _resumed(run: Run, given: Mapping[str, Any]) -> TrainConfig:
     from maap.progress import say
 
     stored = run.config()
-    wrong = configuration.contradictions(stored, given)
+    wrong = settings.contradictions(stored, given)
     if wrong:
         raise MaapError(
             f"run {run.name} was begun with other settings: {'; '.join(wrong)}; leave these out, "

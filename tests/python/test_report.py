@@ -8,8 +8,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 from maap import pictures, report
-from maap.config import TrainConfig, to_yaml
+from maap.config import TrainConfig
 from maap.errors import MaapError
+from maap.settings import to_yaml
 
 CLASSES = ["Crow", "Owl <grey> & white", "Hen"]
 
