@@ -53,10 +53,7 @@ def snapshot(host: Host, case: Case) -> Arrays:
 
 def described(host: Host) -> Arrays:
     """What the weights files here say besides numbers; text is compared exactly."""
-    try:
-        import h5py
-    except ModuleNotFoundError:
-        raise Skipped("this Python has no h5py") from None
+    import h5py
 
     message = host.caffe.proto.caffe_pb2.NetParameter()
     message.ParseFromString(Path("saved.caffemodel").read_bytes())
