@@ -96,6 +96,13 @@ class TrainConfig:
         choices=("input", "map"),
         group="method",
     )
+    phase1_from: Optional[str] = _setting(
+        None,
+        "Take phase 1 from this run in --runs-dir, which must have the same settings for it, "
+        "instead of training it.",
+        "ours",
+        group="method",
+    )
     rounds: int = _setting(
         1, "How often images are rewritten and trained on again.", "paper, algorithm 1", "rounds",
         group="method",

@@ -231,6 +231,8 @@ def _loss_curve(title: str, columns: dict[str, np.ndarray]) -> str:
 def _phase_row(stage: dict[str, Any]) -> list[str]:
     ended = {"converged": "convergence", "max_iter": "its limit of iterations"}
     loss = stage.get("loss")
+    if "shared_from" in stage:
+        ended = {key: f"{how}, in run {stage['shared_from']['run']}" for key, how in ended.items()}
     return [
         stage["title"],
         _count(stage.get("iteration")),
