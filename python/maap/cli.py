@@ -147,12 +147,22 @@ def rewrite(run: Optional[str], threads: Optional[int], debug: bool, **options: 
 
 @cli.command()
 @_step
+@click.option(
+    "--crops",
+    type=click.Choice(["1", "10"]),
+    default="1",
+    show_default=True,
+    help="Centre crop, or the mean over corners, centre and their mirror images.",
+)
+@click.option("--predictions", metavar="FILE.csv", help="Write a row for each image.")
+@click.option("--out", metavar="DIR", help="Write all tables there: CSV and JSON.")
 def evaluate(run: Optional[str], threads: Optional[int], debug: bool, **options: Any) -> None:
     """Accuracy on the test images, and how well the regions sit.
 
     \b
     maap evaluate RUN                              the newest weights of a run
     maap evaluate --weights FILE --data DATA
+    maap evaluate RUN --crops 10 --out DIR         confusion matrix, classes, images as CSV
     """
     from maap.supervise import call
 

@@ -57,6 +57,17 @@ def write_atomically(path: Path, text: str) -> None:
         raise cannot_write(path, error) from None
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are not there. Raises MaapError when it cannot be
+    made or nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise MaapError(f"{folder}: cannot be written into; check the folder's permissions")
+
+
 def remove_partials(folder: Path) -> None:
     """Remove what a killed process left half-written in a folder."""
     for leftover in folder.glob(PARTIAL + "*"):

@@ -304,7 +304,7 @@ class _Work:
 
     def evaluate(self, stage: dict[str, Any]) -> dict[str, Any]:
         """The original test images through every phase's net, and the regions of the last one."""
-        from maap.evaluate import evaluate_run
+        from maap.evaluation import evaluate_run
         from maap.supervise import caffe_log
 
         with caffe_log(self.run.folder / "evaluation.log"):
