@@ -17,7 +17,9 @@ from maap.errors import MaapError
 from maap.settings import check_settings, read_yaml
 
 # Verbs whose module is imported when they are asked for: name -> (module:command, short help).
-LATER: dict[str, tuple[str, str]] = {}
+LATER: dict[str, tuple[str, str]] = {
+    "weights": ("maap.weights_cli:weights", "The published ImageNet weights: fetch, check, use."),
+}
 
 
 @click.group(cls=Verbs, later=LATER, context_settings=HELP, invoke_without_command=True)

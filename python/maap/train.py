@@ -118,15 +118,15 @@ def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
 
 
 def _check_names(config: TrainConfig) -> None:
-    from maap import nets, prepare
+    from maap import nets, prepare, published
 
     if config.phase1_from is not None:
         find_run(Path(config.runs_dir), config.phase1_from)
     files = nets.find_net(config.net)
     files.train_val(config.laap), files.solver(config.laap, 1), files.deploy(config.laap)
     prepare.check_data_name(config.data)
-    if config.weights is not None and not Path(config.weights).expanduser().is_file():
-        raise MaapError(f"{config.weights}: no such file; check --weights")
+    if config.weights is not None:
+        published.check_word(config.weights, config.net)
 
 
 def _new(run: Run, config: TrainConfig) -> TrainConfig:

@@ -73,13 +73,14 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
     from maap import nets, prepare
     from maap.config import TrainConfig
     from maap.data.store import Dataset
+    from maap.published import find_weights
 
     config = TrainConfig(variant=options["variant"])
     files = nets.find_net(options["net"])
     source = nets.read_net(files.train_val(config.laap))
     how = nets.data_transform(source, "TEST")
     batch = options["batch"] or how["batch_size"]
-    weights = Path(options["weights"]).expanduser().resolve()
+    weights = find_weights(options["weights"], options["net"])
     data = Dataset.open(prepare.find_data(options["data"] or "demo", config.image_size))
     deploy = nets.resolve_deploy(files, config.laap, len(data.classes), batch)
     nets.check_weights(deploy, weights)
