@@ -44,6 +44,9 @@ TYPED_TEST(FilterLayerTest, Gradient) {
   layer->Backward(this->top, {true, true, false}, this->bottom);
   this->expect_near(this->diff(*this->bottom[0]), {2, 2, 2, 0, 0, 0, 2, 2, 2, 2, 2, 2});
   this->expect_near(this->diff(*this->bottom[1]), {2, 2, 2, 2, 0, 0, 0, 0, 2, 2, 2, 2, 2, 2, 2, 2});
+  GradientOptions options;
+  options.bottoms = {0, 1};
+  this->check_gradient("type: 'Filter'", options);
 }
 
 TYPED_TEST(FilterLayerTest, Errors) {
