@@ -30,9 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.plugin = ""
     bvlc = sides.bvlc_side(arguments.plugin)
     if arguments.write_golden:
-        run_all(
-            bvlc, origins(with_golden(cases)), work, files, {bvlc.name: work / bvlc.name / "files"}
-        )
+        run_all(bvlc, origins(cases), work, files, {bvlc.name: work / bvlc.name / "files"})
         return write_golden(cases, work)
     if arguments.noise:
         fork = dataclasses.replace(
@@ -43,12 +41,12 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.golden:
         run_all(
             fork,
-            [case.name for case in with_golden(cases)],
+            [case.name for case in cases],
             work,
             files,
             {bvlc.name: files / "written"},
         )
-        outcomes = [judge_golden(case, work / fork.name) for case in with_golden(cases)]
+        outcomes = [judge_golden(case, work / fork.name) for case in cases]
         outcomes = [outcome for outcome in outcomes if outcome]
     else:
         run_both(bvlc, fork, cases, work, files, arguments.reuse)
@@ -97,11 +95,6 @@ def origins(cases: Sequence[Case]) -> list[str]:
     return list(dict.fromkeys(case.origin for case in cases))
 
 
-def with_golden(cases: Sequence[Case]) -> list[Case]:
-    """Without those that only run live."""
-    return [case for case in cases if not case.settings.get("live_only")]
-
-
 def judge(case: Case, reference: Path, result: Path) -> Outcome:
     a = read(reference, all_cases()[case.origin])
     b = read(result, case)
@@ -125,7 +118,7 @@ def write_golden(cases: Sequence[Case], work: Path) -> int:
     results: dict[str, Mapping[str, np.ndarray]] = {}
     bad = []
     for case in cases:
-        if case.reference or case.settings.get("live_only"):
+        if case.reference:
             continue
         arrays = read(work / "bvlc", case)
         if isinstance(arrays, Outcome):

@@ -95,7 +95,7 @@ def load_weights(host: Host, case: Case, net: Any) -> None:
             bound *= 0.1 if "fc8" in layer else 1
             rng = random_state(case, "param", layer, index)
             blob.data[...] = rng.random_sample(blob.data.shape).astype(np.float32) * 2 - 1
-            blob.data[...] *= bound
+            blob.data[...] *= np.float32(bound)  # in float, whatever NumPy
     if owner == case.name:
         net.save(str(host.folder(case) / "weights.caffemodel"))
 
