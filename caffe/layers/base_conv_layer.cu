@@ -1,8 +1,9 @@
 #include "caffe/layers/base_conv_layer.hpp"
 
-#include <string>
+#include <algorithm>
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/conv_axes.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/parallel.hpp"
@@ -19,46 +20,13 @@ struct AddBias {
   CAFFE_HD void operator()(int channel, int i) const { top[i] += bias[channel]; }
 };
 
-typedef google::protobuf::RepeatedField<google::protobuf::uint32> Values;
-
-/// A parameter that has one value for all axes, one for each, or, of two axes, an _h and a _w.
-struct AxisField {
-  const char* name;
-  const Values* values;
-  bool has_h_or_w;
-  unsigned h, w;
-  int otherwise;  // -1: must be given
-  int at_least;
-};
-
-void read_axis_field(const string& layer, const AxisField& field, int axes, Blob<int>* blob) {
-  blob->Reshape({std::max(axes, 1)});
-  int* const out = blob->mutable_cpu_data();
-  const int given = field.values->size();
-  if (field.has_h_or_w) {
-    CAFFE_CHECK(given == 0, layer << "give " << field.name << " or its _h and _w, not both");
-    CAFFE_CHECK(axes == 2, layer << field.name << "'s _h and _w are for two spatial axes, not "
-                                 << axes << ": write " << field.name << " once for each axis");
-    out[0] = static_cast<int>(field.h);
-    out[1] = static_cast<int>(field.w);
-  } else {
-    CAFFE_CHECK(given > 0 || field.otherwise >= 0, layer << field.name << " is missing");
-    CAFFE_CHECK(given <= 1 || given == axes,
-                layer << field.name << " has " << given << " values for " << axes
-                      << " spatial axes: give one, or one for each axis");
-    for (int a = 0; a < std::max(axes, 1); ++a) {
-      out[a] =
-          given == 0 ? field.otherwise : static_cast<int>(field.values->Get(given == 1 ? 0 : a));
-    }
-  }
-  for (int a = 0; a < axes; ++a) {
-    CAFFE_CHECK(out[a] >= field.at_least, layer << field.name << " is " << out[a]
-                                                << ", which must be at least " << field.at_least);
-  }
-}
-
 vector<int> lengths(const Blob<int>& blob, int axes) {
   return vector<int>(blob.cpu_data(), blob.cpu_data() + axes);
+}
+
+void assign(const vector<int>& values, Blob<int>* blob) {
+  blob->Reshape({static_cast<int>(values.size())});
+  std::copy(values.begin(), values.end(), blob->mutable_cpu_data());
 }
 
 }  // namespace
@@ -88,24 +56,12 @@ void BaseConvolutionLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&) 
 
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::read_axes() {
-  const ConvolutionParameter& p = this->layer_param_.convolution_param();
-  const AxisField kernel = {"kernel_size",
-                            &p.kernel_size(),
-                            p.has_kernel_h() || p.has_kernel_w(),
-                            p.kernel_h(),
-                            p.kernel_w(),
-                            -1,
-                            1};
-  const AxisField stride = {
-      "stride", &p.stride(), p.has_stride_h() || p.has_stride_w(), p.stride_h(), p.stride_w(), 1,
-      1};
-  const AxisField pad = {"pad", &p.pad(), p.has_pad_h() || p.has_pad_w(), p.pad_h(), p.pad_w(),
-                         0,     0};
-  const AxisField dilation = {"dilation", &p.dilation(), false, 0, 0, 1, 1};
-  read_axis_field(this->name(), kernel, num_spatial_axes_, &kernel_shape_);
-  read_axis_field(this->name(), stride, num_spatial_axes_, &stride_);
-  read_axis_field(this->name(), pad, num_spatial_axes_, &pad_);
-  read_axis_field(this->name(), dilation, num_spatial_axes_, &dilation_);
+  const ConvAxes axes =
+      read_conv_axes(this->name(), this->layer_param_.convolution_param(), num_spatial_axes_);
+  assign(axes.kernel, &kernel_shape_);
+  assign(axes.stride, &stride_);
+  assign(axes.pad, &pad_);
+  assign(axes.dilation, &dilation_);
   is_1x1_ = true;
   for (int a = 0; a < num_spatial_axes_; ++a) {
     is_1x1_ = is_1x1_ && kernel_shape_.cpu_data()[a] == 1 && stride_.cpu_data()[a] == 1 &&

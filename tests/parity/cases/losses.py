@@ -103,26 +103,51 @@ def other_losses() -> list[Case]:
     out.append(single(c, "sigmoid_loss", c, "", pair, ("loss",), fill=bits))
     out.append(single(c, "sigmoid_loss_ignore", c, ignore, pair, ("loss",), fill=some))
     out.append(single(c, "sigmoid_loss_soft_targets", c, "", pair, ("loss",), fill=targets))
-    probabilities = {"fill": ("uniform", 0.05, 0.95)}
+    return out
+
+
+def infogain(name: str, body: str = "", scores=(5, 4), labels=(5, 1, 1, 1)) -> Case:
+    """Four classes. The scores come from a Bias, whose parameter asks for a gradient: forcing all
+    would ask for one of H as well, which is refused."""
+    shapes = {"x": scores, "label": labels, "h": (1, 1, 4, 4)}
+    net = "".join(input_layer(blob, shape) for blob, shape in shapes.items())
+    net += layer("Bias", "", ("x",), ("moved",), "bias")
+    net += layer("InfogainLoss", body, ("moved", "label", "h"), ("loss",))
+    fills = {"x": SCORES, "label": ("int", 0, 4), "h": ("uniform", 0.0, 1.0)}
+    return Case(name, "InfogainLoss", net=net, inputs=fills)
+
+
+def rarer_losses() -> list[Case]:
     m, i, k = "MultinomialLogisticLoss", "InfogainLoss", "ContrastiveLoss"
-    out.append(labelled(m, "multinomial", "", (5, 4), (5,), 4, **probabilities))
+    some = {"fill": ("uniform", 0.05, 0.95)}
+    tiny = {"fill": ("values", [0.0, 1e-25, 0.7, 1e-19])}
     three = {"x": (5, 4), "label": (5, 1, 1, 1), "h": (1, 1, 4, 4)}
     fills = {"x": SCORES, "label": ("int", 0, 4), "h": ("uniform", 0.0, 1.0)}
-    out.append(single(i, "infogain_forward", i, "", three, ("loss",), fills, backward=False))
-    # A gradient for H is refused, so none is forced; the parameter of a Bias layer asks for one.
-    net = "".join(input_layer(blob, shape) for blob, shape in three.items())
-    net += layer("Bias", "", ("x",), ("moved",), "bias")
-    net += layer(i, "", ("moved", "label", "h"), ("loss",))
-    out.append(Case("infogain", i, net=net, inputs=fills))
+    spatial, places = (2, 4, 3, 2), (2, 1, 3, 2)
+    out = [
+        labelled(m, "multinomial", "", (5, 4), (5,), 4, **some),
+        labelled(m, "multinomial_weight", "loss_weight: 3", (5, 4, 1, 1), (5, 1), 4, **some),
+        labelled(m, "multinomial_tiny", "", (7, 4), (7,), 4, **tiny),
+        single(i, "infogain_forward", i, "", three, ("loss",), fills, backward=False),
+        infogain("infogain"),
+        infogain("infogain_weight", "loss_weight: 0.5"),
+        infogain("infogain_axis", "infogain_loss_param { axis: 2 }", (3, 2, 4), (3, 2)),
+    ]
+    for mode in ("FULL", "VALID", "BATCH_SIZE", "NONE"):
+        text = f"loss_param {{ normalization: {mode} ignore_label: 1 }}"
+        out.append(infogain(f"infogain_{mode.lower()}_ignore", text, spatial, places))
     twins = {"x": (6, 4), "z": (6, 4), "same": (6,)}
-    fills = {"same": ("int", 0, 2)}
-    old = "contrastive_loss_param { margin: 2 legacy_version: true }"
-    out.append(
-        single(
-            k, "contrastive", k, "contrastive_loss_param { margin: 1.5 }", twins, ("loss",), fills
-        )
-    )
-    out.append(single(k, "contrastive_legacy", k, old, twins, ("loss",), fills))
+    near = {"x": ("uniform", 0.0, 1e-4), "z": ("uniform", 0.0, 1e-4), "same": ("int", 0, 2)}
+    far = {"same": ("int", 0, 2)}
+    odd = {"same": ("values", [0.5, -1.0, 2.0, -0.5, 1.0, 0.0])}
+    for name, fills, text in (
+        ("contrastive", far, "margin: 1.5"),
+        ("contrastive_legacy", far, "margin: 2 legacy_version: true"),
+        ("contrastive_near", near, "margin: 1"),
+        ("contrastive_odd_labels", odd, "margin: 1.5"),
+    ):
+        body = f"contrastive_loss_param {{ {text} }}"
+        out.append(single(k, name, k, body, twins, ("loss",), fills))
     return out
 
 
@@ -190,4 +215,6 @@ def accuracies() -> list[Case]:
 
 
 def cases() -> list[Case]:
-    return with_engines(softmaxes() + softmax_losses() + other_losses() + accuracies())
+    return with_engines(
+        softmaxes() + softmax_losses() + other_losses() + rarer_losses() + accuracies()
+    )

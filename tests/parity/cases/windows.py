@@ -104,9 +104,40 @@ def others() -> list[Case]:
             im2col.format("kernel_size: 2 dilation: 2 stride: 2"),
             (2, 2, 6, 5),
         ),
+        single(
+            "Im2col",
+            "im2col_both",
+            "Im2col",
+            im2col.format("kernel_h: 3 kernel_w: 1 pad_h: 2 pad_w: 0 stride_h: 1 stride_w: 3"),
+            (2, 3, 4, 7),
+        ),
+        single("Im2col", "im2col_1d", "Im2col", im2col.format("kernel_size: 3 pad: 1"), (2, 3, 7)),
+        single(
+            "Im2col",
+            "im2col_3d",
+            "Im2col",
+            im2col.format("kernel_size: [2, 1, 3] stride: [1, 2, 1] pad: [0, 1, 1]"),
+            (1, 2, 4, 3, 5),
+        ),
+        single(
+            "Im2col",
+            "im2col_axis_2",
+            "Im2col",
+            im2col.format("axis: 2 kernel_size: 2 force_nd_im2col: true"),
+            (2, 3, 2, 4, 5),
+        ),
         single("SPP", "spp_max", "SPP", "spp_param { pyramid_height: 3 }", (2, 3, 9, 7)),
         single("SPP", "spp_ave", "SPP", "spp_param { pyramid_height: 2 pool: AVE }", (2, 3, 9, 7)),
         single("SPP", "spp_one", "SPP", "spp_param { pyramid_height: 1 }", (2, 3, 4, 4)),
+        single(
+            "SPP",
+            "spp_reshaped",
+            "SPP",
+            "spp_param { pyramid_height: 3 pool: AVE }",
+            (1, 2, 8, 8),
+            iterations=2,
+            shapes=({}, {"x": (2, 2, 12, 7)}),
+        ),
     ]
 
 

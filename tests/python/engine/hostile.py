@@ -87,15 +87,13 @@ layer { name: "l2" type: "EuclideanLoss" bottom: "x" bottom: "t" top: "l2" }
 layer { name: "e" type: "Enhancement" bottom: "x" top: "e" top: "att" }
 layer { name: "d" type: "Elimination" bottom: "e" bottom: "t" top: "d" top: "region"
         elimination_param { a_star: ROI threshold_at: INPUT } }
+layer { name: "im2col" type: "Im2col" bottom: "x" top: "im2col"
+        convolution_param { kernel_size: 2 stride: 1 pad: 0 } }
+layer { name: "spp" type: "SPP" bottom: "x" top: "spp"
+        spp_param { pyramid_height: 2 pool: MAX } }
 layer { name: "split" type: "Split" bottom: "d" top: "s1" top: "s2" }
 """
 RECURRENT = """
-layer { name: "image" type: "Input" top: "image"
-        input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 } } }
-layer { name: "im2col" type: "Im2col" bottom: "image" top: "im2col"
-        convolution_param { kernel_size: 2 stride: 1 pad: 0 } }
-layer { name: "spp" type: "SPP" bottom: "image" top: "spp"
-        spp_param { pyramid_height: 2 pool: MAX } }
 layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 3 dim: 2 dim: 4 } } }
 layer { name: "c" type: "Input" top: "c" input_param { shape { dim: 3 dim: 2 } } }
 layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "c" top: "lstm"

@@ -1,0 +1,117 @@
+#include "caffe/layers/contrastive_loss_layer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Whether the whole part is not 0.
+template <typename T>
+CAFFE_HD inline bool is_similar(T y) {
+  return !(y > T(-1) && y < T(1));
+}
+
+template <typename T>
+struct SquaredDistance {
+  int channels;
+  const T *a, *b;  // [items x channels]
+  T* squared;      // [items]
+  CAFFE_HD void operator()(int item) const {
+    T sum = T(0);
+    for (int64_t i = int64_t(item) * channels, end = i + channels; i < end; ++i) {
+      const T d = a[i] - b[i];
+      sum += d * d;
+    }
+    squared[item] = sum;
+  }
+};
+
+/// The gradient by a or, with a negative factor, by b.
+template <typename T>
+struct PairGradient {
+  T margin, factor;
+  bool legacy;
+  const T *a, *b;
+  const T* similar;  // [items]
+  const T* squared;  // [items]
+  T* dx;             // as a
+  CAFFE_HD void operator()(int item, int i) const {
+    T slope = T(1);
+    if (!is_similar(similar[item])) {
+      const T d = std::sqrt(squared[item]);
+      if (legacy) {
+        slope = margin - squared[item] > T(0) ? T(-1) : T(0);
+      } else {
+        slope = margin - d > T(0) ? (d - margin) / (d + T(1e-4)) : T(0);
+      }
+    }
+    dx[i] = factor * slope * (a[i] - b[i]);
+  }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void ContrastiveLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::Reshape(bottom, top);
+  CAFFE_CHECK(bottom[0]->count() == bottom[1]->count(),
+              this->name() << "the first two bottoms must be as large; they are "
+                           << bottom[0]->shape_string() << " and " << bottom[1]->shape_string());
+  CAFFE_CHECK(bottom[2]->count() == bottom[0]->shape(0),
+              this->name() << "bottom 2 must say of each of the " << bottom[0]->shape(0)
+                           << " pairs whether it is similar; it is " << bottom[2]->shape_string());
+  squared_.Reshape({bottom[0]->shape(0)});
+}
+
+template <typename Dtype>
+void ContrastiveLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const ContrastiveLossParameter& param = this->layer_param_.contrastive_loss_param();
+  const int items = bottom[0]->shape(0), channels = bottom[0]->count(1);
+  parallel_rows(items, channels,
+                SquaredDistance<Dtype>{channels, bottom[0]->active_data(), bottom[1]->active_data(),
+                                       squared_.mutable_active_data()});
+  const Dtype* const squared = squared_.cpu_data();
+  const Dtype* const similar = bottom[2]->cpu_data();
+  const Dtype margin = param.margin();
+  Dtype sum = 0;
+  for (int i = 0; i < items; ++i) {
+    if (is_similar(similar[i])) {
+      sum += squared[i];
+    } else if (param.legacy_version()) {
+      sum += std::max(margin - squared[i], Dtype(0));
+    } else {
+      const Dtype gap = std::max(margin - std::sqrt(squared[i]), Dtype(0));
+      sum += gap * gap;
+    }
+  }
+  top[0]->mutable_cpu_data()[0] = sum / items / Dtype(2);
+}
+
+template <typename Dtype>
+void ContrastiveLossLayer<Dtype>::Backward_any(const Blobs& top,
+                                               const std::vector<bool>& propagate_down,
+                                               const Blobs& bottom) {
+  CAFFE_CHECK(!propagate_down[2], this->name()
+                                      << "there is no gradient by bottom 2, which says what is "
+                                      << "similar: set propagate_down: false for it");
+  const ContrastiveLossParameter& param = this->layer_param_.contrastive_loss_param();
+  const int items = bottom[0]->shape(0), channels = bottom[0]->count(1);
+  for (int k = 0; k < 2; ++k) {
+    if (!propagate_down[k]) continue;
+    const Dtype factor = (k == 0 ? Dtype(1) : Dtype(-1)) * top[0]->cpu_diff()[0] / items;
+    parallel_planes(items, channels,
+                    PairGradient<Dtype>{Dtype(param.margin()), factor, param.legacy_version(),
+                                        bottom[0]->active_data(), bottom[1]->active_data(),
+                                        bottom[2]->active_data(), squared_.active_data(),
+                                        bottom[k]->mutable_active_diff()});
+  }
+}
+
+INSTANTIATE_CLASS(ContrastiveLossLayer);
+REGISTER_LAYER_CLASS(ContrastiveLoss);
+
+}  // namespace caffe

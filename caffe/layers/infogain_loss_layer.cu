@@ -1,0 +1,159 @@
+#include "caffe/layers/infogain_loss_layer.hpp"
+
+#include <cmath>
+
+#include "caffe/layers/axis.hpp"
+#include "caffe/util/io.hpp"
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Where the scores of item i = (outer, inner) stand.
+struct Items {
+  int classes, inner;
+  bool has_ignore;
+  int ignore;
+  CAFFE_HD int64_t at(int i, int c) const {
+    return (static_cast<int64_t>(i / inner) * classes + c) * inner + i % inner;
+  }
+  CAFFE_HD bool ignored(int label) const { return has_ignore && label == ignore; }
+};
+
+template <typename T>
+struct ItemLoss {
+  Items items;
+  T least;
+  const T* prob;   // [outer x classes x inner]
+  const T* label;  // [outer x inner], checked
+  const T* gain;   // [classes x classes]
+  T* loss;         // as label
+  CAFFE_HD void operator()(int i) const {
+    const int l = static_cast<int>(label[i]);
+    T sum = T(0);
+    for (int c = 0; c < items.classes && !items.ignored(l); ++c) {
+      const T p = prob[items.at(i, c)];
+      sum -= gain[l * items.classes + c] * std::log(p < least ? least : p);  // NaN stays
+    }
+    loss[i] = sum;
+  }
+};
+
+/// dx_c = factor (p_c sum of H(label, .) - H(label, c))
+template <typename T>
+struct ScoreGradient {
+  Items items;
+  T factor;
+  const T* prob;
+  const T* label;
+  const T* gain;
+  T* dx;
+  CAFFE_HD void operator()(int i) const {
+    const int l = static_cast<int>(label[i]);
+    const bool counts = !items.ignored(l);
+    T sum = T(0);
+    for (int c = 0; c < items.classes && counts; ++c) sum += gain[l * items.classes + c];
+    for (int c = 0; c < items.classes; ++c) {
+      const int64_t at = items.at(i, c);
+      dx[at] = counts ? factor * (prob[at] * sum - gain[l * items.classes + c]) : T(0);
+    }
+  }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void InfogainLossLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::LayerSetUp(bottom, top);
+  const InfogainLossParameter& param = this->layer_param_.infogain_loss_param();
+  LayerParameter softmax(this->layer_param_);
+  softmax.set_type("Softmax");
+  softmax.clear_loss_weight();
+  softmax.mutable_softmax_param()->set_axis(param.axis());
+  softmax_layer_ = LayerRegistry<Dtype>::CreateLayer(softmax);
+  softmax_bottom_ = {bottom[0]};
+  softmax_top_ = {&prob_};
+  softmax_layer_->SetUp(softmax_bottom_, softmax_top_);
+  const LossParameter& loss = this->layer_param_.loss_param();
+  has_ignore_ = loss.has_ignore_label();
+  ignore_ = loss.ignore_label();
+  normalization_ = normalization_of(loss);
+  if (bottom.size() > 2) return;
+  CAFFE_CHECK(param.has_source(), this->name() << "needs the infogain matrix: a third bottom, or "
+                                               << "infogain_loss_param { source: FILE }");
+  read_gains(param.source());
+}
+
+template <typename Dtype>
+void InfogainLossLayer<Dtype>::read_gains(const std::string& file) {
+  BlobProto proto;
+  ReadProtoFromBinaryFile(file, &proto);
+  try {
+    infogain_.FromProto(proto);
+  } catch (const Error& error) {
+    throw Error(this->name() + file + ": " + error.what());
+  }
+}
+
+template <typename Dtype>
+void InfogainLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::Reshape(bottom, top);
+  softmax_bottom_ = {bottom[0]};
+  softmax_layer_->Reshape(softmax_bottom_, softmax_top_);
+  axis_ = axis_of(*this, *bottom[0], this->layer_param_.infogain_loss_param().axis());
+  outer_ = bottom[0]->count(0, axis_);
+  inner_ = bottom[0]->count(axis_ + 1);
+  const int64_t classes = bottom[0]->shape(axis_);
+  CAFFE_CHECK(bottom[1]->count() == outer_ * inner_,
+              this->name() << "takes one label for each item: the scores are "
+                           << bottom[0]->shape_string() << " with the classes on axis " << axis_
+                           << ", so there must be " << outer_ * inner_ << " labels; the labels are "
+                           << bottom[1]->shape_string());
+  CAFFE_CHECK(gains(bottom).count() == classes * classes,
+              this->name() << "the infogain matrix must be " << classes << " x " << classes
+                           << ", as there are " << classes << " classes; it is "
+                           << gains(bottom).shape_string());
+  item_loss_.Reshape(bottom[1]->shape());
+  if (top.size() > 1) top[1]->ReshapeLike(*bottom[0]);
+}
+
+template <typename Dtype>
+void InfogainLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  softmax_layer_->Forward(softmax_bottom_, softmax_top_);
+  const Items items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
+  valid_ = count_labels(*this, *bottom[1], {items.classes, has_ignore_, ignore_});
+  parallel_rows(
+      bottom[1]->count(), items.classes,
+      ItemLoss<Dtype>{items, Dtype(kLOG_THRESHOLD), prob_.active_data(), bottom[1]->active_data(),
+                      gains(bottom).active_data(), item_loss_.mutable_active_data()});
+  Dtype sum = 0;
+  const Dtype* const loss = item_loss_.cpu_data();
+  for (int i = 0; i < item_loss_.count(); ++i) sum += loss[i];
+  top[0]->mutable_cpu_data()[0] =
+      sum / normalizer_of<Dtype>(normalization_, outer_, inner_, valid_);
+  if (top.size() > 1) top[1]->ShareData(prob_);
+}
+
+template <typename Dtype>
+void InfogainLossLayer<Dtype>::Backward_any(const Blobs& top,
+                                            const std::vector<bool>& propagate_down,
+                                            const Blobs& bottom) {
+  this->refuse_gradient(propagate_down, 1);
+  CAFFE_CHECK(bottom.size() < 3 || !propagate_down[2],
+              this->name() << "there is no gradient by bottom 2, the infogain matrix: set "
+                           << "propagate_down: false for it");
+  if (!propagate_down[0]) return;
+  const Items items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
+  const Dtype factor =
+      top[0]->cpu_diff()[0] / normalizer_of<Dtype>(normalization_, outer_, inner_, valid_);
+  parallel_rows(
+      bottom[1]->count(), items.classes,
+      ScoreGradient<Dtype>{items, factor, prob_.active_data(), bottom[1]->active_data(),
+                           gains(bottom).active_data(), bottom[0]->mutable_active_diff()});
+}
+
+INSTANTIATE_CLASS(InfogainLossLayer);
+REGISTER_LAYER_CLASS(InfogainLoss);
+
+}  // namespace caffe
