@@ -26,6 +26,24 @@ from maap.prototxt import to_text  # noqa: E402
 
 PHASE2 = "phase2"  # the stage at which training reads the rewritten images
 
+BVLC = "published bvlc_alexnet"
+GROUP = "the authors' group's published Caffe fine-tuning solver"
+
+# Recipe.solver of every net that is fine-tuned on CUB-200-2011 in batches of 16, but test_iter.
+FINE_TUNING: dict[str, tuple[Any, str]] = dict(
+    test_interval=(1000, BVLC),
+    base_lr=(1e-4, GROUP),
+    lr_policy=("step", BVLC),
+    gamma=(0.1, BVLC),
+    stepsize=(25000, f"{GROUP}; x 16 / 5,994 = 67 epochs"),
+    max_iter=(50000, "ours: the rate falls once, training ends at the second fall"),
+    momentum=(0.9, GROUP),
+    weight_decay=(5e-4, GROUP),
+    display=(20, BVLC),
+    snapshot=(5000, "ours"),
+    solver_mode=("CPU", "`caffe train -gpu 0` uses the GPU whatever stands here"),
+)
+
 
 @dataclass(frozen=True)
 class Data:

@@ -12,10 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import Data, Recipe, run  # noqa: E402
-
-BVLC = "published bvlc_alexnet"
-GROUP = "the authors' group's published Caffe fine-tuning solver"
+from recipe import FINE_TUNING, Data, Recipe, run  # noqa: E402
 
 
 def learn(times: float = 1) -> list:
@@ -103,17 +100,7 @@ ALEXNET = Recipe(
     ),
     solver=dict(
         test_iter=([116], "x 50 = 5,800: CUB's 5,794 test images and the first 6 once more"),
-        test_interval=(1000, BVLC),
-        base_lr=(1e-4, GROUP),
-        lr_policy=("step", BVLC),
-        gamma=(0.1, BVLC),
-        stepsize=(25000, f"{GROUP}; x 16 / 5,994 = 67 epochs"),
-        max_iter=(50000, "ours: the rate falls once, training ends at the second fall"),
-        momentum=(0.9, GROUP),
-        weight_decay=(5e-4, GROUP),
-        display=(20, BVLC),
-        snapshot=(5000, "ours"),
-        solver_mode=("CPU", "`caffe train -gpu 0` uses the GPU whatever stands here"),
+        **FINE_TUNING,
     ),
     notes=dict(
         fc8_cub=(

@@ -11,66 +11,15 @@ from typing import Any, Callable, Optional
 import click
 
 from maap import __version__
-from maap.cli_parts import DEBUG, HELP, RUNS_DIR, Verbs
-from maap.config import A_STARS, FIELDS, TrainConfig
+from maap.cli_parts import DEBUG, HELP, RUNS_DIR, GroupedCommand, Verbs, settings_options
+from maap.config import A_STARS, TrainConfig
 from maap.errors import MaapError
-from maap.settings import check_settings, field_type, read_yaml
+from maap.settings import check_settings, read_yaml
 
 # Verbs whose module is imported when they are asked for: name -> (module:command, short help).
-LATER: dict[str, tuple[str, str]] = {}
-
-_TITLES = {
-    "": "What is trained",
-    "method": "The method",
-    "solver": "The solver (Caffe's terms; the defaults depend on the data, see --preset)",
-    "output": "Reports and safety",
-    "machine": "The machine",
+LATER: dict[str, tuple[str, str]] = {
+    "weights": ("maap.weights_cli:weights", "The published ImageNet weights: fetch, check, use."),
 }
-
-
-class _Grouped(click.Command):
-    """A command whose options stand under headings."""
-
-    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        groups: dict[str, list[Any]] = {title: [] for title in _TITLES.values()}
-        groups["Other"] = []
-        for parameter in self.get_params(context):
-            record = parameter.get_help_record(context)
-            if record is not None:
-                about = FIELDS[parameter.name].metadata if parameter.name in FIELDS else None
-                title = _TITLES[about["group"]] if about else "Other"
-                groups[title].append(record)
-        for title, records in groups.items():
-            if records:
-                with formatter.section(title):
-                    formatter.write_dl(records)
-
-
-def _options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """One option for each of TrainConfig's fields but the net, which is the argument."""
-    for name, field in reversed(list(FIELDS.items())):
-        if name == "net":
-            continue
-        about, (kind, is_list) = field.metadata, field_type(name)
-        flag = "--" + name.replace("_", "-")
-        text = about["help"]
-        if about["unit"]:
-            text += f" [{about['unit']}]"
-        if field.default not in (None, False) and kind is not bool:
-            text += f" [default: {field.default}]"
-        settings: dict[str, Any] = dict(default=None, help=text)
-        if kind is bool:
-            flag = flag if name == "resume" else f"{flag}/--no-{name.replace('_', '-')}"
-        elif about["choices"]:
-            settings.update(metavar="|".join(about["choices"]))
-        else:
-            settings["metavar"] = (
-                "TEXT" if is_list else kind.__name__.upper().replace("STR", "TEXT")
-            )
-        if kind is bool:
-            settings["is_flag"] = True
-        function = click.option(flag, name, **settings)(function)
-    return function
 
 
 @click.group(cls=Verbs, later=LATER, context_settings=HELP, invoke_without_command=True)
@@ -97,11 +46,11 @@ def cli(context: click.Context) -> None:
 # ---- train --------------------------------------------------------------------------------------
 
 
-@cli.command(cls=_Grouped)
+@cli.command(cls=GroupedCommand)
 @click.argument("net", required=False)
 @click.option("--config", "file", metavar="FILE.yaml", help="Settings from a file; options win.")
 @DEBUG
-@_options
+@settings_options()
 def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) -> None:
     """Train NET (default: alexnet), evaluate it and write a report.
 
@@ -200,12 +149,22 @@ def rewrite(run: Optional[str], threads: Optional[int], debug: bool, **options: 
 
 @cli.command()
 @_step
+@click.option(
+    "--crops",
+    type=click.Choice(["1", "10"]),
+    default="1",
+    show_default=True,
+    help="Centre crop, or the mean over corners, centre and their mirror images.",
+)
+@click.option("--predictions", metavar="FILE.csv", help="Write a row for each image.")
+@click.option("--out", metavar="DIR", help="Write all tables there: CSV and JSON.")
 def evaluate(run: Optional[str], threads: Optional[int], debug: bool, **options: Any) -> None:
     """Accuracy on the test images, and how well the regions sit.
 
     \b
     maap evaluate RUN                              the newest weights of a run
     maap evaluate --weights FILE --data DATA
+    maap evaluate RUN --crops 10 --out DIR         confusion matrix, classes, images as CSV
     """
     from maap.supervise import call
 

@@ -1,12 +1,14 @@
 """What the modules of the command line share: the verb group and common options."""
 
 import importlib
-from typing import Any, Optional
+from collections.abc import Collection
+from typing import Any, Callable, Optional
 
 import click
 
+from maap.config import FIELDS
 from maap.errors import MaapError
-from maap.settings import nearest
+from maap.settings import field_type, nearest
 
 RUNS_DIR = click.option("--runs-dir", default="runs", show_default=True, metavar="DIR")
 DEBUG = click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
@@ -50,3 +52,62 @@ class Verbs(click.Group):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+_TITLES = {
+    "": "What is trained",
+    "method": "The method",
+    "solver": "The solver (Caffe's terms; the defaults depend on the data, see --preset)",
+    "output": "Reports and safety",
+    "machine": "The machine",
+}
+
+
+class GroupedCommand(click.Command):
+    """A command whose options stand under headings."""
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        groups: dict[str, list[Any]] = {title: [] for title in _TITLES.values()}
+        groups["Other"] = []
+        for parameter in self.get_params(context):
+            record = parameter.get_help_record(context)
+            if record is not None:
+                about = FIELDS[parameter.name].metadata if parameter.name in FIELDS else None
+                title = _TITLES[about["group"]] if about else "Other"
+                groups[title].append(record)
+        for title, records in groups.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
+def settings_options(omit: Collection[str] = ("net",)) -> Callable[..., Any]:
+    """A decorator that adds one option for each of TrainConfig's fields but those to ``omit``."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for name in reversed(list(FIELDS)):
+            if name not in omit:
+                function = _setting_option(name)(function)
+        return function
+
+    return decorate
+
+
+def _setting_option(name: str) -> Callable[..., Any]:
+    field, (kind, is_list) = FIELDS[name], field_type(name)
+    about = field.metadata
+    flag = "--" + name.replace("_", "-")
+    text = about["help"]
+    if about["unit"]:
+        text += f" [{about['unit']}]"
+    if field.default not in (None, False) and kind is not bool:
+        text += f" [default: {field.default}]"
+    settings: dict[str, Any] = dict(default=None, help=text)
+    if kind is bool:
+        flag = flag if name == "resume" else f"{flag}/--no-{name.replace('_', '-')}"
+        settings["is_flag"] = True
+    elif about["choices"]:
+        settings.update(metavar="|".join(about["choices"]))
+    else:
+        settings["metavar"] = "TEXT" if is_list else kind.__name__.upper().replace("STR", "TEXT")
+    return click.option(flag, name, **settings)

@@ -58,7 +58,13 @@ class TrainConfig:
     )
     runs_dir: str = _setting("runs", "Folder that holds the runs.", "design", may_change=True)
     weights: Optional[str] = _setting(
-        None, "Start from this .caffemodel (layers are matched by name).", "paper"
+        None,
+        "Start from this .caffemodel (layers are matched by name), or from published weights: "
+        "published (the net's own), alexnet, vgg19, resnet152; downloaded once (maap weights).",
+        "paper",
+    )
+    allow_partial: bool = _setting(
+        False, "Take --weights that less than half of the net's layers are in.", "design"
     )
     from_scratch: Optional[bool] = _setting(
         None,
@@ -94,6 +100,13 @@ class TrainConfig:
         "Take Otsu's threshold after (input) or before (map) the map is upsampled.",
         "design",
         choices=("input", "map"),
+        group="method",
+    )
+    phase1_from: Optional[str] = _setting(
+        None,
+        "Take phase 1 from this run in --runs-dir, which must have the same settings for it, "
+        "instead of training it.",
+        "ours",
         group="method",
     )
     rounds: int = _setting(

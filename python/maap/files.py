@@ -8,14 +8,36 @@ loses power, leaves the old content, the new content, or a leftover with that pr
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from maap.errors import MaapError
 
 PARTIAL = ".partial-"
+
+
+def default_cache() -> Path:
+    """What is downloaded or made once for all runs: $XDG_CACHE_HOME/maap, or ~/.cache/maap."""
+    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(base) / "maap"
+
+
+@contextlib.contextmanager
+def one_at_a_time(path: Path) -> Iterator[None]:
+    """Hold ``path``'s lock: two processes that want the same file or folder make it once."""
+    from maap.progress import say
+
+    with path.with_name(path.name + ".lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            say(f"waiting for another process that makes {path}")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def file_sha256(path: Path) -> str:
@@ -55,6 +77,17 @@ def write_atomically(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             partial.unlink()
         raise cannot_write(path, error) from None
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it where they are not there. Raises MaapError when it cannot be
+    made or nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(folder, error) from None
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise MaapError(f"{folder}: cannot be written into; check the folder's permissions")
 
 
 def remove_partials(folder: Path) -> None:

@@ -4,12 +4,9 @@
 again, so that a run resumed next year on another version still trains the same net.
 """
 
-import fcntl
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Optional
 
@@ -20,9 +17,10 @@ from maap.config import TrainConfig
 from maap.data.feeder import Transform
 from maap.data.store import Dataset
 from maap.errors import MaapError
-from maap.files import file_sha256
+from maap.files import default_cache, file_sha256, one_at_a_time
 from maap.phases import seed_of
 from maap.progress import say
+from maap.published import find_weights
 from maap.runs import Run
 from maap.settings import nearest, resolve, solver_overrides
 
@@ -63,7 +61,7 @@ def _demo(size: int) -> Path:
     for module in (demo, demo_sources, images, importer):  # other code, other pictures
         code.update(Path(module.__file__).read_bytes())
     folder = _cache() / f"demo-{size}-{code.hexdigest()[:8]}"
-    with _one_at_a_time(folder):
+    with one_at_a_time(folder):
         if not (folder / "manifest.json").is_file():
             say(f"making the demo data set in {folder} (once)")
             demo.make_demo(folder, seed=DEMO_SEED, size=size)
@@ -78,7 +76,7 @@ def _imported(source: Path, size: int) -> Path:
     is_cub = source.is_file() or any(next(source.rglob(name), None) for name in LISTS)
     stem = source.name.split(".")[0] or "data"
     folder = _cache() / f"{stem}-{size}-{_signature(source)}"
-    with _one_at_a_time(folder):
+    with one_at_a_time(folder):
         if not (folder / "manifest.json").is_file():
             say(f"importing {source} to {folder} (once)")
             (import_cub if is_cub else import_folder)(source, folder, size=size)
@@ -96,23 +94,9 @@ def _signature(source: Path) -> str:
 
 
 def _cache() -> Path:
-    from maap.data.demo_sources import default_cache
-
     folder = default_cache() / "data"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-@contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """Two runs started together make a data set once."""
-    with folder.with_name(folder.name + ".lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            say(f"waiting for another process that makes {folder}")
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 # ---- the run folder -----------------------------------------------------------------------------
@@ -189,8 +173,8 @@ def _check_weights(net: Any, config: TrainConfig) -> Optional[dict[str, Any]]:
     """What is known of the weights to start from. Raises MaapError when they do not fit the net."""
     if config.weights is None:
         return None
-    path = Path(config.weights).expanduser().resolve()
-    found = nets.check_weights(net, path)
+    path = find_weights(config.weights, config.net)
+    found = nets.check_weights(net, path, bool(config.allow_partial))
     matched, missing = found["matched"], found["missing"]
     new = f", new: {', '.join(missing)}" if missing else ""
     say(f"{path.name}: {len(matched)} of {len(matched) + len(missing)} layers with weights{new}")

@@ -25,6 +25,13 @@ def scale_box(box: Sequence[float], source: Size, target: Size) -> Box:
     return x1 * tw // sw, y1 * th // sh, -(-x2 * tw // sw), -(-y2 * th // sh)
 
 
+def outward(box: Sequence[float], size: Size) -> Box:
+    """The whole pixels of an image of ``size`` that a box touches; at least one."""
+    x1, y1 = (min(max(0, math.floor(v)), n - 1) for v, n in zip(box[:2], size[::-1]))
+    x2, y2 = (min(math.ceil(v), n) for v, n in zip(box[2:], size[::-1]))
+    return x1, y1, max(x1 + 1, x2), max(y1 + 1, y2)
+
+
 def area(box: Sequence[float]) -> float:
     """Pixels in a box; 0 for an empty one."""
     return max(0, box[2] - box[0]) * max(0, box[3] - box[1])

@@ -2,7 +2,7 @@
 worth.
 
 Only files in the run folder are read: config.yaml, state.json, evaluation.json (see
-`maap.evaluate`), phase*/metrics.csv and accuracy.csv, rewrite*/manifest.json and
+`maap.evaluation`), phase*/metrics.csv and accuracy.csv, rewrite*/manifest.json and
 contact_sheet.jpg, samples/. What is not there yet is left out and said so.
 """
 
@@ -32,6 +32,7 @@ from maap.settings import read_yaml
 POINTS = 600  # of a curve; longer ones are thinned out
 MOST_CLASSES = 30  # for which the confusion matrix is shown whole
 _QUALITY = ("mean_iou", "centre_hit", "area_kept")
+_CUTS = {"whole": "whole image", "region": "cut to the region", "true_box": "cut to the true box"}
 
 
 def write_report(run_dir: Path) -> Path:
@@ -52,6 +53,7 @@ def write_report(run_dir: Path) -> Path:
             _accuracy(evaluation),
             _curves(run_dir, state),
             _regions(evaluation),
+            _cropped(evaluation),
             _samples(run_dir),
             _rewritten(run_dir, state),
             _classes(evaluation),
@@ -231,6 +233,8 @@ def _loss_curve(title: str, columns: dict[str, np.ndarray]) -> str:
 def _phase_row(stage: dict[str, Any]) -> list[str]:
     ended = {"converged": "convergence", "max_iter": "its limit of iterations"}
     loss = stage.get("loss")
+    if "shared_from" in stage:
+        ended = {key: f"{how}, in run {stage['shared_from']['run']}" for key, how in ended.items()}
     return [
         stage["title"],
         _count(stage.get("iteration")),
@@ -251,22 +255,47 @@ def _regions(evaluation: dict[str, Any]) -> str:
 
     rows = [row(f"region found {entry['title']}", entry) for entry in found]
     kinds = ["strong"] + [""] * (len(rows) - 1)
-    rows.append(row("the whole image", found[0]["whole"]))
-    rows.append(row("a centred box of half the area", found[0]["centred_half"]))
+    references = {
+        "true_box": "the true box itself",
+        "whole": "the whole image",
+        "centred_half": "a centred box of half the area",
+    }
+    shown = [key for key in references if key in found[0]]
+    rows += [row(references[key], found[0][key]) for key in shown]
+    kinds += ["reference"] * len(shown)
     head = ["", "mean IoU with the true box", "holds the box's centre", "area kept"]
     first = found[0]
     flat = f"{first['fallbacks']} of {first['images']} maps were flat: the region is the image."
     verdict = _verdict(first)
     explained = (
         f"Regions on the {first['n']} test images with a true box. The network never sees a box; "
-        "the regions come from its attention alone. A useful region has a higher IoU than both "
-        "references in grey, while it keeps less of the image."
+        "the regions come from its attention alone. A useful region has a higher IoU than the "
+        "whole image and the centred box (in grey), while it keeps less of the image."
     )
     return section(
         "How well the regions sit",
         text(explained),
-        table(head, rows, [*kinds, "reference", "reference"]),
+        table(head, rows, kinds),
         text(f"{verdict} {flat}"),
+    )
+
+
+def _cropped(evaluation: dict[str, Any]) -> str:
+    """Accuracy on images cut to their regions, between the two references."""
+    phases = [phase for phase in evaluation.get("phases", []) if phase.get("cropped")]
+    if not phases:
+        return ""
+    rows = [
+        [phase["title"]] + [percent((phase["cropped"][key] or {}).get("top1")) for key in _CUTS]
+        for phase in phases
+    ]
+    explained = (
+        f"Top-1 on the {phases[0]['cropped']['n']} test images with a true box, as they are and "
+        "after each has been cut to a box and resized: to the region that the same weights found, "
+        "and to the true box, which no network sees and which is the best a region could be."
+    )
+    return section(
+        "What cutting to a box is worth", text(explained), table(["", *_CUTS.values()], rows)
     )
 
 

@@ -14,6 +14,7 @@ that is done is never done again, one that was interrupted goes on where its own
 import dataclasses
 import gc
 import json
+import shutil
 import sys
 import time
 import types
@@ -117,13 +118,15 @@ def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
 
 
 def _check_names(config: TrainConfig) -> None:
-    from maap import nets, prepare
+    from maap import nets, prepare, published
 
+    if config.phase1_from is not None:
+        find_run(Path(config.runs_dir), config.phase1_from)
     files = nets.find_net(config.net)
     files.train_val(config.laap), files.solver(config.laap, 1), files.deploy(config.laap)
     prepare.check_data_name(config.data)
-    if config.weights is not None and not Path(config.weights).expanduser().is_file():
-        raise MaapError(f"{config.weights}: no such file; check --weights")
+    if config.weights is not None:
+        published.check_word(config.weights, config.net)
 
 
 def _new(run: Run, config: TrainConfig) -> TrainConfig:
@@ -173,6 +176,7 @@ class _Work:
             "evaluation": self.evaluate,
             "report": self.report,
         }
+        self._note_lost()
         for stage in self.state["stages"]:
             if stage["status"] == "done":
                 continue
@@ -186,6 +190,19 @@ class _Work:
             self.run.write_state(self.state)
             gc.collect()  # a solver holds three times the weights
         return self.result()
+
+    def _note_lost(self) -> None:
+        """Have those stages done again whose results somebody has removed."""
+        from maap.progress import say
+        from maap.stages import lost
+
+        gone = lost(self.run.folder, self.state["stages"])
+        for stage in self.state["stages"]:
+            if stage["name"] in gone:
+                say(f"{', '.join(gone[stage['name']])}: gone, so {stage['name']} is done again")
+                stage["status"] = "pending"
+                if stage["kind"] == "rewrite":  # or what is left of it would pass for a whole one
+                    shutil.rmtree(self.run.folder / stage["name"], ignore_errors=True)
 
     def stages(self, kind: str) -> Any:
         """The stages of a kind, in order."""
@@ -201,6 +218,9 @@ class _Work:
         """A training phase: on the original images first, then on the rewritten ones."""
         from maap import phases
 
+        if stage["number"] == 1 and self.config.phase1_from is not None:
+            return self._shared_phase1()
+
         def snapshot_taken(iteration: int, seconds: float) -> None:
             stage["seconds"] += seconds
             stage["iteration"] = iteration
@@ -209,6 +229,14 @@ class _Work:
         folder = self.run.folder / stage["name"]
         settings = self._phase_settings(stage)
         return phases.run_phase(folder, settings, self.caffe, snapshot_taken)
+
+    def _shared_phase1(self) -> dict[str, Any]:
+        from maap.progress import say
+        from maap.shared_phase import take_phase1
+
+        found = take_phase1(self.run, self.config, self.state)
+        say(f"phase 1: taken from run {self.config.phase1_from}, {found['iteration']} iterations")
+        return found
 
     def _phase_settings(self, stage: dict[str, Any]) -> Any:
         from maap import phases, prepare
@@ -276,7 +304,7 @@ class _Work:
 
     def evaluate(self, stage: dict[str, Any]) -> dict[str, Any]:
         """The original test images through every phase's net, and the regions of the last one."""
-        from maap.evaluate import evaluate_run
+        from maap.evaluation import evaluate_run
         from maap.supervise import caffe_log
 
         with caffe_log(self.run.folder / "evaluation.log"):
@@ -296,7 +324,9 @@ class _Work:
         try:
             evaluation = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
-            raise MaapError(f"{path}: missing or damaged; `maap evaluate` measures again") from None
+            raise MaapError(
+                f"{path}: damaged; remove it and measure again: maap train --resume {self.run.name}"
+            ) from None
         last = evaluation["phases"][-1]
         return RunResult(
             name=self.run.name,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from maap.errors import MaapError
+from maap.files import make_folder
 from maap.runs import all_runs, find_run
 
 
@@ -72,13 +73,14 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
     from maap import nets, prepare
     from maap.config import TrainConfig
     from maap.data.store import Dataset
+    from maap.published import find_weights
 
     config = TrainConfig(variant=options["variant"])
     files = nets.find_net(options["net"])
     source = nets.read_net(files.train_val(config.laap))
     how = nets.data_transform(source, "TEST")
     batch = options["batch"] or how["batch_size"]
-    weights = Path(options["weights"]).expanduser().resolve()
+    weights = find_weights(options["weights"], options["net"])
     data = Dataset.open(prepare.find_data(options["data"] or "demo", config.image_size))
     deploy = nets.resolve_deploy(files, config.laap, len(data.classes), batch)
     nets.check_weights(deploy, weights)
@@ -153,33 +155,38 @@ def rewrite(run: Optional[str], options: dict[str, Any]) -> dict[str, int]:
 
 
 def evaluate(run: Optional[str], options: dict[str, Any]) -> list[str]:
-    """``maap evaluate``: accuracy and regions on the test images, as lines to print."""
-    from maap import evaluate as measures
+    """``maap evaluate``: accuracy and regions on the test images, as lines to print; also as files
+    where ``options`` has "predictions" (a CSV file) or "out" (a folder)."""
+    from maap import evaluation
 
+    table = Path(options["predictions"]) if options.get("predictions") else None
+    out = Path(options["out"]) if options.get("out") else None
+    for folder in (out, table.parent if table is not None else None):
+        if folder is not None:
+            make_folder(folder)  # now: an evaluation may take an hour
+    if table is not None and table.is_dir():
+        raise MaapError(f"{table}: a folder; --predictions takes the name of a CSV file")
     with tempfile.TemporaryDirectory() as work:
         subject = _subject(run, options, Path(work))
         images = subject.data.split("test")
-        how = (subject.weights, images, subject.transform, subject.batch)
-        found = measures.evaluate(subject.deploy, *how, gpu=subject.gpu)
-        lines = [
-            f"{subject.weights} on {len(images)} test images of {subject.data.name}",
-            f"top-1 {found['top1']:.1%}, top-5 {found['top5']:.1%} "
-            f"(chance {1 / len(images.classes):.1%})",
-        ]
-        if subject.rewrite is not None:
-            sits = measures.region_quality(subject.rewrite, *how, gpu=subject.gpu)
-            if sits["n"]:
-                lines += [_region_line("regions", sits), _region_line("whole image", sits["whole"])]
-                lines.append(_region_line("centred half", sits["centred_half"]))
-            lines.append(f"{sits['fallbacks']} regions are the whole image: flat attention maps")
+        found = evaluation.measure(
+            subject.deploy,
+            subject.rewrite,
+            subject.weights,
+            images,
+            subject.transform,
+            subject.batch,
+            crops=int(options.get("crops") or 1),
+            gpu=subject.gpu,
+        )
+    lines = [f"{subject.weights} on {len(images)} test images of {subject.data.name}"]
+    lines += evaluation.lines(found, images)
+    if table is not None:
+        evaluation.write_predictions(table, found, images)
+        lines.append(f"predictions: {table}")
+    if out is not None:
+        lines.append(f"in {out}: {', '.join(evaluation.write_tables(out, found, images))}")
     return lines
-
-
-def _region_line(name: str, found: dict[str, Any]) -> str:
-    return (
-        f"{name}: mean IoU with the true box {found['mean_iou']:.3f}, holds its centre "
-        f"{found['centre_hit']:.1%}, keeps {found['area_kept']:.1%} of the image"
-    )
 
 
 def report(name: str, runs_dir: str) -> str:

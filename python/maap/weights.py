@@ -92,7 +92,8 @@ def check_weights(
         raise MaapError(
             f"{path}: weights of another network: of {net.name}'s {len(wanted)} layers "
             f"{len(matched)} are in it ({_list(matched)}), {len(missing)} are not "
-            f"({_list(missing)}); its other layers: {_list(unused)}"
+            f"({_list(missing)}); its other layers: {_list(unused)}; --allow-partial takes it all "
+            "the same"
         )
     return dict(matched=matched, missing=missing, unused=unused)
 

@@ -31,25 +31,34 @@ def describe_blobs(layer: Any, net: Any) -> dict[str, str]:
     """The columns that only a loaded net (pycaffe) knows: blob and top shapes, counts."""
     blobs = net.params.get(layer.name, [])
     shapes = [tuple(blob.data.shape) for blob in blobs]
-    return dict(
-        blob_shapes=";".join("x".join(map(str, shape)) for shape in shapes),
-        n_learnable=str(sum(blob.data.size for blob in blobs)) if shapes else "",
-        top_shapes=";".join(_shape(net.blobs[top].data.shape) for top in layer.top),
-    )
+    count = "n_stats" if layer.type == "BatchNorm" else "n_learnable"
+    return {
+        "blob_shapes": ";".join("x".join(map(str, shape)) for shape in shapes),
+        "n_learnable": "",
+        "n_stats": "",
+        "top_shapes": ";".join(_shape(net.blobs[top].data.shape) for top in layer.top),
+        **({count: str(sum(blob.data.size for blob in blobs))} if shapes else {}),
+    }
 
 
 def _shape(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape)) or "scalar"
 
 
-def _rates(layer: Any) -> dict[str, str]:
+def _rates(layer: Any, bias_term: bool) -> dict[str, str]:
+    """A blob without a ParamSpec has the schema's defaults."""
+    specs = list(layer.param)
+    specs += [caffe_pb2.ParamSpec() for _ in range(len(specs), 2 if bias_term else 1)]
     return dict(
-        lr_mult=",".join(f"{spec.lr_mult:g}" for spec in layer.param),
-        decay_mult=",".join(f"{spec.decay_mult:g}" for spec in layer.param),
+        lr_mult=",".join(f"{spec.lr_mult:g}" for spec in specs),
+        decay_mult=",".join(f"{spec.decay_mult:g}" for spec in specs),
     )
 
 
-def _filler(filler: Any) -> str:
+def _filler(param: Any, name: str) -> str:
+    filler = getattr(param, name)
+    if not param.HasField(name):
+        return ""
     if filler.type == "gaussian":
         return f"gaussian(mean={filler.mean:g},std={filler.std:g})"
     return f"{filler.type}(value={filler.value:g})"
@@ -57,11 +66,11 @@ def _filler(filler: Any) -> str:
 
 def _learning(layer: Any, param: Any) -> dict[str, str]:
     return dict(
-        _rates(layer),
+        _rates(layer, param.bias_term),
         num_output=str(param.num_output),
         bias_term=str(param.bias_term).lower(),
-        weight_filler=_filler(param.weight_filler),
-        bias_filler=_filler(param.bias_filler),
+        weight_filler=_filler(param, "weight_filler"),
+        bias_filler=_filler(param, "bias_filler"),
     )
 
 
@@ -100,7 +109,37 @@ def _lrn(layer: Any) -> dict[str, str]:
     )
 
 
+def _batch_norm(layer: Any) -> dict[str, str]:
+    """The rates are 0 whatever the file says; the published one says nothing, so ours may not."""
+    param = layer.batch_norm_param
+    return dict(
+        lr_mult=",".join(f"{spec.lr_mult:g}" for spec in layer.param) or "0,0,0",
+        bn_use_global_stats=str(param.use_global_stats).lower(),
+        bn_eps=f"{param.eps:g}",
+        bn_moving_average_fraction=f"{param.moving_average_fraction:g}",
+    )
+
+
+def _scale(layer: Any) -> dict[str, str]:
+    param = layer.scale_param
+    assert not param.HasField("filler") and not param.HasField("bias_filler")
+    return dict(
+        _rates(layer, param.bias_term),
+        bias_term=str(param.bias_term).lower(),
+        scale_axis=str(param.axis),
+    )
+
+
+def _eltwise(layer: Any) -> dict[str, str]:
+    operation = caffe_pb2.EltwiseParameter.EltwiseOp.Name(layer.eltwise_param.operation)
+    assert not layer.eltwise_param.coeff
+    return dict(eltwise_op=operation)
+
+
 _COLUMNS = {
+    "BatchNorm": _batch_norm,
+    "Eltwise": _eltwise,
+    "Scale": _scale,
     "Convolution": _convolution,
     "InnerProduct": lambda layer: _learning(layer, layer.inner_product_param),
     "Pooling": _pooling,

@@ -1,10 +1,7 @@
-"""The AlexNet folder against the published network, and the nets the drivers make of a folder."""
+"""The nets that the drivers make of a net folder."""
 
-import subprocess
-import sys
 from pathlib import Path
 
-import net_facts
 import numpy as np
 import pytest
 from maap import host, nets
@@ -14,159 +11,11 @@ from maap.schema import caffe_pb2
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "nets" / "tiny"
 FOLDERS = [ROOT / "prototxt" / "alexnet", TINY]
-ROWS = net_facts.rows("alexnet")
-LAYERS = ROWS[3:]  # the three before are the inputs: test_input_as_published
 
 
 @pytest.fixture(scope="module")
 def caffe():
     return host.load()
-
-
-def load(caffe, net, path, phase="TEST"):
-    """``net`` in Caffe, its fillers dropped: filling 60 million weights takes seconds."""
-    cheap = caffe_pb2.NetParameter()
-    cheap.CopyFrom(net)
-    for layer in cheap.layer:
-        for name in ("convolution_param", "inner_product_param"):
-            if layer.HasField(name):
-                getattr(layer, name).ClearField("weight_filler")
-                getattr(layer, name).ClearField("bias_filler")
-    nets.write_text(cheap, path)
-    return caffe.Net(str(path), getattr(caffe, phase))
-
-
-def published(net):
-    """``net`` with the published classifier's name, size and rates."""
-    for layer in net.layer:
-        for blobs in (layer.top, layer.bottom):
-            for i, blob in enumerate(blobs):
-                blobs[i] = blob.replace("fc8_cub", "fc8")
-        if layer.name == "fc8_cub":
-            assert [spec.lr_mult for spec in layer.param] == [10, 20]
-            layer.name = "fc8"
-            layer.inner_product_param.num_output = 1000
-            for spec in layer.param:
-                spec.lr_mult /= 10
-    return net
-
-
-@pytest.fixture(scope="module")
-def thousand(caffe, tmp_path_factory):
-    """The published three: kind -> (layers by name as written, as loaded with 1000 classes)."""
-    files, folder = nets.find_net("alexnet"), tmp_path_factory.mktemp("published")
-    train_val = published(nets.resolve_train(files, False, 1000, 1, False))
-    deploy = published(nets.resolve_deploy(files, False, 1000, 1))
-    loaded = dict(
-        train=load(caffe, train_val, folder / "train.prototxt", "TRAIN"),
-        test=load(caffe, train_val, folder / "test.prototxt", "TEST"),
-        deploy=load(caffe, deploy, folder / "deploy.prototxt"),
-    )
-    texts = dict(train=train_val, test=train_val, deploy=deploy)
-    return {
-        kind: ({layer.name: layer for layer in texts[kind].layer}, net)
-        for kind, net in loaded.items()
-    }
-
-
-# ---- the files ----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_generator_writes_these_files(folder, tmp_path):
-    command = [sys.executable, str(folder / "generate.py"), "--out", str(tmp_path)]
-    subprocess.run(command, check=True, capture_output=True)
-    kept = {path.name: path.read_bytes() for path in folder.glob("*.prototxt")}
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
-    assert len(kept) == 10
-    (tmp_path / "deploy.prototxt").write_text("name: 'edited'")
-    checked = subprocess.run([*command, "--check"], capture_output=True, text=True)
-    assert checked.returncode == 1 and "deploy.prototxt" in checked.stdout
-
-
-@pytest.mark.parametrize("row", LAYERS, ids=lambda row: f"{row['net']}-{row['name']}")
-def test_layers_are_the_published_ones(row, thousand):
-    """Names, types, bottoms, tops, parameters, fillers, rates, blob and top shapes."""
-    for kind in row["net"].split(","):
-        texts, net = thousand[kind]
-        layer = texts[row["name"]]
-        found = {**net_facts.describe(layer), **net_facts.describe_blobs(layer, net)}
-        differ = {key: (value, row[key]) for key, value in found.items() if value != row[key]}
-        assert not differ, f"{kind}: (ours, published)"
-        silent = {"idx", "net", "pool_round", "extra", "n_stats"}  # given by the layer, or notes
-        missed = {key for key, value in row.items() if value and key not in found} - silent
-        assert not missed, f"{kind}: columns that nothing was compared with"
-
-
-def test_no_layer_besides_the_published_ones(thousand):
-    for kind, (_, net) in thousand.items():
-        names = [name for name in net._layer_names if not name.endswith("_split")]
-        expected = [row["name"] for row in ROWS if kind in row["net"].split(",")]
-        # The loss and the accuracy stand in the published file in the other order than in ours.
-        assert sorted(names) == sorted(expected)
-        assert names[: len(expected) - 2] == expected[:-2]
-
-
-def test_input_as_published():
-    train_val = nets.read_net(nets.find_net("alexnet").train_val(False))
-    for row in ROWS[:2]:
-        given = dict(pair.split("=") for pair in row["extra"].split(";"))
-        found = nets.data_transform(train_val, row["net"].upper())
-        assert row["type"] == "Data" and row["tops"] == "data,label"
-        assert found["crop_size"] == int(given["crop_size"])
-        assert found["mirror"] == (given["mirror"] == "true")
-        assert found["scale"] == float(given["scale"])
-    deploy = nets.read_net(nets.find_net("alexnet").deploy(False))
-    shape = deploy.layer[0].input_param.shape[0].dim
-    assert "x".join(map(str, shape)) in ROWS[2]["extra"]
-
-
-@pytest.mark.parametrize("classes, count", [(1000, 60_965_224), (200, 57_687_624)])
-@pytest.mark.parametrize("laap", [False, True])
-def test_parameter_count(caffe, tmp_path, laap, classes, count):
-    deploy = nets.resolve_deploy(nets.find_net("alexnet"), laap, classes, 1)
-    net = load(caffe, deploy, tmp_path / "net.prototxt")
-    assert sum(blob.data.size for blobs in net.params.values() for blob in blobs) == count
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-def test_variants_differ_in_the_attention_layers_alone(folder):
-    files = nets.find_net(folder)
-    for file in (files.train_val, files.deploy, files.rewrite):
-        plain, laap = nets.read_net(file(False)), nets.read_net(file(True))
-        # data_param.source of the rewritten images differs on purpose
-        for net in (plain, laap):
-            for layer in net.layer:
-                layer.data_param.ClearField("source")
-        added = [layer for layer in laap.layer if layer.type == "Enhancement"]
-        assert [layer for layer in laap.layer if layer.type != "Enhancement"] == list(plain.layer)
-        assert len(added) == 1 and list(added[0].bottom) == list(added[0].top)
-        at = list(laap.layer).index(added[0])
-        assert laap.layer[at - 1].name == "relu1"
-    rewrite, deploy = (nets.read_net(path) for path in (files.rewrite(True), files.deploy(True)))
-    assert list(rewrite.layer)[:-1] == list(deploy.layer)[: len(rewrite.layer) - 1]
-    last = rewrite.layer[-1]
-    assert last.type == "Elimination" and last.bottom[1] == "data"
-    assert rewrite.layer[-2].name == {"alexnet": "relu5", "tiny": "relu2"}[folder.name]
-
-
-@pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
-@pytest.mark.parametrize("laap", [False, True])
-def test_rewrite_net_runs(caffe, tmp_path, folder, laap):
-    path = tmp_path / "rewrite.prototxt"
-    rewrite = nets.resolve_rewrite(nets.find_net(folder), laap, 2, "ALLSOFT", "MAP")
-    nets.write_text(rewrite, path)
-    net = caffe.Net(str(path), caffe.TEST)
-    size = net.blobs["data"].data.shape[-1]
-    net.blobs["data"].data[...] = np.random.RandomState(3).uniform(-90, 90, (2, 3, size, size))
-    out = net.forward()
-    shapes = {name: blob.shape for name, blob in out.items()}
-    assert shapes == dict(
-        dstar=(2, 3, size, size), region=(2, 4), attention=(2, 1, size, size), stats=(2, 5)
-    )
-    # ALLSOFT: D* = A x D everywhere, which the default (ROI) is not
-    product = out["attention"] * net.blobs["data"].data
-    np.testing.assert_allclose(out["dstar"], product, rtol=1e-5, atol=1e-5)
 
 
 # ---- resolved nets and solvers ------------------------------------------------------------------

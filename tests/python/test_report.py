@@ -153,6 +153,18 @@ def test_a_run_without_regions_has_no_region_table(run_folder):
     assert "How well the regions sit" not in words and "Accuracy" in words
 
 
+def test_what_cutting_to_boxes_is_worth(run_folder):
+    found = evaluation()
+    share = {"top1": 0.4321, "top5": 1.0}
+    cropped = {"n": 58, "whole": share, "region": None, "true_box": {"top1": 0.8129, "top5": 1.0}}
+    found["phases"][1]["cropped"] = cropped
+    found["regions"][0]["true_box"] = {"mean_iou": 1.0, "centre_hit": 1.0, "area_kept": 0.2468}
+    (run_folder / "evaluation.json").write_text(json.dumps(found))
+    words = " ".join(Page(report.write_report(run_folder).read_text(encoding="utf-8")).words)
+    assert "43.2%" in words and "81.3%" in words and "cut to the region" in words
+    assert "the true box itself" in words and "24.7%" in words
+
+
 @pytest.mark.parametrize("name", ["evaluation.json", "samples/samples.json", "state.json"])
 def test_a_damaged_file_is_named_and_the_old_report_stays(run_folder, name):
     before = report.write_report(run_folder).read_bytes()

@@ -120,6 +120,10 @@ def test_the_verbs_on_a_finished_run(finished, tmp_path):
     assert "run: " in verb("runs") and f"finished, top-1 {result.top1:.1%}" in verb("runs")
     found = verb("evaluate", "run")
     assert f"top-1 {result.top1:.1%}" in found and "regions are the whole image" in found
+    table, out = tmp_path / "new" / "p.csv", tmp_path / "tables"
+    found = verb("evaluate", "run", "--crops", 10, "--predictions", table, "--out", out)
+    assert "mean of 10 crops" in found and "confusion.csv" in found
+    assert len(table.read_text().splitlines()) == 21 and (out / "per_class.csv").is_file()
     assert "48 images in" in verb("rewrite", "run", "--out", tmp_path / "out")
     assert (tmp_path / "out" / "manifest.json").is_file()
     assert verb("report", "run").strip() == str(result.report)

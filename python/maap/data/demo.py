@@ -18,6 +18,7 @@ from maap.data import cub, demo_sources, images, write
 from maap.data.importer import Storage
 from maap.data.store import Dataset
 from maap.errors import MaapError
+from maap.files import default_cache
 
 NOTE = (
     "The demo set shows bird cut-outs on photographs; every species is one cut-out, and training and "
@@ -124,7 +125,7 @@ def make_demo(
     storage = Storage(size, orient=False).check()
     with write.making(out) as partial:
         birds = demo_sources.cutouts(
-            Path(cache) if cache else demo_sources.default_cache(), package
+            Path(cache) if cache else default_cache(), package
         )
         layout = partial / "original"
         counts = {"train": per_species_train, "test": per_species_test}

@@ -57,12 +57,6 @@ PHOTOGRAPHS: dict[str, str] = {
 }
 
 
-def default_cache() -> Path:
-    """$XDG_CACHE_HOME/maap, or ~/.cache/maap."""
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Path(base) / "maap"
-
-
 def photographs(names: list[str]) -> dict[str, Path]:
     """The background photographs ``names`` in the installed scikit-image.
 

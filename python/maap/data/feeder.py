@@ -16,8 +16,9 @@ from typing import Any, Optional
 import cv2
 import numpy as np
 
-from maap import workers
+from maap import render, workers
 from maap.data.store import Split
+from maap.data.views import Place, View
 from maap.errors import MaapError
 
 _ORDER, _CROPS = 1, 2  # what a random stream is for
@@ -111,6 +112,12 @@ class Plan:
     batch: int
     seed: int
     train: bool
+    view: View = View()  # of a test
+
+    @property
+    def slots(self) -> int:
+        """Slots of one pass over a test split: each image's crops stand next to each other."""
+        return self.length * self.view.crops
 
     def indices(self, iteration: int) -> np.ndarray:
         """The records of batch ``iteration``, (batch,); a test's last batch repeats its last
@@ -118,7 +125,7 @@ class Plan:
         first = iteration * self.batch
         wanted = np.arange(first, first + self.batch)
         if not self.train:
-            return np.minimum(wanted, self.length - 1)
+            return np.minimum(wanted, self.slots - 1) // self.view.crops
         epochs = wanted // self.length
         result = np.empty(self.batch, np.int64)
         for epoch in np.unique(epochs):
@@ -129,23 +136,25 @@ class Plan:
 
     def batches(self) -> int:
         """Batches of one pass over a test split."""
-        return -(-self.length // self.batch)
+        return -(-self.slots // self.batch)
 
     def valid(self, iteration: int) -> int:
         """How many slots of the batch hold images of their own (all, when training)."""
         return (
             self.batch
             if self.train
-            else max(0, min(self.batch, self.length - iteration * self.batch))
+            else max(0, min(self.batch, self.slots - iteration * self.batch))
         )
 
     def placement(
         self, iteration: int, transform: Transform, size: tuple[int, int]
-    ) -> list[tuple[tuple[int, int], bool]]:
+    ) -> list[Place]:
         """Per slot: top and left of the crop, and whether it is flipped."""
-        if not self.train:
-            return [(transform.centre(size), False)] * self.batch
         crop = transform.output_size(size)
+        if not self.train:
+            places = self.view.places(size, crop)
+            slots = np.arange(iteration * self.batch, (iteration + 1) * self.batch)
+            return [places[slot % len(places)] for slot in np.minimum(slots, self.slots - 1)]
         random = _random(self.seed, _CROPS, iteration)
         tops = random.randint(0, size[0] - crop[0] + 1, self.batch)
         lefts = random.randint(0, size[1] - crop[1] + 1, self.batch)
@@ -173,13 +182,10 @@ def _serve(
     def fill(request: tuple[int, int]) -> int:
         iteration, slot = request
         places = plan.placement(iteration, transform, split.size)
-        for position, index in enumerate(plan.indices(iteration)):
-            image, _ = split.read(int(index))
-            if image.shape != (*split.size, 3):
-                raise MaapError(
-                    f"{split.folder}: {split.records[index].path} is stored with shape "
-                    f"{image.shape}, the set's size is {split.size}: make the data set again"
-                )
+        last = -1
+        for position, index in enumerate(map(int, plan.indices(iteration))):
+            if index != last:
+                image, last = _image(split, index, plan.view), index
             at, flip = places[position]
             transform.apply(image, at, flip, slots[slot][position])
         return iteration
@@ -187,13 +193,24 @@ def _serve(
     workers.serve(connection, fill)
 
 
+def _image(split: Split, index: int, view: View) -> np.ndarray:
+    """A record's image, or the part of it that the view shows, at the stored size."""
+    image, _ = split.read(index)
+    if image.shape != (*split.size, 3):
+        raise MaapError(
+            f"{split.folder}: {split.records[index].path} is stored with shape "
+            f"{image.shape}, the set's size is {split.size}: make the data set again"
+        )
+    return image if view.boxes is None else render.render(image, view.boxes[index], None, "ROI")
+
+
 class Feeder:
     """Batches of a split, one after the other; see the module's text for what is guaranteed.
 
     train=True: shuffled epochs without end, random crops, mirroring when the transform says so,
-    from iteration ``start`` on. train=False: the records in order, centre crops, never mirrored;
-    the last batch is padded with its last record and ``valid`` says how many slots count; then
-    StopIteration. A split whose records have the mean subtracted already is fed with the
+    from iteration ``start`` on. train=False: the records in order, as ``view`` says (the centre
+    crop, or each image's ten crops in consecutive slots); the last batch is padded with its last
+    crop and ``valid`` says how many slots count; then StopIteration. A split whose records have the mean subtracted already is fed with the
     transform's mean left out.
     Raises MaapError for a crop that does not fit and, from ``next``, for a damaged record.
     """
@@ -207,6 +224,7 @@ class Feeder:
         start: int = 0,
         *,
         train: bool = True,
+        view: Optional[View] = None,
         processes: int = 1,
         prefetch: int = 3,
     ) -> None:
@@ -215,8 +233,10 @@ class Feeder:
         if split.mean_subtracted:
             transform = replace(transform, mean=None)
         self.split, self.transform = split, transform
-        self.plan = Plan(len(split), batch, seed, train)
+        self.plan = Plan(len(split), batch, seed, train, view or View())
         self.size = transform.output_size(split.size)
+        if not train:
+            self.plan.view.places(split.size, self.size)  # refuses crops that are all the same
         self.iteration = start
         self.valid = 0
         self._labels = np.array([record.label for record in split.records], np.float32)

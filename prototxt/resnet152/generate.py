@@ -1,0 +1,120 @@
+#!/usr/bin/env python3
+"""Writes every prototxt in this folder; --check says whether they are as it would write them.
+
+Needs pycaffe. Layer names and parameters are those of the published ResNet-152
+(KaimingHe/deep-residual-networks@a7026cb), so that its weights load by name. Only its deploy net
+was ever published: fillers and rates are Caffe's defaults, but for the new classifier.
+"""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from caffe import NetSpec, layers, params  # noqa: E402
+from recipe import FINE_TUNING, Data, Recipe, run  # noqa: E402
+
+# stage -> (names of its blocks, outputs of branch2a and branch2b; branch2c has four times as many)
+STAGES = {
+    2: (["a", "b", "c"], 64),
+    3: (["a", *(f"b{i}" for i in range(1, 8))], 128),
+    4: (["a", *(f"b{i}" for i in range(1, 36))], 256),
+    5: (["a", "b", "c"], 512),
+}
+
+
+def conv(n: NetSpec, bottom: Any, name: str, suffix: str, relu: bool, **kwargs: Any) -> Any:
+    """Convolution NAME with batch normalisation, bnSUFFIX and scaleSUFFIX, and ReLU if wanted."""
+    top = layers.Convolution(bottom, bias_term=False, **kwargs)
+    n[name] = top
+    n[f"bn{suffix}"] = layers.BatchNorm(top, use_global_stats=True, in_place=True)
+    n[f"scale{suffix}"] = layers.Scale(top, bias_term=True, in_place=True)
+    if relu:
+        n[f"{name}_relu"] = layers.ReLU(top, in_place=True)
+    return top
+
+
+def block(n: NetSpec, bottom: Any, name: str, outputs: int, stride: int, project: bool) -> Any:
+    """1x1, 3x3 and 1x1 convolutions, added to the bottom or to its projection (branch1)."""
+
+    def branch(bottom: Any, end: str, relu: bool, **kwargs: Any) -> Any:
+        suffix = f"{name}_branch{end}"
+        return conv(n, bottom, f"res{suffix}", suffix, relu, **kwargs)
+
+    shortcut = bottom
+    if project:
+        shortcut = branch(bottom, "1", False, num_output=4 * outputs, kernel_size=1, stride=stride)
+    top = branch(bottom, "2a", True, num_output=outputs, kernel_size=1, stride=stride)
+    top = branch(top, "2b", True, num_output=outputs, kernel_size=3, pad=1)
+    top = branch(top, "2c", False, num_output=4 * outputs, kernel_size=1)
+    total = layers.Eltwise(shortcut, top)
+    n[f"res{name}"] = total
+    n[f"res{name}_relu"] = layers.ReLU(total, in_place=True)
+    return total
+
+
+def resnet152(n: NetSpec) -> Any:
+    """From n.data (N,3,224,224) to the class scores."""
+    top = conv(n, n.data, "conv1", "_conv1", True, num_output=64, kernel_size=7, stride=2, pad=3)
+    top = layers.Pooling(top, pool=params.Pooling.MAX, kernel_size=3, stride=2)
+    n.pool1 = top  # 64 x 56 x 56
+    for stage, (blocks, outputs) in STAGES.items():
+        for letter in blocks:
+            first = letter == "a"
+            stride = 2 if first and stage > 2 else 1
+            top = block(n, top, f"{stage}{letter}", outputs, stride, project=first)
+    n.pool5 = layers.Pooling(top, pool=params.Pooling.AVE, kernel_size=7, stride=1)
+    n.fc_cub = layers.InnerProduct(
+        n.pool5,
+        num_output=200,
+        param=[dict(lr_mult=10, decay_mult=1), dict(lr_mult=10, decay_mult=1)],
+        weight_filler=dict(type="gaussian", std=0.01),
+        bias_filler=dict(type="constant", value=0),
+    )
+    return n.fc_cub
+
+
+RESNET152 = Recipe(
+    name="ResNet-152",
+    folder="prototxt/resnet152",
+    what="ResNet-152 for CUB-200-2011",
+    about=(
+        "Layers and names are those of the published ResNet-152\n"
+        "(KaimingHe/deep-residual-networks@a7026cb), so its weights load by layer name; only the\n"
+        "classifier is new. No other layer has a filler: without -weights nothing is learnt.\n"
+        "BatchNorm is frozen (use_global_stats: true): it uses the published statistics while\n"
+        "training, too. Without these lines it takes each batch's own; see README.md."
+    ),
+    body=resnet152,
+    enhance=("conv1_relu", "conv1_enhance"),
+    eliminate=("res4b2_branch2b_relu", "res4b2_branch2b_eliminate"),
+    data=Data(
+        crop=224,
+        mean=(103.0626, 115.9029, 123.1516),
+        mean_note=(
+            "mean_value: the mean over the pixels of the published mean image (B, G, R). That\n"
+            "image, 224 x 224, was subtracted after the crop; Caffe subtracts before it."
+        ),
+        train_batch=16,
+        test_batch=10,
+        train="data/cub/train_lmdb",
+        test="data/cub/test_lmdb",
+        rewritten="data/cub_haap_resnet152/train_lmdb",
+        rewritten_laap="data/cub_maap_resnet152/train_lmdb",
+    ),
+    deploy_batch=1,
+    solver=dict(
+        test_iter=([580], "x 10 = 5,800: CUB's 5,794 test images and the first 6 once more"),
+        **FINE_TUNING,
+    ),
+    notes=dict(
+        fc_cub=(
+            "The new classifier, 200 species: ten times the learning rate of the layers that\n"
+            "start from published weights."
+        ),
+    ),
+)
+
+if __name__ == "__main__":
+    sys.exit(run(RESNET152))

@@ -1,0 +1,160 @@
+"""The files that an evaluation leaves: in a run folder, and as tables for a spreadsheet."""
+
+import csv
+import json
+import os
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from evaluate_fakes import TRANSFORM, make_run
+from maap import evaluation
+from maap.data.store import Dataset
+from maap.errors import MaapError
+from maap.samples import PER_GROUP
+from rewrite_fakes import SIZE
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory):
+    return make_run(tmp_path_factory.mktemp("run"))
+
+
+@pytest.fixture(scope="module")
+def split(run_folder):
+    return Dataset.open(run_folder / "data").split("test")
+
+
+@pytest.fixture(scope="module")
+def made(run_folder):
+    """evaluation.json of the run, as it was returned."""
+    return evaluation.evaluate_run(a_run(run_folder))
+
+
+def a_run(run_folder):
+    """What evaluate_run needs of a run."""
+    stages = [
+        dict(name="phase1", kind="train", number=1, title="phase 1", iteration=7, seconds=2.0),
+        dict(name="rewrite1", kind="rewrite", number=1, count=50, fallbacks=0, seconds=1.0),
+        dict(name="phase2", kind="train", number=2, title="phase 2", iteration=5, seconds=1.5),
+    ]
+    return SimpleNamespace(
+        run=SimpleNamespace(folder=run_folder),
+        config=SimpleNamespace(batch=8, gpu=None, a_star="roi"),
+        state=dict(stages=stages, data=dict(seconds=4.0)),
+        data=Dataset.open(run_folder / "data"),
+        test_transform=TRANSFORM,
+        weights=lambda number: run_folder / f"phase{number}" / "final.caffemodel",
+    )
+
+
+def test_a_run_gets_its_files(run_folder, split, made):
+    assert json.loads((run_folder / "evaluation.json").read_text()) == made
+    assert [p["title"] for p in made["phases"]] == ["after phase 1", "after phase 2"]
+    assert made["phases"][0]["top1"] != made["phases"][1]["top1"]
+    assert [q["phase"] for q in made["regions"]] == ["phase1", "phase2"]
+    assert made["chance"] == pytest.approx(1 / 3) and made["seconds"]["total"] == 8.5
+    assert made["data"]["note"] == "made up" and made["rewrites"][0]["fallbacks"] == 0
+    with (run_folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 100 and rows[0]["key"] == split.records[0].key
+    right = [row["label"] == row["predicted"] for row in rows if row["phase"] == "phase2"]
+    assert made["phases"][1]["top1"] == pytest.approx(np.mean(right))
+
+
+def test_samples_are_best_worst_and_spread(run_folder, made):
+    entries = json.loads((run_folder / "samples" / "samples.json").read_text())
+    assert [e["group"] for e in entries] == sum(
+        ([name] * PER_GROUP for name in ("best", "worst", "spread")), []
+    )
+    assert len({e["key"] for e in entries}) == len(entries)
+    best, worst = ([e["iou"] for e in entries if e["group"] == g] for g in ("best", "worst"))
+    assert best == sorted(best, reverse=True) and worst == sorted(worst)
+    assert worst[-1] <= best[-1]
+    for entry in entries:
+        assert (run_folder / "samples" / entry["file"]).stat().st_size > 1000
+        assert set(entry["predicted"]) == {"phase1", "phase2"}
+
+
+def test_a_run_knows_what_cutting_to_boxes_is_worth(made):
+    for phase, quality in zip(made["phases"], made["regions"]):
+        cropped = phase["cropped"]
+        assert cropped["n"] == quality["n"] == 49 and phase["crops"] == 1
+        assert cropped["whole"]["top1"] == pytest.approx(phase["top1"], abs=1 / 49)
+        assert 0 <= cropped["region"]["top1"] <= 1 and cropped["true_box"]["top5"] == 1
+        assert "found" not in quality
+    assert made["phases"][0]["cropped"] != made["phases"][1]["cropped"]
+
+
+@pytest.fixture(scope="module")
+def measured(run_folder, split):
+    nets = (run_folder / "deploy.prototxt", run_folder / "rewrite.prototxt")
+    weights = run_folder / "phase1" / "final.caffemodel"
+    return evaluation.measure(*nets, weights, split, TRANSFORM, 8, crops=10)
+
+
+def rows_of(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_tables_agree_with_each_other(measured, split, tmp_path):
+    files = evaluation.write_tables(tmp_path, measured, split)
+    assert sorted(files) == sorted(path.name for path in tmp_path.iterdir())
+    rows = rows_of(tmp_path / "predictions.csv")
+    assert [row["path"] for row in rows] == [record.path for record in split.records]
+    confusion = np.zeros((3, 3), int)
+    for row in rows:
+        confusion[int(row["label"]), int(row["predicted"])] += 1
+        assert (row["rank"] == "0") == (row["label"] == row["predicted"])
+        assert row["class"] == "abc"[int(row["label"])]
+        assert row["predicted_class"] == "abc"[int(row["predicted"])]
+    with (tmp_path / "confusion.csv").open(newline="") as file:
+        table = list(csv.reader(file))
+    assert table[0][1:] == [row[0] for row in table[1:]] == ["a", "b", "c"]
+    assert np.array_equal(np.array([row[1:] for row in table[1:]], int), confusion)
+    per_class = rows_of(tmp_path / "per_class.csv")
+    for n, row in enumerate(per_class):
+        assert int(row["count"]) == confusion[n].sum()
+        assert float(row["top1"]) == pytest.approx(confusion[n, n] / confusion[n].sum())
+    summary = json.loads((tmp_path / "evaluation.json").read_text())
+    assert summary["accuracy"]["crops"] == 10
+    assert summary["accuracy"]["top1"] == pytest.approx(np.trace(confusion) / 50)
+
+
+def test_the_table_of_regions_by_hand(measured, split, tmp_path):
+    evaluation.write_tables(tmp_path, measured, split)
+    rows = rows_of(tmp_path / "regions.csv")
+    overlaps = []
+    for row, record in zip(rows, split.records):
+        x1, y1, x2, y2 = (int(row[name]) for name in ("x1", "y1", "x2", "y2"))
+        found, true = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+        found[y1:y2, x1:x2] = True
+        assert float(row["area_kept"]) == pytest.approx(found.mean(), rel=1e-5)
+        if record.box is None:
+            assert row["iou"] == row["true_x1"] == row["centre_hit"] == ""
+            continue
+        a, b, c, d = map(int, record.box)
+        true[b:d, a:c] = True
+        overlaps.append((found & true).sum() / (found | true).sum())
+        assert float(row["iou"]) == pytest.approx(overlaps[-1], rel=1e-5)
+        assert row["centre_hit"] == str(int(found[(b + d) // 2, (a + c) // 2]))
+    assert measured.regions["mean_iou"] == pytest.approx(np.mean(overlaps))
+
+
+def test_lines_for_a_person(measured, split):
+    text = "\n".join(evaluation.lines(measured, split))
+    assert f"top-1 {measured.accuracy['top1']:.1%}" in text and "mean of 10 crops" in text
+    assert "true box: mean IoU with the true box 1.000" in text
+    assert "top-1 of 49 images cut to their: region" in text
+    bare = evaluation.Measured({**measured.accuracy, "cropped": None}, [], None, None)
+    assert "cut to" not in "\n".join(evaluation.lines(bare, split))
+
+
+def test_odd_names_and_places_that_cannot_be_written(tmp_path):
+    evaluation.write_table(tmp_path / "t.csv", ["a"], [["x,\n\udcff"], [None]])
+    with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
+        assert list(csv.reader(file)) == [["a"], ["x,\n\ufffd"], [""]]
+    with pytest.raises(MaapError, match="nowhere"):
+        evaluation.write_table(tmp_path / "nowhere" / "t.csv", ["a"], [])
+    assert os.listdir(tmp_path) == ["t.csv"]

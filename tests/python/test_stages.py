@@ -1,0 +1,54 @@
+"""Which results of a run are gone, and whether somebody misses them."""
+
+import pytest
+from maap.config import TrainConfig
+from maap.prepare import stage_list
+from maap.stages import lost, results
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A folder with everything that the stages of a whole run leave, and the stages."""
+    stages = [dict(stage, status="done") for stage in stage_list(TrainConfig(rounds=2))]
+    for stage in stages:
+        for name in results(stage):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text("x")
+    return tmp_path, stages
+
+
+def test_nothing_is_lost_of_a_whole_run(run):
+    assert lost(*run) == {}
+
+
+@pytest.mark.parametrize("name", ["rewrite1/train_lmdb/data.mdb", "phase1/final.caffemodel"])
+def test_what_no_stage_reads_any_more_may_go(run, name):
+    folder, stages = run
+    (folder / name).unlink()
+    assert lost(folder, stages) == {}
+
+
+def test_what_a_lost_stage_needs_is_lost_too(run):
+    folder, stages = run
+    for name in ("evaluation.json", "phase2/final.caffemodel", "rewrite1/train.csv"):
+        (folder / name).unlink()
+    assert lost(folder, stages) == {
+        "rewrite1": ["rewrite1/train.csv"],
+        "phase2": ["phase2/final.caffemodel"],
+        "evaluation": ["evaluation.json"],
+    }
+
+
+def test_a_stage_that_waits_needs_what_is_before_it(run):
+    folder, stages = run
+    for stage in stages[4:]:
+        stage["status"] = "pending"
+    assert [stage["name"] for stage in stages[:5]] == [
+        "phase1", "rewrite1", "phase2", "rewrite2", "phase3",
+    ]  # fmt: skip
+    (folder / "phase1/final.caffemodel").unlink()
+    (folder / "rewrite2/manifest.json").unlink()
+    assert lost(folder, stages) == {
+        "phase1": ["phase1/final.caffemodel"],  # the evaluation asks for every phase
+        "rewrite2": ["rewrite2/manifest.json"],
+    }
