@@ -7,7 +7,8 @@ A folder's generate.py describes its network once, with pycaffe's NetSpec, and h
     deploy.prototxt         images in, probabilities out  solver_phase2.prototxt  phase 2
     rewrite.prototxt        up to the Elimination layer
 
-and the same five with ``_laap`` in the name, which have the Enhancement layer. The variants are
+and the same five with ``_laap`` in the name, which have the Enhancement layer. With ``dropouts``,
+``train_val_dropout_LAYER.prototxt`` is the baseline with Dropout after LAYER. The variants are
 edits of the one layer list, so they cannot drift apart.
 """
 
@@ -80,6 +81,7 @@ class Recipe:
     deploy_batch: int = 10
     about: str = ""  # further header lines, the same in every net file
     notes: dict[str, str] = field(default_factory=dict)  # layer name -> comment
+    dropouts: dict[str, str] = field(default_factory=dict)  # after this layer -> Dropout's name
 
 
 def run(recipe: Recipe) -> int:
@@ -110,13 +112,15 @@ def files(recipe: Recipe) -> dict[str, str]:
         written["rewrite" + end] = _rewrite(recipe, laap)
         written["solver" + end] = _solver(recipe, laap, phase=1)
         written["solver" + end.replace(".", "_phase2.")] = _solver(recipe, laap, phase=2)
+    for after in recipe.dropouts:
+        written[f"train_val_dropout_{after}.prototxt"] = _train_val(recipe, False, after)
     return written
 
 
 # ---- nets ---------------------------------------------------------------------------------------
 
 
-def _train_val(recipe: Recipe, laap: bool) -> str:
+def _train_val(recipe: Recipe, laap: bool, dropout: str = "") -> str:
     data = recipe.data
     rewritten = data.rewritten_laap if laap else data.rewritten
     heads = [
@@ -132,9 +136,12 @@ def _train_val(recipe: Recipe, laap: bool) -> str:
         ),
         ("Always tested on the original images.", _data_layer(data, data.test, False, "", "")),
     ]
-    ends = _layers(recipe, laap, ["accuracy", "loss"])
+    parts = _layers(recipe, laap, ["accuracy", "loss"])
     kind = "with Enhancement (LAAP)" if laap else "the baseline"
-    return _net_text(recipe, f"training and testing, {kind}", heads + ends)
+    if dropout:
+        _insert_dropout(recipe, parts, dropout)
+        kind = f"Dropout after {dropout} (paper, table 2)"
+    return _net_text(recipe, f"training and testing, {kind}", heads + parts)
 
 
 def _deploy(recipe: Recipe, laap: bool) -> str:
@@ -208,6 +215,16 @@ def _insert_enhancement(recipe: Recipe, parts: list[tuple[str, Any]]) -> None:
         f"{blob} = (1 + A) x {blob}."
     )
     layer = caffe_pb2.LayerParameter(name=name, type="Enhancement", bottom=[blob], top=[blob])
+    parts.insert(at + 1, (note, layer))
+
+
+def _insert_dropout(recipe: Recipe, parts: list[tuple[str, Any]], after: str) -> None:
+    at = [layer.name for _, layer in parts].index(after)
+    blob = parts[at][1].top[0]
+    note = f"Dropout where the paper's table 2 compares it with attention, in place after {after}."
+    name = recipe.dropouts[after]
+    layer = caffe_pb2.LayerParameter(name=name, type="Dropout", bottom=[blob], top=[blob])
+    layer.dropout_param.dropout_ratio = 0.5
     parts.insert(at + 1, (note, layer))
 
 

@@ -108,6 +108,7 @@ ALEXNET = Recipe(
             "start from published weights."
         ),
     ),
+    dropouts={f"relu{i}": f"drop{i}" for i in range(1, 6)},
 )
 
 if __name__ == "__main__":

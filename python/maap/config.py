@@ -109,6 +109,27 @@ class TrainConfig:
         "ours",
         group="method",
     )
+    dropout_after: Optional[str] = _setting(
+        None,
+        "Dropout after this layer of the baseline: relu1 to relu5 of AlexNet.",
+        "paper, table 2",
+        group="method",
+    )
+    batch_norm: Optional[str] = _setting(
+        None,
+        "Batch normalisation while training: frozen at the statistics of --weights, or train, on "
+        "each batch's own. Default: frozen with --weights, else train.",
+        "published ResNet-152; design",
+        choices=("frozen", "train"),
+        group="method",
+    )
+    batch_norm_fraction: Optional[float] = _setting(
+        None,
+        "Share of the averaged statistics that each batch leaves, with --batch-norm train. "
+        "Default: the net's own.",
+        "net; demo",
+        group="method",
+    )
     rounds: int = _setting(
         1, "How often images are rewritten and trained on again.", "paper, algorithm 1", "rounds",
         group="method",

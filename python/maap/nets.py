@@ -69,8 +69,20 @@ class NetFiles:
     def name(self) -> str:
         return self.folder.name
 
-    def train_val(self, laap: bool) -> Path:
-        return self._file("train_val", laap)
+    def train_val(self, laap: bool, dropout_after: Optional[str] = None) -> Path:
+        """``dropout_after`` names the layer of a train_val_dropout_LAYER file (no LAAP)."""
+        if dropout_after is None:
+            return self._file("train_val", laap)
+        start = "train_val_dropout_"
+        known = [path.stem[len(start) :] for path in sorted(self.folder.glob(f"{start}*.prototxt"))]
+        if laap or dropout_after not in known:
+            near = difflib.get_close_matches(dropout_after, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(known) or 'none'}"
+            raise MaapError(
+                f"{self.folder}: no {start}{dropout_after}.prototxt: no variant of this net has "
+                f"Dropout after a layer {dropout_after}; {hint}"
+            )
+        return self.folder / f"{start}{dropout_after}.prototxt"
 
     def deploy(self, laap: bool) -> Path:
         return self._file("deploy", laap)
@@ -208,20 +220,34 @@ def _data_layer(net: Any, phase: str) -> Any:
 # ---- resolved nets ------------------------------------------------------------------------------
 
 
-def resolve_train(files: NetFiles, laap: bool, classes: int, batch: int, from_scratch: bool) -> Any:
+def resolve_train(
+    files: NetFiles,
+    laap: bool,
+    classes: int,
+    batch: int,
+    from_scratch: bool,
+    dropout_after: Optional[str] = None,
+    batch_norm: Optional[str] = None,
+    batch_norm_fraction: Optional[float] = None,
+) -> Any:
     """The train_val net as the drivers run it, in both phases of Caffe.
 
     In place of each phase's Data layer stands an Input layer of the same name, with tops data
     (batch, 3, crop, crop) and label (batch). The classifier gets ``classes`` outputs. With
     ``from_scratch`` every layer learns at the same rate, biases start at zero and convolutions from
     MSRA's filler; otherwise fillers and rates stay (ten times the rate for the classifier).
+    ``dropout_after``: see `NetFiles.train_val`. ``batch_norm``: "frozen" normalises with the stored
+    statistics in training, too, "train" with each batch's own, of which the stored ones become
+    averages that keep ``batch_norm_fraction`` of the old at each batch; None leaves the file's.
     """
-    path = files.train_val(laap)
+    path = files.train_val(laap, dropout_after)
     net = read_net(path)
     _set_classes(net, classes, path)
     _feed(net, batch, path)
     if from_scratch:
         _start_from_scratch(net)
+    if batch_norm is not None:
+        _set_batch_norm(net, batch_norm, batch_norm_fraction)
     return net
 
 
@@ -365,9 +391,24 @@ def _set_batch(net: Any, batch: int, path: Path) -> None:
             shape.dim[0] = batch
 
 
+def _set_batch_norm(net: Any, how: str, fraction: Optional[float]) -> None:
+    """Without use_global_stats Caffe takes the batch's statistics in TRAIN, the stored in TEST."""
+    for layer in net.layer:
+        if layer.type != "BatchNorm":
+            continue
+        param = layer.batch_norm_param
+        if how == "frozen":
+            param.use_global_stats = True
+            continue
+        param.ClearField("use_global_stats")
+        if fraction is not None:
+            param.moving_average_fraction = fraction
+
+
 def _start_from_scratch(net: Any) -> None:
-    """InnerProduct layers keep the file's fillers: AlexNet's small gaussians start the scores near
-    zero. With MSRA's there too the loss starts at 14 (of 8 classes) and is NaN after 5 iterations.
+    """InnerProduct layers keep the file's fillers, or get that of AlexNet's fc6: small gaussians
+    start the scores near zero. With MSRA's there too the loss starts at 14 (of 8 classes) and is
+    NaN after 5 iterations.
     """
     for layer in net.layer:
         if layer.type not in ("Convolution", "InnerProduct"):
@@ -376,6 +417,9 @@ def _start_from_scratch(net: Any) -> None:
         if layer.type == "Convolution":
             param.weight_filler.Clear()
             param.weight_filler.type = "msra"
+        elif not param.HasField("weight_filler"):
+            param.weight_filler.type = "gaussian"
+            param.weight_filler.std = 0.005
         if param.bias_term:
             param.bias_filler.Clear()
             param.bias_filler.type = "constant"

@@ -127,11 +127,20 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
     files = nets.find_net(config.net)
     laap = config.laap
     solvers = [nets.read_solver(files.solver(laap, phase)) for phase in (1, 2)]
-    source = nets.read_net(files.train_val(laap))
+    source = nets.read_net(files.train_val(laap, config.dropout_after))
     batch = nets.data_transform(source, "TRAIN")["batch_size"]
     config = resolve(config, dataset.kind == "demo", *solvers, batch)
     classes = len(dataset.classes)
-    net = nets.resolve_train(files, laap, classes, config.batch, config.from_scratch)
+    net = nets.resolve_train(
+        files,
+        laap,
+        classes,
+        config.batch,
+        config.from_scratch,
+        config.dropout_after,
+        config.batch_norm,
+        config.batch_norm_fraction,
+    )
     weights = _check_weights(net, config)
     stages = stage_list(config)
     for stage in stages:
@@ -176,9 +185,21 @@ def _check_weights(net: Any, config: TrainConfig) -> Optional[dict[str, Any]]:
     path = find_weights(config.weights, config.net)
     found = nets.check_weights(net, path, bool(config.allow_partial))
     matched, missing = found["matched"], found["missing"]
+    _check_statistics(path, net, config, missing)
     new = f", new: {', '.join(missing)}" if missing else ""
     say(f"{path.name}: {len(matched)} of {len(matched) + len(missing)} layers with weights{new}")
     return dict(path=str(path), sha256=file_sha256(path))
+
+
+def _check_statistics(path: Path, net: Any, config: TrainConfig, missing: list[str]) -> None:
+    """Raises MaapError where BatchNorm would be frozen at statistics that no file has."""
+    norms = {layer.name for layer in net.layer if layer.type == "BatchNorm"}
+    without = [name for name in missing if name in norms]
+    if without and config.batch_norm == "frozen":
+        raise MaapError(
+            f"{path}: no statistics of {without[0]} ({len(without)} of {len(norms)} BatchNorm "
+            "layers) to freeze; give --batch-norm train"
+        )
 
 
 def manifest_hash(dataset: Dataset) -> str:

@@ -129,10 +129,11 @@ def find_run(runs_dir: Path, name: str) -> Run:
 
 
 def default_name(config: TrainConfig) -> str:
-    """NET-VARIANT-DATA, from the settings."""
+    """NET-VARIANT[-dropout-LAYER]-DATA, from the settings."""
     net = Path(config.net).name or "net"
     data = Path(config.data).resolve().name.split(".")[0] or "data"
-    return f"{net}-{config.variant}-{data}"
+    dropout = f"-dropout-{config.dropout_after}" if config.dropout_after else ""
+    return f"{net}-{config.variant}{dropout}-{data}"
 
 
 def free_name(runs_dir: Path, base: str) -> str:

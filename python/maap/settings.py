@@ -130,6 +130,16 @@ def validate(config: TrainConfig) -> TrainConfig:
         _check_name(config.name)
     if config.input_scale is not None and not config.input_scale > 0:
         raise MaapError(f"setting input_scale: {config.input_scale}; give a number above 0")
+    if config.dropout_after and config.variant != "baseline":
+        raise MaapError(
+            f"dropout_after is for the baseline, not for {config.variant}: give --variant baseline"
+        )
+    if config.batch_norm == "frozen" and config.weights is None:
+        raise MaapError("batch_norm frozen needs --weights, whose statistics it keeps; give train")
+    if config.batch_norm_fraction is not None and not 0 <= config.batch_norm_fraction < 1:
+        raise MaapError(
+            f"setting batch_norm_fraction: {config.batch_norm_fraction}; give 0 to less than 1"
+        )
     if config.lr_policy == "multistep" and not config.stepvalue:
         raise MaapError("lr_policy multistep needs stepvalue, such as --stepvalue 100,200")
     return config
@@ -187,6 +197,8 @@ def resolve(config: TrainConfig, demo: bool, solver1: Any, solver2: Any, batch: 
             values[name] = value
     if values["from_scratch"] is None:
         values["from_scratch"] = config.weights is None
+    if values["batch_norm"] is None:
+        values["batch_norm"] = "train" if config.weights is None else "frozen"
     for name in sorted(_FROM_SOLVER):
         if values[name] is None:
             values[name] = _solver_value(solver1, name)

@@ -123,7 +123,8 @@ def _check_names(config: TrainConfig) -> None:
     if config.phase1_from is not None:
         find_run(Path(config.runs_dir), config.phase1_from)
     files = nets.find_net(config.net)
-    files.train_val(config.laap), files.solver(config.laap, 1), files.deploy(config.laap)
+    files.train_val(config.laap, config.dropout_after)
+    files.solver(config.laap, 1), files.deploy(config.laap)
     prepare.check_data_name(config.data)
     if config.weights is not None:
         published.check_word(config.weights, config.net)

@@ -77,6 +77,9 @@ def test_missing_yaml(tmp_path):
         (dict(base_lr=-1.0), "base_lr"),
         (dict(input_scale=0.0), "above 0"),
         (dict(lr_policy="multistep"), "stepvalue"),
+        (dict(dropout_after="relu1"), "give --variant baseline"),
+        (dict(batch_norm="frozen"), "needs --weights"),
+        (dict(batch_norm_fraction=1.0), "batch_norm_fraction"),
         (dict(base_lr=float("nan")), "base_lr"),
     ],
 )
@@ -100,6 +103,15 @@ def test_finetuning_takes_its_numbers_from_the_solver_files():
     assert (found.max_iter, found.phase2_iter) == (50, 30)
     again = resolve(found, True, solver(base_lr=9.0), solver(base_lr=9.0), 1)
     assert again == found  # a resolved configuration does not change
+
+
+def test_batch_normalisation_is_frozen_where_there_are_statistics():
+    def found(**values):
+        return resolve(TrainConfig(**values), False, solver(max_iter=1), solver(max_iter=1), 9)
+
+    assert found().batch_norm == "train"
+    assert found(weights="w").batch_norm == "frozen"
+    assert found(weights="w", batch_norm="train").batch_norm == "train"
 
 
 def test_a_base_lr_that_was_set_holds_for_both_phases():

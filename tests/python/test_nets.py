@@ -53,6 +53,78 @@ def test_from_scratch_all_layers_learn_alike(folder):
             assert param.weight_filler == kept[layer.name].inner_product_param.weight_filler
 
 
+def test_from_scratch_a_layer_without_filler_gets_one():
+    """The published VGG19 has no fillers; Caffe's default, zeros, would learn nothing."""
+    net = nets.resolve_train(nets.find_net("vgg19"), False, 20, 1, True)
+    fillers = {x.name: x.inner_product_param.weight_filler for x in net.layer}
+    assert fillers["fc6"].type == fillers["fc8_cub"].type == "gaussian"
+    assert fillers["fc6"].std == pytest.approx(0.005)
+    assert fillers["fc8_cub"].std == pytest.approx(0.01)  # the file's
+
+
+def test_batch_normalisation_is_frozen_or_trained():
+    files = nets.find_net("resnet152")
+
+    def norms(*args):
+        net = nets.resolve_train(files, True, 20, 1, False, None, *args)
+        return [x.batch_norm_param for x in net.layer if x.type == "BatchNorm"]
+
+    for as_published in (norms(), norms("frozen"), norms("frozen", 0.5)):
+        assert len(as_published) == 155
+        assert all(param.use_global_stats for param in as_published)
+        assert not any(param.HasField("moving_average_fraction") for param in as_published)
+    assert not any(param.HasField("use_global_stats") for param in norms("train", 0.5))
+    assert {param.moving_average_fraction for param in norms("train", 0.5)} == {0.5}
+    assert not any(param.HasField("moving_average_fraction") for param in norms("train"))
+    for net in (nets.resolve_deploy(files, True, 20, 1), nets.resolve_rewrite(files, True, 1)):
+        used = [x.batch_norm_param.use_global_stats for x in net.layer if x.type == "BatchNorm"]
+        assert used and all(used)
+
+
+NORM = """
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 4 dim: 2 dim: 3 dim: 3 } } }
+layer { name: "bn" type: "BatchNorm" bottom: "data" top: "bn"
+        batch_norm_param { use_global_stats: true } }
+"""
+
+
+def test_frozen_statistics_stay_and_trained_ones_move(caffe, tmp_path):
+    """What the two settings mean, in whichever Caffe this is."""
+    source = broken(NORM, tmp_path)
+    values = np.random.RandomState(1).randn(4, 2, 3, 3) * 3 + 5
+    found = {}
+    for how in ("frozen", "train"):
+        text = nets.read_net(source)
+        nets._set_batch_norm(text, how, 0.75)
+        nets.write_text(text, tmp_path / f"{how}.prototxt")
+        net = caffe.Net(str(tmp_path / f"{how}.prototxt"), caffe.TRAIN)
+        for blob, value in zip(net.params["bn"], (1.0, 4.0, 1.0)):  # mean, variance, factor
+            blob.data[...] = value
+        net.blobs["data"].data[...] = values
+        found[how] = net.forward()["bn"], [blob.data.copy() for blob in net.params["bn"]]
+    out, stats = found["frozen"]
+    np.testing.assert_allclose(out, (values - 1) / 2, rtol=1e-4)
+    assert [float(s.flat[0]) for s in stats] == [1, 4, 1]
+    out, stats = found["train"]
+    mean = values.mean((0, 2, 3), keepdims=True)
+    np.testing.assert_allclose(
+        out, (values - mean) / values.std((0, 2, 3), keepdims=True), rtol=1e-3
+    )
+    np.testing.assert_allclose(stats[0], 0.75 + mean.ravel(), rtol=1e-5)
+    assert float(stats[2].flat[0]) == 1.75
+
+
+def test_dropout_variants(tmp_path):
+    files = nets.find_net("alexnet")
+    net = nets.resolve_train(files, False, 20, 1, True, "relu3")
+    assert [x.name for x in net.layer if x.type == "Dropout"] == ["drop3", "drop6", "drop7"]
+    with pytest.raises(MaapError, match="no train_val_dropout_relu33.*did you mean relu3"):
+        files.train_val(False, "relu33")
+    with pytest.raises(MaapError, match="no variant of this net .* there is none"):
+        nets.find_net("vgg19").train_val(False, "relu1_1")
+
+
 def test_scale_from_scratch():
     net = nets.read_net(nets.find_net("alexnet").train_val(True))
     assert nets.data_transform(net, "TRAIN")["scale"] == 1

@@ -18,6 +18,7 @@ INPUTS = dict(alexnet=3, vgg19=1, resnet152=1)  # the first rows: test_input_as_
 CLASSIFIER = dict(alexnet=("fc8_cub", "fc8"), vgg19=("fc8_cub", "fc8"),
                   resnet152=("fc_cub", "fc1000"))  # fmt: skip
 AT_200 = dict(alexnet=57_687_624, vgg19=140_389_640, resnet152=58_553_608)  # learnable values
+DROPOUTS = dict(alexnet=["relu1", "relu2", "relu3", "relu4", "relu5"])  # paper, table 2
 AFTER = dict(  # where design 5 puts the two layers
     alexnet=("relu1", "relu5"),
     vgg19=("relu1_1", "relu5_4"),
@@ -115,7 +116,7 @@ def test_generator_writes_these_files(folder, tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     kept = {path.name: path.read_bytes() for path in folder.glob("*.prototxt")}
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
-    assert len(kept) == 10
+    assert len(kept) == 10 + len(DROPOUTS.get(folder.name, ()))
     (tmp_path / "deploy.prototxt").write_text("name: 'edited'")
     checked = subprocess.run([*command, "--check"], capture_output=True, text=True)
     assert checked.returncode == 1 and "deploy.prototxt" in checked.stdout
@@ -212,6 +213,18 @@ def test_variants_differ_in_the_attention_layers_alone(folder):
     last = rewrite.layer[-1]
     assert last.type == "Elimination" and last.bottom[1] == "data"
     assert rewrite.layer[-2].name == eliminate
+
+
+@pytest.mark.parametrize("after", DROPOUTS["alexnet"])
+def test_dropout_variants_are_the_baseline_and_one_layer(after):
+    files = nets.find_net("alexnet")
+    plain = list(nets.read_net(files.train_val(False)).layer)
+    found = list(nets.read_net(files.train_val(False, after)).layer)
+    at = [layer.name for layer in found].index(after) + 1
+    added = found.pop(at)
+    assert found == plain
+    assert added.type == "Dropout" and added.dropout_param.dropout_ratio == 0.5
+    assert list(added.bottom) == list(added.top) == list(found[at - 1].top)
 
 
 # ---- in Caffe -----------------------------------------------------------------------------------

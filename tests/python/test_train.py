@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -73,6 +74,27 @@ def finished(tmp_path_factory, mini_images, cache_folder):
         del os.environ["XDG_CACHE_HOME"]
         if before is not None:
             os.environ["XDG_CACHE_HOME"] = before
+
+
+def test_dropout_variant(config, tmp_path):
+    """The drivers train the net of table 2's file; the deploy net is the baseline's."""
+    folder = tmp_path / "net"
+    shutil.copytree(TINY, folder)
+    text = (folder / "train_val.prototxt").read_text(encoding="utf-8")
+    dropout = 'layer { name: "drop1" type: "Dropout" bottom: "conv1" top: "conv1" }'
+    at = text.index('layer {\n  name: "pool1"')
+    changed = f"{text[:at]}{dropout}\n{text[at:]}"
+    (folder / "train_val_dropout_relu1.prototxt").write_text(changed, encoding="utf-8")
+    small = dict(net=str(folder), name=None, max_iter=2, variant="baseline", dropout_after="relu1")
+    result = maap.train(dataclasses.replace(config, **small))
+    assert result.name.startswith("net-baseline-dropout-relu1-")
+    trained = (result.folder / "phase1" / "net.prototxt").read_text(encoding="utf-8")
+    assert trained.count('"drop1"') == 1
+    assert '"drop1"' not in (result.folder / "deploy.prototxt").read_text(encoding="utf-8")
+    assert "dropout_after: relu1" in (result.folder / "config.yaml").read_text(encoding="utf-8")
+    wrong = dataclasses.replace(config, **dict(small, dropout_after="relu2"))
+    with pytest.raises(MaapError, match="did you mean relu1"):
+        maap.train(wrong)
 
 
 def test_a_whole_run(finished):
