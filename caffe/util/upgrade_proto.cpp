@@ -147,6 +147,11 @@ bool needs_batch_norm_upgrade(const LayerParameter& layer) {
          });
 }
 
+bool holds_weights(const NetParameter& net) {
+  return std::any_of(net.layer().begin(), net.layer().end(),
+                     [](const LayerParameter& layer) { return layer.blobs_size() > 0; });
+}
+
 void log_upgrade(const string& file, const string& what, bool complete) {
   LOG_IF(INFO, complete) << "Upgraded " << file << " from " << what;
   LOG_IF(ERROR, !complete) << "Upgraded " << file << " from " << what
@@ -252,6 +257,10 @@ void UpgradeNetInput(NetParameter* net_param) {
   const int inputs = net_param->input_size();
   const int dims = net_param->input_dim_size();
   const bool shapes = net_param->input_shape_size() == inputs && dims == 0;
+  if (!shapes && dims == 0 && net_param->input_shape_size() == 0 && holds_weights(*net_param)) {
+    net_param->clear_input();
+    return;
+  }
   CAFFE_CHECK(shapes || (net_param->input_shape_size() == 0 && dims == 4 * inputs),
               "net '" << net_param->name() << "' has " << inputs << " inputs, " << dims
                       << " input_dim and " << net_param->input_shape_size()

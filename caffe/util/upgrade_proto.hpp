@@ -46,6 +46,8 @@ bool UpgradeV1LayerParameter(const V1LayerParameter& v1_layer_param, LayerParame
 const char* UpgradeV1LayerType(V1LayerParameter_LayerType type);
 
 bool NetNeedsInputUpgrade(const NetParameter& net_param);
+/// Input fields as an Input layer. Weights (a layer has blobs) may name inputs without a shape, as
+/// the published VGG-19 and ResNet-152 do; those are dropped. In any other net that throws.
 void UpgradeNetInput(NetParameter* net_param);
 
 bool NetNeedsBatchNormUpgrade(const NetParameter& net_param);

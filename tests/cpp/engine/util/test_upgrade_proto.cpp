@@ -111,6 +111,20 @@ TEST(UpgradeProtoTest, RefusesWhatItCannotUpgrade) {
   EXPECT_ERROR(upgrade("layers { layer { type: 'images' new_height: -1 } }"), "below 0");
 }
 
+TEST(UpgradeProtoTest, WeightsMayNameInputsWithoutShapes) {
+  for (const char* text :
+       {"input: 'data' layer { name: 'a' type: 'Scale' blobs { num: 1 data: 3 } }",
+        "input: 'data' layers { name: 'a' type: CONVOLUTION blobs { num: 1 data: 3 } }"}) {
+    NetParameter net = net_of(text);
+    EXPECT_TRUE(UpgradeNetAsNeeded("test", &net));
+    EXPECT_EQ(net.input_size(), 0);
+    ASSERT_EQ(net.layer_size(), 1);
+    EXPECT_EQ(net.layer(0).blobs(0).data(0), 3);
+  }
+  NetParameter net = net_of("input: 'a' input_dim: 1 layer { blobs { data: 3 } }");
+  EXPECT_ERROR(UpgradeNetAsNeeded("test", &net), "1 inputs, 1 input_dim");
+}
+
 TEST(UpgradeProtoTest, ReadsFiles) {
   NetParameter param;
   ReadNetParamsFromTextFileOrDie(GOLDEN "/upgrade/v1_alexnet.prototxt", &param);
