@@ -19,6 +19,7 @@ from maap.settings import check_settings, read_yaml
 # Verbs whose module is imported when they are asked for: name -> (module:command, short help).
 LATER: dict[str, tuple[str, str]] = {
     "weights": ("maap.weights_cli:weights", "The published ImageNet weights: fetch, check, use."),
+    "visualize": ("maap.visualize:visualize", "Show what a net sees in images."),
 }
 
 

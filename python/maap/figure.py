@@ -1,0 +1,194 @@
+"""A `Seen` image as one picture: stages, attention, binarised map, region and the six D*, labelled.
+
+Pictures are (H,W,3) uint8 BGR arrays; `png` and `pictures.jpeg` make files of them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Optional
+
+import cv2
+import numpy as np
+
+from maap import pictures, regions, render
+from maap.errors import MaapError
+from maap.inside import Attention, Seen, StageMap
+
+TILE = 176  # pixels of a tile's longer side
+_GAP, _CAPTION, _HEADING, _MARGIN = 10, 34, 34, 16  # pixels
+
+_LEGEND = (
+    ("Maps: dark is weak, bright is strong, each on its own scale (the numbers). ", "#5d6678"),
+    ("■ region R found by the network  ", "#e09a1a"),
+)
+_TRUE_BOX = ("■ true box  ", "#3f9e4d")
+_MASK = ("Binarised: white = largest component, grey = other pixels above the threshold", "#5d6678")
+_D_STARS = {
+    "ROI": "crop to R",
+    "UNCORRELATED": "outside R: 0",
+    "ENHANCE": "(A+1) D in R, else 0",
+    "REDUCE": "D in R, else A D",
+    "ALLSOFT": "A D",
+    "ALLSOFT_PLUS_ONE": "(A+1) D",
+}
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A small picture with two lines over it."""
+
+    image: np.ndarray
+    caption: str
+    small: str = ""
+
+
+def heat(values: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map (h,w), stretched between its own minimum and maximum, in colours at that size."""
+    values = render.resize(np.asarray(values, np.float32), height, width)
+    low, high = float(values.min()), float(values.max())
+    scale = 255.0 / (high - low) if high > low else 0.0
+    levels = np.clip((values - low) * scale + 0.5, 0, 255).astype(np.uint8)
+    return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
+
+
+def sections(seen: Seen) -> list[tuple[str, list[Tile]]]:
+    """The rows of a picture: heading and tiles."""
+    height, width = tile_size(seen.image.shape[:2])
+    image = Tile(cv2.resize(seen.image, (width, height), interpolation=cv2.INTER_AREA), "image")
+    rows = []
+    for heading, maps in seen.rows:
+        title = "Average feature map after each stage" + (f": {heading}" if heading else "")
+        rows.append((title, [image, *(_stage_tile(one, height, width) for one in maps)]))
+    if seen.attention is not None:
+        rows += _attention_rows(seen, seen.attention, height, width)
+    return rows
+
+
+def tile_size(shape: tuple[int, ...]) -> tuple[int, int]:
+    """(height, width) of the tiles of an image of that size."""
+    scale = TILE / max(shape[:2])
+    return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
+
+
+def _stage_tile(one: StageMap, height: int, width: int) -> Tile:
+    h, w = one.map.shape
+    about = one.note or f"{one.channels} channels"
+    return Tile(
+        heat(one.map, height, width),
+        f"{one.blob}  {h}×{w}",
+        f"{_short(one.map.min())} to {_short(one.map.max())}, {about}",
+    )
+
+
+def _attention_rows(
+    seen: Seen, found: Attention, height: int, width: int
+) -> list[tuple[str, list[Tile]]]:
+    boxed = _small(seen.image, height, width)
+    for box, colour in ((seen.box, pictures.BOX_COLOUR), (found.region, pictures.REGION_COLOUR)):
+        if box is not None:
+            box = regions.scale_box(box, seen.image.shape[:2], (height, width))
+        boxed = pictures.draw_box(boxed, box, colour)
+    x1, y1, x2, y2 = found.region
+    kept = (x2 - x1) * (y2 - y1) / (seen.image.shape[0] * seen.image.shape[1])
+    region = "flat: the whole image" if found.fallback else f"keeps {kept:.0%}"
+    levels = np.array([24, 140, 255], np.uint8)[found.mask]
+    mask = cv2.resize(levels, (width, height), interpolation=cv2.INTER_NEAREST)
+    low, high = _short(found.map.min()), _short(found.map.max())
+    tiles = [
+        Tile(heat(found.map, height, width), "attention A", f"{low} to {high}"),
+        Tile(_small(pictures.overlay(seen.image, found.map), height, width), "A over the image"),
+        Tile(
+            cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR),
+            "binarised A",
+            f"above {_short(found.threshold)} (Otsu)",
+        ),
+        Tile(boxed, "region R", region),
+    ]
+    changed = [
+        Tile(_small(image, height, width), name, _D_STARS.get(name, ""))
+        for name, image in found.d_stars.items()
+    ]
+    return [
+        ("High-level attention: what Elimination finds", tiles),
+        ("The six modified images D*", changed),
+    ]
+
+
+def _small(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _short(value: Any) -> str:
+    return f"{float(value):.3g}"
+
+
+# ---- drawing ------------------------------------------------------------------------------------
+
+
+def draw(
+    seen: Seen, title: Optional[str] = None, only: Optional[Sequence[int]] = None
+) -> np.ndarray:
+    """The picture of an image. ``only``: which of `sections`' rows, all by default."""
+    rows = sections(seen)
+    rows = rows if only is None else [rows[n] for n in only]
+    return compose(seen.name if title is None else title, rows, _legend(seen))
+
+
+def _legend(seen: Seen) -> list[tuple[str, str]]:
+    if seen.attention is None:
+        return [_LEGEND[0]]
+    return [*_LEGEND, *([_TRUE_BOX] if seen.box is not None else []), _MASK]
+
+
+def compose(
+    title: str,
+    rows: Sequence[tuple[str, Sequence[Tile]]],
+    legend: Sequence[tuple[str, str]] = (),
+) -> np.ndarray:
+    """Rows of tiles of one size on white, with a title and a legend of (text, colour) parts."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    columns = max(6, *(len(tiles) for _, tiles in rows))
+    height, width = rows[0][1][0].image.shape[:2]
+    column = max(width, TILE - 16) + _GAP  # room for a caption
+    total_width = 2 * _MARGIN + columns * column - _GAP
+    top = _MARGIN + (26 if title else 0)
+    total_height = top + len(rows) * (_HEADING + _CAPTION + height) + 36
+    figure = Figure(figsize=(total_width / 100, total_height / 100), dpi=100, facecolor="white")
+    canvas = FigureCanvasAgg(figure)
+
+    def write(x: float, y: float, text: str, **how: Any) -> Any:
+        at = (x / total_width, 1 - y / total_height)
+        return figure.text(*at, text, va="baseline", ha="left", family="DejaVu Sans", **how)
+
+    if title:
+        write(_MARGIN, _MARGIN + 9, title, fontsize=11, weight="bold", color="#1d2433")
+    pasted = []
+    for heading, tiles in rows:
+        write(_MARGIN, top + 21, heading, fontsize=9, weight="bold", color="#2563a8")
+        top += _HEADING
+        for n, tile in enumerate(tiles):
+            x = _MARGIN + n * column
+            write(x, top + 10, tile.caption, fontsize=8, color="#1d2433")
+            write(x, top + 24, tile.small, fontsize=6.8, color="#5d6678")
+            pasted.append((x, top + _CAPTION - 4, tile.image))
+        top += _CAPTION + height
+    at: float = _MARGIN
+    renderer = canvas.get_renderer()
+    for text, colour in legend:
+        drawn = write(at, top + 24, text, fontsize=7.5, color=colour)
+        at += drawn.get_window_extent(renderer).width + 6
+    canvas.draw()
+    picture = np.asarray(canvas.buffer_rgba())[:, :, 2::-1].copy()
+    for x, y, image in pasted:
+        picture[y : y + image.shape[0], x : x + image.shape[1]] = image
+    return picture
+
+
+def png(image: np.ndarray) -> bytes:
+    """The image as a PNG file's bytes. Raises MaapError when OpenCV cannot."""
+    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
+    if not done:
+        raise MaapError(f"OpenCV cannot encode an image of shape {image.shape} as PNG")
+    return data.tobytes()
