@@ -20,6 +20,7 @@ from maap.settings import check_settings, read_yaml
 LATER: dict[str, tuple[str, str]] = {
     "weights": ("maap.weights_cli:weights", "The published ImageNet weights: fetch, check, use."),
     "visualize": ("maap.visualize:visualize", "Show what a net sees in images."),
+    "insert": ("maap.cli_insert:insert", "Put the attention layers into a network of your own."),
 }
 
 
@@ -49,10 +50,13 @@ def cli(context: click.Context) -> None:
 
 @cli.command(cls=GroupedCommand)
 @click.argument("net", required=False)
+@click.option("--net-dir", metavar="DIR", help="A net folder, in place of NET (`maap insert`).")
 @click.option("--config", "file", metavar="FILE.yaml", help="Settings from a file; options win.")
 @DEBUG
 @settings_options()
-def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) -> None:
+def train(
+    net: Optional[str], net_dir: Optional[str], file: Optional[str], debug: bool, **options: Any
+) -> None:
     """Train NET (default: alexnet), evaluate it and write a report.
 
     \b
@@ -60,6 +64,7 @@ def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) 
     maap train alexnet --variant baseline --seed 2       the plain net, other random numbers
     maap train alexnet --data photos/ --name birds       photos/train/CLASS/*.jpg
     maap train alexnet --data CUB_200_2011.tgz --weights bvlc_alexnet.caffemodel --gpu 0
+    maap train --net-dir mynet/ --data photos/           a net of your own (see maap insert)
     maap train --resume birds                            go on after Ctrl-C, a crash, a kill
 
     Everything about a run is in runs/NAME/; report.html is for people, config.yaml can be given to
@@ -69,6 +74,10 @@ def train(net: Optional[str], file: Optional[str], debug: bool, **options: Any) 
 
     given = read_yaml(Path(file)) if file else {}
     given.update(check_settings(options))
+    if net_dir is not None:
+        if net is not None:
+            raise MaapError(f"both NET ({net}) and --net-dir ({net_dir}); give one of them")
+        given["net"] = net_dir
     _net_or_run(net, given)
     result = run_training(TrainConfig(**given), given, debug)
     click.echo(f"top-1 {result.top1:.1%}, top-5 {result.top5:.1%} on the test images")
@@ -122,7 +131,15 @@ def _step(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--variant", type=choices, default="maap", show_default=True),
         click.option("--data", metavar="DATA", help="Images, as for train. [default: demo]"),
         click.option("--weights", metavar="FILE", help="A .caffemodel."),
-        click.option("--net", default="alexnet", show_default=True, metavar="NET"),
+        click.option(
+            "--net",
+            "--net-dir",
+            "net",
+            default="alexnet",
+            show_default=True,
+            metavar="NET",
+            help="A net by its name, or a net folder.",
+        ),
         click.argument("run", required=False),
     ):
         function = option(function)

@@ -76,8 +76,12 @@ class TrainConfig:
         "Multiplies the mean-subtracted pixels. Default: the net's own, 0.017 from scratch.",
         "design",
     )
-    image_size: int = _setting(
-        256, "Images are stored at this width and height.", "published AlexNet", unit="pixels"
+    image_size: Optional[int] = _setting(
+        None,
+        "Images are stored at this width and height. Default: 256; for a net whose input is not "
+        "of about that size, 8/7 of its input.",
+        "published AlexNet",
+        unit="pixels",
     )
 
     # The method

@@ -17,6 +17,7 @@ from typing import Any, Optional, Union
 
 import numpy as np
 
+from maap import graph
 from maap.errors import MaapError
 from maap.prototxt import parse_file, write_text
 from maap.schema import caffe_pb2
@@ -357,19 +358,18 @@ def _feed(net: Any, batch: int, path: Path) -> None:
     net.layer.extend(inputs + others)
 
 
-def _classifier(net: Any, path: Path) -> Any:
-    """The layer whose outputs are the classes: it makes what the loss or the softmax takes."""
-    ends = [layer for layer in net.layer if layer.type in ("SoftmaxWithLoss", "Softmax")]
-    if not ends:
+def _classifiers(net: Any, path: Path) -> list[Any]:
+    """The layers whose outputs are the classes, auxiliary classifiers included."""
+    found = graph.classifiers(net)
+    if not found:
         raise MaapError(f"{path}: no Softmax or SoftmaxWithLoss layer, so no classifier is known")
-    scores = ends[-1].bottom[0]
-    makers = [layer for layer in net.layer if scores in layer.top and scores not in layer.bottom]
-    if not makers or makers[-1].type not in ("InnerProduct", "Convolution"):
-        raise MaapError(
-            f"{path}: layer {ends[-1].name} does not take its scores ({scores}) from an "
-            "InnerProduct or Convolution layer, so the number of classes cannot be set"
-        )
-    return makers[-1]
+    for end, scores, layer in found:
+        if layer is None:
+            raise MaapError(
+                f"{path}: layer {end.name} does not take its scores ({scores}) from an "
+                "InnerProduct or Convolution layer, so the number of classes cannot be set"
+            )
+    return [layer for _, _, layer in found]
 
 
 def _param(layer: Any) -> Any:
@@ -379,7 +379,8 @@ def _param(layer: Any) -> Any:
 def _set_classes(net: Any, classes: int, path: Path) -> None:
     if classes < 2:
         raise MaapError(f"{path}: {classes} class; a classifier needs at least two")
-    _param(_classifier(net, path)).num_output = classes
+    for layer in _classifiers(net, path):
+        _param(layer).num_output = classes
 
 
 def _set_batch(net: Any, batch: int, path: Path) -> None:

@@ -45,6 +45,18 @@ def find_data(data: str, size: int) -> Path:
     return _imported(path.resolve(), size)
 
 
+def stored_size(config: TrainConfig) -> int:
+    """Pixels a side of the images that a run stores: as set, else what the net's input asks for.
+
+    Published nets take crops of 224 or 227 from 256; a net of another input keeps that proportion.
+    """
+    if config.image_size is not None:
+        return config.image_size
+    source = nets.read_net(nets.find_net(config.net).train_val(config.laap))
+    crop = nets.data_transform(source, "TEST")["crop_size"]
+    return 256 if crop == 0 or 192 <= crop <= 256 else -(-crop * 8 // 7)
+
+
 def check_data_name(data: str) -> None:
     """Raises MaapError when a ``--data`` value is neither "demo" nor there."""
     if data != "demo" and not Path(data).expanduser().exists():

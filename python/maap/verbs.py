@@ -75,13 +75,14 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
     from maap.data.store import Dataset
     from maap.published import find_weights
 
-    config = TrainConfig(variant=options["variant"])
+    config = TrainConfig(net=options["net"], variant=options["variant"])
     files = nets.find_net(options["net"])
     source = nets.read_net(files.train_val(config.laap))
     how = nets.data_transform(source, "TEST")
     batch = options["batch"] or how["batch_size"]
     weights = find_weights(options["weights"], options["net"])
-    data = Dataset.open(prepare.find_data(options["data"] or "demo", config.image_size))
+    size = prepare.stored_size(config)
+    data = Dataset.open(prepare.find_data(options["data"] or "demo", size))
     deploy = nets.resolve_deploy(files, config.laap, len(data.classes), batch)
     nets.check_weights(deploy, weights)
     a_star = options.get("a_star") or config.a_star
@@ -113,7 +114,7 @@ def _of_run(name: str, options: dict[str, Any]) -> Subject:
         raise MaapError(f"run {name} has no weights yet; go on: maap train --resume {name}")
     data = prepare.open_data(state)
     if options["data"] is not None:
-        data = Dataset.open(prepare.find_data(options["data"], config.image_size))
+        data = Dataset.open(prepare.find_data(options["data"], prepare.stored_size(config)))
     rewrite = run.folder / "rewrite.prototxt"
     return Subject(
         deploy=run.folder / "deploy.prototxt",
