@@ -23,27 +23,18 @@ sys.path.insert(0, str(ROOT / "python"))
 
 from caffe import NetSpec, layers  # noqa: E402
 from caffe.proto import caffe_pb2  # noqa: E402
+from maap import presets  # noqa: E402
 from maap.prototxt import to_text  # noqa: E402
 
 PHASE2 = "phase2"  # the stage at which training reads the rewritten images
 
-BVLC = "published bvlc_alexnet"
-GROUP = "the authors' group's published Caffe fine-tuning solver"
 
-# Recipe.solver of every net that is fine-tuned on CUB-200-2011 in batches of 16, but test_iter.
-FINE_TUNING: dict[str, tuple[Any, str]] = dict(
-    test_interval=(1000, BVLC),
-    base_lr=(1e-4, GROUP),
-    lr_policy=("step", BVLC),
-    gamma=(0.1, BVLC),
-    stepsize=(25000, f"{GROUP}; x 16 / 5,994 = 67 epochs"),
-    max_iter=(50000, "ours: the rate falls once, training ends at the second fall"),
-    momentum=(0.9, GROUP),
-    weight_decay=(5e-4, GROUP),
-    display=(20, BVLC),
-    snapshot=(5000, "ours"),
-    solver_mode=("CPU", "`caffe train -gpu 0` uses the GPU whatever stands here"),
-)
+def fine_tuning(net: str, **first: tuple[Any, str]) -> tuple[int, dict[str, tuple[Any, str]]]:
+    """The batch of a net and, after ``first``, its Recipe.solver (maap/hyperparameters.yaml)."""
+    found = presets.numbers(net, "solver")
+    batch, _ = found.pop("batch")
+    mode = ("CPU", "`caffe train -gpu 0` uses the GPU whatever stands here")
+    return batch, dict(first, **found, solver_mode=mode)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import FINE_TUNING, Data, Recipe, run  # noqa: E402
+from recipe import Data, Recipe, fine_tuning, run  # noqa: E402
 
 
 def learn(times: float = 1) -> list:
@@ -76,6 +76,10 @@ def alexnet(n: NetSpec) -> Any:
     return n.fc8_cub
 
 
+BATCH, SOLVER = fine_tuning(
+    "alexnet",
+    test_iter=([116], "x 50 = 5,800: CUB's 5,794 test images and the first 6 once more"),
+)
 ALEXNET = Recipe(
     name="AlexNet",
     folder="prototxt/alexnet",
@@ -91,17 +95,14 @@ ALEXNET = Recipe(
         crop=227,
         mean=(104, 117, 123),
         mean_note="mean_value: ImageNet's mean image (B 104.007, G 116.669, R 122.679), rounded.",
-        train_batch=16,
+        train_batch=BATCH,
         test_batch=50,
         train="data/cub/train_lmdb",
         test="data/cub/test_lmdb",
         rewritten="data/cub_haap/train_lmdb",
         rewritten_laap="data/cub_maap/train_lmdb",
     ),
-    solver=dict(
-        test_iter=([116], "x 50 = 5,800: CUB's 5,794 test images and the first 6 once more"),
-        **FINE_TUNING,
-    ),
+    solver=SOLVER,
     notes=dict(
         fc8_cub=(
             "The new classifier, 200 species: ten times the learning rate of the layers that\n"

@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import FINE_TUNING, Data, Recipe, run  # noqa: E402
+from recipe import Data, Recipe, fine_tuning, run  # noqa: E402
 
 # stage -> (names of its blocks, outputs of branch2a and branch2b; branch2c has four times as many)
 STAGES = {
@@ -75,6 +75,10 @@ def resnet152(n: NetSpec) -> Any:
     return n.fc_cub
 
 
+BATCH, SOLVER = fine_tuning(
+    "resnet152",
+    test_iter=([580], "x 10 = 5,800: CUB's 5,794 test images and the first 6 once more"),
+)
 RESNET152 = Recipe(
     name="ResNet-152",
     folder="prototxt/resnet152",
@@ -96,7 +100,7 @@ RESNET152 = Recipe(
             "mean_value: the mean over the pixels of the published mean image (B, G, R). That\n"
             "image, 224 x 224, was subtracted after the crop; Caffe subtracts before it."
         ),
-        train_batch=16,
+        train_batch=BATCH,
         test_batch=10,
         train="data/cub/train_lmdb",
         test="data/cub/test_lmdb",
@@ -104,10 +108,7 @@ RESNET152 = Recipe(
         rewritten_laap="data/cub_maap_resnet152/train_lmdb",
     ),
     deploy_batch=1,
-    solver=dict(
-        test_iter=([580], "x 10 = 5,800: CUB's 5,794 test images and the first 6 once more"),
-        **FINE_TUNING,
-    ),
+    solver=SOLVER,
     notes=dict(
         fc_cub=(
             "The new classifier, 200 species: ten times the learning rate of the layers that\n"

@@ -13,7 +13,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import FINE_TUNING, Data, Recipe, run  # noqa: E402
+from recipe import Data, Recipe, fine_tuning, run  # noqa: E402
 
 STAGES = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))  # (convolutions, outputs of each)
 
@@ -44,6 +44,10 @@ def vgg19(n: NetSpec) -> Any:
     return n.fc8_cub
 
 
+BATCH, SOLVER = fine_tuning(
+    "vgg19",
+    test_iter=([580], "x 10 = 5,800: CUB's 5,794 test images and the first 6 once more"),
+)
 VGG19 = Recipe(
     name="VGG_ILSVRC_19_layers",
     folder="prototxt/vgg19",
@@ -60,17 +64,14 @@ VGG19 = Recipe(
         crop=224,
         mean=(103.939, 116.779, 123.68),
         mean_note="mean_value: the mean pixel that the weights were published with (B, G, R).",
-        train_batch=16,
+        train_batch=BATCH,
         test_batch=10,
         train="data/cub/train_lmdb",
         test="data/cub/test_lmdb",
         rewritten="data/cub_haap_vgg19/train_lmdb",
         rewritten_laap="data/cub_maap_vgg19/train_lmdb",
     ),
-    solver=dict(
-        test_iter=([580], "x 10 = 5,800: CUB's 5,794 test images and the first 6 once more"),
-        **FINE_TUNING,
-    ),
+    solver=SOLVER,
     notes=dict(
         fc8_cub=(
             "The new classifier, 200 species: ten times the learning rate of the layers that\n"

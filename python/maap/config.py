@@ -2,8 +2,8 @@
 
 `TrainConfig` is what the command line's options, a YAML file (``maap train --config FILE``) and
 ``maap.train(TrainConfig(...))`` all become. A field that is None takes its value from the preset
-(`PRESETS`), and where that is silent from the net folder's solver and train_val files; what a run
-used stands in full in its ``config.yaml``.
+(hyperparameters.yaml), and where that is silent from the net folder's solver and train_val files;
+what a run used stands in full in its ``config.yaml``.
 
 Each field carries its help, its unit and the source of its default:
 
@@ -18,7 +18,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from maap.presets import PRESETS
+from maap import presets
 
 VARIANTS = ("baseline", "laap", "haap", "maap")
 A_STARS = ("roi", "uncorrelated", "enhance", "reduce", "allsoft", "allsoft_plus_one")
@@ -144,7 +144,7 @@ class TrainConfig:
         "auto",
         "Set of defaults: demo, finetune (with --weights) or scratch; auto picks one.",
         "ours",
-        choices=("auto",) + tuple(PRESETS),
+        choices=("auto",) + presets.NAMES,
         group="solver",
     )
     seed: int = _setting(1, "Random seed: order, crops, initial weights, dropout.", "ours",

@@ -12,7 +12,7 @@ from typing import Any, Optional
 
 import numpy as np
 
-from maap import nets
+from maap import nets, presets
 from maap.config import TrainConfig
 from maap.data.feeder import Transform
 from maap.data.store import Dataset
@@ -166,10 +166,14 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
             files, laap, config.batch, config.a_star, config.threshold_at
         )
         nets.write_text(rewrite, run.folder / "rewrite.prototxt")
+    note = presets.note(config.net, str(config.preset))
+    if note:
+        say(note)
     run.write_state(
         dict(
             format=1,
             name=run.name,
+            note=note,
             input={p: _input(run, source, p, config) for p in ("TRAIN", "TEST")},
             data=dict(folder=str(dataset.folder), manifest=manifest_hash(dataset), seconds=seconds),
             weights=weights,

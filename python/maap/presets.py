@@ -1,40 +1,48 @@
-"""Defaults of a run's numbers, by what is trained on."""
+"""The numbers of a training where nothing else is said: hyperparameters.yaml, by net and preset."""
 
+import functools
+import re
+from pathlib import Path
 from typing import Any
 
-# Settings that depend on what is trained on. "demo" is used for the built-in demo set, "finetune"
-# when --weights is given, "scratch" for any other data. What a preset leaves out, the solver file
-# says. Units as in TrainConfig.
-PRESETS: dict[str, dict[str, Any]] = {
-    "demo": dict(
-        batch=16,
-        base_lr=0.01,
-        lr_policy="step",
-        gamma=0.1,
-        stepsize=240,
-        momentum=0.9,
-        weight_decay=0.0005,
-        clip_gradients=5.0,  # a guard at this rate from random weights; not tried without
-        max_iter=300,
-        phase2_lr=0.001,  # at 0.01 phase 2 unlearns the original scale: top-1 0.31, not 0.56
-        phase2_iter=100,
-        snapshot=100,
-        converge_window=50,
-        converge_fraction=0.0,
-    ),
-    "finetune": dict(
-        snapshot=1000,
-        converge_window=2000,
-        converge_fraction=0.01,
-    ),
-    "scratch": dict(
-        batch=32,
-        base_lr=0.01,
-        stepsize=20000,
-        max_iter=40000,
-        phase2_iter=20000,
-        snapshot=1000,
-        converge_window=2000,
-        converge_fraction=0.01,
-    ),
-}
+from maap.errors import MaapError
+
+NAMES = ("demo", "finetune", "scratch")  # what is trained on, see the file's head
+FILE = Path(__file__).with_name("hyperparameters.yaml")
+
+
+@functools.cache
+def _table() -> dict[str, dict[str, Any]]:
+    import yaml
+
+    try:
+        table: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        text = " ".join(str(error).split())
+        raise MaapError(f"{FILE}: cannot be read ({text}); reinstall maap") from None
+    return table
+
+
+def numbers(net: str, section: str) -> dict[str, tuple[Any, str]]:
+    """(value, where it is from) by name, of a section of the file: a preset, or "solver".
+
+    ``net`` is the name or the path of a net folder; what its entry leaves out, or has no entry, is
+    taken from the entry `any`.
+    """
+    table = _table()
+    found: dict[str, tuple[Any, str]] = {}
+    for entry in ("any", Path(net).name):
+        for name, (value, source) in table.get(entry, {}).get(section, {}).items():
+            word = re.split("[:;]", source)[0]
+            found[name] = (value, table["sources"][word] + source[len(word) :])
+    return found
+
+
+def note(net: str, name: str) -> str:
+    """What to expect of a preset for a net, for people; empty where there is nothing to say."""
+    return str(_table().get(Path(net).name, {}).get("notes", {}).get(name, ""))
+
+
+def preset(net: str, name: str) -> dict[str, Any]:
+    """The values of a preset (one of NAMES) for a net, by the names of TrainConfig's fields."""
+    return {key: value for key, (value, _) in numbers(net, name).items()}

@@ -49,7 +49,7 @@ def write_report(run_dir: Path) -> Path:
         parts = [
             _header(run_dir, config, evaluation),
             _headline(evaluation, state),
-            _about_data(evaluation),
+            _about_data(evaluation, state),
             _accuracy(evaluation),
             _curves(run_dir, state),
             _regions(evaluation),
@@ -166,7 +166,7 @@ def _headline(evaluation: dict[str, Any], state: dict[str, Any]) -> str:
     return cards(entries)
 
 
-def _about_data(evaluation: dict[str, Any]) -> str:
+def _about_data(evaluation: dict[str, Any], state: dict[str, Any]) -> str:
     if not evaluation:
         return ""
     data = evaluation["data"]
@@ -175,7 +175,8 @@ def _about_data(evaluation: dict[str, Any]) -> str:
         f"{data['test']} test images. Accuracy is measured on the original test images, which are "
         "never rewritten."
     )
-    note = f'<p class="note">{escape(data["note"])}</p>' if data.get("note") else ""
+    notes = [note for note in (data.get("note"), state.get("note")) if note]
+    note = "".join(f'<p class="note">{escape(note)}</p>' for note in notes)
     return section("What it was trained on, and what that can show", text(facts), note)
 
 

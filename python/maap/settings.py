@@ -9,7 +9,7 @@ from typing import Any
 
 from maap.config import FIELDS, TrainConfig
 from maap.errors import MaapError
-from maap.presets import PRESETS
+from maap.presets import preset as preset_of
 
 
 def field_type(name: str) -> tuple[type, bool]:
@@ -189,10 +189,11 @@ def resolve(config: TrainConfig, demo: bool, solver1: Any, solver2: Any, batch: 
     train_val's ``batch``. A field the solver has no value for stays None.
     """
     preset = pick_preset(config, demo)
+    numbers = preset_of(config.net, preset)
     values = {name: getattr(config, name) for name in FIELDS}
     values["preset"] = preset
     given = {name for name, value in values.items() if value is not None}
-    for name, value in PRESETS[preset].items():
+    for name, value in numbers.items():
         if name not in given:
             values[name] = value
     if values["from_scratch"] is None:
@@ -205,7 +206,7 @@ def resolve(config: TrainConfig, demo: bool, solver1: Any, solver2: Any, batch: 
     later = {"phase2_iter": "max_iter", "phase2_lr": "base_lr"}
     for name, first in later.items():
         if values[name] is None:
-            same = first in given or first in PRESETS[preset]
+            same = first in given or first in numbers
             values[name] = values[first] if same else _solver_value(solver2, first)
     for name, value in dict(_LAST_RESORT, batch=batch).items():
         if values[name] is None:

@@ -4,10 +4,9 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
-from maap import settings
+from maap import presets, settings
 from maap.config import FIELDS, TrainConfig
 from maap.errors import MaapError
-from maap.presets import PRESETS
 from maap.settings import check_settings, read_yaml, resolve, to_yaml
 
 
@@ -31,8 +30,26 @@ def test_every_field_has_help_and_source():
 
 
 def test_every_preset_names_fields():
-    for name, preset in PRESETS.items():
-        assert check_settings(preset) == preset, name
+    for net in ("alexnet", "vgg19", "resnet152", "somebody's/net"):
+        for name in presets.NAMES:
+            preset = presets.preset(net, name)
+            assert preset and check_settings(preset) == preset, (net, name)
+
+
+def test_every_number_has_a_source():
+    for net in ("alexnet", "vgg19", "resnet152"):
+        for section in (*presets.NAMES, "solver"):
+            for name, (_, source) in presets.numbers(net, section).items():
+                assert len(source) > 3, (net, section, name)
+    sources = {source for _, source in presets.numbers("vgg19", "solver").values()}
+    assert "the authors' group's published Caffe fine-tuning solver" in sources
+
+
+def test_a_net_has_numbers_of_its_own():
+    vgg19 = resolve(TrainConfig(net="prototxt/vgg19"), True, solver(), solver(), 99)
+    other = resolve(TrainConfig(net="somebody's/net"), True, solver(), solver(), 99)
+    assert vgg19.batch == presets.preset("vgg19", "demo")["batch"] < other.batch
+    assert vgg19.base_lr == other.base_lr == presets.preset("any", "demo")["base_lr"]
 
 
 def test_yaml_gives_back_what_was_written(tmp_path):
@@ -88,10 +105,17 @@ def test_impossible_values(wrong, word):
         settings.validate(TrainConfig(**wrong))
 
 
+def test_short_trainings_are_called_so():
+    assert "next to nothing" in presets.note("vgg19", "demo")
+    assert "next to nothing" in presets.note("prototxt/resnet152", "demo")
+    assert presets.note("alexnet", "demo") == presets.note("vgg19", "finetune") == ""
+
+
 def test_what_was_set_wins_over_preset_and_solver_file():
     demo = resolve(TrainConfig(max_iter=7), True, solver(base_lr=0.5), solver(), 99)
     assert demo.preset == "demo" and demo.max_iter == 7
-    assert demo.batch == PRESETS["demo"]["batch"] and demo.base_lr == PRESETS["demo"]["base_lr"]
+    numbers = presets.preset("alexnet", "demo")
+    assert demo.batch == numbers["batch"] and demo.base_lr == numbers["base_lr"]
     assert demo.from_scratch is True
 
 
