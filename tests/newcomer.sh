@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What a newcomer meets: a fresh Debian 12 with nothing but git, a clone, one command. By hand, as root:
 #
-#   tests/newcomer.sh [--user] [--keep] [VERB ARGS...]     default: train alexnet
+#   tests/newcomer.sh [--user] [--keep] [--suite NAME] [VERB ARGS...]     default: train alexnet
 #
-# The Debian 12 is made with debootstrap in a temporary folder and thrown away (--keep keeps it and says where).
+# The Debian (--suite trixie: Debian 13) is made with debootstrap in a temporary folder and thrown away (--keep keeps it and says where).
 # --user: an ordinary user with sudo runs the command. The clone is of the last commit of this checkout. The time of the
 # first start and of a second `./maap --version` are printed, and the longest silence between two lines.
 set -euo pipefail
@@ -15,11 +15,15 @@ if [ "${MAAP_NEWCOMER_INSIDE:-}" != 1 ]; then
   MAAP_NEWCOMER_INSIDE=1 exec unshare -m -- "$0" "$@"
 fi
 
-user=root keep='' packages=git,ca-certificates
+user=root keep='' suite=bookworm packages=git,ca-certificates
 while :; do
   case ${1:-} in
     --user) user=newcomer packages=$packages,sudo ;;
     --keep) keep=1 ;;
+    --suite)
+      suite=$2
+      shift
+      ;;
     *) break ;;
   esac
   shift
@@ -36,8 +40,8 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-say "making a fresh Debian 12 in $fresh"
-debootstrap --variant=minbase --include="$packages" bookworm "$fresh" "$mirror" >"$fresh.log" 2>&1 ||
+say "making a fresh Debian ($suite) in $fresh"
+debootstrap --variant=minbase --include="$packages" "$suite" "$fresh" "$mirror" >"$fresh.log" 2>&1 ||
   { tail -n 3 "$fresh.log" >&2; exit 1; }
 rm -f "$fresh.log"
 mount --bind "$fresh" "$fresh"
