@@ -161,6 +161,7 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
     float* const gradients = static_cast<float*>(
         scratch(Slot::kWeightsGradient, sizeof(float) * 2 * channels));  // of s, then of b
     Arguments arguments = parameters();
+    if (!kNormalizationBackwardTakesShift) arguments.erase(DNNL_ARG_SHIFT);
     arguments[DNNL_ARG_DIFF_SCALE] = vector_memory(gradients, channels);
     if (bias() != nullptr) {
       arguments[DNNL_ARG_DIFF_SHIFT] = vector_memory(gradients + channels, channels);

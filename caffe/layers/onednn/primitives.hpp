@@ -117,6 +117,9 @@ inline dnnl::batch_normalization_forward::primitive_desc describe_normalization(
 #endif
 }
 
+/// Version 3 refuses the shift as an argument of the backward pass, version 2 asks for it.
+constexpr bool kNormalizationBackwardTakesShift = DNNL_VERSION_MAJOR < 3;
+
 /// `kind`: backward_data, or backward with the gradients of scale and shift.
 inline dnnl::batch_normalization_backward::primitive_desc describe_normalization_backward(
     const dnnl::batch_normalization_forward::primitive_desc& forward, dnnl::prop_kind kind,
