@@ -1,5 +1,6 @@
 #include "caffe_layers/attention.hpp"
 
+#include "caffe_layers/parallel.hpp"
 #include "caffe_layers/sigmoid.hpp"
 
 namespace maap {

@@ -5,6 +5,9 @@
 #include "caffe/layer_factory.hpp"
 #include "caffe_layers/attention.hpp"
 #include "caffe_layers/layer_support.hpp"
+#if __has_include("caffe/layers/engine_choice.hpp")  // the engine, not BVLC Caffe
+#include "caffe/layers/engine_choice.hpp"
+#endif
 
 namespace caffe {
 
@@ -15,6 +18,15 @@ namespace {
 template <typename Dtype>
 maap::FeatureShape feature_shape(const Blob<Dtype>& f) {
   return {f.shape(0), f.shape(1), f.count(2)};
+}
+
+template <typename Dtype>
+std::vector<Dtype> first_pixels(const Blob<Dtype>& f) {
+  std::vector<Dtype> values;
+  for (int n = 0; n < f.shape(0); ++n) {
+    for (int c = 0; c < f.shape(1); ++c) values.push_back(f.cpu_data()[f.offset(n, c)]);
+  }
+  return values;
 }
 
 }  // namespace
@@ -53,7 +65,7 @@ template <typename Dtype>
 void EnhancementLayer<Dtype>::backward(Device device, const std::vector<Blob<Dtype>*>& top,
                                        Blob<Dtype>* bottom) {
   const bool in_place = top[0] == bottom;
-  if (in_place && !checked_) check_untouched(*bottom);
+  if (in_place && !checked_) check_untouched(first_pixels(*bottom));
   maap::enhance_backward(device, feature_shape(*bottom), maap::diff(*top[0], device),
                          top.size() > 1 ? maap::diff(*top[1], device) : nullptr,
                          maap::data(*bottom, device), in_place, maap::data(attention_, device),
@@ -63,14 +75,15 @@ void EnhancementLayer<Dtype>::backward(Device device, const std::vector<Blob<Dty
 /// The attention that the recovered F gives at each image's first pixel must be the one that was
 /// kept.
 template <typename Dtype>
-void EnhancementLayer<Dtype>::check_untouched(const Blob<Dtype>& enhanced) {
+void EnhancementLayer<Dtype>::check_untouched(const std::vector<Dtype>& first_pixels) {
   checked_ = true;
-  const Dtype* const values = enhanced.cpu_data();
-  for (int n = 0; n < enhanced.shape(0); ++n) {
+  const int images = attention_.shape(0);
+  const size_t channels = first_pixels.size() / images;
+  for (int n = 0; n < images; ++n) {
     const double a = attention_.cpu_data()[attention_.offset(n)];
     double sum = 0;
-    for (int c = 0; c < enhanced.shape(1); ++c) sum += values[enhanced.offset(n, c)] / (1 + a);
-    const double again = 1 / (1 + std::exp(-sum / enhanced.shape(1)));
+    for (size_t c = 0; c < channels; ++c) sum += first_pixels[n * channels + c] / (1 + a);
+    const double again = 1 / (1 + std::exp(-sum / static_cast<double>(channels)));
     if (std::abs(again - a) > 1e-3) {
       throw maap::Error(
           maap::name_of(this->layer_param_) + "works in place on '" + this->layer_param_.top(0) +
@@ -109,6 +122,10 @@ void EnhancementLayer<Dtype>::Backward_gpu(const std::vector<Blob<Dtype>*>& top,
 }
 
 INSTANTIATE_CLASS(EnhancementLayer);
+#if __has_include("caffe/layers/engine_choice.hpp")
+REGISTER_LAYER_WITH_ADAPTER(Enhancement);
+#else
 REGISTER_LAYER_CLASS(Enhancement);
+#endif
 
 }  // namespace caffe

@@ -5,7 +5,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
-#include "caffe_layers/parallel.hpp"
+#include "caffe_layers/device.hpp"
 
 namespace caffe {
 
@@ -44,14 +44,17 @@ class EnhancementLayer : public Layer<Dtype> {
   void Backward_gpu(const std::vector<Blob<Dtype>*>& top, const std::vector<bool>& propagate_down,
                     const std::vector<Blob<Dtype>*>& bottom) override;
 
+  /// Throws when F' is not what the forward pass left. `first_pixels` (N, C) are its values at
+  /// each image's first pixel.
+  void check_untouched(const std::vector<Dtype>& first_pixels);
+
+  Blob<Dtype> attention_;  // (N, 1, h, w)
+  bool checked_ = false;   // the first backward pass in place has looked
+
  private:
   void forward(maap::Device device, const Blob<Dtype>& bottom,
                const std::vector<Blob<Dtype>*>& top);
   void backward(maap::Device device, const std::vector<Blob<Dtype>*>& top, Blob<Dtype>* bottom);
-  void check_untouched(const Blob<Dtype>& enhanced);
-
-  Blob<Dtype> attention_;  // (N, 1, h, w)
-  bool checked_ = false;
 };
 
 }  // namespace caffe

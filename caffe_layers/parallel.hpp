@@ -30,6 +30,7 @@
 #include <string>
 #include <vector>
 
+#include "caffe_layers/device.hpp"
 #include "caffe_layers/error.hpp"
 
 #if defined(MAAP_CUDA) && !defined(__CUDACC__)
@@ -59,8 +60,6 @@
 #endif
 
 namespace maap {
-
-enum class Device { kCPU, kGPU };
 
 /// Bytes of fast memory (stack, shared memory) a team has for its own use.
 constexpr int kTeamScratch = 8192;

@@ -87,12 +87,9 @@ class Normalization {
   std::shared_ptr<OneDnnCopy> kept_;
 };
 
-/// Whether a blob has blocks of channels, all of them full: where they are filled up, oneDNN's
-/// normalisation leaves other values than 0 there.
+/// Where blocks are filled up, oneDNN's normalisation leaves other values than 0 there.
 bool has_full_blocks(const Blob<float>& blob) {
-  if (!is_foreign(blob)) return false;
-  const int block = channel_block(layout_of(blob));
-  return block != 0 && blob.shape(1) % block == 0;
+  return full_block(blob) != 0;
 }
 
 dnnl::memory vector_memory(float* values, int count) {

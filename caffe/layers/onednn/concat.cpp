@@ -63,10 +63,8 @@ class OneDnnConcatLayer : public ConcatLayer<float> {
     if (axis_ != 1 || bottom.size() < 2) return 0;
     int block = 0;
     for (const Blob<float>* const each : bottom) {
-      if (!is_foreign(*each)) return 0;
-      const int its_block = channel_block(layout_of(*each));
-      if (its_block == 0 || each->shape(1) % its_block != 0) return 0;
-      if (block != 0 && its_block != block) return 0;
+      const int its_block = full_block(*each);
+      if (its_block == 0 || (block != 0 && its_block != block)) return 0;
       block = its_block;
     }
     return block;

@@ -123,6 +123,12 @@ int channel_block(const Layout& layout) {
   return 0;
 }
 
+int full_block(const Blob<float>& blob) {
+  const auto copy = current_copy(blob);
+  const int block = copy == nullptr ? 0 : channel_block(copy->layout());
+  return block != 0 && blob.shape(1) % block == 0 ? block : 0;
+}
+
 void reorder(const dnnl::memory& from, const dnnl::memory& to, bool add) {
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);

@@ -63,6 +63,8 @@ bool is_foreign(const Blob<float>& blob, Part part = Part::kData);
 /// 16 for a 4-D layout whose channels lie in blocks of 16, each plane of a block being rows of 16
 /// values (oneDNN calls it nChw16c), 8 likewise; else 0.
 int channel_block(const Layout& layout);
+/// channel_block() of a blob's data where its channels fill every block, else 0.
+int full_block(const Blob<float>& blob);
 /// That layout for blocks of 16 or 8.
 Layout blocked_layout(const Dims& dims, int block);
 
