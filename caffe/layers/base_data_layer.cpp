@@ -102,7 +102,6 @@ void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
     data = batch->data_.mutable_cpu_data();
   };
   const auto load = [&](int i) {
-    if (must_stop()) throw Interrupted();
     const Pixels pixels = read(i);
     if (i == 0) {
       make_room(pixels);
@@ -114,18 +113,26 @@ void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
     ItemRandom random(seed_, first + i);
     this->data_transformer_->transform(pixels, &random, shape, data + i * values);
   };
-  team_->run(n, [&](int i) {
-    const auto let_others_go = [&] {
-      if (i == 0 && data == nullptr) decided.set_value();
-    };
+  const auto load_or_let_go = [&](int i) {
     try {
+      if (must_stop()) throw Interrupted();
       load(i);
-    } catch (const std::exception& error) {
-      let_others_go();
-      throw Error(this->name() + name_of(i) + ": " + error.what());
-    } catch (const Interrupted&) {
-      let_others_go();
+    } catch (...) {
+      if (i == 0 && data == nullptr) decided.set_value();
       throw;
+    }
+  };
+  share_out(n, load_or_let_go, name_of);
+}
+
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::share_out(int n, const std::function<void(int)>& work,
+                                                const std::function<string(int)>& name_of) {
+  team_->run(n, [&](int i) {
+    try {
+      work(i);
+    } catch (const std::exception& error) {
+      throw Error(this->name() + name_of(i) + ": " + error.what());
     }
   });
 }

@@ -86,6 +86,10 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   /// An error begins with the layer's name and `name_of(i)`, "image 'x.jpg'".
   void load_images(Batch<Dtype>* batch, int n, const std::function<Pixels(int)>& read,
                    const std::function<string(int)>& name_of);
+  /// work(i) for each i in [0, n), by several threads; work that takes long throws Interrupted when
+  /// must_stop(). Errors begin as those of load_images.
+  void share_out(int n, const std::function<void(int)>& work,
+                 const std::function<string(int)>& name_of);
   /// Shapes of the tops and of the batches, from the first image's.
   void reshape_all(const vector<int>& data_shape, const Blobs& top);
 
