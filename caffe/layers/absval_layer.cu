@@ -22,7 +22,8 @@ struct AbsValBackward {
   const T* dy;  // [count]
   T* dx;        // [count]
   CAFFE_HD void operator()(int i) const {
-    dx[i] = x[i] > T(0) ? dy[i] : x[i] < T(0) ? -dy[i] : T(0);
+    const T right = dy[i], left = x[i] < T(0) ? -right : T(0);
+    dx[i] = x[i] > T(0) ? right : left;
   }
 };
 

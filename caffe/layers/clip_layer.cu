@@ -21,7 +21,10 @@ struct ClipBackward {
   const T* x;   // [count]
   const T* dy;  // [count]
   T* dx;        // [count]
-  CAFFE_HD void operator()(int i) const { dx[i] = x[i] >= min && x[i] <= max ? dy[i] : T(0); }
+  CAFFE_HD void operator()(int i) const {
+    const T inside = dy[i];
+    dx[i] = (x[i] >= min) & (x[i] <= max) ? inside : T(0);
+  }
 };
 
 }  // namespace

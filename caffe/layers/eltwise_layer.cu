@@ -68,7 +68,10 @@ struct WhereLargest {
   const int* largest;
   const T* dy;
   T* dx;
-  CAFFE_HD void operator()(int i) const { dx[i] = largest[i] == index ? dy[i] : T(0); }
+  CAFFE_HD void operator()(int i) const {
+    const T there = dy[i];
+    dx[i] = largest[i] == index ? there : T(0);
+  }
 };
 
 }  // namespace

@@ -26,7 +26,10 @@ struct ELUBackward {
   const T* y;   // [count]
   const T* dy;  // [count]
   T* dx;        // [count]
-  CAFFE_HD void operator()(int i) const { dx[i] = x[i] > T(0) ? dy[i] : dy[i] * (y[i] + alpha); }
+  CAFFE_HD void operator()(int i) const {
+    const T below = dy[i] * (y[i] + alpha);
+    dx[i] = x[i] > T(0) ? dy[i] : below;
+  }
 };
 
 }  // namespace

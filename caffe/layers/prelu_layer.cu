@@ -15,7 +15,8 @@ struct PReLUForward {
   const T* x;      // [outer, channels, inner]
   T* y;            // as x
   CAFFE_HD void operator()(int row, int i) const {
-    y[i] = x[i] > T(0) ? x[i] : slope[row % slopes] * x[i];
+    const T below = slope[row % slopes] * x[i];
+    y[i] = x[i] > T(0) ? x[i] : below;
   }
 };
 
@@ -27,7 +28,8 @@ struct PReLUBackward {
   const T* dy;     // as x
   T* dx;           // as x
   CAFFE_HD void operator()(int row, int i) const {
-    dx[i] = x[i] > T(0) ? dy[i] : slope[row % slopes] * dy[i];
+    const T below = slope[row % slopes] * dy[i];
+    dx[i] = x[i] > T(0) ? dy[i] : below;
   }
 };
 
@@ -37,7 +39,8 @@ struct SlopeGradient {
   const T* x;
   const T* dy;
   CAFFE_HD double first(int, int i) const {
-    return x[i] > T(0) ? 0. : static_cast<double>(dy[i]) * static_cast<double>(x[i]);
+    const double product = static_cast<double>(dy[i]) * static_cast<double>(x[i]);
+    return x[i] > T(0) ? 0. : product;
   }
   CAFFE_HD double second(int, int) const { return 0; }
 };
