@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -81,8 +82,12 @@ def length(array: np.ndarray) -> np.ndarray:
 
 
 def load_weights(host: Host, case: Case, net: Any) -> None:
-    """Random weights, from the file that BVLC Caffe wrote where there is one."""
+    """Random weights, from the file that BVLC Caffe wrote where there is one.
+
+    ``settings["weights"]`` names the case whose weights they are, by default the case's own.
+    """
     owner = case.settings.get("weights")
+    seeded = dataclasses.replace(case, reference=owner) if owner else case
     if owner:
         folder = host.out / "files" if host.name == "bvlc" else host.written.get("bvlc")
         file = folder / owner / "weights.caffemodel" if folder else None
@@ -93,7 +98,7 @@ def load_weights(host: Host, case: Case, net: Any) -> None:
         for index, blob in enumerate(blobs):
             bound = (6 / np.prod(blob.data.shape[1:])) ** 0.5 if index == 0 else 0.1
             bound *= 0.1 if "fc8" in layer else 1
-            rng = random_state(case, "param", layer, index)
+            rng = random_state(seeded, "param", layer, index)
             blob.data[...] = rng.random_sample(blob.data.shape).astype(np.float32) * 2 - 1
             blob.data[...] *= np.float32(bound)  # in float, whatever NumPy
     if owner == case.name:

@@ -1,228 +1,38 @@
-"""Damages files of every kind and hands them to the engine: what test_hostile.py starts.
+"""Hands damaged files and made up nets to the engine: what test_hostile.py starts.
 
-    python hostile.py KIND FIRST COUNT FOLDER
+    python hostile.py KIND BATCH COUNT FOLDER
 
-Input number i of a kind is made from a sound file and a random generator seeded with (kind, i), so
-it can be made again alone: COUNT 1. The number is printed before the input is used and the outcome
-after it; the last line tells which input ended the process.
+Hypothesis draws COUNT inputs of a kind, the same ones for the same batch. An input's number is
+printed before it is used and the outcome after it; its file stays in FOLDER. An outcome that is
+wrong ends the process with Hypothesis's report, after it has looked for a smaller input that is
+wrong in the same way; a crash ends it at once.
 """
 
+from __future__ import annotations
+
 import contextlib
+import itertools
+import os
 import random
 import re
 import resource
 import sys
 import tempfile
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from hostile_damage import damage_bytes, damage_message, damage_text, make_net
+from hostile_nets import MORE, NET, RECURRENT, SMALL, TRAIN
+from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import strategies as st
 
 MEMORY = 3 << 30  # bytes of address space above what the process has at its start
-INTERESTING = [b"0", b"-1", b"1", b"2147483647", b"-2147483648", b"4294967295", b"65536"]
-INTERESTING += [b"1e38", b"-1e38", b"nan", b"inf", b"1e-40", b"9223372036854775807", b'""', b"{}"]
-
-NET = """
-name: "net" force_backward: true
-layer { name: "data" type: "Input" top: "data"
-        input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } }
-layer { name: "label" type: "Input" top: "label" include { phase: TEST }
-        input_param { shape { dim: 2 } } }
-layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
-        param { lr_mult: 1 name: "w" } param { lr_mult: 2 decay_mult: 0 }
-        convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 1 group: 1 dilation: 1
-                            weight_filler { type: "xavier" } bias_filler { type: "constant" } } }
-layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" batch_norm_param { eps: 0.001 } }
-layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
-layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
-layer { name: "lrn" type: "LRN" bottom: "conv" top: "lrn" lrn_param { local_size: 3 alpha: 0.1 } }
-layer { name: "pool" type: "Pooling" bottom: "lrn" top: "pool"
-        pooling_param { pool: MAX kernel_size: 3 stride: 2 pad: 1 } }
-layer { name: "slice" type: "Slice" bottom: "pool" top: "a" top: "b"
-        slice_param { axis: 1 slice_point: 2 } }
-layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum"
-        eltwise_param { operation: SUM coeff: 1 coeff: -1 } }
-layer { name: "cat" type: "Concat" bottom: "sum" bottom: "a" top: "cat" concat_param { axis: 1 } }
-layer { name: "up" type: "Deconvolution" bottom: "cat" top: "up"
-        convolution_param { num_output: 2 kernel_size: 4 stride: 2 pad: 1 bias_term: false } }
-layer { name: "flat" type: "Reshape" bottom: "up" top: "flat"
-        reshape_param { shape { dim: 0 dim: -1 } axis: 0 num_axes: -1 } }
-layer { name: "drop" type: "Dropout" bottom: "flat" top: "flat"
-        dropout_param { dropout_ratio: 0.5 } }
-layer { name: "ip" type: "InnerProduct" bottom: "flat" top: "ip"
-        inner_product_param { num_output: 3 weight_filler { type: "gaussian" std: 0.1 } } }
-layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss"
-        loss_weight: 1 loss_param { ignore_label: 2 normalization: VALID }
-        include { phase: TEST stage: "s" } }
-layer { name: "acc" type: "Accuracy" bottom: "ip" bottom: "label" top: "acc"
-        accuracy_param { top_k: 2 } include { phase: TEST } }
-"""
-MORE = """
-layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 } } }
-layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 } } }
-layer { name: "crop" type: "Crop" bottom: "x" bottom: "t" top: "crop"
-        crop_param { axis: 2 offset: 0 offset: 0 } }
-layer { name: "argmax" type: "ArgMax" bottom: "x" top: "argmax"
-        argmax_param { top_k: 2 axis: 1 out_max_val: true } }
-layer { name: "red" type: "Reduction" bottom: "x" top: "red"
-        reduction_param { operation: MEAN axis: 1 coeff: 2 } }
-layer { name: "tile" type: "Tile" bottom: "x" top: "tile" tile_param { axis: 1 tiles: 3 } }
-layer { name: "mvn" type: "MVN" bottom: "x" top: "mvn" mvn_param { across_channels: true } }
-layer { name: "power" type: "Power" bottom: "x" top: "power"
-        power_param { power: 2 scale: 0.5 shift: 1 } }
-layer { name: "exp" type: "Exp" bottom: "x" top: "exp" exp_param { base: 2 scale: 1 shift: 0 } }
-layer { name: "elu" type: "ELU" bottom: "x" top: "elu" elu_param { alpha: 0.5 } }
-layer { name: "prelu" type: "PReLU" bottom: "x" top: "prelu"
-        prelu_param { channel_shared: false } }
-layer { name: "bias" type: "Bias" bottom: "x" top: "bias" bias_param { axis: 1 num_axes: 2 } }
-layer { name: "flatten" type: "Flatten" bottom: "x" top: "flatten"
-        flatten_param { axis: 1 end_axis: -1 } }
-layer { name: "embed_in" type: "DummyData" top: "ids"
-        dummy_data_param { shape { dim: 2 dim: 3 } data_filler { type: "constant" value: 1 } } }
-layer { name: "embed" type: "Embed" bottom: "ids" top: "embed"
-        embed_param { input_dim: 4 num_output: 2 weight_filler { type: "uniform" } } }
-layer { name: "l2" type: "EuclideanLoss" bottom: "x" bottom: "t" top: "l2" }
-layer { name: "e" type: "Enhancement" bottom: "x" top: "e" top: "att" }
-layer { name: "d" type: "Elimination" bottom: "e" bottom: "t" top: "d" top: "region"
-        elimination_param { a_star: ROI threshold_at: INPUT } }
-layer { name: "im2col" type: "Im2col" bottom: "x" top: "im2col"
-        convolution_param { kernel_size: 2 stride: 1 pad: 0 } }
-layer { name: "spp" type: "SPP" bottom: "x" top: "spp"
-        spp_param { pyramid_height: 2 pool: MAX } }
-layer { name: "split" type: "Split" bottom: "d" top: "s1" top: "s2" }
-"""
-RECURRENT = """
-layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 3 dim: 2 dim: 4 } } }
-layer { name: "c" type: "Input" top: "c" input_param { shape { dim: 3 dim: 2 } } }
-layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "c" top: "lstm"
-        recurrent_param { num_output: 5 weight_filler { type: "uniform" min: -0.1 max: 0.1 } } }
-layer { name: "rnn" type: "RNN" bottom: "x" bottom: "c" top: "rnn"
-        recurrent_param { num_output: 3 weight_filler { type: "xavier" } } }
-"""
-SMALL = """
-layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
-layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
-        inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
-layer { name: "bn" type: "BatchNorm" bottom: "ip" top: "bn" }
-"""
-TRAIN = """
-layer { name: "data" type: "DummyData" top: "data" top: "label"
-        dummy_data_param { shape { dim: 4 dim: 3 } shape { dim: 4 }
-                           data_filler { type: "gaussian" } data_filler { type: "constant" } } }
-layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
-        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
-layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
-"""
-
-
-# ---- damage
-
-
-def flip_bits(r: random.Random, data: bytearray) -> None:
-    for _ in range(r.choice([1, 1, 2, 8, 64])):
-        data[r.randrange(len(data))] ^= 1 << r.randrange(8)
-
-
-def replace_bytes(r: random.Random, data: bytearray) -> None:
-    for _ in range(r.choice([1, 4, 16])):
-        data[r.randrange(len(data))] = r.choice([0, 1, 0x7F, 0x80, 0xFF, r.randrange(256)])
-
-
-def cut_off(r: random.Random, data: bytearray) -> None:
-    del data[r.randrange(len(data)) :]
-
-
-def remove_part(r: random.Random, data: bytearray) -> None:
-    start = r.randrange(len(data))
-    del data[start : start + r.choice([1, 2, 8, 64, 1024])]
-
-
-def insert_part(r: random.Random, data: bytearray) -> None:
-    start = r.randrange(len(data))
-    source = r.randrange(len(data))
-    part = r.randbytes(r.randrange(1, 32)) if r.random() < 0.5 else data[source : source + 64]
-    data[start:start] = part
-
-
-def overwrite_number(r: random.Random, data: bytearray) -> None:
-    start = r.randrange(len(data))
-    data[start : start + 8] = r.choice(
-        [
-            b"\xff" * 8,
-            b"\x00" * 8,
-            b"\xff\xff\xff\x7f",
-            b"\x80" * 9 + b"\x01",
-            b"\xff" * 9 + b"\x01",
-        ]
-    )
-
-
-BYTES = [flip_bits, replace_bytes, cut_off, remove_part, insert_part, overwrite_number]
-
-
-def damage_bytes(r: random.Random, sound: bytes) -> bytes:
-    data = bytearray(sound)
-    for _ in range(r.choice([1, 1, 1, 2, 5])):
-        if data:
-            r.choice(BYTES)(r, data)
-    return bytes(data)
-
-
-def damage_text(r: random.Random, sound: bytes) -> bytes:
-    """Words and numbers of a prototxt in each other's places, and sometimes bytes."""
-    words = sound.split(b" ")
-    for _ in range(r.choice([1, 1, 2, 3, 8])):
-        place = r.randrange(len(words))
-        choice = r.random()
-        if choice < 0.6:
-            numbers = [i for i, word in enumerate(words) if word.strip(b"-.\n").isdigit()]
-            words[r.choice(numbers) if numbers else place] = (
-                r.choice(INTERESTING) if r.random() < 0.7 else str(r.randrange(-3, 40)).encode()
-            )
-        elif choice < 0.8:
-            words[place] = r.choice(words)
-        elif choice < 0.9:
-            del words[place]
-        else:
-            words.insert(place, r.choice(words))
-    text = b" ".join(words)
-    return damage_bytes(r, text) if r.random() < 0.15 else text
-
-
-def damage_message(r: random.Random, message, depth: int = 0) -> None:
-    """Sets some field of a message, or of one inside it, to some value of its type."""
-    inner = [value for field, value in message.ListFields() if field.message_type is not None]
-    inner = [item for value in inner for item in (value if hasattr(value, "add") else [value])]
-    if inner and depth < 6 and r.random() < 0.8:
-        damage_message(r, r.choice(inner), depth + 1)
-        return
-    field = r.choice(message.DESCRIPTOR.fields)
-    if field.message_type is not None or r.random() < 0.1:
-        message.ClearField(field.name)
-        return
-    value = _some_value(r, field)
-    with contextlib.suppress(ValueError, TypeError):
-        try:
-            setattr(message, field.name, value)
-        except (AttributeError, TypeError):  # a repeated field
-            getattr(message, field.name).append(value)
-
-
-def _some_value(r: random.Random, field):
-    if field.enum_type is not None:
-        return r.choice(field.enum_type.values).number
-    kind = field.cpp_type
-    if kind in (field.CPPTYPE_FLOAT, field.CPPTYPE_DOUBLE):
-        return r.choice([0.0, -1.0, 0.5, 1e38, -1e38, 1e-40, float("nan"), float("inf")])
-    if kind == field.CPPTYPE_BOOL:
-        return r.random() < 0.5
-    if kind == field.CPPTYPE_STRING:
-        text = r.choice(["", "data", "ip", "x" * 1000, "a/b", "%s%n", "\0"])
-        return text.encode() if field.type == field.TYPE_BYTES else text
-    return r.choice([0, 1, 2, 3, 5, -1, -2, 1000, 65536, 2**31 - 1, -(2**31), r.randrange(40)])
-
+MEGABYTES = 700  # that a process may take for files which do not say how much they want
+RIGHT = ("accepted", "refused", "MemoryError")
+SECONDS = 30  # for one input, on a machine that is busy with other things
 
 # ---- kinds: make(folder) returns use(r), which damages a file and hands it over
 
@@ -279,6 +89,25 @@ def net_fields(folder: Path) -> Callable:
         path = folder / "net.prototxt"
         path.write_text(text_format.MessageToString(net))
         run_net(path, r.choice([0, 1]), r.choice([[], ["s"]]))
+
+    return use
+
+
+def net_made(folder: Path) -> Callable:
+    import caffe
+    from caffe.proto import caffe_pb2
+    from google.protobuf import text_format
+
+    nets = [text_format.Parse(text, caffe_pb2.NetParameter()) for text in sound_nets()]
+    samples = {layer.type: layer for net in nets for layer in net.layer}
+
+    # Python runs what its user wrote; HDF5Output writes where it is told to.
+    types = sorted(set(caffe.layer_type_list()) - {"Python", "HDF5Output"})
+
+    def use(r: random.Random) -> None:
+        path = folder / "net.prototxt"
+        path.write_text(text_format.MessageToString(make_net(r, types, samples)))
+        run_net(path, r.choice([0, 1]))
 
     return use
 
@@ -507,6 +336,7 @@ KINDS: dict[str, Callable] = {
     for maker in (
         net_text,
         net_fields,
+        net_made,
         solver_text,
         caffemodel,
         solverstate,
@@ -518,37 +348,73 @@ KINDS: dict[str, Callable] = {
     )
 }
 # Files that are not text are wrong as a whole: their errors name them, and they ask for no memory.
-BINARY = set(KINDS) - {"net_text", "net_fields", "solver_text"}
+BINARY = set(KINDS) - {"net_text", "net_fields", "net_made", "solver_text"}
 
 
 def resident() -> int:
+    """Megabytes."""
     with open("/proc/self/statm") as file:
-        return int(file.read().split()[1]) * resource.getpagesize()
+        return int(file.read().split()[1]) * resource.getpagesize() >> 20
+
+
+def limit_memory() -> None:
+    with open("/proc/self/statm") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def outcome_of(kind: str, use: Callable, r: random.Random, folder: Path) -> str:
+    """``accepted``, ``refused`` or ``MemoryError``, which are right; anything else is wrong."""
+    import caffe
+
+    try:
+        use(r)
+    except caffe.CaffeError as error:
+        named = kind not in BINARY or str(folder) in str(error)
+        return "refused" if named else f"unnamed {str(error)!r}"
+    except MemoryError:
+        return "MemoryError"
+    except (ValueError, KeyError, IndexError) as error:
+        return f"{type(error).__name__} {str(error)!r}"
+    return "accepted"
 
 
 def main() -> None:
     import caffe
 
-    kind, first, count, folder = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+    kind, batch, count, folder = sys.argv[1], sys.argv[2], int(sys.argv[3]), Path(sys.argv[4])
     use = KINDS[kind](folder)
-    with open("/proc/self/statm") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if "MAAP_HOSTILE_NO_LIMIT" not in os.environ:  # a sanitizer's shadow needs the address space
+        limit_memory()
     caffe.set_random_seed(1)
-    for number in range(first, first + count):
-        print(number, end=" ", flush=True)
+    numbers = itertools.count()
+
+    @seed(zlib.crc32(f"{kind} {batch}".encode()))
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )
+    @given(st.randoms(use_true_random=False))
+    def hand_over(r: random.Random) -> None:
+        print(next(numbers), end=" ", flush=True)
         start = time.monotonic()
         try:
-            use(random.Random(f"{kind} {number}"))
-            outcome = "accepted"
-        except caffe.CaffeError as error:
-            named = kind not in BINARY or str(folder) in str(error)
-            outcome = "refused" if named else f"unnamed {str(error)!r}"
-        except (MemoryError, ValueError, KeyError, IndexError) as error:
-            outcome = f"{type(error).__name__} {str(error)!r}"
-        seconds = time.monotonic() - start
-        print(f"{seconds:.2f} {resident() >> 20} {outcome[:300]}", flush=True)
+            outcome = outcome_of(kind, use, r, folder)
+        except BaseException:  # Hypothesis gives an input up that needs too many draws
+            print("given up", flush=True)
+            raise
+        seconds, megabytes = time.monotonic() - start, resident()
+        print(f"{seconds:.2f} {megabytes} {outcome[:300]}", flush=True)
+        assert outcome in RIGHT, outcome
+        assert seconds <= SECONDS, f"took {seconds:.0f} s"
+        assert kind not in BINARY or megabytes <= MEGABYTES, f"{megabytes} MB"
+
+    hand_over()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,94 @@
+"""Sound nets that test_hostile.py's inputs are made from, with many fields that can go wrong."""
+
+NET = """
+name: "net" force_backward: true
+layer { name: "data" type: "Input" top: "data"
+        input_param { shape { dim: 2 dim: 3 dim: 8 dim: 8 } } }
+layer { name: "label" type: "Input" top: "label" include { phase: TEST }
+        input_param { shape { dim: 2 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+        param { lr_mult: 1 name: "w" } param { lr_mult: 2 decay_mult: 0 }
+        convolution_param { num_output: 4 kernel_size: 3 pad: 1 stride: 1 group: 1 dilation: 1
+                            weight_filler { type: "xavier" } bias_filler { type: "constant" } } }
+layer { name: "bn" type: "BatchNorm" bottom: "conv" top: "conv" batch_norm_param { eps: 0.001 } }
+layer { name: "scale" type: "Scale" bottom: "conv" top: "conv" scale_param { bias_term: true } }
+layer { name: "relu" type: "ReLU" bottom: "conv" top: "conv" }
+layer { name: "lrn" type: "LRN" bottom: "conv" top: "lrn" lrn_param { local_size: 3 alpha: 0.1 } }
+layer { name: "pool" type: "Pooling" bottom: "lrn" top: "pool"
+        pooling_param { pool: MAX kernel_size: 3 stride: 2 pad: 1 } }
+layer { name: "slice" type: "Slice" bottom: "pool" top: "a" top: "b"
+        slice_param { axis: 1 slice_point: 2 } }
+layer { name: "sum" type: "Eltwise" bottom: "a" bottom: "b" top: "sum"
+        eltwise_param { operation: SUM coeff: 1 coeff: -1 } }
+layer { name: "cat" type: "Concat" bottom: "sum" bottom: "a" top: "cat" concat_param { axis: 1 } }
+layer { name: "up" type: "Deconvolution" bottom: "cat" top: "up"
+        convolution_param { num_output: 2 kernel_size: 4 stride: 2 pad: 1 bias_term: false } }
+layer { name: "flat" type: "Reshape" bottom: "up" top: "flat"
+        reshape_param { shape { dim: 0 dim: -1 } axis: 0 num_axes: -1 } }
+layer { name: "drop" type: "Dropout" bottom: "flat" top: "flat"
+        dropout_param { dropout_ratio: 0.5 } }
+layer { name: "ip" type: "InnerProduct" bottom: "flat" top: "ip"
+        inner_product_param { num_output: 3 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "prob" type: "Softmax" bottom: "ip" top: "prob" }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss"
+        loss_weight: 1 loss_param { ignore_label: 2 normalization: VALID }
+        include { phase: TEST stage: "s" } }
+layer { name: "acc" type: "Accuracy" bottom: "ip" bottom: "label" top: "acc"
+        accuracy_param { top_k: 2 } include { phase: TEST } }
+"""
+MORE = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 } } }
+layer { name: "t" type: "Input" top: "t" input_param { shape { dim: 2 dim: 3 dim: 4 dim: 5 } } }
+layer { name: "crop" type: "Crop" bottom: "x" bottom: "t" top: "crop"
+        crop_param { axis: 2 offset: 0 offset: 0 } }
+layer { name: "argmax" type: "ArgMax" bottom: "x" top: "argmax"
+        argmax_param { top_k: 2 axis: 1 out_max_val: true } }
+layer { name: "red" type: "Reduction" bottom: "x" top: "red"
+        reduction_param { operation: MEAN axis: 1 coeff: 2 } }
+layer { name: "tile" type: "Tile" bottom: "x" top: "tile" tile_param { axis: 1 tiles: 3 } }
+layer { name: "mvn" type: "MVN" bottom: "x" top: "mvn" mvn_param { across_channels: true } }
+layer { name: "power" type: "Power" bottom: "x" top: "power"
+        power_param { power: 2 scale: 0.5 shift: 1 } }
+layer { name: "exp" type: "Exp" bottom: "x" top: "exp" exp_param { base: 2 scale: 1 shift: 0 } }
+layer { name: "elu" type: "ELU" bottom: "x" top: "elu" elu_param { alpha: 0.5 } }
+layer { name: "prelu" type: "PReLU" bottom: "x" top: "prelu"
+        prelu_param { channel_shared: false } }
+layer { name: "bias" type: "Bias" bottom: "x" top: "bias" bias_param { axis: 1 num_axes: 2 } }
+layer { name: "flatten" type: "Flatten" bottom: "x" top: "flatten"
+        flatten_param { axis: 1 end_axis: -1 } }
+layer { name: "embed_in" type: "DummyData" top: "ids"
+        dummy_data_param { shape { dim: 2 dim: 3 } data_filler { type: "constant" value: 1 } } }
+layer { name: "embed" type: "Embed" bottom: "ids" top: "embed"
+        embed_param { input_dim: 4 num_output: 2 weight_filler { type: "uniform" } } }
+layer { name: "l2" type: "EuclideanLoss" bottom: "x" bottom: "t" top: "l2" }
+layer { name: "e" type: "Enhancement" bottom: "x" top: "e" top: "att" }
+layer { name: "d" type: "Elimination" bottom: "e" bottom: "t" top: "d" top: "region"
+        elimination_param { a_star: ROI threshold_at: INPUT } }
+layer { name: "im2col" type: "Im2col" bottom: "x" top: "im2col"
+        convolution_param { kernel_size: 2 stride: 1 pad: 0 } }
+layer { name: "spp" type: "SPP" bottom: "x" top: "spp"
+        spp_param { pyramid_height: 2 pool: MAX } }
+layer { name: "split" type: "Split" bottom: "d" top: "s1" top: "s2" }
+"""
+RECURRENT = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 3 dim: 2 dim: 4 } } }
+layer { name: "c" type: "Input" top: "c" input_param { shape { dim: 3 dim: 2 } } }
+layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "c" top: "lstm"
+        recurrent_param { num_output: 5 weight_filler { type: "uniform" min: -0.1 max: 0.1 } } }
+layer { name: "rnn" type: "RNN" bottom: "x" bottom: "c" top: "rnn"
+        recurrent_param { num_output: 3 weight_filler { type: "xavier" } } }
+"""
+SMALL = """
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+        inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "bn" type: "BatchNorm" bottom: "ip" top: "bn" }
+"""
+TRAIN = """
+layer { name: "data" type: "DummyData" top: "data" top: "label"
+        dummy_data_param { shape { dim: 4 dim: 3 } shape { dim: 4 }
+                           data_filler { type: "gaussian" } data_filler { type: "constant" } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+        inner_product_param { num_output: 2 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
