@@ -44,7 +44,7 @@ def phase1_settings(run: Run, config: TrainConfig, state: dict[str, Any]) -> dic
         "data": state["data"]["manifest"],
         "input": how,
         "net": _net_hash(run.folder / "phase1" / "net.prototxt"),
-        "solver": _solver_text(run.folder / "phase1" / "solver.prototxt"),
+        "solver": solver_text(run.folder / "phase1" / "solver.prototxt"),
     }
 
 
@@ -54,7 +54,8 @@ def _net_hash(path: Path) -> str:
     return file_sha256(path)
 
 
-def _solver_text(path: Path) -> str:
+def solver_text(path: Path) -> str:
+    """A solver.prototxt without what changes no weight (display, the device)."""
     from maap import nets, prototxt
 
     solver = nets.read_solver(path)
@@ -141,4 +142,4 @@ def _linked(source: Path, target: Path) -> bool:
     return True
 
 
-__all__ = ["phase1_settings", "settings_hash", "take_phase1"]
+__all__ = ["phase1_settings", "settings_hash", "solver_text", "take_phase1"]

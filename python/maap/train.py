@@ -109,7 +109,7 @@ def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
         run.clean()
         try:
             config = _resumed(run, given) if run.exists else _new(run, config)
-            return _Work(run, config).all_stages()
+            return Work(run, config).all_stages()
         except (Stopped, KeyboardInterrupt) as stopped:
             text = str(stopped) or "stopped"
             raise Stopped(f"{text}; go on with: maap train --resume {run.name}") from None
@@ -157,7 +157,7 @@ def _resumed(run: Run, given: Mapping[str, Any]) -> TrainConfig:
     return dataclasses.replace(stored, **dict(changed, resume=False))
 
 
-class _Work:
+class Work:
     """The stages of one run, from where it stands."""
 
     def __init__(self, run: Run, config: TrainConfig) -> None:
@@ -229,7 +229,7 @@ class _Work:
             self.run.write_state(self.state)
 
         folder = self.run.folder / stage["name"]
-        settings = self._phase_settings(stage)
+        settings = self.phase_settings(stage)
         return phases.run_phase(folder, settings, self.caffe, snapshot_taken)
 
     def _shared_phase1(self) -> dict[str, Any]:
@@ -240,7 +240,8 @@ class _Work:
         say(f"phase 1: taken from run {self.config.phase1_from}, {found['iteration']} iterations")
         return found
 
-    def _phase_settings(self, stage: dict[str, Any]) -> Any:
+    def phase_settings(self, stage: dict[str, Any]) -> Any:
+        """What `phases.run_phase` needs for a training stage."""
         from maap import phases, prepare
         from maap.data.feeder import Feeder
         from maap.data.store import Split

@@ -5,36 +5,10 @@ import pytest
 from maap import render
 from maap.errors import MaapError
 from maap.regions import scale_box
-from skimage import transform as sk
+from paper_render import bilinear, paper
 
 STORED = (256, 192)
 NET_INPUT = (227, 227)
-
-
-def bilinear(image, height, width):
-    """scikit-image's resize: bilinear, half-pixel centres, edges repeated, no smoothing."""
-    return sk.resize(
-        image.astype(np.float64), (height, width), order=1, mode="edge", anti_aliasing=False
-    )
-
-
-def paper(image, region, attention, a_star, mean):
-    """D* written down as the equations have it: one A* per definition, D* = A* times D."""
-    height, width = image.shape[:2]
-    x1, y1, x2, y2 = region
-    if a_star == "ROI":
-        return bilinear(image[y1:y2, x1:x2], height, width)
-    soft = bilinear(attention, height, width)
-    ys, xs = np.mgrid[0:height, 0:width]
-    inside = (xs >= x1) & (xs < x2) & (ys >= y1) & (ys < y2)
-    factor = {
-        "UNCORRELATED": np.where(inside, 1.0, 0.0),
-        "ENHANCE": np.where(inside, soft + 1, 0.0),
-        "REDUCE": np.where(inside, 1.0, soft),
-        "ALLSOFT": soft,
-        "ALLSOFT_PLUS_ONE": soft + 1,
-    }[a_star]
-    return factor[:, :, None] * (image.astype(np.float64) - mean)
 
 
 @pytest.mark.parametrize("a_star", render.A_STARS)

@@ -1,0 +1,308 @@
+"""What a table consists of, what is left of it to run, its arithmetic and how it reads."""
+
+import csv
+import io
+import json
+import math
+import statistics
+from pathlib import Path
+
+import pytest
+from maap import paper, tables, tables_page, tables_plan, tables_time
+from maap.config import A_STARS, TrainConfig
+from maap.errors import MaapError
+from maap.prepare import stage_list
+from maap.runs import Run
+from maap.stages import results
+from maap.tables_page import Result, Spread
+from maap.tables_plan import Cell, Step
+
+
+def cell(runs, row, seed=1, table=3, phase1=None, net="alexnet", **settings):
+    """A cell without a net behind it; rows of one seed share phase 1."""
+    name = f"{Path(net).name}-{row}-s{seed}"
+    values = dict(variant="maap", max_iter=100, phase2_iter=50, batch=8, net=net, seed=seed)
+    config = TrainConfig(name=name, runs_dir=str(runs), **dict(values, **settings))
+    return Cell(table, row, net, seed, config, config, phase1 or f"{net}{seed}")
+
+
+def leave(cell, done, **stage1):
+    """The folder of a run with the first ``done`` stages behind it."""
+    run, stages = cell.run, stage_list(cell.config)
+    names = tables_plan._set_up_files(run, stages)
+    for stage in stages[:done]:
+        stage["status"] = "done"
+        names += results(stage)
+    stages[0].update(stage1)
+    for name in names:
+        (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (run.folder / name).write_text("x")
+    run.write_state(dict(format=1, stages=stages))
+    run.write_config(cell.config)
+
+
+# ---- rows and words -----------------------------------------------------------------------------
+
+
+def test_the_rows_are_the_papers():
+    assert [row.settings["variant"] for row in tables_plan.rows(1)] == [
+        "baseline", "laap", "haap", "maap",
+    ]  # fmt: skip
+    assert [row.settings.get("dropout_after") for row in tables_plan.rows(2)] == [
+        None, "relu1", "relu2", "relu3", "relu4", "relu5", None,
+    ]  # fmt: skip
+    assert [row.settings["a_star"] for row in tables_plan.rows(3)] == list(A_STARS)
+    assert {row.settings["variant"] for row in tables_plan.rows(3)} == {"maap"}
+
+
+@pytest.mark.parametrize("text", ["1,1", "x", "-1", "", "1.5"])
+def test_wrong_seeds_are_refused(text):
+    with pytest.raises(MaapError, match="--seeds"):
+        tables._seeds(text)
+
+
+def test_weights_go_to_their_nets():
+    assert tables._weights(("a.caffemodel",), ["alexnet"]) == {"alexnet": "a.caffemodel"}
+    both = ("vgg19=v", "alexnet=a")
+    assert tables._weights(both, None) == {"vgg19": "v", "alexnet": "a"}
+    assert tables._weights(("published",), ["a", "b"]) == {"a": "published", "b": "published"}
+    with pytest.raises(MaapError, match="for which net"):
+        tables._weights(("a.caffemodel",), None)
+    with pytest.raises(MaapError, match="did you mean vgg19"):
+        tables._weights(("vgg=x",), None)
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (["4"], "tables 1, 2 and 3"),
+        ([], "say which table"),
+        (["3", "--seeds", "one"], "--seeds"),
+        (["3", "--out", "page.html"], "ends in .md"),
+        (["3", "--nets", "alxnet", "--plan"], "did you mean alexnet"),
+        (["3", "--variant", "laap"], "--variant"),
+        (["3", "--data", "dmo"], "did you mean demo"),
+    ],
+)
+def test_mistakes_are_one_line(words, said, capsys, tmp_path, monkeypatch):
+    from maap.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as end:
+        main(["table", *words])
+    errors = capsys.readouterr().err
+    assert end.value.code == 1 and errors.startswith("error: ") and said in errors
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_file_may_not_set_what_the_table_sets(tmp_path, capsys):
+    from maap.cli import main
+
+    (tmp_path / "settings.yaml").write_text("variant: laap\n")
+    with pytest.raises(SystemExit):
+        main(["table", "3", "--config", str(tmp_path / "settings.yaml")])
+    assert "variant is for the table to set" in capsys.readouterr().err
+
+
+# ---- what is left -------------------------------------------------------------------------------
+
+
+def names(steps):
+    return [(step.cell.row, step.phase1_from) for step in steps]
+
+
+def test_one_of_a_group_trains_phase_1(tmp_path):
+    planned = [cell(tmp_path, row, seed) for seed in (1, 2) for row in ("a", "b", "c")]
+    assert names(tables_plan.steps(planned)) == [
+        ("a", None), ("b", "alexnet-a-s1"), ("c", "alexnet-a-s1"),
+        ("a", None), ("b", "alexnet-a-s2"), ("c", "alexnet-a-s2"),
+    ]  # fmt: skip
+
+
+def test_a_run_in_two_tables_is_run_once(tmp_path):
+    planned = [cell(tmp_path, row, table=table) for table in (1, 3) for row in ("a", "b")]
+    assert names(tables_plan.steps(planned)) == [("a", None), ("b", "alexnet-a-s1")]
+
+
+def test_who_has_phase_1_gives_it_whatever_the_order(tmp_path):
+    planned = [cell(tmp_path, row) for row in ("a", "b", "c")]
+    leave(planned[2], done=5)
+    assert planned[2].run.finished()
+    assert names(tables_plan.steps(planned)) == [("a", "alexnet-c-s1"), ("b", "alexnet-c-s1")]
+
+
+def test_a_begun_phase_1_is_finished_first(tmp_path):
+    planned = [cell(tmp_path, row) for row in ("a", "b", "c")]
+    leave(planned[1], done=0, status="running", iteration=40)
+    assert names(tables_plan.steps(planned)) == [
+        ("b", None), ("a", "alexnet-b-s1"), ("c", "alexnet-b-s1"),
+    ]  # fmt: skip
+
+
+def test_a_finished_run_whose_weights_are_gone_gives_no_phase_1(tmp_path):
+    planned = [cell(tmp_path, row) for row in ("a", "b", "c")]
+    leave(planned[0], done=5)
+    (planned[0].run.folder / "phase1/final.caffemodel").unlink()
+    assert names(tables_plan.steps(planned)) == [("b", None), ("c", "alexnet-b-s1")]
+
+
+def test_a_run_that_waits_for_one_that_is_gone(tmp_path):
+    first = cell(tmp_path, "a", phase1_from="alexnet-z-s1")
+    leave(first, done=0)
+    with pytest.raises(MaapError, match=r"phase 1 of run alexnet-z-s1, which is gone; .*rm -r"):
+        tables_plan.steps([first])
+
+
+@pytest.mark.parametrize(
+    "done, gone, said",
+    [
+        (
+            5,
+            "evaluation.json",
+            "evaluation is done; mend it with: maap train --resume alexnet-a-s1",
+        ),
+        (2, "rewrite1/train_lmdb/data.mdb", "rewrite1 is done; mend it with"),
+        (2, "phase2/solver.prototxt", "phase2/solver.prototxt missing in .*rm -r"),
+        (2, "state.json", "state.json missing in .*rm -r"),
+        (2, "config.yaml", "config.yaml missing in .*rm -r"),
+        (5, "report.html", None),
+        (5, "rewrite1/train_lmdb/data.mdb", None),
+        (0, "config.yaml", None),  # killed while it was set up: it is begun anew
+    ],
+)
+def test_what_is_missing_of_a_run(tmp_path, done, gone, said):
+    broken = cell(tmp_path, "a")
+    leave(broken, done)
+    (broken.run.folder / gone).unlink()
+    if said is None:
+        tables_plan.check_whole(broken.run)
+        return
+    with pytest.raises(MaapError, match=f"run alexnet-a-s1 is there in part only: .*{said}"):
+        tables_plan.check_whole(broken.run)
+
+
+# ---- how long -----------------------------------------------------------------------------------
+
+COSTS = tables_time.Costs(iteration=2.0, rewrite_image=0.5, test_image=0.25, weight_bytes=1_000_000)
+SIZES = tables_time.Sizes(train=40, test=20, image_bytes=300)
+
+
+def test_the_plan_adds_up_what_is_left(tmp_path):
+    new = cell(tmp_path, "a", a_star="reduce")
+    parts = tables_time.parts_of(Step(new, None), COSTS, SIZES)
+    assert [seconds for _, seconds, _ in parts] == [200, 20, 100, 2 * 20 * 0.75]
+    assert [size for *_, size in parts] == [2e6, 40 * 300 * 4, 2e6, 0]
+    shared = tables_time.parts_of(Step(new, "other"), COSTS, SIZES)
+    assert [seconds for _, seconds, _ in shared] == [0, 20, 100, 30]
+    assert shared[0][0] == "phase 1 from other"
+    leave(new, done=2)
+    assert [seconds for _, seconds, _ in tables_time.parts_of(Step(new, None), COSTS, SIZES)] == [
+        100, 30,
+    ]  # fmt: skip
+
+
+def test_the_plan_counts_from_the_last_snapshot(tmp_path):
+    begun = cell(tmp_path, "a", variant="laap")
+    leave(begun, done=0, status="running", iteration=40)
+    parts = tables_time.parts_of(Step(begun, None), COSTS, SIZES)
+    assert parts[0][:2] == ("phase 1, 60 iterations", 120.0)
+    assert parts[1][1] == 20 * 0.25  # nothing is rewritten
+
+
+# ---- the page -----------------------------------------------------------------------------------
+
+
+def found(top1s, before=0.2):
+    """What evaluation.json has, as far as a table reads it."""
+    data = dict(name="birds", note="a note", classes=list("abcd"), test=400)
+    phases = [dict(top1=top1, top5=0.9, iterations=7) for top1 in (before, *top1s)]
+    return dict(data=data, chance=0.25, phases=phases)
+
+
+def result(runs, row, seed, top1, net="alexnet", **more):
+    made = cell(runs, row, seed, net=net, **more)
+    evaluation = found([top1])
+    return Result(made, top1, 0.9, 0.2, (7, 7), None, evaluation)
+
+
+def test_mean_and_spread_are_those_of_the_library():
+    values = [0.5, 0.6, 0.55, 0.72]
+    spread = Spread.of(values)
+    assert math.isclose(spread.mean, sum(values) / 4)
+    squares = sum((value - spread.mean) ** 2 for value in values)
+    assert math.isclose(spread.deviation, math.sqrt(squares / 3))
+    assert spread.percent() == "59.2 ± 9.4%"
+    assert Spread.of([0.5]).deviation is None and Spread.of([0.5]).percent() == "50.0%"
+    with pytest.raises(statistics.StatisticsError):
+        Spread.of([])
+
+
+def test_each_row_and_net_has_its_own_mean(tmp_path):
+    shares = {("x", "alexnet"): [0.4, 0.6], ("y", "alexnet"): [0.1, 0.1]}
+    shares.update({("x", "vgg19"): [0.8, 1.0], ("y", "vgg19"): [0.3, 0.7]})
+    made = [
+        result(tmp_path, row, seed, values[seed - 1], net)
+        for (row, net), values in shares.items()
+        for seed in (1, 2)
+    ]
+    lines = tables_page.table_lines(1, made)
+    assert lines[0] == (
+        "|  | alexnet: paper | alexnet: ours | seeds 1, 2 "
+        "| vgg19: paper | vgg19: ours | seeds 1, 2 |"
+    )
+    assert lines[2:] == [
+        "| x | not at hand | 50.0 ± 14.1% | 40.0, 60.0 "
+        "| not at hand | 90.0 ± 14.1% | 80.0, 100.0 |",
+        "| y | not at hand | 10.0 ± 0.0% | 10.0, 10.0 "
+        "| not at hand | 50.0 ± 28.3% | 30.0, 70.0 |",
+    ]
+    rows = list(csv.DictReader(io.StringIO(tables_page.cells_csv(1, made))))
+    assert [row["top1_mean"] for row in rows] == ["0.5", "0.1", "0.9", "0.5"]
+    assert rows[0]["top1_sd"] == f"{math.sqrt(0.02):.6g}" and rows[0]["paper_percent"] == ""
+
+
+def test_table_3_shows_what_its_rows_come_from(tmp_path):
+    lines = tables_page.table_lines(3, [result(tmp_path, "x", 1, 0.4)])
+    assert lines[2].startswith("| before rewriting") and "| 20.0% |" in lines[2]
+    assert lines[3] == "| x | not at hand | 40.0% |"
+
+
+def test_a_figure_of_the_paper_carries_its_status(tmp_path, monkeypatch):
+    figures = {
+        (1, "alexnet", "x"): paper.Figure(61.25, "read", "page 7"),
+        (1, "alexnet", "y"): paper.Figure(70.0, "not reread", "memory"),
+    }
+    monkeypatch.setattr(paper, "FIGURES", figures)
+    made = [result(tmp_path, row, 1, 0.5, table=1) for row in "xyz"]
+    lines = tables_page.table_lines(1, made)[2:]
+    assert ["61.2%" in lines[0], "70.0% (not reread)" in lines[1], paper.MISSING in lines[2]] == [
+        True, True, True,
+    ]  # fmt: skip
+    assert "to be checked in the paper" in tables_page.notes(1, made)[-1]
+    monkeypatch.setattr(paper, "FIGURES", {})
+    assert "none is shown" in tables_page.notes(1, made)[-1]
+
+
+def test_the_page_says_what_it_is_worth(tmp_path):
+    said = "\n".join(tables_page.notes(3, [result(tmp_path, "x", 1, 0.4)]))
+    for words in ("400 original test images of birds", "chance 25.0%", "up to 2.5 points",
+                  "a note", "random weights", "one seed"):  # fmt: skip
+        assert words in said
+
+
+def test_a_page_and_its_files(tmp_path):
+    made = [cell(tmp_path / "runs", row, seed) for row in ("x", "y") for seed in (1, 2)]
+    for number, each in enumerate(made):
+        leave(each, done=5)
+        (each.run.folder / "evaluation.json").write_text(json.dumps(found([0.1 * number])))
+    shown = tables_page.write_page(tmp_path / "docs" / "tables.md", made, "maap table 3")
+    page = (tmp_path / "docs" / "tables.md").read_text()
+    assert "`maap table 3`" in page and "(tables/table3.png)" in page
+    assert all(line in page for line in shown)
+    assert "| x | not at hand | 5.0 ± 7.1% | 0.0, 10.0 |" in page
+    assert sorted(path.name for path in (tmp_path / "docs" / "tables").iterdir()) == [
+        "table3.csv", "table3.png", "table3_runs.csv",
+    ]  # fmt: skip
+    Run(made[0].run.folder).folder.joinpath("evaluation.json").write_text("{")
+    with pytest.raises(MaapError, match=r"evaluation.json: missing or damaged.*--resume"):
+        tables_page.write_page(tmp_path / "docs" / "tables.md", made, "maap table 3")

@@ -1,0 +1,236 @@
+"""Whole tables with the tests' small net: shared phases, killed and broken ones, six data sets."""
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from maap import host, nets, prepare
+from maap.data.store import Split
+from maap.render import A_STARS
+from maap.runs import Run, all_runs
+from paper_render import attention_and_region, enlarged, paper
+
+REPO = Path(__file__).resolve().parents[2]
+TINY = str(REPO / "tests" / "nets" / "tiny")
+pytestmark = pytest.mark.usefixtures("private_cache")
+
+
+def command(images, runs, *words):
+    """`maap table WORDS` with the small net and few iterations."""
+    settings = "--image-size 64 --batch 8 --max-iter 6 --phase2-iter 3 --base-lr 0.01 --threads 1"
+    where = ["--nets", TINY, "--data", str(images), "--runs-dir", str(runs), "--seeds", "1"]
+    return [sys.executable, "-m", "maap", "table", *words, *where, *settings.split()]
+
+
+def table(images, runs, *words, status=0):
+    """Run it; its output, errors after it."""
+    done = subprocess.run(command(images, runs, *words), capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, mini_images, cache_folder):
+    """The runs folder of tables 1 and 3, and what was said; tests only look at it."""
+    runs = tmp_path_factory.mktemp("whole") / "runs"
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(cache_folder)
+    try:
+        return runs, table(mini_images, runs, "1", "3")
+    finally:
+        del os.environ["XDG_CACHE_HOME"]
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
+
+
+def named(runs, words):
+    """The run whose name holds some words."""
+    (found,) = [run for run in all_runs(runs) if f"-{words}-" in run.name]
+    return found
+
+
+def test_what_rows_have_in_common_is_done_once(whole):
+    runs, said = whole
+    every = all_runs(runs)
+    assert len(every) == 9  # baseline, laap, haap, and six A*, of which ROI is table 1's MAAP
+    assert all(run.finished() for run in every)
+    trained = {
+        run.name.rsplit("-", 3)[0] for run in every if (run.folder / "phase1/snapshots").exists()
+    }
+    assert trained == {"tiny-baseline", "tiny-laap"}
+    assert said.count("phase 1, iterations (6) ...") == 2
+    stages = {run.name: run.state()["stages"][0] for run in every}
+    laap = named(runs, "laap")
+    shared = {n: s["shared_from"] for n, s in stages.items() if "shared_from" in s}
+    assert len(shared) == 7 and len({each["settings"] for each in shared.values()}) == 2
+    assert {s["run"] for n, s in shared.items() if "-maap-" in n} == {laap.name}
+    first = (laap.folder / "phase1/final.caffemodel").read_bytes()
+    for a_star in A_STARS:
+        run = named(runs, f"maap-{a_star.lower()}")
+        assert (run.folder / "phase1/final.caffemodel").read_bytes() == first
+
+
+def test_the_page_has_what_the_runs_found(whole):
+    runs, said = whole
+    page = (runs / "tables.md").read_text()
+    assert "## Table 1" in page and "## Table 3" in page and "not at hand" in page
+    for words, label in (("baseline", "baseline"), ("maap-reduce", "reduce: ")):
+        found = json.loads((named(runs, words).folder / "evaluation.json").read_text())
+        share = f"{100 * found['phases'][-1]['top1']:.1f}%"
+        (row,) = [line for line in page.splitlines() if line.startswith(f"| {label}")]
+        assert f"| {share} |" in row and row in said
+    for name in ("table1.png", "table3.png"):
+        assert (runs / "tables" / name).read_bytes().startswith(b"\x89PNG")
+    rows = (runs / "tables/table3_runs.csv").read_text().splitlines()
+    assert len(rows) == 7 and all(row.endswith(named(runs, "laap").name) for row in rows[1:])
+
+
+def test_asked_again_nothing_is_run(whole, mini_images):
+    runs, said = whole
+    before = (runs / "tables.md").read_text()
+    assert "nothing is left to run" in table(mini_images, runs, "1", "3", "--plan")
+    again = table(mini_images, runs, "3")
+    assert "6 runs, 6 of them finished" in again and "iterations (" not in again
+    assert (runs / "tables.md").read_text() == before and (runs / "table3.md").is_file()
+    assert (
+        said.split("Table 3:")[1].split("page:")[0] == again.split("Table 3:")[1].split("page:")[0]
+    )
+
+
+# ---- the six data sets --------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def expected(whole):
+    """Attention and region of every training image of table 3, from the features of phase 1's net
+    alone: [(image, A at the net's input, R in stored pixels)], and the mean."""
+    runs, _ = whole
+    run = named(runs, "maap-roi")
+    state, caffe = run.state(), host.load()
+    source = prepare.open_data(state).split("train")
+    how = prepare.transform(run, state, "TEST")
+    path = run.folder / "rewrite.prototxt"
+    high = next(layer for layer in nets.read_net(path).layer if layer.type == "Elimination")
+    weights = str(run.folder / "phase1/final.caffemodel")
+    net = caffe.Net(str(path), caffe.TEST, weights=weights)
+    size = net.blobs["data"].data.shape[2:]
+    found = []
+    for index in range(len(source)):
+        image = source.read(index)[0]
+        resized = cv2.resize(image, size[::-1]).astype(np.float32)
+        net.blobs["data"].data[...] = ((resized - how.mean) * how.scale).transpose(2, 0, 1)
+        net.forward()
+        features = net.blobs[high.bottom[0]].data[0].copy()
+        attention, region = attention_and_region(features, size)
+        found.append((image, attention, enlarged(region, size, image.shape[:2])))
+    return found, np.asarray(how.mean, np.float64)
+
+
+@pytest.mark.parametrize("a_star", A_STARS)
+def test_a_row_trains_on_what_the_equations_say(whole, expected, a_star):
+    images, mean = expected
+    written = Split.open(named(whole[0], f"maap-{a_star.lower()}").folder / "rewrite1", "train")
+    assert len(written) == len(images) == 48
+    assert written.mean_subtracted == (a_star != "ROI")
+    for index, (image, attention, region) in enumerate(images):
+        pixels = written.read(index)[0]
+        assert pixels.dtype == (np.uint8 if a_star == "ROI" else np.float32)
+        wanted = paper(image, region, attention, a_star, mean)
+        assert np.abs(pixels.astype(np.float64) - wanted).max() <= 1.0, (index, region)
+
+
+def test_the_six_data_sets_differ(whole, expected):
+    """In every image but those whose R is all of it, where some definitions are one."""
+    part = [
+        tuple(region) != (0, 0, image.shape[1], image.shape[0]) for image, _, region in expected[0]
+    ]
+    assert sum(part) > 24
+    images = {}
+    for a_star in A_STARS:
+        folder = named(whole[0], f"maap-{a_star.lower()}").folder / "rewrite1"
+        split = Split.open(folder, "train")
+        images[a_star] = np.stack([split.read(n)[0].astype(np.float64) for n in range(len(split))])
+    for a, b in itertools.combinations(A_STARS, 2):
+        different = np.abs(images[a] - images[b]).max(axis=(1, 2, 3)) > 1.0
+        assert different[part].all(), (a, b)
+
+
+# ---- killed, broken -----------------------------------------------------------------------------
+
+
+def contents(run):
+    """What two equal runs have in common, by file."""
+    names = ["phase1/final.caffemodel", "phase1/metrics.csv", "phase2/final.caffemodel"]
+    names += ["phase2/metrics.csv", "rewrite1/regions.csv", "predictions.csv"]
+    return {name: (run.folder / name).read_bytes() for name in names}
+
+
+def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(whole, mini_images, tmp_path):
+    runs = tmp_path / "runs"
+    kept = ("laap", "maap-roi", "maap-uncorrelated", "maap-enhance", "maap-allsoft_plus_one")
+    for words in kept:
+        source = named(whole[0], words).folder
+        shutil.copytree(source, runs / source.name)
+    log = tmp_path / "log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            command(mini_images, runs, "3"), stdout=output, stderr=output, start_new_session=True
+        )
+    target = runs / named(whole[0], "maap-reduce").name / "phase2" / "metrics.csv"
+    until = time.monotonic() + 120
+    while not target.is_file() or target.read_text().count("\n") < 2:
+        assert process.poll() is None and time.monotonic() < until, log.read_text()
+        time.sleep(0.002)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    run = Run(target.parents[1])
+    assert not run.finished() and not (run.folder / "evaluation.json").exists()
+    said = table(mini_images, runs, "3")
+    assert "6 runs, 4 of them finished" in said and f"run {run.name}: resuming" in said
+    assert "phase 1, iterations" not in said
+    for words in ("maap-reduce", "maap-allsoft"):
+        assert contents(named(runs, words)) == contents(named(whole[0], words))
+
+
+def broken(whole, tmp_path, words, *gone):
+    """A copy of one run of the whole table without some of its files."""
+    source = named(whole[0], words).folder
+    folder = tmp_path / "runs" / source.name
+    shutil.copytree(source, folder)
+    for name in gone:
+        (folder / name).unlink()
+    return Run(folder)
+
+
+def test_a_half_deleted_run_is_named_with_what_mends_it(whole, mini_images, tmp_path):
+    gone = ("evaluation.json", "phase2/final.caffemodel")
+    run = broken(whole, tmp_path, "maap-reduce", *gone)
+    said = table(mini_images, run.folder.parent, "3", status=1)
+    assert said.splitlines()[-1].startswith(f"error: run {run.name} is there in part only: ")
+    for name in gone:
+        assert name in said
+    mend = said.strip().rsplit("mend it with: ", 1)[1]
+    assert mend == f"maap train --resume {run.name} --runs-dir {run.folder.parent}"
+    words = [sys.executable, "-m", *mend.split()]
+    subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
+    assert contents(run) == contents(named(whole[0], "maap-reduce"))
+    assert "5 runs" not in table(mini_images, run.folder.parent, "3", "--plan")
+
+
+def test_a_run_without_its_settings_can_only_be_removed(whole, mini_images, tmp_path):
+    for gone in ("config.yaml", "state.json"):
+        run = broken(whole, tmp_path, "maap-reduce", gone)
+        said = table(mini_images, run.folder.parent, "3", "--plan", status=1)
+        assert f"{gone} missing" in said and f"rm -r {run.folder}" in said
+        shutil.rmtree(run.folder)
+    assert "6 runs" in table(mini_images, run.folder.parent, "3", "--plan")
