@@ -6,7 +6,7 @@ from typing import Any, Callable, Optional
 
 import click
 
-from maap.config import FIELDS
+from maap.config import FIELDS, option_name
 from maap.errors import MaapError
 from maap.settings import field_type, nearest
 
@@ -96,7 +96,7 @@ def settings_options(omit: Collection[str] = ("net",)) -> Callable[..., Any]:
 def _setting_option(name: str) -> Callable[..., Any]:
     field, (kind, is_list) = FIELDS[name], field_type(name)
     about = field.metadata
-    flag = "--" + name.replace("_", "-")
+    flag = option_name(name)
     text = about["help"]
     if about["unit"]:
         text += f" [{about['unit']}]"

@@ -20,6 +20,7 @@ from typing import Any, Optional
 
 from maap import presets
 
+HAAP_MODES = ("rewrite", "online")
 VARIANTS = ("baseline", "laap", "haap", "maap")
 A_STARS = ("roi", "uncorrelated", "enhance", "reduce", "allsoft", "allsoft_plus_one")
 HOSTS = ("fork", "bvlc")
@@ -33,9 +34,11 @@ def _setting(
     choices: tuple[str, ...] = (),
     group: str = "",
     may_change: bool = False,
+    flag: str = "",
 ) -> Any:
-    """A dataclass field with what the command line and the documentation need to know of it."""
-    about = dict(help=help, source=source, unit=unit, choices=choices, group=group)
+    """A dataclass field with what the command line and the documentation need to know of it;
+    ``flag``: the option, where it is not the field's name."""
+    about = dict(help=help, source=source, unit=unit, choices=choices, group=group, flag=flag)
     return field(default=default, metadata=dict(about, may_change=may_change))
 
 
@@ -105,6 +108,15 @@ class TrainConfig:
         "design",
         choices=("input", "map"),
         group="method",
+    )
+    haap_mode: str = _setting(
+        "rewrite",
+        "haap, maap: rewrite writes the changed images as a data set that phase 2 trains on; "
+        "online has the Elimination layer in phase 2's net and writes nothing.",
+        "paper (rewrite); ours (online)",
+        choices=HAAP_MODES,
+        group="method",
+        flag="--haap",
     )
     phase1_from: Optional[str] = _setting(
         None,
@@ -242,8 +254,18 @@ class TrainConfig:
 
     @property
     def haap(self) -> bool:
-        """Whether training images are rewritten."""
+        """Whether training images are changed by the high-level attention."""
         return self.variant in ("haap", "maap")
+
+    @property
+    def online(self) -> bool:
+        """Whether they are changed in the training net, not written."""
+        return self.haap and self.haap_mode == "online"
 
 
 FIELDS: dict[str, Any] = {f.name: f for f in dataclasses.fields(TrainConfig)}
+
+
+def option_name(name: str) -> str:
+    """The command line's option of a field: ``--base-lr``."""
+    return FIELDS[name].metadata["flag"] or "--" + name.replace("_", "-")

@@ -24,6 +24,7 @@
                   "centred_half": {... for a centred box of half the area}}, ...],
                  empty for a net without Elimination; the first made the first rewritten images
      "rewrites": [{"phase": "rewrite1", "a_star", "count", "fallbacks", "seconds"}, ...],
+     "haap": "rewrite" or "online" (the Elimination layer in phase 2's net); null without HAAP,
      "seconds": {"data": s, "phase1": s, "rewrite1": s, ..., "total": s}}
 
 Shares are 0 to 1. "crops", "cropped" and "true_box" are missing in files of older versions.
@@ -130,6 +131,7 @@ def evaluate_run(work: Any) -> dict[str, Any]:
         "phases": phases,
         "regions": quality,
         "rewrites": _rewrites(work.state["stages"], work.config),
+        "haap": _haap_mode(work.state["stages"]),
         "seconds": _times(work.state),
     }
     table = [(*row[:4], f"{row[4]:.6g}", row[5]) for row in rows]
@@ -142,6 +144,12 @@ def _about(data: Any) -> dict[str, Any]:
     counts = {name: data.manifest["splits"][name]["count"] for name in ("train", "test")}
     about = {"name": data.name, "kind": data.kind, "note": data.note}
     return {**about, "classes": list(data.classes), "size": list(data.size), **counts}
+
+
+def _haap_mode(stages: list[dict[str, Any]]) -> Optional[str]:
+    if any("online" in stage for stage in stages):
+        return "online"
+    return "rewrite" if any(stage["kind"] == "rewrite" for stage in stages) else None
 
 
 def _rewrites(stages: list[dict[str, Any]], config: Any) -> list[dict[str, Any]]:

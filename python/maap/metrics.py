@@ -1,5 +1,8 @@
 """A phase's curves on disk: ``metrics.csv`` (iteration,loss,lr) and ``timing.csv``.
 
+A phase whose net has the Elimination layer (online.py) has a fourth column, fallbacks: how many
+images of the iteration had a flat attention map and were kept whole.
+
 metrics.csv holds nothing that differs between two equal runs: a run that was killed and resumed
 has the very file of an uninterrupted one. Iterations count from 0, as in Caffe's log: the loss of
 iteration i is that of the weights after i updates.
@@ -8,23 +11,27 @@ iteration i is that of the weights after i updates.
 import contextlib
 import os
 from pathlib import Path
+from typing import Optional
 
 from maap.errors import MaapError
 from maap.files import cannot_write
 
-_HEAD = "iteration,loss,lr\n"
+_HEAD = "iteration,loss,lr"
+_FALLBACKS = ",fallbacks"
 _TIMING = "iteration,seconds\n"
 
 
 class Metrics:
-    """Appends one row an iteration; ``losses`` has all of them so far."""
+    """Appends one row an iteration; ``losses`` has all of them so far, ``fallbacks`` their sum."""
 
-    def __init__(self, folder: Path, done: int) -> None:
+    def __init__(self, folder: Path, done: int, counts_fallbacks: bool = False) -> None:
         """Opens the files of a phase that has ``done`` iterations; later rows are cut off.
 
         Raises MaapError when the first ``done`` rows are not all there.
         """
         self._path = folder / "metrics.csv"
+        self._head = _HEAD + (_FALLBACKS if counts_fallbacks else "") + "\n"
+        self.fallbacks = 0
         self.losses = self._cut(done)
         try:
             self._rows = self._path.open("a", encoding="utf-8")
@@ -37,12 +44,14 @@ class Metrics:
     def _cut(self, done: int) -> list[float]:
         rows = self._path.read_text().splitlines(True) if self._path.is_file() else []
         if done == 0:
-            self._path.write_text(_HEAD)
+            self._path.write_text(self._head)
             return []
         kept = rows[1 : done + 1]
         try:
             numbers = [int(row.split(",")[0]) for row in kept]
             losses = [float(row.split(",")[1]) for row in kept]
+            if self._head.endswith(_FALLBACKS + "\n"):
+                self.fallbacks = sum(int(row.split(",")[3]) for row in kept)
             whole = all(row.endswith("\n") for row in kept)
         except (ValueError, IndexError):
             numbers = []
@@ -54,12 +63,14 @@ class Metrics:
         os.truncate(self._path, len("".join(rows[: done + 1]).encode()))
         return losses
 
-    def add(self, loss: float, lr: float, seconds: float) -> None:
+    def add(self, loss: float, lr: float, seconds: float, fallbacks: Optional[int] = None) -> None:
         """The row of the next iteration. Raises MaapError when the disk is full."""
         iteration = len(self.losses)
         text = f"{loss:.9g}"
+        last = "" if fallbacks is None else f",{fallbacks}"
+        self.fallbacks += fallbacks or 0
         try:
-            self._rows.write(f"{iteration},{text},{lr:.9g}\n")
+            self._rows.write(f"{iteration},{text},{lr:.9g}{last}\n")
             self._rows.flush()
             self._timing.write(f"{iteration},{seconds:.4f}\n")
             self._timing.flush()

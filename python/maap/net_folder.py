@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Optional
 
-from maap import graph, nets
+from maap import graph, nets, presets
 from maap.errors import MaapError
 from maap.files import PARTIAL, cannot_write
 from maap.insert import Plan, describe, with_enhancement
@@ -14,22 +14,6 @@ from maap.prototxt import to_text
 from maap.schema import caffe_pb2
 
 DEPLOY_BATCH = 10
-
-# SolverParameter field -> (value, where it is from), as for the networks of the paper.
-_GROUP = "the paper's authors' group's published Caffe fine-tuning solver"
-_SOLVER: dict[str, tuple[Any, str]] = dict(
-    test_iter=([100], "x the batch = test images"),
-    test_interval=(1000, "ours"),
-    base_lr=(1e-4, _GROUP),
-    lr_policy=("step", "published bvlc_alexnet"),
-    gamma=(0.1, "published bvlc_alexnet"),
-    stepsize=(25000, _GROUP),
-    max_iter=(50000, "ours: the rate falls once, training ends at the second fall"),
-    momentum=(0.9, _GROUP),
-    weight_decay=(5e-4, _GROUP),
-    display=(20, "published bvlc_alexnet"),
-    snapshot=(5000, "ours"),
-)
 
 
 def write_folder(plan: Plan, settings: dict[str, Any]) -> list[str]:
@@ -105,9 +89,12 @@ def _learnt(layer: Any) -> Any:
 
 
 def _solver_values(file: Optional[str]) -> dict[str, tuple[Any, str]]:
-    """The solver's settings with a note each: those of ``file``, or the paper's."""
+    """SolverParameter fields as (value, note): those of ``file``, or hyperparameters.yaml's."""
+    standard = presets.numbers("any", "solver")
+    del standard["batch"]
+    standard = dict(test_iter=([100], "x the batch = test images"), **standard)
     if file is None:
-        return _SOLVER
+        return standard
     given = nets.read_solver(file)
     for name in ("net", "train_net", "test_net", "net_param", "train_net_param", "test_net_param"):
         given.ClearField(name)
@@ -117,8 +104,8 @@ def _solver_values(file: Optional[str]) -> dict[str, tuple[Any, str]]:
         field.name: (list(value) if field.label == field.LABEL_REPEATED else value, "")
         for field, value in given.ListFields()
     }
-    values["test_iter"] = _SOLVER["test_iter"]
-    values.setdefault("test_interval", _SOLVER["test_interval"])
+    values["test_iter"] = standard["test_iter"]
+    values.setdefault("test_interval", standard["test_interval"])
     return values
 
 

@@ -27,6 +27,7 @@ from typing import Any, Callable, Optional
 from maap.errors import MaapError
 from maap.files import PARTIAL, cannot_write, sync_file, sync_folder, write_atomically
 from maap.metrics import Metrics, has_converged
+from maap.online import STATS
 from maap.progress import say, track
 from maap.snapshots import Snapshots, restore, working_in
 from maap.supervise import Stopped, caffe_log, stop_wanted, stopping_deferred
@@ -98,6 +99,7 @@ class _Phase:
             self.solver = caffe.get_solver("solver.prototxt")
         self._start()
         self.losses = _Losses(self.solver.net)
+        self.size = settings.iter_size * len(self.solver.net.blobs["data"].data)
         self.feeder = settings.feed(self.solver.iter * settings.iter_size)
         self.solver.net.before_forward(self._fill)
         self.solver.net.after_forward(self.losses.add)
@@ -114,7 +116,7 @@ class _Phase:
                     f"{self.settings.start_from}: gone; it is where this phase starts from"
                 )
             self.solver.net.copy_from(str(self.settings.start_from))
-        self.metrics = Metrics(self.folder, self.solver.iter)
+        self.metrics = Metrics(self.folder, self.solver.iter, STATS in self.solver.net.blobs)
 
     def close(self) -> None:
         for thing in (self.feeder, self.metrics):
@@ -137,12 +139,16 @@ class _Phase:
                 if self._due(settings.snapshot):
                     self._snapshot()
             final = self._finish()
-        return dict(
+        found = dict(
             iteration=int(solver.iter),
             stopped=self._ended(),
             loss=self._mean_loss(settings.window),
             weights=str(final.name),
         )
+        if STATS in solver.net.blobs:
+            images = int(solver.iter) * self.size
+            found["online"] = dict(images=images, fallbacks=self.metrics.fallbacks)
+        return found
 
     def _ended(self) -> Optional[str]:
         if has_converged(self.metrics.losses, self.settings.window, self.settings.fraction):
@@ -156,15 +162,27 @@ class _Phase:
         started, solver = time.monotonic(), self.solver
         rate = float(solver.lr)
         self.caffe.set_random_seed(seed_of(self.settings.seed, self.settings.name, solver.iter))
-        solver.step(1)
-        loss = self.losses.take()
+        self._step()
+        loss, fallbacks = self.losses.take()
         if not math.isfinite(loss):
             raise MaapError(
                 f"{self.settings.title}: the training loss became {loss} at iteration "
                 f"{solver.iter - 1} (learning rate {rate:g}); start a new run with a smaller "
                 "--base-lr (a tenth), and with random weights use --from-scratch"
             )
-        self.metrics.add(loss, rate, time.monotonic() - started)
+        self.metrics.add(loss, rate, time.monotonic() - started, fallbacks)
+
+    def _step(self) -> None:
+        try:
+            self.solver.step(1)
+        except RuntimeError as error:
+            if STATS not in self.solver.net.blobs or "in the batch" not in str(error):
+                raise
+            raise MaapError(
+                f"{self.settings.title}, iteration {self.solver.iter}: an attention map is not "
+                f"finite ({error}); the weights have diverged, start a new run with a smaller "
+                "--phase2-lr (a tenth)"
+            ) from None
 
     def _fill(self, layer: int) -> None:
         """Caffe is about to run a layer; before the first, give the net its batch."""
@@ -230,13 +248,14 @@ def _link(source: Path, target: Path) -> None:
 
 
 class _Losses:
-    """Adds up the net's loss over the forward passes of one iteration (iter_size of them)."""
+    """Adds up the net's loss over the forward passes of one iteration (iter_size of them), and
+    counts the images whose attention map was flat, where the net has an Elimination layer."""
 
     def __init__(self, net: Any) -> None:
         self._blobs = net.blobs
         self._weights = {name: w for name, w in net.blob_loss_weights.items() if w}
         self._last = len(net.layers) - 1
-        self._total, self._count = 0.0, 0
+        self._total, self._count, self._fallbacks = 0.0, 0, 0
         if not self._weights:
             raise MaapError("the training net has no loss layer; give train_val.prototxt one")
 
@@ -246,9 +265,12 @@ class _Losses:
             parts = (w * float(self._blobs[n].data.sum()) for n, w in self._weights.items())
             self._total += sum(parts)
             self._count += 1
+            if STATS in self._blobs:
+                self._fallbacks += int(self._blobs[STATS].data[:, 4].sum())
 
-    def take(self) -> float:
-        """The mean since the last call."""
+    def take(self) -> tuple[float, Optional[int]]:
+        """The mean loss since the last call, and the flat maps (None without Elimination)."""
         mean = self._total / max(1, self._count)
-        self._total, self._count = 0.0, 0
-        return mean
+        fallbacks = self._fallbacks if STATS in self._blobs else None
+        self._total, self._count, self._fallbacks = 0.0, 0, 0
+        return mean, fallbacks

@@ -18,6 +18,7 @@ from maap.data.feeder import Transform
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.files import default_cache, file_sha256, one_at_a_time
+from maap.online import online_net
 from maap.phases import seed_of
 from maap.progress import say
 from maap.published import find_weights
@@ -116,8 +117,10 @@ def _cache() -> Path:
 
 def stage_list(config: TrainConfig) -> list[dict[str, Any]]:
     """The stages of a run in order (paper, algorithm 1), all pending."""
-    rounds = config.rounds if config.haap else 0
+    rounds = config.rounds if config.haap and not config.online else 0
     stages = [dict(name="phase1", kind="train", number=1, title="phase 1")]
+    if config.online:
+        stages.append(dict(name="phase2", kind="train", number=2, title="phase 2, online"))
     for number in range(1, rounds + 1):
         stages.append(
             dict(name=f"rewrite{number}", kind="rewrite", number=number, title="rewriting")
@@ -154,18 +157,21 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
         config.batch_norm_fraction,
     )
     weights = _check_weights(net, config)
-    stages = stage_list(config)
-    for stage in stages:
-        if stage["kind"] == "train":
-            _write_phase(run.folder / stage["name"], net, files, config, stage)
-    nets.write_text(
-        nets.resolve_deploy(files, laap, classes, config.batch), run.folder / "deploy.prototxt"
-    )
+    rewrite = None
     if config.haap:
         rewrite = nets.resolve_rewrite(
             files, laap, config.batch, config.a_star, config.threshold_at
         )
         nets.write_text(rewrite, run.folder / "rewrite.prototxt")
+    stages = stage_list(config)
+    for stage in stages:
+        if stage["kind"] == "train":
+            later = config.online and stage["number"] > 1
+            trained = online_net(net, rewrite) if later else net
+            _write_phase(run.folder / stage["name"], trained, files, config, stage)
+    nets.write_text(
+        nets.resolve_deploy(files, laap, classes, config.batch), run.folder / "deploy.prototxt"
+    )
     note = presets.note(config.net, str(config.preset))
     if note:
         say(note)

@@ -56,6 +56,7 @@ def write_report(run_dir: Path) -> Path:
             _cropped(evaluation),
             _samples(run_dir),
             _rewritten(run_dir, state),
+            _online(config, state),
             _classes(evaluation),
             _times(state),
             _configuration(config),
@@ -139,7 +140,10 @@ _VARIANTS = {
 def _header(run_dir: Path, config: dict[str, Any], evaluation: dict[str, Any]) -> str:
     data = evaluation.get("data", {}).get("name", config.get("data", ""))
     variant = str(config.get("variant", ""))
-    line = f"{Path(str(config.get('net'))).name}, {_VARIANTS.get(variant, variant)}, on {data}"
+    said = _VARIANTS.get(variant, variant)
+    if config.get("haap_mode") == "online":
+        said = said.replace("images rewritten by Elimination", "Elimination in the net, online")
+    line = f"{Path(str(config.get('net'))).name}, {said}, on {data}"
     if config.get("weights"):
         line += f", from {Path(config['weights']).name}"
     elif config.get("from_scratch"):
@@ -367,6 +371,18 @@ def _rewritten(run_dir: Path, state: dict[str, Any]) -> str:
         image = picture(sheet.read_bytes(), "jpeg", f"contact sheet of {stage['name']}")
         blocks += [text(said), f'<div class="wide">{image}</div>']
     return section("Rewritten training images", *blocks)
+
+
+def _online(config: dict[str, Any], state: dict[str, Any]) -> str:
+    lines = [
+        f"{stage['title']}: the Elimination layer stood in the training net and changed each batch "
+        f"as {config['a_star']} with the weights of that moment; no image was written. "
+        f"{stage['online']['fallbacks']} of {_count(stage['online']['images'])} maps were flat: "
+        "those images were kept whole."
+        for stage in _of_kind(state, "train")
+        if "online" in stage
+    ]
+    return section("Training images changed online", *map(text, lines))
 
 
 def _classes(evaluation: dict[str, Any]) -> str:

@@ -129,11 +129,12 @@ def find_run(runs_dir: Path, name: str) -> Run:
 
 
 def default_name(config: TrainConfig) -> str:
-    """NET-VARIANT[-dropout-LAYER]-DATA, from the settings."""
+    """NET-VARIANT[-online][-dropout-LAYER]-DATA, from the settings."""
     net = Path(config.net).name or "net"
     data = Path(config.data).resolve().name.split(".")[0] or "data"
     dropout = f"-dropout-{config.dropout_after}" if config.dropout_after else ""
-    return f"{net}-{config.variant}{dropout}-{data}"
+    online = "-online" if config.online else ""
+    return f"{net}-{config.variant}{online}{dropout}-{data}"
 
 
 def free_name(runs_dir: Path, base: str) -> str:

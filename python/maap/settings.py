@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from maap.config import FIELDS, TrainConfig
+from maap.config import FIELDS, TrainConfig, option_name
 from maap.errors import MaapError
 from maap.presets import preset as preset_of
 
@@ -130,6 +130,15 @@ def validate(config: TrainConfig) -> TrainConfig:
         _check_name(config.name)
     if config.input_scale is not None and not config.input_scale > 0:
         raise MaapError(f"setting input_scale: {config.input_scale}; give a number above 0")
+    if config.haap_mode == "online" and not config.haap:
+        raise MaapError(
+            f"--haap online is for haap and maap, not for {config.variant}: leave it out"
+        )
+    if config.online and config.rounds > 1:
+        raise MaapError(
+            f"setting rounds: {config.rounds}; --haap online attends anew at every iteration, so "
+            "there are no rounds: leave it out"
+        )
     if config.dropout_after and config.variant != "baseline":
         raise MaapError(
             f"dropout_after is for the baseline, not for {config.variant}: give --variant baseline"
@@ -157,8 +166,7 @@ def contradictions(stored: TrainConfig, given: Mapping[str, Any]) -> list[str]:
         about = FIELDS[name].metadata
         same = value == getattr(stored, name) or (name, value) == ("preset", "auto")
         if not about["may_change"] and not same and name != "name":
-            option = name.replace("_", "-")
-            lines.append(f"--{option} is {value}, the run has {getattr(stored, name)}")
+            lines.append(f"{option_name(name)} is {value}, the run has {getattr(stored, name)}")
     return lines
 
 

@@ -207,13 +207,22 @@ def working_in(folder: Path) -> Iterator[None]:
 
 
 def weight_bytes(net: Any) -> int:
-    """Bytes of all weights of a pycaffe net."""
+    """Bytes of all weights of a pycaffe net as its caffemodel holds them: those that layers share
+    stand in it with each of them."""
     return sum(blob.data.nbytes for blobs in net.params.values() for blob in blobs)
+
+
+def own_weight_bytes(net: Any) -> int:
+    """Bytes of all weights of a pycaffe net, those that layers share counted once."""
+    blobs = [blob.data for layer in net.params.values() for blob in layer]
+    return sum({blob.ctypes.data: blob.nbytes for blob in blobs}.values())
 
 
 def history_bytes(solver: Any) -> int:
     """Bytes of the solver's history, as its solverstate holds it."""
-    return weight_bytes(solver.net) * _HISTORY.get(type(solver).__name__.replace("Solver", ""), 1)
+    return own_weight_bytes(solver.net) * _HISTORY.get(
+        type(solver).__name__.replace("Solver", ""), 1
+    )
 
 
 def _check_content(solver: Any, snapshot: Snapshot) -> None:

@@ -3,6 +3,7 @@
     phase 1     train the net on the original images (with Enhancement: laap, maap)
     rewrite N   every training image becomes what the net attends to in it (haap, maap)
     phase N+1   train on, from the weights before, on the rewritten images; --rounds repeats
+                (--haap online: one phase 2, whose net changes each batch itself; online.py)
     evaluation  accuracy on the original test images, how well the regions sit
     report      report.html
 
@@ -247,7 +248,8 @@ class Work:
         from maap.data.store import Split
 
         config, number = self.config, stage["number"]
-        folder = self.data.folder if number == 1 else self.run.folder / f"rewrite{number - 1}"
+        original = number == 1 or config.online
+        folder = self.data.folder if original else self.run.folder / f"rewrite{number - 1}"
         images = Split.open(folder, "train")
         how = prepare.transform(self.run, self.state, "TRAIN")
         seed = phases.seed_of(config.seed, stage["name"], "images")

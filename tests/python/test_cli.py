@@ -50,11 +50,11 @@ def test_importing_maap_and_its_command_line_loads_no_caffe_or_numpy():
 
 
 def test_train_help_shows_every_setting():
-    from maap.config import FIELDS
+    from maap.config import FIELDS, option_name
 
     text = maap("train", "--help", status=0)
     for name in FIELDS:
-        assert name == "net" or "--" + name.replace("_", "-") in text
+        assert name == "net" or option_name(name) in text
 
 
 @pytest.mark.parametrize(
