@@ -21,6 +21,7 @@ LATER: dict[str, tuple[str, str]] = {
     "weights": ("maap.weights_cli:weights", "The published ImageNet weights: fetch, check, use."),
     "visualize": ("maap.visualize:visualize", "Show what a net sees in images."),
     "insert": ("maap.cli_insert:insert", "Put the attention layers into a network of your own."),
+    "compare": ("maap.compare:compare", "Lay the curves of several runs over each other."),
     "table": ("maap.tables:table", "Make tables of the paper, running what is missing."),
 }
 

@@ -6,8 +6,6 @@ Only files in the run folder are read: config.yaml, state.json, evaluation.json 
 contact_sheet.jpg, samples/. What is not there yet is left out and said so.
 """
 
-import csv
-import json
 from pathlib import Path
 from typing import Any, Optional
 
@@ -27,6 +25,8 @@ from maap.report_page import (
     table,
     text,
 )
+from maap.run_files import read_columns as _columns
+from maap.run_files import read_json as _json
 from maap.settings import read_yaml
 
 POINTS = 600  # of a curve; longer ones are thinned out
@@ -69,34 +69,6 @@ def write_report(run_dir: Path) -> Path:
     path = run_dir / "report.html"
     write_atomically(path, page(f"{run_dir.resolve().name} · maap", parts))
     return path
-
-
-# ---- reading ------------------------------------------------------------------------------------
-
-
-def _json(path: Path) -> Any:
-    """The file's content, an empty dict when it is not there."""
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise MaapError(f"{path} is damaged ({error}); evaluate the run again") from None
-
-
-def _columns(path: Path) -> dict[str, np.ndarray]:
-    """A CSV of numbers by column; the rows that are whole."""
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as stream:
-        reader = csv.reader(stream)
-        head = next(reader, [])
-        rows = [row for row in reader if len(row) == len(head)]
-    try:
-        values = np.array(rows, dtype=np.float64).reshape(-1, len(head))
-    except ValueError:
-        raise MaapError(f"{path} is damaged: not all of it is numbers") from None
-    return dict(zip(head, values.T))
 
 
 def _of_kind(state: dict[str, Any], kind: str) -> list[dict[str, Any]]:

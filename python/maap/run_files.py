@@ -1,0 +1,35 @@
+"""Reading what lies in a run folder, for those who show it."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maap.errors import MaapError
+
+
+def read_json(path: Path) -> Any:
+    """The file's content, an empty dict when it is not there."""
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise MaapError(f"{path} is damaged ({error}); evaluate the run again") from None
+
+
+def read_columns(path: Path) -> dict[str, np.ndarray]:
+    """A CSV of numbers by column; the rows that are whole."""
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as stream:
+        reader = csv.reader(stream)
+        head = next(reader, [])
+        rows = [row for row in reader if len(row) == len(head)]
+    try:
+        values = np.array(rows, dtype=np.float64).reshape(-1, len(head))
+    except ValueError:
+        raise MaapError(f"{path} is damaged: not all of it is numbers") from None
+    return dict(zip(head, values.T))
