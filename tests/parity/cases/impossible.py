@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from .case import Case
 
-AMPLIFIES = "amplifies rounding: weights one ulp away change the engine's own result by 13%"
-
 WHY = {
     "pool_stochastic": ("Pooling", "BVLC Caffe has STOCHASTIC pooling on the GPU only"),
     "softmax_loss_prob": (
@@ -15,8 +13,6 @@ WHY = {
     "mvn_eps": ("MVN", "on purpose: the gradient is exact for a large eps, too"),
     "parameter": ("Parameter", "on purpose: the top is a copy of the parameter, not its memory"),
     "chance_rand_skip": ("Distributions", "BVLC Caffe ignores rand_skip"),
-    "adagrad_clip_iter_size": ("AdaGrad", AMPLIFIES),
-    "rmsprop_clip_iter_size": ("RMSProp", AMPLIFIES),
 }
 
 

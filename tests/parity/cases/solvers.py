@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .case import RUN_LIMIT, UNIFORM, WEIGHTS, Case, input_layer, layer
-from .impossible import WHY
 
 ITERATIONS = 50
 SOLVERS = {
@@ -13,6 +12,12 @@ SOLVERS = {
     "RMSProp": "base_lr: 0.02 rms_decay: 0.95",
     "AdaDelta": "base_lr: 1 momentum: 0.95 delta: 1e-6",
     "Adam": "base_lr: 0.02 momentum: 0.9 momentum2: 0.999",
+}
+# At the rates above these two amplify rounding: weights one ulp away change the engine's own result
+# by 13%.
+CALMER = {
+    "adagrad_clip_iter_size": "base_lr: 0.01",
+    "rmsprop_clip_iter_size": "base_lr: 0.002 rms_decay: 0.95",
 }
 POLICIES = {
     "fixed": "",
@@ -85,7 +90,7 @@ def policies() -> list[Case]:
 
 def common_settings() -> list[Case]:
     out = []
-    for kind in SOLVERS:
+    for kind, setting in SOLVERS.items():
         name = kind.lower()
         for ending, text in {
             "iter_size": "iter_size: 3 weight_decay: 0.01",
@@ -93,11 +98,11 @@ def common_settings() -> list[Case]:
             "clip_iter_size": "clip_gradients: 0.05 iter_size: 2",
             "l1": 'regularization_type: "L1" weight_decay: 0.002',
         }.items():
-            if f"{name}_{ending}" in WHY:
-                continue
             fed = "iter_size" not in ending
             net = (FED if fed else BYTES) + perceptron()
             text = solver(kind, "fixed", text)
+            if f"{name}_{ending}" in CALMER:
+                text = text.replace(setting, CALMER[f"{name}_{ending}"])
             inputs = None if fed else {}
             out.append(case(f"{name}_{ending}", text, net, inputs, group=kind))
         net = FED + perceptron(LR.format(0.5, 2, 3, 0.1), LR.format(0, 1, 1, 0))
