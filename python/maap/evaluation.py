@@ -43,8 +43,10 @@ from typing import Any, Optional
 from maap import regions as geometry
 from maap.data.store import Split
 from maap.data.views import View
+from maap.errors import MaapError
 from maap.evaluate import Classifier, accuracy, class_scores
 from maap.files import write_atomically
+from maap.progress import say
 from maap.region_quality import cropped_accuracy, region_quality
 from maap.samples import Samples
 
@@ -109,9 +111,9 @@ def evaluate_run(work: Any) -> dict[str, Any]:
     how = (split, work.test_transform, int(work.config.batch or 1))
     rewrite: Optional[Path] = folder / "rewrite.prototxt"
     rewrite = rewrite if rewrite.is_file() else None
-    samples: Optional[Samples] = Samples(split)
+    samples = Samples(split)
     phases, rows, quality = [], [], []
-    wanted = samples  # of the net that rewrote the images first
+    wanted: Optional[Samples] = samples  # of the net that rewrote the images first
     for stage in (stage for stage in work.state["stages"] if stage["kind"] == "train"):
         weights, title = work.weights(stage["number"]), f"after {stage['title']}"
         nets = (folder / "deploy.prototxt", rewrite, weights)
@@ -124,6 +126,7 @@ def evaluate_run(work: Any) -> dict[str, Any]:
         if found.regions is not None:
             quality.append({**named, **found.regions})
     samples.save(folder / "samples", rows)
+    _save_inside(samples, work, rewrite)
     evaluation = {
         "format": FORMAT,
         "data": _about(data),
@@ -138,6 +141,21 @@ def evaluate_run(work: Any) -> dict[str, Any]:
     write_table(folder / "predictions.csv", PREDICTION_COLUMNS, table)
     write_atomically(folder / "evaluation.json", json.dumps(evaluation, indent=1) + "\n")
     return evaluation
+
+
+def _save_inside(samples: Samples, work: Any, rewrite: Optional[Path]) -> None:
+    """Pictures of what phase 1's net sees; a net that has no maps to show goes without."""
+    from maap.inside import Inside, Source
+
+    folder = Path(work.run.folder)
+    about = (work.test_transform, samples.split.size)
+    source = Source(folder / "deploy.prototxt", work.weights(1), *about, rewrite=rewrite)
+    try:
+        inside = Inside(source, gpu=work.config.gpu)
+    except MaapError as error:
+        say(f"no pictures of the net's maps: {error}")
+        return
+    samples.save_inside(folder / "samples", inside)
 
 
 def _about(data: Any) -> dict[str, Any]:
@@ -252,9 +270,9 @@ def lines(found: Measured, split: Split) -> list[str]:
     if quality is not None:
         text.append(f"{quality['fallbacks']} regions are the whole image: flat attention maps")
     if cropped is not None:
-        parts = dict(region="region", true_box="true box", whole="nothing (the whole image)")
+        parts = dict(whole="whole", region="cut to the region", true_box="cut to the true box")
         shown = [f"{p} {cropped[k]['top1']:.1%}" for k, p in parts.items() if cropped[k]]
-        text.append(f"top-1 of {cropped['n']} images cut to their: {', '.join(shown)}")
+        text.append(f"top-1 on the {cropped['n']} images with a true box: {', '.join(shown)}")
     return text
 
 

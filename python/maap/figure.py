@@ -17,12 +17,11 @@ from maap.inside import Attention, Seen, StageMap
 TILE = 176  # pixels of a tile's longer side
 _GAP, _CAPTION, _HEADING, _MARGIN = 10, 34, 34, 16  # pixels
 
-_LEGEND = (
-    ("Maps: dark is weak, bright is strong, each on its own scale (the numbers). ", "#5d6678"),
-    ("■ region R found by the network  ", "#e09a1a"),
-)
+_SCALE = 90  # pixels of the colour scale in the legend
+_LEGEND = ("weak to strong, each map on its own scale (the numbers)  ", "#5d6678")
+_REGION = ("■ region R, which the network found  ", "#c98510")
 _TRUE_BOX = ("■ true box  ", "#3f9e4d")
-_MASK = ("Binarised: white = largest component, grey = other pixels above the threshold", "#5d6678")
+_MASK = ("Binarised: white is the largest component, grey the other pixels above", "#5d6678")
 _D_STARS = {
     "ROI": "crop to R",
     "UNCORRELATED": "outside R: 0",
@@ -119,7 +118,7 @@ def _small(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _short(value: Any) -> str:
-    return f"{float(value):.3g}"
+    return f"{float(value):.2g}"
 
 
 # ---- drawing ------------------------------------------------------------------------------------
@@ -136,8 +135,8 @@ def draw(
 
 def _legend(seen: Seen) -> list[tuple[str, str]]:
     if seen.attention is None:
-        return [_LEGEND[0]]
-    return [*_LEGEND, *([_TRUE_BOX] if seen.box is not None else []), _MASK]
+        return [_LEGEND]
+    return [_LEGEND, _REGION, *([_TRUE_BOX] if seen.box is not None else []), _MASK]
 
 
 def compose(
@@ -145,7 +144,8 @@ def compose(
     rows: Sequence[tuple[str, Sequence[Tile]]],
     legend: Sequence[tuple[str, str]] = (),
 ) -> np.ndarray:
-    """Rows of tiles of one size on white, with a title and a legend of (text, colour) parts."""
+    """Rows of tiles of one size on white, with a title and a legend of (text, colour) parts after
+    the maps' colour scale."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -174,7 +174,10 @@ def compose(
             write(x, top + 24, tile.small, fontsize=6.8, color="#5d6678")
             pasted.append((x, top + _CAPTION - 4, tile.image))
         top += _CAPTION + height
-    at: float = _MARGIN
+    if legend:
+        ramp = np.tile(np.linspace(0, 1, _SCALE, dtype=np.float32), (12, 1))
+        pasted.append((_MARGIN, top + 14, heat(ramp, *ramp.shape)))
+    at: float = _MARGIN + _SCALE + 8
     renderer = canvas.get_renderer()
     for text, colour in legend:
         drawn = write(at, top + 24, text, fontsize=7.5, color=colour)

@@ -55,6 +55,7 @@ def write_report(run_dir: Path) -> Path:
             _regions(evaluation),
             _cropped(evaluation),
             _samples(run_dir),
+            _inside(run_dir),
             _rewritten(run_dir, state),
             _online(config, state),
             _classes(evaluation),
@@ -326,6 +327,28 @@ def _figure(run_dir: Path, entry: dict[str, Any]) -> str:
         lines.append(f"after {escape(phase.replace('phase', 'phase '))}: {shown}")
     image = picture(path.read_bytes(), "jpeg", entry["path"])
     return f"<figure>{image}<figcaption>{'<br>'.join(lines)}</figcaption></figure>"
+
+
+def _inside(run_dir: Path) -> str:
+    """What the net of phase 1 sees in a few test images, best and worst regions first."""
+    blocks = []
+    for entry in _json(run_dir / "samples" / "inside.json") or []:
+        path = run_dir / "samples" / entry["file"]
+        if not path.is_file():
+            continue
+        rated = "" if entry["iou"] is None else f" · {entry['group']} · IoU {entry['iou']:.2f}"
+        blocks.append(f"<h3>{escape(entry['class'] + rated)}</h3>")
+        blocks.append(
+            f'<div class="wide">{picture(path.read_bytes(), "jpeg", entry["path"])}</div>'
+        )
+    if not blocks:
+        return ""
+    explained = (
+        "After phase 1: the mean over the channels after each stage (the paper's figure 2), where "
+        "the net has Enhancement also without it, and, where images are rewritten, how a region "
+        "comes about and what each of the six definitions of D* makes of the image."
+    )
+    return section("Inside the network", text(explained), *blocks)
 
 
 def _rewritten(run_dir: Path, state: dict[str, Any]) -> str:

@@ -10,12 +10,16 @@
 
 "best" and "worst" are by the region's overlap with the true box; "spread" are evenly spaced
 records, chosen without looking.
+
+`samples/inside.json`, the same of a few of them and shorter: [{"file": JPEG of the net's maps, its
+attention and the six D* (`maap.figure`), "group", "path", "class", "iou"}, ...]; where no regions
+were found, a few evenly spaced records.
 """
 
 import json
 import shutil
 from pathlib import Path
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
 
@@ -23,7 +27,11 @@ from maap import pictures, regions, render
 from maap.data.store import Split
 from maap.files import write_atomically
 
+if TYPE_CHECKING:
+    from maap.inside import Inside
+
 PER_GROUP = 8
+INSIDE = 2  # of each group
 _KEPT = 64  # pixels; maps are kept at this size until it is known which are wanted
 
 
@@ -91,3 +99,28 @@ class Samples:
         boxed = pictures.draw_box(boxed, self._found[index][0], pictures.REGION_COLOUR)
         heat = pictures.overlay(image, self._maps[index].astype(np.float32))
         return pictures.side_by_side([pictures.shrink(part, 224) for part in (boxed, heat)], 2)
+
+    def save_inside(self, folder: Path, inside: "Inside") -> None:
+        """Writes inside.json and its pictures beside what `save` wrote. Raises MaapError as
+        `Inside.look` does."""
+        from maap import figure
+
+        chosen: list[tuple[str, int]] = []
+        for group, index in self.chosen() or self._evenly():
+            if [name for name, _ in chosen].count(group) < INSIDE:
+                chosen.append((group, index))
+        entries = []
+        for number, (group, index) in enumerate(chosen):
+            record = self.split.records[index]
+            overlap = self._found[index][1] if index in self._found else None
+            image = pictures.to_grey_levels(self.split.read(index)[0], None)
+            drawn = figure.draw(inside.look(record.path, image, record.box), title="")
+            file = f"inside_{number:02d}_{group}.jpg"
+            (folder / file).write_bytes(pictures.jpeg(drawn))
+            about = {"path": record.path, "class": self.split.classes[record.label]}
+            entries.append({"file": file, "group": group, **about, "iou": overlap})
+        write_atomically(folder / "inside.json", json.dumps(entries, indent=1) + "\n")
+
+    def _evenly(self) -> list[tuple[str, int]]:
+        places = np.linspace(0, len(self.split) - 1, min(INSIDE, len(self.split)))
+        return [("spread", int(place)) for place in places.round()]

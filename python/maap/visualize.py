@@ -20,7 +20,7 @@ from maap.errors import MaapError
 @click.option("--run", "run", metavar="RUN", help="A run. [default: the one last worked on]")
 @click.option("--phase", type=int, help="Weights after that phase of the run. [default: the last]")
 @click.option("--net", metavar="NET", help="With --weights: the net. [default: alexnet]")
-@click.option("--weights", metavar="FILE", help="A .caffemodel.")
+@click.option("--weights", metavar="FILE", help="A .caffemodel, or: published.")
 @click.option(
     "--variant",
     type=click.Choice(["baseline", "laap", "haap", "maap"]),
@@ -194,10 +194,11 @@ def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:
     from maap import nets, prepare
     from maap.config import TrainConfig
     from maap.inside import Source
+    from maap.published import find_weights
 
     config = TrainConfig(variant=options["variant"])
     files = nets.find_net(options["net"] or config.net)
-    weights = Path(options["weights"]).expanduser()
+    weights = find_weights(options["weights"], files.name)
     how = nets.data_transform(nets.read_net(files.train_val(config.laap)), "TEST")
     rewrite: Optional[Path] = work / "rewrite.prototxt"
     try:

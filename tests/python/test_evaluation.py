@@ -5,13 +5,15 @@ import json
 import os
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 from evaluate_fakes import TRANSFORM, make_run
 from maap import evaluation
 from maap.data.store import Dataset
 from maap.errors import MaapError
-from maap.samples import PER_GROUP
+from maap.inside import Inside, Source
+from maap.samples import PER_GROUP, Samples
 from rewrite_fakes import SIZE
 
 
@@ -74,6 +76,27 @@ def test_samples_are_best_worst_and_spread(run_folder, made):
     for entry in entries:
         assert (run_folder / "samples" / entry["file"]).stat().st_size > 1000
         assert set(entry["predicted"]) == {"phase1", "phase2"}
+
+
+def test_a_few_samples_show_the_inside(run_folder, made):
+    folder = run_folder / "samples"
+    entries = json.loads((folder / "samples.json").read_text())
+    shown = json.loads((folder / "inside.json").read_text())
+    assert [e["group"] for e in shown] == ["best", "best", "worst", "worst", "spread", "spread"]
+    by_path = {entry["path"]: entry for entry in entries}
+    for entry in shown:
+        assert by_path[entry["path"]]["iou"] == entry["iou"]
+        image = cv2.imread(str(folder / entry["file"]))
+        assert image.shape[0] > 500 and (folder / entry["file"]).stat().st_size < 300_000
+
+
+def test_a_run_without_regions_shows_the_inside_of_two(run_folder, split, tmp_path):
+    samples = Samples(split)
+    weights = run_folder / "phase1" / "final.caffemodel"
+    source = Source(run_folder / "deploy.prototxt", weights, TRANSFORM, split.size)
+    samples.save_inside(tmp_path, Inside(source))
+    shown = json.loads((tmp_path / "inside.json").read_text())
+    assert [entry["path"] for entry in shown] == [split.records[n].path for n in (0, 49)]
 
 
 def test_a_run_knows_what_cutting_to_boxes_is_worth(made):
@@ -146,7 +169,7 @@ def test_lines_for_a_person(measured, split):
     text = "\n".join(evaluation.lines(measured, split))
     assert f"top-1 {measured.accuracy['top1']:.1%}" in text and "mean of 10 crops" in text
     assert "true box: mean IoU with the true box 1.000" in text
-    assert "top-1 of 49 images cut to their: region" in text
+    assert "top-1 on the 49 images with a true box: whole" in text and "cut to the region" in text
     bare = evaluation.Measured({**measured.accuracy, "cropped": None}, [], None, None)
     assert "cut to" not in "\n".join(evaluation.lines(bare, split))
 

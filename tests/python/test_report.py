@@ -153,6 +153,17 @@ def test_a_run_without_regions_has_no_region_table(run_folder):
     assert "How well the regions sit" not in words and "Accuracy" in words
 
 
+def test_the_inside_of_a_few_samples(run_folder):
+    image = (run_folder / "samples" / "00_best.jpg").read_bytes()
+    (run_folder / "samples" / "inside_00_best.jpg").write_bytes(image)
+    rated = {"group": "best", "path": "p", "class": CLASSES[1], "iou": 0.654}
+    entries = [{"file": "inside_00_best.jpg", **rated}, {"file": "gone.jpg", **rated}]
+    (run_folder / "samples" / "inside.json").write_text(json.dumps(entries))
+    page = Page(report.write_report(run_folder).read_text(encoding="utf-8"))
+    assert page.images == 5 and f"{CLASSES[1]} · best · IoU 0.65" in page.words
+    assert "Inside the network" in page.words
+
+
 def test_what_cutting_to_boxes_is_worth(run_folder):
     found = evaluation()
     share = {"top1": 0.4321, "top5": 1.0}
