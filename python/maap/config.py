@@ -230,6 +230,11 @@ class TrainConfig:
         group="output",
     )  # fmt: skip
 
+    tensorboard: bool = _setting(
+        False, "Also write event files for TensorBoard, to RUN/tensorboard (needs tensorboardX).",
+        "ours", group="output", may_change=True,
+    )  # fmt: skip
+
     # The machine
     host: str = _setting(
         os.environ.get("MAAP_HOST") or "fork", "Which Caffe runs it (./maap --host sets it).",

@@ -31,6 +31,7 @@ from maap.online import STATS
 from maap.progress import say, track
 from maap.snapshots import Snapshots, restore, working_in
 from maap.supervise import Stopped, caffe_log, stop_wanted, stopping_deferred
+from maap.tensorboard import EventFiles
 
 FINAL = "final.caffemodel"
 
@@ -41,6 +42,7 @@ class PhaseSettings:
 
     ``feed(start)`` opens a feeder whose ``next()`` gives (data, label) of batch ``start`` and on;
     ``test(weights)`` returns (top-1, top-5) shares. Iteration counts and window as in TrainConfig.
+    ``events`` is the folder of TensorBoard's event file; None: there is none.
     """
 
     name: str
@@ -55,6 +57,7 @@ class PhaseSettings:
     start_from: Optional[Path] = None
     test_interval: int = 0
     test: Optional[Callable[[Path], tuple[float, float]]] = None
+    events: Optional[Path] = None
 
 
 def seed_of(*parts: Any) -> int:
@@ -91,6 +94,7 @@ class _Phase:
         self.report = report
         self.feeder: Any = None
         self.metrics: Any = None
+        self.events: Any = None
         self.snapshots = Snapshots(folder / "snapshots")
         self.snapshots.clean()
         self.clock = time.monotonic()
@@ -117,9 +121,11 @@ class _Phase:
                 )
             self.solver.net.copy_from(str(self.settings.start_from))
         self.metrics = Metrics(self.folder, self.solver.iter, STATS in self.solver.net.blobs)
+        if self.settings.events is not None:
+            self.events = EventFiles(self.settings.events, self.folder, self.solver.iter)
 
     def close(self) -> None:
-        for thing in (self.feeder, self.metrics):
+        for thing in (self.feeder, self.metrics, self.events):
             if thing is not None:
                 thing.close()
 
@@ -171,6 +177,8 @@ class _Phase:
                 "--base-lr (a tenth), and with random weights use --from-scratch"
             )
         self.metrics.add(loss, rate, time.monotonic() - started, fallbacks)
+        if self.events is not None:
+            self.events.add(int(solver.iter) - 1, loss, rate)
 
     def _step(self) -> None:
         try:
@@ -221,6 +229,8 @@ class _Phase:
         say(f"{self.settings.title}, iteration {self.solver.iter}: test top-1 {top1:.1%}")
         rows = [rows[0], *kept, f"{self.solver.iter},{top1:.6g},{top5:.6g}"]
         write_atomically(path, "\n".join(rows) + "\n")
+        if self.events is not None:
+            self.events.tested(int(self.solver.iter), top1, top5)
 
     def _finish(self) -> Path:
         """The last snapshot's weights under their own name; older snapshots are removed."""

@@ -38,7 +38,7 @@ _A_STAR_LABELS = {
 # Covered by hashes of contents, or without influence on a run's result.
 _NOT_IDENTITY = {"net", "data", "weights", "name", "runs_dir", "resume", "phase1_from", "preset"}
 _NOT_IDENTITY |= {"test_interval"}
-_OF_REWRITING = {"a_star", "threshold_at", "rounds", "phase2_iter", "phase2_lr"}
+_OF_REWRITING = {"a_star", "threshold_at", "haap_mode", "rounds", "phase2_iter", "phase2_lr"}
 
 
 @dataclass(frozen=True)
@@ -178,6 +178,7 @@ def _stem(config: TrainConfig) -> str:
     data = Path(config.data).resolve().name.split(".")[0] or "data"
     words = [Path(config.net).name or "net", config.variant]
     words += [config.a_star] if config.haap else []
+    words += ["online"] if config.online else []
     dropout = getattr(config, "dropout_after", None)
     words += [f"dropout-{dropout}"] if dropout else []
     return "-".join([*words, data])

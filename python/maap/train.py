@@ -123,6 +123,10 @@ def _check_names(config: TrainConfig) -> None:
 
     if config.phase1_from is not None:
         find_run(Path(config.runs_dir), config.phase1_from)
+    if config.tensorboard:
+        from maap.tensorboard import check_library
+
+        check_library()
     files = nets.find_net(config.net)
     files.train_val(config.laap, config.dropout_after)
     files.solver(config.laap, 1), files.deploy(config.laap)
@@ -163,7 +167,10 @@ class Work:
 
     def __init__(self, run: Run, config: TrainConfig) -> None:
         from maap import host, prepare
+        from maap.tensorboard import check_library
 
+        if config.tensorboard:
+            check_library()
         self.run, self.config = run, config
         self.state = run.state()
         self.data = prepare.open_data(self.state)
@@ -266,6 +273,7 @@ class Work:
             start_from=self._start_from(number),
             test_interval=config.test_interval,
             test=self._accuracy,
+            events=self.run.folder / "tensorboard" / stage["name"] if config.tensorboard else None,
         )
 
     def _start_from(self, number: int) -> Optional[Path]:
@@ -313,7 +321,11 @@ class Work:
         from maap.supervise import caffe_log
 
         with caffe_log(self.run.folder / "evaluation.log"):
-            evaluate_run(self)
+            found = evaluate_run(self)
+        if self.config.tensorboard:
+            from maap.tensorboard import write_run
+
+            write_run(self.run.folder, found)
         return {}
 
     def report(self, stage: dict[str, Any]) -> dict[str, Any]:
