@@ -21,7 +21,7 @@ from maap.tables_plan import NETS, Cell, Step, check_tables
 
 # What the table itself sets.
 OWN = ("net", "name", "seed", "weights", "variant", "a_star", "dropout_after")
-OWN += ("phase1_from", "resume")
+OWN += ("haap_mode", "phase1_from", "resume")
 
 
 @click.command(cls=GroupedCommand)

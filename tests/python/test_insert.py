@@ -5,7 +5,7 @@ import sys
 
 import other_nets
 import pytest
-from maap import graph, insert, nets, network
+from maap import graph, insert, net_folder, nets, network
 from maap.errors import MaapError
 
 
@@ -342,3 +342,45 @@ def test_the_command_line(tmp_path):
     assert made.returncode == 0, made.stderr
     assert "Elimination after fire2/concat, map 16 x 15 x 15 (as asked)" in made.stdout
     assert f"maap train --net-dir {tmp_path / 'net'}" in made.stdout
+
+
+# ---- the paper's own networks -------------------------------------------------------------------
+
+PAPER = dict(
+    alexnet=("relu1", "relu5"),
+    vgg19=("relu1_1", "relu5_4"),
+    resnet152=("conv1_relu", "res4b2_branch2b_relu"),
+)
+
+
+def plain(path):
+    """A net's layers without what a folder chooses: attention layers' names, the data's places."""
+    net = nets.read_net(path)
+    for layer in net.layer:
+        if layer.type in ("Enhancement", "Elimination"):
+            layer.ClearField("name")
+        layer.data_param.ClearField("source")
+        for shape in layer.input_param.shape:
+            shape.dim[0] = 1
+    return list(net.layer)
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_the_papers_networks_come_out_as_they_are_here(tmp_path, name):
+    """Inserted into the baseline, the layers make the very nets that prototxt/ has for LAAP."""
+    here, out = nets.find_net(name), tmp_path / name
+    net = network.read_network(here.train_val(False))
+    shapes = {blob: (1, 8, 14, 14) for layer in net.path for blob in layer.top}
+    plan = insert.plan(net, shapes, *PAPER[name])
+    net_folder.write_folder(plan, dict(out=str(out), keep_classifier=True))
+    made = nets.find_net(out)
+    for laap in (False, True):
+        for kind in ("train_val", "deploy", "rewrite"):
+            expected = plain(getattr(here, kind)(laap))
+            assert plain(getattr(made, kind)(laap)) == expected, (kind, laap)
+
+
+def test_what_is_recommended_for_alexnet_is_the_papers_choice():
+    net = network.read_network(nets.find_net("alexnet").deploy(False))
+    places = insert.recommend(net, insert.blob_shapes(net))
+    assert tuple(place.after for place in places) == PAPER["alexnet"]

@@ -1,0 +1,134 @@
+#!/usr/bin/env python3
+"""What training with the Elimination layer inside the net costs beside rewriting, in one run.
+
+    bench/online.py [--net alexnet] [--batch 16] [--images 64] [--iterations 4] [--rounds 3]
+
+Three things are timed with random weights, on the CPU: an iteration (forward, backward, update) of
+the training net with Enhancement; an iteration of the online net made of it (--haap online); the
+rewriting of --images JPEG images of 256x256, whole: start the workers, read, decode, forward,
+render, encode, sync. The two iterations alternate, rounds times, after a first one each that is not
+counted; batches lie ready, since feeders prepare them beside Caffe. Printed are the medians, and
+what an iteration of phase 2 costs in either mode: rewriting's share is its seconds an image, times
+the training images, over the iterations of phase 2, here for the demo set and for CUB-200-2011 with
+the iterations of maap/hyperparameters.yaml.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("GLOG_minloglevel", "2")
+
+import numpy as np
+from maap import host, nets, presets
+from maap.data.feeder import Transform
+from maap.online import BRANCH, online_net
+from maap.region_net import RegionNet
+from maap.rewrite import rewrite
+from rewrite import MEAN, make_source
+
+CLASSES = 20
+DEMO_IMAGES, CUB_IMAGES = 600, 5994  # training images
+
+
+class Step:
+    """A solver of a resolved training net, its batch filled in once."""
+
+    def __init__(self, net, name: str, files, folder: Path):
+        path = folder / f"{name}.prototxt"
+        nets.write_text(net, path)
+        solver = nets.resolve_solver(files, True, 2, dict(base_lr=1e-6, display=0), path)
+        nets.write_text(solver, folder / f"{name}_solver.prototxt")
+        caffe = host.load()
+        caffe.set_random_seed(1)
+        self.solver = caffe.get_solver(str(folder / f"{name}_solver.prototxt"))
+        random = np.random.RandomState(0)
+        data, label = (self.solver.net.blobs[blob].data for blob in ("data", "label"))
+        data[...] = random.uniform(-2, 2, data.shape)
+        label[...] = np.arange(len(label)) % CLASSES
+
+    def seconds(self, iterations: int) -> float:
+        """Seconds an iteration."""
+        started = time.perf_counter()
+        self.solver.step(iterations)
+        return (time.perf_counter() - started) / iterations
+
+
+def rewriting_seconds(options, files, net, weights: Path, folder: Path) -> float:
+    """Seconds an image."""
+    path = folder / "rewrite.prototxt"
+    nets.write_text(net, path)
+    source = make_source(folder / "data", options.images)
+    finder = RegionNet(path, weights, options.batch)
+    finder.find(np.zeros((options.batch, 3, *finder.size), np.float32) + 1)
+    transform = Transform(mean=MEAN, scale=nets.SCRATCH_SCALE)
+    found = []
+    for number in range(options.rounds):
+        arguments = (source, folder / f"out{number}", path, weights, "ROI", transform)
+        started = time.perf_counter()
+        with contextlib.redirect_stdout(io.StringIO()):
+            rewrite(*arguments, options.batch, finder=finder)
+        found.append((time.perf_counter() - started) / options.images)
+    return statistics.median(found)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--net", default="alexnet")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--iterations", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    files = nets.find_net(options.net)
+    train = nets.resolve_train(files, True, CLASSES, options.batch, True)
+    region = nets.resolve_rewrite(files, True, options.batch)
+    with tempfile.TemporaryDirectory(prefix="maap-bench-") as name:
+        folder = Path(name)
+        online = online_net(train, region)
+        steps = [Step(train, "plain", files, folder), Step(online, "online", files, folder)]
+        weights = folder / "random.caffemodel"
+        steps[0].solver.net.save(str(weights))
+        times: list[list[float]] = [[], []]
+        for number in range(options.rounds + 1):
+            for step, found in zip(steps, times):
+                seconds = step.seconds(options.iterations if number else 1)
+                found += [seconds] if number else []
+        plain, inside = (statistics.median(found) for found in times)
+        del steps
+        image = rewriting_seconds(options, files, region, weights, folder)
+    report(options, online, plain, inside, image)
+    return 0
+
+
+def report(options, online, plain: float, inside: float, image: float) -> None:
+    """Print the figures; seconds an iteration of either net, seconds an image rewritten."""
+    branch = sum(layer.name.startswith(BRANCH) for layer in online.layer)
+    print(
+        f"{options.net} + LAAP, batch {options.batch}, {os.cpu_count()} cores; the attention "
+        f"branch has {branch} layers"
+    )
+    print(f"phase 2's iteration without it    {1e3 * plain:8.0f} ms")
+    print(f"phase 2's iteration, online       {1e3 * inside:8.0f} ms   x {inside / plain:.2f}")
+    print(f"rewriting                         {1e3 * image:8.1f} ms an image")
+    for data, images, preset, key in (
+        ("demo", DEMO_IMAGES, "demo", "phase2_iter"),
+        ("CUB-200-2011", CUB_IMAGES, "solver", "max_iter"),
+    ):
+        iterations = presets.numbers(options.net, preset)[key][0]
+        share = image * images / iterations
+        ratio = inside / (plain + share)
+        print(
+            f"{data}: {images} images over {iterations} iterations: rewriting's share "
+            f"{1e3 * share:.1f} ms, so {1e3 * (plain + share):.0f} ms; online is x {ratio:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
