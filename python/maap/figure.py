@@ -15,7 +15,7 @@ from maap.errors import MaapError
 from maap.inside import Attention, Seen, StageMap
 
 TILE = 176  # pixels of a tile's longer side
-_GAP, _CAPTION, _HEADING, _MARGIN = 10, 34, 34, 16  # pixels
+_GAP, _CAPTION, _HEADING, _MARGIN, _LINE = 10, 34, 34, 16, 18  # pixels
 
 _SCALE = 90  # pixels of the colour scale in the legend
 _LEGEND = ("weak to strong, each map on its own scale (the numbers)  ", "#5d6678")
@@ -50,9 +50,9 @@ def heat(values: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
 
 
-def sections(seen: Seen) -> list[tuple[str, list[Tile]]]:
-    """The rows of a picture: heading and tiles."""
-    height, width = tile_size(seen.image.shape[:2])
+def sections(seen: Seen, side: int = TILE) -> list[tuple[str, list[Tile]]]:
+    """The rows of a picture: heading and tiles, whose longer side has ``side`` pixels."""
+    height, width = tile_size(seen.image.shape[:2], side)
     image = Tile(cv2.resize(seen.image, (width, height), interpolation=cv2.INTER_AREA), "image")
     rows = []
     for heading, maps in seen.rows:
@@ -63,9 +63,9 @@ def sections(seen: Seen) -> list[tuple[str, list[Tile]]]:
     return rows
 
 
-def tile_size(shape: tuple[int, ...]) -> tuple[int, int]:
+def tile_size(shape: tuple[int, ...], side: int = TILE) -> tuple[int, int]:
     """(height, width) of the tiles of an image of that size."""
-    scale = TILE / max(shape[:2])
+    scale = side / max(shape[:2])
     return max(1, round(shape[0] * scale)), max(1, round(shape[1] * scale))
 
 
@@ -130,10 +130,11 @@ def draw(
     """The picture of an image. ``only``: which of `sections`' rows, all by default."""
     rows = sections(seen)
     rows = rows if only is None else [rows[n] for n in only]
-    return compose(seen.name if title is None else title, rows, _legend(seen))
+    return compose(seen.name if title is None else title, rows, legend(seen))
 
 
-def _legend(seen: Seen) -> list[tuple[str, str]]:
+def legend(seen: Seen) -> list[tuple[str, str]]:
+    """What `compose` writes under the rows of an image."""
     if seen.attention is None:
         return [_LEGEND]
     return [_LEGEND, _REGION, *([_TRUE_BOX] if seen.box is not None else []), _MASK]
@@ -142,51 +143,86 @@ def _legend(seen: Seen) -> list[tuple[str, str]]:
 def compose(
     title: str,
     rows: Sequence[tuple[str, Sequence[Tile]]],
-    legend: Sequence[tuple[str, str]] = (),
+    notes: Sequence[tuple[str, str]] = (),
+    columns: int = 6,
+    column: int = TILE - 16,
 ) -> np.ndarray:
     """Rows of tiles of one size on white, with a title and a legend of (text, colour) parts after
-    the maps' colour scale."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    columns = max(6, *(len(tiles) for _, tiles in rows))
+    the maps' colour scale. ``columns``: for how many tiles there is room at least; ``column``: how
+    many pixels a caption has at least. A tab in a heading starts the next part of the row."""
+    columns = max(columns, *(len(tiles) for _, tiles in rows))
     height, width = rows[0][1][0].image.shape[:2]
-    column = max(width, TILE - 16) + _GAP  # room for a caption
-    total_width = 2 * _MARGIN + columns * column - _GAP
+    column = max(width, column) + _GAP
     top = _MARGIN + (26 if title else 0)
-    total_height = top + len(rows) * (_HEADING + _CAPTION + height) + 36
-    figure = Figure(figsize=(total_width / 100, total_height / 100), dpi=100, facecolor="white")
-    canvas = FigureCanvasAgg(figure)
-
-    def write(x: float, y: float, text: str, **how: Any) -> Any:
-        at = (x / total_width, 1 - y / total_height)
-        return figure.text(*at, text, va="baseline", ha="left", family="DejaVu Sans", **how)
-
+    below = 2 * _LINE * len(notes) + _MARGIN  # cut off where it is not used
+    total = top + len(rows) * (_HEADING + _CAPTION + height) + below
+    sheet = _Sheet(2 * _MARGIN + columns * column - _GAP, total)
     if title:
-        write(_MARGIN, _MARGIN + 9, title, fontsize=11, weight="bold", color="#1d2433")
-    pasted = []
+        sheet.write(_MARGIN, _MARGIN + 9, title, fontsize=11, weight="bold", color="#1d2433")
     for heading, tiles in rows:
-        write(_MARGIN, top + 21, heading, fontsize=9, weight="bold", color="#2563a8")
+        parts = heading.split("\t")
+        for n, part in enumerate(parts):
+            x = _MARGIN + n * len(tiles) // len(parts) * column
+            sheet.write(x, top + 21, part, fontsize=9, weight="bold", color="#2563a8")
         top += _HEADING
         for n, tile in enumerate(tiles):
             x = _MARGIN + n * column
-            write(x, top + 10, tile.caption, fontsize=8, color="#1d2433")
-            write(x, top + 24, tile.small, fontsize=6.8, color="#5d6678")
-            pasted.append((x, top + _CAPTION - 4, tile.image))
+            sheet.write(x, top + 10, tile.caption, fontsize=8, color="#1d2433")
+            sheet.write(x, top + 24, tile.small, fontsize=6.8, color="#5d6678")
+            sheet.paste(x, top + _CAPTION - 4, tile.image)
         top += _CAPTION + height
-    if legend:
-        ramp = np.tile(np.linspace(0, 1, _SCALE, dtype=np.float32), (12, 1))
-        pasted.append((_MARGIN, top + 14, heat(ramp, *ramp.shape)))
-    at: float = _MARGIN + _SCALE + 8
-    renderer = canvas.get_renderer()
-    for text, colour in legend:
-        drawn = write(at, top + 24, text, fontsize=7.5, color=colour)
-        at += drawn.get_window_extent(renderer).width + 6
-    canvas.draw()
-    picture = np.asarray(canvas.buffer_rgba())[:, :, 2::-1].copy()
-    for x, y, image in pasted:
-        picture[y : y + image.shape[0], x : x + image.shape[1]] = image
-    return picture
+    return sheet.picture(_write_notes(sheet, top, notes) if notes else top + _MARGIN - 4)
+
+
+class _Sheet:
+    """White paper of (width, height) pixels; y grows downward, text stands on its y."""
+
+    def __init__(self, width: int, height: int):
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        self.width, self.height = width, height
+        self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
+        self._canvas = FigureCanvasAgg(self._figure)
+        self._pasted: list[tuple[int, int, np.ndarray]] = []
+
+    def write(self, x: float, y: float, text: str, **how: Any) -> Any:
+        at = (x / self.width, 1 - y / self.height)
+        return self._figure.text(*at, text, ha="left", family="DejaVu Sans", **how)
+
+    def extent(self, text: Any) -> float:
+        """The width of what `write` wrote."""
+        return text.get_window_extent(self._canvas.get_renderer()).width
+
+    def move(self, text: Any, x: float, y: float) -> None:
+        text.set_position((x / self.width, 1 - y / self.height))
+
+    def paste(self, x: int, y: int, image: np.ndarray) -> None:
+        self._pasted.append((x, y, image))
+
+    def picture(self, height: int) -> np.ndarray:
+        """The upper `height` pixels."""
+        self._canvas.draw()
+        picture = np.asarray(self._canvas.buffer_rgba())[:height, :, 2::-1].copy()
+        for x, y, image in self._pasted:
+            picture[y : y + image.shape[0], x : x + image.shape[1]] = image
+        return picture
+
+
+def _write_notes(sheet: _Sheet, top: int, notes: Sequence[tuple[str, str]]) -> int:
+    """The colour scale and the notes after it, in as many lines as they need; where they end."""
+    ramp = np.tile(np.linspace(0, 1, _SCALE, dtype=np.float32), (12, 1))
+    sheet.paste(_MARGIN, top + 14, heat(ramp, *ramp.shape))
+    x: float = _MARGIN + _SCALE + 8
+    y = top + 24
+    for text, colour in notes:
+        drawn = sheet.write(x, y, text, fontsize=7.5, color=colour)
+        width = sheet.extent(drawn)
+        if x > _MARGIN and x + width > sheet.width - _MARGIN:
+            x, y = _MARGIN, y + _LINE
+            sheet.move(drawn, x, y)
+        x += width + 6
+    return y + 12
 
 
 def png(image: np.ndarray) -> bytes:

@@ -196,8 +196,9 @@ def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:
     from maap.inside import Source
     from maap.published import find_weights
 
-    config = TrainConfig(variant=options["variant"])
-    files = nets.find_net(options["net"] or config.net)
+    net = options["net"] or TrainConfig().net
+    config = TrainConfig(net=net, variant=options["variant"])
+    files = nets.find_net(net)
     weights = find_weights(options["weights"], files.name)
     how = nets.data_transform(nets.read_net(files.train_val(config.laap)), "TEST")
     rewrite: Optional[Path] = work / "rewrite.prototxt"
@@ -205,7 +206,7 @@ def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:
         nets.write_text(nets.resolve_rewrite(files, config.laap, 1), rewrite)
     except MaapError:
         rewrite = None
-    size = max(config.image_size, how["crop_size"])
+    size = max(prepare.stored_size(config), how["crop_size"])
     source = Source(
         deploy=files.deploy(config.laap),
         weights=weights,

@@ -1,0 +1,262 @@
+#!/usr/bin/env python3
+"""Makes docs/figures/*.png and docs/pictures.md from a finished run, and docs/tables.md:
+
+    ./maap python docs/figures.py RUN [--baseline RUN] [--tables "1 3 --nets alexnet"]
+
+RUN rewrote its images (variant maap or haap). --tables is what `maap table` is given beside --out;
+tables whose runs are finished are only written again. Without it docs/tables.md stays.
+"""
+
+import io
+import json
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Optional
+
+os.environ.setdefault("GLOG_minloglevel", "2")
+
+import click
+import numpy as np
+from maap import figure, host
+from maap.errors import MaapError
+from maap.files import make_folder, write_atomically
+from maap.inside import Inside, Seen
+from maap.runs import find_run
+from maap.visualize import of_run
+
+DOCS = Path(__file__).resolve().parent
+LIMIT = 300_000  # bytes of a picture
+SIDE = 148  # pixels of a tile
+
+
+@click.command(help=__doc__)
+@click.argument("run")
+@click.option("--baseline", metavar="RUN", help="A run of the plain net. [default: same weights]")
+@click.option("--runs-dir", default="runs", show_default=True)
+@click.option("--tables", metavar="WORDS", help="Make docs/tables.md, too: words for maap table.")
+@click.option("--out", default=str(DOCS), metavar="DIR", help="In place of docs/.")
+def main(run: str, baseline: Optional[str], runs_dir: str, tables: Optional[str], out: str) -> None:
+    folder = Path(out)
+    try:
+        words = [run, *(["--baseline", baseline] if baseline else [])]
+        words += ["--tables", tables] if tables else []
+        for path in make(run, baseline, Path(runs_dir), folder, shlex.join(words)):
+            click.echo(f"{path}  {path.stat().st_size / 1000:.0f} kB")
+    except MaapError as error:
+        sys.exit(f"error: {error}")
+    if tables:
+        command = [sys.executable, "-m", "maap", "table", *shlex.split(tables)]
+        command += ["--runs-dir", runs_dir, "--out", str(folder / "tables.md")]
+        sys.exit(subprocess.run(command).returncode)
+
+
+def make(
+    name: str, baseline: Optional[str], runs_dir: Path, folder: Path, words: str
+) -> list[Path]:
+    """Writes the pictures and the page; their paths."""
+    run = find_run(runs_dir, name)
+    evaluation = json.loads(_text(run.folder / "evaluation.json"))
+    if not evaluation["regions"]:
+        raise MaapError(f"run {name} has no regions; give one of the variant maap or haap")
+    host.load()
+    source, _ = of_run(run, 1)
+    other = of_run(find_run(runs_dir, baseline)) if baseline else None
+    plain = (baseline, other[0]) if baseline and other else None
+    inside = Inside(source, baseline=plain)
+    seen = _look(inside, run)
+    make_folder(folder / "figures")
+    made = []
+    for stem, picture in (
+        ("stages", _stages(seen)),
+        ("attention", _attention(seen)),
+        ("dstar", _d_stars(seen)),
+    ):
+        made.append(folder / "figures" / f"{stem}.png")
+        made[-1].write_bytes(small_png(picture))
+    page = folder / "pictures.md"
+    write_atomically(page, _page(run, evaluation, words, plain is not None))
+    return [*made, page]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError:
+        raise MaapError(f"{path} is not there: the run is not finished") from None
+
+
+def _look(inside: Inside, run: Any) -> list[tuple[str, Seen]]:
+    """(what it is, Seen) of two best, two evenly spaced and two worst test images of the run, of as
+    many classes as there are."""
+    from maap import pictures, prepare
+
+    split = prepare.open_data(run.state()).split("test")
+    index = {record.key: n for n, record in enumerate(split.records)}
+    entries = json.loads(_text(run.folder / "samples" / "samples.json"))
+    chosen: list[Any] = []
+    for group in ("best", "spread", "worst"):
+        members = [entry for entry in entries if entry["group"] == group]
+        for _ in range(min(2, len(members))):
+            taken = {entry["class"] for entry in chosen}
+            new = [entry for entry in members if entry["class"] not in taken]
+            chosen.append((new or members)[0])
+            members.remove(chosen[-1])
+    words = {
+        "best": "among the best regions",
+        "worst": "among the worst",
+        "spread": "picked blindly",
+    }
+    found = []
+    for entry in chosen:
+        record = split.records[index[entry["key"]]]
+        image = pictures.to_grey_levels(split.read(index[entry["key"]])[0], None)
+        rated = "" if entry["iou"] is None else f"IoU {entry['iou']:.2f}, "
+        title = f"{entry['class']}: {rated}{words[entry['group']]}"
+        found.append((title, inside.look(record.path, image, record.box)))
+    return found
+
+
+# ---- pictures -----------------------------------------------------------------------------------
+
+
+def _stages(seen: list[tuple[str, Seen]]) -> np.ndarray:
+    """Feature maps of a best and a blindly picked image, every row of both."""
+    rows = []
+    for title, one in (seen[0], seen[len(seen) // 2]):
+        maps = figure.sections(one, SIDE)[: len(one.rows)]
+        for (heading, _), (_, tiles) in zip(one.rows, maps):
+            short = [figure.Tile(tile.image, tile.caption, _range(tile)) for tile in tiles]
+            rows.append((f"{title.split(':')[0]}, {heading}".rstrip(", "), short))
+    return figure.compose("", rows, figure.legend(seen[0][1])[:1], column=SIDE)
+
+
+def _range(tile: figure.Tile) -> str:
+    """A stage tile's range of values without what works there."""
+    return tile.small.split(",")[0]
+
+
+def _attention(seen: list[tuple[str, Seen]]) -> np.ndarray:
+    """For each image region and true box, A and its binarisation, two images in a row."""
+    rows = []
+    for left in range(0, len(seen), 2):
+        tiles, titles = [], []
+        for title, one in seen[left : left + 2]:
+            soft, _, mask, boxed = figure.sections(one, SIDE)[len(one.rows)][1]
+            tiles += [boxed, soft, mask]
+            titles.append(title)
+        rows.append(("\t".join(titles), tiles))
+    return figure.compose("", rows, figure.legend(seen[0][1]), column=SIDE)
+
+
+def _d_stars(seen: list[tuple[str, Seen]]) -> np.ndarray:
+    rows = []
+    for title, one in (seen[0], seen[len(seen) // 2]):
+        rows.append((title, figure.sections(one, SIDE)[-1][1]))
+    return figure.compose("", rows, column=SIDE)
+
+
+def small_png(image: np.ndarray) -> bytes:
+    """A PNG of at most LIMIT bytes: of 256 dithered colours, or of as many as fit."""
+    from PIL import Image
+
+    picture = Image.fromarray(np.ascontiguousarray(image[:, :, ::-1]))
+    for colours, dither in ((256, 3), (256, 0), (128, 0), (64, 0), (32, 0)):  # 3: Floyd-Steinberg
+        buffer = io.BytesIO()
+        palette = picture.quantize(colours)
+        picture.quantize(palette=palette, dither=dither).save(buffer, "PNG", optimize=True)
+        if buffer.tell() <= LIMIT:
+            return buffer.getvalue()
+    raise MaapError(f"a picture has {buffer.tell()} bytes, more than {LIMIT}: make SIDE smaller")
+
+
+# ---- the page -----------------------------------------------------------------------------------
+
+
+def _page(run: Any, evaluation: dict[str, Any], words: str, other: bool) -> str:
+    config, data = run.config(), evaluation["data"]
+    first, last = evaluation["phases"][0], evaluation["phases"][-1]
+    start = f"from `{Path(config.weights).name}`" if config.weights else "from random weights"
+    return PAGE.format(
+        words=words,
+        net=Path(config.net).name,
+        variant=config.variant,
+        seed=config.seed,
+        start=start,
+        iterations=" + ".join(str(phase["iterations"]) for phase in evaluation["phases"]),
+        data=f"{data['name']} ({data['train']} training images, {len(data['classes'])} classes)",
+        accuracy=f"{first['top1']:.1%} {first['title']}, {last['top1']:.1%} {last['title']}",
+        chance=f"{evaluation['chance']:.1%}",
+        note=data["note"],
+        baseline="the baseline run's net" if other else "the same weights, the layer left out",
+        quality=_quality(evaluation["regions"][0], last),
+    )
+
+
+def _quality(quality: dict[str, Any], last: dict[str, Any]) -> str:
+    """The figures of the regions as a table, and what cutting to them is worth; "" without true
+    boxes."""
+    if not quality["n"]:
+        return ""
+    figures = {
+        "region R": quality, "true box": quality.get("true_box"), "whole image": quality["whole"],
+        "centred box of half the area": quality["centred_half"],
+    }  # fmt: skip
+    lines = [f"Over the {quality['n']} test images with a true box:", ""]
+    lines += [
+        "| | mean IoU with the true box | holds its centre | area kept |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {name} | {q['mean_iou']:.3f} | {q['centre_hit']:.1%} | {q['area_kept']:.1%} |"
+        for name, q in figures.items()
+        if q
+    ]
+    cuts, names = last.get("cropped") or {}, dict(whole="whole", region="cut to the region")
+    names["true_box"] = "cut to the true box"
+    shares = [f"{name} {cuts[k]['top1']:.1%}" for k, name in names.items() if cuts.get(k)]
+    if shares:
+        lines += ["", f"Top-1 {last['title']} on these images: {', '.join(shares)}."]
+    return "\n" + "\n".join(lines) + "\n"
+
+
+PAGE = """# What a trained net sees
+
+Written by `./maap python docs/figures.py {words}`. `./maap visualize IMAGE...` makes such
+pictures of your own images, and every run's `report.html` has them.
+
+The net: {net}, `--variant {variant}`, seed {seed}, {start}, {iterations} iterations on
+{data}; top-1 {accuracy} (chance {chance}). The pictures are of
+test images and of the net after phase 1, the one that rewrote the training images.
+
+{note}
+
+## Average feature maps (the paper's figure 2)
+
+The mean over the channels after each stage, after the ReLU and before pooling: without the
+Enhancement layer ({baseline}) and with it. Each map is drawn on its
+own scale; the numbers are its least and its greatest value.
+
+![average feature maps](figures/stages.png)
+
+## From attention to region
+
+A is the logistic function of the mean over the channels of the map that Elimination looks at,
+upsampled. Otsu's threshold makes it black and white; R is the bounding box of the largest white
+component. Two of the best regions, two test images picked blindly, two of the worst.
+
+![attention, binarised map and region](figures/attention.png)
+{quality}
+## The six modified images D*
+
+What each of the paper's six definitions (`--a-star`) makes of an image. Five of them multiply the
+image less its mean, so that what they take away becomes the mean colour.
+
+![the six D*](figures/dstar.png)
+"""
+
+
+if __name__ == "__main__":
+    main()
