@@ -18,6 +18,7 @@ from maap.settings import check_settings, read_yaml
 
 # Verbs whose module is imported when they are asked for: name -> (module:command, short help).
 LATER: dict[str, tuple[str, str]] = {
+    "data": ("maap.data_cli:data", "Make a data set: demo, cub, cars, aircraft, flowers, folder."),
     "weights": ("maap.weights_cli:weights", "The published ImageNet weights: fetch, check, use."),
     "visualize": ("maap.visualize:visualize", "Show what a net sees in images."),
     "insert": ("maap.cli_insert:insert", "Put the attention layers into a network of your own."),
@@ -215,72 +216,6 @@ def runs(runs_dir: str) -> None:
 
     for line in run_lines(Path(runs_dir)):
         click.echo(line)
-
-
-# ---- data ---------------------------------------------------------------------------------------
-
-
-@cli.group(cls=Verbs)
-def data() -> None:
-    """Make a data set: demo, folder or cub.
-
-    `maap train --data` does this by itself; here the result is a folder of your own.
-    """
-
-
-def _data_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (
-        DEBUG,
-        click.option("--seed", type=int, default=1, show_default=True, help="Of the order."),
-        click.option("--size", type=int, default=256, show_default=True, help="Stored pixels."),
-        click.option("--out", metavar="DIR", help="The new data set. [default: data/NAME]"),
-    ):
-        function = option(function)
-    return function
-
-
-def _make(target: str, out: str, debug: bool, *args: Any, **settings: Any) -> None:
-    from maap.supervise import call
-
-    call("maap.verbs:make_data", target, args, dict(settings, out=out), debug=debug)
-    click.echo(f"data set: {out}")
-
-
-@data.command()
-@_data_options
-@click.option("--species", type=int, help="How many classes.")
-@click.option("--train", "per_species_train", type=int, help="Training images of each species.")
-@click.option("--test", "per_species_test", type=int, help="Test images of each species.")
-def demo(out: Optional[str], debug: bool, **settings: Any) -> None:
-    """Bird cut-outs on photographs (downloaded from Debian once).
-
-    The numbers left out are those of the set that `maap train` uses.
-    """
-    settings = {name: value for name, value in settings.items() if value is not None}
-    _make("maap.data.demo:make_demo", out or "data/demo", debug, **settings)
-
-
-_POLICY = click.option("--policy", type=click.Choice(["warp", "crop"]), default="warp",
-                       show_default=True, help="How an image becomes square.")  # fmt: skip
-
-
-@data.command()
-@click.argument("source")
-@_data_options
-@_POLICY
-def folder(source: str, out: Optional[str], debug: bool, **settings: Any) -> None:
-    """Images in folders: SOURCE/train/CLASS/*.jpg and, if there is one, SOURCE/test/CLASS/*.jpg."""
-    default = f"data/{Path(source).resolve().name}"
-    _make("maap.data.folder:import_folder", out or default, debug, source, **settings)
-
-
-@data.command()
-@click.argument("source")
-@_data_options
-@_POLICY
-def cub(source: str, out: Optional[str], debug: bool, **settings: Any) -> None:
-    """CUB-200-2011: SOURCE is the folder CUB_200_2011 or its .tgz."""
-    _make("maap.data.cub:import_cub", out or "data/cub", debug, source, **settings)
 
 
 # ---- the process --------------------------------------------------------------------------------

@@ -52,8 +52,9 @@ class TrainConfig:
     )
     data: str = _setting(
         "demo",
-        "Images: demo (built in), CUB_200_2011 (folder or .tgz), a folder train/CLASS/*.jpg "
-        "[test/CLASS/*.jpg], or a data set folder that `maap data` made.",
+        "Images: demo (built in); CUB-200-2011, Stanford Cars, FGVC-Aircraft or Flowers-102 as "
+        "published (folder or archive); a folder train/CLASS/*.jpg [test/CLASS/*.jpg]; or a data "
+        "set that `maap data` made.",
         "design",
     )
     name: Optional[str] = _setting(
@@ -81,9 +82,23 @@ class TrainConfig:
     )
     image_size: Optional[int] = _setting(
         None,
-        "Images are stored at this width and height. Default: 256; for a net whose input is not "
-        "of about that size, 8/7 of its input.",
+        "Images are stored at this width and height. Default: 256; for an input that is not of "
+        "about that size, 8/7 of it (448: 512).",
         "published AlexNet",
+        unit="pixels",
+    )
+    resize: str = _setting(
+        "warp",
+        "How stored images become square. warp: proportions change; short_side: the shorter side "
+        "fits, the centre is kept, what is beyond it is cut off.",
+        "the group's practice",
+        choices=("warp", "short_side"),
+    )
+    crop_size: Optional[int] = _setting(
+        None,
+        "Width and height of the net's input, 448 say; the last pooling before the classifier is "
+        "fitted to it, so that weights of the net's own input still fit. Default: the net's own.",
+        "ours",
         unit="pixels",
     )
 

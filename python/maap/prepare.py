@@ -14,6 +14,7 @@ import numpy as np
 
 from maap import nets, presets
 from maap.config import TrainConfig
+from maap.data import images, published
 from maap.data.feeder import Transform
 from maap.data.store import Dataset
 from maap.errors import MaapError
@@ -31,9 +32,10 @@ DEMO_SEED = 1  # of the demo images: one set for every run, so that runs can be 
 # ---- data ---------------------------------------------------------------------------------------
 
 
-def find_data(data: str, size: int) -> Path:
+def find_data(data: str, size: int, policy: str = "warp") -> Path:
     """The data-set folder for a ``--data`` value, made and kept in the cache when it is not there.
 
+    ``size`` (pixels) and ``policy`` (``images.fit``) are those of a set that is made now.
     Raises MaapError for an unknown name, with the nearest one, and for everything that making the
     set raises.
     """
@@ -43,19 +45,18 @@ def find_data(data: str, size: int) -> Path:
         return _demo(size)
     if (path / "manifest.json").is_file():
         return path.resolve()
-    return _imported(path.resolve(), size)
+    return _imported(path.resolve(), size, policy)
 
 
 def stored_size(config: TrainConfig) -> int:
-    """Pixels a side of the images that a run stores: as set, else what the net's input asks for.
-
-    Published nets take crops of 224 or 227 from 256; a net of another input keeps that proportion.
-    """
+    """Pixels a side of the images that a run stores: as set, else what its input asks for."""
     if config.image_size is not None:
         return config.image_size
-    source = nets.read_net(nets.find_net(config.net).train_val(config.laap))
-    crop = nets.data_transform(source, "TEST")["crop_size"]
-    return 256 if crop == 0 or 192 <= crop <= 256 else -(-crop * 8 // 7)
+    crop = config.crop_size
+    if crop is None:
+        source = nets.read_net(nets.find_net(config.net).train_val(config.laap))
+        crop = nets.data_transform(source, "TEST")["crop_size"]
+    return images.stored_size(crop)
 
 
 def check_data_name(data: str) -> None:
@@ -63,12 +64,13 @@ def check_data_name(data: str) -> None:
     if data != "demo" and not Path(data).expanduser().exists():
         raise MaapError(
             f"data {data!r}: no such file or folder; {nearest(data, ['demo'])} (demo is built in; "
-            "or give a folder CUB_200_2011, its .tgz, or a folder train/CLASS/*.jpg)"
+            "or give CUB-200-2011, Stanford Cars, FGVC-Aircraft or Flowers-102 as published, or a "
+            "folder train/CLASS/*.jpg)"
         )
 
 
 def _demo(size: int) -> Path:
-    from maap.data import demo, demo_sources, images, importer
+    from maap.data import demo, demo_sources, importer
 
     code = hashlib.sha256()
     for module in (demo, demo_sources, images, importer):  # other code, other pictures
@@ -81,18 +83,16 @@ def _demo(size: int) -> Path:
     return folder
 
 
-def _imported(source: Path, size: int) -> Path:
-    """CUB or class folders as a data set in the cache; its name changes with the source."""
-    from maap.data.cub import LISTS, import_cub
-    from maap.data.folder import import_folder
-
-    is_cub = source.is_file() or any(next(source.rglob(name), None) for name in LISTS)
+def _imported(source: Path, size: int, policy: str) -> Path:
+    """A published set or class folders as a data set in the cache, named after its source."""
+    kind, source = published.recognise(source)
     stem = source.name.split(".")[0] or "data"
-    folder = _cache() / f"{stem}-{size}-{_signature(source)}"
+    how = "" if policy == "warp" else f"-{policy}"
+    folder = _cache() / f"{stem}-{size}{how}-{_signature(source)}"
     with one_at_a_time(folder):
         if not (folder / "manifest.json").is_file():
-            say(f"importing {source} to {folder} (once)")
-            (import_cub if is_cub else import_folder)(source, folder, size=size)
+            say(f"importing {source} ({kind}) to {folder} (once)")
+            published.importer_of(kind)(source, folder, size=size, policy=policy)
     return folder
 
 

@@ -143,7 +143,7 @@ def _new(run: Run, config: TrainConfig) -> TrainConfig:
     say(f"run {run.name}: {run.folder}")
     started = time.monotonic()
     config = dataclasses.replace(config, image_size=stored_size(config))
-    dataset = Dataset.open(find_data(config.data, config.image_size))
+    dataset = Dataset.open(find_data(config.data, config.image_size, config.resize))
     return set_up(run, config, dataset, time.monotonic() - started)
 
 

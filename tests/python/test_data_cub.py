@@ -288,7 +288,9 @@ def test_exif_orientation_is_kept_out_of_cub_and_used_elsewhere(tmp_path):
 
 
 def test_manifest_says_how_it_was_made(tmp_path):
-    import_cub(make_2011(tmp_path / "cub"), tmp_path / "set", 64, "crop", expected=SMALL, seed=5)
+    import_cub(
+        make_2011(tmp_path / "cub"), tmp_path / "set", 64, "short_side", expected=SMALL, seed=5
+    )
     manifest = json.loads((tmp_path / "set" / "manifest.json").read_text())
-    assert manifest["source"]["seed"] == 5 and manifest["source"]["policy"] == "crop"
+    assert manifest["source"]["seed"] == 5 and manifest["source"]["policy"] == "short_side"
     assert manifest["format"] == 1 and manifest["splits"]["train"] == {"count": 6}

@@ -123,9 +123,9 @@ def test_warp_and_crop_carry_the_box():
     box = (50.0, 20.0, 150.0, 60.0)
     warped, at = images.fit(image, (50, 50), "warp", box)
     assert warped.shape == (50, 50, 3) and at == (12.5, 10.0, 37.5, 30.0)
-    cropped, at = images.fit(image, (50, 50), "crop", box)
+    cropped, at = images.fit(image, (50, 50), "short_side", box)
     assert cropped.shape == (50, 50, 3) and at == (0.0, 10.0, 50.0, 30.0)
     assert cropped[20, 1].tolist() == [255] * 3 and cropped[5, 25].tolist() == [0] * 3
-    assert images.fit(image, (50, 50), "crop", (0.0, 0.0, 10.0, 10.0))[1] is None
+    assert images.fit(image, (50, 50), "short_side", (0.0, 0.0, 10.0, 10.0))[1] is None
     with pytest.raises(MaapError, match="squash"):
         images.fit(image, (50, 50), "squash")

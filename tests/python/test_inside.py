@@ -119,7 +119,7 @@ def test_a_threshold_on_the_map_itself(source, weights, tmp_path):
 
 
 def test_a_cropped_image_is_shown_as_it_is_stored(weights):
-    cropping = Source(FOLDER.deploy(True), weights, TRANSFORM, (64, 64), policy="crop")
+    cropping = Source(FOLDER.deploy(True), weights, TRANSFORM, (64, 64), policy="short_side")
     seen = Inside(cropping).look("x", IMAGE, (0, 0, 90, 60))
     assert seen.image.shape == (64, 64, 3) and seen.box == (0, 0, 64, 64)
     assert seen.attention is None and len(seen.rows) == 2

@@ -5,19 +5,17 @@ train_test_split.txt and bounding_boxes.txt, each line beginning with an id, and
 """
 
 import re
-import shutil
-import tarfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
-from maap import progress
-from maap.data import importer, write
-from maap.data.importer import Item, Storage
+from maap.data import archive, importer
+from maap.data.importer import Expected, Item, Layout, Storage
 from maap.data.records import Box
 from maap.data.store import Dataset
 from maap.errors import MaapError
 
+NAME = "CUB-200-2011"
+COUNTS = Expected(classes=200, train=5994, test=5794)
 LISTS = (
     "images.txt",
     "image_class_labels.txt",
@@ -32,13 +30,8 @@ WHERE = (
 _OLD_COUNT = 6033  # images of CUB-200-2010
 
 
-@dataclass(frozen=True)
-class Expected:
-    """Numbers a complete copy has."""
-
-    classes: int = 200
-    train: int = 5994
-    test: int = 5794
+# images, lists, and the lists of CUB-200-2010, which is then refused by name
+_WANTED = r"^(\./)?([^/]+/)?(images/.+\.jpg|lists/.+|[a-z_]+\.txt)$"
 
 
 def import_cub(
@@ -49,7 +42,7 @@ def import_cub(
     *,
     encode: str = "jpeg",
     seed: int = 1,
-    expected: Optional[Expected] = Expected(),
+    expected: Optional[Expected] = COUNTS,
 ) -> Dataset:
     """Make the data set ``out`` from CUB-200-2011; what ``maap data cub`` calls.
 
@@ -57,64 +50,23 @@ def import_cub(
     seed as for ``import_folder``. expected: the counts demanded; None accepts any.
     Raises MaapError when ``source`` is incomplete, is CUB-200-2010, or holds a damaged image; when
     ``out`` exists; when the disk is full."""
-    storage = Storage(size, policy, encode, orient=False).check()
     source = Path(source)
     if not source.exists():
         raise MaapError(f"{source} does not exist; {WHERE}")
-    with write.making(out) as partial:
-        unpacked = partial / "unpacked"
+
+    def read(unpacked: Path) -> Layout:
         if source.is_file():
-            _unpack(source, unpacked)
+            archive.unpack(source, unpacked, _WANTED, WHERE)
         root = _find_root(unpacked if source.is_file() else source, source)
-        fields = {
-            "kind": "cub",
-            "name": "CUB-200-2011",
-            "note": "",
-            "source": {"path": str(source)},
-        }
-        manifest = import_layout(
-            root, partial, storage, seed=seed, expected=expected, fields=fields
-        )
-        if unpacked.exists():
-            shutil.rmtree(unpacked)
-        write.finish(partial, Path(out), manifest)
-    return Dataset.open(out)
+        return read_layout(root, expected)
+
+    fields = {"kind": "cub", "name": NAME, "note": "", "source": {"path": str(source)}}
+    storage = Storage(size, policy, encode, orient=False)
+    return importer.make_set(out, read, storage, seed=seed, fields=fields)
 
 
-def import_layout(
-    root: Path,
-    partial: Path,
-    storage: Storage,
-    *,
-    seed: int,
-    expected: Optional[Expected],
-    fields: dict[str, Any],
-) -> dict[str, Any]:
-    """Import a folder in CUB-200-2011's layout into ``partial``; returns the manifest to finish
-    with.
-
-    ``fields`` are the manifest's kind, name, note and source.
-    """
-    train, test, classes = read_layout(root, expected)
-    counts = {
-        "train": importer.import_split(partial, "train", importer.shuffled(train, seed), storage),
-        "test": importer.import_split(partial, "test", test, storage),
-    }
-    how = {"seed": seed, "policy": storage.policy, "encode": storage.encode}
-    return {
-        **fields,
-        "source": {**fields["source"], **how},
-        "classes": classes,
-        "size": [storage.size, storage.size],
-        "mean_subtracted": False,
-        "splits": {split: {"count": count} for split, count in counts.items()},
-    }
-
-
-def read_layout(
-    root: Path, expected: Optional[Expected] = Expected()
-) -> tuple[list[Item], list[Item], list[str]]:
-    """The training items, test items and class names of a folder in CUB-200-2011's layout.
+def read_layout(root: Path, expected: Optional[Expected] = COUNTS) -> Layout:
+    """What the lists of a folder in CUB-200-2011's layout say.
 
     Raises MaapError when a list is missing or damaged, an image is missing, or counts are not those
     of ``expected``.
@@ -145,38 +97,8 @@ def read_layout(
             root / "images" / path, path, index[label], _box(boxes[identity], root, identity)
         )
         (train if use[identity][0] == "1" else test).append(item)
-    _check_counts(root, train, test, class_ids, expected)
-    missing = [item.path for item in train + test if not item.path.is_file()]
-    if missing:
-        raise MaapError(
-            f"{len(missing)} of {len(paths)} images are missing, the first is {missing[0]}: "
-            "unpack the "
-            f"archive again; {WHERE}"
-        )
-    return train, test, [_class_name(names[identity][0]) for identity in class_ids]
-
-
-def _check_counts(
-    root: Path,
-    train: list[Item],
-    test: list[Item],
-    classes: list[str],
-    expected: Optional[Expected],
-) -> None:
-    found = Expected(len(classes), len(train), len(test))
-    if expected is not None and found != expected:
-        raise MaapError(
-            f"{root} is not the whole CUB-200-2011: it lists {found.train + found.test:,} images "
-            f"({found.train:,} training, {found.test:,} test) of {found.classes} classes, where "
-            f"{expected.train + expected.test:,} ({expected.train:,}, {expected.test:,}) of "
-            f"{expected.classes} are expected; {WHERE}"
-        )
-    if len(classes) < 2 or not train or not test:
-        raise MaapError(
-            f"{root} lists {len(train)} training and {len(test)} test images of {len(classes)} "
-            "classes: "
-            "at least two classes and one image of each kind are needed"
-        )
+    classes = [_class_name(names[identity][0]) for identity in class_ids]
+    return importer.check_layout(Layout(train, test, classes), root, NAME, expected, WHERE)
 
 
 def _class_name(raw: str) -> str:
@@ -243,30 +165,3 @@ def _refuse_2010(folder: Path, source: Path) -> None:
         "2011 edition is "
         f"needed: 11,788 images with bounding_boxes.txt; {WHERE}"
     )
-
-
-def _unpack(archive: Path, into: Path) -> None:
-    """Unpack the images and lists; nothing else, and nothing outside ``into``."""
-    needed = int(1.1 * archive.stat().st_size)
-    write.need_space(into.parent, needed, f"unpacking {archive}")
-    wanted = re.compile(r"^(\./)?([^/]+/)?(images/.+\.jpg|lists/.+|[a-z_]+\.txt)$")
-    damaged = f"{archive} is not a complete tar archive: download it again; {WHERE}"
-    try:
-        with tarfile.open(archive) as tar, progress.track(f"unpack {archive.name}") as bar:
-            for member in tar:
-                if not member.isfile() or not wanted.match(member.name) or ".." in member.name:
-                    continue
-                target = into / member.name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with (
-                    write.disk_full_is_error(into.parent, str(target)),
-                    target.open("wb") as stream,
-                ):
-                    shutil.copyfileobj(tar.extractfile(member), stream)
-                bar.advance()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise MaapError(damaged) from None
-    if not into.is_dir():
-        raise MaapError(f"{archive} holds no images and lists; {WHERE}")

@@ -14,15 +14,15 @@ import cv2
 import numpy as np
 
 from maap import progress
-from maap.data import cub, demo_sources, images, write
-from maap.data.importer import Storage
+from maap.data import cub, demo_sources, images, importer, write
+from maap.data.importer import Expected, Storage
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.files import default_cache
 
 NOTE = (
-    "The demo set shows bird cut-outs on photographs; every species is one cut-out, and training and "
-    "test images use different photographs. "
+    "The demo set shows bird cut-outs on photographs; every species is one cut-out, and training "
+    "and test images use different photographs. "
     "It shows localisation and robustness to background; it says nothing about CUB accuracy: "
     "it has no variety of pose or of individuals, and no fine differences between species."
 )
@@ -97,6 +97,9 @@ class Look:
     blur: float = 1.5
 
 
+LOOK = Look()
+
+
 def make_demo(
     out: Path,
     cache: Optional[Path] = None,
@@ -106,7 +109,7 @@ def make_demo(
     per_species_train: int = 60,
     per_species_test: int = 20,
     size: int = 256,
-    look: Look = Look(),
+    look: Look = LOOK,
     package: Optional[Path] = None,
 ) -> Dataset:
     """Make the demo data set ``out``; what ``maap data demo`` calls.
@@ -124,21 +127,18 @@ def make_demo(
         raise MaapError("the demo set needs at least one training and one test image per species")
     storage = Storage(size, orient=False).check()
     with write.making(out) as partial:
-        birds = demo_sources.cutouts(
-            Path(cache) if cache else default_cache(), package
-        )
+        birds = demo_sources.cutouts(Path(cache) if cache else default_cache(), package)
         layout = partial / "original"
         counts = {"train": per_species_train, "test": per_species_test}
         with write.disk_full_is_error(partial, str(layout)):
             make_layout(
                 layout, birds, seed=seed, species=SPECIES[:species], counts=counts, look=look
             )
-        expected = cub.Expected(species, species * per_species_train, species * per_species_test)
+        expected = Expected(species, species * per_species_train, species * per_species_test)
         source = {"species": list(SPECIES[:species]), "look": asdict(look)}
         fields = {"kind": "demo", "name": "demo", "note": NOTE, "source": source}
-        manifest = cub.import_layout(
-            layout, partial, storage, seed=seed, expected=expected, fields=fields
-        )
+        made = cub.read_layout(layout, expected)
+        manifest = importer.write_layout(made, partial, storage, seed=seed, fields=fields)
         write.finish(partial, Path(out), manifest)
     return Dataset.open(out)
 

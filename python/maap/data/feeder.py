@@ -146,9 +146,7 @@ class Plan:
             else max(0, min(self.batch, self.slots - iteration * self.batch))
         )
 
-    def placement(
-        self, iteration: int, transform: Transform, size: tuple[int, int]
-    ) -> list[Place]:
+    def placement(self, iteration: int, transform: Transform, size: tuple[int, int]) -> list[Place]:
         """Per slot: top and left of the crop, and whether it is flipped."""
         crop = transform.output_size(size)
         if not self.train:
@@ -210,8 +208,8 @@ class Feeder:
     train=True: shuffled epochs without end, random crops, mirroring when the transform says so,
     from iteration ``start`` on. train=False: the records in order, as ``view`` says (the centre
     crop, or each image's ten crops in consecutive slots); the last batch is padded with its last
-    crop and ``valid`` says how many slots count; then StopIteration. A split whose records have the mean subtracted already is fed with the
-    transform's mean left out.
+    crop and ``valid`` says how many slots count; then StopIteration. A split whose records have the
+    mean subtracted already is fed with the transform's mean left out.
     Raises MaapError for a crop that does not fit and, from ``next``, for a damaged record.
     """
 

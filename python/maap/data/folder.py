@@ -9,9 +9,9 @@ from typing import Optional
 import numpy as np
 
 from maap import progress
-from maap.data import importer, write
+from maap.data import importer
 from maap.data.images import SUFFIXES
-from maap.data.importer import Item, Storage
+from maap.data.importer import Item, Layout, Storage
 from maap.data.store import Dataset
 from maap.errors import MaapError
 
@@ -31,33 +31,22 @@ def import_folder(
 ) -> Dataset:
     """Make the data set ``out`` from class folders; what ``maap data folder`` calls.
 
-    size: pixels of the stored square images. policy: "warp" (aspect ratio changed) or "crop".
-    encode: "jpeg" (quality 95) or "raw". seed: of the training order, and of the split where
-    ``source`` has no test folder (``test_share`` of each class, at least one image).
+    size: pixels of the stored square images. policy: "warp" (proportions change) or "short_side"
+    (the shorter side fits, the centre is kept). encode: "jpeg" (quality 95) or "raw". seed: of the
+    training order, and of the split where ``source`` has no test folder (``test_share`` of each
+    class, at least one image).
     Raises MaapError for a missing folder, fewer than two classes, an empty class, a class of test
     that train lacks, a damaged image, an existing ``out``."""
-    storage = Storage(size, policy, encode).check()
     source = Path(source)
-    train, test, classes = _collect(source, seed, test_share)
-    with write.making(out) as partial:
-        counts = {
-            "train": importer.import_split(
-                partial, "train", importer.shuffled(train, seed), storage
-            ),
-            "test": importer.import_split(partial, "test", test, storage),
-        }
-        manifest = {
-            "kind": "folder",
-            "name": name or source.resolve().name,
-            "classes": classes,
-            "size": [size, size],
-            "mean_subtracted": False,
-            "note": "",
-            "splits": {split: {"count": count} for split, count in counts.items()},
-            "source": {"path": str(source), "seed": seed, "policy": policy, "encode": encode},
-        }
-        write.finish(partial, Path(out), manifest)
-    return Dataset.open(out)
+    fields = {
+        "kind": "folder",
+        "name": name or source.resolve().name,
+        "note": "",
+        "source": {"path": str(source)},
+    }
+    storage = Storage(size, policy, encode).check()
+    layout = Layout(*_collect(source, seed, test_share))
+    return importer.make_set(out, lambda _: layout, storage, seed=seed, fields=fields)
 
 
 def _collect(source: Path, seed: int, share: float) -> tuple[list[Item], list[Item], list[str]]:

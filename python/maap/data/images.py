@@ -20,7 +20,7 @@ import numpy as np
 from maap.errors import MaapError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-POLICIES = ("warp", "crop")
+POLICIES = ("warp", "short_side")
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
@@ -33,6 +33,14 @@ _FATAL_WARNINGS = (
 )
 
 Result = TypeVar("Result")
+
+
+def stored_size(crop: int) -> int:
+    """Pixels a side at which images are stored for a net whose input has ``crop`` (0: unknown).
+
+    Published nets take crops of 224 or 227 from 256; another input keeps that proportion.
+    """
+    return 256 if crop == 0 or 192 <= crop <= 256 else -(-crop * 8 // 7)
 
 
 def check_complete(data: bytes, name: str) -> None:
@@ -179,15 +187,16 @@ def fit(
 ) -> tuple[np.ndarray, Optional[tuple[float, float, float, float]]]:
     """Bring an image, and the box on it, to ``size`` = (height, width) with bilinear interpolation.
 
-    ``warp`` changes the aspect ratio; ``crop`` scales until the image covers the size and keeps the
-    centre. The box (x1, y1, x2, y2, half-open, pixels) is carried along and clipped to the image.
+    ``warp`` changes the aspect ratio and loses nothing; ``short_side`` scales until the shorter
+    side fits (the image covers the size) and keeps the centre. The box (x1, y1, x2, y2, half-open,
+    pixels) is carried along and clipped to the image.
     """
     height, width = size
     if policy == "warp":
         scale_x, scale_y = width / image.shape[1], height / image.shape[0]
         left = top = 0
         whole = (width, height)
-    elif policy == "crop":
+    elif policy == "short_side":
         scale = max(width / image.shape[1], height / image.shape[0])
         whole = (
             max(width, int(round(image.shape[1] * scale))),

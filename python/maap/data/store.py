@@ -29,7 +29,7 @@ from maap.schema import caffe_pb2
 
 __all__ = ["Dataset", "Split", "SplitWriter", "write_split"]
 
-_KINDS = ("demo", "cub", "folder", "rewritten")
+_KINDS = ("demo", "cub", "cars", "aircraft", "flowers", "folder", "rewritten")
 _AGAIN = "make the data set again"
 
 # LMDB allows one open environment per file and process; splits of the same folder share it.
@@ -88,7 +88,7 @@ class Dataset:
             what = "holds no manifest.json" if folder.is_dir() else "does not exist"
             raise MaapError(
                 f"{folder} {what}, so it is no maap data set; make one with "
-                "`maap data demo|folder|cub`"
+                "`maap data` (demo, folder, cub, cars, aircraft, flowers)"
             )
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
