@@ -19,6 +19,7 @@ from maap.data.feeder import Transform
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.files import default_cache, file_sha256, one_at_a_time
+from maap.input_size import set_input
 from maap.online import online_net
 from maap.phases import seed_of
 from maap.progress import say
@@ -146,32 +147,17 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
     batch = nets.data_transform(source, "TRAIN")["batch_size"]
     config = resolve(config, dataset.kind == "demo", *solvers, batch)
     classes = len(dataset.classes)
-    net = nets.resolve_train(
-        files,
-        laap,
-        classes,
-        config.batch,
-        config.from_scratch,
-        config.dropout_after,
-        config.batch_norm,
-        config.batch_norm_fraction,
-    )
+    resolved = _resolve_nets(files, config, classes)
+    net = resolved["net"]
     weights = _check_weights(net, config)
-    rewrite = None
-    if config.haap:
-        rewrite = nets.resolve_rewrite(
-            files, laap, config.batch, config.a_star, config.threshold_at
-        )
-        nets.write_text(rewrite, run.folder / "rewrite.prototxt")
     stages = stage_list(config)
     for stage in stages:
         if stage["kind"] == "train":
             later = config.online and stage["number"] > 1
-            trained = online_net(net, rewrite) if later else net
+            trained = online_net(net, resolved["rewrite"]) if later else net
             _write_phase(run.folder / stage["name"], trained, files, config, stage)
-    nets.write_text(
-        nets.resolve_deploy(files, laap, classes, config.batch), run.folder / "deploy.prototxt"
-    )
+    for name in resolved.keys() - {"net"}:
+        nets.write_text(resolved[name], run.folder / f"{name}.prototxt")
     note = presets.note(config.net, str(config.preset))
     if note:
         say(note)
@@ -188,6 +174,30 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
     )
     run.write_config(config)
     return config
+
+
+def _resolve_nets(files: Any, config: TrainConfig, classes: int) -> dict[str, Any]:
+    """The training net ("net"), "deploy" and, where images are rewritten, "rewrite"."""
+    found = dict(
+        net=nets.resolve_train(
+            files,
+            config.laap,
+            classes,
+            config.batch,
+            config.from_scratch,
+            config.dropout_after,
+            config.batch_norm,
+            config.batch_norm_fraction,
+        ),
+        deploy=nets.resolve_deploy(files, config.laap, classes, config.batch),
+    )
+    if config.haap:
+        found["rewrite"] = nets.resolve_rewrite(
+            files, config.laap, config.batch, config.a_star, config.threshold_at
+        )
+    for net in found.values() if config.crop_size else ():
+        set_input(net, config.crop_size)
+    return found
 
 
 def _write_phase(folder: Path, net: Any, files: Any, config: TrainConfig, stage: Any) -> None:
@@ -239,7 +249,7 @@ def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> dict[str, 
     if how["mean_file"] is not None:
         shutil.copyfile(how["mean_file"], run.folder / "mean.binaryproto")
     return dict(
-        crop_size=how["crop_size"],
+        crop_size=config.crop_size or how["crop_size"],
         mirror=how["mirror"],
         mean_value=how["mean_value"],
         mean_file="mean.binaryproto" if how["mean_file"] is not None else None,

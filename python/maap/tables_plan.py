@@ -124,11 +124,13 @@ def cells(
         for net in nets or NETS[table]
         for row in rows(table)
     ]
-    opened: dict[tuple[str, int], Any] = {}
+    opened: dict[tuple[str, int, str], Any] = {}
     return [_cell(table, row.label, values, opened) for table, row, values in given]
 
 
-def _cell(table: int, row: str, given: dict[str, Any], opened: dict[tuple[str, int], Any]) -> Cell:
+def _cell(
+    table: int, row: str, given: dict[str, Any], opened: dict[tuple[str, int, str], Any]
+) -> Cell:
     from maap.shared_phase import phase1_settings, settings_hash
 
     config, dataset = with_data(given, opened)
@@ -141,12 +143,12 @@ def _cell(table: int, row: str, given: dict[str, Any], opened: dict[tuple[str, i
 
 
 def with_data(
-    given: dict[str, Any], opened: Optional[dict[tuple[str, int], Any]] = None
+    given: dict[str, Any], opened: Optional[dict[tuple[str, int, str], Any]] = None
 ) -> tuple[TrainConfig, Any]:
     """The settings with the size that images are stored at, and their data set.
 
-    ``opened``: the data sets opened before, by (data, size). Raises MaapError: an unknown net or
-    data, an impossible setting.
+    ``opened``: the data sets opened before, by (data, size, resize). Raises MaapError: an unknown
+    net or data, an impossible setting.
     """
     from maap.data.store import Dataset
     from maap.prepare import find_data, stored_size
@@ -155,7 +157,7 @@ def with_data(
     config = validate(TrainConfig(**given))
     config = dataclasses.replace(config, image_size=stored_size(config))
     opened = {} if opened is None else opened
-    key = (config.data, int(config.image_size or 0))
+    key = (config.data, int(config.image_size or 0), config.resize)
     if key not in opened:
         opened[key] = Dataset.open(find_data(*key))
     return config, opened[key]
