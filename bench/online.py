@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 """What training with the Elimination layer inside the net costs beside rewriting, in one run.
 
-    bench/online.py [--net alexnet] [--batch 16] [--images 64] [--iterations 4] [--rounds 3]
+    bench/online.py [--net alexnet] [--batch 16] [--images 128] [--iterations 4] [--rounds 3]
 
 Three things are timed with random weights, on the CPU: an iteration (forward, backward, update) of
 the training net with Enhancement; an iteration of the online net made of it (--haap online); the
-rewriting of --images JPEG images of 256x256, whole: start the workers, read, decode, forward,
-render, encode, sync. The two iterations alternate, rounds times, after a first one each that is not
-counted; batches lie ready, since feeders prepare them beside Caffe. Printed are the medians, and
-what an iteration of phase 2 costs in either mode: rewriting's share is its seconds an image, times
-the training images, over the iterations of phase 2, here for the demo set and for CUB-200-2011 with
-the iterations of maap/hyperparameters.yaml.
+rewriting of one batch and of --images JPEG images of 256x256, whole: start the workers, read,
+decode, forward, render, encode, sync. The two iterations alternate, rounds times, after a first one
+each that is not counted; batches lie ready, since feeders prepare them beside Caffe. Printed are
+the medians, and what an iteration of phase 2 costs in either mode: rewriting's share is its seconds
+for all the training images over the iterations of phase 2, here for the demo set and for
+CUB-200-2011 with the iterations of maap/hyperparameters.yaml.
 """
 
 import argparse
@@ -60,29 +60,33 @@ class Step:
         return (time.perf_counter() - started) / iterations
 
 
-def rewriting_seconds(options, files, net, weights: Path, folder: Path) -> float:
-    """Seconds an image."""
+def rewriting_seconds(options, net, weights: Path, folder: Path) -> tuple[float, float]:
+    """Seconds of a rewriting of any length, and seconds of each image: from two lengths."""
     path = folder / "rewrite.prototxt"
     nets.write_text(net, path)
-    source = make_source(folder / "data", options.images)
     finder = RegionNet(path, weights, options.batch)
     finder.find(np.zeros((options.batch, 3, *finder.size), np.float32) + 1)
     transform = Transform(mean=MEAN, scale=nets.SCRATCH_SCALE)
-    found = []
+    counts = (options.batch, options.images)
+    sources = [make_source(folder / f"data{count}", count) for count in counts]
+    times: list[list[float]] = [[], []]
     for number in range(options.rounds):
-        arguments = (source, folder / f"out{number}", path, weights, "ROI", transform)
-        started = time.perf_counter()
-        with contextlib.redirect_stdout(io.StringIO()):
-            rewrite(*arguments, options.batch, finder=finder)
-        found.append((time.perf_counter() - started) / options.images)
-    return statistics.median(found)
+        for source, found in zip(sources, times):
+            out = folder / f"out{number}-{len(source)}"
+            started = time.perf_counter()
+            with contextlib.redirect_stdout(io.StringIO()):
+                rewrite(source, out, path, weights, "ROI", transform, options.batch, finder=finder)
+            found.append(time.perf_counter() - started)
+    short, long = (statistics.median(found) for found in times)
+    each = (long - short) / (counts[1] - counts[0])
+    return max(0.0, short - each * counts[0]), each
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--net", default="alexnet")
     parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--images", type=int, default=64)
+    parser.add_argument("--images", type=int, default=128)
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
@@ -102,13 +106,15 @@ def main() -> int:
                 found += [seconds] if number else []
         plain, inside = (statistics.median(found) for found in times)
         del steps
-        image = rewriting_seconds(options, files, region, weights, folder)
-    report(options, online, plain, inside, image)
+        rewriting = rewriting_seconds(options, region, weights, folder)
+    report(options, online, plain, inside, rewriting)
     return 0
 
 
-def report(options, online, plain: float, inside: float, image: float) -> None:
-    """Print the figures; seconds an iteration of either net, seconds an image rewritten."""
+def report(options, online, plain: float, inside: float, rewriting: tuple[float, float]) -> None:
+    """Print the figures; seconds an iteration of either net, seconds of rewriting: (always, an
+    image)."""
+    always, image = rewriting
     branch = sum(layer.name.startswith(BRANCH) for layer in online.layer)
     print(
         f"{options.net} + LAAP, batch {options.batch}, {os.cpu_count()} cores; the attention "
@@ -116,13 +122,13 @@ def report(options, online, plain: float, inside: float, image: float) -> None:
     )
     print(f"phase 2's iteration without it    {1e3 * plain:8.0f} ms")
     print(f"phase 2's iteration, online       {1e3 * inside:8.0f} ms   x {inside / plain:.2f}")
-    print(f"rewriting                         {1e3 * image:8.1f} ms an image")
+    print(f"rewriting                         {1e3 * image:8.1f} ms an image and {always:.1f} s")
     for data, images, preset, key in (
         ("demo", DEMO_IMAGES, "demo", "phase2_iter"),
         ("CUB-200-2011", CUB_IMAGES, "solver", "max_iter"),
     ):
         iterations = presets.numbers(options.net, preset)[key][0]
-        share = image * images / iterations
+        share = (always + image * images) / iterations
         ratio = inside / (plain + share)
         print(
             f"{data}: {images} images over {iterations} iterations: rewriting's share "
