@@ -245,6 +245,27 @@ def test_phases_are_told_apart(tmp_path):
     assert layer.type == "Enhancement" and list(layer.top) != ["conv"]  # for the dropout's sake
 
 
+OLDEST = """
+name: "oldest" input: "data" input_dim: 1 input_dim: 3 input_dim: 20 input_dim: 20
+layers { layer { name: "pad1" type: "padding" pad: 1 } bottom: "data" top: "pad1" }
+layers { layer { name: "conv1" type: "conv" num_output: 4 kernelsize: 3 blobs_lr: 1 blobs_lr: 2 }
+         bottom: "pad1" top: "conv1" }
+layers { layer { name: "relu1" type: "relu" } bottom: "conv1" top: "conv1" }
+layers { layer { name: "ip" type: "innerproduct" num_output: 5 } bottom: "conv1" top: "ip" }
+layers { layer { name: "prob" type: "softmax" } bottom: "ip" top: "prob" }
+"""
+
+
+def test_the_oldest_form_of_all(tmp_path):
+    """That of 2013: layers within layers, padding as a layer of its own."""
+    net = network.read_network(write(tmp_path, OLDEST))
+    assert [layer.name for layer in net.path] == ["conv1", "relu1", "ip"]
+    assert list(net.path[0].convolution_param.pad) == [1]
+    assert [spec.lr_mult for spec in net.path[0].param] == [1, 2]
+    shapes = insert.blob_shapes(net)
+    assert insert.recommend(net, shapes)[0] == insert.Place("relu1", (4, 20, 20))
+
+
 # ---- mistakes -----------------------------------------------------------------------------------
 
 
