@@ -118,7 +118,10 @@ def find_net(name_or_dir: Union[str, Path]) -> NetFiles:
             raise MaapError(f"{here}: no train_val.prototxt in it, so it is not a net folder")
         return NetFiles(here.resolve())
     if here.is_file():
-        raise MaapError(f"{here}: a file; give the folder that holds the net's prototxts")
+        raise MaapError(
+            f"{here}: a file; give the folder that holds the net's prototxts (maap insert makes "
+            "one from a train_val or deploy prototxt)"
+        )
     known = sorted(path.parent.name for path in _FOLDER.glob("*/deploy.prototxt"))
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"

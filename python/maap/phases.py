@@ -174,7 +174,7 @@ class _Phase:
             raise MaapError(
                 f"{self.settings.title}: the training loss became {loss} at iteration "
                 f"{solver.iter - 1} (learning rate {rate:g}); start a new run with a smaller "
-                "--base-lr (a tenth), and with random weights use --from-scratch"
+                f"{self._rate_option()} (a tenth), and with random weights use --from-scratch"
             )
         self.metrics.add(loss, rate, time.monotonic() - started, fallbacks)
         if self.events is not None:
@@ -189,8 +189,11 @@ class _Phase:
             raise MaapError(
                 f"{self.settings.title}, iteration {self.solver.iter}: an attention map is not "
                 f"finite ({error}); the weights have diverged, start a new run with a smaller "
-                "--phase2-lr (a tenth)"
+                f"{self._rate_option()} (a tenth)"
             ) from None
+
+    def _rate_option(self) -> str:
+        return "--base-lr" if self.settings.name == "phase1" else "--phase2-lr"
 
     def _fill(self, layer: int) -> None:
         """Caffe is about to run a layer; before the first, give the net its batch."""

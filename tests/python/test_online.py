@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import maap as package
 import numpy as np
 import other_nets
 import pytest
 from maap import config as configuration
-from maap import host, nets, online, settings
+from maap import host, nets, online, phases, settings
 from maap.config import TrainConfig
 from maap.errors import MaapError
 from maap.runs import Run, default_name
@@ -247,6 +248,19 @@ def test_settings_that_do_not_go_with_it():
     assert settings.contradictions(stored, dict(haap_mode="rewrite")) == [
         "--haap is rewrite, the run has online"
     ]
+
+
+def test_a_map_that_is_not_finite_says_what_to_try(caffe, folders, tmp_path):
+    net = Trio(caffe, folders["tiny"], tmp_path, True, "ROI").online
+    phase = object.__new__(phases._Phase)
+    phase.settings = SimpleNamespace(title="phase 2, online", name="phase2")
+    phase.solver = SimpleNamespace(net=net, iter=7, step=lambda count: net.forward())
+    phase._step()
+    if host.name_of(caffe) != "fork":
+        return  # BVLC Caffe ends the process; see supervise.py
+    net.params["conv2"][1].data[...] = np.nan
+    with pytest.raises(MaapError, match="iteration 7: an attention map is not finite.*--phase2-lr"):
+        phase._step()
 
 
 def test_nets_that_do_not_go_together(folders):
