@@ -118,7 +118,7 @@ def _small(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def _short(value: Any) -> str:
-    return f"{float(value):.2g}"
+    return f"{float(value):.2g}" if abs(value) < 100 else f"{float(value):.0f}"
 
 
 # ---- drawing ------------------------------------------------------------------------------------
@@ -167,8 +167,9 @@ def compose(
         top += _HEADING
         for n, tile in enumerate(tiles):
             x = _MARGIN + n * column
-            sheet.write(x, top + 10, tile.caption, fontsize=8, color="#1d2433")
-            sheet.write(x, top + 24, tile.small, fontsize=6.8, color="#5d6678")
+            caption = sheet.write(x, top + 10, tile.caption, fontsize=8, color="#1d2433")
+            small = sheet.write(x, top + 24, tile.small, fontsize=6.8, color="#5d6678")
+            sheet.fit((caption, small), column - _GAP // 2)
             sheet.paste(x, top + _CAPTION - 4, tile.image)
         top += _CAPTION + height
     return sheet.picture(_write_notes(sheet, top, notes) if notes else top + _MARGIN - 4)
@@ -193,6 +194,13 @@ class _Sheet:
     def extent(self, text: Any) -> float:
         """The width of what `write` wrote."""
         return text.get_window_extent(self._canvas.get_renderer()).width
+
+    def fit(self, texts: Sequence[Any], width: float) -> None:
+        """Smaller letters for those that are wider."""
+        for text in texts:
+            extent = self.extent(text)
+            if extent > width:
+                text.set_fontsize(text.get_fontsize() * width / extent)
 
     def move(self, text: Any, x: float, y: float) -> None:
         text.set_position((x / self.width, 1 - y / self.height))
