@@ -33,11 +33,13 @@ class Costs:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Images of the two splits; bytes of one image in grey levels."""
+    """Images of the two splits; bytes of one image in grey levels; whether test images have true
+    boxes, so that an evaluation also classifies them cut to boxes."""
 
     train: int
     test: int
     image_bytes: int
+    boxed: bool = False
 
 
 Part = tuple[str, float, float]  # what is done; its seconds; the bytes it leaves
@@ -88,7 +90,8 @@ def parts_of(step: Step, costs: Costs, sizes: Sizes) -> list[Part]:
         elif stage["kind"] == "rewrite":
             parts.append(_rewriting(config, costs, sizes))
         elif stage["kind"] == "evaluation":
-            each = costs.test_image + (costs.rewrite_image if config.haap else 0.0)
+            passes = 1 + (sizes.boxed * 2 if config.haap else sizes.boxed)  # regions, true boxes
+            each = passes * costs.test_image + (costs.rewrite_image if config.haap else 0.0)
             parts.append(("evaluation", phases * sizes.test * each, 0.0))
     return parts
 
@@ -138,7 +141,8 @@ def _timed(kind: tuple[str, bool], steps: list[Step]) -> tuple[Costs, Sizes]:
     gc.collect()
     counts = [dataset.manifest["splits"][name]["count"] for name in ("train", "test")]
     height, width = dataset.size
-    return costs, Sizes(*counts, 3 * height * width)
+    boxed = any(record.box is not None for record in dataset.split("test").records)
+    return costs, Sizes(*counts, 3 * height * width, boxed)
 
 
 def measure(config: TrainConfig, dataset: Any) -> Costs:

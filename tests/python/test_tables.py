@@ -1,6 +1,7 @@
 """What a table consists of, what is left of it to run, its arithmetic and how it reads."""
 
 import csv
+import dataclasses
 import io
 import json
 import math
@@ -207,6 +208,10 @@ def test_the_plan_counts_from_the_last_snapshot(tmp_path):
     parts = tables_time.parts_of(Step(begun, None), COSTS, SIZES)
     assert parts[0][:2] == ("phase 1, 60 iterations", 120.0)
     assert parts[1][1] == 20 * 0.25  # nothing is rewritten
+    boxed = dataclasses.replace(SIZES, boxed=True)
+    assert tables_time.parts_of(Step(begun, None), COSTS, boxed)[1][1] == 20 * 0.25 * 2
+    both = tables_time.parts_of(Step(cell(tmp_path, "b"), None), COSTS, boxed)
+    assert both[-1][1] == 2 * 20 * (0.5 + 0.25 * 3)  # whole, cut to regions, cut to true boxes
 
 
 # ---- the page -----------------------------------------------------------------------------------
