@@ -137,7 +137,7 @@ def _get(url: str, partial: Path, size: int, bar: Any) -> None:
         with _open(partial, start) as file:
             bar.advance(start / 1e6 - bar.done)
             while True:
-                block = response.read(_BLOCK)
+                block = response.read1(_BLOCK)  # what has arrived: all of it is kept
                 if not block:
                     break
                 if file.tell() + len(block) > size:

@@ -11,16 +11,19 @@ class Server(ThreadingHTTPServer):
 
     ranges: whether parts can be asked for. cut: bytes after which each answer's connection is
     closed, one number an answer; the list is used up. status: an error status for every answer.
-    mime: the type it claims. length: whether it tells the file's length. asked: the Range headers
+    stall: bytes after which an answer comes to a halt until the server ends (None: never). mime:
+    the type it claims. length: whether it tells the file's length. asked: the Range headers
     that came."""
 
     daemon_threads = True
 
-    def __init__(self, content=b"", ranges=True, cut=(), status=200, mime="", length=True):
+    def __init__(
+        self, content=b"", ranges=True, cut=(), status=200, mime="", length=True, stall=None
+    ):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.content, self.ranges, self.cut = content, ranges, list(cut)
         self.status, self.mime, self.length = status, mime or "application/octet-stream", length
-        self.asked = []
+        self.asked, self.stall, self.ended = [], stall, threading.Event()
 
     @property
     def url(self):
@@ -49,7 +52,9 @@ class _Handler(BaseHTTPRequestHandler):
             end, total = start + len(body) - 1, len(server.content)
             self.send_header("Content-Range", f"bytes {start}-{end}/{total}")
         self.end_headers()
-        self.wfile.write(body[: server.cut.pop(0)] if server.cut else body)
+        self.wfile.write(body[: server.cut.pop(0)] if server.cut else body[: server.stall])
+        if server.stall is not None:
+            server.ended.wait(30)
 
     def log_message(self, *_):
         pass
@@ -63,6 +68,7 @@ def serving(*args, **kwargs):
     try:
         yield server
     finally:
+        server.ended.set()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -2,6 +2,9 @@
 
 import errno
 import hashlib
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -41,6 +44,28 @@ def test_a_connection_that_is_cut_goes_on_where_it_was(tmp_path):
     with serving(CONTENT, cut=[300_000, 200_000]) as server:
         assert whole(get(tmp_path, server.url))
     assert server.asked == [None, "bytes=300000-", "bytes=500000-"]
+
+
+def test_a_killed_process_leaves_what_it_had(tmp_path):
+    partial = partial_path(tmp_path / "deep" / "file.bin")
+    code = (
+        "import sys, pathlib, maap.download as d;"
+        f"d.download([sys.argv[1]], pathlib.Path(sys.argv[2]), {len(CONTENT)}, {HASHES})"
+    )
+    with serving(CONTENT, stall=300_000) as server:
+        command = [sys.executable, "-c", code, server.url, tmp_path / "deep" / "file.bin"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            deadline = time.monotonic() + 30
+            while not partial.exists() or partial.stat().st_size < 300_000:
+                assert time.monotonic() < deadline and process.poll() is None
+                time.sleep(0.02)
+        finally:
+            process.kill()
+            process.wait()
+    with serving(CONTENT) as server:
+        assert whole(get(tmp_path, server.url))
+    assert server.asked == ["bytes=300000-"]
 
 
 def test_without_ranges_it_begins_anew(tmp_path):
