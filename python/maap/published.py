@@ -137,10 +137,17 @@ def check_word(word: str, net: str) -> None:
 
 
 def identify(path: Path) -> Optional[Weights]:
-    """The published file that ``path`` is meant to be, by its size or its name; None: no one."""
+    """The published file that ``path`` is, byte for byte; None: another file.
+
+    Raises MaapError when it has a published file's name and other bytes."""
     size = path.stat().st_size
-    table = read_table().values()
-    return next((w for w in table if w.size == size or w.file == path.name), None)
+    for weights in read_table().values():
+        if weights.file == path.name:
+            weights.check(path)
+            return weights
+        if weights.size == size and wrong_with(path, size, weights.hashes) is None:
+            return weights
+    return None
 
 
 def state(weights: Weights) -> str:

@@ -144,6 +144,19 @@ def test_verify_files_that_are_not_published(entry, content, tmp_path):
         maap("weights", "verify", "vgg19")
 
 
+def test_other_weights_of_a_published_files_size_are_no_damaged_copy(entry, content, tmp_path):
+    """A net trained anew and saved in the same layout has the same size."""
+    half = len(content) // 2  # a zero among the values of fc3
+    anew = save(content[:half] + b"x" + content[half + 1 :], tmp_path, "anew.caffemodel")
+    assert anew.stat().st_size == entry.size
+    assert "none of the published files" in maap("weights", "verify", anew)
+    assert f"--weights {anew}" in maap("weights", "use", anew, "--net", TINY)
+    anew = anew.rename(tmp_path / "tiny.caffemodel")
+    for words in (["verify", anew], ["use", anew, "--net", TINY]):
+        with pytest.raises(MaapError, match="not the published tiny.caffemodel, or damaged"):
+            maap("weights", *words)
+
+
 def test_use_keeps_a_published_file_and_shows_the_match(entry, content, tmp_path):
     text = maap("weights", "use", save(content, tmp_path), "--net", TINY)
     assert entry.path.read_bytes() == content
