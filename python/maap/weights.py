@@ -81,19 +81,21 @@ def check_weights(
     matched = [name for name in wanted if name in stored]
     missing = [name for name in wanted if name not in stored]
     unused = [name for name in stored if name not in wanted]
-    for name in matched:
-        difference = _shape_difference(wanted[name], stored[name])
-        if difference:
-            raise MaapError(
-                f"{path}: layer {name}: {difference}; rename the layer in the net to start it "
-                "afresh, or give the weights of this network"
-            )
-    if len(matched) < _PARTIAL * len(wanted) and not allow_partial:
+    differences = {n: d for n in matched if (d := _shape_difference(wanted[n], stored[n]))}
+    fitting = [name for name in matched if name not in differences]
+    if len(fitting) < _PARTIAL * len(wanted) and not allow_partial:
+        shapes = "; ".join(f"{name}: {text}" for name, text in list(differences.items())[:2])
         raise MaapError(
             f"{path}: weights of another network: of {net.name}'s {len(wanted)} layers "
-            f"{len(matched)} are in it ({_list(matched)}), {len(missing)} are not "
-            f"({_list(missing)}); its other layers: {_list(unused)}; --allow-partial takes it all "
-            "the same"
+            f"{len(fitting)} are in it ({_list(fitting)}), {len(missing)} are not "
+            f"({_list(missing)})"
+            + (f", {len(differences)} of another shape ({shapes})" if differences else "")
+            + f"; its other layers: {_list(unused)}; --allow-partial takes it all the same"
+        )
+    for name, difference in differences.items():
+        raise MaapError(
+            f"{path}: layer {name}: {difference}; rename the layer in the net to start it "
+            "afresh, or give the weights of this network"
         )
     return dict(matched=matched, missing=missing, unused=unused)
 

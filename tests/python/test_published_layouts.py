@@ -95,5 +95,5 @@ def test_each_networks_weights_are_refused_for_the_others(written):
     net, path = written
     for other in set(NETS) - {net}:
         source = nets.read_net(nets.find_net(other).deploy(False))
-        with pytest.raises(MaapError, match="weights of another network|layer fc|layer conv"):
+        with pytest.raises(MaapError, match="weights of another network"):
             weights.check_weights(source, path)

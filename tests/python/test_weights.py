@@ -96,6 +96,17 @@ def test_weights_of_another_network(net, tmp_path):
     assert weights.check_weights(net, path, allow_partial=True)["matched"] == ["conv1"]
 
 
+def test_another_network_with_a_layer_of_the_same_name(net, tmp_path):
+    """Said to be another network's, not told to rename a layer."""
+    shapes = {"conv1": [(20, 3, 11, 11), (20,)], "fc3": SHAPES["fc3"], "other": [(4, 4)]}
+    path = save(model(shapes), tmp_path)
+    said = r"of Tiny's 4 layers 1 are in it \(fc3\), 2 are not.*1 of another shape \(conv1: .*11x11"
+    with pytest.raises(MaapError, match=said):
+        weights.check_weights(net, path)
+    with pytest.raises(MaapError, match="layer conv1: .*rename the layer"):
+        weights.check_weights(net, path, allow_partial=True)
+
+
 @pytest.mark.parametrize(
     "name, blobs, said",
     [
