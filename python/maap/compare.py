@@ -252,7 +252,7 @@ def draw(stories: list[Story], kind: str) -> bytes:
         if kind == "svg":
             canvas.print_svg(buffer, metadata={"Date": None, "Creator": None})
         else:
-            canvas.print_png(buffer, metadata={"Software": None})
+            canvas.print_png(buffer)
     return buffer.getvalue()
 
 

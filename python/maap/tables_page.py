@@ -278,7 +278,8 @@ def plot(table: int, results: list[Result]) -> bytes:
         _bars(axes, table, net, list(zip(places, names)), found, height, _COLOURS[number % 3])
     chance = 100 * results[0].evaluation["chance"]
     axes.axvline(chance, color="#5d6678", linewidth=0.8, linestyle=":", label="chance")
-    axes.set_yticks(range(len(names)), labels=names)
+    axes.set_yticks(range(len(names)))
+    axes.set_yticklabels(names)
     axes.invert_yaxis()
     axes.set_xlabel("top-1 on the test images [%]")
     axes.set_xlim(left=0)
@@ -287,7 +288,7 @@ def plot(table: int, results: list[Result]) -> bytes:
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
     buffer = io.BytesIO()
-    canvas.print_png(buffer, metadata={"Software": None})
+    canvas.print_png(buffer)
     return buffer.getvalue()
 
 
