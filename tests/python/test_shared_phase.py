@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import maap
@@ -14,12 +15,25 @@ TINY = str(Path(__file__).resolve().parents[2] / "tests" / "nets" / "tiny")
 pytestmark = pytest.mark.usefixtures("private_cache")
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, mini_images, cache_folder):
+    """The settings of a finished LAAP run called "first"; tests only look at it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(cache_folder))
+        config = TrainConfig(
+            net=TINY, data=str(mini_images), image_size=64, batch=8, max_iter=6, phase2_iter=3,
+            base_lr=0.01, threads=1, variant="laap", name="first",
+            runs_dir=str(tmp_path_factory.mktemp("shared") / "runs"),
+        )  # fmt: skip
+        maap.train(config)
+    return config
+
+
 @pytest.fixture
-def config(tmp_path, mini_images):
-    return TrainConfig(
-        net=TINY, data=str(mini_images), image_size=64, runs_dir=str(tmp_path / "runs"),
-        batch=8, max_iter=6, phase2_iter=3, base_lr=0.01, threads=1,
-    )  # fmt: skip
+def copied(first, tmp_path):
+    """The same in a folder of its own, to be damaged."""
+    shutil.copytree(first.runs_dir, tmp_path / "runs")
+    return dataclasses.replace(first, runs_dir=str(tmp_path / "runs"))
 
 
 def state(config, name):
@@ -38,68 +52,62 @@ def timeless(evaluation):
     return [timeless(v) for v in evaluation] if isinstance(evaluation, list) else evaluation
 
 
-def test_a_shared_phase_gives_the_bytes_of_an_own_one(config):
-    laap = dataclasses.replace(config, variant="laap", name="laap")
-    own = dataclasses.replace(config, variant="maap", a_star="reduce", name="own")
-    shared = dataclasses.replace(own, name="shared", phase1_from="laap", phase2_iter=3)
-    maap.train(laap)
+def test_a_shared_phase_gives_the_bytes_of_an_own_one(first):
+    own = dataclasses.replace(first, variant="maap", a_star="reduce", name="own")
+    shared = dataclasses.replace(own, name="shared", phase1_from="first")
     results = [maap.train(each) for each in (own, shared)]
     for pattern in ("phase?/final.caffemodel", "phase?/metrics.csv", "rewrite1/regions.csv"):
-        assert files(config, "shared", pattern) == files(config, "own", pattern)
+        assert files(first, "shared", pattern) == files(first, "own", pattern)
     a, b = (timeless(result.evaluation) for result in results)
     assert a == b
-    stage = state(config, "shared")["stages"][0]
-    assert stage["shared_from"]["run"] == stage["shared_from"]["trained_in"] == "laap"
+    stage = state(first, "shared")["stages"][0]
+    assert stage["shared_from"]["run"] == stage["shared_from"]["trained_in"] == "first"
     assert stage["iteration"] == 6
-    folder = Path(config.runs_dir)
+    folder = Path(first.runs_dir)
     assert not (folder / "shared" / "phase1" / "snapshots").exists()  # no solver was started
-    weights = [folder / name / "phase1/final.caffemodel" for name in ("laap", "shared")]
+    weights = [folder / name / "phase1/final.caffemodel" for name in ("first", "shared")]
     assert weights[0].samefile(weights[1])
-    assert "in run laap" in (folder / "shared" / "report.html").read_text()
+    assert "in run first" in (folder / "shared" / "report.html").read_text()
 
 
-def test_other_settings_are_refused_by_name(config):
-    first = dataclasses.replace(config, variant="laap", name="first", max_iter=2)
-    maap.train(first)
-    for change, said in (
-        (dict(seed=2), "seed is 2, there 1"),
-        (dict(max_iter=3), "max_iter is 3, there 2"),
-        (dict(variant="baseline"), "net differs"),
-        (dict(momentum=0.5), "solver differs"),
-    ):
-        other = dataclasses.replace(first, name="other", phase1_from="first", **change)
-        with pytest.raises(MaapError, match=said):
-            maap.train(dataclasses.replace(other, name=f"other-{len(said)}"))
-    free = dataclasses.replace(first, name="free", phase1_from="first", snapshot=1, display=7)
-    assert maap.train(free).evaluation["phases"][0]["iterations"] == 2
-
-
-def test_a_run_that_cannot_give_says_what_to_do(config):
-    first = dataclasses.replace(config, variant="laap", name="first", max_iter=2)
-    other = dataclasses.replace(first, name="other", phase1_from="fist")
-    with pytest.raises(MaapError, match="no run fist.*"):
+@pytest.mark.parametrize(
+    "change, said",
+    [
+        (dict(seed=2, max_iter=7), r"seed is 2, there 1; max_iter is 7, there 6; solver differs"),
+        (dict(variant="haap"), "otherwise: net differs; leave"),
+        (dict(momentum=0.5), "otherwise: solver differs; leave"),
+    ],
+)
+def test_other_settings_are_refused_by_name(copied, change, said):
+    other = dataclasses.replace(copied, name="other", phase1_from="first", **change)
+    with pytest.raises(MaapError, match=said):
         maap.train(other)
-    maap.train(first)
-    run = Run(Path(config.runs_dir) / "first")
+
+
+def test_a_run_that_cannot_give_says_what_to_do(copied):
+    other = dataclasses.replace(copied, name="other", phase1_from="fist")
+    with pytest.raises(MaapError, match="no run fist.*did you mean first"):
+        maap.train(other)
+    run = Run(Path(copied.runs_dir) / "first")
     (run.folder / "phase1" / "final.caffemodel").unlink()
-    other = dataclasses.replace(other, phase1_from="first")
+    (run.folder / "evaluation.json").unlink()
+    other = dataclasses.replace(other, phase1_from="first", snapshot=2, display=7)
     with pytest.raises(MaapError, match=r"phase1/final.caffemodel is missing.*--resume first"):
         maap.train(other)
-    (run.folder / "evaluation.json").unlink()
-    mended = maap.train(dataclasses.replace(first, resume=True))
+    mended = maap.train(dataclasses.replace(copied, resume=True))
     assert mended.folder == run.folder.resolve()
     assert maap.train(dataclasses.replace(other, resume=True)).top1 == mended.top1
 
 
-def test_what_was_removed_from_a_run_is_made_again(config):
-    whole = dataclasses.replace(config, variant="maap", name="whole")
+def test_what_was_removed_from_a_run_is_made_again(copied):
+    whole = dataclasses.replace(copied, variant="maap", name="whole", phase1_from="first")
     before = maap.train(whole).evaluation
-    kept = {p: files(config, "whole", p) for p in ("phase2/final.caffemodel", "rewrite1/*.csv")}
-    folder = Path(config.runs_dir) / "whole"
+    kept = {p: files(copied, "whole", p) for p in ("phase2/final.caffemodel", "rewrite1/*.csv")}
+    folder = Path(copied.runs_dir) / "whole"
     for name in ("evaluation.json", "report.html", "phase2/final.caffemodel", "rewrite1/train.csv"):
         (folder / name).unlink()
     for path in (folder / "phase2" / "snapshots").rglob("*.*"):
         path.unlink()
     again = maap.train(dataclasses.replace(whole, resume=True))
     assert timeless(again.evaluation) == timeless(before)
-    assert {p: files(config, "whole", p) for p in kept} == kept
+    assert {p: files(copied, "whole", p) for p in kept} == kept
