@@ -160,7 +160,6 @@ def of_run(run: Any, phase: Optional[int] = None) -> tuple[Any, str]:
     Raises MaapError when there are no weights yet.
     """
     from maap import nets, prepare
-    from maap.data.store import Dataset
     from maap.inside import Source
 
     state, config = run.state(), run.config()
@@ -177,17 +176,31 @@ def of_run(run: Any, phase: Optional[int] = None) -> tuple[Any, str]:
             rewrite = files.rewrite(config.laap)
         except MaapError:
             rewrite = None
-    manifest = Dataset.open(Path(state["data"]["folder"])).manifest
+    size, policy = _stored(Path(state["data"]["folder"]), config)
     source = Source(
         deploy=run.folder / "deploy.prototxt",
         weights=ready[-1],
         transform=prepare.transform(run, state, "TEST"),
-        stored=tuple(manifest["size"]),
-        policy=(manifest.get("source") or {}).get("policy", "warp"),
+        stored=size,
+        policy=policy,
         rewrite=rewrite,
     )
     phase_name = ready[-1].parent.name.replace("phase", "phase ")
     return source, f"{run.name} after {phase_name}"
+
+
+def _stored(folder: Path, config: Any) -> tuple[tuple[int, int], str]:
+    """Size of a run's stored images and how images were brought to it; when the data set is gone,
+    what the settings say."""
+    from maap.data.images import POLICIES
+    from maap.data.store import Dataset
+
+    try:
+        manifest = Dataset.open(folder).manifest
+    except MaapError:
+        return (config.image_size or 256,) * 2, "warp"
+    policy = (manifest.get("source") or {}).get("policy", "warp")
+    return tuple(manifest["size"]), policy if policy in POLICIES else "short_side"
 
 
 def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:

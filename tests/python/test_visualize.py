@@ -69,6 +69,17 @@ def test_a_run_beside_the_baseline_and_chosen_blobs(runs, pictures, tmp_path):
     assert "both after phase 1" in alone and a.shape == b.shape and not np.array_equal(a, b)
 
 
+def test_a_run_whose_data_set_is_gone(runs, pictures, tmp_path):
+    shutil.copytree(runs / "both", tmp_path / "runs" / "moved")
+    state = tmp_path / "runs" / "moved" / "state.json"
+    state.write_text(state.read_text().replace(str(runs.parent / "data"), "/nowhere/data"))
+    assert "/nowhere/data" in state.read_text()
+    maap("visualize", pictures[0], "--out", "a", cwd=tmp_path, status=0)  # the only run there is
+    maap("visualize", pictures[0], "--runs-dir", runs, "--run", "both", cwd=tmp_path, status=0)
+    moved, whole = (tmp_path / out / "01_a_bird0.png" for out in ("a", "visualize"))
+    assert cv2.imread(str(moved)).shape == cv2.imread(str(whole)).shape
+
+
 def test_images_with_weights_from_elsewhere(runs, pictures, tmp_path):
     weights = runs / "both" / "phase1" / "final.caffemodel"
     words = ["visualize", pictures[0], "--net", TINY, "--weights", weights]
