@@ -189,7 +189,8 @@ class _Sheet:
 
     def write(self, x: float, y: float, text: str, **how: Any) -> Any:
         at = (x / self.width, 1 - y / self.height)
-        return self._figure.text(*at, text, ha="left", family="DejaVu Sans", **how)
+        plain = text.replace("$", r"\$")  # not mathematics
+        return self._figure.text(*at, plain, ha="left", family="DejaVu Sans", **how)
 
     def extent(self, text: Any) -> float:
         """The width of what `write` wrote."""

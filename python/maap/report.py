@@ -170,7 +170,8 @@ def _accuracy(evaluation: dict[str, Any]) -> str:
     kinds[-1] = "strong"
     rows.append(["chance", "", percent(chance), percent(min(1.0, 5 / count)), "1.0", ""])
     head = ["", "iterations", "top-1", "top-5", "× chance", "standard error of top-1"]
-    return section("Accuracy", table(head, rows, [*kinds, "reference"]))
+    how = text("From the centre crop of each test image.", "small")
+    return section("Accuracy", table(head, rows, [*kinds, "reference"]), how)
 
 
 def _error(phase: dict[str, Any]) -> float:

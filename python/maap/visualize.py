@@ -3,6 +3,7 @@
 The command stands at the top, what its child process does below.
 """
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -87,8 +88,9 @@ def draw_images(paths: list[str], options: dict[str, Any]) -> list[str]:
                 drawn = figure.draw(inside.look(path, image), title="")
                 stem = re.sub(r"[^\w.-]", "_", Path(path).stem)
                 _write(out / f"{number:02d}_{stem}.png", figure.png(drawn))
-                shown = report_page.picture(pictures.jpeg(drawn, 88), "jpeg", path)
-                parts.append(report_page.section(path, f'<div class="wide">{shown}</div>'))
+                name = os.fsencode(path).decode("utf-8", "replace")
+                shown = report_page.picture(pictures.jpeg(drawn, 88), "jpeg", name)
+                parts.append(report_page.section(name, f'<div class="wide">{shown}</div>'))
                 progress.advance()
     write_atomically(out / "index.html", report_page.page("maap visualize", parts))
     return [about, f"{len(loaded)} pictures and {out / 'index.html'}"]

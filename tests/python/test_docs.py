@@ -24,7 +24,7 @@ def named_files(text):
     return sorted({w for w in words if looks.search(w) and not MADE_LATER.search(w)})
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/pictures.md"])
 def test_files_a_page_names_exist(page):
     path = REPO / page
     names = named_files(path.read_text())

@@ -164,6 +164,8 @@ def test_the_picture(seen):
             found = cv2.matchTemplate(picture, tile.image, cv2.TM_SQDIFF)
             assert found.min() <= 1e-3 * np.square(tile.image.astype(float)).sum()
     assert figure.draw(seen, only=[3]).shape[0] < picture.shape[0] / 2
+    odd = figure.compose(r"$\frac{1$ \\ %_^", [("$a\tb$", [figure.Tile(IMAGE, "x^2$_", "$")])])
+    assert odd.shape[1] > 6 * IMAGE.shape[1]
 
 
 def test_heat_is_stretched_and_a_flat_map_is_dark():

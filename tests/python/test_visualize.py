@@ -1,5 +1,6 @@
 """``maap visualize``: files for images, from a run and from weights, and one line for a mistake."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -78,6 +79,14 @@ def test_a_run_whose_data_set_is_gone(runs, pictures, tmp_path):
     maap("visualize", pictures[0], "--runs-dir", runs, "--run", "both", cwd=tmp_path, status=0)
     moved, whole = (tmp_path / out / "01_a_bird0.png" for out in ("a", "visualize"))
     assert cv2.imread(str(moved)).shape == cv2.imread(str(whole)).shape
+
+
+def test_a_name_that_is_no_text(runs, pictures, tmp_path):
+    odd = tmp_path / os.fsdecode(b"b\xffrd $1.png")
+    pictures[0].rename(odd)
+    maap("visualize", odd, "--runs-dir", runs, "--run", "both", cwd=tmp_path, status=0)
+    assert "b\ufffdrd $1.png" in (tmp_path / "visualize" / "index.html").read_text("utf-8")
+    assert (tmp_path / "visualize" / "01_b_rd__1.png").is_file()
 
 
 def test_images_with_weights_from_elsewhere(runs, pictures, tmp_path):
