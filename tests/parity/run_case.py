@@ -22,6 +22,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import run_chance  # noqa: E402
+import run_deep  # noqa: E402
 import run_files  # noqa: E402
 import run_layer  # noqa: E402
 import run_network  # noqa: E402
@@ -46,6 +47,9 @@ RUNNERS = {
     "read": run_files.read,
     "network_pass": run_network.one_pass,
     "network_run": run_network.run,
+    "deep_forward": run_deep.forward,
+    "deep_pass": run_deep.one_pass,
+    "deep_layers": run_deep.layer_by_layer,
     "impossible": impossible,
 }
 

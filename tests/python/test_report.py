@@ -58,7 +58,8 @@ def state():
         dict(name=name, kind=name, title=name, status="done", seconds=1.0)
         for name in ("evaluation", "report")
     ]
-    return dict(stages=[train(1), rewrite, train(2), *ends], data=dict(seconds=20.0))
+    stages = [train(1), rewrite, train(2), *ends]
+    return dict(stages=stages, data=dict(seconds=20.0), note="trained for a moment only")
 
 
 @pytest.fixture
@@ -117,6 +118,7 @@ def test_everything_is_in_it(run_folder):
         "my <run>", "45.7%", "98.8%", "33.3%", "0.543", "87.6%", "32.1%", "0.300", "0.601",
         "3 of 60 maps were flat", "above that of the whole image (0.300)",
         "not above that of the centred box (0.601)", "It says <nothing> about CUB.", "IoU 0.78",
+        "trained for a moment only",
         "taken for Hen", CLASSES[1], "1 234", "1 min 15 s", "base_lr", "0.01", "convergence",
         "120 training images rewritten as ROI; 4 of them kept whole", "3.0 × chance",
     ):  # fmt: skip

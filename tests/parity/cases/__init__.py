@@ -9,6 +9,7 @@ from . import (
     chance,
     convolution,
     data,
+    deep,
     elementwise,
     files,
     impossible,
@@ -32,6 +33,7 @@ MODULES = (
     solvers,
     files,
     alexnet,
+    deep,
     impossible,
 )
 

@@ -1,12 +1,16 @@
 #!/usr/bin/env python3
 """A training step's forward and backward pass on the CPU: this engine, BVLC Caffe and PyTorch.
 
-    bench/alexnet_speed.py [--batch 16] [--rounds 9] [--threads 2] [--torch PYTHON] [--hosts ...]
+    bench/net_speed.py [alexnet|vgg19|resnet152 ...] [--batch 16] [--rounds 9] [--threads 2]
+                       [--torch PYTHON] [--apart]
 
-AlexNet and AlexNet + LAAP with random weights and one random batch, in a process for each program
-and net; they take turns, so that a disturbance of the machine meets all of them. PyTorch, eager, is
-the faster one of its two memory layouts for each net; PYTHON is an interpreter that has torch. It
-zeroes gradients by letting go of them, the Caffes by writing zeros outside the clock.
+AlexNet, AlexNet + LAAP, VGG19 and ResNet-152 (BatchNorm on each batch's own statistics) with random
+weights and one random batch, in a process for each program and net; they take turns, so that a
+disturbance of the machine meets all of them. --apart runs them one after the other instead, for
+nets of which several do not fit into memory: ResNet-152 with 16 images takes some 9 GB a program.
+PyTorch, eager, is the faster one of its two memory layouts for each net; PYTHON is an interpreter
+that has torch. It zeroes gradients by letting go of them, the Caffes by writing zeros outside the
+clock.
 
 Prints the median and the best time, what the engine is faster by, and the peak of resident memory,
 with that before the net was made. Then the ten layers that cost the engine most, beside BVLC
@@ -32,7 +36,11 @@ from pathlib import Path
 from typing import Any, Callable
 
 ROOT = Path(__file__).resolve().parents[1]
-NETS = {False: "AlexNet", True: "AlexNet + LAAP"}
+NETS = {  # net -> title of each of its variants, without and with LAAP
+    "alexnet": {False: "AlexNet", True: "AlexNet + LAAP"},
+    "vgg19": {False: "VGG19"},
+    "resnet152": {False: "ResNet-152"},
+}
 BVLC, TORCH = "BVLC Caffe", ("PyTorch contiguous", "PyTorch channels_last")
 TARGETS = {BVLC: 2.5, "PyTorch": 1.5}
 
@@ -40,9 +48,9 @@ TARGETS = {BVLC: 2.5, "PyTorch": 1.5}
 
 
 class CaffeNet:
-    """The training net of prototxt/alexnet in whichever Caffe this Python has."""
+    """A training net of prototxt/ in whichever Caffe this Python has."""
 
-    def __init__(self, batch: int, laap: bool) -> None:
+    def __init__(self, name: str, batch: int, laap: bool) -> None:
         os.environ.setdefault("GLOG_minloglevel", "2")
         import numpy as np
         from maap import host, nets
@@ -50,7 +58,9 @@ class CaffeNet:
         caffe = host.load()
         self.before = resident()
         caffe.set_random_seed(1)
-        message = nets.resolve_train(nets.find_net("alexnet"), laap, 200, batch, True)
+        message = nets.resolve_train(
+            nets.find_net(name), laap, 200, batch, True, batch_norm="train"
+        )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "net.prototxt"
             nets.write_text(message, path)
@@ -99,7 +109,7 @@ class CaffeNet:
         to_bottom = bottoms[0] != "data"  # the images need no gradient
         if layer.type in ("Convolution", "InnerProduct"):
             weights = layer.blobs[0]
-            flops = 2.0 * top * weights.count / layer.blobs[1].count * (3 if to_bottom else 2)
+            flops = 2.0 * top * weights.count / weights.data.shape[0] * (3 if to_bottom else 2)
             values = (bottom + learnt + top) + (bottom + top + 2 * learnt)
             values += (top + learnt + bottom) if to_bottom else 0
             return flops, 4.0 * values
@@ -112,46 +122,20 @@ class CaffeNet:
 class TorchNet:
     """The same net in eager PyTorch."""
 
-    def __init__(self, batch: int, laap: bool, threads: int, channels_last: bool) -> None:
+    def __init__(self, name: str, batch: int, laap: bool, threads: int, last: bool) -> None:
         import torch
-        from torch import nn
+
+        sys.path.insert(0, str(Path(__file__).parent))
+        import torch_nets
 
         torch.set_num_threads(threads)
         self.before = resident()
-
-        class Enhancement(nn.Module):
-            def forward(self, x: torch.Tensor) -> torch.Tensor:
-                return x * (1 + torch.sigmoid(x.mean(1, keepdim=True)))
-
-        def pool() -> nn.Module:
-            return nn.MaxPool2d(3, 2, ceil_mode=True)
-
-        def lrn() -> nn.Module:
-            return nn.LocalResponseNorm(5, 1e-4, 0.75, 1)
-
-        torch.manual_seed(1)
-        self.net = nn.Sequential(
-            *[nn.Conv2d(3, 96, 11, 4), nn.ReLU(True)],
-            *([Enhancement()] if laap else []),
-            *[lrn(), pool()],
-            *[nn.Conv2d(96, 256, 5, padding=2, groups=2), nn.ReLU(True), lrn(), pool()],
-            *[nn.Conv2d(256, 384, 3, padding=1), nn.ReLU(True)],
-            *[nn.Conv2d(384, 384, 3, padding=1, groups=2), nn.ReLU(True)],
-            *[nn.Conv2d(384, 256, 3, padding=1, groups=2), nn.ReLU(True), pool(), nn.Flatten()],
-            *[nn.Linear(9216, 4096), nn.ReLU(True), nn.Dropout(0.5)],
-            *[nn.Linear(4096, 4096), nn.ReLU(True), nn.Dropout(0.5), nn.Linear(4096, 200)],
-        )
-        self.loss = nn.CrossEntropyLoss()
-        self.data = torch.randn(batch, 3, 227, 227)
-        self.label = torch.randint(0, 200, (batch,))
-        if channels_last:
-            self.net = self.net.to(memory_format=torch.channels_last)
-            self.data = self.data.contiguous(memory_format=torch.channels_last)
+        self.net = torch_nets.TorchNet(name, batch, laap, channels_last=last)
 
     def iteration(self) -> float:
-        self.net.zero_grad(set_to_none=True)
+        self.net.forget()
         start = time.perf_counter()
-        self.loss(self.net(self.data), self.label).backward()
+        self.net.iteration()
         return time.perf_counter() - start
 
 
@@ -210,9 +194,11 @@ def best_of(call: Callable[[], None], times: int = 12) -> float:
 def work(args: argparse.Namespace) -> None:
     """A worker's life: makes its net, then answers until its input ends."""
     if args.worker in TORCH:
-        net: Any = TorchNet(args.batch, args.laap, args.threads, args.worker == TORCH[1])
+        net: Any = TorchNet(
+            args.nets[0], args.batch, args.laap, args.threads, args.worker == TORCH[1]
+        )
     else:
-        net = CaffeNet(args.batch, args.laap)
+        net = CaffeNet(args.nets[0], args.batch, args.laap)
     answers: dict[str, Callable[[], Any]] = {
         "iteration": net.iteration,
         "memory": lambda: [net.before, resident("VmHWM")],
@@ -227,16 +213,22 @@ def work(args: argparse.Namespace) -> None:
 
 
 class Worker:
-    """A process that runs one net in one program."""
+    """A process that runs one net in one program.
 
-    def __init__(self, name: str, laap: bool, args: argparse.Namespace) -> None:
+    ``close`` asks it for what is reported besides the times, and ends it.
+    """
+
+    def __init__(self, name: str, net: str, laap: bool, args: argparse.Namespace) -> None:
         self.name, self.laap = name, laap
         self.times: list[float] = []
+        self.memory = (0.0, 0.0)  # before the net was made, at the most; MB
+        self.layers: list[dict[str, Any]] = []
+        self.limits: dict[str, float] = {}
         start = {
             BVLC: [str(ROOT / "tools/host/bvlc"), "python3"],
             "engine": [str(ROOT / "tools/engine/run"), "python3"],
         }.get(name, [args.torch])
-        command = [*start, __file__, "--worker", name, "--batch", str(args.batch)]
+        command = [*start, __file__, net, "--worker", name, "--batch", str(args.batch)]
         command += ["--threads", str(args.threads), "--rounds", str(args.rounds)]
         threads = {k: str(args.threads) for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
         self.process = subprocess.Popen(
@@ -259,23 +251,44 @@ class Worker:
     def median(self) -> float:
         return statistics.median(self.times)
 
-    def end(self) -> None:
+    def close(self) -> None:
+        self.memory = tuple(self.ask("memory"))
+        if self.name == "engine":
+            self.limits = self.ask("machine")
+        if self.name in ("engine", BVLC):
+            self.layers = self.ask("layers")
         assert self.process.stdin
         self.process.stdin.close()
         self.process.wait()
 
 
-def report(laap: bool, workers: list[Worker]) -> bool:
+def measure(net: str, laap: bool, args: argparse.Namespace) -> list[Worker]:
+    """Every program's times and the rest, in turns or one program after the other."""
+    names = ["engine", BVLC, *(TORCH if args.torch else ())]
+    done: list[Worker] = []
+    for together in [[name] for name in names] if args.apart else [names]:
+        workers = [Worker(name, net, laap, args) for name in together]
+        for turn in range(-2, args.rounds):
+            for worker in workers:
+                seconds = worker.ask("iteration")
+                if turn >= 0:
+                    worker.times.append(seconds)
+        for worker in workers:
+            worker.close()
+        done += workers
+    return done
+
+
+def report(title: str, workers: list[Worker]) -> bool:
     """Times and memory of one net's programs; whether every target is met."""
     mine = next(w for w in workers if w.name == "engine")
     others = [w for w in workers if w.name == BVLC]
     if torches := [w for w in workers if w.name in TORCH]:
         others.append(min(torches, key=Worker.median))
-    memory = {w.name: w.ask("memory") for w in [mine, *others]}
     good = True
-    print(f"\n{NETS[laap]:32} median    best      median ratio  best ratio   peak memory (before)")
+    print(f"\n{title:32} median    best      median ratio  best ratio   peak memory (before)")
     for worker in [mine, *others]:
-        before, peak = memory[worker.name]
+        before, peak = worker.memory
         ratio = worker.median() / mine.median()
         ratios = f"{ratio:10.2f} {min(worker.times) / min(mine.times):12.2f}"
         print(
@@ -284,18 +297,17 @@ def report(laap: bool, workers: list[Worker]) -> bool:
         )
         target = TARGETS.get("PyTorch" if worker.name in TORCH else worker.name, 0)
         good = good and ratio >= target
-    if BVLC in memory:
-        good = good and memory["engine"][1] <= memory[BVLC][1]
+    for other in others:
+        good = good and (other.name != BVLC or mine.memory[1] <= other.memory[1])
     return good
 
 
-def report_layers(laap: bool, workers: list[Worker]) -> None:
+def report_layers(title: str, workers: list[Worker]) -> None:
     by_name = {w.name: w for w in workers}
-    limits = by_name["engine"].ask("machine")
-    mine = by_name["engine"].ask("layers")
-    theirs = {r["name"]: sum(r["times"]) for r in by_name[BVLC].ask("layers")}
+    limits, mine = by_name["engine"].limits, by_name["engine"].layers
+    theirs = {r["name"]: sum(r["times"]) for r in by_name[BVLC].layers}
     print(
-        f"\n{NETS[laap]}, forward + backward, best times, ms. A product of 2048 x 2048 matrices: "
+        f"\n{title}, forward + backward, best times, ms. A product of 2048 x 2048 matrices: "
         f"{limits['flops'] / 1e9:.0f} GFLOP/s; a copy: {limits['bytes'] / 1e9:.0f} GB/s"
     )
     print("  layer                       engine   limit            of it   BVLC Caffe   ratio")
@@ -305,37 +317,34 @@ def report_layers(laap: bool, workers: list[Worker]) -> None:
         kind = "arithmetic" if arithmetic > traffic else "memory"
         least, other = max(arithmetic, traffic), theirs[row["name"]]
         print(
-            f"  {row['name']:10} {row['type']:15} {1e3 * spent:7.2f} {1e3 * least:7.2f} {kind:10}"
+            f"  {row['name']:16} {row['type']:15} {1e3 * spent:7.2f} {1e3 * least:7.2f} {kind:10}"
             f" {least / spent:7.0%} {1e3 * other:10.1f} {other / spent:9.1f}"
         )
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("nets", nargs="*", default=list(NETS), metavar="NET", help=", ".join(NETS))
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--torch", metavar="PYTHON", help="a Python that has torch")
+    parser.add_argument("--apart", action="store_true", help="one program at a time")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--laap", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if unknown := set(args.nets) - set(NETS):
+        parser.error(f"no net {', '.join(sorted(unknown))}; there are {', '.join(NETS)}")
     if args.worker:
         work(args)
         return 0
-    names = ["engine", BVLC, *(TORCH if args.torch else ())]
     good = True
     print(f"Forward + backward, batch {args.batch}, {args.threads} threads, {args.rounds} rounds")
-    for laap in NETS:
-        workers = [Worker(name, laap, args) for name in names]
-        for turn in range(-2, args.rounds):
-            for worker in workers:
-                seconds = worker.ask("iteration")
-                if turn >= 0:
-                    worker.times.append(seconds)
-        good = report(laap, workers) and good
-        report_layers(laap, workers)
-        for worker in workers:
-            worker.end()
+    for net in args.nets:
+        for laap, title in NETS[net].items():
+            workers = measure(net, laap, args)
+            good = report(title, workers) and good
+            report_layers(title, workers)
     print("\nevery target is met" if good else "\na target is missed")
     return 0 if good else 1
 
