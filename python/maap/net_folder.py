@@ -48,7 +48,18 @@ def write_folder(plan: Plan, settings: dict[str, Any]) -> list[str]:
         "load without it"
         for old, new in renamed.items()
     ]
+    lines += _missing_means(plan.network)
     return [*lines, f"{out}: {len(writer.files())} files; maap train --net-dir {out}"]
+
+
+def _missing_means(network: Network) -> list[str]:
+    files = {how.mean_file for how in network.transforms.values() if how.mean_file}
+    return [
+        f"the mean image {file} is not there: training will ask for it; make it with "
+        "compute_image_mean, or insert again with --mean 104,117,123 (ImageNet's)"
+        for file in sorted(files)
+        if not Path(file).is_file()
+    ]
 
 
 # ---- changes to the network ---------------------------------------------------------------------
@@ -235,6 +246,9 @@ class _Writer:
         if laap and after == self.plan.enhance.after:
             after = self.enhance
         cut = layers[: names.index(after) + 1]
+        taken = [blob for layer in cut for blob in layer.top]
+        for top in nets.REWRITE_TOPS:  # a blob of that name gives way
+            graph.rename_blob(cut, top, graph.unused_name(f"{top}_map", taken))
         blob = cut[-1].top[0]
         kept = graph.ancestors(cut, blob)
         elimination = caffe_pb2.LayerParameter(

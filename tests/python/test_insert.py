@@ -266,6 +266,29 @@ def test_the_oldest_form_of_all(tmp_path):
     assert insert.recommend(net, shapes)[0] == insert.Place("relu1", (4, 20, 20))
 
 
+def test_blobs_called_like_the_rewriting_nets_tops_give_way(tmp_path):
+    text = HEAD + "dim: 3 dim: 20 dim: 20 } } } " + CONV + FC + SOFTMAX
+    path = write(tmp_path, text.replace('"conv"', '"attention"'))
+    insert.work(str(path), dict(out=str(tmp_path / "out")))
+    rewrite = nets.read_net(nets.find_net(tmp_path / "out").rewrite(True))
+    assert [layer.name for layer in rewrite.layer][1] == "attention"  # weights load by that
+    written = [blob for layer in rewrite.layer for blob in set(layer.top) - set(layer.bottom)]
+    assert len(written) == len(set(written)) and set(nets.REWRITE_TOPS) <= set(written)
+    assert rewrite.layer[-1].bottom[0] in written[:-4]
+
+
+def test_a_mean_image_that_is_missing_is_said(tmp_path):
+    text = other_nets.FILES["inception"].read_text()
+    text = text.replace("mean_value: 100 mean_value: 110 mean_value: 120", 'mean_file: "mean.bin"')
+    path = write(tmp_path, text)
+    lines = insert.work(str(path), dict(out=str(tmp_path / "out")))
+    assert [line for line in lines if "mean image mean.bin is not there" in line]
+    lines = insert.work(str(path), dict(out=str(tmp_path / "two"), mean=[1.0, 2.0, 3.0]))
+    assert not [line for line in lines if "mean image" in line]
+    net = nets.read_net(nets.find_net(tmp_path / "two").train_val(True))
+    assert nets.data_transform(net, "TRAIN")["mean_value"] == [1, 2, 3]
+
+
 # ---- mistakes -----------------------------------------------------------------------------------
 
 
