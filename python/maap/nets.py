@@ -199,21 +199,9 @@ def _short(value: float) -> float:
     return float(np.format_float_positional(np.float32(value), unique=True))
 
 
-def _active(layer: Any, phase: str) -> bool:
-    """Whether ``layer`` is in the net at that phase, no stage set (Caffe's include rules)."""
-    number = caffe_pb2.Phase.Value(phase)
-
-    def met(rule: Any) -> bool:
-        return (not rule.HasField("phase") or rule.phase == number) and not rule.stage
-
-    if layer.include:
-        return any(met(rule) for rule in layer.include)
-    return not any(met(rule) for rule in layer.exclude)
-
-
 def _data_layer(net: Any, phase: str) -> Any:
     for layer in net.layer:
-        if layer.type == "Data" and _active(layer, phase):
+        if layer.type == "Data" and graph.active(layer, phase):
             return layer
     raise MaapError(
         f"net {net.name}: no Data layer for phase {phase}, so its crop and mean are unknown; "
