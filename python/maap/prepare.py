@@ -4,6 +4,7 @@
 again, so that a run resumed next year on another version still trains the same net.
 """
 
+import dataclasses
 import hashlib
 import json
 import shutil
@@ -47,6 +48,16 @@ def find_data(data: str, size: int, policy: str = "warp") -> Path:
     if (path / "manifest.json").is_file():
         return path.resolve()
     return _imported(path.resolve(), size, policy)
+
+
+def data_for(config: TrainConfig) -> tuple[TrainConfig, Dataset]:
+    """A new run's data set, and its settings with the size that images are stored at.
+
+    Raises MaapError as `find_data` does, and for an unknown net.
+    """
+    config = dataclasses.replace(config, image_size=stored_size(config))
+    folder = find_data(config.data, int(config.image_size or 0), config.resize)
+    return config, Dataset.open(folder)
 
 
 def stored_size(config: TrainConfig) -> int:

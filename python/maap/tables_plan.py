@@ -124,43 +124,21 @@ def cells(
         for net in nets or NETS[table]
         for row in rows(table)
     ]
-    opened: dict[tuple[str, int, str], Any] = {}
-    return [_cell(table, row.label, values, opened) for table, row, values in given]
+    return [_cell(table, row.label, values) for table, row, values in given]
 
 
-def _cell(
-    table: int, row: str, given: dict[str, Any], opened: dict[tuple[str, int, str], Any]
-) -> Cell:
+def _cell(table: int, row: str, given: dict[str, Any]) -> Cell:
+    from maap.prepare import data_for
+    from maap.settings import validate
     from maap.shared_phase import phase1_settings, settings_hash
 
-    config, dataset = with_data(given, opened)
+    config, dataset = data_for(validate(TrainConfig(**given)))
     with set_up_aside(config, dataset) as (run, resolved):
         shared = phase1_settings(run, resolved, run.state())
         identity = _identity(run.folder, resolved, shared)
     name = f"{_stem(config)}-s{config.seed}-{identity}"
     config = dataclasses.replace(config, name=name)
     return Cell(table, row, config.net, config.seed, config, resolved, settings_hash(shared))
-
-
-def with_data(
-    given: dict[str, Any], opened: Optional[dict[tuple[str, int, str], Any]] = None
-) -> tuple[TrainConfig, Any]:
-    """The settings with the size that images are stored at, and their data set.
-
-    ``opened``: the data sets opened before, by (data, size, resize). Raises MaapError: an unknown
-    net or data, an impossible setting.
-    """
-    from maap.data.store import Dataset
-    from maap.prepare import find_data, stored_size
-    from maap.settings import validate
-
-    config = validate(TrainConfig(**given))
-    config = dataclasses.replace(config, image_size=stored_size(config))
-    opened = {} if opened is None else opened
-    key = (config.data, int(config.image_size or 0), config.resize)
-    if key not in opened:
-        opened[key] = Dataset.open(find_data(*key))
-    return config, opened[key]
 
 
 @contextlib.contextmanager

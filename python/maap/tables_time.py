@@ -5,7 +5,6 @@ one forward pass of the rewrite net and one of the deploy net, each after one to
 snapshots and reports are not in it, and a phase that converges ends earlier.
 """
 
-import dataclasses
 import gc
 import time
 from dataclasses import dataclass
@@ -15,9 +14,9 @@ from typing import Any, Callable
 import numpy as np
 
 from maap.config import TrainConfig
-from maap.prepare import stage_list
+from maap.prepare import data_for, stage_list
 from maap.progress import say
-from maap.tables_plan import Cell, Step, set_up_aside, with_data
+from maap.tables_plan import Cell, Step, set_up_aside
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ def _timed(kind: tuple[str, bool], steps: list[Step]) -> tuple[Costs, Sizes]:
     cells = [step.cell for step in steps if _kind(step.cell) == kind]
     cell = next((cell for cell in cells if cell.config.haap), cells[0])
     say(f"timing {Path(cell.net).name}{' with LAAP' if kind[1] else ''}")
-    config, dataset = with_data(dataclasses.asdict(cell.config))
+    config, dataset = data_for(cell.config)
     costs = measure(config, dataset)
     gc.collect()
     counts = [dataset.manifest["splits"][name]["count"] for name in ("train", "test")]

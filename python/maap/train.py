@@ -136,14 +136,12 @@ def _check_names(config: TrainConfig) -> None:
 
 
 def _new(run: Run, config: TrainConfig) -> TrainConfig:
-    from maap.data.store import Dataset
-    from maap.prepare import find_data, set_up, stored_size
+    from maap.prepare import data_for, set_up
     from maap.progress import say
 
     say(f"run {run.name}: {run.folder}")
     started = time.monotonic()
-    config = dataclasses.replace(config, image_size=stored_size(config))
-    dataset = Dataset.open(find_data(config.data, config.image_size, config.resize))
+    config, dataset = data_for(config)
     return set_up(run, config, dataset, time.monotonic() - started)
 
 

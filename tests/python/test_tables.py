@@ -18,6 +18,8 @@ from maap.stages import results
 from maap.tables_page import Result, Spread
 from maap.tables_plan import Cell, Step
 
+TINY = str(Path(__file__).resolve().parents[1] / "nets" / "tiny")
+
 
 def cell(runs, row, seed=1, table=3, phase1=None, net="alexnet", **settings):
     """A cell without a net behind it; rows of one seed share phase 1."""
@@ -103,6 +105,54 @@ def test_a_file_may_not_set_what_the_table_sets(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["table", "3", "--config", str(tmp_path / "settings.yaml")])
     assert "variant is for the table to set" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def named(tmp_path_factory, mini_images):
+    """Makes the cells of a table on miniature images: named(table, **settings)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+        def make(table, nets=None, **more):
+            settings = dict(data=str(mini_images), runs_dir="runs", max_iter=9, **more)
+            return tables_plan.cells([table], nets, [1], settings, {})
+
+        yield make
+
+
+def test_table_2_has_seven_nets_of_one_data_set(named):
+    made = named(2)
+    assert len({cell.phase1 for cell in made}) == len({cell.config.name for cell in made}) == 7
+    assert "-dropout-relu3-" in made[3].config.name and made[0].resolved.image_size == 256
+
+
+def test_a_name_changes_with_what_the_result_depends_on(named):
+    def names_of(**settings):
+        return [cell.config.name for cell in named(1, [TINY], image_size=64, **settings)]
+
+    first = names_of()
+    assert names_of(threads=1, snapshot=5, display=3, test_interval=4, tensorboard=True) == first
+    assert not set(first) & set(names_of(momentum=0.5))
+    assert not set(first) & set(names_of(resize="short_side"))
+    longer = names_of(phase2_iter=77)
+    assert longer[:2] == first[:2] and not set(first[2:]) & set(longer[2:])
+    groups = [cell.phase1 for cell in named(1, [TINY], image_size=64)]
+    assert groups[0] == groups[2] != groups[1] == groups[3]
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
+    from maap.supervise import Stopped
+
+    steps = [Step(cell(tmp_path, "a"), None)]
+    work = tables._Table(tmp_path, {}, False)
+    monkeypatch.setattr(work, "call", lambda *_: ([steps[0].cell], steps))
+
+    def stopped(step):
+        raise Stopped("stopped; go on with: maap train --resume a")
+
+    monkeypatch.setattr(work, "train", stopped)
+    with pytest.raises(Stopped, match="--resume a; or with the table: maap "):
+        work.run_all(())
 
 
 # ---- what is left -------------------------------------------------------------------------------
