@@ -28,6 +28,21 @@ TEST_F(OneDnnConvolution, AgreesWithThePlainLayer) {
   expect_as_plain(16, 5, 16, "kernel_size: 3 pad: 3");
 }
 
+/// Large enough for Winograd's algorithm (where the CPU has it): several images at a time, a batch
+/// of of which they are a divisor or not, and widths that tiles do not divide.
+TEST_F(OneDnnConvolution, AgreesWhereWinogradsAlgorithmServes) {
+  for (const int images : {5, 6, 8}) {
+    SCOPED_TRACE(std::to_string(images) + " images");
+    const std::string rest =
+        images == 6 ? "kernel_size: 3 bias_term: false" : "kernel_size: 3 pad: 1";
+    NetPair pair(input(images, 3, 62, 59) + conv("x", "a", 32) + conv("a", "y", 32, rest));
+    EXPECT_EQ(pair.forward(), 0);
+    EXPECT_EQ(pair.backward(), 1) << "the gradient that the test gives is plain";
+    pair.backward();
+    pair.expect_equal();
+  }
+}
+
 TEST_F(OneDnnConvolution, TakesDilationsAndGroups) {
   expect_as_plain(16, 11, 16, "kernel_size: 3 dilation: 2 pad: 2");
   expect_as_plain(20, 11, 12, "kernel_size: 3 dilation: 3 stride: 2");
