@@ -137,7 +137,7 @@ def _step(function: Callable[..., Any]) -> Callable[..., Any]:
         ),
         click.option("--variant", type=choices, default="maap", show_default=True),
         click.option("--data", metavar="DATA", help="Images, as for train. [default: demo]"),
-        click.option("--weights", metavar="FILE", help="A .caffemodel."),
+        click.option("--weights", metavar="FILE", help="A .caffemodel, or: published."),
         click.option(
             "--net",
             "--net-dir",

@@ -117,10 +117,19 @@ def fetch(
 def find_weights(word: str, net: str) -> Path:
     """The file that ``--weights WORD`` means for ``net``: a path, or a published file's name.
 
-    A published file that is not in the cache is downloaded. Raises MaapError as `fetch` does."""
+    A published file that is not in the cache is downloaded. A file with a published one's name and
+    other bytes is taken, with a warning. Raises MaapError as `fetch` does."""
     check_word(word, net)
     path = Path(word).expanduser()
-    return path.resolve() if path.is_file() else fetch(named(word, net))
+    if not path.is_file():
+        return fetch(named(word, net))
+    for weights in read_table().values():
+        wrong = (
+            wrong_with(path, weights.size, weights.hashes) if weights.file == path.name else None
+        )
+        if wrong is not None:
+            progress.say(f"warning: {path} is not the published {weights.file} ({wrong})")
+    return path.resolve()
 
 
 def check_word(word: str, net: str) -> None:

@@ -132,6 +132,20 @@ def test_a_file_in_the_way_of_the_name_wins(entry, tmp_path, monkeypatch):
     assert published.find_weights("tiny", "alexnet") == tmp_path / "tiny"
 
 
+def test_a_file_with_a_published_name_and_other_bytes_is_taken_with_a_warning(
+    entry, content, tmp_path, capsys
+):
+    whole = save(content, tmp_path, "tiny.caffemodel")
+    assert published.find_weights(str(whole), "alexnet") == whole
+    assert capsys.readouterr().out == ""
+    whole.write_bytes(content[:-1])
+    assert published.find_weights(str(whole), "alexnet") == whole
+    said = capsys.readouterr().out
+    assert (
+        "warning" in said and f"not the published tiny.caffemodel ({len(content) - 1:,} b" in said
+    )
+
+
 def test_verify_files_that_are_not_published(entry, content, tmp_path):
     mine = model({**SHAPES, "fc4": [(9, 64), (9,)]})
     assert "4 layers with weights" in maap("weights", "verify", save(mine, tmp_path))
