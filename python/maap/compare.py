@@ -203,6 +203,7 @@ def results(stories: list[Story]) -> tuple[list[str], list[list[str]]]:
 def _how(each: Story) -> str:
     config = each.config
     words = [Path(config.net).name, config.variant] + ([config.a_star] if config.haap else [])
+    words += ["online"] if config.online else []
     waiting = [s["name"] for s in each.state["stages"] if s["status"] != "done"]
     return " ".join(words) + (f" (stopped in {waiting[0]})" if waiting else "")
 

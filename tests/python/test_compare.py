@@ -55,6 +55,11 @@ def test_a_window_belongs_to_its_last_iteration():
     assert len(x) == len(y) == 0
 
 
+def test_a_run_that_attends_online_is_called_so(tmp_path):
+    runs = [compare.story(make_run(tmp_path, "a", haap_mode="online"))]
+    assert compare.results(runs)[1][0][1] == "alexnet maap roi online"
+
+
 def test_the_table_has_what_evaluation_found(tmp_path):
     stories = [compare.story(make_run(tmp_path, "a", a_star="reduce", seed=3))]
     stories.append(compare.story(make_run(tmp_path, "b", top1s=())))
