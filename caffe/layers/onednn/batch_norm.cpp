@@ -1,15 +1,18 @@
 // BatchNorm and Scale by oneDNN's batch normalisation, where the bottom has a layout of oneDNN's.
-// A Scale, y = s x + b, is one with mean 0, variance 1, s and b.
+// A Scale, y = s x + b, is one with mean 0, variance 1, s and b; its backward pass, and that of a
+// BatchNorm with given statistics, is blocked_scale.hpp's.
 //
 // In place, a backward pass needs what the forward pass was given. Instead of copying it, the
 // result goes to other memory, which becomes the blob's, and the layer keeps the memory that the
 // blob had; in the next pass they change places again.
 
+#include <cmath>
 #include <memory>
 #include <vector>
 
 #include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/onednn/blocked_scale.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
 #include "caffe/layers/scale_layer.hpp"
 
@@ -19,22 +22,24 @@ namespace {
 
 typedef dnnl::normalization_flags Flags;
 
-/// A forward and a backward primitive for one layout.
+/// The primitives for one layout.
 class Normalization {
  public:
-  /// Whether oneDNN serves that layout.
-  bool prepare(const Layout& layout, float eps, Flags flags, dnnl::prop_kind backward_kind) {
+  /// Whether oneDNN serves that layout; `backward`: its own backward pass, too.
+  bool prepare(const Layout& layout, float eps, Flags flags, bool backward) {
     if (made_ && layout == layout_) return works_;
     layout_ = layout;
     made_ = true;
     works_ = false;
     try {
       description_ = describe_normalization(layout, eps, flags);
-      backward_description_ =
-          describe_normalization_backward(description_, backward_kind, eps, flags);
-      if (!is_fast(description_) || !is_fast(backward_description_)) return false;
+      if (!is_fast(description_)) return false;
       forward_ = dnnl::batch_normalization_forward(description_);
-      backward_ = dnnl::batch_normalization_backward(backward_description_);
+      if (backward) {
+        backward_description_ = describe_normalization_backward(description_, eps, flags);
+        if (!is_fast(backward_description_)) return false;
+        backward_ = dnnl::batch_normalization_backward(backward_description_);
+      }
       works_ = true;
     } catch (const dnnl::error&) {
       // Not implemented for this layout.
@@ -61,19 +66,43 @@ class Normalization {
     to.done();
   }
 
-  /// The top's gradient to the bottom's, or to scratch memory where that is not wanted.
-  void backward(const Blob<float>& top, Blob<float>* bottom, bool wanted, Arguments arguments) {
+  /// The top's gradient to the bottom's.
+  void backward(const Blob<float>& top, Blob<float>* bottom, Arguments arguments) {
     const Input gradient(top, Part::kDiff, layout_, Slot::kGradient);
-    std::unique_ptr<Output> to;
-    if (wanted) to.reset(new Output(bottom, Part::kDiff, layout_));
+    Output to(bottom, Part::kDiff, layout_);
     std::unique_ptr<Input> from;
     if (kept_ == nullptr) from.reset(new Input(*bottom, Part::kData, layout_, Slot::kSource));
     arguments[DNNL_ARG_SRC] = kept_ != nullptr ? kept_->memory() : from->memory();
     arguments[DNNL_ARG_DIFF_DST] = gradient.memory();
-    arguments[DNNL_ARG_DIFF_SRC] = wanted ? to->memory() : scratch(Slot::kWeights, layout_);
+    arguments[DNNL_ARG_DIFF_SRC] = to.memory();
     arguments[DNNL_ARG_SCRATCHPAD] =
         scratch(Slot::kPrimitive, backward_description_.scratchpad_desc());
     run(backward_, arguments);
+    to.done();
+  }
+
+  /// The same through y = s x + b, to the bottom if `wanted`; with `sums` (2, channels) also the
+  /// gradients of s and b.
+  void backward_scaled(const Blob<float>& top, Blob<float>* bottom, bool wanted,
+                       const float* factors, vector<double>* sums) {
+    const Input gradient(top, Part::kDiff, layout_, Slot::kGradient);
+    std::unique_ptr<Output> to;
+    if (wanted) to.reset(new Output(bottom, Part::kDiff, layout_));
+    const dnnl::memory result = wanted ? to->memory() : dnnl::memory();
+    const size_t channels = bottom->shape(1);
+    BlockedScale scale = {factors, &gradient.memory(), wanted ? &result : nullptr, nullptr, nullptr,
+                          nullptr};
+    std::unique_ptr<Input> from;
+    dnnl::memory x;
+    if (sums != nullptr) {
+      if (kept_ == nullptr) from.reset(new Input(*bottom, Part::kData, layout_, Slot::kSource));
+      x = kept_ != nullptr ? kept_->memory() : from->memory();
+      sums->resize(2 * channels);
+      scale.x = &x;
+      scale.factor_gradients = sums->data();
+      scale.shift_gradients = sums->data() + channels;
+    }
+    scale_backward(scale);
     if (wanted) to->done();
   }
 
@@ -107,7 +136,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float> {
     forward_was_here_ =
         has_full_blocks(*bottom[0]) &&
         normalization_.prepare(layout_of(*bottom[0]), layer_param_.batch_norm_param().eps(), flags,
-                               dnnl::prop_kind::backward_data);
+                               !use_global_stats_);
     if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
     if (use_global_stats_) take_averages();
     const bool keep = bottom[0] == top[0] && !use_global_stats_;
@@ -120,7 +149,14 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float> {
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
-    if (propagate_down[0]) normalization_.backward(*top[0], bottom[0], true, statistics());
+    if (!propagate_down[0]) return;
+    if (!use_global_stats_) return normalization_.backward(*top[0], bottom[0], statistics());
+    const float eps = layer_param_.batch_norm_param().eps();
+    vector<float> factors;
+    for (int c = 0; c < variance_.count(); ++c) {
+      factors.push_back(1 / std::sqrt(variance_.cpu_data()[c] + eps));
+    }
+    normalization_.backward_scaled(*top[0], bottom[0], true, factors.data(), nullptr);
   }
 
  private:
@@ -142,9 +178,9 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
     Flags flags = Flags::use_global_stats | Flags::use_scale;
     if (bias() != nullptr) flags |= Flags::use_shift;
-    forward_was_here_ =
-        bottom.size() == 1 && has_full_blocks(*bottom[0]) && is_by_channel(*bottom[0]) &&
-        normalization_.prepare(layout_of(*bottom[0]), 0.f, flags, dnnl::prop_kind::backward);
+    forward_was_here_ = bottom.size() == 1 && has_full_blocks(*bottom[0]) &&
+                        is_by_channel(*bottom[0]) &&
+                        normalization_.prepare(layout_of(*bottom[0]), 0.f, flags, false);
     if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
     normalization_.forward(bottom[0], top[0], keeps_input(bottom, top), parameters());
   }
@@ -154,21 +190,11 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
     const bool learns = param_propagate_down_[0] || param_propagate_down_.back();
     if (!learns && !propagate_down[0]) return;
-    const int channels = shape_.channels;
-    float* const gradients = static_cast<float*>(
-        scratch(Slot::kWeightsGradient, sizeof(float) * 2 * channels));  // of s, then of b
-    Arguments arguments = parameters();
-    if (!kNormalizationBackwardTakesShift) arguments.erase(DNNL_ARG_SHIFT);
-    arguments[DNNL_ARG_DIFF_SCALE] = vector_memory(gradients, channels);
-    if (bias() != nullptr) {
-      arguments[DNNL_ARG_DIFF_SHIFT] = vector_memory(gradients + channels, channels);
-    }
-    normalization_.backward(*top[0], bottom[0], propagate_down[0], arguments);
-    if (param_propagate_down_[0]) {
-      caffe_axpy(channels, 1.f, gradients, blobs_[0]->mutable_cpu_diff());
-    }
+    normalization_.backward_scaled(*top[0], bottom[0], propagate_down[0], blobs_[0]->cpu_data(),
+                                   learns ? &sums_ : nullptr);
+    if (param_propagate_down_[0]) add(sums_.data(), blobs_[0].get());
     if (bias() != nullptr && param_propagate_down_.back()) {
-      caffe_axpy(channels, 1.f, gradients + channels, bias()->mutable_cpu_diff());
+      add(sums_.data() + shape_.channels, bias());
     }
   }
 
@@ -176,6 +202,11 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
   /// One factor for each channel, axis 1.
   bool is_by_channel(const Blob<float>& x) const {
     return shape_.outer == x.shape(0) && shape_.channels == x.shape(1);
+  }
+
+  static void add(const double* gradients, Blob<float>* learnt) {
+    float* const to = learnt->mutable_cpu_diff();
+    for (int c = 0; c < learnt->count(); ++c) to[c] = static_cast<float>(to[c] + gradients[c]);
   }
 
   Arguments parameters() {
@@ -191,6 +222,7 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
 
   Normalization normalization_;
   vector<float> mean_, variance_;
+  vector<double> sums_;            // gradients of s, then of b
   bool forward_was_here_ = false;  // the last forward pass was oneDNN's
 };
 

@@ -117,13 +117,11 @@ inline dnnl::batch_normalization_forward::primitive_desc describe_normalization(
 #endif
 }
 
-/// Version 3 refuses the shift as an argument of the backward pass, version 2 asks for it.
-constexpr bool kNormalizationBackwardTakesShift = DNNL_VERSION_MAJOR < 3;
-
-/// `kind`: backward_data, or backward with the gradients of scale and shift.
+/// The gradient of the bottom.
 inline dnnl::batch_normalization_backward::primitive_desc describe_normalization_backward(
-    const dnnl::batch_normalization_forward::primitive_desc& forward, dnnl::prop_kind kind,
-    float eps, dnnl::normalization_flags flags) {
+    const dnnl::batch_normalization_forward::primitive_desc& forward, float eps,
+    dnnl::normalization_flags flags) {
+  const auto kind = dnnl::prop_kind::backward_data;
   const Layout layout = forward.src_desc();
 #if DNNL_VERSION_MAJOR < 3
   return describe_backward<dnnl::batch_normalization_backward>(forward, kind, layout, layout, eps,

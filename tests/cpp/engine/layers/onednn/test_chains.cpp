@@ -155,6 +155,23 @@ TEST_F(OneDnnChain, NormalisesOutOfPlace) {
   }
 }
 
+/// With given statistics and more pixels than are summed up at once; weights that do not learn.
+TEST_F(OneDnnChain, NormalisesByGivenStatistics) {
+  for (const string learns : {"", "param { lr_mult: 0 } param { lr_mult: 0 }"}) {
+    NetPair pair(input(3, 3, 19, 23) + conv("x", "a", 32, kNoBias) +
+                 layer("BatchNorm", "a", "a", "batch_norm_param { use_global_stats: true }") +
+                 layer("Scale", "a", "a", learns + " scale_param { bias_term: true }") + relu("a") +
+                 conv("a", "b", 16, kNoBias) +
+                 layer("BatchNorm", "b", "c", "batch_norm_param { use_global_stats: true }") +
+                 layer("Scale", "c", "d", learns + " scale_param { bias_term: true }"));
+    set_statistics(&pair);
+    EXPECT_EQ(pair.forward(), 0);
+    EXPECT_EQ(pair.backward(), 1);
+    pair.backward();
+    pair.expect_equal(3e-5);
+  }
+}
+
 TEST_F(OneDnnChain, NormalisesBlocksThatAreFilledUpInThePlainLayer) {
   NetPair pair(input(3, 3, 9, 9) + conv("x", "a", 20, kNoBias) + batch_norm("a", "a") + relu("a") +
                conv("a", "b", 16));
