@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from maap import host, nets
+from maap import host, nets, prepare
+from maap.config import TrainConfig
 from maap.errors import MaapError
 from maap.schema import caffe_pb2
 
@@ -113,6 +114,17 @@ def test_frozen_statistics_stay_and_trained_ones_move(caffe, tmp_path):
     )
     np.testing.assert_allclose(stats[0], 0.75 + mean.ravel(), rtol=1e-5)
     assert float(stats[2].flat[0]) == 1.75
+
+
+def test_statistics_that_no_file_has_cannot_be_frozen(tmp_path):
+    net = nets.resolve_train(nets.find_net("resnet152"), False, 20, 1, False)
+    missing = ["bn_conv1", "scale_conv1", "fc_cub"]
+    frozen = TrainConfig(weights="w", batch_norm="frozen")
+    with pytest.raises(MaapError, match="no statistics of bn_conv1 .1 of 155.*--batch-norm train"):
+        prepare._check_statistics(tmp_path / "w", net, frozen, missing)
+    trained = TrainConfig(weights="w", batch_norm="train")
+    prepare._check_statistics(tmp_path / "w", net, trained, missing)
+    prepare._check_statistics(tmp_path / "w", net, frozen, ["fc_cub"])
 
 
 def test_dropout_variants(tmp_path):

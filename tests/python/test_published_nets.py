@@ -271,3 +271,20 @@ def test_rewrite_net_runs(caffe, tmp_path, folder, laap):
     # ALLSOFT: D* = A x D everywhere, which the default (ROI) is not
     product = out["attention"] * net.blobs["data"].data
     np.testing.assert_allclose(out["dstar"], product, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["vgg19", "resnet152"])
+def test_first_loss_from_random_weights(caffe, tmp_path, name):
+    """Near ln(classes), and its gradient arrives at the first convolution."""
+    path = tmp_path / "net.prototxt"
+    net = nets.resolve_train(nets.find_net(name), True, 10, 2, True, None, "train")
+    nets.write_text(net, path)
+    caffe.set_random_seed(2)
+    net = caffe.Net(str(path), caffe.TRAIN)
+    net.blobs["data"].data[...] = np.random.RandomState(5).randn(2, 3, 224, 224)
+    net.blobs["label"].data[...] = [3, 7]
+    net.forward()
+    assert abs(float(net.blobs["loss"].data) - np.log(10)) < 1.2
+    net.backward()
+    first = net.params["conv1_1" if name == "vgg19" else "conv1"][0].diff
+    assert np.isfinite(first).all() and np.abs(first).max() > 0
