@@ -241,14 +241,14 @@ SIZES = tables_time.Sizes(train=40, test=20, image_bytes=300)
 def test_the_plan_adds_up_what_is_left(tmp_path):
     new = cell(tmp_path, "a", a_star="reduce")
     parts = tables_time.parts_of(Step(new, None), COSTS, SIZES)
-    assert [seconds for _, seconds, _ in parts] == [200, 20, 100, 2 * 20 * (3 * 0.25 + 0.5)]
+    assert [seconds for _, seconds, _ in parts] == [200, 20, 100, 2 * 20 * 0.75]
     assert [size for *_, size in parts] == [2e6, 40 * 300 * 4, 2e6, 0]
     shared = tables_time.parts_of(Step(new, "other"), COSTS, SIZES)
-    assert [seconds for _, seconds, _ in shared] == [0, 20, 100, 50]
+    assert [seconds for _, seconds, _ in shared] == [0, 20, 100, 30]
     assert shared[0][0] == "phase 1 from other"
     leave(new, done=2)
     assert [seconds for _, seconds, _ in tables_time.parts_of(Step(new, None), COSTS, SIZES)] == [
-        100, 50,
+        100, 30,
     ]  # fmt: skip
 
 
