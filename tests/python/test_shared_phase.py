@@ -2,8 +2,10 @@
 
 import dataclasses
 import json
+import os
 import shutil
 from pathlib import Path
+from unittest import mock
 
 import maap
 import pytest
@@ -18,8 +20,7 @@ pytestmark = pytest.mark.usefixtures("private_cache")
 @pytest.fixture(scope="module")
 def first(tmp_path_factory, mini_images, cache_folder):
     """The settings of a finished LAAP run called "first"; tests only look at it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache_folder))
+    with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(cache_folder)):
         config = TrainConfig(
             net=TINY, data=str(mini_images), image_size=64, batch=8, max_iter=6, phase2_iter=3,
             base_lr=0.01, threads=1, variant="laap", name="first",

@@ -107,17 +107,15 @@ def test_a_file_may_not_set_what_the_table_sets(tmp_path, capsys):
     assert "variant is for the table to set" in capsys.readouterr().err
 
 
-@pytest.fixture(scope="module")
-def named(tmp_path_factory, mini_images):
-    """Makes the cells of a table on miniature images: named(table, **settings)."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+@pytest.fixture
+def named(mini_images, private_cache):
+    """Makes the cells of a table on miniature images: named(table, nets, **settings)."""
 
-        def make(table, nets=None, **more):
-            settings = dict(data=str(mini_images), runs_dir="runs", max_iter=9, **more)
-            return tables_plan.cells([table], nets, [1], settings, {})
+    def make(table, nets=None, **more):
+        settings = dict(data=str(mini_images), runs_dir="runs", max_iter=9, **more)
+        return tables_plan.cells([table], nets, [1], settings, {})
 
-        yield make
+    return make
 
 
 def test_table_2_has_seven_nets_of_one_data_set(named):

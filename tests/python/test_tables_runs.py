@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import cv2
 import numpy as np
@@ -43,14 +44,8 @@ def table(images, runs, *words, status=0):
 def whole(tmp_path_factory, mini_images, cache_folder):
     """The runs folder of table 3, and what was said; tests only look at it."""
     runs = tmp_path_factory.mktemp("whole") / "runs"
-    before = os.environ.get("XDG_CACHE_HOME")
-    os.environ["XDG_CACHE_HOME"] = str(cache_folder)
-    try:
+    with mock.patch.dict(os.environ, XDG_CACHE_HOME=str(cache_folder)):
         return runs, table(mini_images, runs, "3")
-    finally:
-        del os.environ["XDG_CACHE_HOME"]
-        if before is not None:
-            os.environ["XDG_CACHE_HOME"] = before
 
 
 def named(runs, words):
