@@ -40,6 +40,17 @@ bool is_main_thread() {
   for (;;) pause();
 }
 
+struct CompanionEntry {
+  std::weak_ptr<void> object;
+  shared_ptr<Companion> companion;
+};
+
+/// By address of the object; guarded by Python's lock.
+std::map<const void*, CompanionEntry>& companions() {
+  static auto* const all = new std::map<const void*, CompanionEntry>();
+  return *all;
+}
+
 }  // namespace
 
 py::str to_str(const string& text) {
@@ -74,26 +85,42 @@ int checked_index(py::ssize_t index, size_t count, const char* what) {
   return static_cast<int>(from_start);
 }
 
+PythonCallback::PythonCallback(const vector<py::function>& functions) {
+  for (const py::function& function : functions) functions_.push_back(hold(function));
+}
+
+int PythonCallback::visit(visitproc visit, void* arg) const {
+  for (const shared_ptr<void>& function : functions_) {
+    Py_VISIT(static_cast<PyObject*>(function.get()));
+  }
+  return 0;
+}
+
 shared_ptr<Companion> companion_of(const shared_ptr<void>& object) {
-  struct Entry {
-    std::weak_ptr<void> object;
-    shared_ptr<Companion> companion;
-  };
-  static auto* const entries = new std::map<const void*, Entry>();  // guarded by Python's lock
-  const auto found = entries->find(object.get());
-  if (found != entries->end() && !found->second.object.expired()) return found->second.companion;
+  const auto found = companions().find(object.get());
+  if (found != companions().end() && !found->second.object.expired()) {
+    return found->second.companion;
+  }
   vector<shared_ptr<Companion>> outlived;  // freed at the end: that may run any code
-  for (auto entry = entries->begin(); entry != entries->end();) {
+  for (auto entry = companions().begin(); entry != companions().end();) {
     if (entry->second.object.expired()) {
       outlived.push_back(entry->second.companion);
-      entry = entries->erase(entry);
+      entry = companions().erase(entry);
     } else {
       ++entry;
     }
   }
-  Entry& entry = (*entries)[object.get()];
+  CompanionEntry& entry = companions()[object.get()];
   entry = {object, std::make_shared<Companion>()};
   return entry.companion;
+}
+
+Companion* lonely_companion(const shared_ptr<void>& object) {
+  if (object.use_count() > 2) return nullptr;
+  const auto found = companions().find(object.get());
+  return found == companions().end() || found->second.object.expired()
+             ? nullptr
+             : found->second.companion.get();
 }
 
 WithPython::WithPython() {

@@ -17,6 +17,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/stl/filesystem.h>
 
+#include <algorithm>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -43,16 +44,6 @@ shared_ptr<void> hold(const py::object& object);
 /// The index in [0, count) that a possibly negative one means; IndexError when there is none.
 int checked_index(py::ssize_t index, size_t count, const char* what);
 
-/// What Python keeps about a net or a solver.
-struct Companion {
-  std::recursive_mutex in_use;
-  vector<shared_ptr<void>> callbacks;  // which the engine knows by plain pointers
-  vector<uint64_t> shapes;             // of a net: see Running
-};
-
-/// The companion, made at the first call. It lives a little longer than its object.
-shared_ptr<Companion> companion_of(const shared_ptr<void>& object);
-
 /// While it exists, this thread holds Python's lock.
 ///
 /// These two, not pybind11's: when Python ends, it kills threads that ask for its lock, daemon
@@ -65,6 +56,39 @@ class WithPython {
  private:
   PyGILState_STATE state_;
 };
+
+/// Functions of Python that the engine calls.
+class PythonCallback {
+ public:
+  explicit PythonCallback(const vector<py::function>& functions);
+  virtual ~PythonCallback() = default;
+  /// For Python's collector of garbage.
+  int visit(visitproc visit, void* argument) const;
+  void forget() { functions_.clear(); }
+
+ protected:
+  /// Calls function number i, which may have been forgotten.
+  template <typename... Arguments>
+  void call(size_t i, Arguments... arguments) const {
+    const WithPython lock;
+    if (i >= functions_.size()) return;
+    const shared_ptr<void> function = functions_[i];  // the call may forget it
+    py::handle(static_cast<PyObject*>(function.get()))(arguments...);
+  }
+
+ private:
+  vector<shared_ptr<void>> functions_;
+};
+
+/// What Python keeps about a net or a solver.
+struct Companion {
+  std::recursive_mutex in_use;
+  vector<shared_ptr<PythonCallback>> callbacks;  // which the engine knows by plain pointers
+  vector<uint64_t> shapes;                       // of a net: see Running
+};
+
+/// The companion, made at the first call. It lives a little longer than its object.
+shared_ptr<Companion> companion_of(const shared_ptr<void>& object);
 
 /// While it exists, this thread is without Python's lock.
 class WithoutPython {
@@ -91,6 +115,69 @@ class Call {
 
 /// At Python's exit, waits for the threads that are without its lock.
 void wait_for_threads_at_exit();
+
+/// The companion, if there is one and nobody holds the object but its owner and the caller: then
+/// what is reachable through its callbacks is reachable through the owner only.
+Companion* lonely_companion(const shared_ptr<void>& object);
+
+/// What Python's collector of garbage asks of a pybind11 class with holder shared_ptr<T>.
+template <typename T>
+struct Garbage {
+  typedef vector<shared_ptr<void>> (*PartsOf)(T* object);
+  static inline traverseproc former_traverse = nullptr;
+  static inline inquiry former_clear = nullptr;
+  static inline PartsOf parts_of = nullptr;
+
+  /// Those of the object and its parts. An object's owner is Python's object, a part's the object.
+  static vector<Companion*> companions(PyObject* self) {
+    vector<Companion*> found;
+    auto* const instance = reinterpret_cast<py::detail::instance*>(self);
+    if (!instance->get_value_and_holder().holder_constructed()) return found;
+    try {
+      const shared_ptr<void> object = py::handle(self).cast<shared_ptr<T>>();
+      if (object.use_count() > 2) return found;
+      found.push_back(lonely_companion(object));
+      if (parts_of != nullptr) {
+        for (const shared_ptr<void>& part : parts_of(static_cast<T*>(object.get()))) {
+          found.push_back(lonely_companion(part));
+        }
+      }
+    } catch (const std::exception&) {
+      found.clear();
+    }
+    found.erase(std::remove(found.begin(), found.end(), nullptr), found.end());
+    return found;
+  }
+  static int traverse(PyObject* self, visitproc visit, void* argument) {
+    if (const int result = former_traverse(self, visit, argument)) return result;
+    for (const Companion* const companion : companions(self)) {
+      for (const auto& callback : companion->callbacks) {
+        if (const int result = callback->visit(visit, argument)) return result;
+      }
+    }
+    return 0;
+  }
+  static int clear(PyObject* self) {
+    for (const Companion* const companion : companions(self)) {
+      for (const auto& callback : companion->callbacks) callback->forget();
+    }
+    return former_clear(self);
+  }
+};
+
+/// Lets Python's collector see the callbacks of a net or a solver and of the nets that are its
+/// parts, for py::class_<T, shared_ptr<T>> with dynamic attributes: a callback that refers to its
+/// own net would keep both for ever. A part that Python holds, too, keeps what its callbacks hold.
+template <typename T>
+py::custom_type_setup collect_callbacks(typename Garbage<T>::PartsOf parts_of = nullptr) {
+  Garbage<T>::parts_of = parts_of;
+  return py::custom_type_setup([](PyHeapTypeObject* type) {
+    Garbage<T>::former_traverse = type->ht_type.tp_traverse;
+    Garbage<T>::former_clear = type->ht_type.tp_clear;
+    type->ht_type.tp_traverse = Garbage<T>::traverse;
+    type->ht_type.tp_clear = Garbage<T>::clear;
+  });
+}
 
 // One for each file here.
 void bind_blob(py::module_* module);

@@ -13,18 +13,12 @@ using NetPtr = shared_ptr<FloatNet>;
 using AddCallback = void (FloatNet::*)(FloatNet::Callback*);
 
 /// Calls a Python function with the index of the layer.
-class NetCallback : public FloatNet::Callback {
+class NetCallback : public FloatNet::Callback, public PythonCallback {
  public:
-  explicit NetCallback(const py::function& run) : run_(hold(run)) {}
+  explicit NetCallback(const py::function& run) : PythonCallback({run}) {}
 
  protected:
-  void run(int layer) override {
-    const WithPython lock;
-    py::handle(static_cast<PyObject*>(run_.get()))(layer);
-  }
-
- private:
-  shared_ptr<void> run_;
+  void run(int layer) override { call(0, layer); }
 };
 
 template <AddCallback add>
@@ -198,7 +192,8 @@ void bind_parts(Class* net) {
 }  // namespace
 
 void bind_net(py::module_* module) {
-  py::class_<FloatNet, NetPtr> net(*module, "Net", py::dynamic_attr());
+  py::class_<FloatNet, NetPtr> net(*module, "Net", py::dynamic_attr(),
+                                   collect_callbacks<FloatNet>());
   bind_making(&net);
   bind_running(&net);
   bind_files(&net);

@@ -13,22 +13,14 @@ using FloatSolver = Solver<float>;
 using SolverPtr = shared_ptr<FloatSolver>;
 
 /// Calls a Python function at the start of every iteration, and one when the gradients are there.
-class SolverCallback : public FloatSolver::Callback {
+class SolverCallback : public FloatSolver::Callback, public PythonCallback {
  public:
   SolverCallback(const py::function& on_start, const py::function& on_gradients_ready)
-      : on_start_(hold(on_start)), on_gradients_ready_(hold(on_gradients_ready)) {}
+      : PythonCallback({on_start, on_gradients_ready}) {}
 
  protected:
-  void on_start() override { call(on_start_); }
-  void on_gradients_ready() override { call(on_gradients_ready_); }
-
- private:
-  static void call(const shared_ptr<void>& function) {
-    const WithPython lock;
-    py::handle(static_cast<PyObject*>(function.get()))();
-  }
-
-  shared_ptr<void> on_start_, on_gradients_ready_;
+  void on_start() override { call(0); }
+  void on_gradients_ready() override { call(1); }
 };
 
 void add_callback(const SolverPtr& solver, const py::function& on_start,
@@ -50,6 +42,12 @@ vector<shared_ptr<Net<float>>> nets_of(FloatSolver* solver) {
   vector<shared_ptr<Net<float>>> nets = {solver->net()};
   nets.insert(nets.end(), solver->test_nets().begin(), solver->test_nets().end());
   return nets;
+}
+
+template <typename Class>
+vector<shared_ptr<void>> parts_of(Class* solver) {
+  const auto nets = nets_of(solver);
+  return {nets.begin(), nets.end()};
 }
 
 /// Gives the solver to Python.
@@ -188,7 +186,9 @@ void bind_rest(Class* solver) {
 
 template <typename Class, typename Base>
 void bind_type(py::module_* module, const char* name) {
-  py::class_<Class, Base, shared_ptr<Class>>(*module, name, "A solver of this type (see type).")
+  py::class_<Class, Base, shared_ptr<Class>>(*module, name, py::dynamic_attr(),
+                                             collect_callbacks<Class>(parts_of<Class>),
+                                             "A solver of this type (see type).")
       .def(py::init(&make_solver<Class>), py::arg("solver_file"),
            "Makes the solver of a prototxt, and its nets. CaffeError says what is wrong where.");
 }
@@ -197,6 +197,7 @@ void bind_type(py::module_* module, const char* name) {
 
 void bind_solver(py::module_* module) {
   py::class_<FloatSolver, SolverPtr> solver(*module, "Solver", py::dynamic_attr(),
+                                            collect_callbacks<FloatSolver>(parts_of<FloatSolver>),
                                             "What trains a net.");
   bind_running(&solver);
   bind_rest(&solver);

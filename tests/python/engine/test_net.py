@@ -328,6 +328,23 @@ def test_nets_are_freed(make_net):
     assert held() is None
 
 
+def test_a_callback_may_refer_to_its_net(make_net):
+    """And both are freed nevertheless."""
+
+    def watch(net, seen):
+        net.after_forward(lambda layer: seen.append(net.blobs["prob"].data[0, 0]))
+
+    net, seen = make_net(nets.CHAIN), []
+    watch(net, seen)
+    gc.collect()
+    net.forward()
+    assert len(seen) == 4
+    gone = weakref.ref(net)
+    del net
+    gc.collect()
+    assert gone() is None
+
+
 class Marker:
     def see(self, layer):
         pass

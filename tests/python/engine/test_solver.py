@@ -190,6 +190,25 @@ def test_solver_net_and_callback_are_freed(make_solver):
     view[...] = 0
 
 
+@pytest.mark.parametrize("cls", [caffe.SGDSolver, caffe.AdamSolver, caffe.get_solver])
+def test_callbacks_may_refer_to_their_solver(make_solver, cls):
+    """And all are freed nevertheless."""
+
+    def watch(solver, seen):
+        solver.add_callback(lambda: seen.append(solver.iter), lambda: None)
+        solver.net.after_forward(lambda layer: seen.append(solver.iter))
+
+    solver, seen = make_solver(nets.TRAIN, cls=cls), []
+    watch(solver, seen)
+    gc.collect()
+    solver.step(2)
+    assert seen[0] == 0 and len(seen) > 4
+    gone = weakref.ref(solver)
+    del solver
+    gc.collect()
+    assert gone() is None
+
+
 def test_the_nets_of_a_solver_run_by_themselves(make_solver):
     solver = make_solver(nets.TRAIN, test_iter=[1], test_interval=100)
     solver.net.forward()
