@@ -118,10 +118,19 @@ def named(mini_images, private_cache):
     return make
 
 
-def test_table_2_has_seven_nets_of_one_data_set(named):
-    made = named(2)
-    assert len({cell.phase1 for cell in made}) == len({cell.config.name for cell in made}) == 7
-    assert "-dropout-relu3-" in made[3].config.name and made[0].resolved.image_size == 256
+def test_the_three_tables_share_what_they_can(mini_images, private_cache, tmp_path):
+    settings = dict(data=str(mini_images), runs_dir=str(tmp_path))
+    made = tables_plan.cells([1, 2, 3], None, [1], settings, {})
+    assert len(made) == 3 * 4 + 7 + 6
+    left = tables_plan.steps(made)
+    assert len(left) == 22  # three cells of tables 2 and 3 are runs of table 1
+    own = [step.cell for step in left if step.phase1_from is None]
+    assert sorted(cell.config.variant for cell in own) == 8 * ["baseline"] + 3 * ["laap"]
+    dropout = [cell for cell in own if cell.config.dropout_after]
+    assert len({cell.phase1 for cell in dropout}) == 5
+    assert "-dropout-relu1-" in dropout[0].config.name
+    of_maap = {step.phase1_from for step in left if step.cell.table == 3}
+    assert len(of_maap) == 1 and "alexnet-laap-" in of_maap.pop()
 
 
 def test_a_name_changes_with_what_the_result_depends_on(named):
