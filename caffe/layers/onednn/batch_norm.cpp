@@ -1,6 +1,6 @@
-// BatchNorm and Scale by oneDNN's batch normalisation, where the bottom has a layout of oneDNN's.
-// A Scale, y = s x + b, is one with mean 0, variance 1, s and b; its backward pass, and that of a
-// BatchNorm with given statistics, is blocked_scale.hpp's.
+// BatchNorm and Scale where the bottom has a layout of oneDNN's: by its batch normalisation with
+// given statistics, forward; else by blocked_scale.hpp. A Scale, y = s x + b, is a normalisation
+// with mean 0, variance 1, s and b.
 //
 // In place, a backward pass needs what the forward pass was given. Instead of copying it, the
 // result goes to other memory, which becomes the blob's, and the layer keeps the memory that the
@@ -25,8 +25,8 @@ typedef dnnl::normalization_flags Flags;
 /// The primitives for one layout.
 class Normalization {
  public:
-  /// Whether oneDNN serves that layout; `backward`: its own backward pass, too.
-  bool prepare(const Layout& layout, float eps, Flags flags, bool backward) {
+  /// Whether oneDNN serves that layout.
+  bool prepare(const Layout& layout, float eps, Flags flags) {
     if (made_ && layout == layout_) return works_;
     layout_ = layout;
     made_ = true;
@@ -35,11 +35,6 @@ class Normalization {
       description_ = describe_normalization(layout, eps, flags);
       if (!is_fast(description_)) return false;
       forward_ = dnnl::batch_normalization_forward(description_);
-      if (backward) {
-        backward_description_ = describe_normalization_backward(description_, eps, flags);
-        if (!is_fast(backward_description_)) return false;
-        backward_ = dnnl::batch_normalization_backward(backward_description_);
-      }
       works_ = true;
     } catch (const dnnl::error&) {
       // Not implemented for this layout.
@@ -47,37 +42,33 @@ class Normalization {
     return works_;
   }
 
-  const Layout& layout() const { return layout_; }
-
   /// Bottom to top; `arguments` are the others. With `keep`, kept() is what the bottom had.
   void forward(Blob<float>* bottom, Blob<float>* top, bool keep, Arguments arguments) {
-    const std::shared_ptr<OneDnnCopy> given = current_copy(*bottom);
-    std::shared_ptr<OneDnnCopy> room;
-    if (keep) {
-      const bool fits = kept_ != nullptr && kept_->layout() == layout_ && kept_ != given;
-      room = fits ? kept_ : OneDnnCopy::make(layout_);
-    }
-    Output to = keep ? Output(top, Part::kData, room) : Output(top, Part::kData, layout_);
-    arguments[DNNL_ARG_SRC] = given->memory();
-    arguments[DNNL_ARG_DST] = to.memory();
-    arguments[DNNL_ARG_SCRATCHPAD] = scratch(Slot::kPrimitive, description_.scratchpad_desc());
-    run(forward_, arguments);
-    kept_ = keep ? given : nullptr;
-    to.done();
+    pass(bottom, top, keep, [&](const dnnl::memory& from, const dnnl::memory& to) {
+      arguments[DNNL_ARG_SRC] = from;
+      arguments[DNNL_ARG_DST] = to;
+      arguments[DNNL_ARG_SCRATCHPAD] = scratch(Slot::kPrimitive, description_.scratchpad_desc());
+      run(forward_, arguments);
+    });
   }
 
-  /// The top's gradient to the bottom's.
-  void backward(const Blob<float>& top, Blob<float>* bottom, Arguments arguments) {
+  /// The same by the batch's statistics, which `mean` and `variance` receive.
+  void forward(Blob<float>* bottom, Blob<float>* top, bool keep, float* mean, float* variance,
+               float eps) {
+    pass(bottom, top, keep, [&](const dnnl::memory& from, const dnnl::memory& to) {
+      normalization_forward(from, mean, variance, eps, to);
+    });
+  }
+
+  /// The top's gradient to the bottom's, whose statistics these are.
+  void backward(const Blob<float>& top, Blob<float>* bottom, const float* mean,
+                const float* variance, float eps) {
     const Input gradient(top, Part::kDiff, layout_, Slot::kGradient);
     Output to(bottom, Part::kDiff, layout_);
     std::unique_ptr<Input> from;
     if (kept_ == nullptr) from.reset(new Input(*bottom, Part::kData, layout_, Slot::kSource));
-    arguments[DNNL_ARG_SRC] = kept_ != nullptr ? kept_->memory() : from->memory();
-    arguments[DNNL_ARG_DIFF_DST] = gradient.memory();
-    arguments[DNNL_ARG_DIFF_SRC] = to.memory();
-    arguments[DNNL_ARG_SCRATCHPAD] =
-        scratch(Slot::kPrimitive, backward_description_.scratchpad_desc());
-    run(backward_, arguments);
+    normalization_backward(gradient.memory(), kept_ != nullptr ? kept_->memory() : from->memory(),
+                           mean, variance, eps, to.memory());
     to.done();
   }
 
@@ -107,12 +98,24 @@ class Normalization {
   }
 
  private:
+  template <typename F>
+  void pass(Blob<float>* bottom, Blob<float>* top, bool keep, const F& compute) {
+    const std::shared_ptr<OneDnnCopy> given = current_copy(*bottom);
+    std::shared_ptr<OneDnnCopy> room;
+    if (keep) {
+      const bool fits = kept_ != nullptr && kept_->layout() == layout_ && kept_ != given;
+      room = fits ? kept_ : OneDnnCopy::make(layout_);
+    }
+    Output to = keep ? Output(top, Part::kData, room) : Output(top, Part::kData, layout_);
+    compute(given->memory(), to.memory());
+    kept_ = keep ? given : nullptr;
+    to.done();
+  }
+
   Layout layout_;
   bool made_ = false, works_ = false;
   dnnl::batch_normalization_forward::primitive_desc description_;
-  dnnl::batch_normalization_backward::primitive_desc backward_description_;
   dnnl::batch_normalization_forward forward_;
-  dnnl::batch_normalization_backward backward_;
   std::shared_ptr<OneDnnCopy> kept_;
 };
 
@@ -135,13 +138,15 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float> {
     const Flags flags = use_global_stats_ ? Flags::use_global_stats : Flags::none;
     forward_was_here_ =
         has_full_blocks(*bottom[0]) &&
-        normalization_.prepare(layout_of(*bottom[0]), layer_param_.batch_norm_param().eps(), flags,
-                               !use_global_stats_);
+        normalization_.prepare(layout_of(*bottom[0]), layer_param_.batch_norm_param().eps(), flags);
     if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
     if (use_global_stats_) take_averages();
     const bool keep = bottom[0] == top[0] && !use_global_stats_;
-    normalization_.forward(bottom[0], top[0], keep, statistics());
-    if (!use_global_stats_) {
+    if (use_global_stats_) {
+      normalization_.forward(bottom[0], top[0], keep, statistics());
+    } else {
+      normalization_.forward(bottom[0], top[0], keep, mean_.mutable_cpu_data(),
+                             variance_.mutable_cpu_data(), layer_param_.batch_norm_param().eps());
       enter_averages(static_cast<double>(bottom[0]->count()) / bottom[0]->shape(1));
     }
   }
@@ -150,8 +155,11 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float> {
                     const Blobs& bottom) override {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
     if (!propagate_down[0]) return;
-    if (!use_global_stats_) return normalization_.backward(*top[0], bottom[0], statistics());
     const float eps = layer_param_.batch_norm_param().eps();
+    if (!use_global_stats_) {
+      return normalization_.backward(*top[0], bottom[0], mean_.cpu_data(), variance_.cpu_data(),
+                                     eps);
+    }
     vector<float> factors;
     for (int c = 0; c < variance_.count(); ++c) {
       factors.push_back(1 / std::sqrt(variance_.cpu_data()[c] + eps));
@@ -180,7 +188,7 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
     if (bias() != nullptr) flags |= Flags::use_shift;
     forward_was_here_ = bottom.size() == 1 && has_full_blocks(*bottom[0]) &&
                         is_by_channel(*bottom[0]) &&
-                        normalization_.prepare(layout_of(*bottom[0]), 0.f, flags, false);
+                        normalization_.prepare(layout_of(*bottom[0]), 0.f, flags);
     if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
     normalization_.forward(bottom[0], top[0], keeps_input(bottom, top), parameters());
   }

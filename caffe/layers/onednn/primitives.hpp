@@ -117,21 +117,6 @@ inline dnnl::batch_normalization_forward::primitive_desc describe_normalization(
 #endif
 }
 
-/// The gradient of the bottom.
-inline dnnl::batch_normalization_backward::primitive_desc describe_normalization_backward(
-    const dnnl::batch_normalization_forward::primitive_desc& forward, float eps,
-    dnnl::normalization_flags flags) {
-  const auto kind = dnnl::prop_kind::backward_data;
-  const Layout layout = forward.src_desc();
-#if DNNL_VERSION_MAJOR < 3
-  return describe_backward<dnnl::batch_normalization_backward>(forward, kind, layout, layout, eps,
-                                                               flags);
-#else
-  return describe_backward<dnnl::batch_normalization_backward>(forward, kind, layout, layout,
-                                                               layout, eps, flags);
-#endif
-}
-
 }  // namespace onednn
 }  // namespace caffe
 
