@@ -1,30 +1,9 @@
 // Brings a network of an older format, a caffemodel, to today's.
 
-#include "caffe/util/io.hpp"
-#include "caffe/util/upgrade_proto.hpp"
-#include "tools/tool.hpp"
-
-namespace {
-
-int upgrade(int, char** argv) {
-  caffe::NetParameter net;
-  caffe::ReadProtoFromBinaryFile(argv[1], &net);
-  bool success = true;
-  if (caffe::NetNeedsUpgrade(net)) {
-    success = caffe::UpgradeNetAsNeeded(argv[1], &net);
-    if (!success) LOG(ERROR) << "Encountered error(s) while upgrading; see details above.";
-  } else {
-    LOG(ERROR) << "File already in latest proto format: " << argv[1];
-  }
-  caffe::WriteProtoToBinaryFile(net, argv[2]);
-  LOG(INFO) << "Wrote upgraded NetParameter binary proto to " << argv[2];
-  return success ? 0 : 1;
-}
-
-}  // namespace
+#include "tools/upgrade.hpp"
 
 int main(int argc, char** argv) {
-  return caffe_tool::run(argc, argv,
-                         "Usage: upgrade_net_proto_binary v0_net_proto_file_in net_proto_file_out",
-                         2, 2, upgrade);
+  return caffe_tool::run_upgrade<caffe::NetParameter>(
+      argc, argv, "Usage: upgrade_net_proto_binary v0_net_proto_file_in net_proto_file_out",
+      caffe_tool::Format::kBinary, caffe::NetNeedsUpgrade, caffe::UpgradeNetAsNeeded);
 }

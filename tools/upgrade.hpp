@@ -1,0 +1,46 @@
+#ifndef TOOLS_UPGRADE_HPP_
+#define TOOLS_UPGRADE_HPP_
+
+#include "caffe/util/io.hpp"
+#include "caffe/util/upgrade_proto.hpp"
+#include "tools/tool.hpp"
+
+namespace caffe_tool {
+
+enum class Format { kText, kBinary };
+
+/// The main() of a tool that reads a Message of an older format from the first file of the command
+/// line and writes it as today's to the second. needed(message) says whether there is anything to
+/// do, upgrade(file, &message) does it and returns whether all went well.
+template <typename Message, typename Needed, typename Upgrade>
+int run_upgrade(int argc, char** argv, const char* usage, Format format, const Needed& needed,
+                const Upgrade& upgrade) {
+  const bool text = format == Format::kText;
+  return run(argc, argv, usage, 2, 2, [&](int, char** files) {
+    Message message;
+    if (text) {
+      caffe::ReadProtoFromTextFile(files[1], &message);
+    } else {
+      caffe::ReadProtoFromBinaryFile(files[1], &message);
+    }
+    bool success = true;
+    if (needed(message)) {
+      success = upgrade(files[1], &message);
+      if (!success) LOG(ERROR) << "Encountered error(s) while upgrading; see details above.";
+    } else {
+      LOG(ERROR) << "File already in latest proto format: " << files[1];
+    }
+    if (text) {
+      caffe::WriteProtoToTextFile(message, files[2]);
+    } else {
+      caffe::WriteProtoToBinaryFile(message, files[2]);
+    }
+    LOG(INFO) << "Wrote upgraded " << Message::descriptor()->name() << (text ? " text" : " binary")
+              << " proto to " << files[2];
+    return success ? 0 : 1;
+  });
+}
+
+}  // namespace caffe_tool
+
+#endif  // TOOLS_UPGRADE_HPP_
