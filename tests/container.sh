@@ -54,8 +54,16 @@ if [ -z "$base" ]; then
   make_base
   base=localhost/debian-$suite pull=--pull=never
 fi
+# How this machine reaches pip's index is not the image's doing: its certificates and pip's settings are lent to the build.
+lent=()
+if [ -r /etc/ssl/certs/ca-certificates.crt ]; then
+  cp -L /etc/ssl/certs/ca-certificates.crt "$store/certificates.crt"
+  { if [ -r /etc/pip.conf ]; then sed '/^cert *=/d' /etc/pip.conf; else echo '[global]'; fi
+    echo 'cert = /run/certificates.crt'; } >"$store/pip.conf"
+  lent=(--volume "$store/certificates.crt:/run/certificates.crt:ro" --volume "$store/pip.conf:/etc/pip.conf:ro")
+fi
 say "building the image $target from $base"
-buildah_ bud --isolation chroot "$pull" --build-arg "BASE=$base" --build-arg "BVLC_BASE=$base" \
+buildah_ bud --isolation chroot "${lent[@]}" "$pull" --build-arg "BASE=$base" --build-arg "BVLC_BASE=$base" \
   --target "$target" -t maap-caffe "$repo"
 container=$(buildah_ from --pull=never maap-caffe)
 say "other commands run as given"
