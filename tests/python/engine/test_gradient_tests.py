@@ -21,6 +21,7 @@ WITHOUT = {
     "Python": "is what its user writes",
     "Silence": "gives 0 (tested)",
     "Threshold": "has none (tested)",
+    "WindowData": "reads",
 }
 SUITES = {"Enhancement": "EnhancementTest", "Elimination": "EliminationTest"}
 BOTH_TYPES = ("DtypesAndDevices", "Dtypes")
