@@ -23,14 +23,17 @@ from typing import Any
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 import numpy as np
-from maap import host, nets
+from maap.host import loader
+from maap.nets.folder import find_net
+from maap.nets.prototxt import write_text
+from maap.nets.resolve import resolve_train
 
 
 def make_net(caffe: ModuleType, folder: Path, batch: int, laap: bool) -> Any:
     """AlexNet for 200 classes in the phase TRAIN, filled with one random batch."""
-    message = nets.resolve_train(nets.find_net("alexnet"), laap, 200, batch, True)
+    message = resolve_train(find_net("alexnet"), laap, 200, batch, True)
     path = folder / f"laap_{laap}.prototxt"
-    nets.write_text(message, path)
+    write_text(message, path)
     caffe.set_random_seed(1)
     net = caffe.Net(str(path), caffe.TRAIN)
     rng = np.random.RandomState(2)
@@ -71,7 +74,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=3)
     args = parser.parse_args()
 
-    caffe = host.load()
+    caffe = loader.load()
     times: dict[bool, list[float]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
         both = {laap: make_net(caffe, Path(folder), args.batch, laap) for laap in times}

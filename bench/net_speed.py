@@ -53,17 +53,18 @@ class CaffeNet:
     def __init__(self, name: str, batch: int, laap: bool) -> None:
         os.environ.setdefault("GLOG_minloglevel", "2")
         import numpy as np
-        from maap import host, nets
+        from maap.host import loader
+        from maap.nets.folder import find_net
+        from maap.nets.prototxt import write_text
+        from maap.nets.resolve import resolve_train
 
-        caffe = host.load()
+        caffe = loader.load()
         self.before = resident()
         caffe.set_random_seed(1)
-        message = nets.resolve_train(
-            nets.find_net(name), laap, 200, batch, True, batch_norm="train"
-        )
+        message = resolve_train(find_net(name), laap, 200, batch, True, batch_norm="train")
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "net.prototxt"
-            nets.write_text(message, path)
+            write_text(message, path)
             self.net = caffe.Net(str(path), caffe.TRAIN)
         random = np.random.RandomState(2)
         data = self.net.blobs["data"]

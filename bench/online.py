@@ -26,11 +26,16 @@ from pathlib import Path
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 import numpy as np
-from maap import host, nets, presets
+from maap.attention.region_net import RegionNet
+from maap.config import presets
 from maap.data.feeder import Transform
-from maap.online import BRANCH, online_net
-from maap.region_net import RegionNet
-from maap.rewrite import rewrite
+from maap.host import loader
+from maap.nets.folder import find_net
+from maap.nets.online import BRANCH, online_net
+from maap.nets.prototxt import write_text
+from maap.nets.resolve import resolve_rewrite, resolve_solver, resolve_train
+from maap.nets.transform import SCRATCH_SCALE
+from maap.rewrite.rewrite import rewrite
 from rewrite import MEAN, make_source
 
 CLASSES = 20
@@ -42,10 +47,10 @@ class Step:
 
     def __init__(self, net, name: str, files, folder: Path):
         path = folder / f"{name}.prototxt"
-        nets.write_text(net, path)
-        solver = nets.resolve_solver(files, True, 2, dict(base_lr=1e-6, display=0), path)
-        nets.write_text(solver, folder / f"{name}_solver.prototxt")
-        caffe = host.load()
+        write_text(net, path)
+        solver = resolve_solver(files, True, 2, dict(base_lr=1e-6, display=0), path)
+        write_text(solver, folder / f"{name}_solver.prototxt")
+        caffe = loader.load()
         caffe.set_random_seed(1)
         self.solver = caffe.get_solver(str(folder / f"{name}_solver.prototxt"))
         random = np.random.RandomState(0)
@@ -63,10 +68,10 @@ class Step:
 def rewriting_seconds(options, net, weights: Path, folder: Path) -> tuple[float, float]:
     """Seconds of a rewriting of any length, and seconds of each image: from two lengths."""
     path = folder / "rewrite.prototxt"
-    nets.write_text(net, path)
+    write_text(net, path)
     finder = RegionNet(path, weights, options.batch)
     finder.find(np.zeros((options.batch, 3, *finder.size), np.float32) + 1)
-    transform = Transform(mean=MEAN, scale=nets.SCRATCH_SCALE)
+    transform = Transform(mean=MEAN, scale=SCRATCH_SCALE)
     counts = (options.batch, options.images)
     sources = [make_source(folder / f"data{count}", count) for count in counts]
     times: list[list[float]] = [[], []]
@@ -90,9 +95,9 @@ def main() -> int:
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    files = nets.find_net(options.net)
-    train = nets.resolve_train(files, True, CLASSES, options.batch, True)
-    region = nets.resolve_rewrite(files, True, options.batch)
+    files = find_net(options.net)
+    train = resolve_train(files, True, CLASSES, options.batch, True)
+    region = resolve_rewrite(files, True, options.batch)
     with tempfile.TemporaryDirectory(prefix="maap-bench-") as name:
         folder = Path(name)
         online = online_net(train, region)

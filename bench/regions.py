@@ -16,7 +16,7 @@ import time
 from typing import Callable
 
 import numpy as np
-from maap import host
+from maap.host import loader
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.transform import resize
@@ -48,9 +48,9 @@ class ByTheLayers:
     def __call__(self) -> np.ndarray:
         count, height, width = self.maps.shape
         shape = (count, height, width, self.size, self.size)
-        pointers = [host.pointer(a) for a in (self.boxes, self.stats, self.upsampled)]
-        if host.lib().maap_regions_f32(host.pointer(self.maps), *shape, 0, *pointers):
-            raise RuntimeError(host.lib().maap_last_error().decode())
+        pointers = [loader.pointer(a) for a in (self.boxes, self.stats, self.upsampled)]
+        if loader.lib().maap_regions_f32(loader.pointer(self.maps), *shape, 0, *pointers):
+            raise RuntimeError(loader.lib().maap_last_error().decode())
         return self.boxes
 
 
@@ -85,12 +85,12 @@ def main() -> int:
 
     maps = attention_maps(args.images, args.map)
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
-    host.set_threads(threads)
+    loader.set_threads(threads)
     ours_call = ByTheLayers(maps, args.input)
     ours_boxes = ours_call().copy()
     theirs_boxes = by_scikit_image(maps, args.input)
     ours = best(10 * args.rounds, ours_call)
-    host.set_threads(1)
+    loader.set_threads(1)
     single = best(10 * args.rounds, ours_call)
     theirs = best(args.rounds, lambda: by_scikit_image(maps, args.input))
 

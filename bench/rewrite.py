@@ -25,13 +25,17 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 
 import cv2
 import numpy as np
-from maap import host, nets
+from maap.attention.region_net import RegionNet
 from maap.data.feeder import Transform
 from maap.data.records import Record, encode_jpeg, key_for
 from maap.data.store import Split
 from maap.data.write import begin, finish, write_split
-from maap.region_net import RegionNet
-from maap.rewrite import rewrite
+from maap.host import loader
+from maap.nets.folder import find_net
+from maap.nets.prototxt import write_text
+from maap.nets.resolve import resolve_rewrite
+from maap.nets.transform import SCRATCH_SCALE
+from maap.rewrite.rewrite import rewrite
 
 MEAN = np.array([104.0, 117.0, 123.0], np.float32)
 
@@ -67,14 +71,14 @@ def make_source(folder: Path, count: int) -> Split:
 
 def make_net(folder: Path, batch: int, laap: bool, a_star: str):
     """AlexNet's resolved rewrite net with MSRA weights, so that its maps are not flat."""
-    net = nets.resolve_rewrite(nets.find_net("alexnet"), laap, batch, a_star)
+    net = resolve_rewrite(find_net("alexnet"), laap, batch, a_star)
     for layer in net.layer:
         if layer.type == "Convolution":
             layer.convolution_param.weight_filler.type = "msra"
             layer.convolution_param.bias_filler.value = 0
     path, weights = folder / "rewrite.prototxt", folder / "random.caffemodel"
-    nets.write_text(net, path)
-    caffe = host.load()
+    write_text(net, path)
+    caffe = loader.load()
     caffe.set_random_seed(1)
     caffe.Net(str(path), caffe.TEST).save(str(weights))
     return path, weights
@@ -110,7 +114,7 @@ def main() -> int:
         source = make_source(folder / "data", options.images)
         net, weights = make_net(folder, options.batch, options.laap, options.a_star)
         finder = RegionNet(net, weights, options.batch)
-        transform = Transform(mean=MEAN, scale=nets.SCRATCH_SCALE)
+        transform = Transform(mean=MEAN, scale=SCRATCH_SCALE)
         passes = -(-options.images // options.batch)
         forward_alone(finder, 2)
         print(

@@ -20,12 +20,13 @@ os.environ.setdefault("GLOG_minloglevel", "2")
 
 import click
 import numpy as np
-from maap import figure, host
+from maap.attention import figure
+from maap.attention.inside import Inside, Seen
+from maap.cli.visualize import of_run
 from maap.errors import MaapError
-from maap.files import make_folder, write_atomically
-from maap.inside import Inside, Seen
-from maap.runs import find_run
-from maap.visualize import of_run
+from maap.host import loader
+from maap.runs.run import find_run
+from maap.util.files import make_folder, write_atomically
 
 DOCS = Path(__file__).resolve().parent
 LIMIT = 300_000  # bytes of a picture
@@ -61,7 +62,7 @@ def make(
     evaluation = json.loads(_text(run.folder / "evaluation.json"))
     if not evaluation["regions"]:
         raise MaapError(f"run {name} has no regions; give one of the variant maap or haap")
-    host.load()
+    loader.load()
     source, _ = of_run(run, 1)
     other = of_run(find_run(runs_dir, baseline)) if baseline else None
     plain = (baseline, other[0]) if baseline and other else None
@@ -91,7 +92,8 @@ def _text(path: Path) -> str:
 def _look(inside: Inside, run: Any) -> list[tuple[str, Seen]]:
     """(what it is, Seen) of two best, two evenly spaced and two worst test images of the run, of as
     many classes as there are."""
-    from maap import pictures, prepare
+    from maap.images import draw
+    from maap.training import prepare
 
     split = prepare.open_data(run.state()).split("test")
     index = {record.key: n for n, record in enumerate(split.records)}
@@ -112,7 +114,7 @@ def _look(inside: Inside, run: Any) -> list[tuple[str, Seen]]:
     found = []
     for entry in chosen:
         record = split.records[index[entry["key"]]]
-        image = pictures.to_grey_levels(split.read(index[entry["key"]])[0], None)
+        image = draw.to_grey_levels(split.read(index[entry["key"]])[0], None)
         rated = "" if entry["iou"] is None else f"IoU {entry['iou']:.2f}, "
         title = f"{entry['class']}: {rated}{words[entry['group']]}"
         found.append((title, inside.look(record.path, image, record.box)))

@@ -23,8 +23,8 @@ sys.path.insert(0, str(ROOT / "python"))
 
 from caffe import NetSpec, layers  # noqa: E402
 from caffe.proto import caffe_pb2  # noqa: E402
-from maap import presets  # noqa: E402
-from maap.prototxt import to_text  # noqa: E402
+from maap.config import presets  # noqa: E402
+from maap.nets.prototxt import to_text  # noqa: E402
 
 PHASE2 = "phase2"  # the stage at which training reads the rewritten images
 

@@ -12,12 +12,14 @@ from typing import Any
 __version__ = "0.2.0"
 __all__ = ["MaapError", "TrainConfig", "train"]
 
-_HOMES = {"MaapError": "maap.errors", "TrainConfig": "maap.config"}
+_HOMES = {
+    "MaapError": "maap.errors",
+    "TrainConfig": "maap.config.fields",
+    "train": "maap.training.train",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "train":  # the module, which can be called (see its end)
-        return importlib.import_module("maap.train")
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module 'maap' has no attribute {name!r}")

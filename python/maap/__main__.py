@@ -1,5 +1,5 @@
 """``python3 -m maap`` is the command line."""
 
-from maap.cli import main
+from maap.cli.main import main
 
 main()

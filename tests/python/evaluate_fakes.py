@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import numpy as np
-from maap import host
 from maap.data.feeder import Transform
+from maap.host import loader
 from rewrite_fakes import MEAN, SIZE, make_source
 
 NET = """
@@ -32,7 +32,7 @@ TRANSFORM = Transform(crop_size=40, mean=MEAN, scale=0.02)
 def make_run(folder: Path) -> Path:
     """Into `folder`: a data set (train and test the same 50 images), two nets, two phases' weights;
     returns it."""
-    caffe = host.load()
+    caffe = loader.load()
     make_source(folder / "data", 50, splits=("train", "test"))
     (folder / "deploy.prototxt").write_text(NET + DEPLOY)
     (folder / "rewrite.prototxt").write_text(NET + REWRITE)

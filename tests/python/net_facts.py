@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 from typing import Any
 
-from maap.schema import caffe_pb2
+from maap.util.schema import caffe_pb2
 
 FACTS = Path(__file__).resolve().parents[1] / "facts"
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maap import insert, network
+from maap.nets import imported, insert
 
 FOLDER = Path(__file__).resolve().parents[1] / "nets" / "other"
 FILES = dict(
@@ -15,7 +15,7 @@ SIZES = dict(lenet=28)  # the others say it themselves
 
 def read(name):
     """The Network of that name."""
-    return network.read_network(FILES[name], SIZES.get(name))
+    return imported.read_network(FILES[name], SIZES.get(name))
 
 
 def folder_of(name, out, **settings):

@@ -17,7 +17,7 @@ from typing import Any
 
 import net_facts
 import numpy as np
-from maap.schema import caffe_pb2
+from maap.util.schema import caffe_pb2
 
 V1 = caffe_pb2.V1LayerParameter
 _V1_TYPES = dict(

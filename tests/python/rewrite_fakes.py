@@ -10,12 +10,12 @@ from types import SimpleNamespace
 
 import cv2
 import numpy as np
+from maap.attention.region_net import Found, NotFinite
 from maap.data.records import Record, encode_jpeg, encode_pixels, key_for
 from maap.data.store import Split
 from maap.data.write import begin, finish, write_split
 from maap.errors import MaapError
-from maap.region_net import Found, NotFinite
-from maap.rewrite import rewrite
+from maap.rewrite.rewrite import rewrite
 
 SIZE = (48, 64)  # stored images, height and width
 NET_INPUT = (35, 35)

@@ -9,8 +9,8 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
-from maap import host
-from maap.schema import caffe_pb2
+from maap.host import loader
+from maap.util.schema import caffe_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "nets" / "tiny"
@@ -31,7 +31,7 @@ def caffe_train(folder, solver, *more):
     """Runs the command in ``folder``; returns its log."""
     env = dict(os.environ, GLOG_logtostderr="1")
     if os.environ.get("MAAP_HOST") != "fork":
-        env["LD_PRELOAD"] = str(host.plugin_path())
+        env["LD_PRELOAD"] = str(loader.plugin_path())
     env.pop("GLOG_minloglevel", None)
     command = ["caffe", "train", "-solver", str(solver.relative_to(ROOT)), *more]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True)

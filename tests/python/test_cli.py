@@ -43,14 +43,14 @@ def test_help_and_version_are_quick_and_load_nothing_heavy():
 
 
 def test_importing_maap_and_its_command_line_loads_no_caffe_or_numpy():
-    code = "import sys, maap, maap.cli; maap.train; print(*sorted(sys.modules))"
+    code = "import sys, maap, maap.cli.main; maap.train; print(*sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     loaded = done.stdout.decode().split()
     assert not {"caffe", "numpy", "skimage", "matplotlib", "cv2"} & set(loaded)
 
 
 def test_train_help_shows_every_setting():
-    from maap.config import FIELDS, option_name
+    from maap.config.fields import FIELDS, option_name
 
     text = maap("train", "--help", status=0)
     for name in FIELDS:

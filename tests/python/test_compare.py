@@ -7,11 +7,11 @@ import re
 import cv2
 import numpy as np
 import pytest
-from maap import compare
-from maap.config import TrainConfig
+from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.prepare import stage_list
-from maap.runs import Run
+from maap.report import compare
+from maap.runs.run import Run
+from maap.training.prepare import stage_list
 
 
 def make_run(runs, name, losses=((4.0, 3.0, 2.0), (1.5, 1.0)), top1s=(0.4, 0.6), **settings):

@@ -4,10 +4,10 @@ import dataclasses
 from types import SimpleNamespace
 
 import pytest
-from maap import presets, settings
-from maap.config import FIELDS, TrainConfig
+from maap.config import check, presets
+from maap.config.check import check_settings, read_yaml, resolve, to_yaml
+from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
-from maap.settings import check_settings, read_yaml, resolve, to_yaml
 
 
 class FakeSolver(SimpleNamespace):
@@ -102,7 +102,7 @@ def test_missing_yaml(tmp_path):
 )
 def test_impossible_values(wrong, word):
     with pytest.raises(MaapError, match=word):
-        settings.validate(TrainConfig(**wrong))
+        check.validate(TrainConfig(**wrong))
 
 
 def test_short_trainings_are_called_so():
@@ -146,7 +146,7 @@ def test_a_base_lr_that_was_set_holds_for_both_phases():
 
 def test_phase_overrides():
     config = TrainConfig(base_lr=0.5, phase2_lr=0.25, max_iter=8, phase2_iter=4, gpu=1)
-    first, second = (settings.solver_overrides(config, phase) for phase in (1, 2))
+    first, second = (check.solver_overrides(config, phase) for phase in (1, 2))
     assert (first["base_lr"], first["max_iter"]) == (0.5, 8)
     assert (second["base_lr"], second["max_iter"]) == (0.25, 4)
     assert (first["solver_mode"], first["device_id"]) == ("GPU", 1)
@@ -154,8 +154,8 @@ def test_phase_overrides():
 
 def test_contradictions_name_option_and_both_values():
     stored = TrainConfig(seed=3, threads=2)
-    assert settings.contradictions(stored, dict(seed=3, resume=True, threads=1)) == []
-    lines = settings.contradictions(stored, dict(seed=4, phase2_iter=9))
+    assert check.contradictions(stored, dict(seed=3, resume=True, threads=1)) == []
+    lines = check.contradictions(stored, dict(seed=4, phase2_iter=9))
     assert lines == ["--seed is 4, the run has 3", "--phase2-iter is 9, the run has None"]
 
 

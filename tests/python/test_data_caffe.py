@@ -66,7 +66,7 @@ def test_data_layer_gives_the_same_pixels(tmp_path, kind):
 
 
 def test_mean_file_and_mirror_as_in_caffe(tmp_path):
-    from maap.schema import caffe_pb2
+    from maap.util.schema import caffe_pb2
 
     folder = make_dataset(tmp_path / "set", kind="raw", size=41)
     mean = (np.random.RandomState(0).rand(3, 41, 41) * 200).astype(np.float32)

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 import pytest
 from data_fakes import picture, save
-from maap.data import images
-from maap.data.cub import Expected, import_cub
-from maap.data.folder import import_folder
+from maap.data.importers.cub import Expected, import_cub
+from maap.data.importers.folder import import_folder
 from maap.data.store import Dataset
 from maap.errors import MaapError
+from maap.images import pixels
 
 CLASSES = ("001.Black_footed_Albatross", "002.Dodo")
 SMALL = Expected(classes=2, train=6, test=4)
@@ -283,8 +283,8 @@ def test_exif_orientation_is_kept_out_of_cub_and_used_elsewhere(tmp_path):
     data = cv2.imencode(".jpg", picture(1, 40, 80))[1].tobytes()
     path = tmp_path / "turned.jpg"
     path.write_bytes(data[:2] + b"\xff\xe1" + (len(exif) + 2).to_bytes(2, "big") + exif + data[2:])
-    assert images.read(path, orient=False).shape == (40, 80, 3)
-    assert images.read(path, orient=True).shape == (80, 40, 3)
+    assert pixels.read(path, orient=False).shape == (40, 80, 3)
+    assert pixels.read(path, orient=True).shape == (80, 40, 3)
 
 
 def test_manifest_says_how_it_was_made(tmp_path):

@@ -12,10 +12,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from maap.data import demo, demo_sources, images
-from maap.data.demo import Look, make_demo
+from maap.data.importers import demo, demo_sources
+from maap.data.importers.demo import Look, make_demo
 from maap.data.store import Dataset
 from maap.errors import MaapError
+from maap.images import pixels
 
 MAGENTA = (255, 0, 255, 255)
 PLAIN = Look(light=0.0, colour=0.0)  # the shapes keep their colour
@@ -76,7 +77,7 @@ def test_layout_counts_and_note(tmp_path):
     assert [sum(r.label == k for r in train.records) for k in range(3)] == [4, 4, 4]
     notice = (dataset.folder / "original" / "NOTICE").read_text()
     assert "of the made-up birds" in notice and "tuxpaint-stamps-default" in notice
-    sizes = {images.read(p).shape for p in (dataset.folder / "original").rglob("*.jpg")}
+    sizes = {pixels.read(p).shape for p in (dataset.folder / "original").rglob("*.jpg")}
     assert len(sizes) > 10 and all(300 <= side <= 400 for size in sizes for side in size[:2])
 
 

@@ -4,7 +4,7 @@ import io
 import time
 
 import pytest
-from maap import progress
+from maap.util import progress
 
 
 class Terminal(io.StringIO):

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_fakes import picture, save
-from maap import prepare
-from maap.data import images, published
-from maap.data.aircraft import import_aircraft
-from maap.data.cars import import_cars
-from maap.data.flowers import import_flowers
-from maap.data.importer import Expected
+from maap.data.importers import published
+from maap.data.importers.aircraft import import_aircraft
+from maap.data.importers.cars import import_cars
+from maap.data.importers.common import Expected
+from maap.data.importers.flowers import import_flowers
 from maap.errors import MaapError
+from maap.images import pixels
+from maap.training import prepare
 from test_data_cub import make_2010, make_2011
 
 scipy_io = pytest.importorskip("scipy.io")
@@ -115,8 +116,8 @@ def test_aircraft(tmp_path):
     assert dataset.classes == list(VARIANTS) and "banner" in dataset.note
     train, test = dataset.split("train"), dataset.split("test")
     assert (len(train), len(test)) == (9, 3) and [r.label for r in test.records] == [0, 1, 2]
-    source = images.read(tmp_path / "in" / "data" / "images" / test.records[0].path)
-    wanted = images.fit(source[:64], (64, 64), "warp")[0]
+    source = pixels.read(tmp_path / "in" / "data" / "images" / test.records[0].path)
+    wanted = pixels.fit(source[:64], (64, 64), "warp")[0]
     np.testing.assert_array_equal(test.read(0)[0], wanted)  # nothing of the banner
     np.testing.assert_allclose(test.records[0].box, (2, 4, 34, 64))  # 70 lies in the banner
 
@@ -326,4 +327,4 @@ def test_every_importer_is_there(kind):
 
 @pytest.mark.parametrize("crop, stored", [(0, 256), (224, 256), (227, 256), (448, 512), (299, 342)])
 def test_stored_size(crop, stored):
-    assert images.stored_size(crop) == stored
+    assert pixels.stored_size(crop) == stored

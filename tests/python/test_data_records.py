@@ -4,9 +4,10 @@ import cv2
 import numpy as np
 import pytest
 from data_fakes import picture, save
-from maap.data import images, records
+from maap.data import records
 from maap.errors import MaapError
-from maap.schema import caffe_pb2
+from maap.images import pixels
+from maap.util.schema import caffe_pb2
 
 
 def test_raw_pixels_round_trip():
@@ -78,42 +79,42 @@ def test_long_and_odd_paths_make_keys_that_sort_by_index():
 def test_truncated_file_is_an_error_that_names_it(tmp_path, suffix, share):
     path = save(tmp_path / f"bird{suffix}", picture(4, 200, 300))
     data = path.read_bytes()
-    images.read(path)
+    pixels.read(path)
     path.write_bytes(data[: int(len(data) * share)])
     with pytest.raises(MaapError, match=f"bird{suffix}"):
-        images.read(path)
+        pixels.read(path)
 
 
 def test_every_truncation_of_a_small_jpeg_is_found(tmp_path):
     data = cv2.imencode(".jpg", picture(5, 24, 24))[1].tobytes()
-    images.check_complete(data, "x")
-    images.check_complete(data + b"trailing bytes of a camera", "x")
+    pixels.check_complete(data, "x")
+    pixels.check_complete(data + b"trailing bytes of a camera", "x")
     for length in range(2, len(data) - 1):
         with pytest.raises(MaapError):
-            images.check_complete(data[:length], "x")
+            pixels.check_complete(data[:length], "x")
 
 
 def test_thumbnail_inside_a_segment_does_not_count_as_the_end():
     data = cv2.imencode(".jpg", picture(5, 24, 24))[1].tobytes()
     segment = b"\xff\xe1" + (len(data) + 2).to_bytes(2, "big") + data
     whole = data[:2] + segment + data[2:]
-    images.check_complete(whole, "x")
+    pixels.check_complete(whole, "x")
     with pytest.raises(MaapError):
-        images.check_complete(whole[: 2 + len(segment) + 60], "x")
+        pixels.check_complete(whole[: 2 + len(segment) + 60], "x")
 
 
 def test_progressive_and_restart_jpegs_are_whole():
     image = picture(6, 100, 100)
     for flag, value in ((cv2.IMWRITE_JPEG_PROGRESSIVE, 1), (cv2.IMWRITE_JPEG_RST_INTERVAL, 2)):
         data = cv2.imencode(".jpg", image, [flag, value])[1].tobytes()
-        images.check_complete(data, "x")
+        pixels.check_complete(data, "x")
         with pytest.raises(MaapError):
-            images.check_complete(data[:-2], "x")
+            pixels.check_complete(data[:-2], "x")
 
 
 def test_grey_image_file_becomes_three_channels(tmp_path):
     path = save(tmp_path / "grey.png", picture(1)[:, :, 0])
-    image = images.read(path)
+    image = pixels.read(path)
     assert image.shape == (48, 64, 3) and (image[..., 0] == image[..., 2]).all()
 
 
@@ -121,11 +122,11 @@ def test_warp_and_crop_carry_the_box():
     image = np.zeros((100, 200, 3), np.uint8)
     image[20:60, 50:150] = 255
     box = (50.0, 20.0, 150.0, 60.0)
-    warped, at = images.fit(image, (50, 50), "warp", box)
+    warped, at = pixels.fit(image, (50, 50), "warp", box)
     assert warped.shape == (50, 50, 3) and at == (12.5, 10.0, 37.5, 30.0)
-    cropped, at = images.fit(image, (50, 50), "short_side", box)
+    cropped, at = pixels.fit(image, (50, 50), "short_side", box)
     assert cropped.shape == (50, 50, 3) and at == (0.0, 10.0, 50.0, 30.0)
     assert cropped[20, 1].tolist() == [255] * 3 and cropped[5, 25].tolist() == [0] * 3
-    assert images.fit(image, (50, 50), "short_side", (0.0, 0.0, 10.0, 10.0))[1] is None
+    assert pixels.fit(image, (50, 50), "short_side", (0.0, 0.0, 10.0, 10.0))[1] is None
     with pytest.raises(MaapError, match="squash"):
-        images.fit(image, (50, 50), "squash")
+        pixels.fit(image, (50, 50), "squash")

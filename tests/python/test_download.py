@@ -9,9 +9,9 @@ import time
 import numpy as np
 import pytest
 from file_server import dead_url, serving
-from maap import download as module
-from maap.download import download, partial_path, wrong_with
 from maap.errors import MaapError
+from maap.weights import download as module
+from maap.weights.download import download, partial_path, wrong_with
 
 CONTENT = np.random.RandomState(3).bytes(1_000_000)
 OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
@@ -49,7 +49,7 @@ def test_a_connection_that_is_cut_goes_on_where_it_was(tmp_path):
 def test_a_killed_process_leaves_what_it_had(tmp_path):
     partial = partial_path(tmp_path / "deep" / "file.bin")
     code = (
-        "import sys, pathlib, maap.download as d;"
+        "import sys, pathlib, maap.weights.download as d;"
         f"d.download([sys.argv[1]], pathlib.Path(sys.argv[2]), {len(CONTENT)}, {HASHES})"
     )
     with serving(CONTENT, stall=300_000) as server:

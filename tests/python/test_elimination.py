@@ -3,7 +3,7 @@ equations 4 to 8 that shares no code with it."""
 
 import numpy as np
 import pytest
-from maap import host
+from maap.host import loader
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.transform import resize
@@ -25,7 +25,7 @@ SIZES = [
 
 
 def make_net(tmp_path, param, size, header=""):
-    caffe = host.load()
+    caffe = loader.load()
     path = tmp_path / "net.prototxt"
     path.write_text(header + NET.format(param=param, **size))
     return caffe.Net(str(path), caffe.TEST)
@@ -103,7 +103,7 @@ def test_attention_statistics_and_regions_agree_with_find_regions(tmp_path):
     net.blobs["f"].data[...] = f
     net.forward()
     maps = 1 / (1 + np.exp(-f.astype(np.float64).mean(axis=1)))
-    found = host.find_regions(maps, (size["H"], size["W"]))
+    found = loader.find_regions(maps, (size["H"], size["W"]))
     np.testing.assert_array_equal(net.blobs["r"].data, found.boxes)
     np.testing.assert_allclose(net.blobs["a"].data[:, 0], found.maps, atol=1e-6)
     np.testing.assert_allclose(net.blobs["s"].data[:, :3], found.stats[:, :3], atol=1e-6)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from maap import host
+from maap.host import loader
 
 NET = """
 layer {{ name: "data" type: "Input" top: "f"
@@ -13,7 +13,7 @@ SHAPES = [(1, 1, 1, 1), (2, 5, 7, 3), (3, 96, 55, 55), (1, 512, 14, 14), (2, 3, 
 
 
 def make_net(tmp_path, shape, top, backward=False):
-    caffe = host.load()
+    caffe = loader.load()
     text = ("force_backward: true\n" if backward else "") + NET.format(*shape, top)
     path = tmp_path / "net.prototxt"
     path.write_text(text)
@@ -75,9 +75,9 @@ def test_the_thread_count_changes_nothing(tmp_path):
     net.blobs["f"].data[...] = features((3, 96, 55, 55), 4)
     results = []
     for threads in (1, 2, 3):
-        host.set_threads(threads)
+        loader.set_threads(threads)
         net.forward()
         results.append(net.blobs["enhanced"].data.copy())
-    host.set_threads(2)
+    loader.set_threads(2)
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[2])

@@ -6,20 +6,25 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from evaluate_fakes import TRANSFORM, centre_input, forward_alone, make_run
-from maap import evaluate, host, nets, region_quality, regions, render
 from maap.data.feeder import Transform
 from maap.data.store import Dataset
 from maap.data.views import View
 from maap.errors import MaapError
-from maap.rewrite import rewrite
-from maap.rewrite_output import read_findings
-from maap.samples import Samples
+from maap.host import loader
+from maap.images import boxes as box_geometry
+from maap.images import render
+from maap.measure import classify, regions
+from maap.measure.samples import Samples
+from maap.nets.folder import find_net
+from maap.nets.resolve import resolve_rewrite
+from maap.rewrite.output import read_findings
+from maap.rewrite.rewrite import rewrite
 from rewrite_fakes import MEAN, SIZE
 
 
 @pytest.fixture(scope="module")
 def caffe():
-    return host.load()
+    return loader.load()
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,7 @@ def split(run_folder):
 
 def test_accuracy_is_that_of_one_image_after_the_other(caffe, run_folder, split):
     weights = run_folder / "phase1" / "final.caffemodel"
-    result = evaluate.evaluate(run_folder / "deploy.prototxt", weights, split, TRANSFORM, 8)
+    result = classify.evaluate(run_folder / "deploy.prototxt", weights, split, TRANSFORM, 8)
     images = [centre_input(split.read(n)[0]) for n in range(len(split))]
     guesses, confusion = [], np.zeros((3, 3), int)
     for n, blobs in enumerate(
@@ -52,24 +57,24 @@ def test_accuracy_is_that_of_one_image_after_the_other(caffe, run_folder, split)
 
 def test_ten_crops_are_the_mean_of_ten_forward_passes(caffe, run_folder, split):
     net, weights = run_folder / "deploy.prototxt", run_folder / "phase1" / "final.caffemodel"
-    classifier = evaluate.Classifier(net, weights, 7)
-    scores = evaluate.class_scores(classifier, split, TRANSFORM, view=View(10))
+    classifier = classify.Classifier(net, weights, 7)
+    scores = classify.class_scores(classifier, split, TRANSFORM, view=View(10))
     assert scores.shape == (50, 3)
     for n in (0, 31, 49):
         image = split.read(n)[0].astype(np.float32) - MEAN
         crops = caffe.io.oversample([image], (40, 40)).transpose(0, 3, 1, 2) * 0.02
         probs = [blobs["prob"][0] for blobs in forward_alone(caffe, net, weights, crops)]
         assert scores[n] == pytest.approx(np.mean(probs, axis=0, dtype=np.float64), rel=1e-5)
-    centre = evaluate.class_scores(classifier, split, TRANSFORM)
+    centre = classify.class_scores(classifier, split, TRANSFORM)
     assert np.abs(centre - scores).max() > 1e-3
 
 
 def test_accuracy_on_cut_images_is_that_of_images_cut_by_hand(caffe, run_folder, split):
     net, weights = run_folder / "deploy.prototxt", run_folder / "phase1" / "final.caffemodel"
-    classifier = evaluate.Classifier(net, weights, 8)
-    whole = evaluate.class_scores(classifier, split, TRANSFORM)
+    classifier = classify.Classifier(net, weights, 8)
+    whole = classify.class_scores(classifier, split, TRANSFORM)
     found = [(n % 9, n % 5, n % 9 + 33, n % 5 + 28) for n in range(50)]
-    result = region_quality.cropped_accuracy(classifier, split, TRANSFORM, whole, found)
+    result = regions.cropped_accuracy(classifier, split, TRANSFORM, whole, found)
     true = [[int(v) for v in r.box] if r.box else [0, 0, *SIZE[::-1]] for r in split.records]
     everything = [[0, 0, *SIZE[::-1]]] * 50
     for key, boxes in dict(region=found, true_box=true, whole=everything).items():
@@ -82,7 +87,7 @@ def test_accuracy_on_cut_images_is_that_of_images_cut_by_hand(caffe, run_folder,
         assert result[key]["top1"] == pytest.approx(np.mean(right)) and result[key]["top5"] == 1
     assert result["n"] == 49
     assert len({result[key]["top1"] for key in ("region", "true_box", "whole")}) > 1
-    alone = region_quality.cropped_accuracy(classifier, split, TRANSFORM, whole, None)
+    alone = regions.cropped_accuracy(classifier, split, TRANSFORM, whole, None)
     assert alone == {**result, "region": None}
 
 
@@ -92,7 +97,7 @@ def test_ranks_and_ties():
         records=[SimpleNamespace(key=str(n), label=label) for n, label in enumerate((5, 1, 4))],
     )
     scores = np.array([[9, 8, 7, 6, 5, 4, 3], [1, 1, 0, 0, 0, 0, 0], [0, 5, 5, 5, 5, 5, 6]], float)
-    result = evaluate.accuracy(scores, split)
+    result = classify.accuracy(scores, split)
     assert [row[4] for row in result["predictions"]] == [5, 1, 4]
     assert result["top1"] == 0 and result["top5"] == pytest.approx(2 / 3)
     assert result["per_class"][0]["top1"] is None
@@ -102,7 +107,7 @@ def test_regions_are_those_of_one_image_after_the_other(caffe, run_folder, split
     weights = run_folder / "phase1" / "final.caffemodel"
     net = run_folder / "rewrite.prototxt"
     samples = Samples(split)
-    result = region_quality.region_quality(net, weights, split, TRANSFORM, 8, samples=samples)
+    result = regions.region_quality(net, weights, split, TRANSFORM, 8, samples=samples)
     images = []
     for n in range(len(split)):
         resized = render.resize(split.read(n)[0], 40, 40).astype(np.float32)
@@ -111,11 +116,11 @@ def test_regions_are_those_of_one_image_after_the_other(caffe, run_folder, split
     for record, blobs in zip(split.records, forward_alone(caffe, net, weights, images)):
         if record.box is None:
             continue
-        box = regions.scale_box(blobs["region"][0], (40, 40), SIZE)
-        ious.append(regions.iou(box, record.box))
-        hits += regions.holds_centre(box, record.box)
-        kept.append(regions.area(box) / (SIZE[0] * SIZE[1]))
-        whole.append(regions.area(record.box) / (SIZE[0] * SIZE[1]))
+        box = box_geometry.scale_box(blobs["region"][0], (40, 40), SIZE)
+        ious.append(box_geometry.iou(box, record.box))
+        hits += box_geometry.holds_centre(box, record.box)
+        kept.append(box_geometry.area(box) / (SIZE[0] * SIZE[1]))
+        whole.append(box_geometry.area(record.box) / (SIZE[0] * SIZE[1]))
     assert result["n"] == 49 and result["images"] == 50 and result["fallbacks"] == 0
     assert result["mean_iou"] == pytest.approx(np.mean(ious)) and 0 < result["mean_iou"] < 1
     assert result["centre_hit"] == pytest.approx(hits / 49)
@@ -143,7 +148,7 @@ def test_rewriting_with_the_real_layer(caffe, run_folder, tmp_path):
         images.append(((resized - MEAN) * 0.02).transpose(2, 0, 1))
     findings = read_findings(tmp_path / "out" / "regions.csv")
     for n, blobs in enumerate(forward_alone(caffe, net, weights, images)):
-        assert findings[n].box == regions.scale_box(blobs["region"][0], (40, 40), SIZE)
+        assert findings[n].box == box_geometry.scale_box(blobs["region"][0], (40, 40), SIZE)
         assert findings[n].threshold == pytest.approx(blobs["stats"][0, 0], rel=1e-5)
         soft = render.resize(blobs["attention"][0, 0], *SIZE)
         wanted = (source.read(n)[0] - MEAN) * soft[:, :, None]
@@ -156,7 +161,7 @@ def test_nan_in_a_map_names_the_image(caffe, run_folder, split, tmp_path):
     net.save(str(tmp_path / "nan.caffemodel"))
     arguments = (run_folder / "rewrite.prototxt", tmp_path / "nan.caffemodel")
     with pytest.raises(MaapError, match=split.records[0].key):
-        region_quality.region_quality(*arguments, split, TRANSFORM, 8)
+        regions.region_quality(*arguments, split, TRANSFORM, 8)
     source = Dataset.open(run_folder / "data").split("train")
     with pytest.raises(MaapError, match=source.records[0].key):
         rewrite(source, tmp_path / "out", *arguments, "ROI", TRANSFORM, 8)
@@ -164,7 +169,7 @@ def test_nan_in_a_map_names_the_image(caffe, run_folder, split, tmp_path):
     net.params["fc"][1].data[0] = np.nan
     net.save(str(tmp_path / "nan.caffemodel"))
     with pytest.raises(MaapError, match="nan.caffemodel.*NaN"):
-        evaluate.evaluate(
+        classify.evaluate(
             run_folder / "deploy.prototxt", tmp_path / "nan.caffemodel", split, TRANSFORM, 8
         )
 
@@ -173,21 +178,21 @@ def test_wrong_nets_and_files_are_errors(run_folder, split, tmp_path):
     weights = run_folder / "phase1" / "final.caffemodel"
     deploy, rewriter = run_folder / "deploy.prototxt", run_folder / "rewrite.prototxt"
     with pytest.raises(MaapError, match="no blob region"):
-        region_quality.region_quality(deploy, weights, split, TRANSFORM, 8)
+        regions.region_quality(deploy, weights, split, TRANSFORM, 8)
     with pytest.raises(MaapError, match="one blob of class scores"):
-        evaluate.evaluate(rewriter, weights, split, TRANSFORM, 8)
+        classify.evaluate(rewriter, weights, split, TRANSFORM, 8)
     with pytest.raises(MaapError, match="none.caffemodel"):
-        evaluate.evaluate(deploy, tmp_path / "none.caffemodel", split, TRANSFORM, 8)
+        classify.evaluate(deploy, tmp_path / "none.caffemodel", split, TRANSFORM, 8)
     with pytest.raises(MaapError, match="crop_size"):
-        evaluate.evaluate(deploy, weights, split, Transform(crop_size=32, mean=MEAN), 8)
+        classify.evaluate(deploy, weights, split, Transform(crop_size=32, mean=MEAN), 8)
     (tmp_path / "junk.caffemodel").write_bytes(b"junk" * 100)
     with pytest.raises(MaapError, match="junk.caffemodel"):
-        evaluate.evaluate(deploy, tmp_path / "junk.caffemodel", split, TRANSFORM, 8)
+        classify.evaluate(deploy, tmp_path / "junk.caffemodel", split, TRANSFORM, 8)
     with pytest.raises(MaapError, match="junk.caffemodel"):
-        region_quality.region_quality(rewriter, tmp_path / "junk.caffemodel", split, TRANSFORM, 8)
+        regions.region_quality(rewriter, tmp_path / "junk.caffemodel", split, TRANSFORM, 8)
 
 
 def test_the_real_nets_have_what_is_needed():
-    files = nets.find_net("alexnet")
-    net = nets.resolve_rewrite(files, True, 16, "REDUCE")
+    files = find_net("alexnet")
+    net = resolve_rewrite(files, True, 16, "REDUCE")
     assert list(net.layer[-1].top) == ["dstar", "region", "attention", "stats"]

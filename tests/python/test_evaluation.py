@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 import pytest
 from evaluate_fakes import TRANSFORM, make_run
-from maap import evaluation
+from maap.attention.inside import Inside, Source
 from maap.data.store import Dataset
 from maap.errors import MaapError
-from maap.inside import Inside, Source
-from maap.samples import PER_GROUP, Samples
+from maap.measure import evaluation
+from maap.measure.samples import PER_GROUP, Samples
 from rewrite_fakes import SIZE
 
 

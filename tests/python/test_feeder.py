@@ -171,7 +171,8 @@ def test_workers_die_with_a_killed_parent(raw):
     code = f"""
 import time
 from pathlib import Path
-from maap.data import Feeder, Split, Transform
+from maap.data.feeder import Feeder, Transform
+from maap.data.store import Split
 feeder = Feeder(Split.open(Path({str(raw)!r}), "train"), Transform(27), 4, seed=1, processes=2)
 feeder.next()
 print(*[worker.pid for worker in feeder._workers], flush=True)

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 import cv2
 import pytest
 from data_fakes import make_dataset
-from maap import evaluation, host, prepare
-from maap.config import TrainConfig
+from maap.config.fields import TrainConfig
 from maap.data.store import Dataset
-from maap.runs import Run
+from maap.host import loader
+from maap.measure import evaluation
+from maap.runs.run import Run
+from maap.training import prepare
 from test_cli import TINY
 
-SCRIPT = host.repo_root() / "docs" / "figures.py"
+SCRIPT = loader.repo_root() / "docs" / "figures.py"
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def runs(tmp_path_factory):
         run.folder.mkdir()
         config = TrainConfig(net=TINY, variant=variant, name=name, runs_dir=str(folder))
         config = prepare.set_up(run, config, dataset, 0.0)
-        net = host.load().Net(str(run.folder / "deploy.prototxt"), host.load().TEST)
+        net = loader.load().Net(str(run.folder / "deploy.prototxt"), loader.load().TEST)
         for phase in run.folder.glob("phase*"):
             net.save(str(phase / "final.caffemodel"))
     work = SimpleNamespace(

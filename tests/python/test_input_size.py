@@ -5,10 +5,14 @@ import json
 import net_facts
 import pytest
 from google.protobuf import text_format
-from maap import host, input_size, nets
 from maap.errors import MaapError
-from maap.input_size import map_sizes, set_input
-from maap.schema import caffe_pb2
+from maap.host import loader
+from maap.nets import crop_size
+from maap.nets.crop_size import map_sizes, set_input
+from maap.nets.folder import find_net
+from maap.nets.prototxt import write_text
+from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_train
+from maap.util.schema import caffe_pb2
 from test_train import small_config
 
 NETS = ("alexnet", "vgg19", "resnet152")
@@ -16,11 +20,11 @@ NETS = ("alexnet", "vgg19", "resnet152")
 
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch):
-    monkeypatch.chdir(nets.find_net("alexnet").folder.parents[1])
+    monkeypatch.chdir(find_net("alexnet").folder.parents[1])
 
 
 def deploy(net, laap=True):
-    return nets.resolve_deploy(nets.find_net(net), laap, 200, 1)
+    return resolve_deploy(find_net(net), laap, 200, 1)
 
 
 @pytest.mark.parametrize("net", NETS)
@@ -56,11 +60,11 @@ def test_at_448_the_last_pooling_gives_the_same_map(net, window):
 
 @pytest.mark.parametrize("net", NETS)
 def test_the_rewrite_net_and_the_training_net_take_it_too(net):
-    files = nets.find_net(net)
-    rewrite = nets.resolve_rewrite(files, True, 2)
+    files = find_net(net)
+    rewrite = resolve_rewrite(files, True, 2)
     set_input(rewrite, 448)
     assert map_sizes(rewrite)["dstar"] == (448, 448)
-    train = nets.resolve_train(files, True, 200, 2, False)
+    train = resolve_train(files, True, 200, 2, False)
     set_input(train, 448)
     inputs = [layer.input_param.shape for layer in train.layer if layer.type == "Input"]
     assert [list(shapes[0].dim) for shapes in inputs] == [[2, 3, 448, 448]] * 2
@@ -76,13 +80,13 @@ def test_its_own_size_changes_nothing():
 
 @pytest.mark.parametrize("crop", [448])
 def test_caffe_agrees_and_the_weights_keep_their_shapes(tmp_path, crop):
-    caffe = host.load()
+    caffe = loader.load()
     net = deploy("alexnet")
     shapes = []
     for size in (227, crop):
         set_input(net, size)
         path = tmp_path / f"{size}.prototxt"
-        nets.write_text(net, path)
+        write_text(net, path)
         loaded = caffe.Net(str(path), caffe.TEST)
         shapes.append({k: [tuple(b.data.shape) for b in v] for k, v in loaded.params.items()})
         for name, blob in loaded.blobs.items():
@@ -126,7 +130,7 @@ def test_a_size_too_small(crop, words):
 
 def test_windows_of_pooling_with_padding(tmp_path):
     """Caffe drops a window that would begin in the padding behind the map."""
-    caffe = host.load()
+    caffe = loader.load()
     net = caffe_pb2.NetParameter()
     source = net.layer.add(type="Input", name="data", top=["data"])
     source.input_param.shape.add(dim=[1, 1, 7, 7])
@@ -134,8 +138,8 @@ def test_windows_of_pooling_with_padding(tmp_path):
     pool.pooling_param.kernel_size, pool.pooling_param.stride, pool.pooling_param.pad = 2, 4, 1
     counts = {6: 2, 7: 2, 8: 3, 9: 3}
     for size, count in counts.items():
-        input_size._set_images(net, size)
-        nets.write_text(net, tmp_path / "p.prototxt")
+        crop_size._set_images(net, size)
+        write_text(net, tmp_path / "p.prototxt")
         loaded = caffe.Net(str(tmp_path / "p.prototxt"), caffe.TEST)
         assert map_sizes(net)["p"] == loaded.blobs["p"].data.shape[2:] == (count, count), size
 

@@ -5,8 +5,13 @@ import sys
 
 import other_nets
 import pytest
-from maap import graph, insert, net_folder, nets, network
 from maap.errors import MaapError
+from maap.nets import graph, imported, insert
+from maap.nets import write as net_folder
+from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net, read_solver
+from maap.nets.resolve import REWRITE_TOPS, resolve_deploy, resolve_train
+from maap.nets.transform import data_transform
 
 
 @pytest.fixture(scope="module")
@@ -107,36 +112,36 @@ def test_a_blob_of_its_own_where_in_place_would_be_wrong(name, after):
 @pytest.mark.parametrize("name", other_nets.FILES)
 def test_a_folder_has_what_every_net_folder_has(folders, name):
     files = {path.name for path in (folders / name).glob("*.prototxt")}
-    assert files == {path.name for path in nets.find_net("vgg19").folder.glob("*.prototxt")}
+    assert files == {path.name for path in find_net("vgg19").folder.glob("*.prototxt")}
     assert (folders / name / "snapshots").is_dir()
-    found = nets.find_net(folders / name)
+    found = find_net(folders / name)
     for laap in (False, True):
-        assert nets.data_transform(nets.read_net(found.train_val(laap)), "TRAIN")["crop_size"]
+        assert data_transform(read_net(found.train_val(laap)), "TRAIN")["crop_size"]
         for phase in (1, 2):
-            solver = nets.read_solver(found.solver(laap, phase))
+            solver = read_solver(found.solver(laap, phase))
             assert solver.net == str(found.train_val(laap)) and solver.base_lr > 0
             assert list(solver.train_state.stage) == (["phase2"] if phase == 2 else [])
-        rewrite = nets.read_net(found.rewrite(laap))
+        rewrite = read_net(found.rewrite(laap))
         assert rewrite.layer[-1].type == "Elimination"
-        for net in (rewrite, nets.read_net(found.deploy(laap))):
+        for net in (rewrite, read_net(found.deploy(laap))):
             assert sum(layer.type == "Enhancement" for layer in net.layer) == int(laap)
 
 
 def test_images_enter_as_in_the_network(folders):
-    net = nets.read_net(nets.find_net(folders / "inception").train_val(True))
-    assert nets.data_transform(net, "TRAIN") == dict(
+    net = read_net(find_net(folders / "inception").train_val(True))
+    assert data_transform(net, "TRAIN") == dict(
         crop_size=56, mirror=True, mean_value=[100, 110, 120], mean_file=None, scale=0.017,
         batch_size=4,
     )  # fmt: skip
     sources = [layer.data_param.source for layer in net.layer if layer.type == "Data"]
     assert sources == ["examples/train_lmdb", "data/inception_maap/train_lmdb", "examples/val_lmdb"]
-    lenet = nets.read_net(nets.find_net(folders / "lenet").train_val(False))
-    found = nets.data_transform(lenet, "TEST")
+    lenet = read_net(find_net(folders / "lenet").train_val(False))
+    found = data_transform(lenet, "TEST")
     assert (found["crop_size"], found["scale"], found["mean_value"]) == (28, 0.00390625, [])
 
 
 def test_a_deploy_net_gets_what_training_needs(folders):
-    net = nets.read_net(nets.find_net(folders / "squeeze").train_val(False))
+    net = read_net(find_net(folders / "squeeze").train_val(False))
     assert [layer.type for layer in net.layer[-2:]] == ["Accuracy", "SoftmaxWithLoss"]
     fillers = {
         layer.convolution_param.weight_filler.type
@@ -148,7 +153,7 @@ def test_a_deploy_net_gets_what_training_needs(folders):
 
 def test_the_deploy_net_is_the_way_to_the_main_classifier(folders):
     for laap in (False, True):
-        net = nets.read_net(nets.find_net(folders / "inception").deploy(laap))
+        net = read_net(find_net(folders / "inception").deploy(laap))
         assert not [layer.name for layer in net.layer if layer.name.startswith("loss1/")]
         assert list(net.layer[-1].bottom) == ["loss3/classifier"]
 
@@ -162,8 +167,8 @@ def test_the_deploy_net_is_the_way_to_the_main_classifier(folders):
     ],
 )
 def test_every_classifier_gets_the_classes_of_the_data(folders, name, classifiers):
-    files = nets.find_net(folders / name)
-    net = nets.resolve_train(files, True, 7, 2, False)
+    files = find_net(folders / name)
+    net = resolve_train(files, True, 7, 2, False)
     made = {
         layer.name
         for layer in net.layer
@@ -172,7 +177,7 @@ def test_every_classifier_gets_the_classes_of_the_data(folders, name, classifier
     assert made == classifiers
     main = [end for end in graph.classifiers(net)][-1].layer.name
     assert [spec.lr_mult for spec in _layer(net, main).param] in ([10, 20], [10, 10])
-    deploy = nets.resolve_deploy(files, True, 7, 2)
+    deploy = resolve_deploy(files, True, 7, 2)
     layer = _layer(deploy, main)
     assert 7 in (layer.inner_product_param.num_output, layer.convolution_param.num_output)
 
@@ -183,9 +188,9 @@ def _layer(net, name):
 
 def test_the_classifier_can_be_kept(tmp_path):
     other_nets.folder_of("lenet", tmp_path / "net", keep_classifier=True, mean=[1.0])
-    net = nets.read_net(nets.find_net(tmp_path / "net").train_val(False))
+    net = read_net(find_net(tmp_path / "net").train_val(False))
     assert [spec.lr_mult for spec in _layer(net, "ip2").param] == [1, 2]
-    assert nets.data_transform(net, "TRAIN")["mean_value"] == [1]
+    assert data_transform(net, "TRAIN")["mean_value"] == [1]
 
 
 def test_numbers_from_the_networks_own_solver(tmp_path):
@@ -195,7 +200,7 @@ def test_numbers_from_the_networks_own_solver(tmp_path):
         'test_iter: 3 test_interval: 4 snapshot_prefix: "y"'
     )
     other_nets.folder_of("lenet", tmp_path / "net", solver=str(solver))
-    made = nets.read_solver(nets.find_net(tmp_path / "net").solver(True, 2))
+    made = read_solver(find_net(tmp_path / "net").solver(True, 2))
     assert (made.base_lr, list(made.stepvalue), made.type) == (0.25, [5, 9], "Adam")
     assert (made.net, made.max_iter) == (str(tmp_path / "net/train_val_laap.prototxt"), 12)
 
@@ -221,7 +226,7 @@ def test_blobs_called_otherwise_get_the_names_the_drivers_use(tmp_path):
         text = text.replace(f"top: {old}", f"top: {new}").replace(
             f"bottom: {old}", f"bottom: {new}"
         )
-    net = network.read_network(write(tmp_path, text))
+    net = imported.read_network(write(tmp_path, text))
     conv, fc = net.path
     assert list(conv.bottom) == ["data"] and list(conv.top) == list(fc.bottom)
     assert conv.top[0] not in ("data", "label")
@@ -238,7 +243,7 @@ def test_phases_are_told_apart(tmp_path):
         'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "truth" top: "loss" } '
     )
     text = text.replace('top: "data" input', 'top: "data" top: "truth" input')
-    net = network.read_network(write(tmp_path, text))
+    net = imported.read_network(write(tmp_path, text))
     assert [layer.name for layer in net.path] == ["conv", "fc"]
     assert [layer.name for layer in net.train] == ["conv", "noise", "fc", "loss"]
     layer = insert.with_enhancement(net.train, "conv", "enhance")[1]
@@ -258,7 +263,7 @@ layers { layer { name: "prob" type: "softmax" } bottom: "ip" top: "prob" }
 
 def test_the_oldest_form_of_all(tmp_path):
     """That of 2013: layers within layers, padding as a layer of its own."""
-    net = network.read_network(write(tmp_path, OLDEST))
+    net = imported.read_network(write(tmp_path, OLDEST))
     assert [layer.name for layer in net.path] == ["conv1", "relu1", "ip"]
     assert list(net.path[0].convolution_param.pad) == [1]
     assert [spec.lr_mult for spec in net.path[0].param] == [1, 2]
@@ -270,10 +275,10 @@ def test_blobs_called_like_the_rewriting_nets_tops_give_way(tmp_path):
     text = HEAD + "dim: 3 dim: 20 dim: 20 } } } " + CONV + FC + SOFTMAX
     path = write(tmp_path, text.replace('"conv"', '"attention"'))
     insert.work(str(path), dict(out=str(tmp_path / "out")))
-    rewrite = nets.read_net(nets.find_net(tmp_path / "out").rewrite(True))
+    rewrite = read_net(find_net(tmp_path / "out").rewrite(True))
     assert [layer.name for layer in rewrite.layer][1] == "attention"  # weights load by that
     written = [blob for layer in rewrite.layer for blob in set(layer.top) - set(layer.bottom)]
-    assert len(written) == len(set(written)) and set(nets.REWRITE_TOPS) <= set(written)
+    assert len(written) == len(set(written)) and set(REWRITE_TOPS) <= set(written)
     assert rewrite.layer[-1].bottom[0] in written[:-4]
 
 
@@ -285,8 +290,8 @@ def test_a_mean_image_that_is_missing_is_said(tmp_path):
     assert [line for line in lines if "mean image mean.bin is not there" in line]
     lines = insert.work(str(path), dict(out=str(tmp_path / "two"), mean=[1.0, 2.0, 3.0]))
     assert not [line for line in lines if "mean image" in line]
-    net = nets.read_net(nets.find_net(tmp_path / "two").train_val(True))
-    assert nets.data_transform(net, "TRAIN")["mean_value"] == [1, 2, 3]
+    net = read_net(find_net(tmp_path / "two").train_val(True))
+    assert data_transform(net, "TRAIN")["mean_value"] == [1, 2, 3]
 
 
 # ---- mistakes -----------------------------------------------------------------------------------
@@ -317,7 +322,7 @@ def test_layers_that_cannot_be_attended_to(shapes, which, name, layer, why):
 
 def test_nothing_roomy_enough(tmp_path):
     text = HEAD + "dim: 3 dim: 14 dim: 14 } } } " + CONV + FC + SOFTMAX
-    net = network.read_network(write(tmp_path, text))
+    net = imported.read_network(write(tmp_path, text))
     shapes = dict(data=(1, 3, 14, 14), conv=(1, 3, 12, 12), fc=(1, 3))
     with pytest.raises(MaapError, match="no convolution has a map of 13 x 13.*largest map: 12"):
         insert.plan(net, shapes)
@@ -347,18 +352,18 @@ def test_nothing_roomy_enough(tmp_path):
 )  # fmt: skip
 def test_networks_that_are_refused(tmp_path, text, why):
     with pytest.raises(MaapError, match=why):
-        network.read_network(write(tmp_path, text))
+        imported.read_network(write(tmp_path, text))
 
 
 def test_a_network_without_a_size(tmp_path):
     with pytest.raises(MaapError, match="layer digits has no crop_size.*--input-size"):
-        network.read_network(other_nets.FILES["lenet"])
+        imported.read_network(other_nets.FILES["lenet"])
 
 
 def test_attention_is_not_inserted_twice(folders):
     path = folders / "lenet" / "train_val_laap.prototxt"
     with pytest.raises(MaapError, match="has attention layers already \\(enhance_conv1\\)"):
-        network.read_network(path)
+        imported.read_network(path)
 
 
 def test_a_folder_that_is_there_is_left_alone(folders):
@@ -399,7 +404,7 @@ PAPER = dict(
 
 def plain(path):
     """A net's layers without what a folder chooses: attention layers' names, the data's places."""
-    net = nets.read_net(path)
+    net = read_net(path)
     for layer in net.layer:
         if layer.type in ("Enhancement", "Elimination"):
             layer.ClearField("name")
@@ -412,12 +417,12 @@ def plain(path):
 @pytest.mark.parametrize("name", PAPER)
 def test_the_papers_networks_come_out_as_they_are_here(tmp_path, name):
     """Inserted into the baseline, the layers make the very nets that prototxt/ has for LAAP."""
-    here, out = nets.find_net(name), tmp_path / name
-    net = network.read_network(here.train_val(False))
+    here, out = find_net(name), tmp_path / name
+    net = imported.read_network(here.train_val(False))
     shapes = {blob: (1, 8, 14, 14) for layer in net.path for blob in layer.top}
     plan = insert.plan(net, shapes, *PAPER[name])
     net_folder.write_folder(plan, dict(out=str(out), keep_classifier=True))
-    made = nets.find_net(out)
+    made = find_net(out)
     for laap in (False, True):
         for kind in ("train_val", "deploy", "rewrite"):
             expected = plain(getattr(here, kind)(laap))
@@ -425,6 +430,6 @@ def test_the_papers_networks_come_out_as_they_are_here(tmp_path, name):
 
 
 def test_what_is_recommended_for_alexnet_is_the_papers_choice():
-    net = network.read_network(nets.find_net("alexnet").deploy(False))
+    net = imported.read_network(find_net("alexnet").deploy(False))
     places = insert.recommend(net, insert.blob_shapes(net))
     assert tuple(place.after for place in places) == PAPER["alexnet"]

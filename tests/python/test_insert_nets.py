@@ -16,9 +16,14 @@ import maap as package
 import numpy as np
 import other_nets
 import pytest
-from maap import host, insert, nets, prepare
-from maap.config import TrainConfig
-from maap.runs import Run
+from maap.config.fields import TrainConfig
+from maap.host import loader
+from maap.nets import insert
+from maap.nets.folder import find_net
+from maap.nets.prototxt import write_text
+from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_train
+from maap.runs.run import Run
+from maap.training import prepare
 
 CLASSES, BATCH = 4, 3
 
@@ -38,7 +43,7 @@ IDS = [f"{name}-{after}".replace("/", "_") for name, after, _ in PLACES]
 
 @pytest.fixture(scope="module")
 def caffe():
-    return host.load()
+    return loader.load()
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +55,14 @@ def folders(tmp_path_factory):
         if (name, after) not in made:
             out = root / str(len(made))
             other_nets.folder_of(name, out, enhance_after=after)
-            made[name, after] = nets.find_net(out)
+            made[name, after] = find_net(out)
         return made[name, after]
 
     return folder
 
 
 def load(caffe, net, path, phase="TEST"):
-    nets.write_text(net, path)
+    write_text(net, path)
     caffe.set_random_seed(1)
     return caffe.Net(str(path), getattr(caffe, phase))
 
@@ -84,12 +89,12 @@ def pair(caffe, folders, tmp_path, name, after, resolve, phase="TEST"):
 
 
 def deploy(files, laap):
-    return nets.resolve_deploy(files, laap, CLASSES, BATCH)
+    return resolve_deploy(files, laap, CLASSES, BATCH)
 
 
 def train(files, laap):
     """Without dropout: its masks would differ between the two nets."""
-    net = nets.resolve_train(files, laap, CLASSES, BATCH, False)
+    net = resolve_train(files, laap, CLASSES, BATCH, False)
     for layer in net.layer:
         if layer.type == "Dropout":
             layer.dropout_param.dropout_ratio = 0
@@ -165,7 +170,7 @@ def test_gradients_are_those_of_a_net_that_never_works_in_place(
     other_nets.folder_of(name, apart, enhance_after=after)
     monkeypatch.undo()
     found = gradients(laap)
-    other = pair(caffe, lambda *_: nets.find_net(apart), tmp_path, name, after, train, "TRAIN")[1]
+    other = pair(caffe, lambda *_: find_net(apart), tmp_path, name, after, train, "TRAIN")[1]
     expected = gradients(other)
     assert expected.keys() == found.keys()
     for layer, values in expected.items():
@@ -180,7 +185,7 @@ def test_in_place_behind_a_normalisation_would_be_wrong(caffe, folders, tmp_path
     other_nets.folder_of("inception", wrong, enhance_after="pool1/norm1")
     monkeypatch.undo()
     place = ("inception", "pool1/norm1", train, "TRAIN")
-    other = pair(caffe, lambda *_: nets.find_net(wrong), tmp_path, *place)[1]
+    other = pair(caffe, lambda *_: find_net(wrong), tmp_path, *place)[1]
     right, spoilt = gradients(laap)["conv1/7x7_s2"], gradients(other)["conv1/7x7_s2"]
     assert abs(right - spoilt).max() > 1e-5 * abs(right).max()
 
@@ -197,7 +202,7 @@ def gradients(net):
 @pytest.mark.parametrize("name", other_nets.FILES)
 @pytest.mark.parametrize("laap", [False, True])
 def test_rewrite_nets_run(caffe, folders, tmp_path, name, laap):
-    net = nets.resolve_rewrite(folders(name), laap, BATCH, "ALLSOFT", "MAP")
+    net = resolve_rewrite(folders(name), laap, BATCH, "ALLSOFT", "MAP")
     net = load(caffe, net, tmp_path / "net.prototxt")
     images = np.random.RandomState(3).uniform(-90, 90, net.blobs["data"].data.shape)
     net.blobs["data"].data[...] = images
@@ -211,7 +216,7 @@ def test_elimination_behind_enhancement_takes_its_map(caffe, folders, tmp_path):
     plain, laap = (
         load(
             caffe,
-            nets.resolve_rewrite(folders("lenet"), laap, BATCH),
+            resolve_rewrite(folders("lenet"), laap, BATCH),
             tmp_path / f"{laap}.prototxt",
         )
         for laap in (False, True)

@@ -4,22 +4,27 @@ import cv2
 import numpy as np
 import pytest
 from evaluate_fakes import make_run
-from maap import figure, host, nets, regions
+from maap.attention import figure
+from maap.attention.inside import Inside, Source
 from maap.data.feeder import Transform
 from maap.errors import MaapError
-from maap.inside import Inside, Source
+from maap.host import loader
+from maap.images import boxes
+from maap.nets.folder import NetFiles
+from maap.nets.prototxt import write_text
+from maap.nets.resolve import A_STARS, resolve_rewrite
 from rewrite_fakes import MEAN, SIZE, photo
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 
-FOLDER = nets.NetFiles(host.repo_root() / "tests" / "nets" / "tiny")
+FOLDER = NetFiles(loader.repo_root() / "tests" / "nets" / "tiny")
 TRANSFORM = Transform(crop_size=56, mean=MEAN, scale=0.02)
 IMAGE = cv2.resize(photo(3)[0], (90, 60))
 
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    caffe = host.load()
+    caffe = loader.load()
     caffe.set_random_seed(5)
     net = caffe.Net(str(FOLDER.deploy(True)), caffe.TEST)
     path = tmp_path_factory.mktemp("weights") / "tiny.caffemodel"
@@ -44,7 +49,7 @@ def input_by_hand():
 
 
 def forward(path, weights):
-    caffe = host.load()
+    caffe = loader.load()
     net = caffe.Net(str(path), caffe.TEST, weights=str(weights))
     net.blobs["data"].reshape(1, *net.blobs["data"].data.shape[1:])
     net.reshape()
@@ -77,14 +82,14 @@ def test_the_region_is_scikit_images(seen):
     assert np.array_equal(found.mask == 2, labels == largest.label)
     assert np.array_equal(found.mask > 0, labels > 0)
     y1, x1, y2, x2 = largest.bbox
-    assert found.region == regions.scale_box((x1, y1, x2, y2), (56, 56), seen.image.shape[:2])
+    assert found.region == boxes.scale_box((x1, y1, x2, y2), (56, 56), seen.image.shape[:2])
     assert not found.fallback
 
 
 def test_the_six_images_by_equation(seen):
     """The image is shown as it is (it is small), so the equations hold on its own pixels."""
     found, image = seen.attention, IMAGE.astype(np.float64)
-    assert np.array_equal(seen.image, IMAGE) and list(found.d_stars) == list(nets.A_STARS)
+    assert np.array_equal(seen.image, IMAGE) and list(found.d_stars) == list(A_STARS)
     x1, y1, x2, y2 = found.region
     inside = np.zeros((60, 90, 1), bool)
     inside[y1:y2, x1:x2] = True
@@ -102,8 +107,8 @@ def test_the_six_images_by_equation(seen):
 
 
 def test_a_threshold_on_the_map_itself(source, weights, tmp_path):
-    rewrite = nets.resolve_rewrite(FOLDER, True, 1, threshold_at="MAP")
-    nets.write_text(rewrite, tmp_path / "rewrite.prototxt")
+    rewrite = resolve_rewrite(FOLDER, True, 1, threshold_at="MAP")
+    write_text(rewrite, tmp_path / "rewrite.prototxt")
     at_map = Source(
         source.deploy, weights, TRANSFORM, (64, 64), rewrite=tmp_path / "rewrite.prototxt"
     )
@@ -114,8 +119,8 @@ def test_a_threshold_on_the_map_itself(source, weights, tmp_path):
     assert np.array_equal(found.mask > 0, soft > threshold_otsu(soft.astype(np.float32)))
     ys, xs = np.nonzero(found.mask == 2)
     corners = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
-    on_input = regions.scale_box(corners, soft.shape, (56, 56))
-    assert found.region == regions.scale_box(on_input, (56, 56), (60, 90))
+    on_input = boxes.scale_box(corners, soft.shape, (56, 56))
+    assert found.region == boxes.scale_box(on_input, (56, 56), (60, 90))
 
 
 def test_a_cropped_image_is_shown_as_it_is_stored(weights):
@@ -140,7 +145,7 @@ def test_a_net_without_attention_has_one_row(tmp_path):
 
 
 def test_maps_that_are_not_finite_are_an_error(source, weights, tmp_path):
-    caffe = host.load()
+    caffe = loader.load()
     net = caffe.Net(str(FOLDER.deploy(True)), caffe.TEST, weights=str(weights))
     net.params["conv2"][1].data[3] = np.inf
     net.save(str(tmp_path / "inf.caffemodel"))
@@ -154,7 +159,7 @@ def test_the_picture(seen):
     captions = [[tile.caption for tile in tiles] for _, tiles in rows]
     assert captions[0] == captions[1] == ["image", "conv1  26×26", "conv2  13×13"]
     assert captions[2] == ["attention A", "A over the image", "binarised A", "region R"]
-    assert captions[3] == list(nets.A_STARS)
+    assert captions[3] == list(A_STARS)
     assert {tile.image.shape for _, tiles in rows for tile in tiles} == {(117, 176, 3)}
     picture = figure.draw(seen)
     again = cv2.imdecode(np.frombuffer(figure.png(picture), np.uint8), cv2.IMREAD_COLOR)

@@ -2,7 +2,7 @@
 
 import pytest
 from maap.errors import MaapError
-from maap.metrics import Metrics, has_converged
+from maap.runs.metrics import Metrics, has_converged
 
 
 def rows(folder):

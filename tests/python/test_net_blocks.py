@@ -3,9 +3,12 @@
 import numpy as np
 import pytest
 from google.protobuf import text_format
-from maap import host, net_blocks, nets
 from maap.errors import MaapError
-from maap.schema import caffe_pb2
+from maap.host import loader
+from maap.nets import blocks as net_blocks
+from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net, write_text
+from maap.util.schema import caffe_pb2
 from net_facts import rows
 
 INPUT = """layer { name: "data" type: "Input" top: "data"
@@ -34,8 +37,8 @@ def sizes_of(name, blobs):
     ],
 )
 def test_stages_of_the_papers_nets(name, wanted):
-    files = nets.find_net(name)
-    deploy, rewrite = nets.read_net(files.deploy(True)), nets.read_net(files.rewrite(True))
+    files = find_net(name)
+    deploy, rewrite = read_net(files.deploy(True)), read_net(files.rewrite(True))
     blocks = net_blocks.blocks(deploy)
     attending = [*net_blocks.enhanced(deploy), net_blocks.eliminated(rewrite)]
     assert net_blocks.stages(blocks, sizes_of(name, blocks), attending) == wanted.split()
@@ -80,8 +83,8 @@ def test_a_net_without_its_enhancement_computes_the_baseline(top, tmp_path):
     plain = net_blocks.without_enhancement(net_of(text.replace("ENHANCEMENT", layer)))
     wanted = net_of(text.replace("ENHANCEMENT", "").replace('"e"', '"c"'))
     assert list(plain.layer) == list(wanted.layer)
-    nets.write_text(plain, tmp_path / "net.prototxt")
-    caffe = host.load()
+    write_text(plain, tmp_path / "net.prototxt")
+    caffe = loader.load()
     net = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
     net.blobs["data"].data[...] = np.random.RandomState(0).normal(size=(1, 3, 8, 8))
     net.forward()

@@ -4,10 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from maap import host, nets, prepare
-from maap.config import TrainConfig
+from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.schema import caffe_pb2
+from maap.host import loader
+from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net, read_solver, write_text
+from maap.nets.resolve import (
+    _set_batch_norm,
+    resolve_deploy,
+    resolve_rewrite,
+    resolve_solver,
+    resolve_train,
+)
+from maap.nets.transform import data_transform, read_mean
+from maap.training import prepare
+from maap.util.schema import caffe_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "nets" / "tiny"
@@ -16,14 +27,14 @@ FOLDERS = [ROOT / "prototxt" / "alexnet", TINY]
 
 @pytest.fixture(scope="module")
 def caffe():
-    return host.load()
+    return loader.load()
 
 
 # ---- resolved nets and solvers ------------------------------------------------------------------
 
 
 def test_train_net_is_fed_by_the_driver():
-    net = nets.resolve_train(nets.find_net("alexnet"), True, 20, 8, False)
+    net = resolve_train(find_net("alexnet"), True, 20, 8, False)
     inputs = [layer for layer in net.layer if layer.type == "Input"]
     assert not [layer for layer in net.layer if layer.type == "Data"]
     assert [layer.include[0].phase for layer in inputs] == [caffe_pb2.TRAIN, caffe_pb2.TEST]
@@ -37,9 +48,9 @@ def test_train_net_is_fed_by_the_driver():
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_from_scratch_all_layers_learn_alike(folder):
-    files = nets.find_net(folder)
-    kept = {layer.name: layer for layer in nets.read_net(files.train_val(True)).layer}
-    net = nets.resolve_train(files, True, 20, 8, True)
+    files = find_net(folder)
+    kept = {layer.name: layer for layer in read_net(files.train_val(True)).layer}
+    net = resolve_train(files, True, 20, 8, True)
     learning = [layer for layer in net.layer if layer.type in ("Convolution", "InnerProduct")]
     assert len(learning) == {"alexnet": 8, "tiny": 4}[folder.name]
     for layer in learning:
@@ -56,7 +67,7 @@ def test_from_scratch_all_layers_learn_alike(folder):
 
 def test_from_scratch_a_layer_without_filler_gets_one():
     """The published VGG19 has no fillers; Caffe's default, zeros, would learn nothing."""
-    net = nets.resolve_train(nets.find_net("vgg19"), False, 20, 1, True)
+    net = resolve_train(find_net("vgg19"), False, 20, 1, True)
     fillers = {x.name: x.inner_product_param.weight_filler for x in net.layer}
     assert fillers["fc6"].type == fillers["fc8_cub"].type == "gaussian"
     assert fillers["fc6"].std == pytest.approx(0.005)
@@ -64,10 +75,10 @@ def test_from_scratch_a_layer_without_filler_gets_one():
 
 
 def test_batch_normalisation_is_frozen_or_trained():
-    files = nets.find_net("resnet152")
+    files = find_net("resnet152")
 
     def norms(*args):
-        net = nets.resolve_train(files, True, 20, 1, False, None, *args)
+        net = resolve_train(files, True, 20, 1, False, None, *args)
         return [x.batch_norm_param for x in net.layer if x.type == "BatchNorm"]
 
     for as_published in (norms(), norms("frozen"), norms("frozen", 0.5)):
@@ -77,7 +88,7 @@ def test_batch_normalisation_is_frozen_or_trained():
     assert not any(param.HasField("use_global_stats") for param in norms("train", 0.5))
     assert {param.moving_average_fraction for param in norms("train", 0.5)} == {0.5}
     assert not any(param.HasField("moving_average_fraction") for param in norms("train"))
-    for net in (nets.resolve_deploy(files, True, 20, 1), nets.resolve_rewrite(files, True, 1)):
+    for net in (resolve_deploy(files, True, 20, 1), resolve_rewrite(files, True, 1)):
         used = [x.batch_norm_param.use_global_stats for x in net.layer if x.type == "BatchNorm"]
         assert used and all(used)
 
@@ -96,9 +107,9 @@ def test_frozen_statistics_stay_and_trained_ones_move(caffe, tmp_path):
     values = np.random.RandomState(1).randn(4, 2, 3, 3) * 3 + 5
     found = {}
     for how in ("frozen", "train"):
-        text = nets.read_net(source)
-        nets._set_batch_norm(text, how, 0.75)
-        nets.write_text(text, tmp_path / f"{how}.prototxt")
+        text = read_net(source)
+        _set_batch_norm(text, how, 0.75)
+        write_text(text, tmp_path / f"{how}.prototxt")
         net = caffe.Net(str(tmp_path / f"{how}.prototxt"), caffe.TRAIN)
         for blob, value in zip(net.params["bn"], (1.0, 4.0, 1.0)):  # mean, variance, factor
             blob.data[...] = value
@@ -117,7 +128,7 @@ def test_frozen_statistics_stay_and_trained_ones_move(caffe, tmp_path):
 
 
 def test_statistics_that_no_file_has_cannot_be_frozen(tmp_path):
-    net = nets.resolve_train(nets.find_net("resnet152"), False, 20, 1, False)
+    net = resolve_train(find_net("resnet152"), False, 20, 1, False)
     missing = ["bn_conv1", "scale_conv1", "fc_cub"]
     frozen = TrainConfig(weights="w", batch_norm="frozen")
     with pytest.raises(MaapError, match="no statistics of bn_conv1 .1 of 155.*--batch-norm train"):
@@ -128,23 +139,23 @@ def test_statistics_that_no_file_has_cannot_be_frozen(tmp_path):
 
 
 def test_dropout_variants(tmp_path):
-    files = nets.find_net("alexnet")
-    net = nets.resolve_train(files, False, 20, 1, True, "relu3")
+    files = find_net("alexnet")
+    net = resolve_train(files, False, 20, 1, True, "relu3")
     assert [x.name for x in net.layer if x.type == "Dropout"] == ["drop3", "drop6", "drop7"]
     with pytest.raises(MaapError, match="no train_val_dropout_relu33.*did you mean relu3"):
         files.train_val(False, "relu33")
     with pytest.raises(MaapError, match="no variant of this net .* there is none"):
-        nets.find_net("vgg19").train_val(False, "relu1_1")
+        find_net("vgg19").train_val(False, "relu1_1")
 
 
 def test_scale_from_scratch():
-    net = nets.read_net(nets.find_net("alexnet").train_val(True))
-    assert nets.data_transform(net, "TRAIN")["scale"] == 1
-    assert nets.data_transform(net, "TRAIN", from_scratch=True)["scale"] == 0.017
+    net = read_net(find_net("alexnet").train_val(True))
+    assert data_transform(net, "TRAIN")["scale"] == 1
+    assert data_transform(net, "TRAIN", from_scratch=True)["scale"] == 0.017
     for layer in net.layer:
         if layer.type == "Data":
             layer.transform_param.scale = 0.01
-    found = nets.data_transform(net, "TEST", from_scratch=True)
+    found = data_transform(net, "TEST", from_scratch=True)
     assert found == dict(
         crop_size=227,
         mirror=False,
@@ -156,25 +167,25 @@ def test_scale_from_scratch():
 
 
 def test_deploy_and_rewrite_take_their_numbers():
-    files = nets.find_net("alexnet")
-    deploy = nets.resolve_deploy(files, True, 7, 3)
+    files = find_net("alexnet")
+    deploy = resolve_deploy(files, True, 7, 3)
     assert list(deploy.layer[0].input_param.shape[0].dim) == [3, 3, 227, 227]
     assert [x.inner_product_param.num_output for x in deploy.layer if x.name == "fc8_cub"] == [7]
-    rewrite = nets.resolve_rewrite(files, True, 5, "allsoft-plus-one", "map")
+    rewrite = resolve_rewrite(files, True, 5, "allsoft-plus-one", "map")
     assert rewrite.layer[-1].python_param.param_str == "a_star: ALLSOFT_PLUS_ONE threshold_at: MAP"
     assert rewrite.layer[0].input_param.shape[0].dim[0] == 5
 
 
 def test_solver_for_a_resolved_net():
-    files = nets.find_net("alexnet")
+    files = find_net("alexnet")
     overrides = dict(base_lr=0.25, max_iter=30, stepvalue=[10, 20], solver_mode="gpu", gamma=None)
-    solver = nets.resolve_solver(files, True, 2, overrides, "here/net.prototxt")
+    solver = resolve_solver(files, True, 2, overrides, "here/net.prototxt")
     assert solver.net == "here/net.prototxt" and solver.snapshot_prefix == "snapshot"
     assert (solver.snapshot, solver.snapshot_after_train, len(solver.test_iter)) == (0, False, 0)
     assert not solver.HasField("train_state")
     assert (solver.base_lr, solver.max_iter, list(solver.stepvalue)) == (0.25, 30, [10, 20])
     assert solver.solver_mode == caffe_pb2.SolverParameter.GPU
-    kept = nets.read_solver(files.solver(True, 2))
+    kept = read_solver(files.solver(True, 2))
     for name in ("gamma", "momentum", "weight_decay", "lr_policy", "stepsize"):
         assert getattr(solver, name) == getattr(kept, name)
 
@@ -182,11 +193,11 @@ def test_solver_for_a_resolved_net():
 @pytest.mark.parametrize("laap", [False, True])
 def test_training_lowers_the_loss(caffe, tmp_path, laap):
     """The tiny net, from scratch, learns two constant images; the same seed, the same losses."""
-    files = nets.find_net(TINY)
+    files = find_net(TINY)
     net_path, solver_path = tmp_path / "net.prototxt", tmp_path / "solver.prototxt"
-    nets.write_text(nets.resolve_train(files, laap, 2, 8, True), net_path)
+    write_text(resolve_train(files, laap, 2, 8, True), net_path)
     overrides = dict(base_lr=0.01, random_seed=5, display=0)
-    nets.write_text(nets.resolve_solver(files, laap, 1, overrides, net_path), solver_path)
+    write_text(resolve_solver(files, laap, 1, overrides, net_path), solver_path)
 
     def losses():
         caffe.set_random_seed(5)
@@ -216,59 +227,59 @@ def broken(text, tmp_path, name="net.prototxt"):
 
 def test_unknown_net_suggests_one():
     with pytest.raises(MaapError, match="alexnt.*did you mean alexnet"):
-        nets.find_net("alexnt")
+        find_net("alexnt")
     with pytest.raises(MaapError, match="known: .*alexnet"):
-        nets.find_net("zzz")
+        find_net("zzz")
 
 
 def test_folder_without_its_files(tmp_path):
     with pytest.raises(MaapError, match="not a net folder"):
-        nets.find_net(tmp_path)
+        find_net(tmp_path)
     broken("", tmp_path, "train_val.prototxt")
-    files = nets.find_net(tmp_path)
+    files = find_net(tmp_path)
     with pytest.raises(MaapError, match="solver_laap_phase2.prototxt: no such file"):
         files.solver(True, 2)
 
 
 def test_missing_mean_file(tmp_path):
-    net = nets.read_net(nets.find_net("alexnet").train_val(False))
+    net = read_net(find_net("alexnet").train_val(False))
     for layer in net.layer:
         if layer.type == "Data":
             layer.transform_param.ClearField("mean_value")
             layer.transform_param.mean_file = str(tmp_path / "mean.binaryproto")
     with pytest.raises(MaapError, match=r"mean\.binaryproto: no such file; layer data"):
-        nets.data_transform(net, "TRAIN")
+        data_transform(net, "TRAIN")
     blob = caffe_pb2.BlobProto(num=1, channels=3, height=2, width=2, data=range(12))
     (tmp_path / "mean.binaryproto").write_bytes(blob.SerializeToString())
-    path = nets.data_transform(net, "TRAIN")["mean_file"]
-    np.testing.assert_array_equal(nets.read_mean(path), np.arange(12).reshape(3, 2, 2))
+    path = data_transform(net, "TRAIN")["mean_file"]
+    np.testing.assert_array_equal(read_mean(path), np.arange(12).reshape(3, 2, 2))
     path.write_bytes(b"no mean image")
     with pytest.raises(MaapError, match="not a mean image"):
-        nets.read_mean(path)
+        read_mean(path)
 
 
 def test_nets_that_cannot_be_resolved(tmp_path):
     for path in TINY.glob("*.prototxt"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
-    files = nets.find_net(tmp_path)
+    files = find_net(tmp_path)
     with pytest.raises(MaapError, match="A\\*: 'SOME' is none of ROI"):
-        nets.resolve_rewrite(files, False, 1, "SOME")
+        resolve_rewrite(files, False, 1, "SOME")
     with pytest.raises(MaapError, match="1 class; a classifier needs at least two"):
-        nets.resolve_deploy(files, False, 1, 1)
+        resolve_deploy(files, False, 1, 1)
     with pytest.raises(MaapError, match="no setting max_iters; did you mean max_iter"):
-        nets.resolve_solver(files, False, 1, dict(max_iters=3))
+        resolve_solver(files, False, 1, dict(max_iters=3))
     with pytest.raises(MaapError, match="max_iter cannot be 'many'"):
-        nets.resolve_solver(files, False, 1, dict(max_iter="many"))
+        resolve_solver(files, False, 1, dict(max_iter="many"))
     text = (TINY / "train_val.prototxt").read_text(encoding="utf-8")
     broken(text.replace("crop_size: 56", ""), tmp_path, "train_val.prototxt")
     with pytest.raises(MaapError, match=r"train_val\.prototxt: layer data: .*crop_size"):
-        nets.resolve_train(files, False, 4, 1, False)
+        resolve_train(files, False, 4, 1, False)
     broken(text.replace("SoftmaxWithLoss", "HingeLoss"), tmp_path, "train_val.prototxt")
     with pytest.raises(MaapError, match="no classifier is known"):
-        nets.resolve_train(files, False, 4, 1, False)
+        resolve_train(files, False, 4, 1, False)
     broken('layers { name: "a" }', tmp_path, "deploy.prototxt")
     with pytest.raises(MaapError, match="upgrade_net_proto_text"):
-        nets.resolve_deploy(files, False, 4, 1)
+        resolve_deploy(files, False, 4, 1)
     broken("base_lr: 1", tmp_path, "rewrite.prototxt")
     with pytest.raises(MaapError, match='rewrite.prototxt:1: unknown field "base_lr"'):
-        nets.resolve_rewrite(files, False, 1)
+        resolve_rewrite(files, False, 1)

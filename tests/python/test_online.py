@@ -14,12 +14,19 @@ import maap as package
 import numpy as np
 import other_nets
 import pytest
-from maap import config as configuration
-from maap import host, nets, online, phases, settings
-from maap.config import TrainConfig
+from maap.config import check
+from maap.config import fields as configuration
+from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.runs import Run, default_name
-from maap.schema import caffe_pb2
+from maap.host import loader
+from maap.nets import online
+from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net, write_text
+from maap.nets.resolve import resolve_rewrite, resolve_train
+from maap.runs.run import Run, default_name
+from maap.training import phase as phases
+from maap.util.schema import caffe_pb2
+from maap.weights.caffemodel import check_weights
 
 TINY = str(Path(__file__).resolve().parents[1] / "nets" / "tiny")
 CLASSES, BATCH = 4, 4
@@ -27,7 +34,7 @@ CLASSES, BATCH = 4, 4
 
 @pytest.fixture(scope="module")
 def caffe():
-    return host.load()
+    return loader.load()
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +43,8 @@ def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("folders")
     other_nets.folder_of("squeeze", root / "squeeze", eliminate_after="drop2")
     other_nets.folder_of("inception", root / "inception", eliminate_after="inception_3a/output")
-    found = {name: nets.find_net(root / name) for name in ("squeeze", "inception")}
-    return dict(found, tiny=nets.find_net(TINY))
+    found = {name: find_net(root / name) for name in ("squeeze", "inception")}
+    return dict(found, tiny=find_net(TINY))
 
 
 class Trio:
@@ -47,8 +54,8 @@ class Trio:
     """
 
     def __init__(self, caffe, files, folder, laap, a_star):
-        train = nets.resolve_train(files, laap, CLASSES, BATCH, True)
-        rewrite = nets.resolve_rewrite(files, laap, BATCH, a_star)
+        train = resolve_train(files, laap, CLASSES, BATCH, True)
+        rewrite = resolve_rewrite(files, laap, BATCH, a_star)
         self.message = online.online_net(train, rewrite)
         self.caffe = caffe
         caffe.set_random_seed(1)
@@ -77,7 +84,7 @@ class Trio:
         self.online.forward()
 
     def load(self, message, path, phase):
-        nets.write_text(message, path)
+        write_text(message, path)
         return self.caffe.Net(str(path), getattr(self.caffe, phase))
 
 
@@ -196,7 +203,7 @@ def test_the_weights_load_by_name_into_the_plain_deploy_net(run, caffe):
     weights, deploy = (
         str(result.folder / name) for name in ("phase2/final.caffemodel", "deploy.prototxt")
     )
-    found = nets.check_weights(nets.read_net(deploy), weights)
+    found = check_weights(read_net(deploy), weights)
     assert found["missing"] == [] and {"conv1", "conv2", "fc3", "fc4"} == set(found["matched"])
     stored = caffe_pb2.NetParameter()
     stored.ParseFromString(Path(weights).read_bytes())
@@ -238,14 +245,14 @@ def test_a_stopped_online_phase_goes_on_to_the_same_bytes(run, private_cache):
 
 def test_settings_that_do_not_go_with_it():
     with pytest.raises(MaapError, match="--haap online is for haap and maap, not for laap"):
-        settings.validate(TrainConfig(variant="laap", haap_mode="online"))
+        check.validate(TrainConfig(variant="laap", haap_mode="online"))
     with pytest.raises(MaapError, match="rounds: 2; --haap online attends anew"):
-        settings.validate(TrainConfig(haap_mode="online", rounds=2))
+        check.validate(TrainConfig(haap_mode="online", rounds=2))
     with pytest.raises(MaapError, match="onlin.*did you mean online"):
-        settings.validate(TrainConfig(haap_mode="onlin"))
+        check.validate(TrainConfig(haap_mode="onlin"))
     assert default_name(TrainConfig(haap_mode="online")) == "alexnet-maap-online-demo"
     stored = TrainConfig(haap_mode="online")
-    assert settings.contradictions(stored, dict(haap_mode="rewrite")) == [
+    assert check.contradictions(stored, dict(haap_mode="rewrite")) == [
         "--haap is rewrite, the run has online"
     ]
 
@@ -256,7 +263,7 @@ def test_a_map_that_is_not_finite_says_what_to_try(caffe, folders, tmp_path):
     phase.settings = SimpleNamespace(title="phase 2, online", name="phase2")
     phase.solver = SimpleNamespace(net=net, iter=7, step=lambda count: net.forward())
     phase._step()
-    if host.name_of(caffe) != "fork":
+    if loader.name_of(caffe) != "fork":
         return  # BVLC Caffe ends the process; see supervise.py
     net.params["conv2"][1].data[...] = np.nan
     with pytest.raises(MaapError, match="iteration 7: an attention map is not finite.*--phase2-lr"):
@@ -264,8 +271,8 @@ def test_a_map_that_is_not_finite_says_what_to_try(caffe, folders, tmp_path):
 
 
 def test_nets_that_do_not_go_together(folders):
-    train = nets.resolve_train(folders["tiny"], True, CLASSES, BATCH, True)
-    rewrite = nets.resolve_rewrite(folders["tiny"], True, BATCH)
+    train = resolve_train(folders["tiny"], True, CLASSES, BATCH, True)
+    rewrite = resolve_rewrite(folders["tiny"], True, BATCH)
     other = copy.deepcopy(train)
     other.layer[2].name = "convolution1"
     with pytest.raises(MaapError, match="layer conv1 .*the training net lacks it"):

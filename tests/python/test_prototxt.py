@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from maap import prototxt
 from maap.errors import MaapError
-from maap.schema import caffe_pb2
+from maap.nets import prototxt
+from maap.util.schema import caffe_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted([*ROOT.glob("prototxt/*/*.prototxt"), *ROOT.glob("tests/nets/*/*.prototxt")])
@@ -99,17 +99,17 @@ def test_files_that_are_no_text(tmp_path):
         prototxt.write_text(caffe_pb2.NetParameter(), tmp_path / "no" / "folder.prototxt")
 
 
-@pytest.mark.parametrize("first", ["from maap import nets", "import caffe"])
+@pytest.mark.parametrize("first", ["from maap.nets import folder, resolve", "import caffe"])
 def test_one_set_of_messages_and_no_caffe(first):
     """The drivers' worker processes need Caffe's messages, not the engine behind them."""
     code = f"""
 import sys
 {first}
-if 'nets' in {first!r}:
+if 'resolve' in {first!r}:
     assert 'caffe' not in sys.modules and 'skimage' not in sys.modules
 import caffe
 from caffe.proto import caffe_pb2
-from maap import schema
+from maap.util import schema
 schema.attach(caffe)
 assert schema.caffe_pb2 is caffe_pb2 is caffe.proto.caffe_pb2 is caffe.io.caffe_pb2
 assert caffe.layers and caffe.Net

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from file_server import dead_url, serving
-from maap import nets, published
-from maap.cli import cli
+from maap.cli.main import cli
 from maap.errors import MaapError
+from maap.nets.folder import find_net
+from maap.weights import published
 from test_weights import SHAPES, model, save
 
 TINY = "tests/nets/tiny"
@@ -18,7 +19,7 @@ TINY = "tests/nets/tiny"
 
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch):
-    monkeypatch.chdir(nets.find_net("alexnet").folder.parents[1])
+    monkeypatch.chdir(find_net("alexnet").folder.parents[1])
 
 
 @pytest.fixture
@@ -207,7 +208,7 @@ def test_training_refuses_below_half_unless_told(tmp_path, mini_images, private_
     assert refused.returncode == 1 and "weights of another network" in refused.stderr
     done = run("--allow-partial")
     assert done.returncode == 0, done.stderr
-    from maap.schema import caffe_pb2
+    from maap.util.schema import caffe_pb2
 
     net = caffe_pb2.NetParameter()
     net.ParseFromString((tmp_path / "runs" / "a" / "phase1" / "final.caffemodel").read_bytes())

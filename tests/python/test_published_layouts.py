@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import published_files
 import pytest
-from maap import nets, published, weights
 from maap.errors import MaapError
+from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net, write_text
+from maap.nets.resolve import resolve_deploy, resolve_train
+from maap.weights import caffemodel, published
 
 NETS = ("alexnet", "vgg19", "resnet152")
 CLASSIFIER = dict(  # in the published net, in ours
@@ -38,7 +41,7 @@ print(loaded)
 
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch):
-    monkeypatch.chdir(nets.find_net("alexnet").folder.parents[1])
+    monkeypatch.chdir(find_net("alexnet").folder.parents[1])
 
 
 @pytest.fixture(scope="module", params=NETS)
@@ -58,7 +61,7 @@ def test_the_file_has_the_published_size(written):
 def test_what_maap_reads_in_it(written):
     net, path = written
     known = published_files.layers(net)
-    stored = weights.stored_layers(path)
+    stored = caffemodel.stored_layers(path)
     assert [layer.name for layer in stored] == [layer.name for layer, _ in known]
     assert len(stored) == dict(alexnet=24, vgg19=45, resnet152=720)[net]
     assert sum(layer.name.endswith("_split") for layer in stored) == 50 * (net == "resnet152")
@@ -70,8 +73,8 @@ def test_what_maap_reads_in_it(written):
 @pytest.mark.parametrize("laap", [False, True])
 def test_all_but_the_new_classifier_start_from_it(written, laap):
     net, path = written
-    source = nets.resolve_train(nets.find_net(net), laap, 200, 2, False)
-    found = weights.check_weights(source, path)
+    source = resolve_train(find_net(net), laap, 200, 2, False)
+    found = caffemodel.check_weights(source, path)
     old, new = CLASSIFIER[net]
     assert found["unused"] == [old] and found["missing"] == [new]
     assert len(found["matched"]) == dict(alexnet=7, vgg19=18, resnet152=465)[net]
@@ -80,7 +83,7 @@ def test_all_but_the_new_classifier_start_from_it(written, laap):
 def test_caffe_loads_every_value(written, tmp_path):
     net, path = written
     deploy = tmp_path / "deploy.prototxt"
-    nets.write_text(nets.resolve_deploy(nets.find_net(net), False, 1000, 1), deploy)
+    write_text(resolve_deploy(find_net(net), False, 1000, 1), deploy)
     old, new = CLASSIFIER[net]
     deploy.write_text(deploy.read_text().replace(f'"{new}"', f'"{old}"'))
     command = [sys.executable, "-c", LOAD, deploy, path, net, Path(__file__).parent]
@@ -94,6 +97,6 @@ def test_caffe_loads_every_value(written, tmp_path):
 def test_each_networks_weights_are_refused_for_the_others(written):
     net, path = written
     for other in set(NETS) - {net}:
-        source = nets.read_net(nets.find_net(other).deploy(False))
+        source = read_net(find_net(other).deploy(False))
         with pytest.raises(MaapError, match="weights of another network"):
-            weights.check_weights(source, path)
+            caffemodel.check_weights(source, path)

@@ -7,8 +7,12 @@ from pathlib import Path
 import net_facts
 import numpy as np
 import pytest
-from maap import host, nets
-from maap.schema import caffe_pb2
+from maap.host import loader
+from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net, write_text
+from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_train
+from maap.nets.transform import data_transform
+from maap.util.schema import caffe_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "nets" / "tiny"
@@ -39,7 +43,7 @@ ROWS = {name: net_facts.rows(name) for name in NETS}
 
 @pytest.fixture(scope="module")
 def caffe():
-    return host.load()
+    return loader.load()
 
 
 def with_fillers(net, kind):
@@ -56,7 +60,7 @@ def with_fillers(net, kind):
 
 
 def load(caffe, net, path, phase="TEST", filler="constant"):
-    nets.write_text(with_fillers(net, filler), path)
+    write_text(with_fillers(net, filler), path)
     return caffe.Net(str(path), getattr(caffe, phase))
 
 
@@ -86,9 +90,9 @@ class Published:
 
     def __init__(self, caffe, name, folder):
         self._caffe, self._folder, self._nets = caffe, folder, {}
-        self.name, files = name, nets.find_net(name)
-        train_val = published(nets.resolve_train(files, False, 1000, 1, False), name)
-        deploy = published(nets.resolve_deploy(files, False, 1000, 1), name)
+        self.name, files = name, find_net(name)
+        train_val = published(resolve_train(files, False, 1000, 1, False), name)
+        deploy = published(resolve_deploy(files, False, 1000, 1), name)
         self._texts = dict(train=train_val, test=train_val, deploy=deploy)
 
     def layers(self, kind):
@@ -141,10 +145,10 @@ def test_layers_are_the_published_ones(thousand):
 def test_train_val_has_the_layers_of_deploy():
     """VGG19 and ResNet-152 were published as deploy nets alone; ours train the same layers."""
     for name in NETS:
-        files = nets.find_net(name)
+        files = find_net(name)
         for laap in (False, True):
-            deploy = list(nets.read_net(files.deploy(laap)).layer)[1:-1]  # but data and prob
-            train_val = list(nets.read_net(files.train_val(laap)).layer)
+            deploy = list(read_net(files.deploy(laap)).layer)[1:-1]  # but data and prob
+            train_val = list(read_net(files.train_val(laap)).layer)
             assert train_val[3:-2] == deploy  # three Data layers; accuracy and loss
 
 
@@ -167,10 +171,10 @@ def test_published_split_layers(thousand):
 
 
 def test_alexnet_input_as_published():
-    train_val = nets.read_net(nets.find_net("alexnet").train_val(False))
+    train_val = read_net(find_net("alexnet").train_val(False))
     for row in ROWS["alexnet"][:2]:
         given = dict(pair.split("=") for pair in row["extra"].split(";"))
-        found = nets.data_transform(train_val, row["net"].upper())
+        found = data_transform(train_val, row["net"].upper())
         assert row["type"] == "Data" and row["tops"] == "data,label"
         assert found["crop_size"] == int(given["crop_size"])
         assert found["mirror"] == (given["mirror"] == "true")
@@ -179,13 +183,13 @@ def test_alexnet_input_as_published():
 
 @pytest.mark.parametrize("name", NETS)
 def test_input_as_published(name):
-    files, told = nets.find_net(name), facts(name)
+    files, told = find_net(name), facts(name)
     row = ROWS[name][INPUTS[name] - 1]
-    shape = nets.read_net(files.deploy(False)).layer[0].input_param.shape[0].dim
+    shape = read_net(files.deploy(False)).layer[0].input_param.shape[0].dim
     assert f"published_shape={'x'.join(map(str, shape))}" in row["extra"].split(";")
     mean = [float(m) for m in told.get("mean_bgr", told.get("mean_bgr_of_file")).split(",")]
     for phase in ("TRAIN", "TEST"):
-        found = nets.data_transform(nets.read_net(files.train_val(False)), phase)
+        found = data_transform(read_net(files.train_val(False)), phase)
         assert found["crop_size"] == int(told["crop_size"])
         assert found["mirror"] == (phase == "TRAIN")
         near = 0.4 if name == "alexnet" else 1e-5  # AlexNet's is rounded, as its file says
@@ -194,10 +198,10 @@ def test_input_as_published(name):
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_variants_differ_in_the_attention_layers_alone(folder):
-    files = nets.find_net(folder)
+    files = find_net(folder)
     enhance, eliminate = AFTER[folder.name]
     for file in (files.train_val, files.deploy, files.rewrite):
-        plain, laap = nets.read_net(file(False)), nets.read_net(file(True))
+        plain, laap = read_net(file(False)), read_net(file(True))
         # data_param.source of the rewritten images differs on purpose
         for net in (plain, laap):
             for layer in net.layer:
@@ -208,7 +212,7 @@ def test_variants_differ_in_the_attention_layers_alone(folder):
         at = list(laap.layer).index(added[0])
         assert laap.layer[at - 1].name == enhance
         assert list(laap.layer[at - 1].top) == list(added[0].bottom)
-    rewrite, deploy = (nets.read_net(path) for path in (files.rewrite(True), files.deploy(True)))
+    rewrite, deploy = (read_net(path) for path in (files.rewrite(True), files.deploy(True)))
     assert list(rewrite.layer)[:-1] == list(deploy.layer)[: len(rewrite.layer) - 1]
     last = rewrite.layer[-1]
     assert last.type == "Elimination" and last.bottom[1] == "data"
@@ -217,9 +221,9 @@ def test_variants_differ_in_the_attention_layers_alone(folder):
 
 @pytest.mark.parametrize("after", DROPOUTS["alexnet"])
 def test_dropout_variants_are_the_baseline_and_one_layer(after):
-    files = nets.find_net("alexnet")
-    plain = list(nets.read_net(files.train_val(False)).layer)
-    found = list(nets.read_net(files.train_val(False, after)).layer)
+    files = find_net("alexnet")
+    plain = list(read_net(files.train_val(False)).layer)
+    found = list(read_net(files.train_val(False, after)).layer)
     at = [layer.name for layer in found].index(after) + 1
     added = found.pop(at)
     assert found == plain
@@ -242,7 +246,7 @@ def test_parameter_count(thousand, caffe, tmp_path):
     assert count(thousand.net("deploy"), False) == int(told["n_learnable"].split()[0])
     assert count(thousand.net("deploy"), True) == int(told.get("n_bn_stats", "0").split()[0])
     for laap in (False, True):
-        deploy = nets.resolve_deploy(nets.find_net(name), laap, 200, 1)
+        deploy = resolve_deploy(find_net(name), laap, 200, 1)
         net = load(caffe, deploy, tmp_path / "net.prototxt")
         assert count(net, False) == AT_200[name]
         assert f"{AT_200[name]:,}" in (ROOT / "prototxt" / name / "README.md").read_text(
@@ -253,7 +257,7 @@ def test_parameter_count(thousand, caffe, tmp_path):
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 @pytest.mark.parametrize("laap", [False, True])
 def test_rewrite_net_runs(caffe, tmp_path, folder, laap):
-    rewrite = nets.resolve_rewrite(nets.find_net(folder), laap, 1, "ALLSOFT", "MAP")
+    rewrite = resolve_rewrite(find_net(folder), laap, 1, "ALLSOFT", "MAP")
     net = load(caffe, rewrite, tmp_path / "rewrite.prototxt", filler="msra")
     for layer in net.layers:  # frozen statistics start at 0, which leaves nothing of the image
         if layer.type == "BatchNorm":
@@ -277,8 +281,8 @@ def test_rewrite_net_runs(caffe, tmp_path, folder, laap):
 def test_first_loss_from_random_weights(caffe, tmp_path, name):
     """Near ln(classes), and its gradient arrives at the first convolution."""
     path = tmp_path / "net.prototxt"
-    net = nets.resolve_train(nets.find_net(name), True, 10, 2, True, None, "train")
-    nets.write_text(net, path)
+    net = resolve_train(find_net(name), True, 10, 2, True, None, "train")
+    write_text(net, path)
     caffe.set_random_seed(2)
     net = caffe.Net(str(path), caffe.TRAIN)
     net.blobs["data"].data[...] = np.random.RandomState(5).randn(2, 3, 224, 224)

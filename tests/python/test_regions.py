@@ -6,8 +6,8 @@ from typing import Callable
 
 import numpy as np
 import pytest
-from maap import host
 from maap.errors import MaapError
+from maap.host import loader
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.transform import resize
@@ -160,7 +160,7 @@ def reference(plane: np.ndarray) -> tuple[np.float32, float, list[int], int]:
 
 
 def differences(name: str, maps: np.ndarray, target: Size, at: str) -> list[str]:
-    found = host.find_regions(maps, target, at)
+    found = loader.find_regions(maps, target, at)
     planes = found.maps if at == "INPUT" else maps
     wrong = []
     for i, plane in enumerate(planes):
@@ -189,7 +189,7 @@ def test_ten_thousand_maps_as_scikit_image_sees_them(at: str) -> None:
 @pytest.mark.parametrize(("size", "target"), [((13, 13), (227, 227)), ((5, 9), (3, 31))])
 def test_upsampling_is_scikit_images_bilinear_resize(size: Size, target: Size) -> None:
     maps = np.random.RandomState(3).rand(4, *size).astype(np.float32)
-    found = host.find_regions(maps, target)
+    found = loader.find_regions(maps, target)
     for plane, ours in zip(maps.astype(np.float64), found.maps):
         theirs = resize(plane, target, order=1, mode="edge", anti_aliasing=False)
         np.testing.assert_allclose(ours, theirs, atol=3e-7)
@@ -199,7 +199,7 @@ def test_a_flat_map_stays_flat_when_upsampled() -> None:
     maps = np.random.RandomState(4).rand(50, 1, 1).astype(np.float32) * np.ones(
         (13, 13), np.float32
     )
-    found = host.find_regions(maps, (61, 47))
+    found = loader.find_regions(maps, (61, 47))
     assert (found.stats[:, 4] == 1).all()
     assert (found.boxes == [0, 0, 47, 61]).all()
 
@@ -209,16 +209,16 @@ def test_a_map_that_is_not_finite_is_named(bad: float) -> None:
     maps = np.random.RandomState(5).rand(6, 13, 13).astype(np.float32)
     maps[4, 12, 12] = bad
     with pytest.raises(MaapError, match="image 4 in the batch holds a NaN or an infinity"):
-        host.find_regions(maps, (20, 20))
+        loader.find_regions(maps, (20, 20))
 
 
 def test_the_thread_count_changes_nothing() -> None:
     maps = np.random.RandomState(6).rand(9, 13, 13).astype(np.float32)
     results = []
     for threads in (1, 2, 3):
-        host.set_threads(threads)
-        results.append(host.find_regions(maps, (101, 101)))
-    host.set_threads(2)
+        loader.set_threads(threads)
+        results.append(loader.find_regions(maps, (101, 101)))
+    loader.set_threads(2)
     for other in results[1:]:
         np.testing.assert_array_equal(results[0].maps, other.maps)
         np.testing.assert_array_equal(results[0].stats, other.stats)
@@ -227,8 +227,8 @@ def test_the_thread_count_changes_nothing() -> None:
 
 def test_wrong_arguments_are_explained() -> None:
     with pytest.raises(MaapError, match=r"shape \(N, h, w\)"):
-        host.find_regions(np.zeros((13, 13)), (20, 20))
+        loader.find_regions(np.zeros((13, 13)), (20, 20))
     with pytest.raises(MaapError, match="INPUT or MAP"):
-        host.find_regions(np.zeros((1, 13, 13)), (20, 20), "LAYER")
+        loader.find_regions(np.zeros((1, 13, 13)), (20, 20), "LAYER")
     with pytest.raises(MaapError, match="at least 1"):
-        host.find_regions(np.zeros((1, 13, 13)), (0, 20))
+        loader.find_regions(np.zeros((1, 13, 13)), (0, 20))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from maap import render
 from maap.errors import MaapError
-from maap.regions import scale_box
+from maap.images import render
+from maap.images.boxes import scale_box
 from paper_render import bilinear, paper
 
 STORED = (256, 192)

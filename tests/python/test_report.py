@@ -7,10 +7,11 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from maap import pictures, report
-from maap.config import TrainConfig
+from maap.config.check import to_yaml
+from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.settings import to_yaml
+from maap.images import draw
+from maap.report import page as report
 
 CLASSES = ["Crow", "Owl <grey> & white", "Hen"]
 
@@ -74,7 +75,7 @@ def run_folder(tmp_path):
         rows = [f"{n},{2.0 / (n + 1)},0.01" for n in range(40)]
         text = "iteration,loss,lr\n" + "\n".join(rows) + "\n40,0.0"  # the last row is torn
         (folder / f"phase{number}" / "metrics.csv").write_text(text)
-    image = pictures.jpeg(np.random.RandomState(0).randint(0, 255, (40, 80, 3)).astype(np.uint8))
+    image = draw.jpeg(np.random.RandomState(0).randint(0, 255, (40, 80, 3)).astype(np.uint8))
     entry = {"file": "00_best.jpg", "group": "best", "key": "k", "path": "p", "class": CLASSES[1],
              "region": [0, 0, 9, 9], "box": [0, 0, 9, 9], "iou": 0.777,
              "predicted": {"phase1": "Hen", "phase2": CLASSES[1]}}  # fmt: skip
@@ -222,12 +223,12 @@ def test_durations():
 
 def test_pictures():
     image = np.zeros((20, 30, 3), np.uint8)
-    drawn = pictures.draw_box(image, (0, 0, 30, 20), (0, 255, 0))
+    drawn = draw.draw_box(image, (0, 0, 30, 20), (0, 255, 0))
     assert drawn.any() and not image.any()
-    heat = pictures.overlay(image, np.eye(4, dtype=np.float32))
+    heat = draw.overlay(image, np.eye(4, dtype=np.float32))
     assert heat.shape == image.shape and heat[0, 0].sum() > heat[0, -1].sum()
-    assert pictures.overlay(image, np.ones((4, 4))).shape == image.shape
-    sheet = pictures.contact_sheet([image] * 5, columns=2, gap=6)
+    assert draw.overlay(image, np.ones((4, 4))).shape == image.shape
+    sheet = draw.contact_sheet([image] * 5, columns=2, gap=6)
     assert sheet.shape == (3 * 26 + 6, 2 * 36 + 6, 3)
-    grey = pictures.to_grey_levels(np.full((2, 2, 3), -200.0, np.float32), 104.0)
+    grey = draw.to_grey_levels(np.full((2, 2, 3), -200.0, np.float32), 104.0)
     assert grey.dtype == np.uint8 and not grey.any()

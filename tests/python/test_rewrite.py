@@ -13,12 +13,12 @@ from pathlib import Path
 import lmdb
 import numpy as np
 import pytest
-from maap import render
 from maap.data.store import Split
 from maap.data.write import begin, finish, write_split
 from maap.errors import MaapError
-from maap.regions import into_crop
-from maap.rewrite_output import read_findings
+from maap.images import render
+from maap.images.boxes import into_crop
+from maap.rewrite.output import read_findings
 from rewrite_fakes import MEAN, NET_INPUT, SIZE, FakeFinder, make_source, run
 
 FAKES = Path(__file__).with_name("rewrite_fakes.py")
@@ -253,8 +253,8 @@ def test_not_enough_space_is_said_before_the_work(source, small_disk):
 
 
 def test_full_disk_loses_nothing(source, tmp_path, small_disk, monkeypatch):
-    monkeypatch.setattr("maap.rewrite_output.need_space", lambda *_: None)
-    monkeypatch.setattr("maap.rewrite_output.COMMIT_EVERY", 4)
+    monkeypatch.setattr("maap.rewrite.output.need_space", lambda *_: None)
+    monkeypatch.setattr("maap.rewrite.output.COMMIT_EVERY", 4)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(4_600_000))
     with pytest.raises(MaapError, match=r"full.*free some space"):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from maap import regions
+from maap.images import boxes as regions
 
 
 def test_scaled_box_holds_the_region_and_no_pixel_more():

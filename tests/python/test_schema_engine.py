@@ -159,7 +159,7 @@ def test_default_of_an_enum_field_names_one_of_its_values(ours):
 
 
 def test_same_as_the_installed_caffe(ours):
-    from maap.schema import caffe_pb2
+    from maap.util.schema import caffe_pb2
 
     theirs = FileDescriptorProto()
     caffe_pb2.DESCRIPTOR.CopyToProto(theirs)

@@ -9,9 +9,9 @@ from unittest import mock
 
 import maap
 import pytest
-from maap.config import TrainConfig
+from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.runs import Run
+from maap.runs.run import Run
 
 TINY = str(Path(__file__).resolve().parents[2] / "tests" / "nets" / "tiny")
 pytestmark = pytest.mark.usefixtures("private_cache")

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import small_disk
 from maap.errors import MaapError
-from maap.schema import caffe_pb2
-from maap.snapshots import Snapshots, restore, walk_wire
+from maap.runs.snapshots import Snapshots, restore, walk_wire
+from maap.util.schema import caffe_pb2
 
 
 class FakeSolver:
@@ -128,7 +128,7 @@ def test_walk_refuses_other_files(tmp_path):
 
 def test_too_little_space_is_told_before_anything_is_written(tmp_path, monkeypatch):
     snapshots = Snapshots(tmp_path)
-    monkeypatch.setattr("maap.snapshots.free_bytes", lambda folder: 100)
+    monkeypatch.setattr("maap.runs.snapshots.free_bytes", lambda folder: 100)
     with pytest.raises(MaapError, match=r"disk is full.*needs 1\.1 MB.*0\.0 MB are free"):
         snapshots.save(FakeSolver())
     assert list(tmp_path.iterdir()) == []
@@ -141,14 +141,14 @@ import sys
 sys.path.insert(0, sys.argv[2])
 from pathlib import Path
 from test_snapshots import FakeSolver
-import maap.snapshots
+import maap.runs.snapshots
 from maap.errors import MaapError
 disk = Path(sys.argv[1])
-snapshots = maap.snapshots.Snapshots(disk)
+snapshots = maap.runs.snapshots.Snapshots(disk)
 snapshots.save(FakeSolver(1, values=100000))
-(disk / "filler").write_bytes(b"x" * int(maap.snapshots.free_bytes(disk) - 500000))
+(disk / "filler").write_bytes(b"x" * int(maap.runs.snapshots.free_bytes(disk) - 500000))
 if sys.argv[3] == "unforeseen":  # another program takes the space while we write
-    maap.snapshots.free_bytes = lambda folder: 10**9
+    maap.runs.snapshots.free_bytes = lambda folder: 10**9
 try:
     snapshots.save(FakeSolver(2, values=100000))
     print("no error")

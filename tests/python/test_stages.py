@@ -1,9 +1,9 @@
 """Which results of a run are gone, and whether somebody misses them."""
 
 import pytest
-from maap.config import TrainConfig
-from maap.prepare import stage_list
-from maap.stages import lost, results
+from maap.config.fields import TrainConfig
+from maap.runs.stages import lost, results
+from maap.training.prepare import stage_list
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from maap.errors import MaapError
-from maap.supervise import Stopped, call, fatal_message, stop_wanted, stopping_deferred
+from maap.host.supervise import Stopped, call, fatal_message, stop_wanted, stopping_deferred
 
 HERE = Path(__file__).resolve().parent
 ME = "test_supervise"
@@ -123,7 +123,7 @@ def test_messages_of_glog_and_of_the_runtime():
 _PARENT = """
 import sys
 sys.path.insert(0, {here!r})
-from maap.supervise import Stopped, call
+from maap.host.supervise import Stopped, call
 try:
     call("test_supervise:wait", {path!r}, {how!r})
 except Stopped as stopped:

@@ -9,14 +9,16 @@ import statistics
 from pathlib import Path
 
 import pytest
-from maap import paper, tables, tables_page, tables_plan, tables_time
-from maap.config import A_STARS, TrainConfig
+from maap.config.fields import A_STARS, TrainConfig
 from maap.errors import MaapError
-from maap.prepare import stage_list
-from maap.runs import Run
-from maap.stages import results
-from maap.tables_page import Result, Spread
-from maap.tables_plan import Cell, Step
+from maap.paper import figures as paper
+from maap.paper import page as tables_page
+from maap.paper import plan, tables, timing
+from maap.paper.page import Result, Spread
+from maap.paper.plan import Cell, Step
+from maap.runs.run import Run
+from maap.runs.stages import results
+from maap.training.prepare import stage_list
 
 TINY = str(Path(__file__).resolve().parents[1] / "nets" / "tiny")
 
@@ -32,7 +34,7 @@ def cell(runs, row, seed=1, table=3, phase1=None, net="alexnet", **settings):
 def leave(cell, done, **stage1):
     """The folder of a run with the first ``done`` stages behind it."""
     run, stages = cell.run, stage_list(cell.config)
-    names = tables_plan._set_up_files(run, stages)
+    names = plan._set_up_files(run, stages)
     for stage in stages[:done]:
         stage["status"] = "done"
         names += results(stage)
@@ -48,14 +50,14 @@ def leave(cell, done, **stage1):
 
 
 def test_the_rows_are_the_papers():
-    assert [row.settings["variant"] for row in tables_plan.rows(1)] == [
+    assert [row.settings["variant"] for row in plan.rows(1)] == [
         "baseline", "laap", "haap", "maap",
     ]  # fmt: skip
-    assert [row.settings.get("dropout_after") for row in tables_plan.rows(2)] == [
+    assert [row.settings.get("dropout_after") for row in plan.rows(2)] == [
         None, "relu1", "relu2", "relu3", "relu4", "relu5", None,
     ]  # fmt: skip
-    assert [row.settings["a_star"] for row in tables_plan.rows(3)] == list(A_STARS)
-    assert {row.settings["variant"] for row in tables_plan.rows(3)} == {"maap"}
+    assert [row.settings["a_star"] for row in plan.rows(3)] == list(A_STARS)
+    assert {row.settings["variant"] for row in plan.rows(3)} == {"maap"}
 
 
 @pytest.mark.parametrize("text", ["1,1", "x", "-1", "", "1.5"])
@@ -88,7 +90,7 @@ def test_weights_go_to_their_nets():
     ],
 )
 def test_mistakes_are_one_line(words, said, capsys, tmp_path, monkeypatch):
-    from maap.cli import main
+    from maap.cli.main import main
 
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SystemExit) as end:
@@ -99,7 +101,7 @@ def test_mistakes_are_one_line(words, said, capsys, tmp_path, monkeypatch):
 
 
 def test_a_file_may_not_set_what_the_table_sets(tmp_path, capsys):
-    from maap.cli import main
+    from maap.cli.main import main
 
     (tmp_path / "settings.yaml").write_text("variant: laap\n")
     with pytest.raises(SystemExit):
@@ -113,16 +115,16 @@ def named(mini_images, private_cache):
 
     def make(table, nets=None, **more):
         settings = dict(data=str(mini_images), runs_dir="runs", max_iter=9, **more)
-        return tables_plan.cells([table], nets, [1], settings, {})
+        return plan.cells([table], nets, [1], settings, {})
 
     return make
 
 
 def test_the_three_tables_share_what_they_can(mini_images, private_cache, tmp_path):
     settings = dict(data=str(mini_images), runs_dir=str(tmp_path))
-    made = tables_plan.cells([1, 2, 3], None, [1], settings, {})
+    made = plan.cells([1, 2, 3], None, [1], settings, {})
     assert len(made) == 3 * 4 + 7 + 6
-    left = tables_plan.steps(made)
+    left = plan.steps(made)
     assert len(left) == 22  # three cells of tables 2 and 3 are runs of table 1
     own = [step.cell for step in left if step.phase1_from is None]
     assert sorted(cell.config.variant for cell in own) == 8 * ["baseline"] + 3 * ["laap"]
@@ -148,7 +150,7 @@ def test_a_name_changes_with_what_the_result_depends_on(named):
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
-    from maap.supervise import Stopped
+    from maap.host.supervise import Stopped
 
     steps = [Step(cell(tmp_path, "a"), None)]
     work = tables._Table(tmp_path, {}, False)
@@ -171,7 +173,7 @@ def names(steps):
 
 def test_one_of_a_group_trains_phase_1(tmp_path):
     planned = [cell(tmp_path, row, seed) for seed in (1, 2) for row in ("a", "b", "c")]
-    assert names(tables_plan.steps(planned)) == [
+    assert names(plan.steps(planned)) == [
         ("a", None), ("b", "alexnet-a-s1"), ("c", "alexnet-a-s1"),
         ("a", None), ("b", "alexnet-a-s2"), ("c", "alexnet-a-s2"),
     ]  # fmt: skip
@@ -179,20 +181,20 @@ def test_one_of_a_group_trains_phase_1(tmp_path):
 
 def test_a_run_in_two_tables_is_run_once(tmp_path):
     planned = [cell(tmp_path, row, table=table) for table in (1, 3) for row in ("a", "b")]
-    assert names(tables_plan.steps(planned)) == [("a", None), ("b", "alexnet-a-s1")]
+    assert names(plan.steps(planned)) == [("a", None), ("b", "alexnet-a-s1")]
 
 
 def test_who_has_phase_1_gives_it_whatever_the_order(tmp_path):
     planned = [cell(tmp_path, row) for row in ("a", "b", "c")]
     leave(planned[2], done=5)
     assert planned[2].run.finished()
-    assert names(tables_plan.steps(planned)) == [("a", "alexnet-c-s1"), ("b", "alexnet-c-s1")]
+    assert names(plan.steps(planned)) == [("a", "alexnet-c-s1"), ("b", "alexnet-c-s1")]
 
 
 def test_a_begun_phase_1_is_finished_first(tmp_path):
     planned = [cell(tmp_path, row) for row in ("a", "b", "c")]
     leave(planned[1], done=0, status="running", iteration=40)
-    assert names(tables_plan.steps(planned)) == [
+    assert names(plan.steps(planned)) == [
         ("b", None), ("a", "alexnet-b-s1"), ("c", "alexnet-b-s1"),
     ]  # fmt: skip
 
@@ -201,14 +203,14 @@ def test_a_finished_run_whose_weights_are_gone_gives_no_phase_1(tmp_path):
     planned = [cell(tmp_path, row) for row in ("a", "b", "c")]
     leave(planned[0], done=5)
     (planned[0].run.folder / "phase1/final.caffemodel").unlink()
-    assert names(tables_plan.steps(planned)) == [("b", None), ("c", "alexnet-b-s1")]
+    assert names(plan.steps(planned)) == [("b", None), ("c", "alexnet-b-s1")]
 
 
 def test_a_run_that_waits_for_one_that_is_gone(tmp_path):
     first = cell(tmp_path, "a", phase1_from="alexnet-z-s1")
     leave(first, done=0)
     with pytest.raises(MaapError, match=r"phase 1 of run alexnet-z-s1, which is gone; .*rm -r"):
-        tables_plan.steps([first])
+        plan.steps([first])
 
 
 @pytest.mark.parametrize(
@@ -233,28 +235,28 @@ def test_what_is_missing_of_a_run(tmp_path, done, gone, said):
     leave(broken, done)
     (broken.run.folder / gone).unlink()
     if said is None:
-        tables_plan.check_whole(broken.run)
+        plan.check_whole(broken.run)
         return
     with pytest.raises(MaapError, match=f"run alexnet-a-s1 is there in part only: .*{said}"):
-        tables_plan.check_whole(broken.run)
+        plan.check_whole(broken.run)
 
 
 # ---- how long -----------------------------------------------------------------------------------
 
-COSTS = tables_time.Costs(iteration=2.0, rewrite_image=0.5, test_image=0.25, weight_bytes=1_000_000)
-SIZES = tables_time.Sizes(train=40, test=20, image_bytes=300)
+COSTS = timing.Costs(iteration=2.0, rewrite_image=0.5, test_image=0.25, weight_bytes=1_000_000)
+SIZES = timing.Sizes(train=40, test=20, image_bytes=300)
 
 
 def test_the_plan_adds_up_what_is_left(tmp_path):
     new = cell(tmp_path, "a", a_star="reduce")
-    parts = tables_time.parts_of(Step(new, None), COSTS, SIZES)
+    parts = timing.parts_of(Step(new, None), COSTS, SIZES)
     assert [seconds for _, seconds, _ in parts] == [200, 20, 100, 2 * 20 * 0.75]
     assert [size for *_, size in parts] == [2e6, 40 * 300 * 4, 2e6, 0]
-    shared = tables_time.parts_of(Step(new, "other"), COSTS, SIZES)
+    shared = timing.parts_of(Step(new, "other"), COSTS, SIZES)
     assert [seconds for _, seconds, _ in shared] == [0, 20, 100, 30]
     assert shared[0][0] == "phase 1 from other"
     leave(new, done=2)
-    assert [seconds for _, seconds, _ in tables_time.parts_of(Step(new, None), COSTS, SIZES)] == [
+    assert [seconds for _, seconds, _ in timing.parts_of(Step(new, None), COSTS, SIZES)] == [
         100, 30,
     ]  # fmt: skip
 
@@ -262,12 +264,12 @@ def test_the_plan_adds_up_what_is_left(tmp_path):
 def test_the_plan_counts_from_the_last_snapshot(tmp_path):
     begun = cell(tmp_path, "a", variant="laap")
     leave(begun, done=0, status="running", iteration=40)
-    parts = tables_time.parts_of(Step(begun, None), COSTS, SIZES)
+    parts = timing.parts_of(Step(begun, None), COSTS, SIZES)
     assert parts[0][:2] == ("phase 1, 60 iterations", 120.0)
     assert parts[1][1] == 20 * 0.25  # nothing is rewritten
     boxed = dataclasses.replace(SIZES, boxed=True)
-    assert tables_time.parts_of(Step(begun, None), COSTS, boxed)[1][1] == 20 * 0.25 * 2
-    both = tables_time.parts_of(Step(cell(tmp_path, "b"), None), COSTS, boxed)
+    assert timing.parts_of(Step(begun, None), COSTS, boxed)[1][1] == 20 * 0.25 * 2
+    both = timing.parts_of(Step(cell(tmp_path, "b"), None), COSTS, boxed)
     assert both[-1][1] == 2 * 20 * (0.5 + 0.25 * 3)  # whole, cut to regions, cut to true boxes
 
 

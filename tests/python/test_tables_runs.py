@@ -14,10 +14,12 @@ from unittest import mock
 import cv2
 import numpy as np
 import pytest
-from maap import host, nets, prepare
 from maap.data.store import Split
-from maap.render import A_STARS
-from maap.runs import Run, all_runs
+from maap.host import loader
+from maap.images.render import A_STARS
+from maap.nets.prototxt import read_net
+from maap.runs.run import Run, all_runs
+from maap.training import prepare
 from paper_render import attention_and_region, enlarged, paper
 
 REPO = Path(__file__).resolve().parents[2]
@@ -120,11 +122,11 @@ def expected(whole):
     alone: [(image, A at the net's input, R in stored pixels)], and the mean."""
     runs, _ = whole
     run = named(runs, "maap-roi")
-    state, caffe = run.state(), host.load()
+    state, caffe = run.state(), loader.load()
     source = prepare.open_data(state).split("train")
     how = prepare.transform(run, state, "TEST")
     path = run.folder / "rewrite.prototxt"
-    high = next(layer for layer in nets.read_net(path).layer if layer.type == "Elimination")
+    high = next(layer for layer in read_net(path).layer if layer.type == "Elimination")
     weights = str(run.folder / "phase1/final.caffemodel")
     net = caffe.Net(str(path), caffe.TEST, weights=weights)
     size = net.blobs["data"].data.shape[2:]

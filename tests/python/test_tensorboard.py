@@ -11,9 +11,9 @@ from pathlib import Path
 import maap
 import numpy as np
 import pytest
-from maap import tensorboard
-from maap.config import TrainConfig
+from maap.config.fields import TrainConfig
 from maap.errors import MaapError
+from maap.runs import tensorboard
 
 TINY = str(Path(__file__).resolve().parents[2] / "tests" / "nets" / "tiny")
 pytestmark = pytest.mark.usefixtures("private_cache")
@@ -125,7 +125,7 @@ def test_a_run_without_the_library_leaves_no_folder(config, monkeypatch):
     def missing():
         raise MaapError("pip install")
 
-    from maap.train import work
+    from maap.training.train import work
 
     monkeypatch.setattr(tensorboard, "check_library", missing)
     with pytest.raises(MaapError, match="pip install"):

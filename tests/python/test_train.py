@@ -15,10 +15,10 @@ import maap
 import numpy as np
 import pytest
 import small_disk
-from maap.config import TrainConfig
+from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.runs import Run
-from maap.schema import caffe_pb2
+from maap.runs.run import Run
+from maap.util.schema import caffe_pb2
 
 REPO = Path(__file__).resolve().parents[2]
 TINY = str(REPO / "tests" / "nets" / "tiny")
@@ -257,7 +257,7 @@ def test_ctrl_c_takes_a_snapshot_and_the_run_goes_on_as_if_nothing_was(config):
 
 
 def test_a_run_in_use_is_left_alone(config, monkeypatch):
-    monkeypatch.setattr("maap.runs.LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("maap.runs.run.LOCK_PATIENCE", 0.1)
     run = Run(Path(config.runs_dir) / "run")
     run.lock()
     with pytest.raises(MaapError, match=f"in use by process {os.getpid()}"):
@@ -267,7 +267,7 @@ def test_a_run_in_use_is_left_alone(config, monkeypatch):
 
 
 def test_changed_data_are_noticed_on_a_resume(config, tmp_path):
-    from maap.data.folder import import_folder
+    from maap.data.importers.folder import import_folder
 
     data = import_folder(Path(config.data), tmp_path / "set", size=64).folder
     config = dataclasses.replace(config, data=str(data), variant="baseline", max_iter=2)

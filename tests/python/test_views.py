@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 import pytest
 from data_fakes import make_dataset
-from maap import host, regions
 from maap.data.feeder import Feeder, Transform
 from maap.data.store import Split
 from maap.data.views import View
 from maap.errors import MaapError
+from maap.host import loader
+from maap.images import boxes as regions
 from rewrite_fakes import MEAN, SIZE, make_source
 
 TRANSFORM = Transform(31, True, MEAN, 0.5)
@@ -30,7 +31,7 @@ def everything(split, view, batch=4, transform=TRANSFORM):
 
 
 def test_ten_crops_are_those_of_pycaffe(split):
-    caffe = host.load()
+    caffe = loader.load()
     data, labels = everything(split, View(10))
     images = [split.read(n)[0].astype(np.float32) - MEAN for n in range(len(split))]
     wanted = caffe.io.oversample(images, (31, 31)).transpose(0, 3, 1, 2) * np.float32(0.5)

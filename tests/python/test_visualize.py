@@ -8,11 +8,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from maap import host, prepare
-from maap.config import TrainConfig
-from maap.data.folder import import_folder
+from maap.config.fields import TrainConfig
+from maap.data.importers.folder import import_folder
 from maap.data.store import Dataset
-from maap.runs import Run
+from maap.host import loader
+from maap.runs.run import Run
+from maap.training import prepare
 from test_cli import TINY, maap
 from test_report import Page
 
@@ -31,7 +32,7 @@ def runs(tmp_path_factory, mini_images):
         config = TrainConfig(net=TINY, variant=variant, name=name, runs_dir=str(folder / "runs"))
         prepare.set_up(run, config, dataset, 0.0)
         if name != "new":
-            net = host.load().Net(str(run.folder / "deploy.prototxt"), host.load().TEST)
+            net = loader.load().Net(str(run.folder / "deploy.prototxt"), loader.load().TEST)
             net.save(str(run.folder / "phase1" / "final.caffemodel"))
     return folder / "runs"
 

@@ -4,9 +4,11 @@ import copy
 
 import numpy as np
 import pytest
-from maap import nets, weights
 from maap.errors import MaapError
-from maap.schema import caffe_pb2
+from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net
+from maap.util.schema import caffe_pb2
+from maap.weights import caffemodel
 
 # the tiny net's blobs at four classes
 SHAPES = dict(
@@ -20,12 +22,12 @@ TYPES = dict(conv1="Convolution", conv2="Convolution", fc3="InnerProduct", fc4="
 
 @pytest.fixture
 def net():
-    return nets.read_net(nets.find_net("tests/nets/tiny").deploy(True))
+    return read_net(find_net("tests/nets/tiny").deploy(True))
 
 
 @pytest.fixture(autouse=True)
 def at_the_root(monkeypatch):
-    monkeypatch.chdir(nets.find_net("alexnet").folder.parents[1])
+    monkeypatch.chdir(find_net("alexnet").folder.parents[1])
 
 
 def model(shapes=SHAPES):
@@ -69,16 +71,16 @@ def save(stored, tmp_path, name="w.caffemodel"):
 @pytest.mark.parametrize("make", [model, old_model])
 def test_all_layers_match(net, tmp_path, make):
     path = save(make(), tmp_path)
-    found = weights.check_weights(net, path)
+    found = caffemodel.check_weights(net, path)
     assert found == dict(matched=list(SHAPES), missing=[], unused=[])
-    sizes = [int(np.prod(s)) for layer in weights.stored_layers(path) for s in layer.shapes]
+    sizes = [int(np.prod(s)) for layer in caffemodel.stored_layers(path) for s in layer.shapes]
     assert sizes == [int(np.prod(s)) for blobs in SHAPES.values() for s in blobs]
 
 
 def test_a_new_classifier_is_missing_and_the_old_one_unused(net, tmp_path):
     shapes = copy.deepcopy(SHAPES)
     shapes["fc4_imagenet"] = shapes.pop("fc4")
-    found = weights.check_weights(net, save(model(shapes), tmp_path))
+    found = caffemodel.check_weights(net, save(model(shapes), tmp_path))
     assert found == dict(
         matched=["conv1", "conv2", "fc3"], missing=["fc4"], unused=["fc4_imagenet"]
     )
@@ -92,8 +94,8 @@ def test_weights_of_another_network(net, tmp_path):
         r"of Tiny's 4 layers 1 are in it \(conv1\), 3 are not \(conv2, fc3, fc4\).*other0.*4 more"
     )
     with pytest.raises(MaapError, match=said):
-        weights.check_weights(net, path)
-    assert weights.check_weights(net, path, allow_partial=True)["matched"] == ["conv1"]
+        caffemodel.check_weights(net, path)
+    assert caffemodel.check_weights(net, path, allow_partial=True)["matched"] == ["conv1"]
 
 
 def test_another_network_with_a_layer_of_the_same_name(net, tmp_path):
@@ -102,9 +104,9 @@ def test_another_network_with_a_layer_of_the_same_name(net, tmp_path):
     path = save(model(shapes), tmp_path)
     said = r"of Tiny's 4 layers 1 are in it \(fc3\), 2 are not.*1 of another shape \(conv1: .*11x11"
     with pytest.raises(MaapError, match=said):
-        weights.check_weights(net, path)
+        caffemodel.check_weights(net, path)
     with pytest.raises(MaapError, match="layer conv1: .*rename the layer"):
-        weights.check_weights(net, path, allow_partial=True)
+        caffemodel.check_weights(net, path, allow_partial=True)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_another_network_with_a_layer_of_the_same_name(net, tmp_path):
 )
 def test_a_layer_of_another_shape(net, tmp_path, name, blobs, said):
     with pytest.raises(MaapError, match=said):
-        weights.check_weights(net, save(model({**SHAPES, name: blobs}), tmp_path))
+        caffemodel.check_weights(net, save(model({**SHAPES, name: blobs}), tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -139,13 +141,13 @@ def test_a_layer_of_another_shape(net, tmp_path, name, blobs, said):
 def test_files_that_are_no_caffemodel(net, tmp_path, content, said):
     path = save(content, tmp_path)
     with pytest.raises(MaapError, match=said) as error:
-        weights.check_weights(net, path)
+        caffemodel.check_weights(net, path)
     assert str(error.value).startswith(str(path))
 
 
 def test_missing_file(net, tmp_path):
     with pytest.raises(MaapError, match="none.caffemodel: cannot be read"):
-        weights.check_weights(net, tmp_path / "none.caffemodel")
+        caffemodel.check_weights(net, tmp_path / "none.caffemodel")
 
 
 @pytest.mark.parametrize("make", [model, old_model])
@@ -157,7 +159,7 @@ def test_a_file_cut_short_anywhere_is_never_taken_for_a_whole_one(tmp_path, make
     for size in [*range(1, 64), *range(64, len(whole), step), len(whole) - 1]:
         path = save(whole[:size], tmp_path)
         try:
-            left = [layer.name for layer in weights.stored_layers(path) if layer.shapes]
+            left = [layer.name for layer in caffemodel.stored_layers(path) if layer.shapes]
         except MaapError:
             continue
         assert left == names[: len(left)] and len(left) < len(names)
@@ -167,7 +169,7 @@ def test_damaged_sizes(tmp_path):
     stored = model()
     del stored.layer[2].blobs[0].data[5:]
     with pytest.raises(MaapError, match="20x20x3x3|32x20x3x3.*holds 5 values"):
-        weights.stored_layers(save(stored, tmp_path))
+        caffemodel.stored_layers(save(stored, tmp_path))
 
 
 def test_which_layers_hold_weights():
@@ -176,6 +178,6 @@ def test_which_layers_hold_weights():
 
     holds = [layer("Convolution"), layer("BatchNorm"), layer("Scale"), layer("Bias")]
     holds.append(layer("Scale", 2, scale_param=caffe_pb2.ScaleParameter(bias_term=True)))
-    assert all(weights.has_weights(each) for each in holds)
+    assert all(caffemodel.has_weights(each) for each in holds)
     holds_not = [layer("ReLU"), layer("Scale", 2), layer("Enhancement"), layer("Elimination", 2)]
-    assert not any(weights.has_weights(each) for each in holds_not)
+    assert not any(caffemodel.has_weights(each) for each in holds_not)

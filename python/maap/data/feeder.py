@@ -5,8 +5,8 @@ from (seed, epoch), crops and mirroring from (seed, iteration). A run resumed at
 therefore sees the batches that the uninterrupted one saw. numpy's RandomState is used because its
 streams never change between versions.
 
-Worker processes (``maap.workers``) decode and transform ahead of the network into shared memory;
-taking a batch costs the caller one copy of it."""
+Worker processes (``maap.host.workers``) decode and transform ahead of the network into shared
+memory; taking a batch costs the caller one copy of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -16,10 +16,11 @@ from typing import Any, Optional
 import cv2
 import numpy as np
 
-from maap import render, workers
 from maap.data.store import Split
 from maap.data.views import Place, View
 from maap.errors import MaapError
+from maap.host import workers
+from maap.images import render
 
 _ORDER, _CROPS = 1, 2  # what a random stream is for
 

@@ -10,9 +10,9 @@ from typing import Optional, Union
 import cv2
 import numpy as np
 
-from maap.data import images
 from maap.errors import MaapError
-from maap.schema import caffe_pb2
+from maap.images import pixels
+from maap.util.schema import caffe_pb2
 
 Box = tuple[float, float, float, float]
 
@@ -51,7 +51,7 @@ def encode_jpeg(image: np.ndarray, label: int, quality: int = JPEG_QUALITY) -> b
     datum = caffe_pb2.Datum(
         channels=3, height=image.shape[0], width=image.shape[1], label=int(label), encoded=True
     )
-    datum.data = images.to_jpeg(image, quality)
+    datum.data = pixels.to_jpeg(image, quality)
     return datum.SerializeToString()
 
 
@@ -98,8 +98,8 @@ def decode(data: Union[bytes, "caffe_pb2.Datum"], name: str = "record") -> tuple
 
 def _pixels(datum: "caffe_pb2.Datum", name: str) -> np.ndarray:
     if datum.encoded:
-        images.check_complete(datum.data, name)
-        return images.decode(datum.data, name)
+        pixels.check_complete(datum.data, name)
+        return pixels.decode(datum.data, name)
     shape = (datum.channels, datum.height, datum.width)
     if datum.data:
         flat = np.frombuffer(datum.data, np.uint8)

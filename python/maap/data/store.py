@@ -25,7 +25,7 @@ from maap.data import records as rec
 from maap.data.records import Record
 from maap.data.write import FORMAT, MANIFEST, SplitWriter, write_split
 from maap.errors import MaapError
-from maap.schema import caffe_pb2
+from maap.util.schema import caffe_pb2
 
 __all__ = ["Dataset", "Split", "SplitWriter", "write_split"]
 

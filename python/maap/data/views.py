@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Optional
 
 from maap.errors import MaapError
-from maap.regions import Box, Size
+from maap.images.boxes import Box, Size
 
 CROPS = (1, 10)
 

@@ -1,0 +1,231 @@
+"""What a trained network sees in an image: the maps after its stages, its attention, the six D*.
+
+The image goes the way of rewriting: it is brought to the size of the stored images (``warp`` or
+``short_side``, as the data set was made), and the whole of that is resized to the network's input.
+"""
+
+import re
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+import cv2
+import numpy as np
+
+from maap.attention.region_net import NotFinite, RegionNet, load_net
+from maap.errors import MaapError
+from maap.images import boxes, draw, pixels, render
+from maap.nets import blocks
+from maap.nets.prototxt import read_net, write_text
+from maap.nets.resolve import A_STARS
+
+SHOWN = 400  # pixels of the longer side that pictures are made at
+
+
+@dataclass(frozen=True)
+class Source:
+    """A resolved deploy net with weights, and how it is fed.
+
+    rewrite: the resolved rewrite net, None where there is none to show. stored: size of the stored
+    images. policy: how an image is brought to it (`images.fit`).
+    """
+
+    deploy: Path
+    weights: Path
+    transform: Any  # maap.data.feeder.Transform
+    stored: boxes.Size
+    policy: str = "warp"
+    rewrite: Optional[Path] = None
+
+
+@dataclass(frozen=True)
+class StageMap:
+    """One map after a stage."""
+
+    blob: str
+    map: np.ndarray  # (h,w) float32, the mean over the blob's channels
+    channels: int
+    note: str = ""  # which attention layer works here
+
+
+@dataclass(frozen=True)
+class Attention:
+    """What the Elimination layer makes of an image."""
+
+    map: np.ndarray  # (H,W) float32: A at the network's input
+    mask: np.ndarray  # uint8: 0, 1 = above Otsu's threshold, 2 = its largest component
+    region: boxes.Box  # R, in pixels of the image shown
+    threshold: float
+    fallback: bool  # a flat map: R is the whole image
+    d_stars: dict[str, np.ndarray]  # by name, (H,W,3) uint8 BGR as the image shown, mean put back
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An image and all that is shown of it."""
+
+    name: str
+    image: np.ndarray  # (H,W,3) uint8 BGR, at most SHOWN pixels long
+    box: Optional[boxes.Box]  # the true one, in its pixels
+    rows: list[tuple[str, list[StageMap]]]  # heading, maps
+    attention: Optional[Attention]
+
+
+class Trunk:
+    """A deploy net up to the last of the blobs that are shown, loaded with its weights.
+
+    ``blobs``: which ones, None = the net's stages (`net_blocks`). Raises MaapError for a blob that
+    the net has not, and as `load_net` does.
+    """
+
+    def __init__(
+        self, net: Any, source: Source, blobs: Optional[Sequence[str]], gpu: Optional[int]
+    ):
+        self.source = source
+        eliminated = blocks.eliminated(read_net(source.rewrite)) if source.rewrite else None
+        self.notes = dict.fromkeys(blocks.enhanced(net), "after Enhancement")
+        if eliminated:
+            self.notes.setdefault(eliminated, "Elimination's map")
+        short = blocks.trunk(net, blobs or blocks.blocks(net))
+        with tempfile.TemporaryDirectory() as work:
+            path = Path(work) / f"{source.deploy.parent.name}.prototxt"
+            write_text(short, path)
+            self.net = load_net(path, source.weights, 1, gpu)
+        shapes = {name: blob.data.shape for name, blob in self.net.blobs.items()}
+        flat = [name for name in blobs or () if len(shapes[name]) != 4]
+        if flat:
+            raise MaapError(f"blob {flat[0]} has the shape {shapes[flat[0]]}; maps have four axes")
+        self.blobs = list(blobs or ())
+        if not blobs:
+            names = [name for name in blocks.blocks(short) if len(shapes[name]) == 4]
+            sizes = {name: shapes[name][2:] for name in names}
+            self.blobs = blocks.stages(names, sizes, list(self.notes))
+        self.size: boxes.Size = tuple(shapes["data"][2:])
+
+    def maps(self, stored: np.ndarray) -> list[StageMap]:
+        """The maps for a stored image."""
+        self.net.blobs["data"].data[0] = net_input(stored, self.size, self.source.transform)
+        self.net.forward()
+        found = []
+        for name in self.blobs:
+            blob = self.net.blobs[name].data[0]
+            mean = blob.mean(axis=0, dtype=np.float64).astype(np.float32)
+            if not np.isfinite(mean).all():
+                raise MaapError(f"{self.source.weights}: blob {name} is not finite; use a snapshot "
+                                "from before the training diverged")  # fmt: skip
+            found.append(StageMap(name, mean, len(blob), self.notes.get(name, "")))
+        return found
+
+
+class Inside:
+    """Looks at images with a source's net and, beside it, the same net without attention.
+
+    Where the deploy net has Enhancement, the rows of maps are the baseline's and its own; the
+    baseline is ``baseline``, (name, Source) of another training, or else the same weights with the
+    layer left out. Without Enhancement there is one row, and the baseline's if given. Raises
+    MaapError as `Trunk` and `RegionNet` do.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        baseline: Optional[tuple[str, Source]] = None,
+        blobs: Optional[Sequence[str]] = None,
+        gpu: Optional[int] = None,
+    ):
+        self.source = source
+        net = read_net(source.deploy)
+        self._trunks: list[tuple[str, Trunk]] = []
+        attends = bool(blocks.enhanced(net))
+        if baseline is not None:
+            name, other = baseline
+            plain = blocks.without_enhancement(read_net(other.deploy))
+            self._trunks.append((f"the baseline, {name}", Trunk(plain, other, blobs, gpu)))
+        elif attends:
+            plain = Trunk(blocks.without_enhancement(net), source, blobs, gpu)
+            self._trunks.append(("the same weights without Enhancement", plain))
+        own = "with Enhancement" if attends else ""
+        self._trunks.append((own, Trunk(net, source, blobs, gpu)))
+        self._finder = None
+        if source.rewrite is not None:
+            self._finder = RegionNet(source.rewrite, source.weights, 1, gpu)
+            self._eliminated, self._at_map = _elimination(source.rewrite)
+
+    def look(self, name: str, image: np.ndarray, box: Optional[Sequence[float]] = None) -> Seen:
+        """image: (H,W,3) uint8 BGR, any size. box: the true one in its pixels.
+
+        Raises MaapError naming the image when its attention map is not finite.
+        """
+        if self.source.policy == "warp":
+            stored = pixels.fit(image, self.source.stored, "warp")[0]
+            shown = draw.shrink(image, SHOWN)
+        else:
+            stored, box = pixels.fit(image, self.source.stored, self.source.policy, box)
+            shown = draw.shrink(stored, SHOWN)
+        size = image.shape[:2] if self.source.policy == "warp" else self.source.stored
+        scaled = None if box is None else boxes.scale_box(box, size, shown.shape[:2])
+        rows = [
+            (heading, trunk.maps(pixels.fit(image, trunk.source.stored, trunk.source.policy)[0]))
+            for heading, trunk in self._trunks
+        ]
+        return Seen(name, shown, scaled, rows, self._attention(name, stored, shown))
+
+    def _attention(self, name: str, stored: np.ndarray, shown: np.ndarray) -> Optional[Attention]:
+        if self._finder is None:
+            return None
+        finder, mean = self._finder, self.source.transform.mean
+        try:
+            found = finder.find(net_input(stored, finder.size, self.source.transform)[None])
+        except NotFinite as error:
+            raise MaapError(f"the attention map of image {name} is not finite ({error}); use "
+                            "weights of an earlier snapshot") from None  # fmt: skip
+        threshold, fallback = float(found.stats[0, 0]), bool(found.stats[0, 4])
+        soft = found.attention[0].copy()
+        judged = soft
+        if self._at_map:
+            features = finder.net.blobs[self._eliminated].data[0]
+            judged = 1 / (1 + np.exp(-features.mean(axis=0, dtype=np.float64)))
+        region = boxes.scale_box(found.regions[0], finder.size, shown.shape[:2])
+        d_stars = {
+            a_star: draw.to_grey_levels(
+                render.render(shown, region, soft, a_star, mean), _if_float(a_star, mean)
+            )
+            for a_star in A_STARS
+        }
+        mask = _mask(judged, threshold)
+        return Attention(soft, mask, region, threshold, fallback, d_stars)
+
+
+def net_input(stored: np.ndarray, size: boxes.Size, transform: Any) -> np.ndarray:
+    """A whole stored image (H,W,3) as a network's input (3,h,w) float32, as rewriting feeds it."""
+    resized = render.resize(stored, *size).astype(np.float32)
+    resized = (resized - render.mean_image(transform.mean, *size)) * np.float32(transform.scale)
+    return resized.transpose(2, 0, 1)
+
+
+def _if_float(a_star: str, mean: render.Mean) -> render.Mean:
+    return None if a_star == "ROI" else mean
+
+
+def _mask(judged: np.ndarray, threshold: float) -> np.ndarray:
+    """0 background, 1 foreground, 2 its largest component (8-connected; of equal ones the first in
+    raster order)."""
+    mask = (judged > threshold).astype(np.uint8)
+    count, labels, about, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    sizes = about[1:, cv2.CC_STAT_AREA]
+    if count > 1:
+        largest = np.flatnonzero(sizes == sizes.max()) + 1
+        firsts = [np.flatnonzero(labels.ravel() == label)[0] for label in largest]
+        mask[labels == largest[int(np.argmin(firsts))]] = 2
+    return mask
+
+
+def _elimination(rewrite: Path) -> tuple[str, bool]:
+    """The blob that the Elimination layer looks at, and whether it thresholds the map itself."""
+    net = read_net(rewrite)
+    layer = next(layer for layer in net.layer if layer.type == "Elimination")
+    said = layer.python_param.param_str + str(getattr(layer, "elimination_param", ""))
+    return layer.bottom[0], re.search(r"threshold_at\s*:\s*\"?MAP\b", said) is not None

@@ -1,0 +1,96 @@
+"""A rewrite net (up to the Elimination layer) as an object that finds regions in batches of
+images."""
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import numpy as np
+
+from maap.errors import MaapError
+
+TOPS = ("region", "attention", "stats")
+
+
+class Found(NamedTuple):
+    """What the Elimination layer says about a batch of N images of H×W pixels."""
+
+    regions: np.ndarray  # (N,4) int32: x1, y1, x2, y2 in pixels of the network's input, half-open
+    attention: np.ndarray  # (N,H,W) float32: A at the input's resolution
+    stats: (
+        np.ndarray
+    )  # (N,5) float32: threshold, map min, map max, component area, 1 = R is a fallback
+
+
+class NotFinite(Exception):
+    """The attention map of image `index` of the batch holds a NaN or an infinity."""
+
+    def __init__(self, index: int, text: str):
+        super().__init__(text)
+        self.index = index
+
+
+def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> Any:
+    """The host's caffe.Net (phase TEST) of a resolved prototxt, every layer with its weights, its
+    input `data` reshaped to `batch` images.
+
+    Raises MaapError when a file is missing or damaged, when the weights lack a layer of the net or
+    differ in shape, and when the net has no blob `data`: Caffe itself would abort, or compute with
+    zeros.
+    """
+    from maap.host import loader
+    from maap.nets.prototxt import read_net
+    from maap.weights.caffemodel import check_weights
+
+    message = read_net(net)
+    missing = check_weights(message, weights)["missing"]
+    if missing:
+        raise MaapError(
+            f"{weights}: no weights for {', '.join(missing)} of {net}; give the weights that were "
+            "trained for this net"
+        )
+    caffe = loader.load()
+    loader.set_device(caffe, gpu)
+    loaded = caffe.Net(str(net), caffe.TEST, weights=str(weights))
+    if "data" not in loaded.blobs:
+        raise MaapError(f"{net} has no blob data; name its Input layer's top so")
+    shape = loaded.blobs["data"].data.shape
+    if shape[0] != batch:
+        loaded.blobs["data"].reshape(batch, *shape[1:])
+        loaded.reshape()
+    return loaded
+
+
+class RegionNet:
+    """A resolved rewrite prototxt with weights, loaded into the host's Caffe.
+
+    `size` is the (height, width) of its input. Raises MaapError when a file is missing or the net
+    has not the blobs `data`, `region`, `attention` and `stats`.
+    """
+
+    def __init__(self, net: Path, weights: Path, batch: int, gpu: Optional[int] = None):
+        self.path = Path(net)
+        self.net = load_net(net, weights, batch, gpu)
+        lacking = [name for name in TOPS if name not in self.net.blobs]
+        if lacking:
+            raise MaapError(
+                f"{net} has no blob {', '.join(lacking)}; a rewrite net ends in an Elimination "
+                "layer with tops dstar, region, attention, stats, as "
+                "prototxt/alexnet/rewrite.prototxt does"
+            )
+        self.batch = batch
+        self.size: tuple[int, int] = tuple(self.net.blobs["data"].data.shape[2:])
+
+    def find(self, images: np.ndarray) -> Found:
+        """images: (N,3,H,W) float32 as the net expects them, N = batch. The arrays returned are
+        views into the net and hold until the next call. Raises NotFinite."""
+        self.net.blobs["data"].data[...] = images
+        try:
+            self.net.forward()
+        except RuntimeError as error:
+            where = re.search(r"image (\d+) in the batch", str(error))
+            if where is None:
+                raise MaapError(f"{self.path}: {error}") from error
+            raise NotFinite(int(where.group(1)), str(error)) from error
+        regions, attention, stats = (self.net.blobs[name].data for name in TOPS)
+        return Found(np.rint(regions).astype(np.int32), attention[:, 0], stats)

@@ -1,0 +1,54 @@
+"""``maap insert``."""
+
+from pathlib import Path
+from typing import Any, Optional
+
+import click
+
+from maap.cli.options import DEBUG
+from maap.errors import MaapError
+
+
+@click.command()
+@click.argument("net", metavar="NET.prototxt")
+@click.option("--enhance-after", metavar="LAYER", help="Enhancement (LAAP) goes behind this layer.")
+@click.option("--eliminate-after", metavar="LAYER", help="Elimination (HAAP) takes its map.")
+@click.option("--dry-run", is_flag=True, help="List the layers with their maps; write nothing.")
+@click.option("--out", metavar="DIR", help="The new net folder.")
+@click.option("--input-size", type=int, help="Pixels a side, where the net does not say.")
+@click.option("--mean", metavar="B,G,R", help="Mean that is subtracted from the pixels.")
+@click.option("--solver", metavar="FILE", help="Take the solver's numbers from this prototxt.")
+@click.option("--keep-classifier", is_flag=True, help="Do not rename the classifier.")
+@DEBUG
+def insert(net: str, mean: Optional[str], debug: bool, **settings: Any) -> None:
+    """Put the attention layers into a classification network of your own.
+
+    \b
+    maap insert NET.prototxt --dry-run             where they could go, and where best
+    maap insert NET.prototxt --out DIR             there
+    maap train --net-dir DIR --data photos/
+
+    NET.prototxt is a train_val or a deploy prototxt. DIR becomes a net folder as prototxt/alexnet
+    is one: train_val, deploy, rewrite and solvers, with Enhancement and without. What is not named
+    goes where --dry-run recommends: behind the first and the last convolution with a map of 13 x 13
+    or more.
+    """
+    from maap.nets.insert import insert as run_insert
+
+    settings["mean"] = _mean(mean)
+    if settings["input_size"] is not None and settings["input_size"] < 8:
+        raise MaapError(f"--input-size {settings['input_size']}: give at least 8 pixels")
+    for line in run_insert(Path(net), settings, debug):
+        click.echo(line)
+
+
+def _mean(text: Optional[str]) -> Optional[list[float]]:
+    if text is None:
+        return None
+    try:
+        values = [float(word) for word in text.split(",")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 3):
+        raise MaapError(f"--mean {text!r}: give one number, or three as 104,117,123 (B, G, R)")
+    return values

@@ -1,0 +1,135 @@
+"""``maap weights``: the published ImageNet weights, and how a weights file fits a net."""
+
+from pathlib import Path
+from typing import Any, Optional
+
+import click
+
+from maap.cli.options import Verbs
+from maap.errors import MaapError
+from maap.util.files import megabytes
+
+
+@click.group(cls=Verbs)
+def weights() -> None:
+    """The published ImageNet weights, and how a weights file fits a net.
+
+    \b
+    maap weights list                       what there is, and from where
+    maap weights fetch alexnet              download, check, keep in the cache
+    maap weights fetch vgg19 --from FILE    where there is no network: a copy you brought
+    maap weights verify                     check what is in the cache
+    maap weights use FILE --net vgg19       which layers of a net would start from FILE
+
+    `maap train NET --weights published` uses NET's, `--weights alexnet` that one's; both download
+    what is not there. A file counts when its size and every published hash are right.
+    """
+
+
+@weights.command("list")
+def list_weights() -> None:
+    """What there is: file, size, licence, addresses, and whether it is here."""
+    from maap.weights.published import read_table, state
+
+    for name, each in read_table().items():
+        click.echo(f"{name}: {each.file}, {megabytes(each.size)}, {state(each)}")
+        click.echo(f"  {each.about}; licence: {each.license}")
+        for url in each.urls:
+            click.echo(f"  {url}")
+
+
+@weights.command()
+@click.argument("name")
+@click.option("--from", "source", metavar="FILE", help="A copy of the file, in place of the net.")
+@click.option("--url", "urls", multiple=True, metavar="URL", help="Try this address first.")
+def fetch(name: str, source: Optional[str], urls: tuple[str, ...]) -> None:
+    """Download a published file (or go on where a download was cut), check it, keep it.
+
+    A file in the cache that is damaged is fetched again.
+    """
+    from maap.weights import published
+
+    entry = published.named(name)
+    given = Path(source).expanduser() if source else None
+    path = published.fetch(entry, urls, given, anew=True)
+    click.echo(f"{path}: {entry.size:,} bytes, {_hashes(entry)} right")
+    click.echo(f"use it: maap train {entry.net} --weights published --data ...")
+
+
+@weights.command()
+@click.argument("files", nargs=-1, metavar="[NAME|FILE]...")
+def verify(files: tuple[str, ...]) -> None:
+    """Check size and hashes of published files: those named, or all in the cache.
+
+    Any other caffemodel is checked for being whole: every blob has the values its shape needs.
+    """
+    from maap.weights import published
+
+    table = published.read_table()
+    wanted = [str(each.path) for each in table.values() if each.path.is_file()]
+    for word in files or wanted:
+        click.echo(_verified(word, table))
+    if not files and not wanted:
+        click.echo("no published weights in the cache; maap weights fetch NAME")
+
+
+def _verified(word: str, table: Any) -> str:
+    from maap.weights import published
+    from maap.weights.caffemodel import stored_layers
+
+    path = table[word].path if word in table else Path(word).expanduser()
+    if not path.is_file():
+        fix = f"maap weights fetch {word}" if word in table else "give a file or a published name"
+        raise MaapError(f"{path}: no such file; {fix}")
+    entry = published.identify(path)
+    if entry is not None:
+        return f"{path}: the published {entry.file}: {entry.size:,} bytes, {_hashes(entry)} right"
+    layers = [layer for layer in stored_layers(path) if layer.shapes]
+    return (
+        f"{path}: none of the published files; a whole caffemodel with {len(layers)} layers with "
+        "weights"
+    )
+
+
+@weights.command()
+@click.argument("file")
+@click.option("--net", metavar="NET", help="A name under prototxt/, or a net folder.")
+@click.option("--allow-partial", is_flag=True, help="Also when less than half of NET's layers fit.")
+def use(file: str, net: Optional[str], allow_partial: bool) -> None:
+    """Say which layers of NET would start from FILE; keep FILE in the cache when it is published.
+
+    Layers are matched by name, as Caffe does. A layer whose shape differs is an error; a file that
+    less than half of NET's layers are in is refused as another network's.
+    """
+    from maap.nets.folder import find_net
+    from maap.nets.prototxt import read_net
+    from maap.weights import published
+    from maap.weights.caffemodel import check_weights
+
+    path = Path(file).expanduser()
+    if not path.is_file():
+        path = published.find_weights(file, net or "")
+    entry = published.identify(path)
+    if entry is not None:
+        path = published.fetch(entry, source=path)
+        click.echo(f"the published {entry.file}: kept as {path}")
+    name = net or (entry.net if entry else None)
+    if name is None:
+        raise MaapError(f"{path}: none of the published files; say for which net: --net NET")
+    source = read_net(find_net(name).train_val(False))
+    found = check_weights(source, path, allow_partial)
+    matched, missing = found["matched"], found["missing"]
+    click.echo(f"{len(matched)} of {len(matched) + len(missing)} layers of {name} start from it")
+    for title, layers in (
+        ("start from it", matched),
+        ("start afresh", missing),
+        ("in the file, not in the net", found["unused"]),
+    ):
+        click.echo(f"  {title}: {', '.join(layers) or 'none'}")
+    word = published.PUBLISHED if entry and entry.net == Path(name).name else str(path)
+    partial = " --allow-partial" if len(matched) < len(missing) else ""
+    click.echo(f"use it: maap train {name} --weights {word}{partial} --data ...")
+
+
+def _hashes(entry: Any) -> str:
+    return ", ".join(name.upper() for name in entry.hashes)

@@ -1,0 +1,244 @@
+"""Checking, reading, writing and completing the settings of a run (config.py)."""
+
+import dataclasses
+import difflib
+import typing
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from maap.config.fields import FIELDS, TrainConfig, option_name
+from maap.config.presets import preset as preset_of
+from maap.errors import MaapError
+
+
+def field_type(name: str) -> tuple[type, bool]:
+    """(int, float, str or bool; whether it is a list) of a field, without its Optional."""
+    kind = typing.get_type_hints(TrainConfig)[name]
+    args = [arg for arg in typing.get_args(kind) if arg is not type(None)]
+    if typing.get_origin(kind) is typing.Union:
+        kind, args = args[0], list(typing.get_args(args[0]))
+    return (args[0], True) if typing.get_origin(kind) is list else (kind, False)
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """ "did you mean X?", or what there is to choose from."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"known: {', '.join(names)}" if names else "there is none"
+
+
+def _converted(name: str, value: Any) -> Any:
+    """`value` as the field's type, or MaapError. Whole floats pass as int, ints as float."""
+    kind, is_list = field_type(name)
+    if is_list:
+        values = value if isinstance(value, (list, tuple)) else str(value).split(",")
+        return [_scalar(name, int, each) for each in values]
+    return _scalar(name, kind, value)
+
+
+def _scalar(name: str, kind: type, value: Any) -> Any:
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+    wrong = MaapError(f"setting {name}: {value!r} is not {words[kind.__name__]}")
+    if kind is bool or isinstance(value, bool):
+        if kind is bool and isinstance(value, bool):
+            return value
+        raise wrong
+    if kind is str:
+        return str(value)
+    try:
+        number = float(value)
+        if kind is float:
+            return number
+        if number.is_integer():
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise wrong
+
+
+def check_settings(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """The settings with their values converted; None is dropped (it means: the default).
+
+    Raises MaapError for an unknown name, a wrong type or a value that is no choice, `where`
+    (a file) named.
+    """
+    settings = {}
+    for name, raw in given.items():
+        if name not in FIELDS:
+            raise MaapError(f"{where}no setting is called {name!r}; {nearest(str(name), FIELDS)}")
+        if raw is None:
+            continue
+        try:
+            value = _converted(name, raw)
+        except MaapError as error:
+            raise MaapError(f"{where}{error}") from None
+        choices = FIELDS[name].metadata["choices"]
+        settings[name] = value.lower().replace("-", "_") if choices else value
+        if choices and settings[name] not in choices:
+            raise MaapError(f"{where}setting {name}: {value!r}; {nearest(value, choices)}")
+    return settings
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The settings in a YAML file, checked. Raises MaapError naming the file."""
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise MaapError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        text = " ".join(str(error).split())
+        raise MaapError(f"{path}: not a YAML file ({text})") from None
+    if content is None:
+        content = {}
+    if not isinstance(content, dict):
+        raise MaapError(f"{path}: holds no settings; write lines such as `max_iter: 500`")
+    return check_settings(content, where=f"{path}: ")
+
+
+def to_yaml(config: TrainConfig) -> str:
+    """The settings as YAML in the order of the class; what `read_yaml` reads back."""
+    import yaml
+
+    values = {name: getattr(config, name) for name in FIELDS if name != "resume"}
+    return yaml.safe_dump(values, sort_keys=False, default_flow_style=False)
+
+
+_LEAST = {
+    "batch": 1, "max_iter": 1, "phase2_iter": 1, "rounds": 1, "snapshot": 1, "display": 1,
+    "converge_window": 1, "image_size": 8, "crop_size": 8, "threads": 1, "iter_size": 1, "seed": 0,
+    "gpu": 0, "test_interval": 0, "converge_fraction": 0, "momentum": 0, "weight_decay": 0,
+    "base_lr": 0, "phase2_lr": 0, "stepsize": 1,
+}  # fmt: skip
+
+
+def validate(config: TrainConfig) -> TrainConfig:
+    """A checked copy. Raises MaapError for the first setting that cannot be, the fix named."""
+    given = {name: getattr(config, name) for name in FIELDS}
+    config = dataclasses.replace(config, **check_settings(given))
+    for name, least in _LEAST.items():
+        value = getattr(config, name)
+        if value is not None and not value >= least:
+            raise MaapError(f"setting {name}: {value} is too small; give at least {least}")
+    if config.seed >= 2**31:
+        raise MaapError(f"setting seed: {config.seed} is too large; give less than 2147483648")
+    if config.name is not None:
+        _check_name(config.name)
+    if config.input_scale is not None and not config.input_scale > 0:
+        raise MaapError(f"setting input_scale: {config.input_scale}; give a number above 0")
+    if config.haap_mode == "online" and not config.haap:
+        raise MaapError(
+            f"--haap online is for haap and maap, not for {config.variant}: leave it out"
+        )
+    if config.online and config.rounds > 1:
+        raise MaapError(
+            f"setting rounds: {config.rounds}; --haap online attends anew at every iteration, so "
+            "there are no rounds: leave it out"
+        )
+    if config.dropout_after and config.variant != "baseline":
+        raise MaapError(
+            f"dropout_after is for the baseline, not for {config.variant}: give --variant baseline"
+        )
+    if config.batch_norm == "frozen" and config.weights is None:
+        raise MaapError("batch_norm frozen needs --weights, whose statistics it keeps; give train")
+    if config.batch_norm_fraction is not None and not 0 <= config.batch_norm_fraction < 1:
+        raise MaapError(
+            f"setting batch_norm_fraction: {config.batch_norm_fraction}; give 0 to less than 1"
+        )
+    if config.lr_policy == "multistep" and not config.stepvalue:
+        raise MaapError("lr_policy multistep needs stepvalue, such as --stepvalue 100,200")
+    return config
+
+
+def _check_name(name: str) -> None:
+    if not name or "/" in name or name.startswith((".", "-")) or "\0" in name:
+        raise MaapError(f"run name {name!r}: use letters, digits, - and _ (it names a folder)")
+
+
+def contradictions(stored: TrainConfig, given: Mapping[str, Any]) -> list[str]:
+    """Which of the settings given on a resume differ from the run's, as readable lines."""
+    lines = []
+    for name, value in check_settings(given).items():
+        about = FIELDS[name].metadata
+        same = value == getattr(stored, name) or (name, value) == ("preset", "auto")
+        if not about["may_change"] and not same and name != "name":
+            lines.append(f"{option_name(name)} is {value}, the run has {getattr(stored, name)}")
+    return lines
+
+
+# ---- the numbers of a run ----------------------------------------------------------------------
+
+_FROM_SOLVER = {
+    "base_lr", "lr_policy", "gamma", "power", "stepsize", "stepvalue", "momentum", "weight_decay",
+    "display", "snapshot", "max_iter", "clip_gradients", "iter_size",
+}  # fmt: skip
+
+# For solver files that are silent; Caffe's own default would be never.
+_LAST_RESORT = dict(display=20, snapshot=1000, converge_window=1000, converge_fraction=0.0)
+
+
+def pick_preset(config: TrainConfig, demo: bool) -> str:
+    """The preset of a run; `demo` says that the data is the built-in demo set."""
+    if config.preset != "auto":
+        return config.preset
+    if config.weights:
+        return "finetune"
+    return "demo" if demo else "scratch"
+
+
+def resolve(config: TrainConfig, demo: bool, solver1: Any, solver2: Any, batch: int) -> TrainConfig:
+    """The settings with every number filled in.
+
+    In order: what was set, the preset, the solver files (SolverParameter of phase 1 and 2), the
+    train_val's ``batch``. A field the solver has no value for stays None.
+    """
+    preset = pick_preset(config, demo)
+    numbers = preset_of(config.net, preset)
+    values = {name: getattr(config, name) for name in FIELDS}
+    values["preset"] = preset
+    given = {name for name, value in values.items() if value is not None}
+    for name, value in numbers.items():
+        if name not in given:
+            values[name] = value
+    if values["from_scratch"] is None:
+        values["from_scratch"] = config.weights is None
+    if values["batch_norm"] is None:
+        values["batch_norm"] = "train" if config.weights is None else "frozen"
+    for name in sorted(_FROM_SOLVER):
+        if values[name] is None:
+            values[name] = _solver_value(solver1, name)
+    later = {"phase2_iter": "max_iter", "phase2_lr": "base_lr"}
+    for name, first in later.items():
+        if values[name] is None:
+            same = first in given or first in numbers
+            values[name] = values[first] if same else _solver_value(solver2, first)
+    for name, value in dict(_LAST_RESORT, batch=batch).items():
+        if values[name] is None:
+            values[name] = value
+    return validate(TrainConfig(**values))
+
+
+def _solver_value(solver: Any, name: str) -> Any:
+    value = getattr(solver, name)
+    if isinstance(value, float):
+        if not solver.HasField(name):
+            return None
+        return float(f"{value:.7g}")  # the float32 as it was written
+    if isinstance(value, (int, str)):
+        return value if solver.HasField(name) and value != 0 else None
+    return list(value) or None
+
+
+def solver_overrides(config: TrainConfig, phase: int) -> dict[str, Any]:
+    """The SolverParameter fields of a phase (1: original images, 2 and on: rewritten ones)."""
+    values = {name: getattr(config, name) for name in _FROM_SOLVER - {"snapshot"}}
+    if phase > 1:
+        values.update(base_lr=config.phase2_lr, max_iter=config.phase2_iter)
+    values["solver_mode"] = "CPU" if config.gpu is None else "GPU"
+    if config.gpu is not None:
+        values["device_id"] = config.gpu
+    return values

@@ -1,0 +1,291 @@
+"""Every setting of a training run, in one place.
+
+`TrainConfig` is what the command line's options, a YAML file (``maap train --config FILE``) and
+``maap.train(TrainConfig(...))`` all become. A field that is None takes its value from the preset
+(hyperparameters.yaml), and where that is silent from the net folder's solver and train_val files;
+what a run used stands in full in its ``config.yaml``.
+
+Each field carries its help, its unit and the source of its default:
+
+    design      docs/design.md        paper   He & Peng, PRCV 2018
+    solver      the net folder's solver prototxt, which says where its numbers come from
+    demo        measured on the demo set (two CPU cores)
+    ours        a choice of ours, with no outside source
+"""
+
+import dataclasses
+import os
+from dataclasses import dataclass, field
+from typing import Any, Optional
+
+from maap.config import presets
+
+HAAP_MODES = ("rewrite", "online")
+VARIANTS = ("baseline", "laap", "haap", "maap")
+A_STARS = ("roi", "uncorrelated", "enhance", "reduce", "allsoft", "allsoft_plus_one")
+HOSTS = ("fork", "bvlc")
+
+
+def _setting(
+    default: Any,
+    help: str,
+    source: str,
+    unit: str = "",
+    choices: tuple[str, ...] = (),
+    group: str = "",
+    may_change: bool = False,
+    flag: str = "",
+) -> Any:
+    """A dataclass field with what the command line and the documentation need to know of it;
+    ``flag``: the option, where it is not the field's name."""
+    about = dict(help=help, source=source, unit=unit, choices=choices, group=group, flag=flag)
+    return field(default=default, metadata=dict(about, may_change=may_change))
+
+
+@dataclass
+class TrainConfig:
+    """The settings of one run; see the module's text. `validate` says what cannot be."""
+
+    # What is trained, on what
+    net: str = _setting(
+        "alexnet", "Net: a name under prototxt/, or a folder like prototxt/alexnet.", "design"
+    )
+    data: str = _setting(
+        "demo",
+        "Images: demo (built in); CUB-200-2011, Stanford Cars, FGVC-Aircraft or Flowers-102 as "
+        "published (folder or archive); a folder train/CLASS/*.jpg [test/CLASS/*.jpg]; or a data "
+        "set that `maap data` made.",
+        "design",
+    )
+    name: Optional[str] = _setting(
+        None, "Name of the run, the folder in --runs-dir. Default: NET-VARIANT-DATA.", "ours"
+    )
+    runs_dir: str = _setting("runs", "Folder that holds the runs.", "design", may_change=True)
+    weights: Optional[str] = _setting(
+        None,
+        "Start from this .caffemodel (layers are matched by name), or from published weights: "
+        "published (the net's own), alexnet, vgg19, resnet152; downloaded once (maap weights).",
+        "paper",
+    )
+    allow_partial: bool = _setting(
+        False, "Take --weights that less than half of the net's layers are in.", "design"
+    )
+    from_scratch: Optional[bool] = _setting(
+        None,
+        "MSRA fillers and one learning rate for all layers. Default: when no --weights are given.",
+        "He et al. 2015, arXiv 1502.01852",
+    )
+    input_scale: Optional[float] = _setting(
+        None,
+        "Multiplies the mean-subtracted pixels. Default: the net's own, 0.017 from scratch.",
+        "design",
+    )
+    image_size: Optional[int] = _setting(
+        None,
+        "Images are stored at this width and height. Default: 256; for an input that is not of "
+        "about that size, 8/7 of it (448: 512).",
+        "published AlexNet",
+        unit="pixels",
+    )
+    resize: str = _setting(
+        "warp",
+        "How stored images become square. warp: proportions change; short_side: the shorter side "
+        "fits, the centre is kept, what is beyond it is cut off.",
+        "the group's practice",
+        choices=("warp", "short_side"),
+    )
+    crop_size: Optional[int] = _setting(
+        None,
+        "Width and height of the net's input, 448 say; the last pooling before the classifier is "
+        "fitted to it, so that weights of the net's own input still fit. Default: the net's own.",
+        "ours",
+        unit="pixels",
+    )
+
+    # The method
+    variant: str = _setting(
+        "maap",
+        "baseline; laap: + Enhancement; haap: + rewritten images; maap: both.",
+        "paper, table 1",
+        choices=VARIANTS,
+        group="method",
+    )
+    a_star: str = _setting(
+        "roi",
+        "How the attention changes an image when it is rewritten.",
+        "design",
+        choices=A_STARS,
+        group="method",
+    )
+    threshold_at: str = _setting(
+        "input",
+        "Take Otsu's threshold after (input) or before (map) the map is upsampled.",
+        "design",
+        choices=("input", "map"),
+        group="method",
+    )
+    haap_mode: str = _setting(
+        "rewrite",
+        "haap, maap: rewrite writes the changed images as a data set that phase 2 trains on; "
+        "online has the Elimination layer in phase 2's net and writes nothing.",
+        "paper (rewrite); ours (online)",
+        choices=HAAP_MODES,
+        group="method",
+        flag="--haap",
+    )
+    phase1_from: Optional[str] = _setting(
+        None,
+        "Take phase 1 from this run in --runs-dir, which must have the same settings for it, "
+        "instead of training it.",
+        "ours",
+        group="method",
+    )
+    dropout_after: Optional[str] = _setting(
+        None,
+        "Dropout after this layer of the baseline: relu1 to relu5 of AlexNet.",
+        "paper, table 2",
+        group="method",
+    )
+    batch_norm: Optional[str] = _setting(
+        None,
+        "Batch normalisation while training: frozen at the statistics of --weights, or train, on "
+        "each batch's own. Default: frozen with --weights, else train.",
+        "published ResNet-152; design",
+        choices=("frozen", "train"),
+        group="method",
+    )
+    batch_norm_fraction: Optional[float] = _setting(
+        None,
+        "Share of the averaged statistics that each batch leaves, with --batch-norm train. "
+        "Default: the net's own.",
+        "net; demo",
+        group="method",
+    )
+    rounds: int = _setting(
+        1, "How often images are rewritten and trained on again.", "paper, algorithm 1", "rounds",
+        group="method",
+    )  # fmt: skip
+
+    # The solver (Caffe's own terms)
+    preset: str = _setting(
+        "auto",
+        "Set of defaults: demo, finetune (with --weights) or scratch; auto picks one.",
+        "ours",
+        choices=("auto",) + presets.NAMES,
+        group="solver",
+    )
+    seed: int = _setting(1, "Random seed: order, crops, initial weights, dropout.", "ours",
+                         group="solver")  # fmt: skip
+    batch: Optional[int] = _setting(
+        None, "Images in one iteration.", "net; demo", "images", group="solver"
+    )
+    max_iter: Optional[int] = _setting(
+        None, "Longest phase 1.", "solver; demo", "iterations", group="solver"
+    )
+    phase2_iter: Optional[int] = _setting(
+        None, "Longest phase after a rewriting.", "solver; demo", "iterations", group="solver"
+    )
+    base_lr: Optional[float] = _setting(
+        None, "Learning rate at the start of phase 1.", "solver; demo", group="solver"
+    )
+    phase2_lr: Optional[float] = _setting(
+        None, "Learning rate at the start of later phases.", "solver; demo", group="solver"
+    )
+    lr_policy: Optional[str] = _setting(
+        None,
+        "How the rate falls.",
+        "solver; demo",
+        choices=("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid"),
+        group="solver",
+    )
+    gamma: Optional[float] = _setting(None, "Factor of lr_policy.", "solver; demo", group="solver")
+    power: Optional[float] = _setting(
+        None, "Exponent of lr_policy inv and poly.", "solver; demo", group="solver"
+    )
+    stepsize: Optional[int] = _setting(
+        None, "Distance of the rate's steps.", "solver; demo", "iterations", group="solver"
+    )
+    stepvalue: Optional[list[int]] = _setting(
+        None, "Where multistep lowers the rate, as 100,200.", "solver", "iterations", group="solver"
+    )
+    momentum: Optional[float] = _setting(None, "Momentum.", "solver; demo", group="solver")
+    weight_decay: Optional[float] = _setting(None, "Weight decay.", "solver; demo", group="solver")
+    clip_gradients: Optional[float] = _setting(
+        None, "Scale the gradient down to this L2 norm when it is larger.", "solver", group="solver"
+    )
+    iter_size: Optional[int] = _setting(
+        None, "Batches whose gradients are added before a step.", "solver", "batches",
+        group="solver",
+    )  # fmt: skip
+    converge_window: Optional[int] = _setting(
+        None,
+        "A phase ends early when the mean training loss of this many iterations ...",
+        "design; ours",
+        "iterations",
+        group="solver",
+    )
+    converge_fraction: Optional[float] = _setting(
+        None,
+        "... is less than this share below the mean of as many before; 0 never ends early.",
+        "design; ours",
+        group="solver",
+    )
+
+    # Reports and safety
+    display: Optional[int] = _setting(
+        None, "Caffe's log has a line every so many.", "solver", "iterations", group="output",
+        may_change=True,
+    )  # fmt: skip
+    snapshot: Optional[int] = _setting(
+        None, "Save a state to resume from every so many.", "solver; ours", "iterations",
+        group="output", may_change=True,
+    )  # fmt: skip
+    test_interval: int = _setting(
+        0, "Also test on the test images every so many, 0: at the end.", "ours", "iterations",
+        group="output",
+    )  # fmt: skip
+
+    tensorboard: bool = _setting(
+        False, "Also write event files for TensorBoard, to RUN/tensorboard (needs tensorboardX).",
+        "ours", group="output", may_change=True,
+    )  # fmt: skip
+
+    # The machine
+    host: str = _setting(
+        os.environ.get("MAAP_HOST") or "fork", "Which Caffe runs it (./maap --host sets it).",
+        "design", choices=HOSTS, group="machine",
+    )  # fmt: skip
+    gpu: Optional[int] = _setting(
+        None, "GPU number. Default: the CPU.", "Caffe", group="machine", may_change=True
+    )
+    threads: Optional[int] = _setting(
+        None, "CPU threads. Default: all cores. Same count, same bytes.", "ours", "threads",
+        group="machine", may_change=True,
+    )  # fmt: skip
+    resume: bool = _setting(
+        False, "Go on with a run that was stopped or killed.", "design", group="machine",
+        may_change=True,
+    )  # fmt: skip
+
+    @property
+    def laap(self) -> bool:
+        """Whether the nets have the Enhancement layer."""
+        return self.variant in ("laap", "maap")
+
+    @property
+    def haap(self) -> bool:
+        """Whether training images are changed by the high-level attention."""
+        return self.variant in ("haap", "maap")
+
+    @property
+    def online(self) -> bool:
+        """Whether they are changed in the training net, not written."""
+        return self.haap and self.haap_mode == "online"
+
+
+FIELDS: dict[str, Any] = {f.name: f for f in dataclasses.fields(TrainConfig)}
+
+
+def option_name(name: str) -> str:
+    """The command line's option of a field: ``--base-lr``."""
+    return FIELDS[name].metadata["flag"] or "--" + name.replace("_", "-")

@@ -1,0 +1,108 @@
+"""Stanford Cars (Krause et al. 2013) as a data set, from its published files.
+
+    cars_train/ cars_test/   00001.jpg ...             (or cars_train.tgz, cars_test.tgz)
+    devkit/                  cars_train_annos.mat, cars_meta.mat       (or car_devkit.tgz)
+    cars_test_annos_withlabels.mat                     beside them, or in devkit/
+
+Each annotation has a box (bbox_x1 ... bbox_y2, first pixel 1, last pixel included), a class from 1
+and a file name. The test annotations inside the published devkit have no classes, so the file with
+labels is needed too.
+"""
+
+from pathlib import Path
+from typing import Optional
+
+from maap.data.importers import archive, common, matlab
+from maap.data.importers.common import Expected, Item, Layout, Storage
+from maap.data.store import Dataset
+from maap.errors import MaapError
+
+NAME = "Stanford Cars"
+COUNTS = Expected(classes=196, train=8144, test=8041)
+WHERE = (
+    "get cars_train.tgz, cars_test.tgz, car_devkit.tgz and cars_test_annos_withlabels.mat "
+    "(ai.stanford.edu/~jkrause/cars/car_dataset.html)"
+)
+_BOX = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
+_ARCHIVES = dict(cars_train="cars_train.tgz", cars_test="cars_test.tgz", devkit="car_devkit.tgz")
+_TEST_LABELS = ("cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat")
+
+
+def import_cars(
+    source: Path,
+    out: Path,
+    size: int = 256,
+    policy: str = "warp",
+    *,
+    encode: str = "jpeg",
+    seed: int = 1,
+    expected: Optional[Expected] = COUNTS,
+) -> Dataset:
+    """Make the data set ``out`` from Stanford Cars; what ``maap data cars`` calls.
+
+    source: the folder that holds the published folders or archives. The rest as for
+    ``import_cub``."""
+    source = Path(source)
+    if not source.is_dir():
+        raise MaapError(f"{source} is no folder: give the one that holds cars_train/; {WHERE}")
+    if (source / "cars_annos.mat").is_file() and not (source / "devkit").exists():
+        raise MaapError(
+            f"{source} holds the release in one folder (car_ims/, cars_annos.mat), whose order of "
+            f"images is another; the one with cars_train/ and cars_test/ is needed: {WHERE}"
+        )
+
+    def read(unpacked: Path) -> Layout:
+        return read_layout(source, unpacked, expected)
+
+    fields = {"kind": "cars", "name": NAME, "note": "", "source": {"path": str(source)}}
+    storage = Storage(size, policy, encode, orient=False)
+    return common.make_set(out, read, storage, seed=seed, fields=fields)
+
+
+def read_layout(source: Path, unpacked: Path, expected: Optional[Expected]) -> Layout:
+    """What the annotations say; archives in ``source`` are unpacked into ``unpacked``."""
+    parts = {name: _part(source, name, unpacked) for name in _ARCHIVES}
+    meta = parts["devkit"] / "cars_meta.mat"
+    classes = [str(name) for name in matlab.read(meta, "class_names", WHERE)]
+    train = parts["devkit"] / "cars_train_annos.mat"
+    labelled = [source / name for name in _TEST_LABELS if (source / name).is_file()]
+    if not labelled:
+        raise MaapError(
+            f"{source} lacks {_TEST_LABELS[0]}: the devkit's own test annotations have no classes; "
+            f"{WHERE}"
+        )
+    layout = Layout(
+        _items(train, parts["cars_train"], len(classes)),
+        _items(labelled[0], parts["cars_test"], len(classes)),
+        classes,
+    )
+    return common.check_layout(layout, source, NAME, expected, WHERE)
+
+
+def _part(source: Path, name: str, unpacked: Path) -> Path:
+    if (source / name).is_dir():
+        return source / name
+    packed = source / _ARCHIVES[name]
+    if not packed.is_file():
+        raise MaapError(f"{source} has neither {name}/ nor {packed.name}; {WHERE}")
+    archive.unpack(packed, unpacked, rf"^(\./)?{name}/[^/]+\.(jpg|mat)$", WHERE)
+    return unpacked / name
+
+
+def _items(annotations: Path, folder: Path, classes: int) -> list[Item]:
+    table = matlab.read(annotations, "annotations", WHERE)
+    items = []
+    for *corners, label, name in matlab.fields(
+        table, (*_BOX, "class", "fname"), annotations, WHERE
+    ):
+        number = matlab.whole_number(label, f"the class of {name}", annotations)
+        if not 1 <= number <= classes:
+            raise MaapError(
+                f"{annotations}: {name} has class {number}, but cars_meta.mat names {classes}: the "
+                f"copy is damaged; {WHERE}"
+            )
+        what = f"the box of {name}"
+        x1, y1, x2, y2 = (matlab.whole_number(value, what, annotations) for value in corners)
+        path = folder / str(name)
+        items.append(Item(path, f"{folder.name}/{name}", number - 1, (x1 - 1, y1 - 1, x2, y2)))
+    return items

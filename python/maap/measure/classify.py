@@ -1,0 +1,144 @@
+"""Accuracy of a trained network on a split, from one centre crop of each image or from ten."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from maap.attention.region_net import load_net
+from maap.data.store import Split
+from maap.data.views import View
+from maap.errors import MaapError
+from maap.util.progress import track
+
+if TYPE_CHECKING:
+    from maap.data.feeder import Transform
+
+
+class Classifier:
+    """A resolved deploy prototxt with weights, loaded into the host's Caffe.
+
+    Raises MaapError when a file is missing or the net does not end in one blob of class scores.
+    """
+
+    def __init__(self, net: Path, weights: Path, batch: int, gpu: Optional[int] = None):
+        self.net = load_net(net, weights, batch, gpu)
+        ends = [n for n in self.net.outputs if self.net.blobs[n].data.ndim in (2, 4)]
+        if len(self.net.outputs) != 1 or not ends:
+            raise MaapError(
+                f"{net} has the outputs {', '.join(self.net.outputs)}; a deploy net takes `data` "
+                "and ends in one blob of class scores"
+            )
+        self.output = ends[0]
+        self.path, self.weights, self.batch = net, weights, batch
+        self.size = tuple(self.input.shape[2:])
+
+    def scores(self) -> np.ndarray:
+        """(N, classes) float32 for what `input` holds. Raises MaapError when one is not finite."""
+        self.net.forward()
+        scores = self.net.blobs[self.output].data
+        if not np.isfinite(scores).all():
+            raise MaapError(
+                f"{self.weights}: the scores hold a NaN or an infinity; the training has diverged, "
+                "use an earlier snapshot"
+            )
+        return scores.reshape(len(scores), -1).copy()
+
+    @property
+    def input(self) -> np.ndarray:
+        """The input blob, (N,3,H,W) float32; to be filled in place."""
+        return self.net.blobs["data"].data
+
+
+def evaluate(
+    net: Path,
+    weights: Path,
+    split: Split,
+    transform: "Transform",
+    batch: int,
+    *,
+    view: Optional[View] = None,
+    gpu: Optional[int] = None,
+    title: str = "evaluating",
+) -> dict[str, Any]:
+    """Accuracy on a split, from the centre crop of each image unless ``view`` says otherwise.
+
+    net: a resolved deploy prototxt. Returns what `accuracy` does. Raises MaapError as `Classifier`
+    and `class_scores` do.
+    """
+    classifier = Classifier(net, weights, batch, gpu)
+    scores = class_scores(classifier, split, transform, view=view, title=title)
+    return accuracy(scores, split)
+
+
+def class_scores(
+    classifier: Classifier,
+    split: Split,
+    transform: "Transform",
+    *,
+    view: Optional[View] = None,
+    title: str = "evaluating",
+) -> np.ndarray:
+    """(N, classes) scores of a split's images; with ten crops the mean of their scores (float64),
+    as Caffe's ``Classifier.predict`` takes it.
+
+    Raises MaapError when the crop is not the net's input or the net scores other classes.
+    """
+    from maap.data.feeder import Feeder
+
+    if transform.output_size(split.size) != classifier.size:
+        raise MaapError(
+            f"{classifier.path} takes images of {classifier.size}, the transform gives "
+            f"{transform.output_size(split.size)}; use the net's own crop_size"
+        )
+    view = view or View()
+    collected: list[np.ndarray] = []
+    feeding = Feeder(split, transform, classifier.batch, seed=0, train=False, view=view)
+    with track(title, total=feeding.plan.slots) as progress, feeding as feeder:
+        for _ in range(feeder.plan.batches()):
+            feeder.next(classifier.input)
+            collected.append(classifier.scores()[: feeder.valid])
+            progress.advance(feeder.valid)
+    scores = np.concatenate(collected)
+    if scores.shape[1] != len(split.classes):
+        raise MaapError(
+            f"{classifier.path} scores {scores.shape[1]} classes, {split.folder} has "
+            f"{len(split.classes)}; evaluate on the data set the net was trained for"
+        )
+    if view.crops == 1:
+        return scores
+    return scores.reshape(len(split), view.crops, -1).mean(axis=1, dtype=np.float64)
+
+
+def accuracy(scores: np.ndarray, split: Split) -> dict[str, Any]:
+    """What scores (N, classes) of a split's images are worth. A tie goes to the lower class.
+
+    Returns count, top1 and top5 (shares, 0 to 1), per_class (a dict class, count, top1 each),
+    confusion (row: true class, column: predicted) and predictions (rows key, label, predicted,
+    score, rank: how many classes scored higher than the true one).
+    """
+    labels = np.array([record.label for record in split.records])
+    order = np.argsort(-scores, axis=1, kind="stable")
+    rank = np.argmax(order == labels[:, None], axis=1)
+    predicted = order[:, 0]
+    classes = len(split.classes)
+    confusion = np.zeros((classes, classes), np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    counts = confusion.sum(axis=1)
+    per_class = [
+        {"class": name, "count": int(n), "top1": float(confusion[k, k] / n) if n else None}
+        for k, (name, n) in enumerate(zip(split.classes, counts))
+    ]
+    return {
+        "count": len(labels),
+        "top1": float(np.mean(rank < 1)),
+        "top5": float(np.mean(rank < 5)),
+        "per_class": per_class,
+        "confusion": confusion.tolist(),
+        "predictions": [
+            (record.key, int(label), int(guess), float(score), int(place))
+            for record, label, guess, score, place in zip(
+                split.records, labels, predicted, scores.max(axis=1), rank
+            )
+        ],
+    }

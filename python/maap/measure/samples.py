@@ -1,0 +1,126 @@
+"""Example pictures of a run: test images with their attention maps, regions and true boxes.
+
+`samples/samples.json` in a run folder:
+
+    [{"file": JPEG beside it: the image with the region in amber and the true box in green, next to
+              the attention map over the image,
+      "group": "best" | "worst" | "spread", "key", "path", "class",
+      "region": [x1, y1, x2, y2], "box": the true one or null, "iou": or null,
+      "predicted": {"phase1": class, ...}}, ...]
+
+"best" and "worst" are by the region's overlap with the true box; "spread" are evenly spaced
+records, chosen without looking.
+
+`samples/inside.json`, the same of a few of them and shorter: [{"file": JPEG of the net's maps, its
+attention and the six D* (`figure.py`), "group", "path", "class", "iou"}, ...]; where no regions
+were found, a few evenly spaced records.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+import numpy as np
+
+from maap.data.store import Split
+from maap.images import boxes, draw, render
+from maap.util.files import write_atomically
+
+if TYPE_CHECKING:
+    from maap.attention.inside import Inside
+
+PER_GROUP = 8
+INSIDE = 2  # of each group
+_KEPT = 64  # pixels; maps are kept at this size until it is known which are wanted
+
+
+class Samples:
+    """Collects regions and maps while a split is gone through, then draws the interesting ones."""
+
+    def __init__(self, split: Split):
+        self.split = split
+        self._found: dict[int, tuple[Any, Optional[float]]] = {}
+        self._maps: dict[int, np.ndarray] = {}
+
+    def offer(self, index: int, region: boxes.Box, attention: np.ndarray) -> None:
+        """Takes note of record `index`: R in stored pixels, A (h,w) at any resolution."""
+        box = self.split.records[index].box
+        overlap = None if box is None else boxes.iou(region, box)
+        self._found[index] = (region, overlap)
+        self._maps[index] = render.resize(attention, _KEPT, _KEPT).astype(np.float16)
+
+    def chosen(self) -> list[tuple[str, int]]:
+        """(group, record index) of the pictures to draw, the best first; no record twice."""
+        rated = [n for n, (_, overlap) in self._found.items() if overlap is not None]
+        rated.sort(key=lambda n: (-self._found[n][1], n))
+        few = min(PER_GROUP, len(rated) // 2)
+        best, worst = rated[:few], rated[len(rated) - few :][::-1]
+        left = sorted(set(self._found) - set(best) - set(worst))
+        places = np.linspace(0, len(left) - 1, min(PER_GROUP, len(left))).round().astype(int)
+        groups = (("best", best), ("worst", worst), ("spread", [left[p] for p in places]))
+        return [(group, n) for group, members in groups for n in members]
+
+    def save(self, folder: Path, predictions: list[Any]) -> list[dict[str, Any]]:
+        """Writes the pictures and samples.json (last) into `folder`, replacing what was there.
+
+        predictions: rows (phase, key, label, predicted, ...) of the split. Returns samples.json's
+        list.
+        """
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        guessed: dict[str, dict[str, str]] = {}
+        for phase, key, _, predicted, *_ in predictions:
+            guessed.setdefault(key, {})[phase] = self.split.classes[predicted]
+        entries = []
+        for number, (group, index) in enumerate(self.chosen()):
+            record, (region, overlap) = self.split.records[index], self._found[index]
+            file = f"{number:02d}_{group}.jpg"
+            (folder / file).write_bytes(draw.jpeg(self._draw(index)))
+            entries.append(
+                {
+                    "file": file,
+                    "group": group,
+                    "key": record.key,
+                    "path": record.path,
+                    "class": self.split.classes[record.label],
+                    "region": list(region),
+                    "box": None if record.box is None else list(record.box),
+                    "iou": overlap,
+                    "predicted": guessed.get(record.key, {}),
+                }
+            )
+        write_atomically(folder / "samples.json", json.dumps(entries, indent=1) + "\n")
+        return entries
+
+    def _draw(self, index: int) -> np.ndarray:
+        image = draw.to_grey_levels(self.split.read(index)[0], None)
+        boxed = draw.draw_box(image, self.split.records[index].box, draw.BOX_COLOUR)
+        boxed = draw.draw_box(boxed, self._found[index][0], draw.REGION_COLOUR)
+        heat = draw.overlay(image, self._maps[index].astype(np.float32))
+        return draw.side_by_side([draw.shrink(part, 224) for part in (boxed, heat)], 2)
+
+    def save_inside(self, folder: Path, inside: "Inside") -> None:
+        """Writes inside.json and its pictures beside what `save` wrote. Raises MaapError as
+        `Inside.look` does."""
+        from maap.attention import figure
+
+        chosen: list[tuple[str, int]] = []
+        for group, index in self.chosen() or self._evenly():
+            if [name for name, _ in chosen].count(group) < INSIDE:
+                chosen.append((group, index))
+        entries = []
+        for number, (group, index) in enumerate(chosen):
+            record = self.split.records[index]
+            overlap = self._found[index][1] if index in self._found else None
+            image = draw.to_grey_levels(self.split.read(index)[0], None)
+            drawn = figure.draw(inside.look(record.path, image, record.box), title="")
+            file = f"inside_{number:02d}_{group}.jpg"
+            (folder / file).write_bytes(draw.jpeg(drawn))
+            about = {"path": record.path, "class": self.split.classes[record.label]}
+            entries.append({"file": file, "group": group, **about, "iou": overlap})
+        write_atomically(folder / "inside.json", json.dumps(entries, indent=1) + "\n")
+
+    def _evenly(self) -> list[tuple[str, int]]:
+        places = np.linspace(0, len(self.split) - 1, min(INSIDE, len(self.split)))
+        return [("spread", int(place)) for place in places.round()]

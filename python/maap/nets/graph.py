@@ -1,0 +1,168 @@
+"""A net's layers as a graph: who made a blob, who works on it in place, what leads to the scores.
+
+Everything here takes plain LayerParameters in the order of the file, as Caffe does: a layer reads
+the blob that the last layer before it wrote under that name.
+"""
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional, Union
+
+from maap.errors import MaapError
+from maap.nets.prototxt import parse_file
+from maap.util.schema import caffe_pb2
+
+# Between a classifier and its loss: layers that leave the classes where they are, on axis 1.
+_KEEP_CLASSES = {
+    "BNLL", "BatchNorm", "Bias", "Clip", "Dropout", "ELU", "Enhancement", "Flatten", "PReLU",
+    "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "Split", "Swish", "TanH",
+}  # fmt: skip
+_LEARN_CLASSES = ("Convolution", "InnerProduct")
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+def read_upgraded(path: Union[str, Path]) -> Any:
+    """The NetParameter in a text file, brought to today's form when it is of an older one.
+
+    Networks of before 2014 (`layers {`) and inputs given as `input:` go through Caffe's own
+    `upgrade_net_proto_text`. Raises MaapError: no file, bad text, no layers, no such tool on PATH.
+    """
+    net = parse_file(path, caffe_pb2.NetParameter())
+    if net.layers or net.input:
+        net = _upgraded(Path(path))
+    if not net.layer:
+        raise MaapError(f"{path}: no layer in it; is it a solver, not a net?")
+    return net
+
+
+def _upgraded(path: Path) -> Any:
+    tool = shutil.which("upgrade_net_proto_text")
+    if tool is None:
+        raise MaapError(
+            f"{path}: of an older form, and there is no upgrade_net_proto_text on PATH to bring it "
+            "to today's; start through ./maap"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        new = Path(folder) / "net.prototxt"
+        done = subprocess.run([tool, str(path), str(new)], stderr=subprocess.PIPE)
+        if done.returncode != 0 or not new.is_file():
+            said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+            last = next((line for line in said if "] Check failed" in line), said[-1:] or "")
+            raise MaapError(f"{path}: upgrade_net_proto_text cannot convert it ({last})")
+        return parse_file(new, caffe_pb2.NetParameter())
+
+
+# ---- layers -------------------------------------------------------------------------------------
+
+
+def is_source(layer: Any) -> bool:
+    """Whether a layer brings blobs in from outside: Data, Input ..."""
+    return not layer.bottom and bool(layer.top) and layer.type != "Parameter"
+
+
+def in_place(layer: Any) -> bool:
+    """Whether a layer overwrites the blob it reads."""
+    return bool(layer.top and layer.bottom) and layer.top[0] == layer.bottom[0]
+
+
+def active(layer: Any, phase: str, stages: Sequence[str] = ()) -> bool:
+    """Whether a layer is in the net at ``phase`` ("TRAIN" or "TEST"), by its include and exclude
+    rules; ``stages`` are those that the net is loaded with."""
+    number = caffe_pb2.Phase.Value(phase)
+
+    def met(rule: Any) -> bool:
+        right_phase = not rule.HasField("phase") or rule.phase == number
+        right_stages = all(stage in stages for stage in rule.stage)
+        return right_phase and right_stages and not any(s in stages for s in rule.not_stage)
+
+    if layer.include:
+        return any(met(rule) for rule in layer.include)
+    return not any(met(rule) for rule in layer.exclude)
+
+
+def ancestors(layers: Sequence[Any], blob: str) -> list[Any]:
+    """The layers that ``blob``, as it is at the end of ``layers``, is computed from, in order."""
+    wanted, kept = {blob}, []
+    for layer in reversed(layers):
+        if wanted & set(layer.top):
+            kept.append(layer)
+            if not in_place(layer):
+                wanted -= set(layer.top)
+            wanted |= set(layer.bottom)
+    return kept[::-1]
+
+
+def rename_blob(layers: Sequence[Any], old: str, new: str) -> None:
+    """Calls a blob otherwise in all of ``layers``."""
+    for layer in layers:
+        for names in (layer.bottom, layer.top):
+            for place, name in enumerate(names):
+                if name == old:
+                    names[place] = new
+
+
+def unused_name(wanted: str, taken: Sequence[str]) -> str:
+    """``wanted``, or with the first number behind it that makes it new."""
+    names = [wanted] + [f"{wanted}_{n}" for n in range(2, len(taken) + 3)]
+    return next(name for name in names if name not in taken)
+
+
+# ---- classifiers --------------------------------------------------------------------------------
+
+
+class Classifier(NamedTuple):
+    """A classifier: the layer that ends it (a loss or a softmax), the blob of scores that takes,
+    and the layer whose outputs are the classes (None when there is no such layer)."""
+
+    end: Any
+    scores: str
+    layer: Optional[Any]
+
+
+def classifiers(net: Any) -> list[Classifier]:
+    """The classifiers of a net, auxiliary ones included, the main one last.
+
+    With losses, the main one has the greatest loss_weight, of equal ones it is the last; without,
+    it is the last softmax whose probabilities nothing takes up again.
+    """
+    layers = list(net.layer)
+    losses = [n for n, layer in enumerate(layers) if layer.type == "SoftmaxWithLoss"]
+    if losses:
+        ends = sorted(losses, key=lambda n: (_loss_weight(layers[n]), n))
+    else:
+        ends = [n for n, layer in enumerate(layers) if _ends_in_softmax(layers, n, layer)]
+    return [
+        Classifier(layers[n], layers[n].bottom[0], _learns_classes(layers, n))
+        for n in ends
+        if layers[n].bottom
+    ]
+
+
+def _loss_weight(layer: Any) -> float:
+    return layer.loss_weight[0] if layer.loss_weight else 1.0
+
+
+def _ends_in_softmax(layers: list[Any], number: int, layer: Any) -> bool:
+    ends = ("Accuracy", "ArgMax", "MultinomialLogisticLoss", "Silence")
+    readers = [other for other in layers[number + 1 :] if set(layer.top) & set(other.bottom)]
+    return layer.type == "Softmax" and all(reader.type in ends for reader in readers)
+
+
+def _learns_classes(layers: list[Any], end: int) -> Optional[Any]:
+    """The layer before ``end`` that has an output for each class: also a convolution that a global
+    pooling, an activation or the like follows."""
+    blob = layers[end].bottom[0]
+    for layer in reversed(layers[:end]):
+        if blob not in layer.top:
+            continue
+        if layer.type in _LEARN_CLASSES:
+            return layer
+        if layer.type not in _KEEP_CLASSES or not layer.bottom:
+            return None
+        blob = layer.bottom[0]
+    return None

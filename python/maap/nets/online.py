@@ -1,0 +1,136 @@
+"""Training with the Elimination layer inside the net: ``maap train --haap online``.
+
+The rewriting mode attends once, with the net of the phase before, and writes a data set. Here every
+batch is attended to as it comes, with the weights as they are, and nothing is written:
+
+    data -> attention branch (to the Elimination layer) -> D* -> classification branch -> loss
+
+The attention branch is the rewrite net, its layers and blobs called ``attention/...``; the
+classification branch is the training net with D* for its images. Layers of the same name share
+their weights by parameter name (``NAME/0``, ``NAME/1`` ...), so there is one set of weights, and
+one gradient: A and R are constants (docs/design.md, 4), so none passes the Elimination layer and
+the attention branch is not run backward.
+
+The attention branch looks as the net looks when it is tested and when images are rewritten:
+
+- Dropout is left out of it;
+- its BatchNorm normalises with the stored statistics, which it shares and never changes. So the
+  statistics are those of D* alone, and as up to date as the weights.
+
+Both nets come resolved (`resolve_train`, `resolve_rewrite`); a trained caffemodel holds
+the classification branch under the plain layer names, so that it loads into the deploy net.
+"""
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+from maap.errors import MaapError
+from maap.nets import graph
+from maap.util.schema import caffe_pb2
+
+BRANCH = "attention/"
+STATS = BRANCH + "stats"  # the Elimination layer's statistics, (N,5); see docs/design.md, 4
+
+_ONE_BLOB = {"PReLU", "Embed"}
+_LEARN_OTHERWISE = {"LSTM", "RNN", "Parameter", "Python"}
+
+
+def online_net(train: Any, rewrite: Any) -> Any:
+    """The net that trains on D* of its own attention, from a resolved training net and a resolved
+    rewrite net of the same network (NetParameters; neither is changed).
+
+    Raises MaapError: a layer of the rewrite net that the training net lacks or has otherwise, a
+    type of layer whose weights cannot be shared.
+    """
+    main = copy.deepcopy(train)
+    inputs = [layer for layer in main.layer if layer.type == "Input"]
+    classify = [layer for layer in main.layer if layer.type != "Input"]
+    branch = _without_dropout([layer for layer in rewrite.layer if layer.type != "Input"])
+    own = {layer.name: layer for layer in classify}
+    for layer in branch:
+        if blob_count(layer):
+            _share(layer, own.get(layer.name), rewrite.name)
+        if layer.type == "BatchNorm":
+            layer.batch_norm_param.use_global_stats = True
+    dstar = graph.unused_name("dstar", [blob for layer in classify for blob in layer.top])
+    graph.rename_blob(classify, "data", dstar)
+    net = caffe_pb2.NetParameter(name=f"{main.name}, online")
+    net.layer.extend([*inputs, *_renamed(branch, dstar), *classify])
+    return net
+
+
+def blob_count(layer: Any) -> int:
+    """How many blobs of weights or statistics a layer holds. Raises MaapError for types of which
+    that is not known."""
+    if layer.type in _LEARN_OTHERWISE:
+        raise MaapError(
+            f"layer {layer.name}: the weights of a {layer.type} layer cannot be shared between the "
+            "two branches; train with --haap rewrite"
+        )
+    if layer.type in ("Convolution", "Deconvolution"):
+        return 1 + int(layer.convolution_param.bias_term)
+    if layer.type == "InnerProduct":
+        return 1 + int(layer.inner_product_param.bias_term)
+    if layer.type == "BatchNorm":
+        return 3
+    if layer.type == "Scale":
+        return int(len(layer.bottom) == 1) + int(layer.scale_param.bias_term)
+    if layer.type == "Bias":
+        return int(len(layer.bottom) == 1)
+    return int(layer.type in _ONE_BLOB)
+
+
+def _without_dropout(layers: Sequence[Any]) -> list[Any]:
+    """A copy of ``layers`` as they are while testing: Dropout passes its bottom on."""
+    kept = []
+    layers = copy.deepcopy(list(layers))
+    for number, layer in enumerate(layers):
+        if layer.type != "Dropout":
+            kept.append(layer)
+        elif not graph.in_place(layer):
+            graph.rename_blob(layers[number + 1 :], layer.top[0], layer.bottom[0])
+    return kept
+
+
+def _share(layer: Any, own: Any, name: str) -> None:
+    """Give a layer of the attention branch and ``own``, the classification branch's layer of that
+    name, the same parameters: names, rates, fillers."""
+    if own is None or own.type != layer.type:
+        found = "lacks it" if own is None else f"has one of type {own.type}"
+        raise MaapError(
+            f"layer {layer.name} ({layer.type}) of {name}'s rewrite net: the training net {found}, "
+            "so there is nothing to share; the two files are not of the same network"
+        )
+    count = blob_count(own)
+    while len(own.param) < count:
+        spec = own.param.add()
+        if own.type == "BatchNorm":  # statistics: Caffe wants them to be at rest
+            spec.lr_mult = spec.decay_mult = 0
+    for number, spec in enumerate(own.param):
+        spec.name = spec.name or f"{own.name}/{number}"
+    bottom, top = list(layer.bottom), list(layer.top)
+    layer.CopyFrom(own)
+    for names, blobs in ((layer.bottom, bottom), (layer.top, top)):
+        del names[:]
+        names.extend(blobs)
+    layer.ClearField("include")
+    layer.ClearField("exclude")
+
+
+def _renamed(branch: Sequence[Any], dstar: str) -> list[Any]:
+    """The attention branch under its own names, its unused tops silenced."""
+    blobs = {blob for layer in branch for blob in (*layer.bottom, *layer.top)} - {"data"}
+    layers = list(branch)
+    elimination = layers[-1]
+    for blob in sorted(blobs):
+        graph.rename_blob(layers, blob, BRANCH + blob)
+    elimination.top[0] = dstar
+    elimination.ClearField("propagate_down")
+    elimination.propagate_down.extend([False, False])
+    for layer in layers:
+        layer.name = BRANCH + layer.name
+    silence = caffe_pb2.LayerParameter(
+        name=BRANCH + "unused", type="Silence", bottom=elimination.top[1:]
+    )
+    return [*layers, silence]

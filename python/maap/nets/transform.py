@@ -1,0 +1,74 @@
+"""How a net's Data layer turns stored images into input: crop, mean, scale."""
+
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from maap.errors import MaapError
+from maap.nets import graph
+from maap.util.schema import caffe_pb2
+
+# From random weights: MSRA fillers (He et al. 2015) assume inputs of about unit variance, which
+# mean-subtracted bytes reach at this scale (0.017 = 1/58.8, their usual standard deviation).
+SCRATCH_SCALE = 0.017
+
+
+def data_transform(net: Any, phase: str, from_scratch: bool = False) -> dict[str, Any]:
+    """How the Data layer of ``phase`` ("TRAIN" or "TEST") turns stored images into input.
+
+    Returns crop_size (pixels; 0 = none), mirror, mean_value (list, B G R, or empty), mean_file
+    (Path or None; it exists), scale and batch_size. ``from_scratch`` replaces a scale of 1 by
+    SCRATCH_SCALE, which the fillers of ``resolve_train(from_scratch=True)`` need.
+    """
+    layer = data_layer(net, phase)
+    given = layer.transform_param
+    mean_file = Path(given.mean_file) if given.mean_file else None
+    if mean_file is not None and not mean_file.is_file():
+        raise MaapError(
+            f"{mean_file}: no such file; layer {layer.name} of net {net.name} subtracts this mean "
+            "image (make it with compute_image_mean, or use mean_value)"
+        )
+    if mean_file is not None and given.mean_value:
+        raise MaapError(f"layer {layer.name}: both mean_file and mean_value; remove one of them")
+    scaled = from_scratch and given.scale == 1
+    return dict(
+        crop_size=given.crop_size,
+        mirror=given.mirror,
+        mean_value=list(given.mean_value),
+        mean_file=mean_file,
+        scale=SCRATCH_SCALE if scaled else _short(given.scale),
+        batch_size=layer.data_param.batch_size,
+    )
+
+
+def read_mean(path: Union[str, Path]) -> np.ndarray:
+    """The mean image in a .binaryproto: float32 (K,H,W), channels in B, G, R order."""
+    path = Path(path)
+    blob = caffe_pb2.BlobProto()
+    try:
+        blob.ParseFromString(path.read_bytes())
+        values = np.array(blob.data or blob.double_data, dtype=np.float32)
+        shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
+        return values.reshape(shape[-3:])
+    except OSError as error:
+        raise MaapError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+    except Exception as error:  # a DecodeError's class differs between protobuf implementations
+        raise MaapError(
+            f"{path}: not a mean image (a .binaryproto of compute_image_mean): {error}"
+        ) from None
+
+
+def _short(value: float) -> float:
+    """A float32 as the decimal a person wrote: 0.017, not 0.01700000092387199."""
+    return float(np.format_float_positional(np.float32(value), unique=True))
+
+
+def data_layer(net: Any, phase: str) -> Any:
+    for layer in net.layer:
+        if layer.type == "Data" and graph.active(layer, phase):
+            return layer
+    raise MaapError(
+        f"net {net.name}: no Data layer for phase {phase}, so its crop and mean are unknown; "
+        f'give it one (layer {{ type: "Data" include {{ phase: {phase} }} ... }})'
+    )

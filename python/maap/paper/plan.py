@@ -1,0 +1,297 @@
+"""What the paper's tables consist of, and what of it has to be run.
+
+A table is rows of settings; row x net x seed is one ordinary run of ``maap train``. A run's name
+ends in a hash of everything that its result depends on, so a table that is asked for again finds
+the runs it has, and other settings never mix with them. Runs whose phase 1 is the same by
+`shared_phase.phase1_settings` form a group: one of them trains it, the others take it from there.
+A run of any other origin in the folder that has trained that very phase serves as well.
+"""
+
+import contextlib
+import dataclasses
+import hashlib
+import io
+import json
+import shlex
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from maap.config.fields import A_STARS, FIELDS, TrainConfig
+from maap.errors import MaapError
+from maap.runs.run import Run, all_runs
+from maap.runs.stages import Stage, lost
+
+NETS = {1: ("alexnet", "vgg19", "resnet152"), 2: ("alexnet",), 3: ("alexnet",)}
+_RELUS = ("relu1", "relu2", "relu3", "relu4", "relu5")
+_A_STAR_LABELS = {
+    "roi": "ROI: R cropped and enlarged",
+    "uncorrelated": "uncorrelated: 1 inside R, 0 outside",
+    "enhance": "enhance: A+1 inside R, 0 outside",
+    "reduce": "reduce: 1 inside R, A outside",
+    "allsoft": "all soft: A everywhere",
+    "allsoft_plus_one": "all soft + 1: A+1 everywhere",
+}
+
+# Covered by hashes of contents, or without influence on a run's result.
+_NOT_IDENTITY = {"net", "data", "weights", "name", "runs_dir", "resume", "phase1_from", "preset"}
+_NOT_IDENTITY |= {"test_interval"}
+_OF_REWRITING = {"a_star", "threshold_at", "haap_mode", "rounds", "phase2_iter", "phase2_lr"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: how it is called, and the settings that make it."""
+
+    label: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a table. ``config`` has its name and what was set by hand; ``resolved`` has every
+    number. ``phase1`` is the hash that runs with the same phase 1 share."""
+
+    table: int
+    row: str
+    net: str
+    seed: int
+    config: TrainConfig
+    resolved: TrainConfig
+    phase1: str
+
+    @property
+    def run(self) -> Run:
+        return Run(Path(self.config.runs_dir) / str(self.config.name))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A run still to be done, and the run it takes phase 1 from (None: it trains its own)."""
+
+    cell: Cell
+    phase1_from: Optional[str]
+
+
+def rows(table: int) -> list[Row]:
+    """The rows of table 1, 2 or 3."""
+    if table == 1:
+        names = dict(baseline="baseline", laap="LAAP", haap="HAAP", maap="MAAP")
+        return [Row(label, dict(variant=variant)) for variant, label in names.items()]
+    if table == 2:
+        if "dropout_after" not in FIELDS:
+            raise MaapError("table 2 needs the setting dropout_after, which this version lacks")
+        placed = [
+            Row(f"dropout after {name}", dict(variant="baseline", dropout_after=name))
+            for name in _RELUS
+        ]
+        plain = Row("no further dropout", dict(variant="baseline"))
+        return [plain, *placed, Row("attention after relu1 (LAAP)", dict(variant="laap"))]
+    return [Row(_A_STAR_LABELS[a], dict(variant="maap", a_star=a)) for a in A_STARS]
+
+
+def check_tables(words: tuple[str, ...]) -> list[int]:
+    """The table numbers. Raises MaapError for anything but 1, 2 and 3."""
+    for word in words:
+        if word not in ("1", "2", "3"):
+            raise MaapError(f"table {word!r}: the paper has tables 1, 2 and 3")
+    if not words:
+        raise MaapError("say which table of the paper: maap table 1, 2 or 3")
+    return list(dict.fromkeys(int(word) for word in words))
+
+
+# ---- the runs -----------------------------------------------------------------------------------
+
+
+def cells(
+    tables: list[int],
+    nets: Optional[list[str]],
+    seeds: list[int],
+    settings: dict[str, Any],
+    weights: dict[str, str],
+) -> list[Cell]:
+    """Every run of the tables, seed by seed. Needs pycaffe's schema: called in the child.
+
+    ``weights``: the file for a net, by the net as given. A run that two tables have appears in
+    both. Raises MaapError for what is wrong with the settings, the nets or the data.
+    """
+    given = [
+        (table, row, dict(settings, net=net, seed=seed, weights=weights.get(net), **row.settings))
+        for table in tables
+        for seed in seeds
+        for net in nets or NETS[table]
+        for row in rows(table)
+    ]
+    return [_cell(table, row.label, values) for table, row, values in given]
+
+
+def _cell(table: int, row: str, given: dict[str, Any]) -> Cell:
+    from maap.config.check import validate
+    from maap.training.prepare import data_for
+    from maap.training.sharing import phase1_settings, settings_hash
+
+    config, dataset = data_for(validate(TrainConfig(**given)))
+    with set_up_aside(config, dataset) as (run, resolved):
+        shared = phase1_settings(run, resolved, run.state())
+        identity = _identity(run.folder, resolved, shared)
+    name = f"{_stem(config)}-s{config.seed}-{identity}"
+    config = dataclasses.replace(config, name=name)
+    return Cell(table, row, config.net, config.seed, config, resolved, settings_hash(shared))
+
+
+@contextlib.contextmanager
+def set_up_aside(config: TrainConfig, dataset: Any) -> Iterator[tuple[Run, TrainConfig]]:
+    """A run set up in a folder that is removed again; the settings with every number."""
+    from maap.training.prepare import set_up
+
+    with tempfile.TemporaryDirectory(prefix="maap-") as folder:
+        run = Run(Path(folder) / "run")
+        run.folder.mkdir()
+        with contextlib.redirect_stdout(io.StringIO()):
+            resolved = set_up(run, dataclasses.replace(config, name="run"), dataset, 0.0)
+        yield run, resolved
+
+
+def _stem(config: TrainConfig) -> str:
+    data = Path(config.data).resolve().name.split(".")[0] or "data"
+    words = [Path(config.net).name or "net", config.variant]
+    words += [config.a_star] if config.haap else []
+    words += ["online"] if config.online else []
+    dropout = getattr(config, "dropout_after", None)
+    words += [f"dropout-{dropout}"] if dropout else []
+    return "-".join([*words, data])
+
+
+def _identity(folder: Path, config: TrainConfig, phase1: dict[str, Any]) -> str:
+    """Six hexadecimal digits of everything that a run's result depends on."""
+    from maap.training.sharing import solver_text
+
+    left = _NOT_IDENTITY | (set() if config.haap else _OF_REWRITING)
+    numbers = {
+        name: getattr(config, name)
+        for name, field in FIELDS.items()
+        if name not in left and not field.metadata["may_change"]
+    }
+    texts = {}
+    for path in sorted(folder.rglob("*.prototxt")):
+        text = solver_text(path) if path.name == "solver.prototxt" else path.read_text()
+        texts[str(path.relative_to(folder))] = text
+    text = json.dumps([phase1, numbers, texts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:6]
+
+
+# ---- how far they are ---------------------------------------------------------------------------
+
+
+def steps(planned: list[Cell]) -> list[Step]:
+    """The runs still to be done, in an order in which each finds the phase 1 it takes.
+
+    Raises MaapError for a run that is there in part only, with the command that mends it.
+    """
+    unique = list({cell.config.name: cell for cell in planned}.values())
+    for cell in unique:
+        check_whole(cell.run)
+    open_cells = [cell for cell in unique if not (cell.run.exists and cell.run.finished())]
+    donors = _donors(unique)
+    found: list[Step] = []
+    for cell in open_cells:
+        if cell.phase1 not in donors:
+            group = [other for other in open_cells if other.phase1 == cell.phase1]
+            leader = next((other for other in group if other.run.exists), group[0])
+            donors[cell.phase1] = str(leader.config.name)
+            found.append(Step(leader, None))
+        name = donors[cell.phase1]
+        if cell.config.name != name:
+            found.append(Step(cell, None if cell.run.exists else name))
+        elif all(step.cell is not cell for step in found):
+            found.append(Step(cell, None))
+    return found
+
+
+def _donors(unique: list[Cell]) -> dict[str, str]:
+    """The runs that have a whole phase 1, by its hash; a table's own runs before others."""
+    from maap.training.sharing import phase1_settings, settings_hash
+
+    found: dict[str, str] = {}
+    for cell in unique:
+        if cell.run.exists and has_phase1(cell.run):
+            found.setdefault(cell.phase1, str(cell.config.name))
+    wanted = {cell.phase1 for cell in unique} - set(found)
+    for run in all_runs(Path(unique[0].config.runs_dir)) if wanted else []:
+        with contextlib.suppress(MaapError, KeyError, TypeError, OSError):  # not a table's business
+            if has_phase1(run):
+                hashed = settings_hash(phase1_settings(run, run.config(), run.state()))
+                found.setdefault(hashed, run.name)
+    return found
+
+
+def has_phase1(run: Run) -> bool:
+    """Whether phase 1 of a run is done and its weights are there."""
+    stage = run.state()["stages"][0]
+    return stage["status"] == "done" and (run.folder / "phase1" / "final.caffemodel").is_file()
+
+
+def check_whole(run: Run) -> None:
+    """Raises MaapError when part of a run's folder has been removed: which run, what is missing,
+    and the command that mends it. A run that is not there is whole."""
+    if not (run.folder / "state.json").is_file():
+        if run.exists:
+            raise _beyond_repair(run, ["state.json"])
+        return
+    stages = run.state()["stages"]
+    if not run.exists:
+        if any(stage["status"] != "pending" for stage in stages):
+            raise _beyond_repair(run, ["config.yaml"])
+        return
+    gone = {name: files for name, files in lost(run.folder, stages).items() if name != "report"}
+    if gone or not run.finished():
+        missing = [name for name in _set_up_files(run, stages) if not (run.folder / name).is_file()]
+        if missing:
+            raise _beyond_repair(run, missing)
+        _check_donor(run, stages)
+    if gone:
+        files = ", ".join(name for names in gone.values() for name in names)
+        raise MaapError(
+            f"run {run.name} is there in part only: {files} missing, although state.json says that "
+            f"{', '.join(gone)} is done; mend it with: {resume_command(run)}"
+        )
+
+
+def _set_up_files(run: Run, stages: list[Stage]) -> list[str]:
+    """What setting a run up leaves, and all later work reads."""
+    names = ["deploy.prototxt"]
+    for stage in stages:
+        if stage["kind"] == "train":
+            names += [f"{stage['name']}/net.prototxt", f"{stage['name']}/solver.prototxt"]
+        if stage["kind"] == "rewrite" and "rewrite.prototxt" not in names:
+            names.append("rewrite.prototxt")
+    return names
+
+
+def _check_donor(run: Run, stages: list[Stage]) -> None:
+    name = run.config().phase1_from
+    if name is None or stages[0]["status"] == "done":
+        return
+    donor = Run(run.folder.parent / name)
+    if not (donor.exists and has_phase1(donor)):
+        raise MaapError(
+            f"run {run.name} waits for phase 1 of run {name}, which is gone; remove it with: "
+            f"rm -r {shlex.quote(str(run.folder))}, and ask for the table again"
+        )
+
+
+def _beyond_repair(run: Run, missing: list[str]) -> MaapError:
+    return MaapError(
+        f"run {run.name} is there in part only: {', '.join(missing)} missing in {run.folder}; "
+        f"remove it with: rm -r {shlex.quote(str(run.folder))}, and ask for the table again"
+    )
+
+
+def resume_command(run: Run) -> str:
+    """The command that goes on with a run."""
+    folder = str(run.folder.parent)
+    return f"maap train --resume {run.name}" + (
+        "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
+    )

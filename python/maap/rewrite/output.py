@@ -1,0 +1,313 @@
+"""The folder a rewriting fills: records that are committed, rows that never lag behind, one rename
+at the end.
+
+OUT.partial holds
+    request.json      what is being made; a partial folder of another request is started anew
+    train_lmdb/       the records; how many are in it is the only measure of progress
+    regions.csv       one row per record, flushed before the record is committed; rows past the
+    last committed
+                      record are cut off on continuing
+and, at the end, train.csv, contact_sheet.jpg and manifest.json, before everything is synced and
+renamed to OUT.
+"""
+
+import contextlib
+import csv
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Callable, NamedTuple, Optional, TextIO
+
+import lmdb
+import numpy as np
+
+from maap.data.records import Record, decode, key_bytes
+from maap.data.store import Split, SplitWriter
+from maap.data.write import MANIFEST, begin, disk_full_is_error, finish, need_space
+from maap.errors import MaapError
+from maap.images.boxes import Box, into_crop, scale_box
+from maap.util.files import file_sha256
+from maap.util.progress import say
+
+COLUMNS = ["key", "label", "x1", "y1", "x2", "y2"]
+COLUMNS += ["threshold", "map_min", "map_max", "area", "fallback"]
+COMMIT_EVERY = 64  # records; what a kill costs at most
+REQUEST = "request.json"
+_NOT_COMPARED = ("source", "fallbacks")
+_TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
+
+
+class Finding(NamedTuple):
+    """A row of regions.csv. box: R in stored pixels; area: of the component, in pixels of the
+    net's input."""
+
+    key: str
+    label: int
+    box: Box
+    threshold: float
+    map_min: float
+    map_max: float
+    area: int
+    fallback: bool
+
+    def row(self) -> list[Any]:
+        numbers = [repr(float(np.float32(v))) for v in (self.threshold, self.map_min, self.map_max)]
+        return [self.key, self.label, *self.box, *numbers, self.area, int(self.fallback)]
+
+
+def read_findings(path: Path) -> list[Finding]:
+    """regions.csv as a list. Raises MaapError naming the file and row when it is damaged."""
+    with path.open(newline="", **_TEXT) as file:
+        reader = csv.reader(file)
+        if next(reader, None) != COLUMNS:
+            raise MaapError(
+                f"{path} does not start with {','.join(COLUMNS)}; rewrite the data set again"
+            )
+        return [_parse(row, path, reader.line_num) for row in reader]
+
+
+def _parse(row: list[str], path: Path, line: int) -> Finding:
+    try:
+        box = tuple(int(v) for v in row[2:6])
+        threshold, low, high = (float(v) for v in row[6:9])
+        fallback = bool(int(row[10]))
+        return Finding(row[0], int(row[1]), box, threshold, low, high, int(row[9]), fallback)
+    except (ValueError, IndexError):
+        raise MaapError(f"{path}, line {line}: damaged row; rewrite the data set again") from None
+
+
+def request_for(  # noqa: PLR0917  as rewrite.rewrite has them
+    source: Split, net: Path, weights: Path, a_star: str, transform: Any, batch: int
+) -> dict[str, Any]:
+    """Everything the records are a function of, JSON-able. `batch` is part of it: a matrix
+    product's last bits depend on its shape. The source counts by its manifest and its list of
+    records."""
+    for file in (net, weights):
+        if not Path(file).is_file():
+            raise MaapError(
+                f"{file} does not exist; give the resolved rewrite net and the weights of the "
+                "phase before"
+            )
+    folder = Path(source.folder)
+    mean = None if transform.mean is None else np.asarray(transform.mean, np.float32)
+    small = None if mean is None or mean.size > 3 else mean.reshape(-1).tolist()
+    return {
+        "source": str(folder),
+        "split": source.name,
+        "records": len(source),
+        "source_sha256": {
+            name: file_sha256(folder / name) for name in ("manifest.json", f"{source.name}.csv")
+        },
+        "net": {"file": str(net), "sha256": file_sha256(net)},
+        "weights": {"file": str(weights), "sha256": file_sha256(weights)},
+        "a_star": a_star,
+        "batch": batch,
+        "mean": small,
+        "mean_sha256": None if mean is None else hashlib.sha256(mean.tobytes()).hexdigest(),
+        "scale": float(transform.scale),
+    }
+
+
+def same_request(a: dict[str, Any], b: dict[str, Any]) -> bool:
+    """True when two requests make the same records: where the files lie does not matter, their
+    contents do."""
+
+    def essence(request: dict[str, Any]) -> dict[str, Any]:
+        kept = {key: value for key, value in request.items() if key not in _NOT_COMPARED}
+        for key in ("net", "weights"):
+            kept[key] = kept.get(key, {}).get("sha256")
+        return kept
+
+    return essence(a) == essence(b)
+
+
+class Output:
+    """OUT and OUT.partial of one rewriting: `finished`, else, in a `with` block,
+    `open`, `write` ..., `finish`."""
+
+    def __init__(self, out: Path, source: Split, request: dict[str, Any]):
+        self.out = Path(out)
+        self.partial = self.out.with_name(self.out.name + ".partial")
+        self.source = source
+        self.request = request
+        self.fallbacks = 0
+        self._writer: Optional[SplitWriter] = None
+        self._rows: Optional[TextIO] = None
+        self._lock: Optional[TextIO] = None
+        self._uncommitted = 0
+
+    def finished(self) -> Optional[dict[str, Any]]:
+        """The manifest when OUT is there and was made by this request, None when OUT is not
+        there."""
+        if not self.out.exists():
+            return None
+        try:
+            manifest = json.loads((self.out / MANIFEST).read_text(encoding="utf-8"))
+            same = same_request(manifest["rewritten"], self.request)
+        except (OSError, ValueError, KeyError, TypeError):
+            same = False
+        if not same:
+            raise MaapError(
+                f"{self.out} exists and was made from other weights, settings or data; remove it "
+                "or choose another folder"
+            )
+        return manifest
+
+    def open(self) -> int:
+        """Makes or takes up OUT.partial; returns how many records are committed in it."""
+        self.out.parent.mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        with disk_full_is_error(self.out.parent, str(self.partial)):
+            goes_on = self._continues()
+            if self.partial.exists() and not goes_on:
+                say(f"{self.partial} belongs to another request; starting anew")
+            begin(self.out, resume=goes_on)
+            if not goes_on:
+                need_space(self.partial, self._needed(), f"the rewritten data set {self.out}")
+                text = json.dumps(self.request, indent=1)
+                (self.partial / REQUEST).write_text(text, encoding="utf-8")
+            records = self.source.records
+            self._writer = SplitWriter(self.partial, self.source.name, records, resume=goes_on)
+            self._cut_rows(self._writer.done)
+        return self._writer.done
+
+    def write(
+        self,
+        datums: Sequence[Any],
+        indices: Sequence[int],
+        regions: np.ndarray,
+        stats: np.ndarray,
+        net_input: Sequence[int],
+    ) -> None:
+        """Adds a batch: `datums` serialised, of the source records `indices`, the next in order;
+        `regions` (N,4) in pixels of the net's input of size `net_input`; `stats` (N,5)."""
+        rows = csv.writer(self._rows, lineterminator="\n")
+        with disk_full_is_error(self.partial, str(self.partial / "regions.csv")):
+            for n, index in enumerate(indices):
+                record = self.source.records[index]
+                box = scale_box(regions[n], tuple(net_input), self.source.size)
+                threshold, low, high, area, fallback = (float(v) for v in stats[n])
+                whole = bool(fallback)
+                values = (threshold, low, high, int(area), whole)
+                rows.writerow(Finding(record.key, record.label, box, *values).row())
+                self.fallbacks += whole
+            self._rows.flush()  # before the records: whatever is committed has its row
+        for datum in datums:
+            self._writer.append(datum)
+        self._uncommitted += len(datums)
+        if self._uncommitted >= COMMIT_EVERY:
+            self._writer.commit()
+            self._uncommitted = 0
+
+    def finish(self, sheet: Callable[..., None]) -> dict[str, Any]:
+        """Writes what stands beside the records, syncs, renames OUT.partial to OUT; returns the
+        manifest.
+
+        sheet(source, findings, read, path) draws the contact sheet; read(index) is a rewritten
+        image.
+        """
+        with disk_full_is_error(self.partial, str(self.partial)):
+            self._rows.close()
+            findings = read_findings(self.partial / "regions.csv")
+            self._writer.records = self._moved(findings)
+            self._writer.close()
+            self._writer = None
+            with self._reader() as read:
+                sheet(self.source, findings, read, self.partial / "contact_sheet.jpg")
+            manifest = self._manifest(findings)
+            finish(self.partial, self.out, manifest)
+            (self.out / REQUEST).unlink()
+        return manifest
+
+    def __enter__(self) -> "Output":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        """Lets go of the files; after an error, what was not committed is done again next time."""
+        with contextlib.suppress(OSError):
+            if self._rows is not None:
+                self._rows.close()
+        if self._writer is not None:
+            self._writer.__exit__(*error)
+        if self._lock is not None:
+            self._lock.close()
+
+    def _take_lock(self) -> None:
+        self._lock = self.partial.with_name(self.partial.name + ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise MaapError(f"another process is writing {self.partial}; wait for it") from None
+
+    def _continues(self) -> bool:
+        try:
+            request = json.loads((self.partial / REQUEST).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return same_request(request, self.request)
+
+    def _needed(self) -> int:
+        height, width = self.source.size
+        bytes_per_value = 5 if self._floats() else 1
+        return len(self.source) * (height * width * 3 * bytes_per_value + 4096)
+
+    def _floats(self) -> bool:
+        return self.request["a_star"] != "ROI" or self.source.mean_subtracted
+
+    def _cut_rows(self, committed: int) -> None:
+        """Leaves exactly `committed` rows in regions.csv and opens it for more."""
+        path = self.partial / "regions.csv"
+        if committed == 0:
+            path.write_text(",".join(COLUMNS) + "\n")
+        lines = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+        if len(lines) < committed + 1:
+            raise MaapError(
+                f"{path} lacks rows of committed records; remove {self.partial} and start again"
+            )
+        os.truncate(path, sum(len(line) for line in lines[: committed + 1]))
+        self.fallbacks = sum(finding.fallback for finding in read_findings(path))
+        self._rows = path.open("a", newline="", **_TEXT)
+
+    def _moved(self, findings: list[Finding]) -> list[Record]:
+        """The records as they are now: for ROI the true box moves into the crop, else it stays."""
+        records = self.source.records
+        if self.request["a_star"] != "ROI":
+            return records
+        size = self.source.size
+        return [
+            replace(record, box=record.box and into_crop(record.box, finding.box, size))
+            for record, finding in zip(records, findings)
+        ]
+
+    @contextlib.contextmanager
+    def _reader(self) -> Iterator[Callable[[int], np.ndarray]]:
+        path = self.partial / f"{self.source.name}_lmdb"
+        opened = lmdb.open(str(path), readonly=True, lock=False)
+        with opened as environment, environment.begin() as transaction:
+
+            def read(index: int) -> np.ndarray:
+                key = self.source.records[index].key
+                return decode(transaction.get(key_bytes(key)), f"{path}: record {key}")[0]
+
+            yield read
+
+    def _manifest(self, findings: list[Finding]) -> dict[str, Any]:
+        source = json.loads((self.source.folder / MANIFEST).read_text(encoding="utf-8"))
+        return {
+            "format": 1,
+            "kind": "rewritten",
+            "name": f"{source['name']}, {self.request['a_star']}",
+            "classes": self.source.classes,
+            "size": list(self.source.size),
+            "mean_subtracted": self._floats(),
+            "note": source.get("note", ""),
+            "splits": {self.source.name: {"count": len(findings)}},
+            "rewritten": {
+                **self.request,
+                "fallbacks": sum(finding.fallback for finding in findings),
+            },
+        }

@@ -1,0 +1,217 @@
+"""Rewriting: every training image of a data set becomes its D* (paper, Algorithm 1, step between
+the phases).
+
+The network with the Elimination layer runs over the whole stored images, resized to its input; the
+region R and the attention A it finds are carried back onto the stored image and D* is rendered
+there (`render.py`). Keys, labels and order are the source's. The result is a data-set folder
+with `regions.csv` and `contact_sheet.jpg` beside the records.
+
+It is written to OUT.partial and renamed when complete, so OUT either is whole or is not there.
+Records are committed in transactions, and regions.csv is never behind them; a run that is killed
+at any moment and started again continues after the last committed record, and because batches are
+cut from the same positions the records come out the same.
+
+The decoding, resizing, rendering and encoding happen in worker processes while Caffe computes
+(`bench/rewrite.py` shows what remains).
+"""
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Optional
+
+from maap.attention.region_net import NotFinite, RegionNet
+from maap.data.store import Split
+from maap.errors import MaapError
+from maap.host import workers
+from maap.images import render
+from maap.images.draw import rewrite_sheet
+from maap.rewrite import worker
+from maap.rewrite.output import Output, request_for
+from maap.util.progress import say, track
+
+if TYPE_CHECKING:
+    from maap.data.feeder import Transform
+
+
+@dataclass(frozen=True)
+class RewriteResult:
+    """A finished rewriting: `count` records in `folder`, of which `fallbacks` kept the whole
+    image."""
+
+    folder: Path
+    count: int
+    fallbacks: int
+    manifest: dict[str, Any]
+    seconds: float
+
+
+class Pool:
+    """Worker processes that load batches ahead of the network and render the ones behind it.
+
+    Batch k is worker k % W's, so that the image decoded for loading is still there for rendering.
+    """
+
+    def __init__(self, job: worker.Job, batches: list[list[int]], count: int):
+        self.batches = batches
+        self.ahead = count
+        self.slots = [worker.Slot(job) for _ in range(2 * count + 1)]
+        fds = [slot.block.fd for slot in self.slots]
+        self.workers = [
+            workers.start("maap.rewrite.worker:run", (job, fds), f"loader {n}", shared=fds)
+            for n in range(count)
+        ]
+        self._pending: list[list[Any]] = [[] for _ in range(count)]  # questions in the order asked
+        self._answers: dict[Any, Any] = {}
+        self._asked = 0
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        workers.close_all(self.workers)
+        for slot in self.slots:
+            slot.block.close()
+
+    def slot(self, number: int) -> worker.Slot:
+        """The shared memory of batch `number`."""
+        return self.slots[number % len(self.slots)]
+
+    def loaded(self, number: int) -> worker.Slot:
+        """Waits until batch `number` (asked for in order) lies in its slot; has the next ones
+        loaded meanwhile. The slot of batch number - W - 1 is used again from here on."""
+        while self._asked < min(number + self.ahead + 1, len(self.batches)):
+            self._ask(self._asked, "load", self.batches[self._asked])
+            self._asked += 1
+        self._answer(number, "load")
+        return self.slot(number)
+
+    def render(self, number: int) -> None:
+        """Has batch `number` rendered from the regions and the attention in its slot."""
+        self._ask(number, "render")
+
+    def rendered(self, number: int) -> list[memoryview]:
+        """Waits for `render(number)`; the batch's Datums, valid until its slot is used again."""
+        lengths = self._answer(number, "render")
+        records, at, views = memoryview(self.slot(number).records), 0, []
+        for length in lengths:
+            views.append(records[at : at + length])
+            at += length
+        return views
+
+    def _ask(self, number: int, what: str, *args: Any) -> None:
+        owner = number % len(self.workers)
+        self.workers[owner].send((what, number, number % len(self.slots), *args))
+        self._pending[owner].append((number, what))
+
+    def _answer(self, number: int, what: str) -> Any:
+        owner = number % len(self.workers)
+        while (number, what) not in self._answers:
+            question = self._pending[owner].pop(0)
+            self._answers[question] = workers.answer(self.workers[owner])
+        return self._answers.pop((number, what))
+
+
+def batches_of(first: int, count: int, batch: int) -> list[list[int]]:
+    """The record indices first ... count - 1 in runs of `batch`."""
+    return [list(range(k, min(k + batch, count))) for k in range(first, count, batch)]
+
+
+def default_workers() -> int:
+    """One per core this process may use, at most four: two keep up with a GPU's AlexNet on
+    JPEGs."""
+    return max(1, min(4, len(os.sched_getaffinity(0))))
+
+
+def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
+    source: Split,
+    out: Path,
+    net: Path,
+    weights: Path,
+    a_star: str,
+    transform: "Transform",
+    batch: int,
+    *,
+    gpu: Optional[int] = None,
+    worker_count: Optional[int] = None,
+    finder: Any = None,
+) -> RewriteResult:
+    """Writes the data set of D* of every image of `source` to the folder `out`.
+
+    net: a resolved rewrite prototxt; weights: the caffemodel of the phase before. a_star: one of
+    `render.A_STARS`. transform: only `mean` (BGR, grey levels) and `scale` are used. batch: images
+    per forward pass. gpu: device number, None = CPU. finder: an object with RegionNet's `size` and
+    `find`, in its place.
+
+    `out` there and made by the same request is returned as it is; OUT.partial of the same request
+    is continued. Raises MaapError: `out` there but of another request, a map with a NaN (names the
+    image), disk full, a damaged source record. Whatever is raised, the committed records stay for
+    the next start.
+    """
+    started = time.monotonic()
+    a_star = render.check_a_star(a_star)
+    request = request_for(source, net, weights, a_star, transform, batch)
+    output = Output(Path(out), source, request)
+    manifest = output.finished()
+    if manifest is not None:
+        say(f"{out} is complete already: {manifest['splits'][source.name]['count']} records")
+    else:
+        with output:
+            first = output.open()
+            if first:
+                say(f"rewriting continues after {first} of {len(source)} records")
+            if first < len(source):
+                finder = finder or RegionNet(net, weights, batch, gpu)
+                job = worker.Job.of(source, finder.size, transform, batch, a_star)
+                _fill(output, job, finder, first, worker_count or default_workers())
+            manifest = output.finish(lambda *picture: rewrite_sheet(*picture, mean=transform.mean))
+    done = manifest["rewritten"]
+    if done["fallbacks"]:
+        say(
+            f"{done['fallbacks']} of {done['records']} attention maps were flat: "
+            "those images are kept whole"
+        )
+    seconds = time.monotonic() - started
+    return RewriteResult(Path(out), done["records"], done["fallbacks"], manifest, seconds)
+
+
+def _fill(output: Output, job: worker.Job, finder: Any, first: int, count: int) -> None:
+    """Rewrites the records first, first + 1 ... with `count` workers."""
+    source = output.source
+    batches = batches_of(first, len(source), job.batch)
+    count = min(count, len(batches))
+    with track("rewriting", total=len(source)) as progress:
+        progress.advance(first)
+        with Pool(job, batches, count) as pool:
+            for number in range(len(batches) + count):
+                if number < len(batches):
+                    _forward(pool, number, finder, source, job.a_star)
+                behind = number - count  # its worker has had a forward pass's time to render it
+                if 0 <= behind < len(batches):
+                    _write(pool, behind, output, job.net_input)
+                    progress.advance(len(batches[behind]), fallbacks=output.fallbacks)
+
+
+def _forward(pool: Pool, number: int, finder: Any, source: Split, a_star: str) -> None:
+    """Runs the net on batch `number` and hands what it found to the workers."""
+    slot = pool.loaded(number)
+    indices = pool.batches[number]
+    try:
+        found = finder.find(slot.images)
+    except NotFinite as error:
+        record = source.records[indices[min(error.index, len(indices) - 1)]]
+        raise MaapError(
+            f"the attention map of image {record.key} is not finite ({error}); the weights have "
+            "diverged: use an earlier snapshot, or train with a smaller learning rate"
+        ) from None
+    slot.regions[:] = found.regions
+    if render.needs_attention(a_star):
+        slot.attention[:] = found.attention
+    slot.stats[:] = found.stats
+    pool.render(number)
+
+
+def _write(pool: Pool, number: int, output: Output, net_input: Any) -> None:
+    slot = pool.slot(number)
+    output.write(pool.rendered(number), pool.batches[number], slot.regions, slot.stats, net_input)

@@ -1,0 +1,154 @@
+"""Run folders: ``runs/NAME/``, what is in them and how far a run came.
+
+    config.yaml     every setting (written last when a run is set up: without it there is no run)
+    state.json      the stages of the run and how far each is; replaced in one step
+    phase1/ ...     see training/phase.py
+    log             Caffe's own log outside the phases
+
+A run folder is used by one process at a time (a lock that the kernel frees when the process ends).
+"""
+
+import fcntl
+import json
+import os
+import time
+from pathlib import Path
+from typing import Any, Optional
+
+from maap.config.fields import TrainConfig
+from maap.errors import MaapError
+from maap.util.files import cannot_write, remove_partials, write_atomically
+from maap.config.check import nearest, read_yaml, to_yaml
+
+LOCK_PATIENCE = 10.0  # seconds; a process killed a moment ago may still be ending
+
+
+class Run:
+    """One run folder. ``lock`` before changing anything in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock: Optional[int] = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    @property
+    def exists(self) -> bool:
+        return (self.folder / "config.yaml").is_file()
+
+    def lock(self) -> None:
+        """Take the folder for this process, until it ends. Raises MaapError when it is in use."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self.folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise cannot_write(self.folder, error) from None
+        until = time.monotonic() + LOCK_PATIENCE
+        while True:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() > until:
+                    owner = os.pread(handle, 32, 0).decode("ascii", "replace").strip()
+                    os.close(handle)
+                    raise MaapError(
+                        f"{self.folder}: in use by process {owner or '?'}; wait for it, or stop it "
+                        f"(kill {owner or 'it'}), or give another --name"
+                    ) from None
+                time.sleep(0.1)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, str(os.getpid()).encode(), 0)
+        self._lock = handle
+
+    def unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def clean(self) -> None:
+        """Remove half-written leftovers, in the folder and one level down."""
+        remove_partials(self.folder)
+        for path in self.folder.iterdir():
+            if path.is_dir() and not path.is_symlink():
+                remove_partials(path)
+
+    # ---- settings and state ----
+
+    def config(self) -> TrainConfig:
+        """The settings the run was set up with (``runs_dir`` as it is now)."""
+        settings = read_yaml(self.folder / "config.yaml")
+        return TrainConfig(**dict(settings, name=self.name, runs_dir=str(self.folder.parent)))
+
+    def write_config(self, config: TrainConfig) -> None:
+        write_atomically(self.folder / "config.yaml", to_yaml(config))
+
+    def state(self) -> dict[str, Any]:
+        """state.json. Raises MaapError when it is missing or damaged."""
+        path = self.folder / "state.json"
+        try:
+            state = json.loads(path.read_text(encoding="utf-8"))
+            if state["format"] == 1 and isinstance(state["stages"], list):
+                return state
+        except OSError as error:
+            raise MaapError(f"{path}: cannot be read ({error.strerror}); start a new run") from None
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise MaapError(f"{path}: damaged; start a new run")
+
+    def write_state(self, state: dict[str, Any]) -> None:
+        write_atomically(self.folder / "state.json", json.dumps(state, indent=1) + "\n")
+
+    def finished(self) -> bool:
+        """Whether all stages of the run are done."""
+        return all(stage["status"] == "done" for stage in self.state()["stages"])
+
+
+def all_runs(runs_dir: Path) -> list[Run]:
+    """The runs in a folder, the one last worked on first."""
+    found = [Run(path.parent) for path in runs_dir.glob("*/config.yaml")]
+    return sorted(found, key=lambda run: -_last_change(run))
+
+
+def _last_change(run: Run) -> float:
+    try:
+        return (run.folder / "state.json").stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def find_run(runs_dir: Path, name: str) -> Run:
+    """The run of that name. Raises MaapError with the nearest names."""
+    run = Run(runs_dir / name)
+    if not run.exists:
+        known = [other.name for other in all_runs(runs_dir)]
+        raise MaapError(f"no run {name} in {runs_dir}; {nearest(name, known)}")
+    return run
+
+
+def default_name(config: TrainConfig) -> str:
+    """NET-VARIANT[-online][-dropout-LAYER]-DATA, from the settings."""
+    net = Path(config.net).name or "net"
+    data = Path(config.data).resolve().name.split(".")[0] or "data"
+    dropout = f"-dropout-{config.dropout_after}" if config.dropout_after else ""
+    online = "-online" if config.online else ""
+    return f"{net}-{config.variant}{online}{dropout}-{data}"
+
+
+def free_name(runs_dir: Path, base: str) -> str:
+    """`base`, or `base-2`, `base-3` ... : the first that no run has."""
+    names = [base] + [f"{base}-{n}" for n in range(2, 10000)]
+    return next(name for name in names if not Run(runs_dir / name).exists)
+
+
+def unfinished(runs_dir: Path, base: str) -> list[Run]:
+    """Runs named `base` or `base-N` that are not finished, last worked on first."""
+    found = []
+    for run in all_runs(runs_dir):
+        end = run.name[len(base) :]
+        numbered = not end or (end[0] == "-" and end[1:].isdigit())
+        if run.name.startswith(base) and numbered and not run.finished():
+            found.append(run)
+    return found

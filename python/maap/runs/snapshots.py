@@ -1,0 +1,250 @@
+"""Snapshots that are whole or not there, and resuming from the newest.
+
+One snapshot is a folder ``N/`` (N: the iteration it was taken after) with Caffe's two files,
+``snapshot_iter_N.caffemodel`` and ``.solverstate``, and ``snapshot.json``, their sizes. Caffe
+writes them in a ``.partial-N/`` beside it; they are read through to their last byte (Caffe, or
+the disk, may have cut them short without a word), forced to the disk, and only then get the
+folder's name. Both files are usable with plain ``caffe train -snapshot``: run it in that folder.
+
+Caffe is given no path but "snapshot", and the folder as current directory, because the
+solverstate names its caffemodel by the path it was written under: so a run folder can be moved.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from maap.errors import MaapError
+from maap.util.files import (
+    PARTIAL,
+    cannot_write,
+    free_bytes,
+    megabytes,
+    remove_partials,
+    sync_file,
+    sync_folder,
+)
+
+# Blobs of history per weight that Caffe's solvers keep (their solverstate holds nothing else big).
+_HISTORY = {"Adam": 2, "AdaDelta": 2}
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+
+# ---- reading a protobuf file to its end ---------------------------------------------------------
+
+
+def walk_wire(path: Path) -> dict[int, list[int]]:
+    """The top-level fields of a binary protobuf file: number -> the size in bytes of each value.
+
+    Reads tags and lengths and steps over the values, so a 500 MB file takes milliseconds. Raises
+    MaapError when the file ends inside a field or is no protobuf message at all.
+    """
+    size = path.stat().st_size
+    fields: dict[int, list[int]] = {}
+    with path.open("rb") as stream:
+        at = 0
+        while at < size:
+            stream.seek(at)
+            head = stream.read(20)  # a tag and a length take at most 10 bytes each
+            tag, used = _varint(head, 0, path)
+            number, kind = tag >> 3, tag & 7
+            if kind == _VARINT:
+                _, end = _varint(head, used, path)
+                length = end - used
+            elif kind == _BYTES:
+                length, used = _varint(head, used, path)
+            elif kind in (_FIXED64, _FIXED32):
+                length = 8 if kind == _FIXED64 else 4
+            else:
+                raise MaapError(f"{path}: no protobuf file (byte {at}); delete it")
+            if number == 0 or at + used + length > size:
+                raise _cut_short(path, size)
+            fields.setdefault(number, []).append(length)
+            at += used + length
+    return fields
+
+
+def _varint(data: bytes, at: int, path: Path) -> Any:
+    value = shift = 0
+    while at < len(data) and shift < 70:
+        value |= (data[at] & 127) << shift
+        at += 1
+        if data[at - 1] < 128:
+            return value, at
+        shift += 7
+    raise _cut_short(path, path.stat().st_size)
+
+
+def _cut_short(path: Path, size: int) -> MaapError:
+    return MaapError(f"{path}: cut short at {size} bytes; the disk was full or the copy incomplete")
+
+
+# ---- one folder of snapshots --------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A whole snapshot: the state after ``iteration`` iterations."""
+
+    iteration: int
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        return self.folder / f"snapshot_iter_{self.iteration}.caffemodel"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / f"snapshot_iter_{self.iteration}.solverstate"
+
+
+class Snapshots:
+    """The snapshots of one phase: ``save`` adds one and keeps the newest ``keep``."""
+
+    def __init__(self, folder: Path, keep: int = 2) -> None:
+        self.folder = folder
+        self.keep = keep
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def all(self) -> list[Snapshot]:
+        """Whole snapshots, oldest first. Damaged ones are left out."""
+        names = [path.name for path in self.folder.iterdir() if path.name.isdigit()]
+        found = [Snapshot(int(name), self.folder / name) for name in sorted(names, key=int)]
+        return [snapshot for snapshot in found if _is_whole(snapshot)]
+
+    def latest(self) -> Optional[Snapshot]:
+        """The newest whole snapshot, or None."""
+        found = self.all()
+        return found[-1] if found else None
+
+    def clean(self) -> None:
+        """Remove what a killed process left half-written."""
+        remove_partials(self.folder)
+
+    def save(self, solver: Any) -> Snapshot:
+        """Write the solver's state; returns the snapshot, or the one already there.
+
+        Raises MaapError when the disk is full or a file came out incomplete; the snapshots taken
+        before are untouched then.
+        """
+        taken = Snapshot(int(solver.iter), self.folder / str(int(solver.iter)))
+        if taken.folder.is_dir() and _is_whole(taken):
+            return taken
+        self.clean()
+        self._check_space(solver)
+        partial = Snapshot(taken.iteration, self.folder / f"{PARTIAL}{taken.iteration}")
+        try:
+            self._write(solver, partial)
+            if taken.folder.is_dir():  # a damaged one
+                shutil.rmtree(taken.folder)
+            partial.folder.rename(taken.folder)
+            sync_folder(self.folder)
+        except OSError as error:
+            shutil.rmtree(partial.folder, ignore_errors=True)
+            raise cannot_write(partial.folder, error) from None
+        except MaapError:
+            shutil.rmtree(partial.folder, ignore_errors=True)
+            raise
+        self.drop(self.keep)
+        return taken
+
+    def drop(self, keep: int) -> None:
+        """Remove all but the newest ``keep`` snapshots."""
+        for snapshot in self.all()[:-keep]:
+            shutil.rmtree(snapshot.folder, ignore_errors=True)
+
+    def _write(self, solver: Any, partial: Snapshot) -> None:
+        partial.folder.mkdir()
+        with working_in(partial.folder):
+            solver.snapshot()
+        _check_content(solver, partial)
+        sizes = {path.name: path.stat().st_size for path in (partial.weights, partial.state)}
+        note = partial.folder / "snapshot.json"
+        note.write_text(json.dumps({"iteration": partial.iteration, "sizes": sizes}) + "\n")
+        for path in (partial.weights, partial.state, note):
+            sync_file(path)
+        sync_folder(partial.folder)
+
+    def _check_space(self, solver: Any) -> None:
+        needed = int((weight_bytes(solver.net) + history_bytes(solver)) * 1.01) + (1 << 20)
+        there = free_bytes(self.folder)
+        if there < needed:
+            raise MaapError(
+                f"{self.folder}: the disk is full: a snapshot needs {megabytes(needed)}, "
+                f"{megabytes(there)} are free; make room, then go on with --resume"
+            )
+
+
+def restore(solver: Any, snapshot: Snapshot) -> None:
+    """Put a solver into the state of a snapshot."""
+    with working_in(snapshot.folder):
+        solver.restore(snapshot.state.name)
+    if solver.iter != snapshot.iteration:
+        raise MaapError(
+            f"{snapshot.state}: holds iteration {solver.iter}; delete {snapshot.folder}"
+        )
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    """Make a folder the current directory for a while."""
+    before = os.open(".", os.O_RDONLY)
+    try:
+        os.chdir(folder)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
+# ---- is it whole --------------------------------------------------------------------------------
+
+
+def weight_bytes(net: Any) -> int:
+    """Bytes of all weights of a pycaffe net as its caffemodel holds them: those that layers share
+    stand in it with each of them."""
+    return sum(blob.data.nbytes for blobs in net.params.values() for blob in blobs)
+
+
+def own_weight_bytes(net: Any) -> int:
+    """Bytes of all weights of a pycaffe net, those that layers share counted once."""
+    blobs = [blob.data for layer in net.params.values() for blob in layer]
+    return sum({blob.ctypes.data: blob.nbytes for blob in blobs}.values())
+
+
+def history_bytes(solver: Any) -> int:
+    """Bytes of the solver's history, as its solverstate holds it."""
+    return own_weight_bytes(solver.net) * _HISTORY.get(
+        type(solver).__name__.replace("Solver", ""), 1
+    )
+
+
+def _check_content(solver: Any, snapshot: Snapshot) -> None:
+    """Both files end where a message ends and hold as much as the solver has."""
+    weights, history = walk_wire(snapshot.weights), walk_wire(snapshot.state)
+    # NetParameter: layer = 100; SolverState: history = 3 (facts of caffe.proto)
+    if len(weights.get(100, [])) != len(solver.net.layers):
+        raise _cut_short(snapshot.weights, snapshot.weights.stat().st_size)
+    if sum(weights.get(100, [])) < weight_bytes(solver.net):
+        raise _cut_short(snapshot.weights, snapshot.weights.stat().st_size)
+    if sum(history.get(3, [])) < history_bytes(solver):
+        raise _cut_short(snapshot.state, snapshot.state.stat().st_size)
+
+
+def _is_whole(snapshot: Snapshot) -> bool:
+    """Whether the files have the sizes that snapshot.json gives, and end where a message ends."""
+    try:
+        noted = json.loads((snapshot.folder / "snapshot.json").read_text())
+        for path in (snapshot.weights, snapshot.state):
+            if path.stat().st_size != noted["sizes"][path.name]:
+                return False
+            walk_wire(path)
+        return noted["iteration"] == snapshot.iteration
+    except (OSError, ValueError, KeyError, TypeError, MaapError):
+        return False

@@ -1,0 +1,289 @@
+"""One training phase: a Caffe solver, fed by us, that stops and resumes without a trace.
+
+What an iteration computes depends on (settings, seed, phase, iteration) and the weights and history
+before it, and on nothing else: the feeder gives iteration i's images, Caffe's random generator
+(dropout) is seeded anew before every iteration, the solver's history and step are in the
+snapshot. So a run that was killed and resumed ends with the bytes of an uninterrupted one.
+
+A phase's folder:
+
+    net.prototxt, solver.prototxt   what Caffe is given
+    log                             what Caffe says (usable with Caffe's log parsers)
+    metrics.csv, timing.csv         see metrics.py
+    accuracy.csv                    with test_interval: iteration,top1,top5
+    snapshots/N/                    see runs/snapshots.py
+    final.caffemodel                the weights at the end
+"""
+
+import hashlib
+import math
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+from maap.errors import MaapError
+from maap.host.supervise import Stopped, caffe_log, stop_wanted, stopping_deferred
+from maap.nets.online import STATS
+from maap.runs.metrics import Metrics, has_converged
+from maap.runs.snapshots import Snapshots, restore, working_in
+from maap.runs.tensorboard import EventFiles
+from maap.util.files import PARTIAL, cannot_write, sync_file, sync_folder, write_atomically
+from maap.util.progress import say, track
+
+FINAL = "final.caffemodel"
+
+
+@dataclass(frozen=True)
+class PhaseSettings:
+    """What a phase needs to know beside its prototxts.
+
+    ``feed(start)`` opens a feeder whose ``next()`` gives (data, label) of batch ``start`` and on;
+    ``test(weights)`` returns (top-1, top-5) shares. Iteration counts and window as in TrainConfig.
+    ``events`` is the folder of TensorBoard's event file; None: there is none.
+    """
+
+    name: str
+    title: str
+    seed: int
+    max_iter: int
+    snapshot: int
+    window: int
+    fraction: float
+    feed: Callable[[int], Any]
+    iter_size: int = 1
+    start_from: Optional[Path] = None
+    test_interval: int = 0
+    test: Optional[Callable[[Path], tuple[float, float]]] = None
+    events: Optional[Path] = None
+
+
+def seed_of(*parts: Any) -> int:
+    """A seed for Caffe, 0 to 2^31 - 1, from anything that prints the same every time."""
+    text = "/".join(str(part) for part in parts).encode()
+    return int.from_bytes(hashlib.blake2s(text, digest_size=4).digest(), "big") >> 1
+
+
+def run_phase(
+    folder: Path,
+    settings: PhaseSettings,
+    caffe: Any,
+    on_snapshot: Callable[[int, float], None],
+) -> dict[str, Any]:
+    """Train until converged or ``max_iter``, from the newest snapshot when there is one.
+
+    ``on_snapshot(iteration, seconds)`` is called after each snapshot with the seconds since the
+    last call. Returns iteration, stopped ("converged" or "max_iter"), loss (mean of the last
+    window). Raises MaapError (disk full, loss not finite) and Stopped; the snapshots stay.
+    """
+    with caffe_log(folder / "log"), stopping_deferred():
+        phase = _Phase(folder, settings, caffe, on_snapshot)
+        try:
+            return phase.train()
+        finally:
+            phase.close()
+
+
+class _Phase:
+    """The running state of `run_phase`."""
+
+    def __init__(self, folder: Path, settings: PhaseSettings, caffe: Any, report: Any) -> None:
+        self.folder, self.settings, self.caffe = folder, settings, caffe
+        self.report = report
+        self.feeder: Any = None
+        self.metrics: Any = None
+        self.events: Any = None
+        self.snapshots = Snapshots(folder / "snapshots")
+        self.snapshots.clean()
+        self.clock = time.monotonic()
+        say(f"{settings.title}: setting up the net")
+        with working_in(folder):
+            self.solver = caffe.get_solver("solver.prototxt")
+        self._start()
+        self.losses = _Losses(self.solver.net)
+        self.size = settings.iter_size * len(self.solver.net.blobs["data"].data)
+        self.feeder = settings.feed(self.solver.iter * settings.iter_size)
+        self.solver.net.before_forward(self._fill)
+        self.solver.net.after_forward(self.losses.add)
+
+    def _start(self) -> None:
+        """Weights, history and curves as they were at the newest snapshot, or at the beginning."""
+        latest = self.snapshots.latest()
+        if latest is not None:
+            restore(self.solver, latest)
+            say(f"{self.settings.title}: resuming after iteration {latest.iteration}")
+        elif self.settings.start_from is not None:
+            if not self.settings.start_from.is_file():
+                raise MaapError(
+                    f"{self.settings.start_from}: gone; it is where this phase starts from"
+                )
+            self.solver.net.copy_from(str(self.settings.start_from))
+        self.metrics = Metrics(self.folder, self.solver.iter, STATS in self.solver.net.blobs)
+        if self.settings.events is not None:
+            self.events = EventFiles(self.settings.events, self.folder, self.solver.iter)
+
+    def close(self) -> None:
+        for thing in (self.feeder, self.metrics, self.events):
+            if thing is not None:
+                thing.close()
+
+    # ---- the loop ----
+
+    def train(self) -> dict[str, Any]:
+        settings, solver = self.settings, self.solver
+        with track(f"{settings.title}, iterations", total=settings.max_iter) as progress:
+            progress.already(solver.iter)
+            while self._ended() is None:
+                if stop_wanted() is not None:
+                    self._stop()
+                if self._due(settings.test_interval):
+                    self._test()
+                self._iterate()
+                progress.advance(1, loss=self._mean_loss(20))
+                if self._due(settings.snapshot):
+                    self._snapshot()
+            final = self._finish()
+        found = dict(
+            iteration=int(solver.iter),
+            stopped=self._ended(),
+            loss=self._mean_loss(settings.window),
+            weights=str(final.name),
+        )
+        if STATS in solver.net.blobs:
+            images = int(solver.iter) * self.size
+            found["online"] = dict(images=images, fallbacks=self.metrics.fallbacks)
+        return found
+
+    def _ended(self) -> Optional[str]:
+        if has_converged(self.metrics.losses, self.settings.window, self.settings.fraction):
+            return "converged"
+        return "max_iter" if self.solver.iter >= self.settings.max_iter else None
+
+    def _due(self, interval: int) -> bool:
+        return interval > 0 and self.solver.iter > 0 and self.solver.iter % interval == 0
+
+    def _iterate(self) -> None:
+        started, solver = time.monotonic(), self.solver
+        rate = float(solver.lr)
+        self.caffe.set_random_seed(seed_of(self.settings.seed, self.settings.name, solver.iter))
+        self._step()
+        loss, fallbacks = self.losses.take()
+        if not math.isfinite(loss):
+            raise MaapError(
+                f"{self.settings.title}: the training loss became {loss} at iteration "
+                f"{solver.iter - 1} (learning rate {rate:g}); start a new run with a smaller "
+                f"{self._rate_option()} (a tenth), and with random weights use --from-scratch"
+            )
+        self.metrics.add(loss, rate, time.monotonic() - started, fallbacks)
+        if self.events is not None:
+            self.events.add(int(solver.iter) - 1, loss, rate)
+
+    def _step(self) -> None:
+        try:
+            self.solver.step(1)
+        except RuntimeError as error:
+            if STATS not in self.solver.net.blobs or "in the batch" not in str(error):
+                raise
+            raise MaapError(
+                f"{self.settings.title}, iteration {self.solver.iter}: an attention map is not "
+                f"finite ({error}); the weights have diverged, start a new run with a smaller "
+                f"{self._rate_option()} (a tenth)"
+            ) from None
+
+    def _rate_option(self) -> str:
+        return "--base-lr" if self.settings.name == "phase1" else "--phase2-lr"
+
+    def _fill(self, layer: int) -> None:
+        """Caffe is about to run a layer; before the first, give the net its batch."""
+        if layer == 0:
+            blobs = self.solver.net.blobs
+            _, label = self.feeder.next(blobs["data"].data)
+            blobs["label"].data[...] = label
+
+    def _mean_loss(self, count: int) -> float:
+        last = self.metrics.losses[-count:]
+        return sum(last) / len(last) if last else math.nan
+
+    # ---- snapshots, tests, the end ----
+
+    def _snapshot(self) -> Any:
+        self.metrics.sync()
+        taken = self.snapshots.save(self.solver)
+        now = time.monotonic()
+        self.report(taken.iteration, now - self.clock)
+        self.clock = now
+        return taken
+
+    def _stop(self) -> None:
+        if self.solver.iter > 0:
+            self._snapshot()
+        raise Stopped(f"stopped at iteration {self.solver.iter} of {self.settings.name}")
+
+    def _test(self) -> None:
+        """Accuracy on the test images, once an iteration (a resumed phase may pass it again)."""
+        path = self.folder / "accuracy.csv"
+        rows = path.read_text().splitlines() if path.is_file() else ["iteration,top1,top5"]
+        if self.settings.test is None or rows[-1].startswith(f"{self.solver.iter},"):
+            return
+        kept = [row for row in rows[1:] if int(row.split(",")[0]) < self.solver.iter]
+        top1, top5 = self.settings.test(self._snapshot().weights)
+        say(f"{self.settings.title}, iteration {self.solver.iter}: test top-1 {top1:.1%}")
+        rows = [rows[0], *kept, f"{self.solver.iter},{top1:.6g},{top5:.6g}"]
+        write_atomically(path, "\n".join(rows) + "\n")
+        if self.events is not None:
+            self.events.tested(int(self.solver.iter), top1, top5)
+
+    def _finish(self) -> Path:
+        """The last snapshot's weights under their own name; older snapshots are removed."""
+        taken = self._snapshot()
+        final, partial = self.folder / FINAL, self.folder / (PARTIAL + FINAL)
+        try:
+            if partial.exists():
+                partial.unlink()
+            _link(taken.weights, partial)
+            partial.replace(final)
+            sync_folder(self.folder)
+        except OSError as error:
+            raise cannot_write(final, error) from None
+        self.snapshots.drop(1)
+        return final
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file that nobody changes any more, or a copy where there are no links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+        sync_file(target)
+
+
+class _Losses:
+    """Adds up the net's loss over the forward passes of one iteration (iter_size of them), and
+    counts the images whose attention map was flat, where the net has an Elimination layer."""
+
+    def __init__(self, net: Any) -> None:
+        self._blobs = net.blobs
+        self._weights = {name: w for name, w in net.blob_loss_weights.items() if w}
+        self._last = len(net.layers) - 1
+        self._total, self._count, self._fallbacks = 0.0, 0, 0
+        if not self._weights:
+            raise MaapError("the training net has no loss layer; give train_val.prototxt one")
+
+    def add(self, layer: int) -> None:
+        """Caffe has run a layer; after the last, note the loss."""
+        if layer == self._last:
+            parts = (w * float(self._blobs[n].data.sum()) for n, w in self._weights.items())
+            self._total += sum(parts)
+            self._count += 1
+            if STATS in self._blobs:
+                self._fallbacks += int(self._blobs[STATS].data[:, 4].sum())
+
+    def take(self) -> tuple[float, Optional[int]]:
+        """The mean loss since the last call, and the flat maps (None without Elimination)."""
+        mean = self._total / max(1, self._count)
+        fallbacks = self._fallbacks if STATS in self._blobs else None
+        self._total, self._count, self._fallbacks = 0.0, 0, 0
+        return mean, fallbacks

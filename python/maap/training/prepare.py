@@ -1,0 +1,305 @@
+"""What a run needs before its first iteration: the data, every number, the prototxts.
+
+`set_up` fills a new run folder; nothing that comes later looks at the net folder or at the defaults
+again, so that a run resumed next year on another version still trains the same net.
+"""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from maap.config import presets
+from maap.config.check import nearest, resolve, solver_overrides
+from maap.config.fields import TrainConfig
+from maap.data.feeder import Transform
+from maap.data.importers import published
+from maap.data.store import Dataset
+from maap.errors import MaapError
+from maap.images import pixels
+from maap.nets.crop_size import set_input
+from maap.nets.folder import find_net
+from maap.nets.online import online_net
+from maap.nets.prototxt import read_net, read_solver, write_text
+from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_solver, resolve_train
+from maap.nets.transform import data_transform, read_mean
+from maap.runs.run import Run
+from maap.training.phase import seed_of
+from maap.util.files import default_cache, file_sha256, one_at_a_time
+from maap.util.progress import say
+from maap.weights.caffemodel import check_weights
+from maap.weights.published import find_weights
+
+DEMO_SEED = 1  # of the demo images: one set for every run, so that runs can be compared
+
+
+# ---- data ---------------------------------------------------------------------------------------
+
+
+def find_data(data: str, size: int, policy: str = "warp") -> Path:
+    """The data-set folder for a ``--data`` value, made and kept in the cache when it is not there.
+
+    ``size`` (pixels) and ``policy`` (``images.fit``) are those of a set that is made now.
+    Raises MaapError for an unknown name, with the nearest one, and for everything that making the
+    set raises.
+    """
+    check_data_name(data)
+    path = Path(data).expanduser()
+    if not path.exists():
+        return _demo(size)
+    if (path / "manifest.json").is_file():
+        return path.resolve()
+    return _imported(path.resolve(), size, policy)
+
+
+def data_for(config: TrainConfig) -> tuple[TrainConfig, Dataset]:
+    """A new run's data set, and its settings with the size that images are stored at.
+
+    Raises MaapError as `find_data` does, and for an unknown net.
+    """
+    config = dataclasses.replace(config, image_size=stored_size(config))
+    folder = find_data(config.data, int(config.image_size or 0), config.resize)
+    return config, Dataset.open(folder)
+
+
+def stored_size(config: TrainConfig) -> int:
+    """Pixels a side of the images that a run stores: as set, else what its input asks for."""
+    if config.image_size is not None:
+        return config.image_size
+    crop = config.crop_size
+    if crop is None:
+        source = read_net(find_net(config.net).train_val(config.laap))
+        crop = data_transform(source, "TEST")["crop_size"]
+    return pixels.stored_size(crop)
+
+
+def check_data_name(data: str) -> None:
+    """Raises MaapError when a ``--data`` value is neither "demo" nor there."""
+    if data != "demo" and not Path(data).expanduser().exists():
+        raise MaapError(
+            f"data {data!r}: no such file or folder; {nearest(data, ['demo'])} (demo is built in; "
+            "or give CUB-200-2011, Stanford Cars, FGVC-Aircraft or Flowers-102 as published, or a "
+            "folder train/CLASS/*.jpg)"
+        )
+
+
+def _demo(size: int) -> Path:
+    from maap.data.importers import common, demo, demo_sources
+
+    code = hashlib.sha256()
+    for module in (demo, demo_sources, pixels, common):  # other code, other pictures
+        code.update(Path(module.__file__).read_bytes())
+    folder = _cache() / f"demo-{size}-{code.hexdigest()[:8]}"
+    with one_at_a_time(folder):
+        if not (folder / "manifest.json").is_file():
+            say(f"making the demo data set in {folder} (once)")
+            demo.make_demo(folder, seed=DEMO_SEED, size=size)
+    return folder
+
+
+def _imported(source: Path, size: int, policy: str) -> Path:
+    """A published set or class folders as a data set in the cache, named after its source."""
+    kind, source = published.recognise(source)
+    stem = source.name.split(".")[0] or "data"
+    how = "" if policy == "warp" else f"-{policy}"
+    folder = _cache() / f"{stem}-{size}{how}-{_signature(source)}"
+    with one_at_a_time(folder):
+        if not (folder / "manifest.json").is_file():
+            say(f"importing {source} ({kind}) to {folder} (once)")
+            published.importer_of(kind)(source, folder, size=size, policy=policy)
+    return folder
+
+
+def _signature(source: Path) -> str:
+    """Changes with every file's name, size and time of change."""
+    digest = hashlib.sha256(str(source).encode())
+    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
+    for path in files:
+        stat = path.stat()
+        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "replace"))
+    return digest.hexdigest()[:12]
+
+
+def _cache() -> Path:
+    folder = default_cache() / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+# ---- the run folder -----------------------------------------------------------------------------
+
+
+def stage_list(config: TrainConfig) -> list[dict[str, Any]]:
+    """The stages of a run in order (paper, algorithm 1), all pending."""
+    rounds = config.rounds if config.haap and not config.online else 0
+    stages = [dict(name="phase1", kind="train", number=1, title="phase 1")]
+    if config.online:
+        stages.append(dict(name="phase2", kind="train", number=2, title="phase 2, online"))
+    for number in range(1, rounds + 1):
+        stages.append(
+            dict(name=f"rewrite{number}", kind="rewrite", number=number, title="rewriting")
+        )
+        later = number + 1
+        stages.append(
+            dict(name=f"phase{later}", kind="train", number=later, title=f"phase {later}")
+        )
+    stages.append(dict(name="evaluation", kind="evaluation", title="evaluation"))
+    stages.append(dict(name="report", kind="report", title="report"))
+    return [dict(stage, status="pending", seconds=0.0) for stage in stages]
+
+
+def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> TrainConfig:
+    """Fill a run folder from its settings; returns them resolved. ``seconds``: what the data took.
+
+    Raises MaapError: unknown net, wrong weights, a setting the solver does not know ...
+    """
+    files = find_net(config.net)
+    laap = config.laap
+    solvers = [read_solver(files.solver(laap, phase)) for phase in (1, 2)]
+    source = read_net(files.train_val(laap, config.dropout_after))
+    batch = data_transform(source, "TRAIN")["batch_size"]
+    config = resolve(config, dataset.kind == "demo", *solvers, batch)
+    classes = len(dataset.classes)
+    resolved = _resolve_nets(files, config, classes)
+    net = resolved["net"]
+    weights = _check_weights(net, config)
+    stages = stage_list(config)
+    for stage in stages:
+        if stage["kind"] == "train":
+            later = config.online and stage["number"] > 1
+            trained = online_net(net, resolved["rewrite"]) if later else net
+            _write_phase(run.folder / stage["name"], trained, files, config, stage)
+    for name in resolved.keys() - {"net"}:
+        write_text(resolved[name], run.folder / f"{name}.prototxt")
+    note = presets.note(config.net, str(config.preset))
+    if note:
+        say(note)
+    run.write_state(
+        dict(
+            format=1,
+            name=run.name,
+            note=note,
+            input={p: _input(run, source, p, config) for p in ("TRAIN", "TEST")},
+            data=dict(folder=str(dataset.folder), manifest=manifest_hash(dataset), seconds=seconds),
+            weights=weights,
+            stages=stages,
+        )
+    )
+    run.write_config(config)
+    return config
+
+
+def _resolve_nets(files: Any, config: TrainConfig, classes: int) -> dict[str, Any]:
+    """The training net ("net"), "deploy" and, where images are rewritten, "rewrite"."""
+    found = dict(
+        net=resolve_train(
+            files,
+            config.laap,
+            classes,
+            config.batch,
+            config.from_scratch,
+            config.dropout_after,
+            config.batch_norm,
+            config.batch_norm_fraction,
+        ),
+        deploy=resolve_deploy(files, config.laap, classes, config.batch),
+    )
+    if config.haap:
+        found["rewrite"] = resolve_rewrite(
+            files, config.laap, config.batch, config.a_star, config.threshold_at
+        )
+    for net in found.values() if config.crop_size else ():
+        set_input(net, config.crop_size)
+    return found
+
+
+def _write_phase(folder: Path, net: Any, files: Any, config: TrainConfig, stage: Any) -> None:
+    folder.mkdir(exist_ok=True)
+    phase = min(stage["number"], 2)
+    overrides = solver_overrides(config, phase)
+    overrides["random_seed"] = seed_of(config.seed, stage["name"], "net")
+    solver = resolve_solver(files, config.laap, phase, overrides, "net.prototxt")
+    write_text(net, folder / "net.prototxt")
+    write_text(solver, folder / "solver.prototxt")
+
+
+def _check_weights(net: Any, config: TrainConfig) -> Optional[dict[str, Any]]:
+    """What is known of the weights to start from. Raises MaapError when they do not fit the net."""
+    if config.weights is None:
+        return None
+    path = find_weights(config.weights, config.net)
+    found = check_weights(net, path, bool(config.allow_partial))
+    matched, missing = found["matched"], found["missing"]
+    _check_statistics(path, net, config, missing)
+    new = f", new: {', '.join(missing)}" if missing else ""
+    say(f"{path.name}: {len(matched)} of {len(matched) + len(missing)} layers with weights{new}")
+    return dict(path=str(path), sha256=file_sha256(path))
+
+
+def _check_statistics(path: Path, net: Any, config: TrainConfig, missing: list[str]) -> None:
+    """Raises MaapError where BatchNorm would be frozen at statistics that no file has."""
+    norms = {layer.name for layer in net.layer if layer.type == "BatchNorm"}
+    without = [name for name in missing if name in norms]
+    if without and config.batch_norm == "frozen":
+        raise MaapError(
+            f"{path}: no statistics of {without[0]} ({len(without)} of {len(norms)} BatchNorm "
+            "layers) to freeze; give --batch-norm train"
+        )
+
+
+def manifest_hash(dataset: Dataset) -> str:
+    """Changes when a data set is made again in another way."""
+    text = json.dumps(dataset.manifest, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+# ---- what the nets are fed ----------------------------------------------------------------------
+
+
+def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> dict[str, Any]:
+    """How stored images become input, as the Data layer says; a mean image is copied to the run."""
+    how = data_transform(source, phase, config.from_scratch)
+    if how["mean_file"] is not None:
+        shutil.copyfile(how["mean_file"], run.folder / "mean.binaryproto")
+    return dict(
+        crop_size=config.crop_size or how["crop_size"],
+        mirror=how["mirror"],
+        mean_value=how["mean_value"],
+        mean_file="mean.binaryproto" if how["mean_file"] is not None else None,
+        scale=how["scale"] if config.input_scale is None else config.input_scale,
+    )
+
+
+def transform(run: Run, state: dict[str, Any], phase: str) -> Transform:
+    """The Transform of "TRAIN" or "TEST" images of a run."""
+    how = state["input"][phase]
+    path = run.folder / how["mean_file"] if how["mean_file"] else None
+    return make_transform(dict(how, mean_file=path))
+
+
+def make_transform(how: dict[str, Any]) -> Transform:
+    """The Transform for what `data_transform` found."""
+    mean: Optional[np.ndarray] = None
+    if how["mean_file"] is not None:
+        mean = read_mean(how["mean_file"])
+    elif how["mean_value"]:
+        values = list(how["mean_value"]) * (3 if len(how["mean_value"]) == 1 else 1)
+        mean = np.array(values, dtype=np.float32)
+    return Transform(
+        crop_size=how["crop_size"], mirror=how["mirror"], mean=mean, scale=how["scale"]
+    )
+
+
+def open_data(state: dict[str, Any]) -> Dataset:
+    """The data set of a run. Raises MaapError when it is gone or not what it was."""
+    noted = state["data"]
+    dataset = Dataset.open(Path(noted["folder"]))
+    if manifest_hash(dataset) != noted["manifest"]:
+        raise MaapError(
+            f"{dataset.folder}: the data set has changed since the run began; start a new run"
+        )
+    return dataset

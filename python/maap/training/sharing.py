@@ -1,0 +1,146 @@
+"""One phase 1 for several runs: a run takes it from another that has trained it already.
+
+Two runs may share phase 1 only when everything that its bytes depend on is equal
+(`phase1_settings`); what ``--resume`` may change too (GPU, threads, how often a snapshot is taken)
+does not count. The weights are a hard link, or a copy where there are none, and the stage in
+``state.json`` says where they come from: ``shared_from: {run, trained_in, settings, sha256}``.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from maap import __version__
+from maap.config.fields import TrainConfig
+from maap.errors import MaapError
+from maap.runs.run import Run, find_run
+from maap.util.files import PARTIAL, cannot_write, file_sha256, sync_file, sync_folder
+
+FINAL = "final.caffemodel"
+_CURVES = ("metrics.csv", "timing.csv", "accuracy.csv", "log")
+_FREE = ("display", "solver_mode", "device_id")  # SolverParameter fields that change no weight
+
+
+def phase1_settings(run: Run, config: TrainConfig, state: dict[str, Any]) -> dict[str, Any]:
+    """What the weights after phase 1 of a run that is set up depend on, by name; JSON-able.
+
+    Raises MaapError when phase1/net.prototxt or solver.prototxt is missing.
+    """
+    how = dict(state["input"]["TRAIN"])
+    if how["mean_file"]:
+        how["mean_file"] = file_sha256(run.folder / how["mean_file"])
+    return {
+        "version": __version__,
+        "host": config.host,
+        "seed": config.seed,
+        "batch": config.batch,
+        "max_iter": config.max_iter,
+        "converge_window": config.converge_window if config.converge_fraction else None,
+        "converge_fraction": config.converge_fraction,
+        "weights": state["weights"] and state["weights"]["sha256"],
+        "data": state["data"]["manifest"],
+        "input": how,
+        "net": _net_hash(run.folder / "phase1" / "net.prototxt"),
+        "solver": solver_text(run.folder / "phase1" / "solver.prototxt"),
+    }
+
+
+def _net_hash(path: Path) -> str:
+    if not path.is_file():
+        raise MaapError(f"{path}: missing; remove the run's folder and train it again")
+    return file_sha256(path)
+
+
+def solver_text(path: Path) -> str:
+    """A solver.prototxt without what changes no weight (display, the device)."""
+    from maap.nets import prototxt
+    from maap.nets.prototxt import read_solver
+
+    solver = read_solver(path)
+    for name in _FREE:
+        solver.ClearField(name)
+    return prototxt.to_text(solver)
+
+
+def settings_hash(settings: dict[str, Any]) -> str:
+    """Twelve hexadecimal digits that change with any of the settings."""
+    text = json.dumps(settings, sort_keys=True).encode()
+    return hashlib.sha256(text).hexdigest()[:12]
+
+
+def take_phase1(run: Run, config: TrainConfig, state: dict[str, Any]) -> dict[str, Any]:
+    """Phase 1 from the run that ``config.phase1_from`` names; returns what its stage knows of it.
+
+    Raises MaapError: no such run, its phase 1 not done or its weights gone, or settings that
+    differ (names them). Killed at any moment, it can be called again.
+    """
+    donor = find_run(run.folder.parent, str(config.phase1_from))
+    stage = _finished_phase1(donor)
+    ours = phase1_settings(run, config, state)
+    theirs = phase1_settings(donor, donor.config(), donor.state())
+    wrong = [name for name in ours if ours[name] != theirs[name]]
+    if wrong:
+        raise MaapError(
+            f"run {run.name} cannot take phase 1 from {donor.name}, which was trained otherwise: "
+            f"{'; '.join(_difference(name, ours[name], theirs[name]) for name in wrong)}; leave "
+            "--phase1-from out"
+        )
+    source, target = donor.folder / "phase1", run.folder / "phase1"
+    for name in _CURVES:
+        if (source / name).is_file():
+            _put(source / name, target / name, link=False)
+    _put(source / FINAL, target / FINAL, link=True)
+    sync_folder(target)
+    found = {key: stage[key] for key in ("iteration", "stopped", "loss", "weights", "seconds")}
+    first = stage.get("shared_from", {}).get("trained_in", donor.name)
+    noted = dict(run=donor.name, trained_in=first, settings=settings_hash(ours))
+    return dict(found, shared_from=dict(noted, sha256=file_sha256(target / FINAL)))
+
+
+def _difference(name: str, ours: Any, theirs: Any) -> str:
+    plain = all(isinstance(value, (int, float, type(None))) for value in (ours, theirs))
+    return f"{name} is {ours}, there {theirs}" if plain or name == "host" else f"{name} differs"
+
+
+def _finished_phase1(donor: Run) -> dict[str, Any]:
+    stage = donor.state()["stages"][0]
+    if stage["status"] != "done":
+        raise MaapError(
+            f"run {donor.name} has not finished its phase 1; go on with it first: "
+            f"maap train --resume {donor.name}"
+        )
+    path = donor.folder / "phase1" / FINAL
+    if not path.is_file():
+        raise MaapError(
+            f"run {donor.name}: phase1/{FINAL} is missing, so its phase 1 cannot be shared; "
+            f"mend it with: maap train --resume {donor.name}"
+        )
+    return stage
+
+
+def _put(source: Path, target: Path, link: bool) -> None:
+    """The file under another name as well, or a copy; the rename makes it whole or absent."""
+    partial = target.with_name(PARTIAL + target.name)
+    try:
+        if partial.exists():
+            partial.unlink()
+        if not (link and _linked(source, partial)):
+            shutil.copyfile(source, partial)
+            sync_file(partial)
+        partial.replace(target)
+    except OSError as error:
+        raise cannot_write(target, error) from None
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
+
+
+__all__ = ["phase1_settings", "settings_hash", "solver_text", "take_phase1"]

@@ -1,0 +1,4 @@
+"""What is in a .caffemodel, and where do the published ones come from?
+
+May import `util`.
+"""

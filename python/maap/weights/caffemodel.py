@@ -1,0 +1,258 @@
+"""What a caffemodel holds, found without loading it, and how much of it a net would take.
+
+Caffe copies weights by layer name, skips the rest without a word and aborts the process where a
+shape differs. Here both are known beforehand. A file is read as what it is on disk, a protobuf
+message (a sequence of tag, length, value): only names, types and shapes are looked at and the
+numbers are stepped over, so the published 244 MB AlexNet takes milliseconds and a file that was
+cut short is noticed wherever the cut is.
+"""
+
+import mmap
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Optional, Union
+
+from maap.errors import MaapError
+from maap.util.schema import caffe_pb2
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf's wire types
+_PARTIAL = 0.5  # a net that takes less than this share of its layers from a file is another net
+_LEARNING = {
+    "BatchNorm",
+    "Convolution",
+    "Deconvolution",
+    "Embed",
+    "InnerProduct",
+    "LSTM",
+    "PReLU",
+    "RNN",
+}
+
+
+@dataclass
+class StoredLayer:
+    """One layer of a caffemodel: its blobs' shapes as stored (old files: always four numbers)."""
+
+    name: str = ""
+    shapes: list[tuple[int, ...]] = field(default_factory=list)
+
+
+class _Broken(Exception):
+    """The bytes at hand are not the message they should be."""
+
+
+def stored_layers(path: Union[str, Path]) -> list[StoredLayer]:
+    """The layers of a caffemodel, in its order, those without weights included.
+
+    Raises MaapError naming the file: missing, not a caffemodel, HDF5, or cut short.
+    """
+    path = Path(path)
+    layers: list[StoredLayer] = []
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise MaapError(f"{path}: empty; copy or download it again")
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                _read_net(data, layers)
+                start = bytes(data[:8])
+    except OSError as error:
+        raise MaapError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+    except _Broken as error:
+        raise MaapError(_not_weights(path, layers, error)) from None
+    if not any(layer.shapes for layer in layers):
+        raise MaapError(f"{path}: no layer with weights in it (it starts {start!r})")
+    return layers
+
+
+def check_weights(
+    net: Any, caffemodel: Union[str, Path], allow_partial: bool = False
+) -> dict[str, list[str]]:
+    """Which layers of ``net`` (a NetParameter) would start from ``caffemodel``, by name.
+
+    Returns lists of layer names: matched, missing (in the net, with weights, but not in the file)
+    and unused (in the file, with weights, but not in the net). Raises MaapError for a file that is
+    no caffemodel, for a layer whose shape differs (Caffe would abort), and, unless
+    ``allow_partial``, when less than half of the net's layers match: another network's weights.
+    """
+    path = Path(caffemodel)
+    stored = {layer.name: layer for layer in stored_layers(path) if layer.shapes}
+    wanted = {layer.name: layer for layer in net.layer if has_weights(layer)}
+    matched = [name for name in wanted if name in stored]
+    missing = [name for name in wanted if name not in stored]
+    unused = [name for name in stored if name not in wanted]
+    differences = {n: d for n in matched if (d := _shape_difference(wanted[n], stored[n]))}
+    fitting = [name for name in matched if name not in differences]
+    if len(fitting) < _PARTIAL * len(wanted) and not allow_partial:
+        shapes = "; ".join(f"{name}: {text}" for name, text in list(differences.items())[:2])
+        raise MaapError(
+            f"{path}: weights of another network: of {net.name}'s {len(wanted)} layers "
+            f"{len(fitting)} are in it ({_list(fitting)}), {len(missing)} are not "
+            f"({_list(missing)})"
+            + (f", {len(differences)} of another shape ({shapes})" if differences else "")
+            + f"; its other layers: {_list(unused)}; --allow-partial takes it all the same"
+        )
+    for name, difference in differences.items():
+        raise MaapError(
+            f"{path}: layer {name}: {difference}; rename the layer in the net to start it "
+            "afresh, or give the weights of this network"
+        )
+    return dict(matched=matched, missing=missing, unused=unused)
+
+
+def has_weights(layer: Any) -> bool:
+    """Whether a LayerParameter's layer holds blobs that a caffemodel stores."""
+    if layer.type == "Scale":
+        return len(layer.bottom) == 1 or layer.scale_param.bias_term
+    if layer.type == "Bias":
+        return len(layer.bottom) == 1
+    return layer.type in _LEARNING
+
+
+def _shape_difference(wanted: Any, stored: StoredLayer) -> Optional[str]:
+    """What the net's layer says of its shape that the file contradicts; None if nothing."""
+    if wanted.type == "Convolution":
+        param, weights = wanted.convolution_param, stored.shapes[0][-4:]
+    elif wanted.type == "InnerProduct":
+        param, weights = wanted.inner_product_param, stored.shapes[0][-2:]
+    else:
+        return None
+    blobs = 2 if param.bias_term else 1
+    if len(stored.shapes) != blobs:
+        return f"the net's has {blobs} blobs, the file's {len(stored.shapes)}"
+    if weights[0] != param.num_output and not wanted.inner_product_param.transpose:
+        return f"the net's has {param.num_output} outputs, the file's {weights[0]}"
+    if wanted.type == "Convolution" and len(param.kernel_size) == 1:
+        size = param.kernel_size[0]
+        if weights[2:] != (size, size):
+            found = "x".join(map(str, weights[2:]))
+            return f"the net's kernel is {size}x{size}, the file's {found}"
+    return None
+
+
+def _list(names: list[str], most: int = 8) -> str:
+    shown = ", ".join(names[:most]) or "none"
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
+
+
+def _not_weights(path: Path, layers: list[StoredLayer], error: _Broken) -> str:
+    with path.open("rb") as file:
+        start = file.read(24)
+    if start.startswith(b"\x89HDF"):
+        return f"{path}: HDF5 weights; save them as a .caffemodel (snapshot_format: BINARYPROTO)"
+    if any(layer.shapes for layer in layers):
+        return (
+            f"{path}: damaged or cut short after {path.stat().st_size:,} bytes, layer "
+            f"{layers[-1].name or '?'} ({error}); copy or download it again"
+        )
+    return f"{path}: not a caffemodel: it starts {start!r} ({error})"
+
+
+# ---- the messages on disk -----------------------------------------------------------------------
+
+
+def _numbers(message: Any, *names: str) -> tuple[int, ...]:
+    return tuple(message.DESCRIPTOR.fields_by_name[name].number for name in names)
+
+
+def _read_net(data: Any, layers: list[StoredLayer]) -> None:
+    """Append the layers one by one, so that those before a damaged place are known."""
+    layer, v1 = _numbers(caffe_pb2.NetParameter, "layer", "layers")
+    known = caffe_pb2.NetParameter.DESCRIPTOR.fields_by_number
+    for number, wire, value in _fields(data, 0, len(data)):
+        if number not in known:
+            raise _Broken(f"a network has no field {number}")
+        if number in (layer, v1):
+            layers.append(StoredLayer())
+            message = caffe_pb2.LayerParameter if number == layer else caffe_pb2.V1LayerParameter
+            _read_layer(data, _span(wire, value), message, layers[-1])
+
+
+def _read_layer(data: Any, span: tuple[int, int], message: Any, into: StoredLayer) -> None:
+    name, blobs = _numbers(message, "name", "blobs")
+    for number, wire, value in _fields(data, *span):
+        if number == name:
+            start, end = _span(wire, value)
+            into.name = bytes(data[start:end]).decode("utf-8", "replace")
+        elif number == blobs:
+            into.shapes.append(_read_shape(data, _span(wire, value)))
+
+
+def _read_shape(data: Any, span: tuple[int, int]) -> tuple[int, ...]:
+    """A BlobProto's shape, its count checked against the number of bytes of its values."""
+    legacy = _numbers(caffe_pb2.BlobProto, "num", "channels", "height", "width")
+    shape, single, double = _numbers(caffe_pb2.BlobProto, "shape", "data", "double_data")
+    old: dict[int, int] = {}
+    dims: Optional[tuple[int, ...]] = None
+    count = 0
+    for number, wire, value in _fields(data, *span):
+        if number in legacy and wire == _VARINT:
+            old[number] = value
+        elif number == shape:
+            dims = _read_dims(data, _span(wire, value))
+        elif number in (single, double):
+            size = 4 if number == single else 8
+            count += (value[1] - value[0]) // size if wire == _BYTES else 1
+    found = dims if dims is not None else tuple(old.get(number, 0) for number in legacy)
+    expected = 1
+    for dim in found:
+        expected *= dim
+    if count != expected:
+        raise _Broken(f"a blob of shape {'x'.join(map(str, found))} holds {count} values")
+    return found
+
+
+def _read_dims(data: Any, span: tuple[int, int]) -> tuple[int, ...]:
+    dims: list[int] = []
+    for _, wire, value in _fields(data, *span):
+        if wire == _VARINT:
+            dims.append(value)
+            continue
+        at, end = _span(wire, value)
+        while at < end:
+            dim, at = _varint(data, at, end)
+            dims.append(dim)
+    return tuple(dims)
+
+
+def _span(wire: int, value: Any) -> tuple[int, int]:
+    if wire != _BYTES:
+        raise _Broken("a value of another kind than the format has there")
+    return value
+
+
+def _fields(data: Any, at: int, end: int) -> Iterator[tuple[int, int, Any]]:
+    """(field number, wire type, value) of a message; a value of bytes is its (start, end)."""
+    while at < end:
+        tag, at = _varint(data, at, end)
+        number, wire = tag >> 3, tag & 7
+        if number == 0:
+            raise _Broken("field number 0")
+        value: Any = None
+        if wire == _VARINT:
+            value, at = _varint(data, at, end)
+        elif wire == _BYTES:
+            length, at = _varint(data, at, end)
+            value = (at, at + length)
+            at += length
+        elif wire in (_FIXED32, _FIXED64):
+            at += 4 if wire == _FIXED32 else 8
+        else:
+            raise _Broken(f"no value starts with wire type {wire}")
+        if at > end:
+            raise _Broken(f"{at - end:,} bytes are missing")
+        yield number, wire, value
+
+
+def _varint(data: Any, at: int, end: int) -> tuple[int, int]:
+    """The integer of 7-bit groups, low first, at ``at``, and where the next value starts."""
+    result = 0
+    for shift in range(0, 70, 7):
+        if at >= end:
+            raise _Broken("a number is cut off")
+        byte = data[at]
+        at += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result, at
+    raise _Broken("a number of more than ten bytes")

@@ -1,0 +1,204 @@
+"""The published ImageNet weights (published.yaml): found by name, fetched, checked, kept.
+
+They are kept in ``weights/`` of the cache folder (``files.default_cache``). A file there is checked
+against its size and hashes whenever it is used.
+"""
+
+import difflib
+import errno
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional
+
+from maap.errors import MaapError
+from maap.util import progress
+from maap.util.files import (
+    default_cache,
+    free_bytes,
+    megabytes,
+    one_at_a_time,
+    sync_file,
+    sync_folder,
+)
+from maap.weights.download import download, partial_path, wrong_with
+
+PUBLISHED = "published"  # as --weights: those of the net that is trained
+_HASHES = ("md5", "sha1", "sha256", "sha384")
+_TABLE = Path(__file__).with_name("published.yaml")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """One published file: its name, bytes, hashes ({hashlib's name: hexadecimal}), addresses."""
+
+    net: str
+    file: str
+    size: int
+    hashes: dict[str, str]
+    urls: tuple[str, ...]
+    license: str
+    about: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is kept, whether or not it is there."""
+        return default_cache() / "weights" / self.file
+
+    def check(self, path: Path) -> None:
+        """Raises MaapError when ``path`` is not this file, byte for byte."""
+        wrong = wrong_with(path, self.size, self.hashes)
+        if wrong is not None:
+            raise MaapError(
+                f"{path}: not the published {self.file}, or damaged ({wrong}); get it again: "
+                f"maap weights fetch {self.net}"
+            )
+
+
+def read_table(path: Path = _TABLE) -> dict[str, Weights]:
+    """The published weights by the net's name, in the table's order."""
+    import yaml
+
+    table: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {
+        net: Weights(
+            net=net,
+            file=row["file"],
+            size=row["size"],
+            hashes={name: str(row[name]) for name in _HASHES if name in row},
+            urls=tuple(row["urls"]),
+            license=row["license"],
+            about=row["about"],
+        )
+        for net, row in table.items()
+    }
+
+
+def named(name: str, net: str = "") -> Weights:
+    """The published weights called ``name``; "published" are those of ``net`` (a name or folder).
+
+    Raises MaapError with the nearest name."""
+    table = read_table()
+    wanted = Path(net).name if name == PUBLISHED else name
+    if wanted in table:
+        return table[wanted]
+    if name == PUBLISHED:
+        raise MaapError(
+            f"no published weights are known for net {wanted}, only for {', '.join(table)}; give "
+            "a file or one of these names as --weights"
+        )
+    near = difflib.get_close_matches(name, table, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(table)}"
+    raise MaapError(f"no published weights are called {name!r}; {hint}")
+
+
+def fetch(
+    weights: Weights, urls: Sequence[str] = (), source: Optional[Path] = None, anew: bool = False
+) -> Path:
+    """The whole, checked file in the cache; from ``source`` (a copy of it) or, when it is not
+    there yet, from ``urls`` and the known mirrors. ``anew`` replaces a damaged one.
+
+    Raises MaapError: wrong bytes, no mirror answers, no space."""
+    target = weights.path
+    _make_folder(target.parent)
+    with one_at_a_time(target):
+        if source is not None:
+            return _copied(weights, source, target)
+        if target.is_file():
+            if wrong_with(target, weights.size, weights.hashes) is None:
+                return target
+            if not anew:
+                weights.check(target)
+            target.unlink()
+        return download([*urls, *weights.urls], target, weights.size, weights.hashes)
+
+
+def find_weights(word: str, net: str) -> Path:
+    """The file that ``--weights WORD`` means for ``net``: a path, or a published file's name.
+
+    A published file that is not in the cache is downloaded. A file with a published one's name and
+    other bytes is taken, with a warning. Raises MaapError as `fetch` does."""
+    check_word(word, net)
+    path = Path(word).expanduser()
+    if not path.is_file():
+        return fetch(named(word, net))
+    for weights in read_table().values():
+        wrong = (
+            wrong_with(path, weights.size, weights.hashes) if weights.file == path.name else None
+        )
+        if wrong is not None:
+            progress.say(f"warning: {path} is not the published {weights.file} ({wrong})")
+    return path.resolve()
+
+
+def check_word(word: str, net: str) -> None:
+    """Raises MaapError when ``--weights WORD`` is neither a file nor a published file's name."""
+    if Path(word).expanduser().is_file() or word == PUBLISHED and named(word, net):
+        return
+    table = read_table()
+    if word not in table:
+        near = difflib.get_close_matches(word, [PUBLISHED, *table], n=1)
+        hint = f"did you mean {near[0]}?" if near else "check --weights"
+        raise MaapError(
+            f"{word}: no such file; {hint} (a .caffemodel, or published, {', '.join(table)})"
+        )
+
+
+def identify(path: Path) -> Optional[Weights]:
+    """The published file that ``path`` is, byte for byte; None: another file.
+
+    Raises MaapError when it has a published file's name and other bytes."""
+    size = path.stat().st_size
+    for weights in read_table().values():
+        if weights.file == path.name:
+            weights.check(path)
+            return weights
+        if weights.size == size and wrong_with(path, size, weights.hashes) is None:
+            return weights
+    return None
+
+
+def state(weights: Weights) -> str:
+    """How much of the file is in the cache, in words (its hashes are not computed)."""
+    partial = partial_path(weights.path)
+    if weights.path.is_file():
+        return "in the cache"
+    if partial.is_file():
+        return f"{megabytes(partial.stat().st_size)} of it fetched"
+    return "not fetched"
+
+
+def _copied(weights: Weights, source: Path, target: Path) -> Path:
+    if not source.is_file():
+        raise MaapError(f"{source}: no such file; check --from")
+    wrong = wrong_with(source, weights.size, weights.hashes)
+    if wrong is not None:
+        raise MaapError(f"{source}: not the published {weights.file}, or damaged ({wrong})")
+    if target.is_file() and target.samefile(source):
+        return target
+    partial = target.with_name(f".partial-copy-{target.name}")
+    if free_bytes(target.parent) < weights.size:
+        raise MaapError(f"{target}: {megabytes(weights.size)} are needed; make room there")
+    try:
+        with progress.track(f"copy {source.name}"):
+            shutil.copyfile(source, partial)
+        sync_file(partial)
+        partial.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        fix = "make room there" if full else "check both files"
+        raise MaapError(f"{target}: cannot be written ({error.strerror}); {fix}") from None
+    partial_path(target).unlink(missing_ok=True)
+    return target
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MaapError(
+            f"{folder}: cannot be made ({error.strerror}); set XDG_CACHE_HOME to another folder"
+        ) from None
