@@ -12,6 +12,7 @@ from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.images import draw
 from maap.report import page as report
+from maap.util import text
 
 CLASSES = ["Crow", "Owl <grey> & white", "Hen"]
 
@@ -216,7 +217,7 @@ def test_many_classes_show_the_ten_best_and_worst(run_folder):
 
 
 def test_durations():
-    assert [report.duration(s) for s in (3.21, 45, 59.7, 200, 3599.6, 7500)] == [
+    assert [text.duration(s) for s in (3.21, 45, 59.7, 200, 3599.6, 7500)] == [
         "3.2 s", "45 s", "1 min 00 s", "3 min 20 s", "1 h 00 min", "2 h 05 min",
     ]  # fmt: skip
 

@@ -6,9 +6,10 @@ from typing import Any, Callable, Optional
 
 import click
 
-from maap.config.check import field_type, nearest
+from maap.config.check import field_type
 from maap.config.fields import FIELDS, option_name
 from maap.errors import MaapError
+from maap.util.text import nearest
 
 RUNS_DIR = click.option("--runs-dir", default="runs", show_default=True, metavar="DIR")
 DEBUG = click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")

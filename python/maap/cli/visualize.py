@@ -245,8 +245,8 @@ def _baseline(
     """The run or the weights file that the maps are compared with."""
     import dataclasses
 
-    from maap.config.check import nearest
     from maap.runs.run import Run, all_runs
+    from maap.util.text import nearest
 
     if word is None:
         return None

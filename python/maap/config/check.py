@@ -1,15 +1,15 @@
 """Checking, reading, writing and completing the settings of a run (config.py)."""
 
 import dataclasses
-import difflib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from maap.config.fields import FIELDS, TrainConfig, option_name
 from maap.config.presets import preset as preset_of
 from maap.errors import MaapError
+from maap.util.text import nearest
 
 
 def field_type(name: str) -> tuple[type, bool]:
@@ -19,15 +19,6 @@ def field_type(name: str) -> tuple[type, bool]:
     if typing.get_origin(kind) is typing.Union:
         kind, args = args[0], list(typing.get_args(args[0]))
     return (args[0], True) if typing.get_origin(kind) is list else (kind, False)
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """ "did you mean X?", or what there is to choose from."""
-    names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=2, cutoff=0.5)
-    if near:
-        return f"did you mean {' or '.join(near)}?"
-    return f"known: {', '.join(names)}" if names else "there is none"
 
 
 def _converted(name: str, value: Any) -> Any:

@@ -9,13 +9,13 @@ res4b35, res5c), and the blobs that its attention layers work on.
 """
 
 import copy
-import difflib
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any, Optional
 
 from maap.errors import MaapError
 from maap.util.schema import caffe_pb2
+from maap.util.text import nearest
 
 MOST = 8
 
@@ -64,8 +64,7 @@ def trunk(net: Any, wanted: Sequence[str]) -> Any:
     tops = [top for layer in net.layer for top in layer.top]
     for name in wanted:
         if name not in tops:
-            near = difflib.get_close_matches(name, tops, n=1)
-            known = f"did you mean {near[0]}?" if near else f"its blocks: {', '.join(blocks(net))}"
+            known = nearest(name, tops, f"its blocks: {', '.join(blocks(net))}")
             raise MaapError(f"net {net.name} has no blob {name}; {known}")
     end = max(n for n, layer in enumerate(net.layer) if set(layer.top) & set(wanted))
     short = caffe_pb2.NetParameter(name=net.name)

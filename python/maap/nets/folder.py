@@ -4,13 +4,13 @@ A net folder (prototxt/alexnet/, or anybody's) holds train_val, deploy, rewrite 
 each also with ``_laap`` in its name: the variant with the Enhancement layer.
 """
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
 from maap.errors import MaapError
+from maap.util.text import nearest
 
 # In the repository, or in the package where it is installed.
 _FOLDER = Path(__file__).resolve().parents[3] / "prototxt"
@@ -36,8 +36,7 @@ class NetFiles:
         start = "train_val_dropout_"
         known = [path.stem[len(start) :] for path in sorted(self.folder.glob(f"{start}*.prototxt"))]
         if laap or dropout_after not in known:
-            near = difflib.get_close_matches(dropout_after, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there is {', '.join(known) or 'none'}"
+            hint = nearest(dropout_after, known)
             raise MaapError(
                 f"{self.folder}: no {start}{dropout_after}.prototxt: no variant of this net has "
                 f"Dropout after a layer {dropout_after}; {hint}"
@@ -82,6 +81,4 @@ def find_net(name_or_dir: Union[str, Path]) -> NetFiles:
             "one from a train_val or deploy prototxt)"
         )
     known = sorted(path.parent.name for path in _FOLDER.glob("*/deploy.prototxt"))
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known) or 'none'}"
-    raise MaapError(f"{name}: no net of that name and no such folder; {hint}")
+    raise MaapError(f"{name}: no net of that name and no such folder; {nearest(name, known)}")

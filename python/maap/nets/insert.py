@@ -21,11 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from maap.config.check import nearest
 from maap.errors import MaapError
 from maap.nets import graph
 from maap.nets.imported import Network, read_network
 from maap.util.schema import caffe_pb2
+from maap.util.text import nearest
 
 ROOMY = 13  # pixels a side: the smallest map the paper takes attention from, AlexNet's conv5
 

@@ -5,7 +5,6 @@ message of plain values on one line, prints floats as short as their 32 bits all
 0.009999999776), and takes a header and notes that become comments.
 """
 
-import difflib
 import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,6 +17,7 @@ from google.protobuf.message import Message
 
 from maap.errors import MaapError
 from maap.util.schema import caffe_pb2
+from maap.util.text import nearest
 
 Text = TypeVar("Text", bound=Message)
 
@@ -53,7 +53,8 @@ def _explain(path: Path, error: text_format.ParseError) -> str:
     unknown = re.search(r'Message type "([\w.]+)" has no field named "([\w.]+)"', said)
     if unknown:
         message, field = unknown.groups()
-        near = _nearest(field, [f.name for f in _descriptor(message).fields])
+        near = nearest(field, [f.name for f in _descriptor(message).fields], "", 1, '"')
+        near = f"; {near}" if near else ""
         if field in _MAAP_PARAM:
             near = '; write its text as python_param { param_str: "..." }, which every host reads'
         return f'{place}: unknown field "{field}" in {message.split(".")[-1]}{near}'
@@ -61,18 +62,13 @@ def _explain(path: Path, error: text_format.ParseError) -> str:
     if value:
         enum, name = value.groups()
         known = list(caffe_pb2.DESCRIPTOR.pool.FindEnumTypeByName(enum).values_by_name)
-        near = _nearest(name, known) or f" (known: {', '.join(known)})"
-        return f'{place}: {enum.split(".", 1)[-1]} has no value "{name}"{near}'
+        near = nearest(name, known, None, 1, '"')
+        return f'{place}: {enum.split(".", 1)[-1]} has no value "{name}"; {near}'
     return f"{place}: {said}"
 
 
 def _descriptor(name: str) -> Descriptor:
     return caffe_pb2.DESCRIPTOR.pool.FindMessageTypeByName(name)
-
-
-def _nearest(name: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f'; did you mean "{near[0]}"?' if near else ""
 
 
 def to_text(

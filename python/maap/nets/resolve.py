@@ -6,7 +6,6 @@ on the seed alone.
 """
 
 import copy
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
@@ -17,6 +16,7 @@ from maap.nets.folder import NetFiles
 from maap.nets.prototxt import read_net, read_solver
 from maap.nets.transform import data_layer
 from maap.util.schema import caffe_pb2
+from maap.util.text import nearest
 
 A_STARS = ("ROI", "UNCORRELATED", "ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE")
 THRESHOLDS = ("INPUT", "MAP")
@@ -119,9 +119,8 @@ def resolve_solver(
 def _override(solver: Any, name: str, value: Any, path: Path) -> None:
     field = solver.DESCRIPTOR.fields_by_name.get(name)
     if field is None:
-        near = difflib.get_close_matches(name, solver.DESCRIPTOR.fields_by_name, n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise MaapError(f"{path}: a solver has no setting {name}{hint}")
+        hint = nearest(name, solver.DESCRIPTOR.fields_by_name, "the file's own schema has them all")
+        raise MaapError(f"{path}: a solver has no setting {name}; {hint}")
     try:
         if field.label == field.LABEL_REPEATED:
             del getattr(solver, name)[:]

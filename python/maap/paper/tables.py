@@ -14,10 +14,11 @@ from typing import Any, Optional
 import click
 
 from maap.cli.options import DEBUG, GroupedCommand, settings_options
-from maap.config.check import check_settings, nearest, read_yaml
+from maap.config.check import check_settings, read_yaml
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
 from maap.paper.plan import NETS, Cell, Step, check_tables
+from maap.util.text import nearest
 
 # What the table itself sets.
 OWN = ("net", "name", "seed", "weights", "variant", "a_star", "dropout_after")

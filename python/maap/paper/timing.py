@@ -17,6 +17,7 @@ from maap.config.fields import TrainConfig
 from maap.paper.plan import Cell, Step, set_up_aside
 from maap.training.prepare import data_for, stage_list
 from maap.util.progress import say
+from maap.util.text import duration
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,8 @@ def plan_lines(planned: list[Cell], steps: list[Step]) -> list[str]:
         seconds += sum(part[1] for part in parts)
         space += sum(part[2] for part in parts)
     lines += [_timing_line(kind, timed[kind][0], steps) for kind in timed]
-    lines.append(f"together about {span(seconds)} and {space / 1e9:.1f} GB in {runs_dir}")
+    lines.append(f"together about {duration(seconds)} and {space / 1e9:.1f} GB in {runs_dir}")
     return lines
-
-
-def span(seconds: float) -> str:
-    """Seconds as 7 s, 3 min 20 s or 2 h 05 min."""
-    from maap.report.page import duration
-
-    return duration(seconds)
 
 
 def parts_of(step: Step, costs: Costs, sizes: Sizes) -> list[Part]:
@@ -111,7 +105,7 @@ def _rewriting(config: TrainConfig, costs: Costs, sizes: Sizes) -> Part:
 
 
 def _words(parts: list[Part]) -> str:
-    return "; ".join(f"{what} ({span(s)})" if s else what for what, s, _ in parts)
+    return "; ".join(f"{what} ({duration(s)})" if s else what for what, s, _ in parts)
 
 
 # ---- timing -------------------------------------------------------------------------------------

@@ -176,7 +176,8 @@ def _warning(stories: list[Story]) -> str:
 
 def results(stories: list[Story]) -> tuple[list[str], list[list[str]]]:
     """Head and rows of the table of results; a dash where a run has not come that far."""
-    from maap.report.page import duration, percent
+    from maap.report.page import percent
+    from maap.util.text import duration
 
     head = ["run", "how", "seed", "iterations", "top-1", "top-5", "regions' mean IoU", "time"]
     rows = []

@@ -28,6 +28,7 @@ from maap.report.html import (
 from maap.runs.files import read_columns as _columns
 from maap.runs.files import read_json as _json
 from maap.util.files import write_atomically
+from maap.util.text import duration
 
 POINTS = 600  # of a curve; longer ones are thinned out
 MOST_CLASSES = 30  # for which the confusion matrix is shown whole
@@ -82,18 +83,6 @@ def _of_kind(state: dict[str, Any], kind: str) -> list[dict[str, Any]]:
 def percent(share: Optional[float]) -> str:
     """0.2345 as 23.5%; a dash for nothing."""
     return "–" if share is None else f"{100 * share:.1f}%"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as 7 s, 3 min 20 s or 2 h 05 min."""
-    if round(seconds, 1) < 10:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(int(round(seconds)), 60)
-    if minutes == 0:
-        return f"{rest} s"
-    if minutes < 60:
-        return f"{minutes} min {rest:02d} s"
-    return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _count(number: Any) -> str:

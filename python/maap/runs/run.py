@@ -17,8 +17,9 @@ from typing import Any, Optional
 
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
+from maap.util.text import nearest
 from maap.util.files import cannot_write, remove_partials, write_atomically
-from maap.config.check import nearest, read_yaml, to_yaml
+from maap.config.check import read_yaml, to_yaml
 
 LOCK_PATIENCE = 10.0  # seconds; a process killed a moment ago may still be ending
 

@@ -14,7 +14,7 @@ from typing import Any, Optional
 import numpy as np
 
 from maap.config import presets
-from maap.config.check import nearest, resolve, solver_overrides
+from maap.config.check import resolve, solver_overrides
 from maap.config.fields import TrainConfig
 from maap.data.feeder import Transform
 from maap.data.importers import published
@@ -31,6 +31,7 @@ from maap.runs.run import Run
 from maap.training.phase import seed_of
 from maap.util.files import default_cache, file_sha256, one_at_a_time
 from maap.util.progress import say
+from maap.util.text import nearest
 from maap.weights.caffemodel import check_weights
 from maap.weights.published import find_weights
 

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, Optional, TextIO
 
+from maap.util.text import duration
+
 # A Caffe that computes holds the interpreter for seconds: the timer comes late, never 10 s late.
 INTERVAL = 7.0
 
@@ -18,15 +20,6 @@ INTERVAL = 7.0
 def say(text: str, stream: Optional[TextIO] = None) -> None:
     """Print one line for the user at once (stdout unless ``stream`` is given)."""
     print(text, file=stream or sys.stdout, flush=True)
-
-
-def _span(seconds: float) -> str:
-    seconds = int(round(seconds))
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
 
 
 def _value(value: Any) -> str:
@@ -81,9 +74,9 @@ class Task:
         if self.done > self.before:
             text += f", {rate:.3g}/s"
             if self.total and self.done < self.total:
-                text += f", {_span((self.total - self.done) / rate)} left"
+                text += f", {duration((self.total - self.done) / rate, tenths=False)} left"
         else:
-            text += f", {_span(elapsed)}"
+            text += f", {duration(elapsed, tenths=False)}"
         return f"{text}  {self.suffix()}" if self.shown else text
 
 
@@ -153,5 +146,5 @@ def _lines(task: Task, stream: TextIO, interval: float) -> Iterator[None]:
     finally:
         finished.set()
         thread.join()
-        took = _span(time.monotonic() - task.started)
+        took = duration(time.monotonic() - task.started, tenths=False)
         say(f"{task.line()}, {ended} after {took}", stream)

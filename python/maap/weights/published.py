@@ -4,7 +4,6 @@ They are kept in ``weights/`` of the cache folder (``files.default_cache``). A f
 against its size and hashes whenever it is used.
 """
 
-import difflib
 import errno
 import shutil
 from collections.abc import Sequence
@@ -22,6 +21,7 @@ from maap.util.files import (
     sync_file,
     sync_folder,
 )
+from maap.util.text import nearest
 from maap.weights.download import download, partial_path, wrong_with
 
 PUBLISHED = "published"  # as --weights: those of the net that is trained
@@ -88,9 +88,7 @@ def named(name: str, net: str = "") -> Weights:
             f"no published weights are known for net {wanted}, only for {', '.join(table)}; give "
             "a file or one of these names as --weights"
         )
-    near = difflib.get_close_matches(name, table, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(table)}"
-    raise MaapError(f"no published weights are called {name!r}; {hint}")
+    raise MaapError(f"no published weights are called {name!r}; {nearest(name, table)}")
 
 
 def fetch(
@@ -138,8 +136,7 @@ def check_word(word: str, net: str) -> None:
         return
     table = read_table()
     if word not in table:
-        near = difflib.get_close_matches(word, [PUBLISHED, *table], n=1)
-        hint = f"did you mean {near[0]}?" if near else "check --weights"
+        hint = nearest(word, [PUBLISHED, *table], "check --weights")
         raise MaapError(
             f"{word}: no such file; {hint} (a .caffemodel, or published, {', '.join(table)})"
         )
