@@ -4,8 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "caffe_layers/attention.hpp"
-#include "caffe_layers/region.hpp"
+#include "kernels/attention.hpp"
+#include "kernels/parallel.hpp"
+#include "kernels/region.hpp"
 
 namespace {
 

@@ -1,10 +1,9 @@
 #include "caffe_layers/elimination_layer.hpp"
 
-#include "caffe/layer_factory.hpp"
-#include "caffe_layers/attention.hpp"
 #include "caffe_layers/elimination_param.hpp"
 #include "caffe_layers/layer_support.hpp"
-#include "caffe_layers/render.hpp"
+#include "kernels/attention.hpp"
+#include "kernels/render.hpp"
 
 namespace caffe {
 
@@ -154,6 +153,5 @@ void EliminationLayer<Dtype>::Backward_gpu(const std::vector<Blob<Dtype>*>& top,
 }
 
 INSTANTIATE_CLASS(EliminationLayer);
-REGISTER_LAYER_CLASS(Elimination);
 
 }  // namespace caffe

@@ -7,9 +7,9 @@
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/syncedmem.hpp"
-#include "caffe_layers/maap.pb.h"
-#include "caffe_layers/parallel.hpp"
-#include "caffe_layers/region.hpp"
+#include "kernels/device.hpp"
+#include "kernels/maap.pb.h"
+#include "kernels/region.hpp"
 
 namespace caffe {
 

@@ -5,13 +5,12 @@
 
 #include <string>
 
-#include "caffe_layers/error.hpp"
+#include "kernels/error.hpp"
 
 namespace maap {
 namespace {
 
 using google::protobuf::EnumDescriptor;
-using google::protobuf::FieldDescriptor;
 
 class FirstError : public google::protobuf::io::ErrorCollector {
  public:
@@ -46,15 +45,13 @@ std::string choices() {
 caffe::EliminationParameter elimination_param(const caffe::LayerParameter& layer) {
   caffe::EliminationParameter param;
   const std::string text = layer.has_python_param() ? layer.python_param().param_str() : "";
-  const FieldDescriptor* field = layer.GetDescriptor()->FindFieldByName("elimination_param");
-  if (field != nullptr && layer.GetReflection()->HasField(layer, field)) {
+  if (const caffe::EliminationParameter* const field = elimination_field(layer)) {
     if (!text.empty()) {
       throw Error(
           "layer '" + layer.name() +
           "' (Elimination): both elimination_param and python_param.param_str are set; keep one");
     }
-    param.ParseFromString(layer.GetReflection()->GetMessage(layer, field).SerializeAsString());
-    return param;
+    return *field;
   }
   FirstError error;
   google::protobuf::TextFormat::Parser parser;

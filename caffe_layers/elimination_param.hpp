@@ -2,7 +2,7 @@
 #define CAFFE_LAYERS_ELIMINATION_PARAM_HPP_
 
 #include "caffe/proto/caffe.pb.h"
-#include "caffe_layers/maap.pb.h"
+#include "kernels/maap.pb.h"
 
 namespace maap {
 
@@ -11,6 +11,10 @@ namespace maap {
 /// maap::Error with line, column and the values there are when the text does not parse, and when
 /// both are set.
 caffe::EliminationParameter elimination_param(const caffe::LayerParameter& layer);
+
+/// LayerParameter.elimination_param; null where it is not set, or where this Caffe has no such
+/// field. Defined by in_engine.cpp or in_other_caffe.cpp, whichever the build compiles.
+const caffe::EliminationParameter* elimination_field(const caffe::LayerParameter& layer);
 
 }  // namespace maap
 

@@ -2,12 +2,8 @@
 
 #include <cmath>
 
-#include "caffe/layer_factory.hpp"
-#include "caffe_layers/attention.hpp"
 #include "caffe_layers/layer_support.hpp"
-#if __has_include("caffe/layers/engine_choice.hpp")  // the engine, not BVLC Caffe
-#include "caffe/layers/engine_choice.hpp"
-#endif
+#include "kernels/attention.hpp"
 
 namespace caffe {
 
@@ -122,10 +118,5 @@ void EnhancementLayer<Dtype>::Backward_gpu(const std::vector<Blob<Dtype>*>& top,
 }
 
 INSTANTIATE_CLASS(EnhancementLayer);
-#if __has_include("caffe/layers/engine_choice.hpp")
-REGISTER_LAYER_WITH_ADAPTER(Enhancement);
-#else
-REGISTER_LAYER_CLASS(Enhancement);
-#endif
 
 }  // namespace caffe

@@ -5,7 +5,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
-#include "caffe_layers/device.hpp"
+#include "kernels/device.hpp"
 
 namespace caffe {
 

@@ -8,7 +8,8 @@
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/syncedmem.hpp"
-#include "caffe_layers/parallel.hpp"
+#include "kernels/device.hpp"
+#include "kernels/error.hpp"
 
 namespace maap {
 

@@ -20,7 +20,7 @@ endfunction()
 # hide that Caffe's headers.
 set(MAAP_INCLUDE_DIR ${PROJECT_BINARY_DIR}/include)
 file(MAKE_DIRECTORY ${MAAP_INCLUDE_DIR})
-foreach(_folder bench caffe_layers tests)
+foreach(_folder bench caffe_layers kernels tests)
   file(CREATE_LINK ${PROJECT_SOURCE_DIR}/${_folder} ${MAAP_INCLUDE_DIR}/${_folder} SYMBOLIC)
 endforeach()
 

@@ -1,7 +1,7 @@
 # Puts the stubs that protoc made under FROM where Python has the messages, TO.
-foreach(name caffe/proto/caffe_pb2 caffe_layers/maap_pb2)
+foreach(name caffe/proto/caffe_pb2 kernels/maap_pb2)
   file(READ ${FROM}/${name}.pyi text)
-  string(REPLACE "from caffe_layers import maap_pb2" "from caffe.proto import maap_pb2" text "${text}")
+  string(REPLACE "from kernels import maap_pb2" "from caffe.proto import maap_pb2" text "${text}")
   get_filename_component(file ${name} NAME)
   file(WRITE ${TO}/${file}.pyi "${text}")
 endforeach()

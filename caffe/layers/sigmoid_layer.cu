@@ -1,7 +1,7 @@
 #include "caffe/layers/sigmoid_layer.hpp"
 
 #include "caffe/util/parallel.hpp"
-#include "caffe_layers/sigmoid.hpp"
+#include "kernels/sigmoid.hpp"
 
 namespace caffe {
 

@@ -1,7 +1,7 @@
 #include "caffe/layers/swish_layer.hpp"
 
 #include "caffe/util/parallel.hpp"
-#include "caffe_layers/sigmoid.hpp"
+#include "kernels/sigmoid.hpp"
 
 namespace caffe {
 

@@ -1,7 +1,7 @@
 #ifndef CAFFE_SOLVERS_UPDATE_HPP_
 #define CAFFE_SOLVERS_UPDATE_HPP_
 
-// How a solver's rule is run over a parameter. For .cu files only (caffe_layers/parallel.hpp).
+// How a solver's rule is run over a parameter. For .cu files only (kernels/parallel.hpp).
 //
 // A rule is a functor with CAFFE_HD T operator()(int i, T g) const: it takes the gradient of
 // element i, changes the history of element i, and returns what is to be subtracted from the

@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include "caffe_layers/error.hpp"
+#include "kernels/error.hpp"
 
 namespace caffe {
 

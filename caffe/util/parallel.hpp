@@ -2,11 +2,11 @@
 #define CAFFE_UTIL_PARALLEL_HPP_
 
 // parallel_for and parallel_teams for the engine's layers. The essay and the code are in
-// caffe_layers/parallel.hpp, which the plugin for other Caffes needs as well; here they get the
+// kernels/parallel.hpp, which the plugin for other Caffes needs as well; here they get the
 // engine's names and the thread's mode.
 
 #include "caffe/common.hpp"
-#include "caffe_layers/parallel.hpp"
+#include "kernels/parallel.hpp"
 
 #define CAFFE_HD MAAP_HD
 

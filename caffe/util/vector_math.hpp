@@ -2,12 +2,12 @@
 #define CAFFE_UTIL_VECTOR_MATH_HPP_
 
 // Functions that the compiler can vectorise, which it cannot do with libm's, and that give the same
-// bits on CPU and GPU. As caffe_layers/sigmoid.hpp, with whose parts they are made.
+// bits on CPU and GPU. As kernels/sigmoid.hpp, with whose parts they are made.
 
 #include <cstring>
 
 #include "caffe/util/parallel.hpp"
-#include "caffe_layers/sigmoid.hpp"
+#include "kernels/sigmoid.hpp"
 
 namespace caffe {
 

@@ -12,9 +12,9 @@
 #include <cstring>
 #include <fstream>
 
-#include "caffe_layers/attention.hpp"
-#include "caffe_layers/region.hpp"
-#include "caffe_layers/render.hpp"
+#include "kernels/attention.hpp"
+#include "kernels/region.hpp"
+#include "kernels/render.hpp"
 #include "tests/gpu/gpu_support.hpp"
 
 namespace {

@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "caffe_layers/attention.hpp"
-#include "caffe_layers/region.hpp"
+#include "kernels/attention.hpp"
+#include "kernels/region.hpp"
 
 inline void check(cudaError_t status) {
   if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));

@@ -172,6 +172,6 @@ def test_same_as_the_installed_caffe(ours):
 
 
 def test_maap_messages_come_from_the_layers_folder(files):
-    schema = read_schema(files["caffe_layers/maap.proto"])
+    schema = read_schema(files["kernels/maap.proto"])
     assert schema.messages == {"caffe.EnhancementParameter", "caffe.EliminationParameter"}
-    assert set(files) == {"caffe/proto/caffe.proto", "caffe_layers/maap.proto"}
+    assert set(files) == {"caffe/proto/caffe.proto", "kernels/maap.proto"}

@@ -1,5 +1,5 @@
-"""The messages of caffe_layers/maap.proto: EnhancementParameter and EliminationParameter."""
+"""The messages of kernels/maap.proto: EnhancementParameter and EliminationParameter."""
 
 from .schema import names_of as _names_of
 
-globals().update(_names_of("caffe_layers/maap.proto", __name__))
+globals().update(_names_of("kernels/maap.proto", __name__))

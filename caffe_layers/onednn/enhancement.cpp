@@ -6,8 +6,8 @@
 
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/onednn/memory.hpp"
-#include "caffe/util/blocked_attention.hpp"
 #include "caffe_layers/enhancement_layer.hpp"
+#include "caffe_layers/onednn/blocked_attention.hpp"
 
 namespace caffe {
 namespace onednn {
@@ -33,8 +33,8 @@ class OneDnnEnhancementLayer : public EnhancementLayer<float> {
     const Layout layout = layout_of(*bottom[0]);
     const Input from(*bottom[0], Part::kData, layout, Slot::kSource);
     Output to(top[0], Part::kData, layout);
-    enhance_blocked(shape(*bottom[0]), block_, values(from.memory()), mutable_values(to.memory()),
-                    attention_.mutable_cpu_data());
+    maap::enhance_blocked(shape(*bottom[0]), block_, values(from.memory()),
+                          mutable_values(to.memory()), attention_.mutable_cpu_data());
     to.done();
     if (top.size() > 1) top[1]->CopyFrom(attention_);
   }
@@ -49,9 +49,10 @@ class OneDnnEnhancementLayer : public EnhancementLayer<float> {
     if (in_place && !checked_) check_untouched(first_pixels(*bottom[0], values(from.memory())));
     const Input gradient(*top[0], Part::kDiff, layout, Slot::kGradient);
     Output to(bottom[0], Part::kDiff, layout);
-    enhance_blocked_backward(shape(*bottom[0]), block_, values(gradient.memory()),
-                             top.size() > 1 ? top[1]->cpu_diff() : nullptr, values(from.memory()),
-                             in_place, attention_.cpu_data(), mutable_values(to.memory()));
+    maap::enhance_blocked_backward(shape(*bottom[0]), block_, values(gradient.memory()),
+                                   top.size() > 1 ? top[1]->cpu_diff() : nullptr,
+                                   values(from.memory()), in_place, attention_.cpu_data(),
+                                   mutable_values(to.memory()));
     to.done();
   }
 

@@ -1,4 +1,4 @@
-#include "layer_helpers.hpp"
+#include "tests/cpp/caffe_layers/layer_helpers.hpp"
 
 namespace {
 

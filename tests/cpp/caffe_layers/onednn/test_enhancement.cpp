@@ -1,4 +1,4 @@
-// What the layer computes is tested by ../../../test_enhancement.cpp; here, that it does so in
+// What the layer computes is tested by ../test_enhancement.cpp; here, that it does so in
 // blocks of channels without a conversion.
 
 #include "layers/onednn/net_pair.hpp"

@@ -1,7 +1,7 @@
-#include "caffe_layers/attention.hpp"
+#include "kernels/attention.hpp"
 
-#include "caffe_layers/parallel.hpp"
-#include "caffe_layers/sigmoid.hpp"
+#include "kernels/parallel.hpp"
+#include "kernels/sigmoid.hpp"
 
 namespace maap {
 namespace {

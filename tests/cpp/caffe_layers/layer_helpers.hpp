@@ -1,5 +1,5 @@
-#ifndef TESTS_CPP_LAYER_HELPERS_HPP_
-#define TESTS_CPP_LAYER_HELPERS_HPP_
+#ifndef TESTS_CPP_CAFFE_LAYERS_LAYER_HELPERS_HPP_
+#define TESTS_CPP_CAFFE_LAYERS_LAYER_HELPERS_HPP_
 
 #include <gtest/gtest.h>
 
@@ -62,4 +62,4 @@ std::string message_of(const F& statement) {
 
 using Dtypes = ::testing::Types<float, double>;
 
-#endif  // TESTS_CPP_LAYER_HELPERS_HPP_
+#endif  // TESTS_CPP_CAFFE_LAYERS_LAYER_HELPERS_HPP_

@@ -7,7 +7,9 @@
 // D, D* (n, channels, height, width); A (n, 1, height, width); regions (n, 4) as region.hpp makes
 // them. A and the regions are constants here: nothing flows back into them.
 
-#include "caffe_layers/parallel.hpp"
+#include <cstdint>
+
+#include "kernels/device.hpp"
 
 namespace maap {
 

@@ -1,5 +1,5 @@
-#ifndef TESTS_CPP_GRADIENT_CHECKER_HPP_
-#define TESTS_CPP_GRADIENT_CHECKER_HPP_
+#ifndef TESTS_CPP_CAFFE_LAYERS_GRADIENT_CHECKER_HPP_
+#define TESTS_CPP_CAFFE_LAYERS_GRADIENT_CHECKER_HPP_
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 #include <cmath>
 #include <vector>
 
-#include "layer_helpers.hpp"
+#include "tests/cpp/caffe_layers/layer_helpers.hpp"
 
 /// Compares a layer's gradients with central differences of L = sum over tops t, elements i of
 /// w_t[i] * t[i], w random. Works in place too: bottoms are filled again before every forward.
@@ -58,4 +58,4 @@ void check_gradients(caffe::Layer<T>* layer, const Blobs<T>& bottoms, const Blob
   }
 }
 
-#endif  // TESTS_CPP_GRADIENT_CHECKER_HPP_
+#endif  // TESTS_CPP_CAFFE_LAYERS_GRADIENT_CHECKER_HPP_

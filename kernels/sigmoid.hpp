@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "caffe_layers/parallel.hpp"
+#include "kernels/parallel.hpp"
 
 namespace maap {
 

@@ -30,8 +30,8 @@
 #include <string>
 #include <vector>
 
-#include "caffe_layers/device.hpp"
-#include "caffe_layers/error.hpp"
+#include "kernels/device.hpp"
+#include "kernels/error.hpp"
 
 #if defined(MAAP_CUDA) && !defined(__CUDACC__)
 #error \

@@ -1,11 +1,9 @@
-#include "caffe/util/blocked_attention.hpp"
+#include "caffe_layers/onednn/blocked_attention.hpp"
 
-#include "caffe/util/parallel.hpp"
-#include "caffe_layers/sigmoid.hpp"
+#include "kernels/parallel.hpp"
+#include "kernels/sigmoid.hpp"
 
-namespace caffe {
-
-using maap::FeatureShape;
+namespace maap {
 
 namespace {
 
@@ -61,10 +59,10 @@ MAAP_HD void write_tile(const Tile<kBlock>& t, float* out, bool past_cache, cons
   for (int b = 0; b < t.blocks; ++b) {
     for (int j = 0; j < t.pixels; ++j) {
       const int64_t at = b * t.step + j * kBlock;
-      maap::write_row(out + at, kBlock, past_cache, [=](int k) { return value(j, at + k); });
+      write_row(out + at, kBlock, past_cache, [=](int k) { return value(j, at + k); });
     }
   }
-  if (past_cache) maap::written_past_cache();
+  if (past_cache) written_past_cache();
 }
 
 template <int kBlock>
@@ -81,7 +79,7 @@ struct Enhance {
     float factor[kTile];
     sum_channels(t, factor, [=](int64_t k) { return in[k]; });
     MAAP_SIMD for (int j = 0; j < t.pixels; ++j) {
-      attention[j] = maap::sigmoid(factor[j] / static_cast<float>(s.channels));
+      attention[j] = sigmoid(factor[j] / static_cast<float>(s.channels));
       factor[j] = 1.f + attention[j];
     }
     const float* const by = factor;
@@ -120,12 +118,12 @@ struct EnhanceBackward {
 
 bool stream(const FeatureShape& s, const float* in, const float* out) {
   return in != out &&
-         static_cast<int64_t>(sizeof(float)) * s.n * s.channels * s.pixels >= maap::kStreamBytes;
+         static_cast<int64_t>(sizeof(float)) * s.n * s.channels * s.pixels >= kStreamBytes;
 }
 
 template <typename F>
 void run(const F& f) {
-  maap::internal::cpu_for(Tiles{f.s}.count(), static_cast<int64_t>(kTile) * f.s.channels, f);
+  internal::cpu_for(Tiles{f.s}.count(), static_cast<int64_t>(kTile) * f.s.channels, f);
 }
 
 }  // namespace
@@ -150,4 +148,4 @@ void enhance_blocked_backward(const FeatureShape& s, int block, const float* gra
   }
 }
 
-}  // namespace caffe
+}  // namespace maap

@@ -1,7 +1,7 @@
 #ifndef CAFFE_LAYERS_RESAMPLE_HPP_
 #define CAFFE_LAYERS_RESAMPLE_HPP_
 
-#include "caffe_layers/parallel.hpp"
+#include "kernels/parallel.hpp"
 
 namespace maap {
 

@@ -3,8 +3,8 @@
 #include <map>
 #include <tuple>
 
-#include "gradient_checker.hpp"
-#include "layer_helpers.hpp"
+#include "tests/cpp/caffe_layers/gradient_checker.hpp"
+#include "tests/cpp/caffe_layers/layer_helpers.hpp"
 
 namespace {
 

@@ -1,7 +1,7 @@
 #include <cmath>
 
-#include "gradient_checker.hpp"
-#include "layer_helpers.hpp"
+#include "tests/cpp/caffe_layers/gradient_checker.hpp"
+#include "tests/cpp/caffe_layers/layer_helpers.hpp"
 
 namespace {
 

@@ -1,5 +1,5 @@
-// The MAAP layers as part of the engine. What they compute is tested by ../test_enhancement.cpp and
-// ../test_elimination.cpp, which are compiled into this program as well as into the plugin's.
+// The MAAP layers as part of the engine. What they compute is tested by test_enhancement.cpp and
+// test_elimination.cpp, which are compiled into this program as well as into the plugin's.
 
 #include "caffe_layers/c_api.hpp"
 #include "layers/layer_test.hpp"

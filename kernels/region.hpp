@@ -12,7 +12,7 @@
 
 #include <cstddef>
 
-#include "caffe_layers/parallel.hpp"
+#include "kernels/device.hpp"
 
 namespace maap {
 

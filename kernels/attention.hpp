@@ -10,7 +10,7 @@
 // tile of pixels is summed over all channels, and its planes are still in the cache when they are
 // read again. Instantiated for float and double.
 
-#include "caffe_layers/device.hpp"
+#include "kernels/device.hpp"
 
 namespace maap {
 

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-#include "caffe_layers/region.cu"
+#include "kernels/region.cu"
 
 namespace maap {
 namespace {

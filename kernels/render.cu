@@ -1,6 +1,7 @@
-#include "caffe_layers/render.hpp"
+#include "kernels/render.hpp"
 
-#include "caffe_layers/resample.hpp"
+#include "kernels/parallel.hpp"
+#include "kernels/resample.hpp"
 
 namespace maap {
 namespace {

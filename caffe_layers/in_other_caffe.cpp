@@ -1,0 +1,22 @@
+// The two layers as a plugin for a Caffe that knows nothing of them. in_engine.cpp is the
+// counterpart; a build compiles one of the two.
+
+#include "caffe/layer_factory.hpp"
+#include "caffe_layers/elimination_layer.hpp"
+#include "caffe_layers/elimination_param.hpp"
+#include "caffe_layers/enhancement_layer.hpp"
+
+namespace maap {
+
+const caffe::EliminationParameter* elimination_field(const caffe::LayerParameter&) {
+  return nullptr;
+}
+
+}  // namespace maap
+
+namespace caffe {
+
+REGISTER_LAYER_CLASS(Enhancement);
+REGISTER_LAYER_CLASS(Elimination);
+
+}  // namespace caffe
