@@ -7,7 +7,7 @@ same name and path stands in for ``caffe``. The stand-in is taken away again: a 
 ``import caffe`` runs the real package and finds the messages already loaded, so that a process has
 one set of message classes however it came by them.
 
-    from maap.schema import caffe_pb2
+    from maap.util.schema import caffe_pb2
     net = caffe_pb2.NetParameter()
 """
 

@@ -62,7 +62,7 @@ def test_messages_copy_pickle_and_travel():
 
 def test_messages_need_no_engine():
     program = (
-        "from maap.schema import caffe_pb2; import sys; "
+        "from maap.util.schema import caffe_pb2; import sys; "
         "assert 'caffe._caffe' not in sys.modules; print(caffe_pb2.NetParameter(name='x'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
