@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from maap.errors import MaapError
 from maap.nets import prototxt
+from maap.util import schema
 from maap.util.schema import caffe_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,3 +116,8 @@ assert schema.caffe_pb2 is caffe_pb2 is caffe.proto.caffe_pb2 is caffe.io.caffe_
 assert caffe.layers and caffe.Net
 """
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_messages_under_their_own_names():
+    for name in ("NetParameter", "LayerParameter", "SolverParameter", "BlobProto", "Datum"):
+        assert getattr(schema, name) is getattr(caffe_pb2, name)

@@ -15,7 +15,7 @@ import importlib
 import importlib.util
 import sys
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maap.errors import MaapError
 
@@ -50,3 +50,22 @@ def attach(caffe: types.ModuleType) -> None:
 
 
 caffe_pb2: Any = _load_messages()
+
+if TYPE_CHECKING:
+    from caffe.proto.caffe_pb2 import (
+        BlobProto,
+        Datum,
+        LayerParameter,
+        NetParameter,
+        PoolingParameter,
+        SolverParameter,
+        TransformationParameter,
+    )
+else:
+    BlobProto = caffe_pb2.BlobProto
+    Datum = caffe_pb2.Datum
+    LayerParameter = caffe_pb2.LayerParameter
+    NetParameter = caffe_pb2.NetParameter
+    PoolingParameter = caffe_pb2.PoolingParameter
+    SolverParameter = caffe_pb2.SolverParameter
+    TransformationParameter = caffe_pb2.TransformationParameter
