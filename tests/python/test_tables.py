@@ -9,11 +9,12 @@ import statistics
 from pathlib import Path
 
 import pytest
+from maap.cli import table as tables
 from maap.config.fields import A_STARS, TrainConfig
 from maap.errors import MaapError
 from maap.paper import figures as paper
 from maap.paper import page as tables_page
-from maap.paper import plan, tables, timing
+from maap.paper import plan, timing
 from maap.paper.page import Result, Spread
 from maap.paper.plan import Cell, Step
 from maap.runs.run import Run

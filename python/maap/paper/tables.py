@@ -1,204 +1,24 @@
-"""``maap table 1|2|3``: runs what a table of the paper needs, and writes the table.
+"""What `maap table` asks of its child process: the plan, the estimate, the page."""
 
-The runs are ordinary ones (`maap runs`, `maap report`, `maap train --resume` work on them); which
-they are, and which share phase 1, is in tables_plan.py. Killed at any moment and started again,
-it goes on with what is missing and ends with the same bytes.
-"""
-
-import dataclasses
-import shlex
-import sys
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-import click
-
-from maap.cli.options import DEBUG, GroupedCommand, settings_options
-from maap.config.check import check_settings, read_yaml
-from maap.config.fields import FIELDS, TrainConfig
-from maap.errors import MaapError
-from maap.paper.plan import NETS, Cell, Step, check_tables
-from maap.util.text import nearest
-
-# What the table itself sets.
-OWN = ("net", "name", "seed", "weights", "variant", "a_star", "dropout_after")
-OWN += ("haap_mode", "phase1_from", "resume")
-
-
-@click.command(cls=GroupedCommand)
-@click.argument("tables", nargs=-1, metavar="1|2|3...")
-@click.option("--seeds", default="1,2,3", show_default=True, help="One run of every row for each.")
-@click.option("--nets", metavar="NET,NET", help="Nets. [default: the paper's]")
-@click.option(
-    "--weights", multiple=True, metavar="[NET=]FILE|published",
-    help="Start from this .caffemodel, with several nets once for each as NET=FILE; or from "
-    "published: each net's own.",
-)  # fmt: skip
-@click.option("--plan", is_flag=True, help="Say what would run and how long; run nothing.")
-@click.option(
-    "--out", metavar="PAGE.md",
-    help="The page; CSV files and plots go to the folder PAGE. [default: RUNS_DIR/table3.md]",
-)  # fmt: skip
-@click.option("--config", "file", metavar="FILE.yaml", help="Settings from a file; options win.")
-@DEBUG
-@settings_options(omit=OWN)
-def table(  # noqa: PLR0917  click passes them by name
-    tables: tuple[str, ...],
-    seeds: str,
-    nets: Optional[str],
-    weights: tuple[str, ...],
-    plan: bool,
-    out: Optional[str],
-    file: Optional[str],
-    debug: bool,
-    **options: Any,
-) -> None:
-    """Make tables of the paper: run what is missing, go on with what is half done, write a page.
-
-    \b
-    maap table 1                              baseline, LAAP, HAAP, MAAP with each of three nets
-    maap table 2                              AlexNet: dropout after relu1 ... relu5, or attention
-    maap table 3 --data demo --seeds 1        AlexNet: the six ways to rewrite an image
-    maap table 1 2 3 --nets alexnet --out docs/tables.md
-    maap table 3 --plan                       what would run, and how long
-
-    Rows that have phase 1 in common train it once. The runs are ordinary ones, in --runs-dir.
-    """
-    given = read_yaml(Path(file)) if file else {}
-    taken = sorted(set(given) & set(OWN))
-    if taken:
-        raise MaapError(f"{file}: {taken[0]} is for the table to set; leave it out")
-    given.update(check_settings(options))
-    numbers = check_tables(tables)
-    chosen = _names(nets)
-    files = _weights(weights, chosen)
-    request = (numbers, chosen, _seeds(seeds), given, files)
-    work = _Table(Path(given.get("runs_dir", "runs")), given, debug)
-    page = Path(out) if out else work.runs_dir / _default_page(numbers)
-    if page.suffix != ".md":
-        raise MaapError(f"--out {page}: give a name that ends in .md, such as docs/tables.md")
-    if plan:
-        for line in work.call("maap.paper.tables:plan_now", *request):
-            click.echo(line)
-        return
-    planned = work.run_all(request)
-    for line in work.call("maap.paper.tables:write_now", page, planned, _command()):
-        click.echo(line)
-    click.echo(f"page: {page}")
-
-
-def _default_page(numbers: list[int]) -> str:
-    return f"table{numbers[0]}.md" if len(numbers) == 1 else "tables.md"
-
-
-def _command() -> str:
-    """The command line that was typed, as a person would type it again."""
-    return shlex.join(["maap", *sys.argv[1:]])
-
-
-def _names(nets: Optional[str]) -> Optional[list[str]]:
-    names = [name.strip() for name in (nets or "").split(",") if name.strip()]
-    return list(dict.fromkeys(names)) or None
-
-
-def _seeds(text: str) -> list[int]:
-    try:
-        seeds = [int(word) for word in text.split(",")]
-    except ValueError:
-        raise MaapError(f"--seeds {text!r}: give whole numbers, such as 1,2,3") from None
-    if any(seed < 0 for seed in seeds) or len(set(seeds)) < len(seeds):
-        raise MaapError(f"--seeds {text!r}: give numbers of at least 0, each once")
-    return seeds
-
-
-def _weights(words: tuple[str, ...], nets: Optional[list[str]]) -> dict[str, str]:
-    """{net: file} from FILE (for the only net), "published" (each net's own) and NET=FILE."""
-    found: dict[str, str] = {}
-    known = nets or list(NETS[1])
-    for word in words:
-        net, sign, name = word.partition("=")
-        if not sign and (word == "published" or len(nets or ()) == 1):
-            found.update(dict.fromkeys(known, word))
-        elif not sign:
-            raise MaapError(f"--weights {word}: say for which net, such as {known[0]}={word}")
-        elif net not in known:
-            raise MaapError(f"--weights {word}: no net {net} in the tables; {nearest(net, known)}")
-        else:
-            found[net] = name
-    return found
-
-
-# ---- the parent: one run after the other --------------------------------------------------------
-
-
-class _Table:
-    """Runs the steps of a table, each in a child of its own (train does that)."""
-
-    def __init__(self, runs_dir: Path, given: dict[str, Any], debug: bool) -> None:
-        self.runs_dir, self.given, self.debug = runs_dir, given, debug
-
-    def call(self, target: str, *args: Any) -> Any:
-        """A function in a child that may load Caffe."""
-        from maap.host.supervise import call
-
-        return call(target, *args, threads=self.given.get("threads"), debug=self.debug)
-
-    def run_all(self, request: tuple[Any, ...]) -> list[Cell]:
-        """Do every step that is missing; returns the cells, all of them finished."""
-        from maap.host.supervise import Stopped
-        from maap.util.progress import say
-
-        planned, steps = self.call("maap.paper.tables:missing", *request)
-        names = {cell.config.name for cell in planned}
-        say(f"{len(names)} runs, {len(names) - len(steps)} of them finished")
-        for number, step in enumerate(steps, 1):
-            say(f"[{number} of {len(steps)}] table {step.cell.table}, {step.cell.row}, "
-                f"{Path(step.cell.net).name}, seed {step.cell.seed}")  # fmt: skip
-            try:
-                self.train(step)
-            except Stopped as stopped:
-                text = f"{stopped}; or with the table: {_command()}"
-                raise Stopped(text, stopped.signal_number) from None
-            except MaapError as error:
-                raise MaapError(f"run {step.cell.config.name}: {error}") from None
-        return planned
-
-    def train(self, step: Step) -> None:
-        """One run, from where it stands."""
-        from maap.training.train import train
-
-        config = dataclasses.replace(step.cell.config, phase1_from=step.phase1_from)
-        if not step.cell.run.exists:
-            train(config, self.given, self.debug)
-            return
-        may = {n: v for n, v in self.given.items() if FIELDS[n].metadata["may_change"]}
-        again = TrainConfig(name=config.name, resume=True, **may)
-        train(again, dict(may, resume=True, name=config.name), self.debug)
-
-
-# ---- in the child -------------------------------------------------------------------------------
+from maap.paper.page import write_page
+from maap.paper.plan import Cell, Step, cells, steps
+from maap.paper.timing import plan_lines
 
 
 def missing(*request: Any) -> tuple[list[Cell], list[Step]]:
     """The cells of the tables, and the steps that are left."""
-    from maap.paper.plan import cells, steps
-
     planned = cells(*request)
     return planned, steps(planned)
 
 
 def plan_now(*request: Any) -> list[str]:
     """--plan: the lines to print."""
-    from maap.paper.timing import plan_lines
-
     return plan_lines(*missing(*request))
 
 
 def write_now(page: Path, planned: list[Cell], command: str) -> list[str]:
     """The page of finished runs; the lines of its tables."""
-    from maap.paper.page import write_page
-
     return write_page(page, planned, command)
-
-
-__all__ = ["table"]
