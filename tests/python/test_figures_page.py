@@ -1,4 +1,4 @@
-"""docs/figures.py on a small run: pictures, page, and one line for what cannot be."""
+"""tools/figures.py on a small run: pictures, page, and one line for what cannot be."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ from maap.runs.run import Run
 from maap.training import prepare
 from test_cli import TINY
 
-SCRIPT = loader.repo_root() / "docs" / "figures.py"
+SCRIPT = loader.repo_root() / "tools" / "figures.py"
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_pictures_and_page(runs, tmp_path, baseline):
         assert path.stat().st_size < 300_000 and min(cv2.imread(str(path)).shape[:2]) > 300
     assert "Over the 12 test images with a true box" in page and "| true box | 1.000 |" in page
     assert ("the baseline run's net" in page) == bool(baseline)
-    assert f"docs/figures.py both {' '.join(baseline)}".strip() in page
+    assert f"tools/figures.py both {' '.join(baseline)}".strip() in page
 
 
 @pytest.mark.parametrize(

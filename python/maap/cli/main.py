@@ -22,7 +22,7 @@ LATER: dict[str, tuple[str, str]] = {
     "weights": ("maap.cli.weights:weights", "The published ImageNet weights: fetch, check, use."),
     "visualize": ("maap.cli.visualize:visualize", "Show what a net sees in images."),
     "insert": ("maap.cli.insert:insert", "Put the attention layers into a network of your own."),
-    "compare": ("maap.report.compare:compare", "Lay the curves of several runs over each other."),
+    "compare": ("maap.cli.compare:compare", "Lay the curves of several runs over each other."),
     "table": ("maap.cli.table:table", "Make tables of the paper, running what is missing."),
 }
 

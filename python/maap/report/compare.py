@@ -1,4 +1,4 @@
-"""``maap compare RUN RUN...``: curves of several runs over each other, and what each found.
+"""The page of ``maap compare``: curves of several runs over each other, and what each found.
 
 Writes one self-contained HTML page and the same picture as a PNG beside it. Only files in the run
 folders are read, so runs that are not finished are shown as far as they are.
@@ -9,40 +9,13 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any
 
-import click
-
-from maap.cli.options import DEBUG, RUNS_DIR
 from maap.errors import MaapError
 from maap.runs.run import Run, all_runs, find_run
 
 POINTS = 1000  # of a curve; longer ones are thinned out
 _HIDDEN = ("name", "runs_dir", "resume", "phase1_from")  # settings that make no difference
-
-
-@click.command()
-@click.argument("runs", nargs=-1, metavar="RUN RUN...")
-@RUNS_DIR
-@click.option(
-    "--out", metavar="PAGE.html",
-    help="The page; the picture is PAGE.png beside it. [default: RUNS_DIR/compare.html]",
-)  # fmt: skip
-@DEBUG
-def compare(runs: tuple[str, ...], runs_dir: str, out: Optional[str], debug: bool) -> None:
-    """Lay the curves of runs over each other, with a table of what they found.
-
-    \b
-    maap compare alexnet-maap-demo alexnet-baseline-demo
-    maap compare 'alexnet-maap-*' --out six.html       every run of such a name
-    """
-    from maap.host.supervise import call
-
-    page = Path(out or Path(runs_dir) / "compare.html")
-    if page.suffix != ".html":
-        raise MaapError(f"--out {page}: give a name that ends in .html")
-    for line in call("maap.report.compare:compare_runs", runs, Path(runs_dir), page, debug=debug):
-        click.echo(line)
 
 
 def chosen(words: Sequence[str], runs_dir: Path) -> list[Run]:
@@ -279,6 +252,3 @@ def _label(axes: Any, title: str, ylabel: str) -> None:
     axes.set_axisbelow(True)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
-
-
-__all__ = ["compare"]

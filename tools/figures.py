@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes docs/figures/*.png and docs/pictures.md from a finished run, and docs/tables.md:
 
-    ./maap python docs/figures.py RUN [--baseline RUN] [--tables "1 3 --nets alexnet"]
+    ./maap python tools/figures.py RUN [--baseline RUN] [--tables "1 3 --nets alexnet"]
 
 RUN rewrote its images (variant maap or haap). --tables is what `maap table` is given beside --out;
 tables whose runs are finished are only written again. Without it docs/tables.md stays.
@@ -22,13 +22,13 @@ import click
 import numpy as np
 from maap.attention import figure
 from maap.attention.inside import Inside, Seen
-from maap.cli.visualize import of_run
 from maap.errors import MaapError
 from maap.host import loader
+from maap.report.visualize import of_run
 from maap.runs.run import find_run
 from maap.util.files import make_folder, write_atomically
 
-DOCS = Path(__file__).resolve().parent
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 LIMIT = 300_000  # bytes of a picture
 SIDE = 148  # pixels of a tile
 
@@ -226,7 +226,7 @@ def _quality(quality: dict[str, Any], last: dict[str, Any]) -> str:
 
 PAGE = """# What a trained net sees
 
-Written by `./maap python docs/figures.py {words}`. `./maap visualize IMAGE...` makes such
+Written by `./maap python tools/figures.py {words}`. `./maap visualize IMAGE...` makes such
 pictures of your own images, and every run's `report.html` has them.
 
 The net: {net}, `--variant {variant}`, seed {seed}, {start}, {iterations} iterations on
