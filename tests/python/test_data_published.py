@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from data_fakes import picture, save
+from maap.data import find
 from maap.data.importers import published
 from maap.data.importers.aircraft import import_aircraft
 from maap.data.importers.cars import import_cars
@@ -14,7 +15,6 @@ from maap.data.importers.common import Expected
 from maap.data.importers.flowers import import_flowers
 from maap.errors import MaapError
 from maap.images import pixels
-from maap.training import prepare
 from test_data_cub import make_2010, make_2011
 
 scipy_io = pytest.importorskip("scipy.io")
@@ -308,9 +308,7 @@ def test_training_finds_the_importer_and_keeps_the_set(tmp_path, monkeypatch, ca
         return make
 
     monkeypatch.setattr(published, "importer_of", fake)
-    folders = [
-        prepare.find_data(str(root), 64, policy) for policy in ("warp", "short_side", "warp")
-    ]
+    folders = [find.find_data(str(root), 64, policy) for policy in ("warp", "short_side", "warp")]
     assert folders[0] == folders[2] != folders[1]
     assert [(kind, how["policy"]) for kind, _, how in asked] == [
         ("aircraft", "warp"),

@@ -17,13 +17,13 @@ import numpy as np
 import other_nets
 import pytest
 from maap.config.fields import TrainConfig
+from maap.data import find
 from maap.host import loader
 from maap.nets import insert
 from maap.nets.folder import find_net
 from maap.nets.prototxt import write_text
 from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_train
 from maap.runs.run import Run
-from maap.training import prepare
 
 CLASSES, BATCH = 4, 3
 
@@ -275,5 +275,5 @@ def test_images_are_stored_a_little_larger_than_the_input(tmp_path, size, stored
     settings = dict(out=str(tmp_path / "net"), input_size=size)
     insert.work(str(other_nets.FILES["lenet"]), settings)
     config = TrainConfig(net=str(tmp_path / "net"))
-    assert prepare.stored_size(config) == stored
-    assert prepare.stored_size(dataclasses.replace(config, image_size=99)) == 99
+    assert find.stored_size(config) == stored
+    assert find.stored_size(dataclasses.replace(config, image_size=99)) == 99

@@ -1,4 +1,5 @@
-"""What is a data set, how is it read, and how is a net fed from it?
+"""What is a data set, how is it found and read, and how is a net fed from it?
 
-`data.importers` make data sets from published files. May import `host`, `images`, `util`.
+`data.importers` make data sets from published files; `data.find` calls them. May import `config`,
+`host`, `images`, `nets`, `util`.
 """

@@ -129,7 +129,7 @@ def cells(
 
 def _cell(table: int, row: str, given: dict[str, Any]) -> Cell:
     from maap.config.check import validate
-    from maap.training.prepare import data_for
+    from maap.data.find import data_for
     from maap.training.sharing import phase1_settings, settings_hash
 
     config, dataset = data_for(validate(TrainConfig(**given)))

@@ -14,8 +14,9 @@ from typing import Any, Callable
 import numpy as np
 
 from maap.config.fields import TrainConfig
+from maap.data.find import data_for
 from maap.paper.plan import Cell, Step, set_up_aside
-from maap.training.prepare import data_for, stage_list
+from maap.training.prepare import stage_list
 from maap.util.progress import say
 from maap.util.text import duration
 

@@ -158,6 +158,7 @@ def _stored(folder: Path, config: Any) -> tuple[tuple[int, int], str]:
 def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:
     from maap.attention.inside import Source
     from maap.config.fields import TrainConfig
+    from maap.data.find import stored_size
     from maap.nets.folder import find_net
     from maap.nets.prototxt import read_net, write_text
     from maap.nets.resolve import resolve_rewrite
@@ -175,7 +176,7 @@ def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:
         write_text(resolve_rewrite(files, config.laap, 1), rewrite)
     except MaapError:
         rewrite = None
-    size = max(prepare.stored_size(config), how["crop_size"])
+    size = max(stored_size(config), how["crop_size"])
     source = Source(
         deploy=files.deploy(config.laap),
         weights=weights,

@@ -117,8 +117,8 @@ def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
 
 
 def _check_names(config: TrainConfig) -> None:
+    from maap.data.find import check_data_name
     from maap.nets.folder import find_net
-    from maap.training import prepare
     from maap.weights import published
 
     if config.phase1_from is not None:
@@ -130,13 +130,14 @@ def _check_names(config: TrainConfig) -> None:
     files = find_net(config.net)
     files.train_val(config.laap, config.dropout_after)
     files.solver(config.laap, 1), files.deploy(config.laap)
-    prepare.check_data_name(config.data)
+    check_data_name(config.data)
     if config.weights is not None:
         published.check_word(config.weights, config.net)
 
 
 def _new(run: Run, config: TrainConfig) -> TrainConfig:
-    from maap.training.prepare import data_for, set_up
+    from maap.data.find import data_for
+    from maap.training.prepare import set_up
     from maap.util.progress import say
 
     say(f"run {run.name}: {run.folder}")

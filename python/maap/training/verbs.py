@@ -71,6 +71,7 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
     if options["weights"] is None:
         raise MaapError("give the name of a run, or --weights FILE (and --net, --data)")
     from maap.config.fields import TrainConfig
+    from maap.data import find
     from maap.data.store import Dataset
     from maap.nets.folder import find_net
     from maap.nets.prototxt import read_net, write_text
@@ -86,8 +87,8 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
     how = data_transform(source, "TEST")
     batch = options["batch"] or how["batch_size"]
     weights = find_weights(options["weights"], options["net"])
-    size = prepare.stored_size(config)
-    data = Dataset.open(prepare.find_data(options["data"] or "demo", size))
+    size = find.stored_size(config)
+    data = Dataset.open(find.find_data(options["data"] or "demo", size))
     deploy = resolve_deploy(files, config.laap, len(data.classes), batch)
     check_weights(deploy, weights)
     a_star = options.get("a_star") or config.a_star
@@ -108,6 +109,7 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
 
 
 def _of_run(name: str, options: dict[str, Any]) -> Subject:
+    from maap.data import find
     from maap.data.store import Dataset
     from maap.training import prepare
 
@@ -119,7 +121,7 @@ def _of_run(name: str, options: dict[str, Any]) -> Subject:
         raise MaapError(f"run {name} has no weights yet; go on: maap train --resume {name}")
     data = prepare.open_data(state)
     if options["data"] is not None:
-        data = Dataset.open(prepare.find_data(options["data"], prepare.stored_size(config)))
+        data = Dataset.open(find.find_data(options["data"], find.stored_size(config)))
     rewrite = run.folder / "rewrite.prototxt"
     return Subject(
         deploy=run.folder / "deploy.prototxt",
