@@ -1,5 +1,6 @@
-"""What `pip install .` takes: patterns without a leading slash would leave out maap.data, too."""
+"""What `pip install .` takes, and the versions that the launcher and the container install."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,3 +15,34 @@ def test_what_is_left_out_lies_at_the_root():
     assert left_out
     for pattern in left_out:
         assert pattern.startswith("/"), f"{pattern} also matches folders of the packages"
+
+
+def bounds(lines):
+    """name -> bounds, of lines such as "numpy>=1.24,<3"."""
+    found = [re.match(r"([\w-]+)(.*)", line.split("#")[0].strip()) for line in lines]
+    return {match.group(1).lower(): match.group(2) for match in found if match}
+
+
+LISTS = sorted(REPO.glob("*/requirements.txt")) + sorted(REPO.glob("*/*/requirements.txt"))
+
+
+def test_the_package_has_the_bounds_of_the_engines_environment():
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    optional = [line for group in project["optional-dependencies"].values() for line in group]
+    wanted = bounds([*project["dependencies"], *optional])
+    tested = bounds((REPO / "tools/engine/requirements.txt").read_text().splitlines())
+    assert wanted == {name: tested[name] for name in wanted}
+    assert all("<" in bound for bound in tested.values())
+
+
+@pytest.mark.parametrize("path", LISTS, ids=lambda path: str(path.relative_to(REPO)))
+def test_every_package_is_locked_within_its_bounds_and_has_hashes(path):
+    packaging = pytest.importorskip("packaging.specifiers")
+    entries = path.with_suffix(".lock").read_text().replace("\\\n", " ").splitlines()
+    assert all(" --hash=sha256:" in entry for entry in entries if entry)
+    locked = [re.match(r"([\w.-]+)==([\w.]+)", entry).groups() for entry in entries if entry]
+    for name, bound in bounds(path.read_text().splitlines()).items():
+        versions = [version for other, version in locked if other == name]
+        assert versions, f"{name} is not in the lock; run tools/lock"
+        for version in versions:
+            assert packaging.SpecifierSet(bound).contains(version), f"{name} {version}; {bound}"
