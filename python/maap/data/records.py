@@ -13,6 +13,7 @@ import numpy as np
 from maap.errors import MaapError
 from maap.images import pixels
 from maap.util.schema import caffe_pb2
+from maap.util.wire import WireError, varint
 
 Box = tuple[float, float, float, float]
 
@@ -117,16 +118,6 @@ def _pixels(datum: "caffe_pb2.Datum", name: str) -> np.ndarray:
     return image
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    value, shift = 0, 0
-    while True:
-        byte = data[at]
-        value |= (byte & 0x7F) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 0x80:
-            return value, at
-
-
 def _float_datum(data: bytes) -> Optional[tuple[np.ndarray, int]]:
     """Image and label of a float Datum in the layout of :func:`encode_pixels`; None for any other.
 
@@ -139,8 +130,8 @@ def _float_datum(data: bytes) -> Optional[tuple[np.ndarray, int]]:
             field, wire = data[at] >> 3, data[at] & 7
             if field not in _VARINT_FIELDS or wire != 0:
                 return None
-            values[field], at = _varint(data, at + 1)
-    except IndexError:
+            values[field], at = varint(data, at + 1, len(data))
+    except (IndexError, WireError):
         return None
     shape = (values[1], values[2], values[3])
     count = shape[0] * shape[1] * shape[2]

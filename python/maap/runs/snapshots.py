@@ -11,6 +11,7 @@ solverstate names its caffemodel by the path it was written under: so a run fold
 """
 
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from maap.errors import MaapError
+from maap.util import wire
 from maap.util.files import (
     PARTIAL,
     cannot_write,
@@ -33,8 +35,6 @@ from maap.util.files import (
 # Blobs of history per weight that Caffe's solvers keep (their solverstate holds nothing else big).
 _HISTORY = {"Adam": 2, "AdaDelta": 2}
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
-
 
 # ---- reading a protobuf file to its end ---------------------------------------------------------
 
@@ -42,43 +42,21 @@ _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 def walk_wire(path: Path) -> dict[int, list[int]]:
     """The top-level fields of a binary protobuf file: number -> the size in bytes of each value.
 
-    Reads tags and lengths and steps over the values, so a 500 MB file takes milliseconds. Raises
-    MaapError when the file ends inside a field or is no protobuf message at all.
+    Raises MaapError when the file ends inside a field or is no protobuf message at all.
     """
+    sizes: dict[int, list[int]] = {}
     size = path.stat().st_size
-    fields: dict[int, list[int]] = {}
-    with path.open("rb") as stream:
-        at = 0
-        while at < size:
-            stream.seek(at)
-            head = stream.read(20)  # a tag and a length take at most 10 bytes each
-            tag, used = _varint(head, 0, path)
-            number, kind = tag >> 3, tag & 7
-            if kind == _VARINT:
-                _, end = _varint(head, used, path)
-                length = end - used
-            elif kind == _BYTES:
-                length, used = _varint(head, used, path)
-            elif kind in (_FIXED64, _FIXED32):
-                length = 8 if kind == _FIXED64 else 4
-            else:
-                raise MaapError(f"{path}: no protobuf file (byte {at}); delete it")
-            if number == 0 or at + used + length > size:
-                raise _cut_short(path, size)
-            fields.setdefault(number, []).append(length)
-            at += used + length
-    return fields
-
-
-def _varint(data: bytes, at: int, path: Path) -> Any:
-    value = shift = 0
-    while at < len(data) and shift < 70:
-        value |= (data[at] & 127) << shift
-        at += 1
-        if data[at - 1] < 128:
-            return value, at
-        shift += 7
-    raise _cut_short(path, path.stat().st_size)
+    if size == 0:  # cannot be mapped
+        return sizes
+    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        try:
+            for field in wire.fields(data, 0, size):
+                sizes.setdefault(field.number, []).append(field.end - field.start)
+        except wire.Truncated:
+            raise _cut_short(path, size) from None
+        except wire.WireError as error:
+            raise MaapError(f"{path}: no protobuf file ({error}); delete it") from None
+    return sizes
 
 
 def _cut_short(path: Path, size: int) -> MaapError:

@@ -7,16 +7,16 @@ numbers are stepped over, so the published 244 MB AlexNet takes milliseconds and
 cut short is noticed wherever the cut is.
 """
 
+import dataclasses
 import mmap
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 from maap.errors import MaapError
-from maap.util.schema import caffe_pb2
+from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
+from maap.util.wire import VARINT, WireError, fields, varint
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5  # protobuf's wire types
 _PARTIAL = 0.5  # a net that takes less than this share of its layers from a file is another net
 _LEARNING = {
     "BatchNorm",
@@ -35,11 +35,7 @@ class StoredLayer:
     """One layer of a caffemodel: its blobs' shapes as stored (old files: always four numbers)."""
 
     name: str = ""
-    shapes: list[tuple[int, ...]] = field(default_factory=list)
-
-
-class _Broken(Exception):
-    """The bytes at hand are not the message they should be."""
+    shapes: list[tuple[int, ...]] = dataclasses.field(default_factory=list)
 
 
 def stored_layers(path: Union[str, Path]) -> list[StoredLayer]:
@@ -58,7 +54,7 @@ def stored_layers(path: Union[str, Path]) -> list[StoredLayer]:
                 start = bytes(data[:8])
     except OSError as error:
         raise MaapError(f"{path}: cannot be read ({error.strerror}): check the path") from None
-    except _Broken as error:
+    except WireError as error:
         raise MaapError(_not_weights(path, layers, error)) from None
     if not any(layer.shapes for layer in layers):
         raise MaapError(f"{path}: no layer with weights in it (it starts {start!r})")
@@ -66,7 +62,7 @@ def stored_layers(path: Union[str, Path]) -> list[StoredLayer]:
 
 
 def check_weights(
-    net: Any, caffemodel: Union[str, Path], allow_partial: bool = False
+    net: NetParameter, caffemodel: Union[str, Path], allow_partial: bool = False
 ) -> dict[str, list[str]]:
     """Which layers of ``net`` (a NetParameter) would start from ``caffemodel``, by name.
 
@@ -100,7 +96,7 @@ def check_weights(
     return dict(matched=matched, missing=missing, unused=unused)
 
 
-def has_weights(layer: Any) -> bool:
+def has_weights(layer: LayerParameter) -> bool:
     """Whether a LayerParameter's layer holds blobs that a caffemodel stores."""
     if layer.type == "Scale":
         return len(layer.bottom) == 1 or layer.scale_param.bias_term
@@ -109,7 +105,7 @@ def has_weights(layer: Any) -> bool:
     return layer.type in _LEARNING
 
 
-def _shape_difference(wanted: Any, stored: StoredLayer) -> Optional[str]:
+def _shape_difference(wanted: LayerParameter, stored: StoredLayer) -> Optional[str]:
     """What the net's layer says of its shape that the file contradicts; None if nothing."""
     if wanted.type == "Convolution":
         param, weights = wanted.convolution_param, stored.shapes[0][-4:]
@@ -135,7 +131,7 @@ def _list(names: list[str], most: int = 8) -> str:
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def _not_weights(path: Path, layers: list[StoredLayer], error: _Broken) -> str:
+def _not_weights(path: Path, layers: list[StoredLayer], error: WireError) -> str:
     with path.open("rb") as file:
         start = file.read(24)
     if start.startswith(b"\x89HDF"):
@@ -151,108 +147,66 @@ def _not_weights(path: Path, layers: list[StoredLayer], error: _Broken) -> str:
 # ---- the messages on disk -----------------------------------------------------------------------
 
 
-def _numbers(message: Any, *names: str) -> tuple[int, ...]:
+def _numbers(message: type, *names: str) -> tuple[int, ...]:
     return tuple(message.DESCRIPTOR.fields_by_name[name].number for name in names)
 
 
-def _read_net(data: Any, layers: list[StoredLayer]) -> None:
+def _read_net(data: mmap.mmap, layers: list[StoredLayer]) -> None:
     """Append the layers one by one, so that those before a damaged place are known."""
     layer, v1 = _numbers(caffe_pb2.NetParameter, "layer", "layers")
     known = caffe_pb2.NetParameter.DESCRIPTOR.fields_by_number
-    for number, wire, value in _fields(data, 0, len(data)):
-        if number not in known:
-            raise _Broken(f"a network has no field {number}")
-        if number in (layer, v1):
+    for field in fields(data, 0, len(data)):
+        if field.number not in known:
+            raise WireError(f"a network has no field {field.number}")
+        if field.number in (layer, v1):
             layers.append(StoredLayer())
-            message = caffe_pb2.LayerParameter if number == layer else caffe_pb2.V1LayerParameter
-            _read_layer(data, _span(wire, value), message, layers[-1])
+            old = field.number == v1
+            message = caffe_pb2.V1LayerParameter if old else caffe_pb2.LayerParameter
+            _read_layer(data, field.span(), message, layers[-1])
 
 
-def _read_layer(data: Any, span: tuple[int, int], message: Any, into: StoredLayer) -> None:
+def _read_layer(data: mmap.mmap, span: tuple[int, int], message: type, into: StoredLayer) -> None:
     name, blobs = _numbers(message, "name", "blobs")
-    for number, wire, value in _fields(data, *span):
-        if number == name:
-            start, end = _span(wire, value)
+    for field in fields(data, *span):
+        if field.number == name:
+            start, end = field.span()
             into.name = bytes(data[start:end]).decode("utf-8", "replace")
-        elif number == blobs:
-            into.shapes.append(_read_shape(data, _span(wire, value)))
+        elif field.number == blobs:
+            into.shapes.append(_read_shape(data, field.span()))
 
 
-def _read_shape(data: Any, span: tuple[int, int]) -> tuple[int, ...]:
+def _read_shape(data: mmap.mmap, span: tuple[int, int]) -> tuple[int, ...]:
     """A BlobProto's shape, its count checked against the number of bytes of its values."""
     legacy = _numbers(caffe_pb2.BlobProto, "num", "channels", "height", "width")
     shape, single, double = _numbers(caffe_pb2.BlobProto, "shape", "data", "double_data")
     old: dict[int, int] = {}
     dims: Optional[tuple[int, ...]] = None
     count = 0
-    for number, wire, value in _fields(data, *span):
-        if number in legacy and wire == _VARINT:
-            old[number] = value
-        elif number == shape:
-            dims = _read_dims(data, _span(wire, value))
-        elif number in (single, double):
-            size = 4 if number == single else 8
-            count += (value[1] - value[0]) // size if wire == _BYTES else 1
+    for field in fields(data, *span):
+        if field.number in legacy and field.kind == VARINT:
+            old[field.number] = field.value
+        elif field.number == shape:
+            dims = _read_dims(data, field.span())
+        elif field.number in (single, double):
+            size = 4 if field.number == single else 8
+            count += (field.end - field.start) // size  # packed, or one value a field
     found = dims if dims is not None else tuple(old.get(number, 0) for number in legacy)
     expected = 1
     for dim in found:
         expected *= dim
     if count != expected:
-        raise _Broken(f"a blob of shape {'x'.join(map(str, found))} holds {count} values")
+        raise WireError(f"a blob of shape {'x'.join(map(str, found))} holds {count} values")
     return found
 
 
-def _read_dims(data: Any, span: tuple[int, int]) -> tuple[int, ...]:
+def _read_dims(data: mmap.mmap, span: tuple[int, int]) -> tuple[int, ...]:
     dims: list[int] = []
-    for _, wire, value in _fields(data, *span):
-        if wire == _VARINT:
-            dims.append(value)
+    for field in fields(data, *span):
+        if field.kind == VARINT:
+            dims.append(field.value)
             continue
-        at, end = _span(wire, value)
+        at, end = field.span()
         while at < end:
-            dim, at = _varint(data, at, end)
+            dim, at = varint(data, at, end)
             dims.append(dim)
     return tuple(dims)
-
-
-def _span(wire: int, value: Any) -> tuple[int, int]:
-    if wire != _BYTES:
-        raise _Broken("a value of another kind than the format has there")
-    return value
-
-
-def _fields(data: Any, at: int, end: int) -> Iterator[tuple[int, int, Any]]:
-    """(field number, wire type, value) of a message; a value of bytes is its (start, end)."""
-    while at < end:
-        tag, at = _varint(data, at, end)
-        number, wire = tag >> 3, tag & 7
-        if number == 0:
-            raise _Broken("field number 0")
-        value: Any = None
-        if wire == _VARINT:
-            value, at = _varint(data, at, end)
-        elif wire == _BYTES:
-            length, at = _varint(data, at, end)
-            value = (at, at + length)
-            at += length
-        elif wire in (_FIXED32, _FIXED64):
-            at += 4 if wire == _FIXED32 else 8
-        else:
-            raise _Broken(f"no value starts with wire type {wire}")
-        if at > end:
-            raise _Broken(f"{at - end:,} bytes are missing")
-        yield number, wire, value
-
-
-def _varint(data: Any, at: int, end: int) -> tuple[int, int]:
-    """The integer of 7-bit groups, low first, at ``at``, and where the next value starts."""
-    result = 0
-    for shift in range(0, 70, 7):
-        if at >= end:
-            raise _Broken("a number is cut off")
-        byte = data[at]
-        at += 1
-        result |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return result, at
-    raise _Broken("a number of more than ten bytes")
