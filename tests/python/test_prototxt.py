@@ -32,6 +32,22 @@ def test_what_is_written_reads_back(path, tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
+def test_a_power_cut_leaves_the_old_or_the_new_text(tmp_path, monkeypatch):
+    """The content is on the disk before the file gets its name, and then the name is, too."""
+    path, seen = tmp_path / "net.prototxt", []
+
+    def fsync(handle):
+        synced = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        seen.append((synced, synced.read_text() if synced.is_file() else "", path.is_file()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    prototxt.write_text(caffe_pb2.NetParameter(name="n"), path)
+    (first, text, there), (second, _, renamed) = seen
+    assert first.parent == tmp_path and first != path
+    assert (text, there) == ('name: "n"\n', False)
+    assert (second, renamed) == (tmp_path, True)
+
+
 def test_floats_are_short_and_exact(tmp_path):
     values = [0.01, 0.1, 1e-4, 1 / 3, 16777216.0, 3.4e38, 1e-45, float("inf"), -0.0]
     message = caffe_pb2.BlobProto(data=values, double_data=[0.1, 1 / 3])

@@ -16,7 +16,8 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from maap.errors import MaapError
-from maap.util.schema import caffe_pb2
+from maap.util.files import write_atomically
+from maap.util.schema import NetParameter, SolverParameter, caffe_pb2
 from maap.util.text import nearest
 
 Text = TypeVar("Text", bound=Message)
@@ -105,21 +106,18 @@ def to_text(
 
 
 def write_text(message: Message, path: Union[str, Path], header: str = "") -> None:
-    """Write ``message`` in text format; ``path`` holds either the whole of it or what it held."""
-    path = Path(path)
-    partial = path.with_name(path.name + ".partial")
-    try:
-        partial.write_text(to_text(message, header), encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise MaapError(f"{path}: cannot be written ({error.strerror})") from None
+    """Write ``message`` in text format; ``path`` holds either the whole of it or what it held.
+
+    The text is on the disk when the function returns. Raises MaapError when it cannot be written.
+    """
+    write_atomically(Path(path), to_text(message, header))
 
 
 def _comment(line: str) -> str:
     return f"# {line}".rstrip()
 
 
-def _fields(message: Message) -> Iterator[Any]:
+def _fields(message: Message) -> Iterator[tuple[str, list[str]]]:
     """(key, lines) for every value set in ``message``, in the order of the field numbers."""
     for field, value in message.ListFields():
         if field.label == FieldDescriptor.LABEL_REPEATED:
@@ -164,7 +162,7 @@ def _float32(value: float) -> str:
     return f"{value:.9g}"
 
 
-def read_net(path: Union[str, Path]) -> Any:
+def read_net(path: Union[str, Path]) -> NetParameter:
     """The NetParameter in a text file; MaapError names file, line and field of what is wrong."""
     net = parse_file(path, caffe_pb2.NetParameter())
     if net.layers:
@@ -177,6 +175,6 @@ def read_net(path: Union[str, Path]) -> Any:
     return net
 
 
-def read_solver(path: Union[str, Path]) -> Any:
+def read_solver(path: Union[str, Path]) -> SolverParameter:
     """The SolverParameter in a text file; MaapError names file, line and field."""
     return parse_file(path, caffe_pb2.SolverParameter())
