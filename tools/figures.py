@@ -93,9 +93,9 @@ def _look(inside: Inside, run: Any) -> list[tuple[str, Seen]]:
     """(what it is, Seen) of two best, two evenly spaced and two worst test images of the run, of as
     many classes as there are."""
     from maap.images import draw
-    from maap.training import prepare
+    from maap.runs import feed
 
-    split = prepare.open_data(run.state()).split("test")
+    split = feed.open_data(run.state()).split("test")
     index = {record.key: n for n, record in enumerate(split.records)}
     entries = json.loads(_text(run.folder / "samples" / "samples.json"))
     chosen: list[Any] = []

@@ -11,6 +11,7 @@ from maap.config.fields import TrainConfig
 from maap.data.store import Dataset
 from maap.host import loader
 from maap.measure import evaluation
+from maap.runs import feed
 from maap.runs.run import Run
 from maap.training import prepare
 from test_cli import TINY
@@ -36,7 +37,7 @@ def runs(tmp_path_factory):
         config=config,
         state=run.state(),
         data=dataset,
-        test_transform=prepare.transform(run, run.state(), "TEST"),
+        test_transform=feed.transform(run, run.state(), "TEST"),
         weights=lambda number: run.folder / f"phase{number}" / "final.caffemodel",
     )
     evaluation.evaluate_run(work)

@@ -18,8 +18,8 @@ from maap.data.store import Split
 from maap.host import loader
 from maap.images.render import A_STARS
 from maap.nets.prototxt import read_net
+from maap.runs import feed
 from maap.runs.run import Run, all_runs
-from maap.training import prepare
 from paper_render import attention_and_region, enlarged, paper
 
 REPO = Path(__file__).resolve().parents[2]
@@ -123,8 +123,8 @@ def expected(whole):
     runs, _ = whole
     run = named(runs, "maap-roi")
     state, caffe = run.state(), loader.load()
-    source = prepare.open_data(state).split("train")
-    how = prepare.transform(run, state, "TEST")
+    source = feed.open_data(state).split("train")
+    how = feed.transform(run, state, "TEST")
     path = run.folder / "rewrite.prototxt"
     high = next(layer for layer in read_net(path).layer if layer.type == "Elimination")
     weights = str(run.folder / "phase1/final.caffemodel")

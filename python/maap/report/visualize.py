@@ -112,7 +112,7 @@ def of_run(run: Any, phase: Optional[int] = None) -> tuple[Any, str]:
     """
     from maap.attention.inside import Source
     from maap.nets.folder import find_net
-    from maap.training import prepare
+    from maap.runs import feed
 
     state, config = run.state(), run.config()
     ready = sorted(run.folder.glob("phase*/final.caffemodel"))
@@ -132,7 +132,7 @@ def of_run(run: Any, phase: Optional[int] = None) -> tuple[Any, str]:
     source = Source(
         deploy=run.folder / "deploy.prototxt",
         weights=ready[-1],
-        transform=prepare.transform(run, state, "TEST"),
+        transform=feed.transform(run, state, "TEST"),
         stored=size,
         policy=policy,
         rewrite=rewrite,
@@ -163,7 +163,7 @@ def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:
     from maap.nets.prototxt import read_net, write_text
     from maap.nets.resolve import resolve_rewrite
     from maap.nets.transform import data_transform
-    from maap.training import prepare
+    from maap.runs import feed
     from maap.weights.published import find_weights
 
     net = options["net"] or TrainConfig().net
@@ -180,7 +180,7 @@ def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:
     source = Source(
         deploy=files.deploy(config.laap),
         weights=weights,
-        transform=prepare.make_transform(dict(how, scale=options["input_scale"] or how["scale"])),
+        transform=feed.make_transform(dict(how, scale=options["input_scale"] or how["scale"])),
         stored=(size, size),
         rewrite=rewrite,
     )

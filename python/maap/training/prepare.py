@@ -4,18 +4,13 @@
 again, so that a run resumed next year on another version still trains the same net.
 """
 
-import hashlib
-import json
 import shutil
 from pathlib import Path
 from typing import Any, Optional
 
-import numpy as np
-
 from maap.config import presets
 from maap.config.check import resolve, solver_overrides
 from maap.config.fields import TrainConfig
-from maap.data.feeder import Transform
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.nets.crop_size import set_input
@@ -23,7 +18,8 @@ from maap.nets.folder import find_net
 from maap.nets.online import online_net
 from maap.nets.prototxt import read_net, read_solver, write_text
 from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_solver, resolve_train
-from maap.nets.transform import data_transform, read_mean
+from maap.nets.transform import data_transform
+from maap.runs.feed import manifest_hash
 from maap.runs.run import Run
 from maap.training.phase import seed_of
 from maap.util.files import file_sha256
@@ -152,12 +148,6 @@ def _check_statistics(path: Path, net: Any, config: TrainConfig, missing: list[s
         )
 
 
-def manifest_hash(dataset: Dataset) -> str:
-    """Changes when a data set is made again in another way."""
-    text = json.dumps(dataset.manifest, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 # ---- what the nets are fed ----------------------------------------------------------------------
 
 
@@ -173,34 +163,3 @@ def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> dict[str, 
         mean_file="mean.binaryproto" if how["mean_file"] is not None else None,
         scale=how["scale"] if config.input_scale is None else config.input_scale,
     )
-
-
-def transform(run: Run, state: dict[str, Any], phase: str) -> Transform:
-    """The Transform of "TRAIN" or "TEST" images of a run."""
-    how = state["input"][phase]
-    path = run.folder / how["mean_file"] if how["mean_file"] else None
-    return make_transform(dict(how, mean_file=path))
-
-
-def make_transform(how: dict[str, Any]) -> Transform:
-    """The Transform for what `data_transform` found."""
-    mean: Optional[np.ndarray] = None
-    if how["mean_file"] is not None:
-        mean = read_mean(how["mean_file"])
-    elif how["mean_value"]:
-        values = list(how["mean_value"]) * (3 if len(how["mean_value"]) == 1 else 1)
-        mean = np.array(values, dtype=np.float32)
-    return Transform(
-        crop_size=how["crop_size"], mirror=how["mirror"], mean=mean, scale=how["scale"]
-    )
-
-
-def open_data(state: dict[str, Any]) -> Dataset:
-    """The data set of a run. Raises MaapError when it is gone or not what it was."""
-    noted = state["data"]
-    dataset = Dataset.open(Path(noted["folder"]))
-    if manifest_hash(dataset) != noted["manifest"]:
-        raise MaapError(
-            f"{dataset.folder}: the data set has changed since the run began; start a new run"
-        )
-    return dataset

@@ -166,17 +166,17 @@ class Work:
 
     def __init__(self, run: Run, config: TrainConfig) -> None:
         from maap.host import loader
+        from maap.runs import feed
         from maap.runs.tensorboard import check_library
-        from maap.training import prepare
 
         if config.tensorboard:
             check_library()
         self.run, self.config = run, config
         self.state = run.state()
-        self.data = prepare.open_data(self.state)
+        self.data = feed.open_data(self.state)
         self.caffe = loader.load(config.host)
         loader.set_device(self.caffe, config.gpu)
-        self.test_transform = prepare.transform(run, self.state, "TEST")
+        self.test_transform = feed.transform(run, self.state, "TEST")
 
     def all_stages(self) -> RunResult:
         """Do what is not done; the result of the whole run."""
@@ -252,14 +252,14 @@ class Work:
         """What `phases.run_phase` needs for a training stage."""
         from maap.data.feeder import Feeder
         from maap.data.store import Split
+        from maap.runs import feed
         from maap.training import phase as phases
-        from maap.training import prepare
 
         config, number = self.config, stage["number"]
         original = number == 1 or config.online
         folder = self.data.folder if original else self.run.folder / f"rewrite{number - 1}"
         images = Split.open(folder, "train")
-        how = prepare.transform(self.run, self.state, "TRAIN")
+        how = feed.transform(self.run, self.state, "TRAIN")
         seed = phases.seed_of(config.seed, stage["name"], "images")
         return phases.PhaseSettings(
             name=stage["name"],

@@ -77,7 +77,7 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
     from maap.nets.prototxt import read_net, write_text
     from maap.nets.resolve import resolve_deploy, resolve_rewrite
     from maap.nets.transform import data_transform
-    from maap.training import prepare
+    from maap.runs import feed
     from maap.weights.caffemodel import check_weights
     from maap.weights.published import find_weights
 
@@ -101,7 +101,7 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
         rewrite=work / "rewrite.prototxt",
         weights=weights,
         data=data,
-        transform=prepare.make_transform(dict(how, scale=scale)),
+        transform=feed.make_transform(dict(how, scale=scale)),
         batch=batch,
         a_star=a_star,
         gpu=options["gpu"],
@@ -111,7 +111,7 @@ def _subject(run: Optional[str], options: dict[str, Any], work: Path) -> Subject
 def _of_run(name: str, options: dict[str, Any]) -> Subject:
     from maap.data import find
     from maap.data.store import Dataset
-    from maap.training import prepare
+    from maap.runs import feed
 
     run = find_run(Path(options["runs_dir"]), name)
     state, config = run.state(), run.config()
@@ -119,7 +119,7 @@ def _of_run(name: str, options: dict[str, Any]) -> Subject:
     weights = Path(options["weights"]).resolve() if options["weights"] else None
     if weights is None and not ready:
         raise MaapError(f"run {name} has no weights yet; go on: maap train --resume {name}")
-    data = prepare.open_data(state)
+    data = feed.open_data(state)
     if options["data"] is not None:
         data = Dataset.open(find.find_data(options["data"], find.stored_size(config)))
     rewrite = run.folder / "rewrite.prototxt"
@@ -128,7 +128,7 @@ def _of_run(name: str, options: dict[str, Any]) -> Subject:
         rewrite=rewrite if rewrite.is_file() else None,
         weights=weights or ready[-1],
         data=data,
-        transform=prepare.transform(run, state, "TEST"),
+        transform=feed.transform(run, state, "TEST"),
         batch=options["batch"] or int(config.batch or 1),
         a_star=config.a_star,
         gpu=options["gpu"],

@@ -1,0 +1,51 @@
+"""What a run's nets are fed: its data set as it was, and how stored images become input."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Optional
+
+import numpy as np
+
+from maap.data.feeder import Transform
+from maap.data.store import Dataset
+from maap.errors import MaapError
+from maap.nets.transform import read_mean
+from maap.runs.run import Run
+
+
+def transform(run: Run, state: dict[str, Any], phase: str) -> Transform:
+    """The Transform of "TRAIN" or "TEST" images of a run."""
+    how = state["input"][phase]
+    path = run.folder / how["mean_file"] if how["mean_file"] else None
+    return make_transform(dict(how, mean_file=path))
+
+
+def make_transform(how: dict[str, Any]) -> Transform:
+    """The Transform for what `data_transform` found."""
+    mean: Optional[np.ndarray] = None
+    if how["mean_file"] is not None:
+        mean = read_mean(how["mean_file"])
+    elif how["mean_value"]:
+        values = list(how["mean_value"]) * (3 if len(how["mean_value"]) == 1 else 1)
+        mean = np.array(values, dtype=np.float32)
+    return Transform(
+        crop_size=how["crop_size"], mirror=how["mirror"], mean=mean, scale=how["scale"]
+    )
+
+
+def open_data(state: dict[str, Any]) -> Dataset:
+    """The data set of a run. Raises MaapError when it is gone or not what it was."""
+    noted = state["data"]
+    dataset = Dataset.open(Path(noted["folder"]))
+    if manifest_hash(dataset) != noted["manifest"]:
+        raise MaapError(
+            f"{dataset.folder}: the data set has changed since the run began; start a new run"
+        )
+    return dataset
+
+
+def manifest_hash(dataset: Dataset) -> str:
+    """Changes when a data set is made again in another way."""
+    text = json.dumps(dataset.manifest, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
