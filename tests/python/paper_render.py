@@ -25,14 +25,18 @@ def paper(image, region, attention, a_star, mean):
     soft = bilinear(attention, height, width)
     ys, xs = np.mgrid[0:height, 0:width]
     inside = (xs >= x1) & (xs < x2) & (ys >= y1) & (ys < y2)
-    factor = {
+    return factor(a_star, inside, soft)[:, :, None] * (image.astype(np.float64) - mean)
+
+
+def factor(a_star, inside, soft):
+    """A*, from where R is (bool) and A, of one shape."""
+    return {
         "UNCORRELATED": np.where(inside, 1.0, 0.0),
         "ENHANCE": np.where(inside, soft + 1, 0.0),
         "REDUCE": np.where(inside, 1.0, soft),
         "ALLSOFT": soft,
         "ALLSOFT_PLUS_ONE": soft + 1,
     }[a_star]
-    return factor[:, :, None] * (image.astype(np.float64) - mean)
 
 
 def attention_and_region(features, size):

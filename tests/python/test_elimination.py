@@ -4,6 +4,8 @@ equations 4 to 8 that shares no code with it."""
 import numpy as np
 import pytest
 from maap.host import loader
+from maap.images.a_star import NAMES
+from paper_render import factor
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.transform import resize
@@ -16,7 +18,6 @@ layer {{ name: "d" type: "Input" top: "d"
 layer {{ name: "elim" type: "Elimination" bottom: "f" bottom: "d"
   top: "dstar" top: "r" top: "a" top: "s" python_param {{ param_str: "{param}" }} }}
 """
-A_STARS = ["ROI", "UNCORRELATED", "ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE"]
 SIZES = [
     dict(n=4, c=256, h=13, w=13, H=227, W=227),
     dict(n=3, c=8, h=14, w=10, H=61, W=90),
@@ -63,14 +64,7 @@ def as_the_paper_says(f, d, a_star, at):
     if a_star == "ROI":
         rendered = np.stack([bilinear(channel[y1:y2, x1:x2], size) for channel in d])
     else:
-        weights = {
-            "UNCORRELATED": np.where(inside, 1, 0),
-            "ENHANCE": np.where(inside, attention + 1, 0),
-            "REDUCE": np.where(inside, 1, attention),
-            "ALLSOFT": attention,
-            "ALLSOFT_PLUS_ONE": attention + 1,
-        }
-        rendered = weights[a_star] * d
+        rendered = factor(a_star, inside, attention) * d
     return rendered, [x1, y1, x2, y2]
 
 
@@ -81,7 +75,7 @@ def bilinear(plane, size):
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size['h']}x{size['w']}")
 @pytest.mark.parametrize("at", ["INPUT", "MAP"])
-@pytest.mark.parametrize("a_star", A_STARS)
+@pytest.mark.parametrize("a_star", NAMES)
 def test_rendering_is_the_papers(tmp_path, a_star, at, size):
     net = make_net(tmp_path, f"a_star: {a_star} threshold_at: {at}", size)
     f = features(size, seed=len(a_star))
@@ -119,7 +113,7 @@ def test_roi_of_the_whole_image_is_the_image(tmp_path):
     np.testing.assert_array_equal(net.blobs["dstar"].data, net.blobs["d"].data)
 
 
-@pytest.mark.parametrize("a_star", A_STARS)
+@pytest.mark.parametrize("a_star", NAMES)
 def test_backward_is_the_adjoint(tmp_path, a_star):
     """D* is linear in D, so <D*(d), g> = <d, dD(g)>."""
     size = SIZES[1]

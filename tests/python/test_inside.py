@@ -9,10 +9,12 @@ from maap.attention.inside import Inside, Source
 from maap.data.feeder import Transform
 from maap.errors import MaapError
 from maap.host import loader
-from maap.images import boxes
+from maap.images import boxes, draw, pixels
+from maap.images.a_star import NAMES
 from maap.nets.folder import NetFiles
 from maap.nets.prototxt import write_text
-from maap.nets.resolve import A_STARS, resolve_rewrite
+from maap.nets.resolve import resolve_rewrite
+from paper_render import factor
 from rewrite_fakes import MEAN, SIZE, photo
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
@@ -89,18 +91,13 @@ def test_the_region_is_scikit_images(seen):
 def test_the_six_images_by_equation(seen):
     """The image is shown as it is (it is small), so the equations hold on its own pixels."""
     found, image = seen.attention, IMAGE.astype(np.float64)
-    assert np.array_equal(seen.image, IMAGE) and list(found.d_stars) == list(A_STARS)
+    assert np.array_equal(seen.image, IMAGE) and list(found.d_stars) == list(NAMES)
     x1, y1, x2, y2 = found.region
     inside = np.zeros((60, 90, 1), bool)
     inside[y1:y2, x1:x2] = True
     soft = cv2.resize(found.map, (90, 60))[:, :, None]
-    factors = dict(
-        UNCORRELATED=inside, ENHANCE=np.where(inside, soft + 1, 0),
-        REDUCE=np.where(inside, 1, soft),
-        ALLSOFT=soft, ALLSOFT_PLUS_ONE=soft + 1,
-    )  # fmt: skip
-    for name, factor in factors.items():
-        wanted = np.clip(factor * (image - MEAN) + MEAN, 0, 255)
+    for name in NAMES[1:]:
+        wanted = np.clip(factor(name, inside, soft) * (image - MEAN) + MEAN, 0, 255)
         assert np.abs(found.d_stars[name] - wanted).max() <= 0.51, name
     crop = cv2.resize(np.ascontiguousarray(IMAGE[y1:y2, x1:x2]), (90, 60))
     assert np.array_equal(found.d_stars["ROI"], crop)
@@ -159,10 +156,10 @@ def test_the_picture(seen):
     captions = [[tile.caption for tile in tiles] for _, tiles in rows]
     assert captions[0] == captions[1] == ["image", "conv1  26×26", "conv2  13×13"]
     assert captions[2] == ["attention A", "A over the image", "binarised A", "region R"]
-    assert captions[3] == list(A_STARS)
+    assert captions[3] == list(NAMES)
     assert {tile.image.shape for _, tiles in rows for tile in tiles} == {(117, 176, 3)}
     picture = figure.draw(seen)
-    again = cv2.imdecode(np.frombuffer(figure.png(picture), np.uint8), cv2.IMREAD_COLOR)
+    again = cv2.imdecode(np.frombuffer(pixels.to_png(picture), np.uint8), cv2.IMREAD_COLOR)
     assert np.array_equal(again, picture)
     for _, tiles in rows:  # every tile stands in the picture as it is
         for tile in tiles:
@@ -174,8 +171,6 @@ def test_the_picture(seen):
 
 
 def test_heat_is_stretched_and_a_flat_map_is_dark():
-    ramp = figure.heat(np.linspace(-5, 9, 12).reshape(3, 4), 3, 4).astype(int).sum(axis=2)
+    ramp = draw.heat(np.linspace(-5, 9, 12).reshape(3, 4), 3, 4).astype(int).sum(axis=2)
     assert ramp[0, 0] < 20 and ramp[2, 3] > 500
-    assert (
-        np.ptp(figure.heat(np.full((2, 2), 7.0), 4, 4).reshape(-1, 3), axis=0).tolist() == [0] * 3
-    )
+    assert np.ptp(draw.heat(np.full((2, 2), 7.0), 4, 4).reshape(-1, 3), axis=0).tolist() == [0] * 3

@@ -10,7 +10,7 @@ import pytest
 from maap.config.check import to_yaml
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.images import draw
+from maap.images import draw, pixels
 from maap.report import page as report
 from maap.util import text
 
@@ -76,7 +76,7 @@ def run_folder(tmp_path):
         rows = [f"{n},{2.0 / (n + 1)},0.01" for n in range(40)]
         text = "iteration,loss,lr\n" + "\n".join(rows) + "\n40,0.0"  # the last row is torn
         (folder / f"phase{number}" / "metrics.csv").write_text(text)
-    image = draw.jpeg(np.random.RandomState(0).randint(0, 255, (40, 80, 3)).astype(np.uint8))
+    image = pixels.to_jpeg(np.random.RandomState(0).randint(0, 255, (40, 80, 3)).astype(np.uint8))
     entry = {"file": "00_best.jpg", "group": "best", "key": "k", "path": "p", "class": CLASSES[1],
              "region": [0, 0, 9, 9], "box": [0, 0, 9, 9], "iou": 0.777,
              "predicted": {"phase1": "Hen", "phase2": CLASSES[1]}}  # fmt: skip

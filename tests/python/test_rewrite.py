@@ -17,6 +17,7 @@ from maap.data.store import Split
 from maap.data.write import begin, finish, write_split
 from maap.errors import MaapError
 from maap.images import render
+from maap.images.a_star import NAMES
 from maap.images.boxes import into_crop
 from maap.rewrite.output import read_findings
 from rewrite_fakes import MEAN, NET_INPUT, SIZE, FakeFinder, make_source, run
@@ -43,7 +44,7 @@ def found_alone(image):
     return FakeFinder().find(planes[None])
 
 
-@pytest.mark.parametrize("a_star", render.A_STARS)
+@pytest.mark.parametrize("a_star", NAMES)
 def test_every_record_is_kept_and_rendered(source, tmp_path, a_star):
     result = run(source, tmp_path / "out", a_star)
     out = Split.open(tmp_path / "out", "train")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from maap.data.store import Split
 from maap.host import loader
-from maap.images.render import A_STARS
+from maap.images.a_star import NAMES as A_STARS
 from maap.nets.prototxt import read_net
 from maap.runs import feed
 from maap.runs.run import Run, all_runs

@@ -1,6 +1,6 @@
 """A `Seen` image as one picture: stages, attention, binarised map, region and the six D*, labelled.
 
-Pictures are (H,W,3) uint8 BGR arrays; `png` and `pictures.jpeg` make files of them.
+Pictures are (H,W,3) uint8 BGR arrays; `pixels.to_png` and `pixels.to_jpeg` make files of them.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from maap.attention.inside import Attention, Seen, StageMap
-from maap.errors import MaapError
-from maap.images import boxes, render
+from maap.images import boxes
 from maap.images import draw as pictures
+from maap.images.a_star import find_a_star
 
 TILE = 176  # pixels of a tile's longer side
 _GAP, _CAPTION, _HEADING, _MARGIN, _LINE = 10, 34, 34, 16, 18  # pixels
@@ -23,14 +23,6 @@ _LEGEND = ("weak to strong, each map on its own scale (the numbers)  ", "#5d6678
 _REGION = ("■ region R, which the network found  ", "#c98510")
 _TRUE_BOX = ("■ true box  ", "#3f9e4d")
 _MASK = ("Binarised: white is the largest component, grey the other pixels above", "#5d6678")
-_D_STARS = {
-    "ROI": "crop to R",
-    "UNCORRELATED": "outside R: 0",
-    "ENHANCE": "(A+1) D in R, else 0",
-    "REDUCE": "D in R, else A D",
-    "ALLSOFT": "A D",
-    "ALLSOFT_PLUS_ONE": "(A+1) D",
-}
 
 
 @dataclass(frozen=True)
@@ -40,15 +32,6 @@ class Tile:
     image: np.ndarray
     caption: str
     small: str = ""
-
-
-def heat(values: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A map (h,w), stretched between its own minimum and maximum, in colours at that size."""
-    values = render.resize(np.asarray(values, np.float32), height, width)
-    low, high = float(values.min()), float(values.max())
-    scale = 255.0 / (high - low) if high > low else 0.0
-    levels = np.clip((values - low) * scale + 0.5, 0, 255).astype(np.uint8)
-    return cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
 
 
 def sections(seen: Seen, side: int = TILE) -> list[tuple[str, list[Tile]]]:
@@ -74,7 +57,7 @@ def _stage_tile(one: StageMap, height: int, width: int) -> Tile:
     h, w = one.map.shape
     about = one.note or f"{one.channels} channels"
     return Tile(
-        heat(one.map, height, width),
+        pictures.heat(one.map, height, width),
         f"{one.blob}  {h}×{w}",
         f"{_short(one.map.min())} to {_short(one.map.max())}, {about}",
     )
@@ -95,7 +78,7 @@ def _attention_rows(
     mask = cv2.resize(levels, (width, height), interpolation=cv2.INTER_NEAREST)
     low, high = _short(found.map.min()), _short(found.map.max())
     tiles = [
-        Tile(heat(found.map, height, width), "attention A", f"{low} to {high}"),
+        Tile(pictures.heat(found.map, height, width), "attention A", f"{low} to {high}"),
         Tile(_small(pictures.overlay(seen.image, found.map), height, width), "A over the image"),
         Tile(
             cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR),
@@ -105,7 +88,7 @@ def _attention_rows(
         Tile(boxed, "region R", region),
     ]
     changed = [
-        Tile(_small(image, height, width), name, _D_STARS.get(name, ""))
+        Tile(_small(image, height, width), name, find_a_star(name).formula)
         for name, image in found.d_stars.items()
     ]
     return [
@@ -222,7 +205,7 @@ class _Sheet:
 def _write_notes(sheet: _Sheet, top: int, notes: Sequence[tuple[str, str]]) -> int:
     """The colour scale and the notes after it, in as many lines as they need; where they end."""
     ramp = np.tile(np.linspace(0, 1, _SCALE, dtype=np.float32), (12, 1))
-    sheet.paste(_MARGIN, top + 14, heat(ramp, *ramp.shape))
+    sheet.paste(_MARGIN, top + 14, pictures.heat(ramp, *ramp.shape))
     x: float = _MARGIN + _SCALE + 8
     y = top + 24
     for text, colour in notes:
@@ -233,11 +216,3 @@ def _write_notes(sheet: _Sheet, top: int, notes: Sequence[tuple[str, str]]) -> i
             sheet.move(drawn, x, y)
         x += width + 6
     return y + 12
-
-
-def png(image: np.ndarray) -> bytes:
-    """The image as a PNG file's bytes. Raises MaapError when OpenCV cannot."""
-    done, data = cv2.imencode(".png", image, [cv2.IMWRITE_PNG_COMPRESSION, 9])
-    if not done:
-        raise MaapError(f"OpenCV cannot encode an image of shape {image.shape} as PNG")
-    return data.tobytes()

@@ -16,10 +16,10 @@ import numpy as np
 
 from maap.attention.region_net import NotFinite, RegionNet, load_net
 from maap.errors import MaapError
+from maap.images import a_star as definitions
 from maap.images import boxes, draw, pixels, render
 from maap.nets import blocks
 from maap.nets.prototxt import read_net, write_text
-from maap.nets.resolve import A_STARS
 
 SHOWN = 400  # pixels of the longer side that pictures are made at
 
@@ -190,10 +190,10 @@ class Inside:
             judged = 1 / (1 + np.exp(-features.mean(axis=0, dtype=np.float64)))
         region = boxes.scale_box(found.regions[0], finder.size, shown.shape[:2])
         d_stars = {
-            a_star: draw.to_grey_levels(
-                render.render(shown, region, soft, a_star, mean), _if_float(a_star, mean)
+            each.name: draw.to_grey_levels(
+                render.render(shown, region, soft, each.name, mean), None if each.crops else mean
             )
-            for a_star in A_STARS
+            for each in definitions.TABLE
         }
         mask = _mask(judged, threshold)
         return Attention(soft, mask, region, threshold, fallback, d_stars)
@@ -204,10 +204,6 @@ def net_input(stored: np.ndarray, size: boxes.Size, transform: Any) -> np.ndarra
     resized = render.resize(stored, *size).astype(np.float32)
     resized = (resized - render.mean_image(transform.mean, *size)) * np.float32(transform.scale)
     return resized.transpose(2, 0, 1)
-
-
-def _if_float(a_star: str, mean: render.Mean) -> render.Mean:
-    return None if a_star == "ROI" else mean
 
 
 def _mask(judged: np.ndarray, threshold: float) -> np.ndarray:

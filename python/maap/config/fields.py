@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from maap.config import presets
+from maap.images.a_star import OPTIONS as A_STARS
 
 HAAP_MODES = ("rewrite", "online")
 VARIANTS = ("baseline", "laap", "haap", "maap")
-A_STARS = ("roi", "uncorrelated", "enhance", "reduce", "allsoft", "allsoft_plus_one")
 HOSTS = ("fork", "bvlc")
 
 

@@ -1,23 +1,20 @@
 """Pictures for people: attention maps over images, regions and true boxes drawn on them, contact
 sheets.
 
-Images are (H,W,3) uint8 BGR throughout; files are small JPEGs.
+Images are (H,W,3) uint8 BGR throughout; `pixels.to_jpeg` and `pixels.to_png` make files of them.
 """
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
 
-from maap.data.store import Split
-from maap.errors import MaapError
 from maap.images import render
 
 REGION_COLOUR = (60, 200, 255)  # amber: what the network found
 BOX_COLOUR = (90, 220, 90)  # green: the true box
-SHEET_PAIRS = 24  # image pairs on a contact sheet
+COLOUR_MAP = cv2.COLORMAP_INFERNO  # of every map, dark to bright
 _GAP = 6  # pixels between pictures
 
 
@@ -42,17 +39,22 @@ def draw_box(
     return image
 
 
-def overlay(image: np.ndarray, attention: np.ndarray, strength: float = 0.55) -> np.ndarray:
-    """The attention map (h,w), stretched between its own minimum and maximum, in colour over the
-    image."""
-    height, width = image.shape[:2]
+def heat(attention: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A map (h,w), stretched between its own minimum and maximum, in colour: (height,width,3).
+
+    A flat map has the colour of the minimum.
+    """
     full = render.resize(np.asarray(attention, np.float32), height, width)
     low, high = float(full.min()), float(full.max())
-    levels = np.zeros((height, width), np.uint8)
-    if high > low:
-        levels = ((full - low) * (255.0 / (high - low))).astype(np.uint8)
-    heat = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)
-    return cv2.addWeighted(image, 1 - strength, heat, strength, 0)
+    scale = 255.0 / (high - low) if high > low else 0.0
+    levels = np.clip((full - low) * scale + 0.5, 0, 255).astype(np.uint8)
+    return cv2.applyColorMap(levels, COLOUR_MAP)
+
+
+def overlay(image: np.ndarray, attention: np.ndarray, strength: float = 0.55) -> np.ndarray:
+    """The attention map (h,w) in the colours of `heat` over the image."""
+    colours = heat(attention, *image.shape[:2])
+    return cv2.addWeighted(image, 1 - strength, colours, strength, 0)
 
 
 def side_by_side(images: Sequence[np.ndarray], gap: int = _GAP) -> np.ndarray:
@@ -84,36 +86,3 @@ def shrink(image: np.ndarray, longest: int) -> np.ndarray:
     scale = longest / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-
-
-def jpeg(image: np.ndarray, quality: int = 85) -> bytes:
-    """The image as a JPEG file's bytes. Raises MaapError when OpenCV cannot."""
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
-    if not done:
-        raise MaapError(f"OpenCV cannot encode an image of shape {image.shape} as JPEG")
-    return data.tobytes()
-
-
-def rewrite_sheet(
-    source: Split,
-    findings: Sequence[Any],
-    read: Callable[[int], np.ndarray],
-    path: Path,
-    mean: render.Mean = None,
-) -> None:
-    """A contact sheet of a rewriting: source images with region (amber) and true box (green), each
-    beside its D*.
-
-    `findings` has a row with a `.box` per record, read(index) is a rewritten image; the pictures
-    are spread evenly over the records. `path` is the JPEG to write.
-    """
-    count = len(findings)
-    chosen = np.unique(np.linspace(0, count - 1, min(count, SHEET_PAIRS)).round().astype(int))
-    pairs = []
-    for index in map(int, chosen):
-        image = to_grey_levels(source.read(index)[0], mean)
-        image = draw_box(image, source.records[index].box, BOX_COLOUR)
-        image = draw_box(image, findings[index].box, REGION_COLOUR)
-        after = to_grey_levels(read(index), mean)
-        pairs.append(side_by_side([shrink(image, 160), shrink(after, 160)], 2))
-    path.write_bytes(jpeg(contact_sheet(pairs, columns=4)))

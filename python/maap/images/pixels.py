@@ -171,11 +171,21 @@ def decode_watched(
     return results
 
 
-def to_jpeg(image: np.ndarray, quality: int) -> bytes:
-    """A JPEG file of an (H, W, 3) uint8 image."""
-    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
+def to_jpeg(image: np.ndarray, quality: int = 85) -> bytes:
+    """A JPEG file of an (H, W, 3) uint8 BGR image. Raises MaapError when OpenCV cannot make one."""
+    return _encoded(image, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def to_png(image: np.ndarray) -> bytes:
+    """A PNG file of an (H, W, 3) uint8 BGR image. Raises MaapError when OpenCV cannot make one."""
+    return _encoded(image, ".png", [cv2.IMWRITE_PNG_COMPRESSION, 9])
+
+
+def _encoded(image: np.ndarray, suffix: str, how: list[int]) -> bytes:
+    done, data = cv2.imencode(suffix, image, how)
     if not done:
-        raise MaapError(f"OpenCV could not encode an image of shape {image.shape} as JPEG")
+        shape = "x".join(map(str, image.shape))
+        raise MaapError(f"OpenCV cannot encode an image of {shape} values as {suffix[1:]}")
     return data.tobytes()
 
 

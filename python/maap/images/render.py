@@ -1,16 +1,15 @@
-"""The six modified images D* of the paper (equations 4 to 8, and the cropped region), on stored
-images.
+"""The modified images D* of the paper (equations 4 to 8, and the cropped region), on stored images.
 
-The Elimination layer makes D* at the network's input; the alternating training wants it on the
+The Elimination layer makes D* at the network's input; the alternating training needs it on the
 stored image, so that phase 2 can crop and mirror as usual. The layer's region R and attention A
-therefore come here at the resolution of the network's input (the whole stored image was resized to
-it) and are carried back:
+arrive at the resolution of the network's input (the whole stored image was resized to it) and are
+carried back:
 
-- R: edges scaled, left and top rounded down, right and bottom up (`regions.scale_box`); half-open.
+- R: edges scaled, left and top rounded down, right and bottom up (`boxes.scale_box`); half-open.
 - A: resized bilinearly, half-pixel centres, edge pixels repeated outside.
 
-ROI stays in grey levels; the five others multiply the image less the mean, so that what they
-remove becomes the mean colour (0), and return float32 with the mean still off.
+A cropped image stays in grey levels. The other definitions multiply the image less the mean, so
+that what they remove becomes the mean colour (0), and return float32 with the mean still off.
 """
 
 from typing import Optional, Union
@@ -18,27 +17,10 @@ from typing import Optional, Union
 import cv2
 import numpy as np
 
-from maap.errors import MaapError
+from maap.images.a_star import Factor, find_a_star
 from maap.images.boxes import Box
-from maap.nets.resolve import A_STARS
-
-_NEED_ATTENTION = ("ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE")
 
 Mean = Union[None, float, np.ndarray]
-
-
-def check_a_star(a_star: str) -> str:
-    """`a_star` in the layer's spelling (ROI, UNCORRELATED, ...); MaapError when it is none of the
-    six."""
-    name = a_star.upper().replace("-", "_")
-    if name not in A_STARS:
-        raise MaapError(f"a_star {a_star!r} is unknown; use one of {', '.join(A_STARS)}")
-    return name
-
-
-def needs_attention(a_star: str) -> bool:
-    """True when D* depends on the attention map itself and not on the region alone."""
-    return a_star in _NEED_ATTENTION
 
 
 def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -65,32 +47,36 @@ def mean_image(mean: Mean, height: int, width: int) -> np.ndarray:
 
 
 def attention_factor(
-    a_star: str, attention: Optional[np.ndarray], region: Box, shape
+    inside: Factor,
+    outside: Factor,
+    attention: Optional[np.ndarray],
+    region: Box,
+    shape: tuple[int, int],
 ) -> np.ndarray:
-    """A* (H,W) float32 for the five definitions that multiply.
+    """A* (H,W) float32 of a definition that multiplies with ``inside`` in the region and with
+    ``outside`` elsewhere.
 
-    UNCORRELATED: 1 inside R, 0 outside. ENHANCE: A+1 inside, 0 outside. REDUCE: 1 inside, A
-    outside. ALLSOFT: A. ALLSOFT_PLUS_ONE: A+1. `attention` is A at any resolution, `region` in
-    pixels of `shape` (H,W).
+    `attention` is A at any resolution, None where neither factor has it; `region` in pixels of
+    `shape` (H,W).
     """
-    height, width = shape
-    inside = (slice(region[1], region[3]), slice(region[0], region[2]))
-    if a_star == "UNCORRELATED":
-        factor = np.zeros((height, width), np.float32)
-        factor[inside] = 1
-        return factor
-    soft = resize(np.asarray(attention, np.float32), height, width)
-    if a_star == "ALLSOFT":
-        return soft
-    if a_star == "ALLSOFT_PLUS_ONE":
-        return soft + 1
-    if a_star == "ENHANCE":
-        factor = np.zeros((height, width), np.float32)
-        factor[inside] = soft[inside] + 1
-        return factor
-    factor = soft.copy()  # REDUCE
-    factor[inside] = 1
+    soft = None
+    if attention is not None and (inside.plus_attention or outside.plus_attention):
+        soft = resize(np.asarray(attention, np.float32), *shape)
+    factor = _values(outside, soft, shape)
+    if inside != outside:
+        x1, y1, x2, y2 = region
+        within = None if soft is None else soft[y1:y2, x1:x2]
+        factor[y1:y2, x1:x2] = _values(inside, within, (y2 - y1, x2 - x1))
     return factor
+
+
+def _values(factor: Factor, soft: Optional[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
+    """A factor at every pixel of ``shape``; a new array."""
+    if not factor.plus_attention:
+        return np.full(shape, factor.constant, np.float32)
+    if soft is None:
+        raise ValueError(f"the factor {factor} needs the attention map")
+    return soft + np.float32(factor.constant)
 
 
 def render(
@@ -103,17 +89,19 @@ def render(
     """D* of one stored image.
 
     image: (H,W,3) BGR in grey levels, uint8 (or float32 with its mean already off: then give
-    mean=None). region: R in pixels of `image`. attention: A (h,w), any resolution; None for ROI
-    and UNCORRELATED. mean: see `mean_image`; not used by ROI.
+    mean=None). region: R in pixels of `image`. attention: A (h,w), any resolution; it may be None
+    where A* does not need it. a_star: a name of `a_star.TABLE`. mean: see `mean_image`; not used
+    where A* crops.
 
-    Returns (H,W,3): ROI in the image's own dtype, the crop resized to the whole size; the others
-    float32, A* times (image - mean). Raises MaapError for an a_star that does not exist.
+    Returns (H,W,3): a crop in the image's own dtype, resized to the whole size; else float32, A*
+    times (image - mean). Raises MaapError for an a_star that does not exist.
     """
     height, width = image.shape[:2]
-    if check_a_star(a_star) == "ROI":
+    known = find_a_star(a_star)
+    if known.inside is None or known.outside is None:  # it crops
         x1, y1, x2, y2 = region
         return resize(np.ascontiguousarray(image[y1:y2, x1:x2]), height, width)
-    factor = attention_factor(a_star, attention, region, (height, width))
+    factor = attention_factor(known.inside, known.outside, attention, region, (height, width))
     base = mean_image(mean, height, width)
     planes = np.empty((image.shape[2], height, width), np.float32)  # the order a Datum has
     for c, plane in enumerate(planes):

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Optional
 import numpy as np
 
 from maap.data.store import Split
-from maap.images import boxes, draw, render
+from maap.images import boxes, draw, pixels, render
 from maap.util.files import write_atomically
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Samples:
         for number, (group, index) in enumerate(self.chosen()):
             record, (region, overlap) = self.split.records[index], self._found[index]
             file = f"{number:02d}_{group}.jpg"
-            (folder / file).write_bytes(draw.jpeg(self._draw(index)))
+            (folder / file).write_bytes(pixels.to_jpeg(self._draw(index)))
             entries.append(
                 {
                     "file": file,
@@ -116,7 +116,7 @@ class Samples:
             image = draw.to_grey_levels(self.split.read(index)[0], None)
             drawn = figure.draw(inside.look(record.path, image, record.box), title="")
             file = f"inside_{number:02d}_{group}.jpg"
-            (folder / file).write_bytes(draw.jpeg(drawn))
+            (folder / file).write_bytes(pixels.to_jpeg(drawn))
             about = {"path": record.path, "class": self.split.classes[record.label]}
             entries.append({"file": file, "group": group, **about, "iou": overlap})
         write_atomically(folder / "inside.json", json.dumps(entries, indent=1) + "\n")

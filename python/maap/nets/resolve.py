@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Optional, Union
 
 from maap.errors import MaapError
+from maap.images.a_star import NAMES as A_STARS
 from maap.nets import graph
 from maap.nets.folder import NetFiles
 from maap.nets.prototxt import read_net, read_solver
@@ -18,7 +19,6 @@ from maap.nets.transform import data_layer
 from maap.util.schema import caffe_pb2
 from maap.util.text import nearest
 
-A_STARS = ("ROI", "UNCORRELATED", "ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE")
 THRESHOLDS = ("INPUT", "MAP")
 PHASE2 = "phase2"  # the stage of the Data layer that reads rewritten images
 REWRITE_TOPS = ("dstar", "region", "attention", "stats")

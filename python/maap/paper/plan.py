@@ -19,21 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from maap.config.fields import A_STARS, FIELDS, TrainConfig
+from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
+from maap.images import a_star
 from maap.runs.run import Run, all_runs
 from maap.runs.stages import Stage, lost
 
 NETS = {1: ("alexnet", "vgg19", "resnet152"), 2: ("alexnet",), 3: ("alexnet",)}
 _RELUS = ("relu1", "relu2", "relu3", "relu4", "relu5")
-_A_STAR_LABELS = {
-    "roi": "ROI: R cropped and enlarged",
-    "uncorrelated": "uncorrelated: 1 inside R, 0 outside",
-    "enhance": "enhance: A+1 inside R, 0 outside",
-    "reduce": "reduce: 1 inside R, A outside",
-    "allsoft": "all soft: A everywhere",
-    "allsoft_plus_one": "all soft + 1: A+1 everywhere",
-}
 
 # Covered by hashes of contents, or without influence on a run's result.
 _NOT_IDENTITY = {"net", "data", "weights", "name", "runs_dir", "resume", "phase1_from", "preset"}
@@ -89,7 +82,10 @@ def rows(table: int) -> list[Row]:
         ]
         plain = Row("no further dropout", dict(variant="baseline"))
         return [plain, *placed, Row("attention after relu1 (LAAP)", dict(variant="laap"))]
-    return [Row(_A_STAR_LABELS[a], dict(variant="maap", a_star=a)) for a in A_STARS]
+    return [
+        Row(f"{each.caption}: {each.explanation}", dict(variant="maap", a_star=each.option))
+        for each in a_star.TABLE
+    ]
 
 
 def check_tables(words: tuple[str, ...]) -> list[int]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from maap.config.fields import TrainConfig
 from maap.data.find import data_for
+from maap.images.a_star import find_a_star
 from maap.paper.plan import Cell, Step, set_up_aside
 from maap.training.prepare import stage_list
 from maap.util.progress import say
@@ -100,7 +101,9 @@ def _training(title: str, iterations: int, costs: Costs) -> Part:
 
 
 def _rewriting(config: TrainConfig, costs: Costs, sizes: Sizes) -> Part:
-    each = sizes.image_bytes * (1 if config.a_star == "roi" else 4)  # the others are float
+    each = sizes.image_bytes * (
+        1 if find_a_star(config.a_star).crops else 4
+    )  # the others are float
     title = f"rewriting of {sizes.train} images"
     return title, sizes.train * costs.rewrite_image, each * sizes.train
 

@@ -18,7 +18,7 @@ def draw_images(paths: list[str], options: dict[str, Any]) -> list[str]:
     cannot be read or the net and the weights do not fit."""
     from maap.attention import figure
     from maap.attention.inside import Inside
-    from maap.images import draw
+    from maap.images import pixels
     from maap.report import html
     from maap.util.files import make_folder, write_atomically
     from maap.util.progress import track
@@ -36,9 +36,9 @@ def draw_images(paths: list[str], options: dict[str, Any]) -> list[str]:
             for number, (path, image) in enumerate(zip(paths, loaded), start=1):
                 drawn = figure.draw(inside.look(path, image), title="")
                 stem = re.sub(r"[^\w.-]", "_", Path(path).stem)
-                _write(out / f"{number:02d}_{stem}.png", figure.png(drawn))
+                _write(out / f"{number:02d}_{stem}.png", pixels.to_png(drawn))
                 name = os.fsencode(path).decode("utf-8", "replace")
-                shown = html.picture(draw.jpeg(drawn, 88), "jpeg", name)
+                shown = html.picture(pixels.to_jpeg(drawn, 88), "jpeg", name)
                 parts.append(html.section(name, f'<div class="wide">{shown}</div>'))
                 progress.advance()
     write_atomically(out / "index.html", html.page("maap visualize", parts))

@@ -29,6 +29,7 @@ from maap.data.records import Record, decode, key_bytes
 from maap.data.store import Split, SplitWriter
 from maap.data.write import MANIFEST, begin, disk_full_is_error, finish, need_space
 from maap.errors import MaapError
+from maap.images.a_star import find_a_star
 from maap.images.boxes import Box, into_crop, scale_box
 from maap.util.files import file_sha256
 from maap.util.progress import say
@@ -256,7 +257,11 @@ class Output:
         return len(self.source) * (height * width * 3 * bytes_per_value + 4096)
 
     def _floats(self) -> bool:
-        return self.request["a_star"] != "ROI" or self.source.mean_subtracted
+        return not self._crops or self.source.mean_subtracted
+
+    @property
+    def _crops(self) -> bool:
+        return find_a_star(self.request["a_star"]).crops
 
     def _cut_rows(self, committed: int) -> None:
         """Leaves exactly `committed` rows in regions.csv and opens it for more."""
@@ -273,9 +278,9 @@ class Output:
         self._rows = path.open("a", newline="", **_TEXT)
 
     def _moved(self, findings: list[Finding]) -> list[Record]:
-        """The records as they are now: for ROI the true box moves into the crop, else it stays."""
+        """The records as they are now: a true box moves into a crop, else it stays."""
         records = self.source.records
-        if self.request["a_star"] != "ROI":
+        if not self._crops:
             return records
         size = self.source.size
         return [

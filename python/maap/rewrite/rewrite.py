@@ -25,10 +25,10 @@ from maap.attention.region_net import NotFinite, RegionNet
 from maap.data.store import Split
 from maap.errors import MaapError
 from maap.host import workers
-from maap.images import render
-from maap.images.draw import rewrite_sheet
+from maap.images.a_star import find_a_star
 from maap.rewrite import worker
 from maap.rewrite.output import Output, request_for
+from maap.rewrite.sheet import write_sheet
 from maap.util.progress import say, track
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     """Writes the data set of D* of every image of `source` to the folder `out`.
 
     net: a resolved rewrite prototxt; weights: the caffemodel of the phase before. a_star: one of
-    `render.A_STARS`. transform: only `mean` (BGR, grey levels) and `scale` are used. batch: images
+    `a_star.NAMES`. transform: only `mean` (BGR, grey levels) and `scale` are used. batch: images
     per forward pass. gpu: device number, None = CPU. finder: an object with RegionNet's `size` and
     `find`, in its place.
 
@@ -150,7 +150,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     the next start.
     """
     started = time.monotonic()
-    a_star = render.check_a_star(a_star)
+    a_star = find_a_star(a_star).name
     request = request_for(source, net, weights, a_star, transform, batch)
     output = Output(Path(out), source, request)
     manifest = output.finished()
@@ -165,7 +165,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
                 finder = finder or RegionNet(net, weights, batch, gpu)
                 job = worker.Job.of(source, finder.size, transform, batch, a_star)
                 _fill(output, job, finder, first, worker_count or default_workers())
-            manifest = output.finish(lambda *picture: rewrite_sheet(*picture, mean=transform.mean))
+            manifest = output.finish(lambda *picture: write_sheet(*picture, mean=transform.mean))
     done = manifest["rewritten"]
     if done["fallbacks"]:
         say(
@@ -206,7 +206,7 @@ def _forward(pool: Pool, number: int, finder: Any, source: Split, a_star: str) -
             "diverged: use an earlier snapshot, or train with a smaller learning rate"
         ) from None
     slot.regions[:] = found.regions
-    if render.needs_attention(a_star):
+    if find_a_star(a_star).needs_attention:
         slot.attention[:] = found.attention
     slot.stats[:] = found.stats
     pool.render(number)

@@ -18,6 +18,7 @@ from maap.data.store import Split
 from maap.errors import MaapError
 from maap.host.workers import SharedBlock, serve
 from maap.images import render
+from maap.images.a_star import find_a_star
 from maap.images.boxes import scale_box
 
 
@@ -124,7 +125,7 @@ class Handler:
 
         Pixels are stored raw: no second lossy compression, and nothing to decode in phase 2."""
         part, at, lengths = self.slots[slot], 0, []
-        soft = render.needs_attention(self.job.a_star)
+        soft = find_a_star(self.job.a_star).needs_attention
         for n, (image, label) in enumerate(self.loaded.pop(number)):
             region = scale_box(part.regions[n], self.job.net_input, self.job.stored)
             attention = part.attention[n] if soft else None
