@@ -23,6 +23,9 @@ class ConvolutionLayer : public Portable<BaseConvolutionLayer<Dtype>> {
                     const Blobs& bottom) override;
   bool reverse_dimensions() override { return false; }
   void compute_output_shape() override;
+  /// Adds to the gradients of the weights and the bias, where they learn.
+  void add_learnt_gradients(const Blob<Dtype>& top, const Blob<Dtype>& bottom);
+  void compute_bottom_gradient(const Blob<Dtype>& top, Blob<Dtype>* bottom);
 };
 
 }  // namespace caffe

@@ -18,12 +18,17 @@
 #include "fixtures.hpp"
 #include "google/protobuf/text_format.h"
 
+#ifdef USE_ONEDNN
+#include "caffe/layers/onednn/memory.hpp"
+#endif
+
 namespace caffe {
 
+/// Every blob gets a gradient, the inputs too, unless the text says `force_backward: false`.
 inline NetParameter parse_net(const std::string& text, Phase phase = TRAIN) {
   NetParameter param;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &param)) << text;
-  param.set_force_backward(true);
+  if (!param.has_force_backward()) param.set_force_backward(true);
   param.mutable_state()->set_phase(phase);
   return param;
 }
@@ -37,6 +42,16 @@ inline bool has_onednn() {
                             LayerRegistry<float>::CreateLayer(param);
                           }).empty();
   return has;
+}
+
+/// Channels in a block of a blob's data, 16 or 8; 0 where the data lies plain.
+inline int block_of(const Blob<float>& blob) {
+#ifdef USE_ONEDNN
+  return onednn::channel_block(onednn::layout_of(blob));
+#else
+  (void)blob;
+  return 0;
+#endif
 }
 
 /// One net in both types, with the same weights, inputs and gradients of the outputs.
