@@ -120,6 +120,51 @@ def test_a_net_without_weights_for_one_map_takes_any():
     assert map_sizes(net)["conv"] == (24, 24)
 
 
+FULL = """
+layer { name: "up" type: "Deconvolution" bottom: "conv" top: "up"
+        convolution_param { num_output: 4 kernel_size: 4 stride: 2 pad: 1 } }
+layer { name: "cut" type: "Crop" bottom: "up" bottom: "conv" top: "cut" crop_param { offset: 1 } }
+"""
+
+
+def test_maps_that_grow_and_are_cut(tmp_path):
+    """Deconvolution and Crop, which the sizes of the maps before them do not pass through."""
+    text = NO_POOLING.split('layer { name: "fc"')[0] + FULL
+    net = text_format.Parse(text, caffe_pb2.NetParameter())
+    for crop, size in ((32, 16), (48, 24)):
+        set_input(net, crop)
+        write_text(net, tmp_path / "net.prototxt")
+        loaded = loader.load().Net(str(tmp_path / "net.prototxt"), loader.load().TEST)
+        found = map_sizes(net)
+        assert found["up"] == loaded.blobs["up"].data.shape[2:] == (2 * size, 2 * size)
+        assert found["cut"] == loaded.blobs["cut"].data.shape[2:] == (size, size)
+
+
+def test_a_pyramid_gives_the_same_row_from_any_map(tmp_path):
+    """SPP: the weights behind it fit at every input, and no pooling is touched."""
+    pyramid = """
+        layer { name: "spp" type: "SPP" bottom: "conv" top: "spp"
+                spp_param { pyramid_height: 2 } }
+        layer { name: "fc" type: "InnerProduct" bottom: "spp" top: "fc" """
+    text = NO_POOLING.replace(
+        'layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc"', pyramid
+    )
+    net, caffe, shapes = text_format.Parse(text, caffe_pb2.NetParameter()), loader.load(), []
+    for crop in (32, 48):
+        set_input(net, crop)
+        write_text(net, tmp_path / "net.prototxt")
+        loaded = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+        shapes.append(loaded.params["fc"][0].data.shape)
+    assert shapes == [(5, 4 * (1 + 4))] * 2
+
+
+def test_a_layer_of_an_unknown_type_is_refused():
+    text = NO_POOLING.replace('"ReLU"', '"Whatever"')
+    net = text_format.Parse(text, caffe_pb2.NetParameter())
+    with pytest.raises(MaapError, match="layer relu: of type Whatever, .* the size of its output"):
+        set_input(net, 48)
+
+
 @pytest.mark.parametrize(
     "crop, words", [(100, "pool5 would have to make 6 x 6 of 5 x 5"), (8, "has nothing left")]
 )

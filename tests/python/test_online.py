@@ -281,6 +281,12 @@ def test_nets_that_do_not_go_together(folders):
     recurrent.layer[1].type = "LSTM"
     with pytest.raises(MaapError, match="layer conv1: the weights of a LSTM layer cannot be"):
         online.online_net(train, recurrent)
+    for nets in (train, rewrite):  # a type of somebody's own, in both
+        nets.layer.add(name="mine", type="MyOwn", bottom=["conv2"], top=["mine"])
+    with pytest.raises(MaapError, match="layer mine: of type MyOwn, .* --haap rewrite"):
+        online.online_net(train, rewrite)
+    for nets in (train, rewrite):
+        del nets.layer[-1]
     before = train.SerializeToString(), rewrite.SerializeToString()
     online.online_net(train, rewrite)
     assert before == (train.SerializeToString(), rewrite.SerializeToString())

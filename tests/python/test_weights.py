@@ -181,3 +181,21 @@ def test_which_layers_hold_weights():
     assert all(caffemodel.has_weights(each) for each in holds)
     holds_not = [layer("ReLU"), layer("Scale", 2), layer("Enhancement"), layer("Elimination", 2)]
     assert not any(caffemodel.has_weights(each) for each in holds_not)
+
+
+def test_a_layer_of_an_unknown_type_is_asked_of_the_file(net, tmp_path):
+    """A caffemodel lists every layer of its net; one it does not list may hold weights or not."""
+    net.layer.add(name="mine", type="MyOwn", bottom=["conv2"], top=["mine"])
+    stored = model()
+    with pytest.raises(
+        MaapError, match="layer mine: of type MyOwn.*no layer of that name.*partial"
+    ):
+        caffemodel.check_weights(net, save(stored, tmp_path))
+    found = caffemodel.check_weights(net, save(stored, tmp_path), allow_partial=True)
+    assert found["missing"] == ["mine"]
+    stored.layer.add(name="mine", type="MyOwn")
+    assert caffemodel.check_weights(net, save(stored, tmp_path))["matched"] == list(SHAPES)
+    stored.layer[-1].blobs.add(data=[1]).shape.dim.append(1)
+    assert caffemodel.check_weights(net, save(stored, tmp_path))["matched"] == [*SHAPES, "mine"]
+    with pytest.raises(MaapError, match="layer mine: of type MyOwn"):
+        caffemodel.has_weights(net.layer[-1])

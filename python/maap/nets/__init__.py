@@ -1,4 +1,4 @@
 """Which layers does a net have, and which nets are made of it?
 
-Text and messages; only shapes are asked of Caffe. May import `config`, `host`, `weights`, `util`.
+Text and messages; only shapes are asked of Caffe. May import `config`, `host`, `util`.
 """

@@ -11,33 +11,29 @@ res4b35, res5c), and the blobs that its attention layers work on.
 import copy
 from collections.abc import Mapping, Sequence
 from itertools import groupby
-from typing import Any, Optional
+from typing import Optional
 
 from maap.errors import MaapError
-from maap.util.schema import caffe_pb2
+from maap.nets import layer_types
+from maap.util.schema import NetParameter, caffe_pb2
 from maap.util.text import nearest
 
 MOST = 8
 
-_ENDS_BLOCK = ("Convolution", "Deconvolution", "Eltwise", "Concat")
-_ELEMENTWISE = (
-    "AbsVal", "BatchNorm", "Bias", "BNLL", "Clip", "ELU", "Enhancement", "Power", "PReLU", "ReLU",
-    "Scale", "Sigmoid", "Swish", "TanH",
-)  # fmt: skip
 
-
-def blocks(net: Any) -> list[str]:
+def blocks(net: NetParameter) -> list[str]:
     """The blobs at the ends of a NetParameter's blocks, in the net's order.
 
     Raises MaapError when the net has none: nothing in it is an image.
     """
     found: list[str] = []
     for layer in net.layer:
-        if layer.type in _ELEMENTWISE and layer.bottom and layer.bottom[0] in found:
+        known = layer_types.of(layer)
+        if known.elementwise and layer.bottom and layer.bottom[0] in found:
             if layer.top[0] != layer.bottom[0]:
                 found.remove(layer.bottom[0])
                 found.append(layer.top[0])
-        elif layer.type in _ENDS_BLOCK and layer.top[0] not in found:
+        elif known.makes_map and layer.top[0] not in found:
             found.append(layer.top[0])
     if not found:
         raise MaapError(f"net {net.name}: no convolution in it, so there are no maps to show")
@@ -56,7 +52,7 @@ def stages(
     return [name for name in names if name in last or name in always]
 
 
-def trunk(net: Any, wanted: Sequence[str]) -> Any:
+def trunk(net: NetParameter, wanted: Sequence[str]) -> NetParameter:
     """A copy of a NetParameter that ends with the layers that make or change ``wanted``.
 
     Raises MaapError for a blob that the net has not, with the nearest name.
@@ -72,18 +68,18 @@ def trunk(net: Any, wanted: Sequence[str]) -> Any:
     return short
 
 
-def enhanced(net: Any) -> list[str]:
+def enhanced(net: NetParameter) -> list[str]:
     """The blobs that a net's Enhancement layers make."""
     return [layer.top[0] for layer in net.layer if layer.type == "Enhancement"]
 
 
-def eliminated(net: Any) -> Optional[str]:
+def eliminated(net: NetParameter) -> Optional[str]:
     """The blob that a rewrite net's Elimination layer looks at."""
     found = [layer.bottom[0] for layer in net.layer if layer.type == "Elimination"]
     return found[0] if found else None
 
 
-def without_enhancement(net: Any) -> Any:
+def without_enhancement(net: NetParameter) -> NetParameter:
     """A copy of a NetParameter with its Enhancement layers left out: the baseline.
 
     Raises MaapError when something takes such a layer's attention map.

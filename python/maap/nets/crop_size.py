@@ -6,23 +6,23 @@ the same map from the larger one: VGG-19 at 448 pools 28 x 28 to 7 x 7 by window
 4, ResNet-152 averages 14 x 14 in place of 7 x 7. What is learnt, and its layout, stays as it is.
 """
 
-import math
 from typing import Any, Optional
 
 from maap.errors import MaapError
-from maap.util.schema import caffe_pb2
+from maap.nets.layer_types import Size, of
+from maap.nets.map_sizes import Pixels, map_sizes
+from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 
-Size = tuple[int, int]  # height, width; (1, 1) for what is no map
-
-_ONE = (1, 1)
-_POINTS = {"InnerProduct", "Softmax", "SoftmaxWithLoss", "Accuracy"}
+# From a classifier back to the pooling before it, the search passes layers of these sizes.
+_PASSED = (Size.SAME, Size.EACH, Size.RESHAPE, Size.CONCAT, Size.SLICE, Size.TILE)
 
 
-def set_input(net: Any, crop: int) -> None:
+def set_input(net: NetParameter, crop: int) -> None:
     """Make ``net`` (a NetParameter with an Input layer of shape (n, c, h, w)) take ``crop`` pixels.
 
-    Raises MaapError: no such Input layer, a map that vanishes, or a net in which no pooling stands
-    before an InnerProduct layer whose map would change."""
+    Raises MaapError: no such Input layer, a map that vanishes, a layer whose output has a size that
+    cannot be told, or no pooling before an InnerProduct layer whose map would change.
+    """
     shape = _image_shape(net)
     own = int(shape.dim[2])
     if crop == own and crop == int(shape.dim[3]):
@@ -37,24 +37,7 @@ def set_input(net: Any, crop: int) -> None:
     raise MaapError(f"net {net.name}: an input of {crop} cannot be fitted")
 
 
-def map_sizes(net: Any) -> dict[str, Size]:
-    """Height and width of every blob: Caffe's rounding, down for convolutions, up for pooling.
-
-    Raises MaapError for a map that vanishes."""
-    sizes: dict[str, Size] = {}
-    for layer in net.layer:
-        size = _output(layer, sizes)
-        if min(size) < 1:
-            raise MaapError(
-                f"net {net.name}: layer {layer.name} has nothing left of its input "
-                f"({size[0]} x {size[1]}); give a larger --crop-size"
-            )
-        for top in layer.top:
-            sizes[top] = size
-    return sizes
-
-
-def _image_shape(net: Any) -> Any:
+def _image_shape(net: NetParameter) -> Any:
     for layer in net.layer:
         for shape in layer.input_param.shape if layer.type == "Input" else ():
             if len(shape.dim) == 4:
@@ -62,65 +45,19 @@ def _image_shape(net: Any) -> Any:
     raise MaapError(f"net {net.name}: no Input layer with a shape of four dimensions")
 
 
-def _set_images(net: Any, crop: int) -> None:
+def _set_images(net: NetParameter, crop: int) -> None:
     for layer in net.layer:
         for shape in layer.input_param.shape if layer.type == "Input" else ():
             if len(shape.dim) == 4:
                 shape.dim[2] = shape.dim[3] = crop
 
 
-# ---- sizes --------------------------------------------------------------------------------------
-
-
-def _output(layer: Any, sizes: dict[str, Size]) -> Size:
-    if layer.type == "Input":
-        shapes = [shape.dim for shape in layer.input_param.shape if len(shape.dim) == 4]
-        return (int(shapes[0][2]), int(shapes[0][3])) if shapes else _ONE
-    if layer.type in _POINTS or not layer.bottom:
-        return _ONE
-    before = sizes.get(layer.bottom[-1 if layer.type == "Elimination" else 0], _ONE)
-    if layer.type == "Convolution":
-        return _windows(layer.convolution_param, before, up=False)
-    if layer.type == "Pooling":
-        param = layer.pooling_param
-        return _ONE if param.global_pooling else _windows(param, before, not _rounds_down(param))
-    return before
-
-
-def _rounds_down(param: Any) -> bool:
-    """pooling_param's round_mode, which BVLC Caffe's Debian package may not have."""
-    return "round_mode" in param.DESCRIPTOR.fields_by_name and param.round_mode == 1
-
-
-def _windows(param: Any, before: Size, up: bool) -> Size:
-    """The number of windows of a convolution or a pooling along both axes."""
-    found = []
-    for axis, name in enumerate("hw"):
-        kernel = _setting(param, "kernel_size", f"kernel_{name}", axis, 0)
-        stride = _setting(param, "stride", f"stride_{name}", axis, 1)
-        pad = _setting(param, "pad", f"pad_{name}", axis, 0)
-        dilation = _setting(param, "dilation", "", axis, 1)
-        room = before[axis] + 2 * pad - (dilation * (kernel - 1) + 1)
-        count = (math.ceil(room / stride) if up else room // stride) + 1
-        if up and pad and (count - 1) * stride >= before[axis] + pad:
-            count -= 1  # Caffe: the last window begins inside the map or its first padding
-        found.append(count)
-    return found[0], found[1]
-
-
-def _setting(param: Any, both: str, one: str, axis: int, default: int) -> int:
-    if one and param.HasField(one):
-        return int(getattr(param, one))
-    value = getattr(param, both, default)
-    if isinstance(value, int):
-        return value
-    return int(value[min(axis, len(value) - 1)]) if len(value) else default
-
-
 # ---- fitting ------------------------------------------------------------------------------------
 
 
-def _first_to_fit(net: Any, wanted: dict[str, Size], crop: int) -> Optional[Any]:
+def _first_to_fit(
+    net: NetParameter, wanted: dict[str, Pixels], crop: int
+) -> Optional[LayerParameter]:
     """The pooling before the first InnerProduct layer whose map is not the wanted one."""
     sizes = map_sizes(net)
     for number, layer in enumerate(net.layer):
@@ -132,7 +69,7 @@ def _first_to_fit(net: Any, wanted: dict[str, Size], crop: int) -> Optional[Any]
                 continue
             if earlier.type == "Pooling":
                 return earlier
-            if earlier.type in ("Convolution", "Input") or not earlier.bottom:
+            if of(earlier).size not in _PASSED or not earlier.bottom:
                 raise MaapError(
                     f"net {net.name} cannot take an input of {crop}: no pooling layer stands "
                     f"between {earlier.name} and {layer.name}, whose weights are for a map of "
@@ -142,7 +79,9 @@ def _first_to_fit(net: Any, wanted: dict[str, Size], crop: int) -> Optional[Any]
     return None
 
 
-def _fit(layer: Any, before: Size, wanted: Size, net: Any, crop: int) -> None:
+def _fit(
+    layer: LayerParameter, before: Pixels, wanted: Pixels, net: NetParameter, crop: int
+) -> None:
     """Windows that give ``wanted`` of ``before``, all of it, as even as whole numbers allow."""
     if min(before) < max(wanted) or before[0] != before[1] or wanted[0] != wanted[1]:
         raise MaapError(

@@ -12,21 +12,15 @@ from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
 from maap.errors import MaapError
+from maap.nets import layer_types
+from maap.nets.layer_types import in_place
 from maap.nets.prototxt import parse_file
-from maap.util.schema import caffe_pb2
-
-# Between a classifier and its loss: layers that leave the classes where they are, on axis 1.
-_KEEP_CLASSES = {
-    "BNLL", "BatchNorm", "Bias", "Clip", "Dropout", "ELU", "Enhancement", "Flatten", "PReLU",
-    "Pooling", "Power", "ReLU", "Reshape", "Scale", "Sigmoid", "Split", "Swish", "TanH",
-}  # fmt: skip
-_LEARN_CLASSES = ("Convolution", "InnerProduct")
-
+from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 
 # ---- reading ------------------------------------------------------------------------------------
 
 
-def read_upgraded(path: Union[str, Path]) -> Any:
+def read_upgraded(path: Union[str, Path]) -> NetParameter:
     """The NetParameter in a text file, brought to today's form when it is of an older one.
 
     Networks of before 2014 (`layers {`) and inputs given as `input:` go through Caffe's own
@@ -40,7 +34,7 @@ def read_upgraded(path: Union[str, Path]) -> Any:
     return net
 
 
-def _upgraded(path: Path) -> Any:
+def _upgraded(path: Path) -> NetParameter:
     tool = shutil.which("upgrade_net_proto_text")
     if tool is None:
         raise MaapError(
@@ -60,17 +54,12 @@ def _upgraded(path: Path) -> Any:
 # ---- layers -------------------------------------------------------------------------------------
 
 
-def is_source(layer: Any) -> bool:
+def is_source(layer: LayerParameter) -> bool:
     """Whether a layer brings blobs in from outside: Data, Input ..."""
     return not layer.bottom and bool(layer.top) and layer.type != "Parameter"
 
 
-def in_place(layer: Any) -> bool:
-    """Whether a layer overwrites the blob it reads."""
-    return bool(layer.top and layer.bottom) and layer.top[0] == layer.bottom[0]
-
-
-def active(layer: Any, phase: str, stages: Sequence[str] = ()) -> bool:
+def active(layer: LayerParameter, phase: str, stages: Sequence[str] = ()) -> bool:
     """Whether a layer is in the net at ``phase`` ("TRAIN" or "TEST"), by its include and exclude
     rules; ``stages`` are those that the net is loaded with."""
     number = caffe_pb2.Phase.Value(phase)
@@ -85,7 +74,7 @@ def active(layer: Any, phase: str, stages: Sequence[str] = ()) -> bool:
     return not any(met(rule) for rule in layer.exclude)
 
 
-def ancestors(layers: Sequence[Any], blob: str) -> list[Any]:
+def ancestors(layers: Sequence[LayerParameter], blob: str) -> list[LayerParameter]:
     """The layers that ``blob``, as it is at the end of ``layers``, is computed from, in order."""
     wanted, kept = {blob}, []
     for layer in reversed(layers):
@@ -97,7 +86,7 @@ def ancestors(layers: Sequence[Any], blob: str) -> list[Any]:
     return kept[::-1]
 
 
-def rename_blob(layers: Sequence[Any], old: str, new: str) -> None:
+def rename_blob(layers: Sequence[LayerParameter], old: str, new: str) -> None:
     """Calls a blob otherwise in all of ``layers``."""
     for layer in layers:
         for names in (layer.bottom, layer.top):
@@ -119,12 +108,12 @@ class Classifier(NamedTuple):
     """A classifier: the layer that ends it (a loss or a softmax), the blob of scores that takes,
     and the layer whose outputs are the classes (None when there is no such layer)."""
 
-    end: Any
+    end: LayerParameter
     scores: str
-    layer: Optional[Any]
+    layer: Optional[LayerParameter]
 
 
-def classifiers(net: Any) -> list[Classifier]:
+def classifiers(net: NetParameter) -> list[Classifier]:
     """The classifiers of a net, auxiliary ones included, the main one last.
 
     With losses, the main one has the greatest loss_weight, of equal ones it is the last; without,
@@ -143,26 +132,26 @@ def classifiers(net: Any) -> list[Classifier]:
     ]
 
 
-def _loss_weight(layer: Any) -> float:
+def _loss_weight(layer: LayerParameter) -> float:
     return layer.loss_weight[0] if layer.loss_weight else 1.0
 
 
-def _ends_in_softmax(layers: list[Any], number: int, layer: Any) -> bool:
-    ends = ("Accuracy", "ArgMax", "MultinomialLogisticLoss", "Silence")
+def _ends_in_softmax(layers: list[LayerParameter], number: int, layer: LayerParameter) -> bool:
     readers = [other for other in layers[number + 1 :] if set(layer.top) & set(other.bottom)]
-    return layer.type == "Softmax" and all(reader.type in ends for reader in readers)
+    return layer.type == "Softmax" and all(layer_types.of(reader).ends for reader in readers)
 
 
-def _learns_classes(layers: list[Any], end: int) -> Optional[Any]:
+def _learns_classes(layers: list[LayerParameter], end: int) -> Optional[LayerParameter]:
     """The layer before ``end`` that has an output for each class: also a convolution that a global
     pooling, an activation or the like follows."""
     blob = layers[end].bottom[0]
     for layer in reversed(layers[:end]):
         if blob not in layer.top:
             continue
-        if layer.type in _LEARN_CLASSES:
+        known = layer_types.of(layer)
+        if known.classifies:
             return layer
-        if layer.type not in _KEEP_CLASSES or not layer.bottom:
+        if not known.keeps_classes or not layer.bottom:
             return None
         blob = layer.bottom[0]
     return None

@@ -7,15 +7,20 @@ the class scores, the layers that training adds, the size of the images, how the
 import copy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from maap.errors import MaapError
-from maap.nets import graph
-from maap.util.schema import caffe_pb2
+from maap.nets import graph, layer_types
+from maap.util.schema import (
+    DataParameter,
+    LayerParameter,
+    NetParameter,
+    TransformationParameter,
+    caffe_pb2,
+)
 
 IMAGENET_MEAN = (104, 117, 123)  # B, G, R: ImageNet's mean image, rounded
 _TRAIN_BATCH, _TEST_BATCH = 16, 50
-_ATTENTION = ("Enhancement", "Elimination")
 
 
 @dataclass
@@ -31,14 +36,14 @@ class Network:
 
     file: Path
     name: str
-    path: list[Any]
-    train: list[Any]
-    end: Any
+    path: list[LayerParameter]
+    train: list[LayerParameter]
+    end: LayerParameter
     scores: str
     classifiers: list[str]  # names of the layers of the classes, the main one last
     size: int  # pixels, height and width of the input
-    transforms: dict[str, Any]
-    data: dict[str, Any]
+    transforms: dict[str, TransformationParameter]
+    data: dict[str, DataParameter]
     is_deploy: bool  # the file had no loss
 
     @property
@@ -53,7 +58,7 @@ def read_network(file: Path, input_size: Optional[int] = None) -> Network:
     file does not tell, attention layers in it already.
     """
     net = graph.read_upgraded(file)
-    there = [layer.name for layer in net.layer if layer.type in _ATTENTION]
+    there = [layer.name for layer in net.layer if layer_types.of(layer).attention]
     if there:
         raise MaapError(f"{file}: has attention layers already ({', '.join(there)})")
     main = _main_classifier(net, file)
@@ -89,7 +94,7 @@ def read_network(file: Path, input_size: Optional[int] = None) -> Network:
     return network
 
 
-def _main_classifier(net: Any, file: Path) -> graph.Classifier:
+def _main_classifier(net: NetParameter, file: Path) -> graph.Classifier:
     found = graph.classifiers(net)
     if not found:
         last = f"; its last layer is {net.layer[-1].name} ({net.layer[-1].type})"
@@ -107,7 +112,7 @@ def _main_classifier(net: Any, file: Path) -> graph.Classifier:
     return found[-1]
 
 
-def _image_blob(path: list[Any], file: Path) -> str:
+def _image_blob(path: list[LayerParameter], file: Path) -> str:
     """The one blob from outside that the scores are computed from."""
     read = {blob for layer in path for blob in layer.bottom}
     blobs = [blob for layer in path if graph.is_source(layer) for blob in layer.top if blob in read]
@@ -120,7 +125,9 @@ def _image_blob(path: list[Any], file: Path) -> str:
     return blobs[0]
 
 
-def _refuse_other_inputs(body: list[Any], sources: list[Any], known: set, file: Path) -> None:
+def _refuse_other_inputs(
+    body: list[LayerParameter], sources: list[LayerParameter], known: set[str], file: Path
+) -> None:
     for source in sources:
         for blob in set(source.top) - known:
             reader = next((layer for layer in body if blob in layer.bottom), None)
@@ -145,7 +152,7 @@ def _standard_names(network: Network, image: str, label: str) -> None:
 class _Input:
     """The input's size in pixels, and TransformationParameter and DataParameter of each phase."""
 
-    def __init__(self, sources: list[Any], file: Path, wanted: Optional[int]) -> None:
+    def __init__(self, sources: list[LayerParameter], file: Path, wanted: Optional[int]) -> None:
         self.file = file
         by_phase = {
             phase: next((s for s in sources if graph.active(s, phase)), sources[-1])
@@ -169,7 +176,7 @@ class _Input:
         self.transforms = {phase: self._transform(s, phase) for phase, s in by_phase.items()}
         self.data = {phase: self._data(s, phase) for phase, s in by_phase.items()}
 
-    def _refuse_grey(self, source: Any) -> None:
+    def _refuse_grey(self, source: LayerParameter) -> None:
         channels = [s.dim[1] for s in source.input_param.shape[:1] if len(s.dim) > 1]
         channels += [source.memory_data_param.channels] if source.type == "MemoryData" else []
         grey = source.transform_param.force_gray
@@ -181,7 +188,7 @@ class _Input:
                 "on colour images alone: give the input 3 channels (the first convolution adapts)"
             )
 
-    def _size(self, source: Any) -> Optional[int]:
+    def _size(self, source: LayerParameter) -> Optional[int]:
         if source.type == "Input" and source.input_param.shape:
             sides = tuple(source.input_param.shape[0].dim[2:])
         elif source.type == "MemoryData":
@@ -197,7 +204,7 @@ class _Input:
             )
         return sides[0] or None
 
-    def _transform(self, source: Any, phase: str) -> Any:
+    def _transform(self, source: LayerParameter, phase: str) -> TransformationParameter:
         made = caffe_pb2.TransformationParameter()
         if source.HasField("transform_param"):
             given = source.transform_param
@@ -212,7 +219,7 @@ class _Input:
         made.crop_size = self.size
         return made
 
-    def _data(self, source: Any, phase: str) -> Any:
+    def _data(self, source: LayerParameter, phase: str) -> DataParameter:
         made = caffe_pb2.DataParameter(backend=caffe_pb2.DataParameter.LMDB)
         if source.type == "Data":
             made.source, made.backend = source.data_param.source, source.data_param.backend

@@ -22,24 +22,12 @@ from pathlib import Path
 from typing import Any, Optional
 
 from maap.errors import MaapError
-from maap.nets import graph
+from maap.nets import graph, layer_types
 from maap.nets.imported import Network, read_network
 from maap.util.schema import caffe_pb2
 from maap.util.text import nearest
 
 ROOMY = 13  # pixels a side: the smallest map the paper takes attention from, AlexNet's conv5
-
-# A convolution's map is finished by these, in place or not; a recommendation follows them.
-_FINISH = {
-    "BatchNorm", "Bias", "ELU", "PReLU", "ReLU", "Scale", "Sigmoid", "Swish", "TanH",
-}  # fmt: skip
-
-# Layers whose gradient does not read the values they wrote, or (ReLU) only their signs, which
-# Enhancement keeps. BatchNorm: in place, where it keeps a copy.
-_TOP_NOT_NEEDED = {
-    "Bias", "Concat", "Convolution", "Deconvolution", "Dropout", "InnerProduct", "PReLU", "Pooling",
-    "ReLU", "Scale",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -199,7 +187,7 @@ def _follow(layers: Sequence[Any], layer: Any) -> Any:
     while True:
         blob = layers[at].top[0]
         readers = [n for n in range(at + 1, len(layers)) if blob in layers[n].bottom]
-        if len(readers) != 1 or layers[readers[0]].type not in _FINISH:
+        if len(readers) != 1 or not layer_types.of(layers[readers[0]]).finishes:
             return layers[at]
         at = finished(layers, readers[0])
 
@@ -279,17 +267,7 @@ def safe_in_place(layers: Sequence[Any], at: int) -> bool:
     blob = layers[at].top[0]
     writers = [layer for layer in layers[: at + 1] if blob in layer.top]
     later = any(blob in layer.top for layer in layers[at + 1 :])
-    return not later and all(_top_not_needed(writer) for writer in writers)
-
-
-def _top_not_needed(layer: Any) -> bool:
-    if layer.type == "BatchNorm":
-        return graph.in_place(layer)
-    if layer.type == "Eltwise":
-        return layer.eltwise_param.operation != caffe_pb2.EltwiseParameter.PROD
-    if layer.type == "ReLU":
-        return layer.relu_param.negative_slope >= 0
-    return layer.type in _TOP_NOT_NEEDED
+    return not later and all(layer_types.of(writer).top_unread(writer) for writer in writers)
 
 
 # ---- a look beforehand --------------------------------------------------------------------------

@@ -23,20 +23,17 @@ the classification branch under the plain layer names, so that it loads into the
 
 import copy
 from collections.abc import Sequence
-from typing import Any
+from typing import Optional
 
 from maap.errors import MaapError
-from maap.nets import graph
-from maap.util.schema import caffe_pb2
+from maap.nets import graph, layer_types
+from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 
 BRANCH = "attention/"
 STATS = BRANCH + "stats"  # the Elimination layer's statistics, (N,5); see docs/design.md, 4
 
-_ONE_BLOB = {"PReLU", "Embed"}
-_LEARN_OTHERWISE = {"LSTM", "RNN", "Parameter", "Python"}
 
-
-def online_net(train: Any, rewrite: Any) -> Any:
+def online_net(train: NetParameter, rewrite: NetParameter) -> NetParameter:
     """The net that trains on D* of its own attention, from a resolved training net and a resolved
     rewrite net of the same network (NetParameters; neither is changed).
 
@@ -49,7 +46,7 @@ def online_net(train: Any, rewrite: Any) -> Any:
     branch = _without_dropout([layer for layer in rewrite.layer if layer.type != "Input"])
     own = {layer.name: layer for layer in classify}
     for layer in branch:
-        if blob_count(layer):
+        if shared_blobs(layer):
             _share(layer, own.get(layer.name), rewrite.name)
         if layer.type == "BatchNorm":
             layer.batch_norm_param.use_global_stats = True
@@ -60,28 +57,23 @@ def online_net(train: Any, rewrite: Any) -> Any:
     return net
 
 
-def blob_count(layer: Any) -> int:
-    """How many blobs of weights or statistics a layer holds. Raises MaapError for types of which
-    that is not known."""
-    if layer.type in _LEARN_OTHERWISE:
+def shared_blobs(layer: LayerParameter) -> int:
+    """How many blobs of weights or statistics the two branches share in a layer.
+
+    Raises MaapError for a type whose blobs cannot be shared by name, or are not known.
+    """
+    if not layer_types.of(layer).shares:
         raise MaapError(
             f"layer {layer.name}: the weights of a {layer.type} layer cannot be shared between the "
             "two branches; train with --haap rewrite"
         )
-    if layer.type in ("Convolution", "Deconvolution"):
-        return 1 + int(layer.convolution_param.bias_term)
-    if layer.type == "InnerProduct":
-        return 1 + int(layer.inner_product_param.bias_term)
-    if layer.type == "BatchNorm":
-        return 3
-    if layer.type == "Scale":
-        return int(len(layer.bottom) == 1) + int(layer.scale_param.bias_term)
-    if layer.type == "Bias":
-        return int(len(layer.bottom) == 1)
-    return int(layer.type in _ONE_BLOB)
+    try:
+        return layer_types.blob_count(layer)
+    except MaapError as error:
+        raise MaapError(f"{error}; train with --haap rewrite") from None
 
 
-def _without_dropout(layers: Sequence[Any]) -> list[Any]:
+def _without_dropout(layers: Sequence[LayerParameter]) -> list[LayerParameter]:
     """A copy of ``layers`` as they are while testing: Dropout passes its bottom on."""
     kept = []
     layers = copy.deepcopy(list(layers))
@@ -93,7 +85,7 @@ def _without_dropout(layers: Sequence[Any]) -> list[Any]:
     return kept
 
 
-def _share(layer: Any, own: Any, name: str) -> None:
+def _share(layer: LayerParameter, own: Optional[LayerParameter], name: str) -> None:
     """Give a layer of the attention branch and ``own``, the classification branch's layer of that
     name, the same parameters: names, rates, fillers."""
     if own is None or own.type != layer.type:
@@ -102,7 +94,7 @@ def _share(layer: Any, own: Any, name: str) -> None:
             f"layer {layer.name} ({layer.type}) of {name}'s rewrite net: the training net {found}, "
             "so there is nothing to share; the two files are not of the same network"
         )
-    count = blob_count(own)
+    count = shared_blobs(own)
     while len(own.param) < count:
         spec = own.param.add()
         if own.type == "BatchNorm":  # statistics: Caffe wants them to be at rest
@@ -118,7 +110,7 @@ def _share(layer: Any, own: Any, name: str) -> None:
     layer.ClearField("exclude")
 
 
-def _renamed(branch: Sequence[Any], dstar: str) -> list[Any]:
+def _renamed(branch: Sequence[LayerParameter], dstar: str) -> list[LayerParameter]:
     """The attention branch under its own names, its unused tops silenced."""
     blobs = {blob for layer in branch for blob in (*layer.bottom, *layer.top)} - {"data"}
     layers = list(branch)

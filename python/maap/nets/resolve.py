@@ -6,17 +6,17 @@ on the seed alone.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional, Union
 
 from maap.errors import MaapError
 from maap.images.a_star import NAMES as A_STARS
-from maap.nets import graph
+from maap.nets import graph, layer_types
 from maap.nets.folder import NetFiles
 from maap.nets.prototxt import read_net, read_solver
 from maap.nets.transform import data_layer
-from maap.util.schema import caffe_pb2
+from maap.util.schema import LayerParameter, NetParameter, SolverParameter, caffe_pb2
 from maap.util.text import nearest
 
 THRESHOLDS = ("INPUT", "MAP")
@@ -33,7 +33,7 @@ def resolve_train(
     dropout_after: Optional[str] = None,
     batch_norm: Optional[str] = None,
     batch_norm_fraction: Optional[float] = None,
-) -> Any:
+) -> NetParameter:
     """The train_val net as the drivers run it, in both phases of Caffe.
 
     In place of each phase's Data layer stands an Input layer of the same name, with tops data
@@ -55,7 +55,7 @@ def resolve_train(
     return net
 
 
-def resolve_deploy(files: NetFiles, laap: bool, classes: int, batch: int) -> Any:
+def resolve_deploy(files: NetFiles, laap: bool, classes: int, batch: int) -> NetParameter:
     """The deploy net with that many classes and images a pass."""
     path = files.deploy(laap)
     net = read_net(path)
@@ -66,7 +66,7 @@ def resolve_deploy(files: NetFiles, laap: bool, classes: int, batch: int) -> Any
 
 def resolve_rewrite(
     files: NetFiles, laap: bool, batch: int, a_star: str = "ROI", threshold_at: str = "INPUT"
-) -> Any:
+) -> NetParameter:
     """The rewrite net; tops dstar, region, attention, stats. ``a_star`` is one of A_STARS."""
     path = files.rewrite(laap)
     net = read_net(path)
@@ -91,7 +91,7 @@ def resolve_solver(
     phase: int,
     overrides: Optional[Mapping[str, Any]] = None,
     net_path: Union[str, Path] = "net.prototxt",
-) -> Any:
+) -> SolverParameter:
     """The solver of ``phase`` for a resolved net at ``net_path``.
 
     It tests nothing and writes no snapshot of its own (the drivers do both), and its snapshots are
@@ -116,7 +116,7 @@ def resolve_solver(
     return solver
 
 
-def _override(solver: Any, name: str, value: Any, path: Path) -> None:
+def _override(solver: SolverParameter, name: str, value: Any, path: Path) -> None:
     field = solver.DESCRIPTOR.fields_by_name.get(name)
     if field is None:
         hint = nearest(name, solver.DESCRIPTOR.fields_by_name, "the file's own schema has them all")
@@ -133,14 +133,14 @@ def _override(solver: Any, name: str, value: Any, path: Path) -> None:
         raise MaapError(f"{path}: solver setting {name} cannot be {value!r} ({error})") from None
 
 
-def _choice(what: str, value: str, known: Any) -> str:
+def _choice(what: str, value: str, known: Sequence[str]) -> str:
     name = value.upper().replace("-", "_")
     if name not in known:
         raise MaapError(f"{what}: {value!r} is none of {', '.join(known)}")
     return name
 
 
-def _feed(net: Any, batch: int, path: Path) -> None:
+def _feed(net: NetParameter, batch: int, path: Path) -> None:
     """Replace the Data layers by one Input layer for each of Caffe's phases."""
     inputs = []
     for phase in ("TRAIN", "TEST"):
@@ -160,7 +160,7 @@ def _feed(net: Any, batch: int, path: Path) -> None:
     net.layer.extend(inputs + others)
 
 
-def _classifiers(net: Any, path: Path) -> list[Any]:
+def _classifiers(net: NetParameter, path: Path) -> list[LayerParameter]:
     """The layers whose outputs are the classes, auxiliary classifiers included."""
     found = graph.classifiers(net)
     if not found:
@@ -174,18 +174,14 @@ def _classifiers(net: Any, path: Path) -> list[Any]:
     return [layer for _, _, layer in found]
 
 
-def _param(layer: Any) -> Any:
-    return layer.inner_product_param if layer.type == "InnerProduct" else layer.convolution_param
-
-
-def _set_classes(net: Any, classes: int, path: Path) -> None:
+def _set_classes(net: NetParameter, classes: int, path: Path) -> None:
     if classes < 2:
         raise MaapError(f"{path}: {classes} class; a classifier needs at least two")
     for layer in _classifiers(net, path):
-        _param(layer).num_output = classes
+        layer_types.learnt(layer).num_output = classes
 
 
-def _set_batch(net: Any, batch: int, path: Path) -> None:
+def _set_batch(net: NetParameter, batch: int, path: Path) -> None:
     inputs = [layer for layer in net.layer if layer.type == "Input"]
     if not inputs or not inputs[0].input_param.shape:
         raise MaapError(f"{path}: no Input layer with a shape; give it one in place of `input:`")
@@ -194,7 +190,7 @@ def _set_batch(net: Any, batch: int, path: Path) -> None:
             shape.dim[0] = batch
 
 
-def _set_batch_norm(net: Any, how: str, fraction: Optional[float]) -> None:
+def _set_batch_norm(net: NetParameter, how: str, fraction: Optional[float]) -> None:
     """Without use_global_stats Caffe takes the batch's statistics in TRAIN, the stored in TEST."""
     for layer in net.layer:
         if layer.type != "BatchNorm":
@@ -208,15 +204,15 @@ def _set_batch_norm(net: Any, how: str, fraction: Optional[float]) -> None:
             param.moving_average_fraction = fraction
 
 
-def _start_from_scratch(net: Any) -> None:
+def _start_from_scratch(net: NetParameter) -> None:
     """InnerProduct layers keep the file's fillers, or get that of AlexNet's fc6: small gaussians
     start the scores near zero. With MSRA's there too the loss starts at 14 (of 8 classes) and is
     NaN after 5 iterations.
     """
     for layer in net.layer:
-        if layer.type not in ("Convolution", "InnerProduct"):
+        if not layer_types.of(layer).classifies:
             continue
-        param = _param(layer)
+        param = layer_types.learnt(layer)
         if layer.type == "Convolution":
             param.weight_filler.Clear()
             param.weight_filler.type = "msra"
@@ -229,7 +225,7 @@ def _start_from_scratch(net: Any) -> None:
         _equal_rates(layer)
 
 
-def _equal_rates(layer: Any) -> None:
+def _equal_rates(layer: LayerParameter) -> None:
     """Scale the layer's rates so that its weights learn at 1; frozen layers (0) stay frozen."""
     times = layer.param[0].lr_mult if layer.param else 1
     if times > 0:

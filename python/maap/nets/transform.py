@@ -7,14 +7,14 @@ import numpy as np
 
 from maap.errors import MaapError
 from maap.nets import graph
-from maap.util.schema import caffe_pb2
+from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 
 # From random weights: MSRA fillers (He et al. 2015) assume inputs of about unit variance, which
 # mean-subtracted bytes reach at this scale (0.017 = 1/58.8, their usual standard deviation).
 SCRATCH_SCALE = 0.017
 
 
-def data_transform(net: Any, phase: str, from_scratch: bool = False) -> dict[str, Any]:
+def data_transform(net: NetParameter, phase: str, from_scratch: bool = False) -> dict[str, Any]:
     """How the Data layer of ``phase`` ("TRAIN" or "TEST") turns stored images into input.
 
     Returns crop_size (pixels; 0 = none), mirror, mean_value (list, B G R, or empty), mean_file
@@ -64,7 +64,7 @@ def _short(value: float) -> float:
     return float(np.format_float_positional(np.float32(value), unique=True))
 
 
-def data_layer(net: Any, phase: str) -> Any:
+def data_layer(net: NetParameter, phase: str) -> LayerParameter:
     for layer in net.layer:
         if layer.type == "Data" and graph.active(layer, phase):
             return layer

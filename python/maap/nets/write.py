@@ -7,9 +7,10 @@ from typing import Any, Optional
 
 from maap.config import presets
 from maap.errors import MaapError
-from maap.nets import graph
+from maap.nets import graph, layer_types
 from maap.nets.imported import Network
 from maap.nets.insert import Plan, describe, with_enhancement
+from maap.nets.layer_types import learnt
 from maap.nets.prototxt import read_solver, to_text
 from maap.nets.resolve import PHASE2, REWRITE_TOPS
 from maap.util.files import PARTIAL, cannot_write
@@ -86,19 +87,13 @@ def _new_classifiers(network: Network) -> dict[str, str]:
         if layer.name not in renamed:
             continue
         layer.name = renamed[layer.name]
-        specs = 1 + int(_learnt(layer).bias_term)
+        specs = 1 + int(learnt(layer).bias_term)
         while len(layer.param) < specs:
             layer.param.add(lr_mult=1, decay_mult=1)
         for spec in layer.param:
             spec.lr_mult *= 10
     network.classifiers = [renamed[name] for name in network.classifiers]
     return renamed
-
-
-def _learnt(layer: Any) -> Any:
-    if layer.type == "InnerProduct":
-        return layer.inner_product_param
-    return layer.convolution_param
 
 
 def _solver_values(file: Optional[str]) -> dict[str, tuple[Any, str]]:
@@ -305,8 +300,5 @@ class _Writer:
 
 def _fill(layer: Any) -> None:
     """Give a layer of a deploy net, which has no fillers, some that it can learn from."""
-    if layer.type in ("Convolution", "InnerProduct") and not _learnt(layer).HasField(
-        "weight_filler"
-    ):
-        kind = "msra" if layer.type == "Convolution" else "xavier"
-        _learnt(layer).weight_filler.type = kind
+    if layer_types.of(layer).classifies and not learnt(layer).HasField("weight_filler"):
+        learnt(layer).weight_filler.type = "msra" if layer.type == "Convolution" else "xavier"

@@ -54,6 +54,7 @@ caffe_pb2: Any = _load_messages()
 if TYPE_CHECKING:
     from caffe.proto.caffe_pb2 import (
         BlobProto,
+        DataParameter,
         Datum,
         LayerParameter,
         NetParameter,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     )
 else:
     BlobProto = caffe_pb2.BlobProto
+    DataParameter = caffe_pb2.DataParameter
     Datum = caffe_pb2.Datum
     LayerParameter = caffe_pb2.LayerParameter
     NetParameter = caffe_pb2.NetParameter

@@ -1,4 +1,4 @@
 """What is in a .caffemodel, and where do the published ones come from?
 
-May import `util`.
+May import `nets` (the table of layer types) and `util`.
 """

@@ -14,20 +14,11 @@ from pathlib import Path
 from typing import Optional, Union
 
 from maap.errors import MaapError
+from maap.nets import layer_types
 from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 from maap.util.wire import VARINT, WireError, fields, varint
 
 _PARTIAL = 0.5  # a net that takes less than this share of its layers from a file is another net
-_LEARNING = {
-    "BatchNorm",
-    "Convolution",
-    "Deconvolution",
-    "Embed",
-    "InnerProduct",
-    "LSTM",
-    "PReLU",
-    "RNN",
-}
 
 
 @dataclass
@@ -69,11 +60,15 @@ def check_weights(
     Returns lists of layer names: matched, missing (in the net, with weights, but not in the file)
     and unused (in the file, with weights, but not in the net). Raises MaapError for a file that is
     no caffemodel, for a layer whose shape differs (Caffe would abort), and, unless
-    ``allow_partial``, when less than half of the net's layers match: another network's weights.
+    ``allow_partial``, when less than half of the net's layers match (another network's weights) or
+    a layer of a type that maap does not know is not in the file.
     """
     path = Path(caffemodel)
-    stored = {layer.name: layer for layer in stored_layers(path) if layer.shapes}
-    wanted = {layer.name: layer for layer in net.layer if has_weights(layer)}
+    listed = {layer.name: layer for layer in stored_layers(path)}
+    stored = {name: layer for name, layer in listed.items() if layer.shapes}
+    wanted = {
+        layer.name: layer for layer in net.layer if _wants_weights(layer, listed, allow_partial)
+    }
     matched = [name for name in wanted if name in stored]
     missing = [name for name in wanted if name not in stored]
     unused = [name for name in stored if name not in wanted]
@@ -97,12 +92,29 @@ def check_weights(
 
 
 def has_weights(layer: LayerParameter) -> bool:
-    """Whether a LayerParameter's layer holds blobs that a caffemodel stores."""
-    if layer.type == "Scale":
-        return len(layer.bottom) == 1 or layer.scale_param.bias_term
-    if layer.type == "Bias":
-        return len(layer.bottom) == 1
-    return layer.type in _LEARNING
+    """Whether a layer holds blobs that a caffemodel stores.
+
+    Raises MaapError when only the layer itself knows (a Python layer, a type of somebody's own).
+    """
+    return layer_types.blob_count(layer) > 0
+
+
+def _wants_weights(
+    layer: LayerParameter, listed: dict[str, StoredLayer], allow_partial: bool
+) -> bool:
+    """`has_weights`, asked of the file where only the layer itself knows: a caffemodel lists all
+    layers of its net, those without blobs too."""
+    try:
+        return has_weights(layer)
+    except MaapError as error:
+        if layer.name in listed:
+            return bool(listed[layer.name].shapes)
+        if allow_partial:
+            return True
+        raise MaapError(
+            f"{error}, and the weights have no layer of that name; --allow-partial takes them all "
+            "the same"
+        ) from None
 
 
 def _shape_difference(wanted: LayerParameter, stored: StoredLayer) -> Optional[str]:
