@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 from data_fakes import picture, save
-from maap.data.importers.cub import Expected, import_cub
+from maap.data.importers.cub import import_cub
 from maap.data.importers.folder import import_folder
+from maap.data.importing.layout import Expected
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.images import pixels

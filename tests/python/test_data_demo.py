@@ -12,8 +12,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from maap.data.importers import demo, demo_sources
-from maap.data.importers.demo import Look, make_demo
+from maap.data.importers.demo import make_demo
+from maap.data.importing import demo_pictures as demo
+from maap.data.importing import demo_sources
+from maap.data.importing.demo_pictures import Look
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.images import pixels

@@ -1,11 +1,11 @@
 """Which data set a --data value stands for."""
 
+import dataclasses
 import os
 
 import pytest
 from data_fakes import make_dataset, picture, save
-from maap.data import find
-from maap.data.importers import demo
+from maap.data import find, importer
 from maap.errors import MaapError
 
 
@@ -20,7 +20,8 @@ def made(tmp_path, monkeypatch):
         sets.append((seed, size))
         return make_dataset(out)
 
-    monkeypatch.setattr(demo, "make_demo", fake)
+    mine = dataclasses.replace(importer.importers()["demo"], make=fake)
+    monkeypatch.setitem(importer.importers(), "demo", mine)
     return sets
 
 
@@ -28,13 +29,13 @@ def test_the_demo_is_made_once_for_each_size(made, tmp_path):
     first = find.find_data("demo", 64)
     assert first.parent == tmp_path / "cache" / "maap" / "data"
     assert find.find_data("demo", 64) == first != find.find_data("demo", 48)
-    assert made == [(find.DEMO_SEED, 64), (find.DEMO_SEED, 48)]
+    assert made == [(find.SEED, 64), (find.SEED, 48)]
 
 
 def test_a_folder_called_demo_does_not_hide_the_demo(made, tmp_path):
     mine = make_dataset(tmp_path / "demo")
     assert find.find_data("demo", 64) != mine
-    assert made == [(find.DEMO_SEED, 64)]
+    assert made == [(find.SEED, 64)]
     for name in ("./demo", str(mine)):
         assert find.find_data(name, 64) == mine
     assert len(made) == 1

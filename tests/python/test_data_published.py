@@ -1,5 +1,6 @@
 """Importing Stanford Cars, FGVC-Aircraft and Flowers-102, on miniature copies of their layouts."""
 
+import dataclasses
 import shutil
 import tarfile
 from pathlib import Path
@@ -8,11 +9,11 @@ import numpy as np
 import pytest
 from data_fakes import picture, save
 from maap.data import find
-from maap.data.importers import published
+from maap.data import importer as registry
 from maap.data.importers.aircraft import import_aircraft
 from maap.data.importers.cars import import_cars
-from maap.data.importers.common import Expected
 from maap.data.importers.flowers import import_flowers
+from maap.data.importing.layout import Expected
 from maap.errors import MaapError
 from maap.images import pixels
 from test_data_cub import make_2010, make_2011
@@ -138,6 +139,16 @@ def test_the_real_counts_are_demanded_by_default(tmp_path, kind):
     assert not (tmp_path / "set").exists() and not (tmp_path / "set.partial").exists()
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_part_is_taken_when_allowed(tmp_path, kind, capsys):
+    dataset = IMPORT[kind](MAKE[kind](tmp_path / "in"), tmp_path / "set", 64, allow_partial=True)
+    assert "warning: " in capsys.readouterr().out
+    small = SMALL[kind]
+    counts = [len(dataset.split(name)) for name in ("train", "test")]
+    assert [len(dataset.classes), *counts] == [small.classes, small.train, small.test]
+    assert f"Not the whole {dataset.name}: it lists " in dataset.note
+
+
 def pack(archive: Path, folder: Path, name: str) -> None:
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(folder, name)
@@ -214,6 +225,11 @@ DAMAGES = [
     ),
     (
         "aircraft",
+        lambda r: change(r / "data/images_variant_val.txt", "1025003 707-320\n", ""),
+        r"images_box.txt has image 1025003, which images_variant_\*.txt lacks",
+    ),
+    (
+        "aircraft",
         lambda r: change(r / "data/images_box.txt", "1025002 3 5", "1025002 3"),
         "the box of image 1025002 is damaged",
     ),
@@ -234,6 +250,11 @@ DAMAGES = [
         "flowers",
         lambda r: edit_mat(r / "setid.mat", valid=np.array([[3, 7, 99]])),
         "setid.mat names image 99, but imagelabels.mat has 12",
+    ),
+    (
+        "flowers",
+        lambda r: edit_mat(r / "setid.mat", valid=np.array([[3, 7, 4]])),
+        "image_00004.jpg more than once",
     ),
     (
         "flowers",
@@ -275,24 +296,24 @@ def test_a_folder_is_recognised_packed_or_not(tmp_path, kind):
     make = {**MAKE, "cub": make_2011}[kind]
     root = make(tmp_path / "in")
     above = tmp_path if kind in ("aircraft", "cub") else root
-    assert published.recognise(root) == (kind, root)
-    assert published.recognise(tmp_path) == (kind, above)
+    assert registry.recognise(root) == (kind, root)
+    assert registry.recognise(tmp_path) == (kind, above)
     if kind == "cub":
         pack(tmp_path / "cub.tgz", root, "CUB_200_2011")
-        assert published.recognise(tmp_path / "cub.tgz") == ("cub", tmp_path / "cub.tgz")
+        assert registry.recognise(tmp_path / "cub.tgz") == ("cub", tmp_path / "cub.tgz")
         return
     source = packed(kind, root)
-    assert published.recognise(source) == (kind, source)
+    assert registry.recognise(source) == (kind, source)
     for part in source.glob("*.tgz") if source.is_dir() else ():
-        assert published.recognise(part) == (kind, source)
+        assert registry.recognise(part) == (kind, source)
 
 
 def test_other_folders_are_recognised(tmp_path):
     save(tmp_path / "mine" / "train" / "a" / "1.jpg", picture(1))
     save(tmp_path / "flat" / "a" / "1.jpg", picture(1))
-    assert published.recognise(tmp_path / "mine")[0] == "folder"
-    assert published.recognise(tmp_path / "flat")[0] == "folder"
-    assert published.recognise(make_2010(tmp_path / "2010"))[0] == "cub"  # which refuses it by name
+    assert registry.recognise(tmp_path / "mine")[0] == "folder"
+    assert registry.recognise(tmp_path / "flat")[0] == "folder"
+    assert registry.recognise(make_2010(tmp_path / "2010"))[0] == "cub"  # which refuses it by name
 
 
 def test_training_finds_the_importer_and_keeps_the_set(tmp_path, monkeypatch, capsys):
@@ -300,14 +321,12 @@ def test_training_finds_the_importer_and_keeps_the_set(tmp_path, monkeypatch, ca
     root = make_aircraft(tmp_path / "in")
     asked = []
 
-    def fake(kind):
-        def make(source, out, **how):
-            asked.append((kind, source, how))
-            return import_aircraft(source, out, expected=SMALL["aircraft"], **how)
+    def make(source, out, **how):
+        asked.append(("aircraft", source, how))
+        return import_aircraft(source, out, expected=SMALL["aircraft"], **how)
 
-        return make
-
-    monkeypatch.setattr(published, "importer_of", fake)
+    fake = dataclasses.replace(registry.importers()["aircraft"], make=make)
+    monkeypatch.setitem(registry.importers(), "aircraft", fake)
     folders = [find.find_data(str(root), 64, policy) for policy in ("warp", "short_side", "warp")]
     assert folders[0] == folders[2] != folders[1]
     assert [(kind, how["policy"]) for kind, _, how in asked] == [
@@ -315,12 +334,6 @@ def test_training_finds_the_importer_and_keeps_the_set(tmp_path, monkeypatch, ca
         ("aircraft", "short_side"),
     ]
     assert "importing" in capsys.readouterr().out
-    assert published.IMPORTERS.keys() == {"cub", "cars", "aircraft", "flowers", "folder"}
-
-
-@pytest.mark.parametrize("kind", published.IMPORTERS)
-def test_every_importer_is_there(kind):
-    assert callable(published.importer_of(kind))
 
 
 @pytest.mark.parametrize("crop, stored", [(0, 256), (224, 256), (227, 256), (448, 512), (299, 342)])

@@ -14,7 +14,7 @@ import lmdb
 import numpy as np
 import pytest
 from data_fakes import make_dataset, manifest, picture, record_list
-from maap.data import records, write
+from maap.data import disk, records, write
 from maap.data.store import Dataset, Split
 from maap.errors import MaapError
 
@@ -227,4 +227,4 @@ def test_full_disk_is_a_clear_error_and_what_is_whole_stays(small_disk):
 
 def test_too_little_space_is_seen_before_the_work(tmp_path, monkeypatch):
     with pytest.raises(MaapError, match=r"needs about .* MB free"):
-        write.need_space(tmp_path, 10**18, "the test")
+        disk.need_space(tmp_path, 10**18, "the test")

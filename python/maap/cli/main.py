@@ -18,7 +18,7 @@ from maap.errors import MaapError
 
 # Verbs whose module is imported when they are asked for: name -> (module:command, short help).
 LATER: dict[str, tuple[str, str]] = {
-    "data": ("maap.cli.data:data", "Make a data set: demo, cub, cars, aircraft, flowers, folder."),
+    "data": ("maap.cli.data:data", "Make a data set: the demo, a published one, or from folders."),
     "weights": ("maap.cli.weights:weights", "The published ImageNet weights: fetch, check, use."),
     "visualize": ("maap.cli.visualize:visualize", "Show what a net sees in images."),
     "insert": ("maap.cli.insert:insert", "Put the attention layers into a network of your own."),

@@ -52,9 +52,9 @@ class TrainConfig:
     )
     data: str = _setting(
         "demo",
-        "Images: demo (built in); CUB-200-2011, Stanford Cars, FGVC-Aircraft or Flowers-102 as "
-        "published (folder or archive); a folder train/CLASS/*.jpg [test/CLASS/*.jpg]; or a data "
-        "set that `maap data` made.",
+        "Images: demo (built in); a published data set that `maap data --help` lists (folder or "
+        "archive); a folder train/CLASS/*.jpg [test/CLASS/*.jpg]; or a data set that `maap data` "
+        "made.",
         "design",
     )
     name: Optional[str] = _setting(
@@ -69,6 +69,9 @@ class TrainConfig:
     )
     allow_partial: bool = _setting(
         False, "Take --weights that less than half of the net's layers are in.", "design"
+    )
+    allow_partial_data: bool = _setting(
+        False, "Take --data that is only a part of a published data set.", "design"
     )
     from_scratch: Optional[bool] = _setting(
         None,

@@ -9,11 +9,13 @@ A built-in name wins over a file or folder of that name, as for networks; ``./de
 
 import dataclasses
 import hashlib
+import importlib
 from pathlib import Path
 
 from maap.config.fields import TrainConfig
-from maap.data.importers import published
+from maap.data.importer import Importer, importers, recognise
 from maap.data.store import Dataset
+from maap.data.write import MANIFEST
 from maap.errors import MaapError
 from maap.images import pixels
 from maap.nets.folder import find_net
@@ -23,24 +25,24 @@ from maap.util.files import default_cache, one_at_a_time
 from maap.util.progress import say
 from maap.util.text import nearest
 
-DEMO = "demo"
-DEMO_SEED = 1  # of the demo images: one set for every run, so that runs can be compared
+SEED = 1  # of a built-in set: one set for every run, so that runs can be compared
 
 
-def find_data(data: str, size: int, policy: str = "warp") -> Path:
+def find_data(data: str, size: int, policy: str = "warp", allow_partial: bool = False) -> Path:
     """The data-set folder for a ``--data`` value, made and kept in the cache when it is not there.
 
-    ``size`` (pixels) and ``policy`` (``images.fit``) are those of a set that is made now.
+    ``size`` (pixels) and ``policy`` (``images.fit``) are those of a set that is made now;
+    ``allow_partial``: it may be a part of a published set.
     Raises MaapError for an unknown name, with the nearest one, and for everything that making the
     set raises.
     """
     check_data_name(data)
-    if data == DEMO:
-        return _demo(size)
+    if data in _built_in():
+        return _made(_built_in()[data], size)
     path = Path(data).expanduser()
-    if (path / "manifest.json").is_file():
+    if (path / MANIFEST).is_file():
         return path.resolve()
-    return _imported(path.resolve(), size, policy)
+    return _imported(path.resolve(), size, policy, allow_partial)
 
 
 def data_for(config: TrainConfig) -> tuple[TrainConfig, Dataset]:
@@ -49,7 +51,8 @@ def data_for(config: TrainConfig) -> tuple[TrainConfig, Dataset]:
     Raises MaapError as `find_data` does, and for an unknown net.
     """
     config = dataclasses.replace(config, image_size=stored_size(config))
-    folder = find_data(config.data, int(config.image_size or 0), config.resize)
+    size = int(config.image_size or 0)
+    folder = find_data(config.data, size, config.resize, config.allow_partial_data)
     return config, Dataset.open(folder)
 
 
@@ -66,39 +69,55 @@ def stored_size(config: TrainConfig) -> int:
 
 def check_data_name(data: str) -> None:
     """Raises MaapError when a ``--data`` value is neither built in nor a file or folder."""
-    if data != DEMO and not Path(data).expanduser().exists():
-        raise MaapError(
-            f"data {data!r}: no such file or folder; {nearest(data, [DEMO])} (demo is built in; "
-            "or give CUB-200-2011, Stanford Cars, FGVC-Aircraft or Flowers-102 as published, or a "
-            "folder train/CLASS/*.jpg)"
-        )
+    if data in _built_in() or Path(data).expanduser().exists():
+        return
+    built_in = list(_built_in())
+    published = [importer.title for importer in importers().values() if importer.counted]
+    raise MaapError(
+        f"data {data!r}: no such file or folder; {nearest(data, built_in)} "
+        f"({', '.join(built_in)} is built in; or give one of {', '.join(published)} as published, "
+        "or a folder train/CLASS/*.jpg)"
+    )
 
 
-def _demo(size: int) -> Path:
-    from maap.data.importers import common, demo, demo_sources
+def _built_in() -> dict[str, Importer]:
+    return {name: importer for name, importer in importers().items() if importer.built_in}
 
+
+def _made(importer: Importer, size: int) -> Path:
+    """A built-in set in the cache, named after the code that makes it."""
     code = hashlib.sha256()
-    for module in (demo, demo_sources, pixels, common):  # other code, other pictures
-        code.update(Path(module.__file__).read_bytes())
-    folder = _cache() / f"demo-{size}-{code.hexdigest()[:8]}"
+    for name in importer.code:
+        code.update(Path(str(importlib.import_module(name).__file__)).read_bytes())
+    folder = _cache() / f"{importer.name}-{size}-{code.hexdigest()[:8]}"
     with one_at_a_time(folder):
-        if not (folder / "manifest.json").is_file():
-            say(f"making the demo data set in {folder} (once)")
-            demo.make_demo(folder, seed=DEMO_SEED, size=size)
+        if not (folder / MANIFEST).is_file():
+            say(f"making {importer.title} in {folder} (once)")
+            importer.make(folder, seed=SEED, size=size)
     return folder
 
 
-def _imported(source: Path, size: int, policy: str) -> Path:
+def _imported(source: Path, size: int, policy: str, allow_partial: bool) -> Path:
     """A published set or class folders as a data set in the cache, named after its source."""
-    kind, source = published.recognise(source)
+    kind, source = recognise(source)
+    importer = importers()[kind]
     stem = source.name.split(".")[0] or "data"
     how = "" if policy == "warp" else f"-{policy}"
     folder = _cache() / f"{stem}-{size}{how}-{_signature(source)}"
+    more = dict(allow_partial=True) if allow_partial and importer.counted else {}
     with one_at_a_time(folder):
-        if not (folder / "manifest.json").is_file():
+        if not (folder / MANIFEST).is_file():
             say(f"importing {source} ({kind}) to {folder} (once)")
-            published.importer_of(kind)(source, folder, size=size, policy=policy)
+            importer.make(source, folder, size=size, policy=policy, **more)
+    _check_whole(folder, source, allow_partial)
     return folder
+
+
+def _check_whole(folder: Path, source: Path, allow_partial: bool) -> None:
+    """Raises MaapError for a part of a published set, imported before, that is not allowed now."""
+    dataset = Dataset.open(folder)
+    if dataset.manifest.get("source", {}).get("partial") and not allow_partial:
+        raise MaapError(f"{source}: {dataset.note} Give --allow-partial-data to use it")
 
 
 def _signature(source: Path) -> str:

@@ -22,6 +22,7 @@ import lmdb
 import numpy as np
 
 from maap.data import records as rec
+from maap.data.importer import importers
 from maap.data.records import Record
 from maap.data.write import FORMAT, MANIFEST, SplitWriter, write_split
 from maap.errors import MaapError
@@ -29,7 +30,6 @@ from maap.util.schema import caffe_pb2
 
 __all__ = ["Dataset", "Split", "SplitWriter", "write_split"]
 
-_KINDS = ("demo", "cub", "cars", "aircraft", "flowers", "folder", "rewritten")
 _AGAIN = "make the data set again"
 
 # LMDB allows one open environment per file and process; splits of the same folder share it.
@@ -88,7 +88,7 @@ class Dataset:
             what = "holds no manifest.json" if folder.is_dir() else "does not exist"
             raise MaapError(
                 f"{folder} {what}, so it is no maap data set; make one with "
-                "`maap data` (demo, folder, cub, cars, aircraft, flowers)"
+                f"`maap data` ({', '.join(importers())})"
             )
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -96,11 +96,11 @@ class Dataset:
             whole = all(key in manifest for key in ("name", "classes", "size", "splits"))
         except (ValueError, KeyError, TypeError):
             raise MaapError(f"{path} is damaged; {_AGAIN}") from None
-        if version != FORMAT or kind not in _KINDS or not whole:
+        kinds = [*importers(), "rewritten"]
+        if version != FORMAT or kind not in kinds or not whole:
             raise MaapError(
                 f"{path} has format {version} and kind {kind!r}; this version reads format "
-                f"{FORMAT} "
-                f"of the kinds {', '.join(_KINDS)}; {_AGAIN}"
+                f"{FORMAT} of the kinds {', '.join(kinds)}; {_AGAIN}"
             )
         if folder.name.endswith(".partial"):
             raise MaapError(f"{folder} was never completed; {_AGAIN}")
@@ -185,8 +185,7 @@ class Split:
             if not 0 <= record.label < len(self.classes):
                 raise MaapError(
                     f"{self.folder}/{self.name}.csv: {record.path} has label {record.label}, but "
-                    "there "
-                    f"are {len(self.classes)} classes (labels 0 to {len(self.classes) - 1}): "
+                    f"there are {len(self.classes)} classes (labels 0 to {len(self.classes) - 1}): "
                     "correct it"
                 )
             seen.add(record.label)
@@ -232,8 +231,7 @@ class Split:
         if label != record.label:
             raise MaapError(
                 f"{self._where(record)} has label {label}, but {self.name}.csv says "
-                f"{record.label}; "
-                f"{_AGAIN}"
+                f"{record.label}; {_AGAIN}"
             )
         return image, label
 

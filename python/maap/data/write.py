@@ -10,7 +10,6 @@ prefix of the records, which ``SplitWriter(..., resume=True)`` continues. A full
 with the space needed."""
 
 import csv
-import errno
 import json
 import os
 import shutil
@@ -18,10 +17,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Any, Optional
 
 import lmdb
 
+from maap.data.disk import disk_full_is_error
 from maap.data.records import Box, Record, key_bytes
 from maap.errors import MaapError
 
@@ -31,57 +31,6 @@ MANIFEST = "manifest.json"
 _FIRST_MAP = 1 << 28  # bytes; doubled when full. The file itself grows only as far as it is used
 _COMMIT_BYTES = 64 << 20
 _COMMIT_RECORDS = 256
-
-
-def need_space(folder: Path, needed: int, what: str) -> None:
-    """Raise MaapError when the disk of ``folder`` has less than ``needed`` bytes free for
-    ``what``."""
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise MaapError(
-            f"{what} needs about {needed / 1e6:.0f} MB, but the disk that holds {folder} has "
-            f"{free / 1e6:.0f} MB free: free some space or choose another folder"
-        )
-
-
-def _full_disk(folder: Path, needed: Optional[int], what: str) -> MaapError:
-    free = shutil.disk_usage(folder).free
-    text = f"the disk that holds {folder} is full while writing {what} ({free / 1e6:.1f} MB free"
-    text += f", about {needed / 1e6:.0f} MB needed in all)" if needed else ")"
-    return MaapError(f"{text}: free some space or choose another folder, then run it again")
-
-
-def is_disk_full(error: BaseException, folder: Path, pending: int = 0) -> bool:
-    """True for the errors by which Python and LMDB report a full disk or an exceeded quota.
-
-    LMDB calls a write that was cut short an input/output error: a full disk, when less is free
-    than the ``pending`` bytes it was writing.
-    """
-    if isinstance(error, OSError):
-        return error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if any(os.strerror(code) in str(error) for code in (errno.ENOSPC, errno.EDQUOT)):
-        return True
-    return os.strerror(errno.EIO) in str(error) and shutil.disk_usage(folder).free < pending
-
-
-@contextmanager
-def disk_full_is_error(
-    folder: Path,
-    what: str,
-    needed: Callable[[], Optional[int]] = lambda: None,
-    pending: Callable[[], int] = lambda: 0,
-) -> Iterator[None]:
-    """Turn a full disk inside the block into a MaapError that names ``what`` and ``needed()``
-    bytes.
-
-    ``pending()`` are the bytes being written, see :func:`is_disk_full`.
-    """
-    try:
-        yield
-    except (OSError, lmdb.Error) as error:
-        if not is_disk_full(error, folder, pending()):
-            raise
-        raise _full_disk(folder, needed(), what) from None
 
 
 def sync(path: Path) -> None:
@@ -174,7 +123,7 @@ class SplitWriter:
             keys = list(cursor.iternext(values=False))
         if keys != [key_bytes(record.key) for record in self.records[: len(keys)]]:
             raise MaapError(
-                f"{self.path} was begun from other data: remove {self.folder} and start anew"
+                f"{self.path} was begun from other data: remove {self.folder} and start again"
             )
         self.done = len(keys)
         self.bytes = self._env.stat()["psize"] * self._env.info()["last_pgno"]

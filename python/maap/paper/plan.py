@@ -30,7 +30,7 @@ _RELUS = ("relu1", "relu2", "relu3", "relu4", "relu5")
 
 # Covered by hashes of contents, or without influence on a run's result.
 _NOT_IDENTITY = {"net", "data", "weights", "name", "runs_dir", "resume", "phase1_from", "preset"}
-_NOT_IDENTITY |= {"test_interval"}
+_NOT_IDENTITY |= {"test_interval", "allow_partial_data"}
 _OF_REWRITING = {"a_star", "threshold_at", "haap_mode", "rounds", "phase2_iter", "phase2_lr"}
 
 

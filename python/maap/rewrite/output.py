@@ -25,9 +25,10 @@ from typing import Any, Callable, NamedTuple, Optional, TextIO
 import lmdb
 import numpy as np
 
+from maap.data.disk import disk_full_is_error, need_space
 from maap.data.records import Record, decode, key_bytes
 from maap.data.store import Split, SplitWriter
-from maap.data.write import MANIFEST, begin, disk_full_is_error, finish, need_space
+from maap.data.write import MANIFEST, begin, finish
 from maap.errors import MaapError
 from maap.images.a_star import find_a_star
 from maap.images.boxes import Box, into_crop, scale_box

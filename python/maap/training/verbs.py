@@ -1,6 +1,5 @@
 """What the verbs beside ``train`` do, in the child process that the command line starts."""
 
-import importlib
 import json
 import tempfile
 from dataclasses import dataclass
@@ -10,14 +9,6 @@ from typing import Any, Optional
 from maap.errors import MaapError
 from maap.runs.run import all_runs, find_run
 from maap.util.files import make_folder
-
-
-def make_data(target: str, args: tuple[Any, ...], settings: dict[str, Any]) -> None:
-    """Call one of maap.data's makers; the folder above ``out`` is made when it is not there."""
-    out = Path(settings.pop("out"))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    module, function = target.split(":")
-    getattr(importlib.import_module(module), function)(*map(Path, args), out=out, **settings)
 
 
 def run_lines(runs_dir: Path) -> list[str]:

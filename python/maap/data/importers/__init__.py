@@ -1,4 +1,5 @@
-"""How does a published data set, or a folder of images, become ours?
+"""Which data sets can be imported? One module each, with its declaration in ``IMPORTER``.
 
-May import `data`, `images`, `util`.
+`maap.data.importer` finds the modules by listing this package: a new file here is a new importer.
+They load neither OpenCV nor NumPy when they are imported. May import `data`, `images`, `util`.
 """

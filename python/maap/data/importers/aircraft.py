@@ -5,24 +5,26 @@
     .../images_variant_{train,val,test}.txt    image and class a line
     .../images_box.txt                         image, xmin ymin xmax ymax; first pixel 1, last too
 
-Trained on: train and val together, as is usual. The bottom 20 pixel rows of an image are a banner
+Training uses train and val together, as is usual. The bottom 20 pixel rows of an image are a banner
 with its copyright, which a classifier must not see; they are cut off.
 """
 
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING
 
-from maap.data.importers import archive, common
-from maap.data.importers.common import Expected, Item, Layout, Storage
-from maap.data.records import Box
-from maap.data.store import Dataset
+from maap.data.importer import Importer, published_maker
+from maap.data.importing import archive
+from maap.data.importing.layout import Expected, Item, Layout, Published, check_same_images
 from maap.errors import MaapError
 
-NAME = "FGVC-Aircraft"
+if TYPE_CHECKING:
+    from maap.data.records import Box
+
 NOTE = "Trained on the published training and validation images; the copyright banner is cut off."
 COUNTS = Expected(classes=100, train=3334 + 3333, test=3333)
 BANNER = 20  # pixel rows
 WHERE = "get fgvc-aircraft-2013b.tar.gz from www.robots.ox.ac.uk/~vgg/data/fgvc-aircraft"
+AIRCRAFT = Published("FGVC-Aircraft", COUNTS, WHERE, "aircraft")
 LISTS = (
     "variants.txt",
     "images_variant_train.txt",
@@ -33,40 +35,25 @@ LISTS = (
 _WANTED = r"^(\./)?([^/]+/)?data/(images/.+\.jpg|[a-z_]+\.txt)$"
 
 
-def import_aircraft(
-    source: Path,
-    out: Path,
-    size: int = 256,
-    policy: str = "warp",
-    *,
-    encode: str = "jpeg",
-    seed: int = 1,
-    expected: Optional[Expected] = COUNTS,
-) -> Dataset:
-    """Make the data set ``out`` from FGVC-Aircraft's variants; what ``maap data aircraft`` calls.
+def read_aircraft(source: Path, unpacked: Path) -> Layout:
+    """What the lists of FGVC-Aircraft's variants say; ``source`` is the folder
+    fgvc-aircraft-2013b, its data/, or the .tar.gz, which is unpacked into ``unpacked``.
 
-    source: the folder fgvc-aircraft-2013b, its data/, or the .tar.gz. The rest as for
-    ``import_cub``."""
-    source = Path(source)
+    Raises MaapError naming what is missing, damaged or contradicts another list.
+    """
     if not source.exists():
         raise MaapError(f"{source} does not exist; {WHERE}")
-
-    def read(unpacked: Path) -> Layout:
-        if source.is_file():
-            archive.unpack(source, unpacked, _WANTED, WHERE)
-        return read_layout(_find_root(unpacked if source.is_file() else source, source), expected)
-
-    fields = {"kind": "aircraft", "name": NAME, "note": NOTE, "source": {"path": str(source)}}
-    storage = Storage(size, policy, encode, orient=False)
-    return common.make_set(out, read, storage, seed=seed, fields=fields)
+    if source.is_file():
+        archive.unpack(source, unpacked, _WANTED, WHERE)
+    return _read_lists(_find_root(unpacked if source.is_file() else source, source))
 
 
-def read_layout(root: Path, expected: Optional[Expected] = COUNTS) -> Layout:
-    """What the lists of a data/ folder say. Raises MaapError naming what is missing or damaged."""
+def _read_lists(root: Path) -> Layout:
     classes = [line for line in _lines(root / LISTS[0]) if line]
     index = {name: number for number, name in enumerate(classes)}
     boxes = {name: _box(text, name, root) for name, text in _pairs(root / LISTS[4])}
     splits: dict[str, list[Item]] = {}
+    listed: list[str] = []
     for split in ("train", "val", "test"):
         path = root / f"images_variant_{split}.txt"
         splits[split] = []
@@ -81,8 +68,9 @@ def read_layout(root: Path, expected: Optional[Expected] = COUNTS) -> Layout:
             picture = root / "images" / f"{name}.jpg"
             relative = f"{name}.jpg"
             splits[split].append(Item(picture, relative, index[variant], boxes[name], BANNER))
-    layout = Layout(splits["train"] + splits["val"], splits["test"], classes)
-    return common.check_layout(layout, root, NAME, expected, WHERE)
+            listed.append(name)
+    check_same_images(root / LISTS[4], boxes, listed, root / "images_variant_*.txt")
+    return Layout(splits["train"] + splits["val"], splits["test"], classes)
 
 
 def _find_root(folder: Path, source: Path) -> Path:
@@ -119,7 +107,7 @@ def _pairs(path: Path) -> list[tuple[str, str]]:
     return result
 
 
-def _box(text: str, name: str, root: Path) -> Box:
+def _box(text: str, name: str, root: Path) -> "Box":
     try:
         x1, y1, x2, y2 = (float(value) for value in text.split())
     except ValueError:
@@ -127,3 +115,19 @@ def _box(text: str, name: str, root: Path) -> Box:
             f"{root / LISTS[4]}: the box of image {name} is damaged: {text!r}; {WHERE}"
         ) from None
     return x1 - 1, y1 - 1, x2, y2
+
+
+import_aircraft = published_maker(AIRCRAFT, read_aircraft, NOTE)
+
+IMPORTER = Importer(
+    name="aircraft",
+    title=AIRCRAFT.title,
+    help="""FGVC-Aircraft: SOURCE is the folder fgvc-aircraft-2013b or its .tar.gz.
+
+    10,000 images (6,667 for training: the published train and val; 3,333 for testing) of 100
+    variants, with boxes. The bottom 20 pixel rows, a banner with the copyright, are cut off.""",
+    make=import_aircraft,
+    counted=True,
+    marks=("images_variant_train.txt", "data/images_variant_train.txt"),
+    members=("fgvc-aircraft", "images_variant_"),
+)

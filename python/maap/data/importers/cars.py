@@ -10,39 +10,28 @@ labels is needed too.
 """
 
 from pathlib import Path
-from typing import Optional
 
-from maap.data.importers import archive, common, matlab
-from maap.data.importers.common import Expected, Item, Layout, Storage
-from maap.data.store import Dataset
+from maap.data.importer import Importer, published_maker
+from maap.data.importing import archive, matlab
+from maap.data.importing.layout import Expected, Item, Layout, Published
 from maap.errors import MaapError
 
-NAME = "Stanford Cars"
-COUNTS = Expected(classes=196, train=8144, test=8041)
 WHERE = (
     "get cars_train.tgz, cars_test.tgz, car_devkit.tgz and cars_test_annos_withlabels.mat "
     "(ai.stanford.edu/~jkrause/cars/car_dataset.html)"
 )
+CARS = Published("Stanford Cars", Expected(classes=196, train=8144, test=8041), WHERE, "cars")
 _BOX = ("bbox_x1", "bbox_y1", "bbox_x2", "bbox_y2")
 _ARCHIVES = dict(cars_train="cars_train.tgz", cars_test="cars_test.tgz", devkit="car_devkit.tgz")
 _TEST_LABELS = ("cars_test_annos_withlabels.mat", "devkit/cars_test_annos_withlabels.mat")
 
 
-def import_cars(
-    source: Path,
-    out: Path,
-    size: int = 256,
-    policy: str = "warp",
-    *,
-    encode: str = "jpeg",
-    seed: int = 1,
-    expected: Optional[Expected] = COUNTS,
-) -> Dataset:
-    """Make the data set ``out`` from Stanford Cars; what ``maap data cars`` calls.
+def read_cars(source: Path, unpacked: Path) -> Layout:
+    """What the annotations say; ``source`` is the folder that holds the published folders or
+    archives, which are unpacked into ``unpacked``.
 
-    source: the folder that holds the published folders or archives. The rest as for
-    ``import_cub``."""
-    source = Path(source)
+    Raises MaapError when a part is missing or damaged, and for the release in one folder.
+    """
     if not source.is_dir():
         raise MaapError(f"{source} is no folder: give the one that holds cars_train/; {WHERE}")
     if (source / "cars_annos.mat").is_file() and not (source / "devkit").exists():
@@ -50,17 +39,6 @@ def import_cars(
             f"{source} holds the release in one folder (car_ims/, cars_annos.mat), whose order of "
             f"images is another; the one with cars_train/ and cars_test/ is needed: {WHERE}"
         )
-
-    def read(unpacked: Path) -> Layout:
-        return read_layout(source, unpacked, expected)
-
-    fields = {"kind": "cars", "name": NAME, "note": "", "source": {"path": str(source)}}
-    storage = Storage(size, policy, encode, orient=False)
-    return common.make_set(out, read, storage, seed=seed, fields=fields)
-
-
-def read_layout(source: Path, unpacked: Path, expected: Optional[Expected]) -> Layout:
-    """What the annotations say; archives in ``source`` are unpacked into ``unpacked``."""
     parts = {name: _part(source, name, unpacked) for name in _ARCHIVES}
     meta = parts["devkit"] / "cars_meta.mat"
     classes = [str(name) for name in matlab.read(meta, "class_names", WHERE)]
@@ -71,12 +49,11 @@ def read_layout(source: Path, unpacked: Path, expected: Optional[Expected]) -> L
             f"{source} lacks {_TEST_LABELS[0]}: the devkit's own test annotations have no classes; "
             f"{WHERE}"
         )
-    layout = Layout(
+    return Layout(
         _items(train, parts["cars_train"], len(classes)),
         _items(labelled[0], parts["cars_test"], len(classes)),
         classes,
     )
-    return common.check_layout(layout, source, NAME, expected, WHERE)
 
 
 def _part(source: Path, name: str, unpacked: Path) -> Path:
@@ -106,3 +83,19 @@ def _items(annotations: Path, folder: Path, classes: int) -> list[Item]:
         path = folder / str(name)
         items.append(Item(path, f"{folder.name}/{name}", number - 1, (x1 - 1, y1 - 1, x2, y2)))
     return items
+
+
+import_cars = published_maker(CARS, read_cars)
+
+IMPORTER = Importer(
+    name="cars",
+    title=CARS.title,
+    help="""Stanford Cars: SOURCE holds cars_train/, cars_test/, devkit/ (or their .tgz) and
+    cars_test_annos_withlabels.mat.
+
+    16,185 images (8,144 for training, 8,041 for testing) of 196 models, with boxes.""",
+    make=import_cars,
+    counted=True,
+    marks=("cars_train", "cars_train.tgz", "cars_test", "cars_annos.mat", "car_devkit.tgz"),
+    parts=("cars_", "car_devkit"),
+)

@@ -6,16 +6,16 @@ train_test_split.txt and bounding_boxes.txt, each line beginning with an id, and
 
 import re
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING
 
-from maap.data.importers import archive, common
-from maap.data.importers.common import Expected, Item, Layout, Storage
-from maap.data.records import Box
-from maap.data.store import Dataset
+from maap.data.importer import Importer, published_maker
+from maap.data.importing import archive
+from maap.data.importing.layout import Expected, Item, Layout, Published, check_same_images
 from maap.errors import MaapError
 
-NAME = "CUB-200-2011"
-COUNTS = Expected(classes=200, train=5994, test=5794)
+if TYPE_CHECKING:
+    from maap.data.records import Box
+
 LISTS = (
     "images.txt",
     "image_class_labels.txt",
@@ -27,57 +27,39 @@ WHERE = (
     "get CUB_200_2011.tgz from https://data.caltech.edu/records/65de6-vp158 "
     "(or www.vision.caltech.edu/datasets/cub_200_2011)"
 )
+CUB = Published("CUB-200-2011", Expected(classes=200, train=5994, test=5794), WHERE, "cub")
 _OLD_COUNT = 6033  # images of CUB-200-2010
-
 
 # images, lists, and the lists of CUB-200-2010, which is then refused by name
 _WANTED = r"^(\./)?([^/]+/)?(images/.+\.jpg|lists/.+|[a-z_]+\.txt)$"
 
 
-def import_cub(
-    source: Path,
-    out: Path,
-    size: int = 256,
-    policy: str = "warp",
-    *,
-    encode: str = "jpeg",
-    seed: int = 1,
-    expected: Optional[Expected] = COUNTS,
-) -> Dataset:
-    """Make the data set ``out`` from CUB-200-2011; what ``maap data cub`` calls.
+def read_cub(source: Path, unpacked: Path) -> Layout:
+    """What the lists of CUB-200-2011 say; ``source`` is the folder CUB_200_2011, one that holds it,
+    or the .tgz, which is unpacked into ``unpacked``.
 
-    source: the folder CUB_200_2011 (or the one that holds it), or the .tgz. size, policy, encode,
-    seed as for ``import_folder``. expected: the counts demanded; None accepts any.
-    Raises MaapError when ``source`` is incomplete, is CUB-200-2010, or holds a damaged image; when
-    ``out`` exists; when the disk is full."""
-    source = Path(source)
+    Raises MaapError as `read_lists` does, and for CUB-200-2010.
+    """
     if not source.exists():
         raise MaapError(f"{source} does not exist; {WHERE}")
-
-    def read(unpacked: Path) -> Layout:
-        if source.is_file():
-            archive.unpack(source, unpacked, _WANTED, WHERE)
-        root = _find_root(unpacked if source.is_file() else source, source)
-        return read_layout(root, expected)
-
-    fields = {"kind": "cub", "name": NAME, "note": "", "source": {"path": str(source)}}
-    storage = Storage(size, policy, encode, orient=False)
-    return common.make_set(out, read, storage, seed=seed, fields=fields)
+    if source.is_file():
+        archive.unpack(source, unpacked, _WANTED, WHERE)
+    return read_lists(_find_root(unpacked if source.is_file() else source, source))
 
 
-def read_layout(root: Path, expected: Optional[Expected] = COUNTS) -> Layout:
+def read_lists(root: Path) -> Layout:
     """What the lists of a folder in CUB-200-2011's layout say.
 
-    Raises MaapError when a list is missing or damaged, an image is missing, or counts are not those
-    of ``expected``.
+    Raises MaapError when a list is missing or damaged, or the lists contradict each other.
     """
     paths = _read_list(root / "images.txt", 1)
     labels = _read_list(root / "image_class_labels.txt", 1)
     names = _read_list(root / "classes.txt", 1)
     use = _read_list(root / "train_test_split.txt", 1)
     boxes = _read_list(root / "bounding_boxes.txt", 4)
-    class_ids = list(names)
-    index = {identity: number for number, identity in enumerate(class_ids)}
+    for table, name in ((labels, LISTS[1]), (use, LISTS[3]), (boxes, LISTS[4])):
+        check_same_images(root / name, table, paths, root / LISTS[0])
+    index = {identity: number for number, identity in enumerate(names)}
     train: list[Item] = []
     test: list[Item] = []
     for identity, (path,) in paths.items():
@@ -86,19 +68,21 @@ def read_layout(root: Path, expected: Optional[Expected] = COUNTS) -> Layout:
                 raise MaapError(
                     f"{root / name} lacks image {identity} ({path}): the copy is damaged; {WHERE}"
                 )
-        label = labels[identity][0]
+        label, split = labels[identity][0], use[identity][0]
         if label not in index:
             raise MaapError(
                 f"{root / LISTS[1]}: image {identity} ({path}) has class {label}, but classes.txt "
-                "has "
-                f"only {len(index)} classes: the copy is damaged; {WHERE}"
+                f"has only {len(index)} classes: the copy is damaged; {WHERE}"
             )
-        item = Item(
-            root / "images" / path, path, index[label], _box(boxes[identity], root, identity)
-        )
-        (train if use[identity][0] == "1" else test).append(item)
-    classes = [_class_name(names[identity][0]) for identity in class_ids]
-    return common.check_layout(Layout(train, test, classes), root, NAME, expected, WHERE)
+        if split not in ("0", "1"):
+            raise MaapError(
+                f"{root / LISTS[3]}: image {identity} ({path}) has {split!r}, which is neither 1 "
+                f"(training) nor 0 (test): the copy is damaged; {WHERE}"
+            )
+        box = _box(boxes[identity], root, identity)
+        item = Item(root / "images" / path, path, index[label], box)
+        (train if split == "1" else test).append(item)
+    return Layout(train, test, [_class_name(name) for (name,) in names.values()])
 
 
 def _class_name(raw: str) -> str:
@@ -106,7 +90,7 @@ def _class_name(raw: str) -> str:
     return re.sub(r"^\d+\.", "", raw).replace("_", " ")
 
 
-def _box(values: list[str], root: Path, identity: str) -> Box:
+def _box(values: list[str], root: Path, identity: str) -> "Box":
     try:
         x, y, width, height = (float(value) for value in values)
     except ValueError:
@@ -165,3 +149,22 @@ def _refuse_2010(folder: Path, source: Path) -> None:
         "2011 edition is "
         f"needed: 11,788 images with bounding_boxes.txt; {WHERE}"
     )
+
+
+import_cub = published_maker(CUB, read_cub)
+
+# The folders of CUB-200-2010 are among the hints: its copies are refused by name.
+IMPORTER = Importer(
+    name="cub",
+    title=CUB.title,
+    help="""CUB-200-2011: SOURCE is the folder CUB_200_2011 or its .tgz.
+
+    11,788 images (5,994 for training, 5,794 for testing) of 200 birds, with boxes; the grey images
+    among them become colour images.""",
+    make=import_cub,
+    counted=True,
+    marks=("image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt"),
+    hints=("images.txt", "classes.txt", "lists/classes.txt", "annotations-mat"),
+    members=("CUB_200",),
+    any_archive=True,
+)

@@ -1,105 +1,22 @@
-"""The demo set: real bird cut-outs on real photographs, in the folder layout of CUB-200-2011.
+"""The built-in demo set: real bird cut-outs on real photographs.
 
-Each class is one cut-out; each image places it, scaled, turned, flipped and with other light, on a
-random part of a photograph. Training and test images use different photographs, so a network that
-learns the backgrounds gains nothing. The boxes are exact: they come from the transformed alpha
-mask. Every image depends on (seed, split, species, number) alone."""
+How they are drawn is in `maap.data.importing.demo_pictures`, where the originals come from in
+`maap.data.importing.demo_sources`.
+"""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-import cv2
-import numpy as np
-
-from maap.data import write
-from maap.data.importers import common, cub, demo_sources
-from maap.data.importers.common import Expected, Storage
-from maap.data.store import Dataset
+from maap.data.importer import Importer, Option
+from maap.data.importers import cub
+from maap.data.importing.layout import Expected, check_layout
 from maap.errors import MaapError
-from maap.images import pixels
-from maap.util import progress
 from maap.util.files import default_cache
 
-NOTE = (
-    "The demo set shows bird cut-outs on photographs; every species is one cut-out, and training "
-    "and test images use different photographs. "
-    "It shows localisation and robustness to background; it says nothing about CUB accuracy: "
-    "it has no variety of pose or of individuals, and no fine differences between species."
-)
-
-# most different from one another first
-SPECIES = (
-    "crow",
-    "hen",
-    "owl",
-    "rainbow-lorikeet",
-    "vulture",
-    "pigeon",
-    "tucan",
-    "penguin",
-    "peacock",
-    "pink_flamingo",
-    "duck",
-    "turkey",
-    "pelican",
-    "lark",
-    "helmeted_guineafowl",
-    "adelaide-rosella",
-    "rooster",
-    "crowned_crane",
-    "ostrich",
-    "magpie",
-    "quetzal",
-    "seagull",
-    "little-penguin",
-    "nandou",
-    "gander",
-    "cuckoo",
-    "chicken_profile",
-    "heron_greatblue",
-    "drake",
-    "magellanic_penguin",
-    "guineafowl",
-    "silver-gull",
-    "blackbird",
-    "heron_greatblue_flying",
-)
-TRAIN_PHOTOGRAPHS = (
-    "astronaut.png",
-    "coffee.png",
-    "motorcycle_left.png",
-    "motorcycle_right.png",
-    "grass.png",
-    "brick.png",
-    "hubble_deep_field.jpg",
-    "coins.png",
-)
-TEST_PHOTOGRAPHS = ("chelsea.png", "rocket.jpg", "camera.png", "gravel.png", "moon.png")
-
-
-@dataclass(frozen=True)
-class Look:
-    """How much the images vary; ranges are (least, most), drawn evenly.
-
-    side: the image's width and height, each, in pixels. bird: the cut-out's longer side as a share
-    of the image's shorter one. turn: degrees either way. light, colour: factors 1 - x to 1 + x on
-    brightness and contrast, and on each colour channel, of the bird. background: the side of the
-    part taken from a photograph, as a share of the largest that fits. gamma: of the background.
-    blur: most blur of the background, standard deviation in pixels."""
-
-    side: tuple[int, int] = (300, 400)
-    bird: tuple[float, float] = (0.5, 0.85)
-    turn: float = 15.0
-    light: float = 0.15
-    colour: float = 0.05
-    background: tuple[float, float] = (0.4, 1.0)
-    gamma: tuple[float, float] = (0.7, 1.4)
-    blur: float = 1.5
-
-
-LOOK = Look()
+if TYPE_CHECKING:
+    from maap.data.importing.demo_pictures import Look
+    from maap.data.store import Dataset
 
 
 def make_demo(
@@ -111,222 +28,70 @@ def make_demo(
     per_species_train: int = 60,
     per_species_test: int = 20,
     size: int = 256,
-    look: Look = LOOK,
+    look: Optional["Look"] = None,
     package: Optional[Path] = None,
-) -> Dataset:
+) -> "Dataset":
     """Make the demo data set ``out``; what ``maap data demo`` calls.
 
-    cache: folder that keeps the downloaded pictures (default: ~/.cache/maap). species: how many, of
-    ``SPECIES`` in that order. per_species_train, per_species_test: images of each. size: pixels of
-    the stored square images. package: the .deb with the cut-outs, to use in place of a download.
+    cache: folder that keeps the downloaded pictures (default: ~/.cache/maap). seed: of all the
+    pictures and their order. species: how many, of ``SPECIES`` in that order. per_species_train,
+    per_species_test: images of each. size: pixels a side of the stored square images. look: how
+    much the images vary. package: the .deb with the cut-outs, instead of a download.
     ``out/original`` keeps the images as made, in CUB-200-2011's layout, with a NOTICE of the
     sources.
-    Raises MaapError when the pictures cannot be had, a number is out of range, or ``out`` exists.
+    Raises MaapError when the pictures cannot be fetched, a number is out of range, or ``out``
+    exists.
     """
-    if not 2 <= species <= len(SPECIES):
-        raise MaapError(f"the demo set can have 2 to {len(SPECIES)} species, not {species}")
+    from maap.data import write
+    from maap.data.disk import disk_full_is_error
+    from maap.data.importing import demo_pictures, demo_sources
+    from maap.data.importing.images import Storage, write_layout
+    from maap.data.store import Dataset
+
+    known = demo_pictures.SPECIES
+    if not 2 <= species <= len(known):
+        raise MaapError(f"the demo set can have 2 to {len(known)} species, not {species}")
     if per_species_train < 1 or per_species_test < 1:
         raise MaapError("the demo set needs at least one training and one test image per species")
+    look = look or demo_pictures.LOOK
     storage = Storage(size, orient=False).check()
     with write.making(out) as partial:
         birds = demo_sources.cutouts(Path(cache) if cache else default_cache(), package)
         layout = partial / "original"
         counts = {"train": per_species_train, "test": per_species_test}
-        with write.disk_full_is_error(partial, str(layout)):
-            make_layout(
-                layout, birds, seed=seed, species=SPECIES[:species], counts=counts, look=look
+        with disk_full_is_error(partial, str(layout)):
+            demo_pictures.make_layout(
+                layout, birds, seed=seed, species=known[:species], counts=counts, look=look
             )
         expected = Expected(species, species * per_species_train, species * per_species_test)
-        source = {"species": list(SPECIES[:species]), "look": asdict(look)}
-        fields = {"kind": "demo", "name": "demo", "note": NOTE, "source": source}
-        made = cub.read_layout(layout, expected)
-        manifest = common.write_layout(made, partial, storage, seed=seed, fields=fields)
+        made = check_layout(cub.read_lists(layout), layout, cub.CUB.expecting(expected))
+        source = {"species": list(known[:species]), "look": asdict(look)}
+        note = demo_pictures.NOTE
+        fields = {"kind": "demo", "name": "demo", "note": note, "source": source}
+        manifest = write_layout(made, partial, storage, seed=seed, fields=fields)
         write.finish(partial, Path(out), manifest)
     return Dataset.open(out)
 
 
-def make_layout(
-    root: Path,
-    birds: Path,
-    *,
-    seed: int,
-    species: Sequence[str],
-    counts: dict[str, int],
-    look: Look,
-) -> None:
-    """Write the images and lists of ``species`` into ``root`` in CUB-200-2011's layout.
+IMPORTER = Importer(
+    name="demo",
+    title="the demo set",
+    help="""Bird cut-outs on photographs (downloaded from Debian once).
 
-    ``birds`` holds the cut-outs; ``counts`` are the images per species for "train" and "test".
-    """
-    cv2.setNumThreads(1)
-    backgrounds = {
-        "train": _read_all(demo_sources.photographs(list(TRAIN_PHOTOGRAPHS))),
-        "test": _read_all(demo_sources.photographs(list(TEST_PHOTOGRAPHS))),
-    }
-    lists: dict[str, list[str]] = {name: [] for name in cub.LISTS}
-    names = sorted(species)
-    with progress.track("draw demo images", len(names) * sum(counts.values())) as bar:
-        for label, bird in enumerate(names, start=1):
-            title = _title(bird)
-            folder = f"{label:03d}.{title}"
-            lists["classes.txt"].append(f"{label} {folder}")
-            (root / "images" / folder).mkdir(parents=True)
-            cutout = read_cutout(birds / f"{bird}.png")
-            number = 0
-            for split, count in enumerate(("train", "test")):
-                for index in range(counts[count]):
-                    random = np.random.RandomState(
-                        [seed & 0xFFFFFFFF, split, SPECIES.index(bird), index]
-                    )
-                    image, box = compose(random, cutout, backgrounds[count], look)
-                    number += 1
-                    path = f"{folder}/{title}_{number:04d}.jpg"
-                    (root / "images" / path).write_bytes(pixels.to_jpeg(image, 95))
-                    _list_image(lists, path, label, count, box)
-                    bar.advance()
-    for name, lines in lists.items():
-        (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    _write_notice(root / "NOTICE", birds)
-
-
-def _list_image(
-    lists: dict[str, list[str]], path: str, label: int, split: str, box: tuple[int, ...]
-) -> None:
-    identity = len(lists["images.txt"]) + 1
-    x1, y1, x2, y2 = box
-    lists["images.txt"].append(f"{identity} {path}")
-    lists["image_class_labels.txt"].append(f"{identity} {label}")
-    lists["train_test_split.txt"].append(f"{identity} {int(split == 'train')}")
-    lists["bounding_boxes.txt"].append(f"{identity} {x1:.1f} {y1:.1f} {x2 - x1:.1f} {y2 - y1:.1f}")
-
-
-def _title(bird: str) -> str:
-    """ "rainbow-lorikeet" as "Rainbow_Lorikeet"."""
-    return "_".join(word.capitalize() for word in bird.replace("-", "_").split("_"))
-
-
-def _read_all(paths: dict[str, Path]) -> list[np.ndarray]:
-    with pixels.quiet():  # libpng remarks on the colour profiles of some
-        return [pixels.read(path, orient=False) for path in paths.values()]
-
-
-def read_cutout(path: Path) -> np.ndarray:
-    """A cut-out as (H, W, 4) float32, BGR premultiplied with alpha, alpha 0 to 1; empty rims cut
-    off."""
-    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if image is None or image.ndim != 3 or image.shape[2] != 4:
-        raise MaapError(
-            f"{path} is no picture with transparency: remove {path.parent} and try again"
-        )
-    cutout = image.astype(np.float32)
-    cutout[..., 3] /= 255.0
-    cutout[..., :3] *= cutout[..., 3:]
-    x1, y1, x2, y2 = alpha_box(cutout[..., 3])
-    return np.ascontiguousarray(cutout[y1:y2, x1:x2])
-
-
-def alpha_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
-    """x1, y1, x2, y2 (half-open) around the pixels that are at least half opaque."""
-    solid = alpha >= 0.5
-    columns, rows = np.flatnonzero(solid.any(0)), np.flatnonzero(solid.any(1))
-    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
-
-
-def compose(
-    random: np.random.RandomState, cutout: np.ndarray, backgrounds: list[np.ndarray], look: Look
-) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """One image: (H, W, 3) uint8 BGR and the bird's box x1, y1, x2, y2 on it (half-open pixels)."""
-    width, height = random.randint(look.side[0], look.side[1] + 1, 2)
-    scene = _background(random, backgrounds[random.randint(len(backgrounds))], width, height, look)
-    bird = _turn(random, cutout, min(width, height), look)
-    bird[..., :3] = _relight(random, bird[..., :3], bird[..., 3:], look)
-    left = random.randint(0, width - bird.shape[1] + 1)
-    top = random.randint(0, height - bird.shape[0] + 1)
-    part = scene[top : top + bird.shape[0], left : left + bird.shape[1]]
-    part *= 1.0 - bird[..., 3:]
-    part += bird[..., :3]
-    x1, y1, x2, y2 = alpha_box(bird[..., 3])
-    return np.clip(np.rint(scene), 0, 255).astype(np.uint8), (
-        left + x1,
-        top + y1,
-        left + x2,
-        top + y2,
-    )
-
-
-def _background(
-    random: np.random.RandomState, photograph: np.ndarray, width: int, height: int, look: Look
-) -> np.ndarray:
-    """A random part of a photograph at (height, width), float32."""
-    rows, columns = photograph.shape[:2]
-    scale = min(columns / width, rows / height) * random.uniform(*look.background)
-    part_width, part_height = max(8, int(width * scale)), max(8, int(height * scale))
-    left = random.randint(0, columns - part_width + 1)
-    top = random.randint(0, rows - part_height + 1)
-    part = photograph[top : top + part_height, left : left + part_width]
-    if random.randint(2):
-        part = part[:, ::-1]
-    if random.randint(2):
-        part = part[::-1]
-    part = cv2.resize(np.ascontiguousarray(part), (width, height), interpolation=cv2.INTER_LINEAR)
-    sigma = random.uniform(0.0, look.blur)
-    if sigma > 0.3:
-        part = cv2.GaussianBlur(part, (0, 0), sigma)
-    gamma = random.uniform(*look.gamma)
-    return (255.0 * (part / 255.0) ** gamma).astype(np.float32)
-
-
-def _turn(random: np.random.RandomState, cutout: np.ndarray, side: int, look: Look) -> np.ndarray:
-    """The cut-out flipped or not, scaled and turned, its empty rims cut off."""
-    flip = bool(random.randint(2))
-    angle = random.uniform(-look.turn, look.turn)
-    if flip:
-        cutout = cutout[:, ::-1]
-    rows, columns = cutout.shape[:2]
-    scale = random.uniform(*look.bird) * side / max(rows, columns)
-    if scale < 1.0:  # averaging first keeps thin legs
-        whole = (max(2, int(round(columns * scale))), max(2, int(round(rows * scale))))
-        cutout = cv2.resize(np.ascontiguousarray(cutout), whole, interpolation=cv2.INTER_AREA)
-        rows, columns = cutout.shape[:2]
-        scale = 1.0
-    matrix = cv2.getRotationMatrix2D(((columns - 1) / 2, (rows - 1) / 2), angle, scale)
-    cosine, sine = abs(matrix[0, 0]), abs(matrix[0, 1])
-    box = int(columns * cosine + rows * sine) + 3, int(columns * sine + rows * cosine) + 3
-    matrix[:, 2] += (box[0] - columns) / 2, (box[1] - rows) / 2
-    turned = cv2.warpAffine(np.ascontiguousarray(cutout), matrix, box, flags=cv2.INTER_LINEAR)
-    turned[turned[..., 3] < 0.02] = 0.0
-    x1, y1, x2, y2 = alpha_box(turned[..., 3])
-    turned = turned[y1:y2, x1:x2]
-    shrink = min(1.0, side / max(turned.shape[:2]))
-    if shrink < 1.0:
-        whole = (int(turned.shape[1] * shrink), int(turned.shape[0] * shrink))
-        turned = cv2.resize(turned, whole, interpolation=cv2.INTER_AREA)
-    return np.array(turned)
-
-
-def _relight(
-    random: np.random.RandomState, colours: np.ndarray, alpha: np.ndarray, look: Look
-) -> np.ndarray:
-    """Other brightness, contrast and colour balance; ``colours`` are premultiplied."""
-    brightness, contrast = random.uniform(1.0 - look.light, 1.0 + look.light, 2)
-    balance = random.uniform(1.0 - look.colour, 1.0 + look.colour, 3).astype(np.float32)
-    grey = 110.0 * alpha
-    lit = ((colours - grey) * contrast + grey) * brightness * balance
-    return np.clip(lit, 0.0, 255.0 * alpha)
-
-
-def _write_notice(path: Path, birds: Path) -> None:
-    parts = [
-        "The images in this folder are composites made by `maap data demo`.",
-        f"Bird cut-outs: Debian package {demo_sources.PACKAGE} (Tux Paint stamps).",
-        "Backgrounds: photographs distributed with scikit-image (see skimage/data/README.txt and "
-        "its "
-        f"documentation): {', '.join(TRAIN_PHOTOGRAPHS)} (training); "
-        f"{', '.join(TEST_PHOTOGRAPHS)} (test).",
-        NOTE,
-    ]
-    text = "\n".join(parts) + "\n"
-    if (birds / "copyright").is_file():
-        text += "\nCopyright file of the cut-outs' package:\n\n"
-        text += (birds / "copyright").read_text(encoding="utf-8")
-    path.write_text(text, encoding="utf-8")
+    The numbers left out are those of the set that `maap train` uses.
+    """,
+    make=make_demo,
+    options=(
+        Option("--species", "species", "How many classes."),
+        Option("--train", "per_species_train", "Training images of each species."),
+        Option("--test", "per_species_test", "Test images of each species."),
+    ),
+    built_in=True,
+    code=(
+        "maap.data.importers.demo",
+        "maap.data.importing.demo_pictures",
+        "maap.data.importing.demo_sources",
+        "maap.data.importing.images",
+        "maap.images.pixels",
+    ),
+)

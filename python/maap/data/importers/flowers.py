@@ -4,56 +4,35 @@
     imagelabels.mat     labels: the class of each image, from 1
     setid.mat           trnid, valid, tstid: the images of each split, from 1
 
-Trained on: trnid and valid together (10 images a class each), tested on tstid, as published. There
+Training uses trnid and valid together (10 images a class each), the test tstid, as published. There
 are no boxes, and the classes have numbers for names.
 """
 
 from pathlib import Path
-from typing import Optional
 
-from maap.data.importers import archive, common, matlab
-from maap.data.importers.common import Expected, Item, Layout, Storage
-from maap.data.store import Dataset
+from maap.data.importer import Importer, published_maker
+from maap.data.importing import archive, matlab
+from maap.data.importing.layout import Expected, Item, Layout, Published
 from maap.errors import MaapError
 
-NAME = "Flowers-102"
 NOTE = "Trained on the published training and validation images, 20 a class; there are no boxes."
 COUNTS = Expected(classes=102, train=1020 + 1020, test=6149)
 WHERE = (
     "get 102flowers.tgz, imagelabels.mat and setid.mat from "
     "www.robots.ox.ac.uk/~vgg/data/flowers/102"
 )
+FLOWERS = Published("Flowers-102", COUNTS, WHERE, "flowers")
 _ARCHIVE = "102flowers.tgz"
 
 
-def import_flowers(
-    source: Path,
-    out: Path,
-    size: int = 256,
-    policy: str = "warp",
-    *,
-    encode: str = "jpeg",
-    seed: int = 1,
-    expected: Optional[Expected] = COUNTS,
-) -> Dataset:
-    """Make the data set ``out`` from Flowers-102; what ``maap data flowers`` calls.
+def read_flowers(source: Path, unpacked: Path) -> Layout:
+    """What the lists say; ``source`` is the folder that holds jpg/ or 102flowers.tgz (unpacked into
+    ``unpacked``), imagelabels.mat and setid.mat.
 
-    source: the folder that holds jpg/ or 102flowers.tgz, imagelabels.mat and setid.mat. The rest as
-    for ``import_cub``."""
-    source = Path(source)
+    Raises MaapError naming what is missing, damaged or contradicts another list.
+    """
     if not source.is_dir():
         raise MaapError(f"{source} is no folder: give the one that holds jpg/; {WHERE}")
-
-    def read(unpacked: Path) -> Layout:
-        return read_layout(source, unpacked, expected)
-
-    fields = {"kind": "flowers", "name": NAME, "note": NOTE, "source": {"path": str(source)}}
-    storage = Storage(size, policy, encode, orient=False)
-    return common.make_set(out, read, storage, seed=seed, fields=fields)
-
-
-def read_layout(source: Path, unpacked: Path, expected: Optional[Expected]) -> Layout:
-    """What the lists say; an archive in ``source`` is unpacked into ``unpacked``."""
     path = source / "imagelabels.mat"
     labels = [
         matlab.whole_number(value, f"label {number}", path)
@@ -77,8 +56,7 @@ def read_layout(source: Path, unpacked: Path, expected: Optional[Expected]) -> L
         return [_item(number, labels, pictures, lists) for name in names for number in sets[name]]
 
     classes = [f"flower {number:03d}" for number in range(1, max(labels) + 1)]
-    layout = Layout(items(("trnid", "valid")), items(("tstid",)), classes)
-    return common.check_layout(layout, source, NAME, expected, WHERE)
+    return Layout(items(("trnid", "valid")), items(("tstid",)), classes)
 
 
 def _item(number: int, labels: list[int], pictures: Path, lists: Path) -> Item:
@@ -89,3 +67,19 @@ def _item(number: int, labels: list[int], pictures: Path, lists: Path) -> Item:
         )
     name = f"image_{number:05d}.jpg"
     return Item(pictures / name, name, labels[number - 1] - 1)
+
+
+import_flowers = published_maker(FLOWERS, read_flowers, NOTE)
+
+IMPORTER = Importer(
+    name="flowers",
+    title=FLOWERS.title,
+    help="""Flowers-102: SOURCE holds jpg/ (or 102flowers.tgz), imagelabels.mat and setid.mat.
+
+    8,189 images (2,040 for training: the published trnid and valid; 6,149 for testing) of 102
+    flowers. No boxes are published.""",
+    make=import_flowers,
+    counted=True,
+    marks=("imagelabels.mat", "setid.mat", "102flowers.tgz"),
+    parts=("102flowers",),
+)

@@ -4,16 +4,15 @@ Without a test folder (or with the classes directly in DIR) a fifth of each clas
 split, chosen by the seed."""
 
 from pathlib import Path
-from typing import Optional
+from typing import TYPE_CHECKING, Optional
 
-import numpy as np
-
-from maap.data.importers import common
-from maap.data.importers.common import Item, Layout, Storage
-from maap.data.store import Dataset
+from maap.data.importer import Importer
+from maap.data.importing.layout import Item, Layout
 from maap.errors import MaapError
-from maap.images.pixels import SUFFIXES
 from maap.util import progress
+
+if TYPE_CHECKING:
+    from maap.data.store import Dataset
 
 TEST_SHARE = 0.2
 
@@ -28,7 +27,7 @@ def import_folder(
     seed: int = 1,
     test_share: float = TEST_SHARE,
     name: Optional[str] = None,
-) -> Dataset:
+) -> "Dataset":
     """Make the data set ``out`` from class folders; what ``maap data folder`` calls.
 
     size: pixels of the stored square images. policy: "warp" (proportions change) or "short_side"
@@ -37,6 +36,8 @@ def import_folder(
     class, at least one image).
     Raises MaapError for a missing folder, fewer than two classes, an empty class, a class of test
     that train lacks, a damaged image, an existing ``out``."""
+    from maap.data.importing.images import Storage, make_set
+
     source = Path(source)
     fields = {
         "kind": "folder",
@@ -46,7 +47,7 @@ def import_folder(
     }
     storage = Storage(size, policy, encode).check()
     layout = Layout(*_collect(source, seed, test_share))
-    return common.make_set(out, lambda _: layout, storage, seed=seed, fields=fields)
+    return make_set(out, lambda _: layout, storage, seed=seed, fields=fields)
 
 
 def _collect(source: Path, seed: int, share: float) -> tuple[list[Item], list[Item], list[str]]:
@@ -59,8 +60,7 @@ def _collect(source: Path, seed: int, share: float) -> tuple[list[Item], list[It
         found = f"only the class {classes[0]!r}" if classes else "no class folder"
         raise MaapError(
             f"{top} holds {found}, but a classifier needs at least two: make one folder of images "
-            "per "
-            "class in it"
+            "per class in it"
         )
     label = {name: index for index, name in enumerate(classes)}
     train = [
@@ -89,6 +89,8 @@ def _relative(path: Path, top: Path) -> str:
 
 
 def _class_files(top: Path) -> dict[str, list[Path]]:
+    from maap.images.pixels import SUFFIXES
+
     result: dict[str, list[Path]] = {}
     for folder in sorted(path for path in top.iterdir() if path.is_dir()):
         if folder.name.startswith("."):
@@ -97,8 +99,7 @@ def _class_files(top: Path) -> dict[str, list[Path]]:
         if not files:
             raise MaapError(
                 f"{folder}: class {folder.name!r} is empty (no {', '.join(SUFFIXES)} file): add "
-                "images "
-                "or remove the folder"
+                "images or remove the folder"
             )
         result[folder.name] = files
     return result
@@ -107,6 +108,8 @@ def _class_files(top: Path) -> dict[str, list[Path]]:
 def _divide(
     items: list[Item], labels: dict[str, int], seed: int, share: float, source: Path
 ) -> tuple[list[Item], list[Item]]:
+    import numpy as np
+
     if not 0.0 < share < 1.0:
         raise MaapError(f"test share {share} is not between 0 and 1")
     random = np.random.RandomState(seed & 0xFFFFFFFF)
@@ -117,8 +120,7 @@ def _divide(
         if len(of_class) < 2:
             raise MaapError(
                 f"{source}: class {name!r} has one image, too few to divide into training and "
-                "test: add "
-                "images, or make a test folder"
+                "test: add images, or make a test folder"
             )
         count = min(max(1, int(round(share * len(of_class)))), len(of_class) - 1)
         chosen = set(random.permutation(len(of_class))[:count].tolist())
@@ -129,3 +131,16 @@ def _divide(
         "the test"
     )
     return train, test
+
+
+IMPORTER = Importer(
+    name="folder",
+    title="class folders",
+    help="""Class folders: SOURCE/train/CLASS/*.jpg, and SOURCE/test/CLASS/*.jpg if there is one.
+
+    Without a test folder a fifth of each class, chosen by the seed, is for testing.
+    """,
+    make=import_folder,
+    marks=("train/",),
+    any_folder=True,
+)

@@ -1,7 +1,7 @@
 """Image files into a data set: the part that all importers share.
 
-An importer knows a published folder's lists; it reads them into a `Layout`, and `make_set` does the
-rest: counts and files are checked, images stored, the folder renamed when it is complete.
+An importer reads the lists of a published folder into a `Layout`; `make_set` stores the images and
+renames the folder when it is complete.
 
 Every image is read (a damaged one is an error that names it), fitted to the stored size, and stored
 as a JPEG of quality 95 inside a Datum, or raw. Training records are in a shuffled order that
@@ -21,45 +21,17 @@ import cv2
 import numpy as np
 
 from maap.data import records, write
+from maap.data.disk import need_space
+from maap.data.importing.layout import Item, Layout
 from maap.data.records import Box, Record
 from maap.data.store import Dataset
-from maap.data.write import SplitWriter, need_space
+from maap.data.write import SplitWriter
 from maap.errors import MaapError
-from maap.images import pixels
+from maap.images import boxes, pixels
 from maap.util import progress
 
 _CHUNK = 64
 _BYTES_PER_PIXEL = {"jpeg": 1.0, "raw": 3.0}  # of a stored record, generously
-
-
-@dataclass(frozen=True)
-class Item:
-    """An image to import: where it is, its name in the set, its label, its box in its own
-    pixels (half-open), and how many pixels of its bottom are no part of the picture."""
-
-    path: Path
-    relative: str
-    label: int
-    box: Optional[Box] = None
-    banner: int = 0
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What a published folder's lists say: its images and the names of its classes."""
-
-    train: list[Item]
-    test: list[Item]
-    classes: list[str]
-
-
-@dataclass(frozen=True)
-class Expected:
-    """Numbers a complete copy has."""
-
-    classes: int
-    train: int
-    test: int
 
 
 @dataclass(frozen=True)
@@ -110,50 +82,26 @@ def make_set(
 def write_layout(
     layout: Layout, folder: Path, storage: Storage, *, seed: int, fields: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write both splits into ``folder``; returns the manifest to finish with."""
+    """Write both splits into ``folder``; returns the manifest to finish with.
+
+    A layout that is a part of a published set says so in the manifest's note and source."""
     train = shuffled(layout.train, seed)
     counts = {
         "train": import_split(folder, "train", train, storage),
         "test": import_split(folder, "test", layout.test, storage),
     }
-    how = {"seed": seed, "policy": storage.policy, "encode": storage.encode}
+    how: dict[str, Any] = dict(seed=seed, policy=storage.policy, encode=storage.encode)
+    if layout.partial:
+        how["partial"] = True
     return {
         **fields,
+        "note": " ".join(filter(None, [fields["note"], layout.partial])),
         "source": {**fields["source"], **how},
         "classes": layout.classes,
         "size": [storage.size, storage.size],
         "mean_subtracted": False,
         "splits": {split: {"count": count} for split, count in counts.items()},
     }
-
-
-def check_layout(
-    layout: Layout, root: Path, name: str, expected: Optional[Expected], where: str
-) -> Layout:
-    """The layout, if its counts are those ``expected`` (None: any) and its images are there.
-
-    ``name`` is the data set's, ``where`` says where a whole copy can be had. Raises MaapError."""
-    found = Expected(len(layout.classes), len(layout.train), len(layout.test))
-    if expected is not None and found != expected:
-        raise MaapError(
-            f"{root} is not the whole {name}: it lists {found.train + found.test:,} images "
-            f"({found.train:,} training, {found.test:,} test) of {found.classes} classes, where "
-            f"{expected.train + expected.test:,} ({expected.train:,}, {expected.test:,}) of "
-            f"{expected.classes} are expected; {where}"
-        )
-    if found.classes < 2 or not layout.train or not layout.test:
-        raise MaapError(
-            f"{root} lists {found.train} training and {found.test} test images of {found.classes} "
-            "classes: at least two classes and one image of each kind are needed"
-        )
-    items = layout.train + layout.test
-    missing = [item.path for item in items if not item.path.is_file()]
-    if missing:
-        raise MaapError(
-            f"{len(missing)} of {len(items)} images are missing, the first is {missing[0]}: "
-            f"unpack the archive again; {where}"
-        )
-    return layout
 
 
 def shuffled(items: Sequence[Item], seed: int) -> list[Item]:
@@ -192,9 +140,23 @@ def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storag
 def _load(storage: Storage, item: Item) -> tuple[bytes, Optional[Box]]:
     """The serialised Datum of an item, and its box on the stored image."""
     image = pixels.read(item.path, storage.orient)
+    if item.box is not None:
+        _check_box(item, item.box, image.shape[:2])
     if item.banner:
         image = image[: max(1, image.shape[0] - item.banner)]
     image, box = pixels.fit(image, (storage.size, storage.size), storage.policy, item.box)
     if storage.encode == "jpeg":
         return records.encode_jpeg(image, item.label), box
     return records.encode_pixels(image, item.label), box
+
+
+def _check_box(item: Item, box: Box, size: tuple[int, int]) -> None:
+    """Raises MaapError for a box that cannot be of this image of ``size`` (height, width): it is
+    empty, or more than half of it is outside. A box that reaches over an edge is clipped later."""
+    inside = boxes.area(boxes.intersection(box, boxes.whole(size)))
+    if inside <= 0 or 2 * inside < boxes.area(box):
+        corners = ", ".join(f"{value:g}" for value in box)
+        raise MaapError(
+            f"{item.path}: its box ({corners}) does not lie on the image of {size[1]} x {size[0]} "
+            "pixels: the lists and the images are of different copies"
+        )

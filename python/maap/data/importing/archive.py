@@ -1,11 +1,11 @@
-"""Taking images and lists out of a published tar archive, and nothing else."""
+"""Taking the images and lists out of a published tar archive, and nothing else."""
 
 import re
 import shutil
 import tarfile
 from pathlib import Path
 
-from maap.data import write
+from maap.data.disk import disk_full_is_error, need_space
 from maap.errors import MaapError
 from maap.util import progress
 
@@ -21,11 +21,11 @@ def unpack(archive: Path, into: Path, wanted: str, where: str) -> None:
     """Unpack the files whose whole path in the archive matches ``wanted`` (a regular expression),
     none outside ``into``.
 
-    ``where`` says where a whole copy can be had. Raises MaapError: no tar archive, cut short,
+    ``where`` says where to get a whole copy. Raises MaapError: no tar archive, an incomplete one,
     nothing wanted in it, no space."""
     pattern = re.compile(wanted)
     into.mkdir(parents=True, exist_ok=True)
-    write.need_space(into, int(1.1 * archive.stat().st_size), f"unpacking {archive}")
+    need_space(into, int(1.1 * archive.stat().st_size), f"unpacking {archive}")
     count = 0
     try:
         with tarfile.open(archive) as tar, progress.track(f"unpack {archive.name}") as bar:
@@ -36,7 +36,7 @@ def unpack(archive: Path, into: Path, wanted: str, where: str) -> None:
                 target = into / member.name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with (
-                    write.disk_full_is_error(into, str(target)),
+                    disk_full_is_error(into, str(target)),
                     target.open("wb") as stream,
                 ):
                     shutil.copyfileobj(tar.extractfile(member), stream)

@@ -1,11 +1,10 @@
 """Where the demo set's pictures come from: real photographs that a Debian machine can fetch.
 
-- Bird cut-outs (RGBA): the package tuxpaint-stamps-default, downloaded with apt-get and taken
-apart, not
-  installed. Only its bird pictures and its copyright file are kept in the cache.
+- Bird cut-outs (RGBA): the package tuxpaint-stamps-default, downloaded with apt-get and unpacked,
+  not installed. Only its bird pictures and its copyright file are kept in the cache.
 - Background photographs: the data folder of the installed scikit-image (python3-skimage).
 
-Downloads are checked (size, SHA-256), cached and put in place by a rename.
+Downloads are checked (size, SHA-256) and cached; a rename puts them in place.
 """
 
 import importlib.util
@@ -19,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Optional
 
-from maap.data.write import need_space
+from maap.data.disk import need_space
 from maap.errors import MaapError
 from maap.util import progress
 from maap.util.files import file_sha256
@@ -84,7 +83,7 @@ def photographs(names: list[str]) -> dict[str, Path]:
 def cutouts(cache: Path, package: Optional[Path] = None) -> Path:
     """The folder with the bird cut-outs (*.png) and ``copyright``; fetched when the cache lacks it.
 
-    ``package`` is a .deb of tuxpaint-stamps-default to use in place of a download. Raises MaapError
+    ``package`` is a .deb of tuxpaint-stamps-default to use instead of a download. Raises MaapError
     when the package cannot be fetched or is not the one known for its version."""
     folder = Path(cache) / "birds"
     if folder.is_dir():
@@ -121,8 +120,7 @@ def check_package(archive: Path) -> None:
     if archive.stat().st_size != size or file_sha256(archive) != digest:
         raise MaapError(
             f"{archive} is damaged ({archive.stat().st_size} bytes; {size} with another SHA-256 "
-            "expected): "
-            "download it again"
+            "expected): download it again"
         )
 
 

@@ -1,19 +1,22 @@
-"""Reading the .mat files that some data sets keep their lists in, by way of SciPy."""
+"""Reading the .mat files in which some data sets keep their lists, with SciPy."""
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from maap.errors import MaapError
 
+if TYPE_CHECKING:
+    import numpy as np
 
-def read(path: Path, variable: str, where: str) -> np.ndarray:
-    """The array called ``variable`` in a MATLAB file, its dimensions of one taken away but the
-    first: (n,), a structure array with its fields as dtype names.
 
-    ``where`` says where a whole copy can be had. Raises MaapError: no such file, not a MATLAB file,
+def read(path: Path, variable: str, where: str) -> "np.ndarray":
+    """The array ``variable`` of a MATLAB file as (n,); dimensions of one are removed. A structure
+    array has its fields as dtype names.
+
+    ``where`` says where to get a whole copy. Raises MaapError: no such file, not a MATLAB file,
     no such variable, SciPy missing."""
+    import numpy as np
+
     try:
         from scipy.io import loadmat
     except ImportError:
@@ -33,7 +36,7 @@ def read(path: Path, variable: str, where: str) -> np.ndarray:
     return np.atleast_1d(content[variable])
 
 
-def fields(array: np.ndarray, names: tuple[str, ...], path: Path, where: str) -> list[list[Any]]:
+def fields(array: "np.ndarray", names: tuple[str, ...], path: Path, where: str) -> list[list[Any]]:
     """The named fields of each element of a structure array. Raises MaapError for a missing one."""
     missing = [name for name in names if name not in (array.dtype.names or ())]
     if missing:
