@@ -1,7 +1,6 @@
 """`maap compare`: what is read of runs, and the page and picture that come of it."""
 
 import dataclasses
-import json
 import re
 
 import cv2
@@ -9,9 +8,33 @@ import numpy as np
 import pytest
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.report import compare
+from maap.report import charts, compare
+from maap.runs.evaluation import (
+    DataFacts,
+    Evaluation,
+    PhaseRegions,
+    PhaseResult,
+    write_evaluation,
+)
 from maap.runs.run import Run
 from maap.training.prepare import stage_list
+
+
+def evaluation(top1s):
+    """An evaluation of phases with these shares, and of regions."""
+    phases = [
+        PhaseResult(
+            phase=f"phase{n}", title=f"after phase {n}", iterations=5, seconds=10.0, crops=1,
+            count=20, top1=share, top5=0.9, per_class=[], confusion=[], cropped=None,
+        )
+        for n, share in enumerate(top1s, 1)
+    ]  # fmt: skip
+    regions = PhaseRegions(
+        phase="phase1", title="after phase 1", images=20, fallbacks=0, n=20,
+        mean_iou=0.345, centre_hit=0.5, area_kept=0.5,
+    )  # fmt: skip
+    data = DataFacts("demo", "demo", None, ["a", "b"], [64, 64], 40, 20)
+    return Evaluation(1, data, 0.5, phases, [regions], [], "rewrite")
 
 
 def make_run(runs, name, losses=((4.0, 3.0, 2.0), (1.5, 1.0)), top1s=(0.4, 0.6), **settings):
@@ -30,10 +53,7 @@ def make_run(runs, name, losses=((4.0, 3.0, 2.0), (1.5, 1.0)), top1s=(0.4, 0.6),
     run.write_state(dict(format=1, stages=stages, data=dict(manifest=manifest)))
     run.write_config(config)
     if top1s:
-        phases = [dict(phase=f"phase{n}", top1=t, top5=0.9) for n, t in enumerate(top1s, 1)]
-        regions = [dict(mean_iou=0.345)]
-        found = json.dumps(dict(phases=phases, regions=regions))
-        (run.folder / "evaluation.json").write_text(found)
+        write_evaluation(run.folder, evaluation(top1s))
     return run
 
 
@@ -49,9 +69,9 @@ def test_phases_follow_each_other(tmp_path):
 
 def test_a_window_belongs_to_its_last_iteration():
     losses = np.arange(50.0)
-    x, y = compare.smoothed(losses, 100)
+    x, y = charts.smoothed(losses, 100)
     assert list(x[:2]) == [101, 102] and list(y[:2]) == [0.5, 1.5] and len(x) == len(y) == 49
-    x, y = compare.smoothed(np.zeros(0), 7)
+    x, y = charts.smoothed(np.zeros(0), 7)
     assert len(x) == len(y) == 0
 
 

@@ -1,31 +1,22 @@
 """Example pictures of a run: test images with their attention maps, regions and true boxes.
 
-`samples/samples.json` in a run folder:
-
-    [{"file": JPEG beside it: the image with the region in amber and the true box in green, next to
-              the attention map over the image,
-      "group": "best" | "worst" | "spread", "key", "path", "class",
-      "region": [x1, y1, x2, y2], "box": the true one or null, "iou": or null,
-      "predicted": {"phase1": class, ...}}, ...]
-
-"best" and "worst" are by the region's overlap with the true box; "spread" are evenly spaced
-records, chosen without looking.
-
-`samples/inside.json`, the same of a few of them and shorter: [{"file": JPEG of the net's maps, its
-attention and the six D* (`figure.py`), "group", "path", "class", "iou"}, ...]; where no regions
-were found, a few evenly spaced records.
+``samples/samples.json`` in a run folder is a list of `Sample`, ``samples/inside.json`` a list of
+`InsideSample`: a few of them, or a few evenly spaced records where no regions were found.
 """
 
 import json
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import TYPE_CHECKING, Any, Literal, Optional
 
 import numpy as np
 
 from maap.data.store import Split
 from maap.images import boxes, draw, pixels, render
 from maap.util.files import write_atomically
+from maap.util.json_record import JsonRecord, named
 
 if TYPE_CHECKING:
     from maap.attention.inside import Inside
@@ -33,6 +24,39 @@ if TYPE_CHECKING:
 PER_GROUP = 8
 INSIDE = 2  # of each group
 _KEPT = 64  # pixels; maps are kept at this size until it is known which are wanted
+
+
+Group = Literal["best", "worst", "spread"]
+
+
+@dataclass(frozen=True)
+class Sample(JsonRecord):
+    """A test image and what was found in it.
+
+    The groups "best" and "worst" are by the region's overlap with the true box; "spread" are evenly
+    spaced records, chosen without looking.
+    """
+
+    file: str  # JPEG beside samples.json: region (amber) and true box (green), next to the map
+    group: Group
+    key: str
+    path: str
+    name: str = named("class")
+    region: list[int]  # x1, y1, x2, y2
+    box: Optional[list[float]]  # the true one
+    iou: Optional[float]
+    predicted: dict[str, str]  # class by phase
+
+
+@dataclass(frozen=True)
+class InsideSample(JsonRecord):
+    """A test image whose maps, attention and D* were drawn."""
+
+    file: str  # JPEG beside inside.json, see maap.attention.figure
+    group: Group
+    path: str
+    name: str = named("class")
+    iou: Optional[float]
 
 
 class Samples:
@@ -50,7 +74,7 @@ class Samples:
         self._found[index] = (region, overlap)
         self._maps[index] = render.resize(attention, _KEPT, _KEPT).astype(np.float16)
 
-    def chosen(self) -> list[tuple[str, int]]:
+    def chosen(self) -> list[tuple[Group, int]]:
         """(group, record index) of the pictures to draw, the best first; no record twice."""
         rated = [n for n, (_, overlap) in self._found.items() if overlap is not None]
         rated.sort(key=lambda n: (-self._found[n][1], n))
@@ -61,11 +85,11 @@ class Samples:
         groups = (("best", best), ("worst", worst), ("spread", [left[p] for p in places]))
         return [(group, n) for group, members in groups for n in members]
 
-    def save(self, folder: Path, predictions: list[Any]) -> list[dict[str, Any]]:
+    def save(self, folder: Path, predictions: list[Any]) -> list[Sample]:
         """Writes the pictures and samples.json (last) into `folder`, replacing what was there.
 
-        predictions: rows (phase, key, label, predicted, ...) of the split. Returns samples.json's
-        list.
+        predictions: rows (phase, key, label, predicted, ...) of the split. Returns what is in
+        samples.json.
         """
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -78,19 +102,19 @@ class Samples:
             file = f"{number:02d}_{group}.jpg"
             (folder / file).write_bytes(pixels.to_jpeg(self._draw(index)))
             entries.append(
-                {
-                    "file": file,
-                    "group": group,
-                    "key": record.key,
-                    "path": record.path,
-                    "class": self.split.classes[record.label],
-                    "region": list(region),
-                    "box": None if record.box is None else list(record.box),
-                    "iou": overlap,
-                    "predicted": guessed.get(record.key, {}),
-                }
+                Sample(
+                    file=file,
+                    group=group,
+                    key=record.key,
+                    path=record.path,
+                    name=self.split.classes[record.label],
+                    region=list(region),
+                    box=None if record.box is None else list(record.box),
+                    iou=overlap,
+                    predicted=guessed.get(record.key, {}),
+                )
             )
-        write_atomically(folder / "samples.json", json.dumps(entries, indent=1) + "\n")
+        _write(folder / "samples.json", entries)
         return entries
 
     def _draw(self, index: int) -> np.ndarray:
@@ -105,7 +129,7 @@ class Samples:
         `Inside.look` does."""
         from maap.attention import figure
 
-        chosen: list[tuple[str, int]] = []
+        chosen: list[tuple[Group, int]] = []
         for group, index in self.chosen() or self._evenly():
             if [name for name, _ in chosen].count(group) < INSIDE:
                 chosen.append((group, index))
@@ -117,10 +141,15 @@ class Samples:
             drawn = figure.draw(inside.look(record.path, image, record.box), title="")
             file = f"inside_{number:02d}_{group}.jpg"
             (folder / file).write_bytes(pixels.to_jpeg(drawn))
-            about = {"path": record.path, "class": self.split.classes[record.label]}
-            entries.append({"file": file, "group": group, **about, "iou": overlap})
-        write_atomically(folder / "inside.json", json.dumps(entries, indent=1) + "\n")
+            name = self.split.classes[record.label]
+            entries.append(InsideSample(file, group, record.path, name, overlap))
+        _write(folder / "inside.json", entries)
 
-    def _evenly(self) -> list[tuple[str, int]]:
+    def _evenly(self) -> list[tuple[Group, int]]:
         places = np.linspace(0, len(self.split) - 1, min(INSIDE, len(self.split)))
         return [("spread", int(place)) for place in places.round()]
+
+
+def _write(path: Path, entries: Sequence[JsonRecord]) -> None:
+    text = json.dumps([entry.to_json() for entry in entries], indent=1)
+    write_atomically(path, text + "\n")

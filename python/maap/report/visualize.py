@@ -6,24 +6,26 @@ Called in the child process (`draw_images`).
 import os
 import re
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, Optional
 
+import numpy as np
+
+from maap.attention import figure
+from maap.attention.inside import Inside, Source
 from maap.errors import MaapError
+from maap.images import pixels
+from maap.report import html
+from maap.util.files import cannot_write, make_folder, write_atomically
+from maap.util.progress import say, track
 
 
 def draw_images(paths: list[str], options: dict[str, Any]) -> list[str]:
     """Draw every image into ``options["out"]``; lines to print. Nothing is written when an image
     cannot be read or the net and the weights do not fit."""
-    from maap.attention import figure
-    from maap.attention.inside import Inside
-    from maap.images import pixels
-    from maap.report import html
-    from maap.util.files import make_folder, write_atomically
-    from maap.util.progress import track
-
-    loaded = _read(paths)
+    loaded, shown = _read(paths), []
     with tempfile.TemporaryDirectory() as work:
         source, about = _source(options, Path(work))
         blobs = [name.strip() for name in options["blobs"].split(",")] if options["blobs"] else None
@@ -31,53 +33,36 @@ def draw_images(paths: list[str], options: dict[str, Any]) -> list[str]:
         inside = Inside(source, baseline=baseline, blobs=blobs, gpu=options["gpu"])
         out = Path(options["out"])
         make_folder(out)
-        parts = [_head(about, source)]
         with track("looking at images", total=len(loaded)) as progress:
             for number, (path, image) in enumerate(zip(paths, loaded), start=1):
                 drawn = figure.draw(inside.look(path, image), title="")
                 stem = re.sub(r"[^\w.-]", "_", Path(path).stem)
                 _write(out / f"{number:02d}_{stem}.png", pixels.to_png(drawn))
                 name = os.fsencode(path).decode("utf-8", "replace")
-                shown = html.picture(pixels.to_jpeg(drawn, 88), "jpeg", name)
-                parts.append(html.section(name, f'<div class="wide">{shown}</div>'))
+                shown.append(html.Picture(pixels.to_jpeg(drawn, 88), name))
                 progress.advance()
-    write_atomically(out / "index.html", html.page("maap visualize", parts))
+    page = html.page("visualize.html", about=about, weights=str(source.weights), images=shown)
+    write_atomically(out / "index.html", page)
     return [about, f"{len(loaded)} pictures and {out / 'index.html'}"]
 
 
-def _read(paths: list[str]) -> list[Any]:
-    from concurrent.futures import ThreadPoolExecutor
+@dataclass(frozen=True)
+class _File:
+    path: Path
 
-    from maap.images import pixels as images
-    from maap.util.progress import say
 
-    items = [SimpleNamespace(path=Path(path)) for path in paths]
+def _read(paths: list[str]) -> list[np.ndarray]:
+    """The images, (H,W,3) uint8 BGR each."""
+    items = [_File(Path(path)) for path in paths]
     with ThreadPoolExecutor(2) as pool:
-        return images.decode_watched(items, lambda item: images.read(item.path), pool, say)
+        return pixels.decode_watched(items, lambda item: pixels.read(item.path), pool, say)
 
 
 def _write(path: Path, data: bytes) -> None:
-    from maap.util.files import cannot_write
-
     try:
         path.write_bytes(data)
     except OSError as error:
         raise cannot_write(path, error) from None
-
-
-def _head(about: str, source: Any) -> str:
-    from maap.report.html import escape
-
-    how = (
-        "Each image is brought to the size of the training images and then whole to the network's "
-        "input. A is the logistic function of the mean over the channels of the map that "
-        "Elimination looks at; R is the bounding box of the largest component above Otsu's "
-        "threshold; D* are drawn on the image itself, with the mean colour where they are 0."
-    )
-    return (
-        f"<header><h1>{escape(about)}</h1><p>{escape(str(source.weights))}</p>"
-        f"<p>{escape(how)}</p></header>"
-    )
 
 
 # ---- what is looked with ------------------------------------------------------------------------
@@ -110,7 +95,6 @@ def of_run(run: Any, phase: Optional[int] = None) -> tuple[Any, str]:
     A run that rewrites nothing borrows the rewrite net of its net folder, if that is still there.
     Raises MaapError when there are no weights yet.
     """
-    from maap.attention.inside import Source
     from maap.nets.folder import find_net
     from maap.runs import feed
 
@@ -156,7 +140,6 @@ def _stored(folder: Path, config: Any) -> tuple[tuple[int, int], str]:
 
 
 def _of_weights(options: dict[str, Any], work: Path) -> tuple[Any, str]:
-    from maap.attention.inside import Source
     from maap.config.fields import TrainConfig
     from maap.data.find import stored_size
     from maap.nets.folder import find_net

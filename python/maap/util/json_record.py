@@ -8,7 +8,7 @@ tuple[..., ...], dict[str, ...] and other records.
 
 import dataclasses
 from collections.abc import Mapping
-from functools import lru_cache
+from functools import cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T", bound="JsonRecord")
@@ -79,7 +79,7 @@ def _is_needed(field: "dataclasses.Field[Any]") -> bool:
     return field.default is none and field.default_factory is none
 
 
-@lru_cache(maxsize=None)
+@cache
 def _types(cls: type) -> dict[str, Any]:
     return get_type_hints(cls)
 
