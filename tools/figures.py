@@ -24,8 +24,10 @@ from maap.attention import figure
 from maap.attention.inside import Inside, Seen
 from maap.errors import MaapError
 from maap.host import loader
-from maap.report.visualize import of_run
+from maap.report.visualize import source_of
+from maap.runs.request import Request
 from maap.runs.run import find_run
+from maap.runs.subject import of_run
 from maap.util.files import make_folder, write_atomically
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -63,9 +65,10 @@ def make(
     if not evaluation["regions"]:
         raise MaapError(f"run {name} has no regions; give one of the variant maap or haap")
     loader.load()
-    source, _ = of_run(run, 1)
-    other = of_run(find_run(runs_dir, baseline)) if baseline else None
-    plain = (baseline, other[0]) if baseline and other else None
+    source = source_of(of_run(run, Request(phase=1)))
+    plain = None
+    if baseline:
+        plain = (baseline, source_of(of_run(find_run(runs_dir, baseline))))
     inside = Inside(source, baseline=plain)
     seen = _look(inside, run)
     make_folder(folder / "figures")

@@ -12,7 +12,9 @@ from maap.config.fields import TrainConfig
 from maap.data.importers.folder import import_folder
 from maap.data.store import Dataset
 from maap.host import loader
+from maap.runs.request import Request
 from maap.runs.run import Run
+from maap.runs.subject import of_run
 from maap.training import prepare
 from test_cli import TINY, maap
 from test_report import Page
@@ -123,6 +125,9 @@ def test_a_net_folder_without_elimination_shows_its_maps(runs, pictures, tmp_pat
         (["in0/a bird0.png", "--run", "both", "--blobs", "cnov1"], "did you mean conv1"),
         (["in0/a bird0.png", "--run", "both", "--baseline", "plian"], "did you mean plain"),
         (["in0/a bird0.png", "--run", "both", "--weights", "w"], "give either"),
+        (["in0/a bird0.png", "--run", "both", "--variant", "maap"], "--variant: run both has its"),
+        (["in0/a bird0.png", "--input-scale", "2"], "--input-scale: give --weights"),
+        (["in0/a bird0.png", "--weights", "w", "--phase", 1], "--phase is for a run"),
         (["in0/a bird0.png", "--net", TINY], "--weights"),
         (["in0/a bird0.png", "--net", TINY, "--weights", "no.caffemodel"], "no.caffemodel"),
         (["in0/a bird0.png", "--run", "both", "--out", "text.png"], "text.png"),
@@ -138,3 +143,23 @@ def test_mistakes(runs, pictures, tmp_path, words, expected):
 
 def test_no_runs_at_all(pictures, tmp_path):
     assert "no runs in runs" in maap("visualize", pictures[0], cwd=tmp_path)
+
+
+def test_a_run_may_be_given_as_the_path_that_a_shell_completes(runs, pictures, tmp_path):
+    (tmp_path / "runs").symlink_to(runs)
+    words = ["visualize", pictures[0], "--baseline", "runs/plain/", "--run"]
+    assert "both after phase 1" in maap(*words, "runs/both", "--out", "a", cwd=tmp_path, status=0)
+    maap(*words, "both", "--out", "b", cwd=tmp_path, status=0)
+    a, b = ((tmp_path / out / "01_a_bird0.png").read_bytes() for out in "ab")
+    assert a == b
+
+
+def test_phase_10_comes_after_phase_2(runs, tmp_path):
+    shutil.copytree(runs / "both", tmp_path / "runs" / "long")
+    run = Run(tmp_path / "runs" / "long")
+    for number in (2, 9, 10):
+        shutil.copytree(run.folder / "phase1", run.folder / f"phase{number}", dirs_exist_ok=True)
+    shutil.copytree(run.folder / "phase1", run.folder / "phase1 (old)")
+    assert [path.parent.name for path in run.weights()] == ["phase1", "phase2", "phase9", "phase10"]
+    assert of_run(run).weights == run.folder / "phase10" / "final.caffemodel"
+    assert of_run(run, Request(phase=2)).title == "long after phase 2"

@@ -7,6 +7,7 @@ import click
 
 from maap.cli.options import DEBUG, RUNS_DIR
 from maap.errors import MaapError
+from maap.host.supervise import call
 
 
 @click.command()
@@ -18,14 +19,14 @@ from maap.errors import MaapError
 )  # fmt: skip
 @DEBUG
 def compare(runs: tuple[str, ...], runs_dir: str, out: Optional[str], debug: bool) -> None:
-    """Lay the curves of runs over each other, with a table of what they found.
+    """Draw the curves of runs in one picture, with a table of what they found.
 
     \b
     maap compare alexnet-maap-demo alexnet-baseline-demo
-    maap compare 'alexnet-maap-*' --out six.html       every run of such a name
-    """
-    from maap.host.supervise import call
+    maap compare 'alexnet-maap-*' --out six.html       every run with such a name
 
+    RUN is the name of a run, or its folder.
+    """
     page = Path(out or Path(runs_dir) / "compare.html")
     if page.suffix != ".html":
         raise MaapError(f"--out {page}: give a name that ends in .html")

@@ -5,11 +5,11 @@ from typing import Any, Callable, Optional
 
 import click
 
-from maap.cli.options import DEBUG, Verbs
+from maap.cli.options import DEBUG, Commands
 from maap.data.importer import Importer, importers
 
 
-@click.group(cls=Verbs)
+@click.group(cls=Commands)
 def data() -> None:
     """Make a data set of square images, in LMDBs that Caffe reads.
 

@@ -1,4 +1,4 @@
-"""What the modules of the command line share: the verb group and common options."""
+"""What the modules of the command line share: the group of commands and common options."""
 
 import importlib
 from collections.abc import Collection
@@ -7,52 +7,107 @@ from typing import Any, Callable, Optional
 import click
 
 from maap.config.check import field_type
-from maap.config.fields import FIELDS, option_name
+from maap.config.fields import FIELDS, VARIANTS, option_name
 from maap.errors import MaapError
 from maap.util.text import nearest
 
-RUNS_DIR = click.option("--runs-dir", default="runs", show_default=True, metavar="DIR")
-DEBUG = click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
 HELP = dict(help_option_names=["-h", "--help"], max_content_width=100)
 
+Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
-class Verbs(click.Group):
-    """A group that knows what was meant by a misspelt verb.
+RUNS_DIR = click.option(
+    "--runs-dir", default="runs", show_default=True, metavar="DIR", help="Folder of the runs."
+)
+DEBUG = click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
+THREADS = click.option("--threads", type=int, help="CPU threads. [default: all cores]")
+GPU = click.option("--gpu", type=int, help="GPU number. [default: the CPU]")
+BATCH = click.option("--batch", type=int, help="Images in one forward pass.")
+DATA = click.option(
+    "--data", metavar="DATA", help="Images, as for train. [default: the run's, or demo]"
+)
 
-    ``later`` names commands that live in modules of their own, imported when they are needed:
-    verb -> ("module:command", its short help).
+
+def RUN(required: bool = False) -> Decorator:  # noqa: N802  it stands among the options above
+    """The argument RUN: a run's name or folder."""
+    return click.argument("run", required=required, metavar="RUN" if required else "[RUN]")
+
+
+def together(*options: Decorator) -> Decorator:
+    """One decorator for several; help lists them in this order."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+# Weights from elsewhere than a run, and what has to be known of them (runs.request.Request).
+WEIGHTS = together(
+    click.option("--weights", metavar="FILE", help="Weights: a .caffemodel, or: published."),
+    click.option(
+        "--net",
+        "--net-dir",
+        "net",
+        metavar="NET",
+        help="With --weights: their net, by its name or its folder. [default: alexnet]",
+    ),
+    click.option(
+        "--variant",
+        type=click.Choice(VARIANTS),
+        help="With --weights: what they were trained as. [default: maap]",
+    ),
+    click.option(
+        "--input-scale",
+        type=float,
+        help="With --weights: factor on the pixels that they were trained with. "
+        "[default: the net's own]",
+    ),
+)
+
+
+class Commands(click.Group):
+    """A group that knows what was meant by a misspelt command.
+
+    ``sections`` names commands that live in modules of their own and are imported when they are
+    needed: heading -> name -> ("module:command", its short help).
     """
 
     def __init__(
-        self, *args: Any, later: Optional[dict[str, tuple[str, str]]] = None, **kwargs: Any
+        self,
+        *args: Any,
+        sections: Optional[dict[str, dict[str, tuple[str, str]]]] = None,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.later = later or {}
+        self.sections = sections or {}
+        self.homes = {k: home for rows in self.sections.values() for k, (home, _) in rows.items()}
 
     def get_command(self, context: click.Context, name: str) -> Optional[click.Command]:
-        if name in self.later and name not in self.commands:
-            module, command = self.later[name][0].split(":")
+        if name in self.homes and name not in self.commands:
+            module, command = self.homes[name].split(":")
             self.add_command(getattr(importlib.import_module(module), command), name)
         found = super().get_command(context, name)
         if found is None and not name.startswith("-"):
-            raise MaapError(f"no verb {name!r}; {nearest(name, {**self.commands, **self.later})}")
+            raise MaapError(f"no command {name!r}; {nearest(name, self.list_commands(context))}")
         return found
 
     def list_commands(self, context: click.Context) -> list[str]:
         """In the order of use, not of the alphabet."""
-        return list(dict.fromkeys([*self.commands, *self.later]))
+        return list(dict.fromkeys([*self.homes, *self.commands]))
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The verbs with their short help; none of the later ones is imported for it."""
-        rows = []
-        for name in self.list_commands(context):
-            if name in self.later:
-                rows.append((name, self.later[name][1]))
-            else:
-                rows.append((name, self.commands[name].get_short_help_str(limit=80)))
-        if rows:
-            with formatter.section("Commands"):
-                formatter.write_dl(rows)
+        """The commands with their short help; no module is imported for it."""
+        own = {
+            name: ("", command.get_short_help_str(limit=80))
+            for name, command in self.commands.items()
+            if name not in self.homes
+        }
+        for title, rows in {**self.sections, "Commands": own}.items():
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl([(name, text) for name, (_, text) in rows.items()])
 
 
 _TITLES = {
@@ -82,7 +137,7 @@ class GroupedCommand(click.Command):
                     formatter.write_dl(records)
 
 
-def settings_options(omit: Collection[str] = ("net",)) -> Callable[..., Any]:
+def settings_options(omit: Collection[str] = ("net",)) -> Decorator:
     """A decorator that adds one option for each of TrainConfig's fields but those to ``omit``."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,7 +149,7 @@ def settings_options(omit: Collection[str] = ("net",)) -> Callable[..., Any]:
     return decorate
 
 
-def _setting_option(name: str) -> Callable[..., Any]:
+def _setting_option(name: str) -> Decorator:
     field, (kind, is_list) = FIELDS[name], field_type(name)
     about = field.metadata
     flag = option_name(name)

@@ -1,54 +1,57 @@
 """``maap visualize``: what a trained net sees in images, as PNGs and one page."""
 
+from pathlib import Path
 from typing import Any, Optional
 
 import click
 
-from maap.cli.options import DEBUG, RUNS_DIR
+from maap.cli.options import DEBUG, GPU, RUNS_DIR, THREADS, WEIGHTS
+from maap.host.supervise import call
+from maap.runs.request import Request
 
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--run", "run", metavar="RUN", help="A run. [default: the one last worked on]")
+@click.option(
+    "--run", metavar="RUN", help="A run's name or folder. [default: the one last worked on]"
+)
 @click.option("--phase", type=int, help="Weights after that phase of the run. [default: the last]")
-@click.option("--net", metavar="NET", help="With --weights: the net. [default: alexnet]")
-@click.option("--weights", metavar="FILE", help="A .caffemodel, or: published.")
-@click.option(
-    "--variant",
-    type=click.Choice(["baseline", "laap", "haap", "maap"]),
-    default="maap",
-    show_default=True,
-    help="With --weights: what they were trained as.",
-)
-@click.option(
-    "--input-scale", type=float, help="Factor on the pixels the weights were trained with."
-)
+@WEIGHTS
 @click.option(
     "--baseline",
     metavar="RUN|FILE",
-    help="Compare with the plain net of that run, or with these weights. "
+    help="Compare with the net of that run, or with these weights. "
     "[default: the same weights without Enhancement]",
 )
 @click.option("--blobs", metavar="A,B,...", help="Which blobs. [default: after each stage]")
 @click.option("--out", default="visualize", show_default=True, metavar="DIR")
 @RUNS_DIR
-@click.option("--gpu", type=int, help="GPU number. [default: the CPU]")
-@click.option("--threads", type=int, help="CPU threads. [default: all cores]")
+@GPU
+@THREADS
 @DEBUG
-def visualize(images: Any, threads: Optional[int], debug: bool, **options: Any) -> None:
+def visualize(
+    images: tuple[str, ...],
+    out: str,
+    blobs: Optional[str],
+    baseline: Optional[str],
+    threads: Optional[int],
+    debug: bool,
+    **options: Any,
+) -> None:
     """Show what a net sees in images: maps, attention, region, the six D*.
 
     \b
-    maap visualize bird.jpg                                   with the newest run
+    maap visualize bird.jpg                                   with the run last worked on
     maap visualize *.jpg --run RUN --baseline PLAIN_RUN
     maap visualize bird.jpg --net vgg19 --weights FILE.caffemodel
 
-    For each image the average feature map after each stage, without and with Enhancement (the
-    paper's figure 2), the attention map A of the Elimination layer, the map binarised, the region
-    R and the six modified images. A PNG an image, and all of them on one page, DIR/index.html.
+    For each image you see the average feature map after each stage, without and with Enhancement
+    (the paper's figure 2), the attention map A of the Elimination layer, the map binarised, the
+    region R and the six modified images. DIR holds a PNG for each image, and index.html with all
+    of them.
     """
-    from maap.host.supervise import call
-
-    target = "maap.report.visualize:draw_images"
-    for line in call(target, list(images), options, threads=threads, debug=debug):
+    request = Request(**options)
+    request.check(own_weights=True)
+    target, rest = "maap.report.visualize:draw_images", (Path(out), blobs, baseline)
+    for line in call(target, list(images), request, *rest, threads=threads, debug=debug):
         click.echo(line)

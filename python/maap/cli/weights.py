@@ -5,12 +5,12 @@ from typing import Any, Optional
 
 import click
 
-from maap.cli.options import Verbs
+from maap.cli.options import Commands
 from maap.errors import MaapError
 from maap.util.files import megabytes
 
 
-@click.group(cls=Verbs)
+@click.group(cls=Commands)
 def weights() -> None:
     """The published ImageNet weights, and how a weights file fits a net.
 

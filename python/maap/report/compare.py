@@ -5,6 +5,7 @@ folders are read, so runs that are not finished are shown as far as they are.
 """
 
 import fnmatch
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,20 +32,21 @@ _HIDDEN = ("name", "runs_dir", "resume", "phase1_from")  # settings that make no
 
 
 def chosen(words: Sequence[str], runs_dir: Path) -> list[Run]:
-    """The runs of those names and patterns (`*`, `?`), in that order, each once.
+    """The runs of those names, paths and patterns (`*`, `?`), in that order, each once.
 
     Raises MaapError for a name that no run has (the nearest is named) and for less than two runs.
     """
     found: dict[str, Run] = {}
     for word in words:
         if any(sign in word for sign in "*?["):
-            matching = sorted(run.name for run in all_runs(runs_dir))
-            matching = fnmatch.filter(matching, word)
+            where = Path(word).parent if "/" in word else runs_dir
+            known = {run.name: run for run in all_runs(where)}
+            matching = [known[name] for name in fnmatch.filter(sorted(known), Path(word).name)]
             if not matching:
-                raise MaapError(f"no run in {runs_dir} is called {word}; maap runs lists them")
+                raise MaapError(f"no run in {where} is called {word}; maap runs lists them")
         else:
-            matching = [find_run(runs_dir, word).name]
-        found.update({name: Run(runs_dir / name) for name in matching})
+            matching = [find_run(runs_dir, word)]
+        found.update({os.path.abspath(run.folder): run for run in matching})
     if len(found) < 2:
         raise MaapError("give the names of at least two runs; maap runs lists them")
     return list(found.values())

@@ -21,6 +21,7 @@ from maap.util.text import nearest
 from maap.util.files import cannot_write, remove_partials, write_atomically
 from maap.config.check import read_yaml, to_yaml
 
+FINAL_WEIGHTS = "final.caffemodel"  # of a phase, written when it ends
 LOCK_PATIENCE = 10.0  # seconds; a process killed a moment ago may still be ending
 
 
@@ -68,6 +69,15 @@ class Run:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+    def weights(self) -> list[Path]:
+        """The weights after each phase that is finished, in the order of the phases."""
+        found = {}
+        for path in self.folder.glob(f"phase*/{FINAL_WEIGHTS}"):
+            number = path.parent.name[len("phase") :]
+            if number.isdigit():
+                found[int(number)] = path
+        return [found[number] for number in sorted(found)]
 
     def clean(self) -> None:
         """Remove half-written leftovers, in the folder and one level down."""
@@ -120,12 +130,24 @@ def _last_change(run: Run) -> float:
         return 0.0
 
 
-def find_run(runs_dir: Path, name: str) -> Run:
-    """The run of that name. Raises MaapError with the nearest names."""
-    run = Run(runs_dir / name)
-    if not run.exists:
+def run_at(runs_dir: Path, word: str) -> Optional[Run]:
+    """The run of that name in ``runs_dir``, or in the folder at that path; None: neither is one.
+
+    A path is what a shell completes: ``runs/NAME/``."""
+    if not word:
+        return None
+    run = Run(runs_dir / word)
+    if not (run.exists and run.name == word.rstrip("/")):
+        run = Run(Path(os.path.abspath(Path(word).expanduser())))
+    return run if run.exists else None
+
+
+def find_run(runs_dir: Path, word: str) -> Run:
+    """The run of that name or at that path (`run_at`). Raises MaapError with the nearest names."""
+    run = run_at(runs_dir, word)
+    if run is None:
         known = [other.name for other in all_runs(runs_dir)]
-        raise MaapError(f"no run {name} in {runs_dir}; {nearest(name, known)}")
+        raise MaapError(f"no run {word} in {runs_dir}; {nearest(word, known)}")
     return run
 
 

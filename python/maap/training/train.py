@@ -25,7 +25,7 @@ from typing import Any, Callable, Optional
 from maap.config import check as settings
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
-from maap.runs.run import Run, default_name, find_run, free_name, unfinished
+from maap.runs.run import Run, default_name, find_run, free_name, run_at, unfinished
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,23 @@ def train(
         given = {
             n: getattr(config, n) for n, f in FIELDS.items() if getattr(config, n) != f.default
         }
+    config = _with_donor_named(config)
     run = locate(config, given)
     threads = given.get("threads")
     if threads is None and run.exists:
         threads = run.config().threads
     config = dataclasses.replace(config, name=run.name)
     return call("maap.training.train:work", config, dict(given), threads=threads, debug=debug)
+
+
+def _with_donor_named(config: TrainConfig) -> TrainConfig:
+    """``phase1_from`` as a name in runs_dir, or as a path that holds in any folder."""
+    donor = run_at(Path(config.runs_dir), config.phase1_from or "")
+    if donor is None:
+        return config  # the child says what is wrong
+    beside = donor.folder.parent.resolve() == Path(config.runs_dir).resolve()
+    named = donor.name if beside else str(donor.folder.resolve())
+    return dataclasses.replace(config, phase1_from=named)
 
 
 def locate(config: TrainConfig, given: Mapping[str, Any]) -> Run:

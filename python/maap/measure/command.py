@@ -1,0 +1,48 @@
+"""What ``maap evaluate`` does in its child process."""
+
+import tempfile
+from pathlib import Path
+from typing import Optional
+
+from maap.errors import MaapError
+from maap.measure import evaluation
+from maap.runs.request import Request
+from maap.runs.subject import resolve
+from maap.util.files import make_folder
+
+
+def evaluate(
+    request: Request, crops: int, predictions: Optional[Path], out: Optional[Path]
+) -> list[str]:
+    """Accuracy and regions on the test images, as lines to print.
+
+    crops: 1 (the centre) or 10. predictions: a CSV file to write, a row for each image. out: a
+    folder for all tables. Raises MaapError as `runs.subject.resolve` and `evaluation.measure` do,
+    and for a file or folder that cannot be written.
+    """
+    for folder in (out, predictions.parent if predictions is not None else None):
+        if folder is not None:
+            make_folder(folder)  # now: an evaluation may take an hour
+    if predictions is not None and predictions.is_dir():
+        raise MaapError(f"{predictions}: a folder; --predictions takes the name of a CSV file")
+    with tempfile.TemporaryDirectory() as work:
+        subject = resolve(request, Path(work))
+        images = subject.dataset.split("test")
+        found = evaluation.measure(
+            subject.deploy,
+            subject.rewrite,
+            subject.weights,
+            images,
+            subject.transform,
+            subject.batch,
+            crops=crops,
+            gpu=subject.gpu,
+        )
+    lines = [f"{subject.weights} on {len(images)} test images of {subject.dataset.name}"]
+    lines += evaluation.lines(found, images)
+    if predictions is not None:
+        evaluation.write_predictions(predictions, found, images)
+        lines.append(f"predictions: {predictions}")
+    if out is not None:
+        lines.append(f"in {out}: {', '.join(evaluation.write_tables(out, found, images))}")
+    return lines

@@ -1,0 +1,184 @@
+"""Which net, weights, images and transform does a run or a weights file stand for?
+
+One answer for all commands that apply a trained net to images: evaluate, rewrite, visualize.
+
+    a run      its prototxts, the weights after its last finished phase, its data set; another
+               data set (--data) is brought to the same stored size in the same way
+    weights    a net folder's prototxts and the transform of its Data layer; images are stored at
+               the size that the net's input asks for
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from maap.config.fields import TrainConfig
+from maap.data import find
+from maap.data.feeder import Transform
+from maap.data.store import Dataset
+from maap.errors import MaapError
+from maap.images.boxes import Size
+from maap.images.pixels import POLICIES
+from maap.nets.folder import NetFiles, find_net
+from maap.nets.prototxt import read_net, write_text
+from maap.nets.resolve import resolve_deploy, resolve_rewrite
+from maap.nets.transform import data_transform
+from maap.runs import feed
+from maap.runs.request import Request
+from maap.runs.run import Run, find_run
+from maap.weights.caffemodel import check_weights
+from maap.weights.published import find_weights
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a command works with.
+
+    title: what to call it. deploy, rewrite: resolved prototxts; no rewrite where nothing is
+    rewritten. attention: the rewrite net to show attention with: ``rewrite``, else the net
+    folder's, else None. stored, policy: size of the stored images, and how an image is brought to
+    it (`images.pixels.fit`). data: None when it was not asked for.
+    """
+
+    title: str
+    deploy: Path
+    rewrite: Optional[Path]
+    attention: Optional[Path]
+    weights: Path
+    transform: Transform
+    stored: Size
+    policy: str
+    batch: int
+    a_star: str
+    data: Optional[Dataset] = None
+    gpu: Optional[int] = None
+
+    @property
+    def dataset(self) -> Dataset:
+        """The data set of a subject that was resolved with one."""
+        assert self.data is not None, "resolve(..., with_data=True)"
+        return self.data
+
+
+def resolve(request: Request, work: Path, with_data: bool = True) -> Subject:
+    """What a request stands for. Prototxts that have to be made are written into ``work``.
+
+    Raises MaapError: neither a run nor weights, options that do not go together, no such run, net,
+    data or file, a run without weights, weights of another net.
+    """
+    request.check()
+    if request.run is not None:
+        return of_run(find_run(Path(request.runs_dir), request.run), request, with_data)
+    if request.weights is None:
+        raise MaapError("give the name of a run, or --weights FILE (and --net, --data)")
+    return _of_weights(request, work, with_data)
+
+
+def of_run(run: Run, request: Request = Request(), with_data: bool = False) -> Subject:
+    """A run with its newest weights, or those the request names.
+
+    Raises MaapError when the run has no such weights, or its data set is wanted and gone."""
+    state, config = run.state(), run.config()
+    weights, title = _weights_of(run, request)
+    stored, policy = _stored(Path(state["data"]["folder"]), config)
+    data = None
+    if with_data and request.data is None:
+        data = feed.open_data(state)
+    elif with_data:
+        partial = config.allow_partial_data
+        data = Dataset.open(find.find_data(str(request.data), max(stored), policy, partial))
+    rewrite: Optional[Path] = run.folder / "rewrite.prototxt"
+    rewrite = rewrite if rewrite.is_file() else None
+    return Subject(
+        title=title,
+        deploy=run.folder / "deploy.prototxt",
+        rewrite=rewrite,
+        attention=rewrite or _rewrite_of_net(config),
+        weights=weights,
+        transform=feed.transform(run, state, "TEST"),
+        stored=stored,
+        policy=policy,
+        batch=request.batch or int(config.batch or 1),
+        a_star=config.a_star,
+        data=data,
+        gpu=request.gpu,
+    )
+
+
+def _weights_of(run: Run, request: Request) -> tuple[Path, str]:
+    """The weights file, and what to call the run with them."""
+    if request.weights is not None:
+        path = find_weights(request.weights, run.config().net)
+        return path, f"{run.name} with {path.name}"
+    ready = run.weights()
+    if request.phase is not None:
+        ready = [path for path in ready if path.parent.name == f"phase{request.phase}"]
+    if not ready:
+        which = "no weights" if request.phase is None else f"no weights of phase {request.phase}"
+        raise MaapError(f"run {run.name} has {which} yet; continue: maap train --resume {run.name}")
+    return ready[-1], f"{run.name} after {ready[-1].parent.name.replace('phase', 'phase ')}"
+
+
+def _rewrite_of_net(config: TrainConfig) -> Optional[Path]:
+    """The rewrite net of the net folder that a run was trained from, if it is still there."""
+    try:
+        return find_net(config.net).rewrite(config.laap)
+    except MaapError:
+        return None
+
+
+def _stored(folder: Path, config: TrainConfig) -> tuple[Size, str]:
+    """Size of a run's stored images and how images were brought to it; when the data set is gone,
+    what the settings say."""
+    try:
+        manifest = Dataset.open(folder).manifest
+    except MaapError:
+        size = find.stored_size(config)
+        return (size, size), config.resize
+    policy = (manifest.get("source") or {}).get("policy", "warp")
+    height, width = manifest["size"]
+    return (int(height), int(width)), policy if policy in POLICIES else "short_side"
+
+
+def _of_weights(request: Request, work: Path, with_data: bool) -> Subject:
+    chosen = {name: getattr(request, name) for name in ("net", "variant", "a_star")}
+    config = TrainConfig(**{name: value for name, value in chosen.items() if value is not None})
+    files = find_net(config.net)
+    how = data_transform(read_net(files.train_val(config.laap)), "TEST")
+    batch = request.batch or int(how["batch_size"])
+    weights = find_weights(str(request.weights), files.name)
+    size = find.stored_size(config)
+    data, deploy = None, files.deploy(config.laap)
+    if with_data:
+        data = Dataset.open(find.find_data(request.data or config.data, size, config.resize))
+        net = resolve_deploy(files, config.laap, len(data.classes), batch)
+        check_weights(net, weights)
+        deploy = work / "deploy.prototxt"
+        write_text(net, deploy)
+    rewrite = _resolved_rewrite(files, config, batch if with_data else 1, work)
+    return Subject(
+        title=f"{files.name} with {weights.name}",
+        deploy=deploy,
+        rewrite=rewrite,
+        attention=rewrite,
+        weights=weights,
+        transform=feed.make_transform(dict(how, scale=request.input_scale or how["scale"])),
+        stored=(size, size),
+        policy=config.resize,
+        batch=batch,
+        a_star=config.a_star,
+        data=data,
+        gpu=request.gpu,
+    )
+
+
+def _resolved_rewrite(
+    files: NetFiles, config: TrainConfig, batch: int, work: Path
+) -> Optional[Path]:
+    try:
+        files.rewrite(config.laap)
+    except MaapError:
+        return None  # a net folder without Elimination
+    path = work / "rewrite.prototxt"
+    write_text(resolve_rewrite(files, config.laap, batch, config.a_star, config.threshold_at), path)
+    return path

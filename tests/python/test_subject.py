@@ -1,0 +1,132 @@
+"""Which net, weights, data and transform a run or a weights file stands for."""
+
+import dataclasses
+import os
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from maap.config.fields import TrainConfig
+from maap.data.importers.folder import import_folder
+from maap.data.store import Dataset
+from maap.errors import MaapError
+from maap.host import loader
+from maap.report.compare import chosen
+from maap.runs.request import Request
+from maap.runs.run import Run, find_run, run_at
+from maap.runs.subject import of_run, resolve
+from maap.training import prepare
+from maap.training.train import train
+from test_cli import TINY, maap
+
+pytestmark = pytest.mark.usefixtures("private_cache")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, mini_images):
+    """The run `birds` with random weights, whose images were resized by short_side."""
+    folder = tmp_path_factory.mktemp("subject")
+    import_folder(Path(mini_images), folder / "data", size=64, policy="short_side")
+    made = Run(folder / "runs" / "birds")
+    made.folder.mkdir(parents=True)
+    runs_dir = str(folder / "runs")
+    config = TrainConfig(net=TINY, name="birds", runs_dir=runs_dir, resize="short_side")
+    config = dataclasses.replace(config, image_size=64, input_scale=0.5)
+    prepare.set_up(made, config, Dataset.open(folder / "data"), 0.0)
+    net = loader.load().Net(str(made.folder / "deploy.prototxt"), loader.load().TEST)
+    net.save(str(made.folder / "phase1" / "final.caffemodel"))
+    return made
+
+
+@pytest.fixture
+def wide_images(mini_images, tmp_path):
+    """The miniature set, each image stretched to twice its width."""
+    shutil.copytree(mini_images, tmp_path / "wide")
+    for path in (tmp_path / "wide").rglob("*.png"):
+        image = cv2.imread(str(path))
+        cv2.imwrite(str(path), cv2.resize(image, (2 * image.shape[1], image.shape[0])))
+    return tmp_path / "wide"
+
+
+def test_other_data_are_resized_as_the_run_resized_its_own(run, wide_images, tmp_path):
+    request = Request(run="birds", runs_dir=str(run.folder.parent), data=str(wide_images))
+    subject = resolve(request, tmp_path)
+    assert subject.dataset.manifest["source"]["policy"] == subject.policy == "short_side"
+    assert tuple(subject.dataset.size) == subject.stored == (64, 64)
+    first = subject.dataset.split("test").records[0]
+    original = cv2.imread(str(wide_images / "test" / first.path.split("test/")[-1]))
+    stored, centre = subject.dataset.split("test").read(0)[0], original[:, 32:96]
+    squeezed = cv2.resize(original, (64, 64))
+    smooth = [cv2.blur(image, (9, 9)).astype(int) for image in (stored, centre, squeezed)]
+    assert 2 * np.abs(smooth[0] - smooth[1]).mean() < np.abs(smooth[0] - smooth[2]).mean()
+
+
+def test_the_data_of_the_run_itself(run, tmp_path):
+    subject = resolve(Request(run=str(run.folder)), tmp_path)
+    assert subject.dataset.folder == run.folder.parents[1] / "data"
+    assert (subject.title, subject.transform.scale) == ("birds after phase 1", 0.5)
+    assert subject.rewrite == subject.attention == run.folder / "rewrite.prototxt"
+
+
+def test_without_its_data_set_the_settings_say_how_images_are_stored(run, tmp_path):
+    shutil.copytree(run.folder, tmp_path / "birds")
+    state = tmp_path / "birds" / "state.json"
+    state.write_text(state.read_text().replace(str(run.folder.parents[1] / "data"), "/nowhere"))
+    moved = Run(tmp_path / "birds")
+    assert (of_run(moved).stored, of_run(moved).policy) == ((64, 64), "short_side")
+    with pytest.raises(MaapError, match="/nowhere"):
+        of_run(moved, with_data=True)
+
+
+def test_a_run_by_name_and_by_path(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(run.folder.parents[1])
+    for word in ("birds", "birds/", "runs/birds", "./runs/birds/", str(run.folder)):
+        found = find_run(Path("runs"), word)
+        assert (found.name, found.folder.resolve()) == ("birds", run.folder.resolve()), word
+    for word in ("", "runs", "data", "runs/brids"):
+        assert run_at(Path("runs"), word) is None
+    with pytest.raises(MaapError, match="did you mean birds"):
+        find_run(Path("runs"), "brids")
+    monkeypatch.chdir(run.folder)
+    assert find_run(Path("elsewhere"), ".").name == "birds"
+
+
+@pytest.mark.parametrize("command", ["evaluate", "rewrite", "visualize"])
+@pytest.mark.parametrize(
+    "option, value", [("--net", TINY), ("--variant", "laap"), ("--input-scale", "0.5")]
+)
+def test_what_a_run_has_of_its_own_is_refused(run, tmp_path, command, option, value):
+    named = ["x.png", "--run", "birds"] if command == "visualize" else ["birds"]
+    where = ["--runs-dir", run.folder.parent, "--out", "x"]
+    said = maap(command, *named, option, value, *where, cwd=tmp_path)
+    assert f"{option}: run birds has its own; give either" in said
+    assert not list(tmp_path.iterdir())
+
+
+def test_commands_take_the_path_of_a_run(run, tmp_path):
+    path = os.path.relpath(run.folder, tmp_path)
+    text = maap("rewrite", path, "--out", "x", cwd=tmp_path, status=0)
+    assert "48 images in x" in text
+    assert "on 20 test images" in maap("evaluate", path, cwd=tmp_path, status=0)
+    shutil.copytree(run.folder, tmp_path / "runs" / "others")
+    assert [
+        each.folder
+        for each in chosen([str(run.folder), "others", str(run.folder)], tmp_path / "runs")
+    ] == [
+        run.folder,
+        tmp_path / "runs" / "others",
+    ]
+    with pytest.raises(MaapError, match="at least two"):
+        chosen([str(run.folder), f"{run.folder}/"], tmp_path / "runs")
+
+
+def test_phase_1_of_a_run_at_a_path(run, tmp_path, monkeypatch):
+    """The run is noted so that a resume in another folder finds it."""
+    seen = []
+    monkeypatch.setattr("maap.host.supervise.call", lambda _, config, *a, **b: seen.append(config))
+    monkeypatch.chdir(run.folder.parents[1])
+    for runs_dir in ("runs", str(tmp_path)):
+        train(TrainConfig(net=TINY, runs_dir=runs_dir, phase1_from="runs/birds/"))
+    assert [config.phase1_from for config in seen] == ["birds", str(run.folder.resolve())]
