@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 from maap.config import check, presets
-from maap.config.check import check_settings, read_yaml, resolve, to_yaml
+from maap.config.check import check_settings, read_yaml, to_yaml
 from maap.config.fields import FIELDS, TrainConfig
+from maap.config.resolve import resolve, solver_overrides
 from maap.errors import MaapError
 
 
@@ -146,7 +147,7 @@ def test_a_base_lr_that_was_set_holds_for_both_phases():
 
 def test_phase_overrides():
     config = TrainConfig(base_lr=0.5, phase2_lr=0.25, max_iter=8, phase2_iter=4, gpu=1)
-    first, second = (check.solver_overrides(config, phase) for phase in (1, 2))
+    first, second = (solver_overrides(config, phase) for phase in (1, 2))
     assert (first["base_lr"], first["max_iter"]) == (0.5, 8)
     assert (second["base_lr"], second["max_iter"]) == (0.25, 4)
     assert (first["solver_mode"], first["device_id"]) == ("GPU", 1)

@@ -1,4 +1,7 @@
-"""Checking, reading, writing and completing the settings of a run (config.py)."""
+"""Is a setting one that can be? Checking the settings of a run, and reading and writing them.
+
+`resolve` fills in the numbers that nobody set.
+"""
 
 import dataclasses
 import typing
@@ -7,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from maap.config.fields import FIELDS, TrainConfig, option_name
-from maap.config.presets import preset as preset_of
 from maap.errors import MaapError
 from maap.util.text import nearest
 
@@ -159,77 +161,3 @@ def contradictions(stored: TrainConfig, given: Mapping[str, Any]) -> list[str]:
         if not about["may_change"] and not same and name != "name":
             lines.append(f"{option_name(name)} is {value}, the run has {getattr(stored, name)}")
     return lines
-
-
-# ---- the numbers of a run ----------------------------------------------------------------------
-
-_FROM_SOLVER = {
-    "base_lr", "lr_policy", "gamma", "power", "stepsize", "stepvalue", "momentum", "weight_decay",
-    "display", "snapshot", "max_iter", "clip_gradients", "iter_size",
-}  # fmt: skip
-
-# For solver files that are silent; Caffe's own default would be never.
-_LAST_RESORT = dict(display=20, snapshot=1000, converge_window=1000, converge_fraction=0.0)
-
-
-def pick_preset(config: TrainConfig, demo: bool) -> str:
-    """The preset of a run; `demo` says that the data is the built-in demo set."""
-    if config.preset != "auto":
-        return config.preset
-    if config.weights:
-        return "finetune"
-    return "demo" if demo else "scratch"
-
-
-def resolve(config: TrainConfig, demo: bool, solver1: Any, solver2: Any, batch: int) -> TrainConfig:
-    """The settings with every number filled in.
-
-    In order: what was set, the preset, the solver files (SolverParameter of phase 1 and 2), the
-    train_val's ``batch``. A field the solver has no value for stays None.
-    """
-    preset = pick_preset(config, demo)
-    numbers = preset_of(config.net, preset)
-    values = {name: getattr(config, name) for name in FIELDS}
-    values["preset"] = preset
-    given = {name for name, value in values.items() if value is not None}
-    for name, value in numbers.items():
-        if name not in given:
-            values[name] = value
-    if values["from_scratch"] is None:
-        values["from_scratch"] = config.weights is None
-    if values["batch_norm"] is None:
-        values["batch_norm"] = "train" if config.weights is None else "frozen"
-    for name in sorted(_FROM_SOLVER):
-        if values[name] is None:
-            values[name] = _solver_value(solver1, name)
-    later = {"phase2_iter": "max_iter", "phase2_lr": "base_lr"}
-    for name, first in later.items():
-        if values[name] is None:
-            same = first in given or first in numbers
-            values[name] = values[first] if same else _solver_value(solver2, first)
-    for name, value in dict(_LAST_RESORT, batch=batch).items():
-        if values[name] is None:
-            values[name] = value
-    return validate(TrainConfig(**values))
-
-
-def _solver_value(solver: Any, name: str) -> Any:
-    value = getattr(solver, name)
-    if isinstance(value, float):
-        if not solver.HasField(name):
-            return None
-        return float(f"{value:.7g}")  # the float32 as it was written
-    if isinstance(value, (int, str)):
-        return value if solver.HasField(name) and value != 0 else None
-    return list(value) or None
-
-
-def solver_overrides(config: TrainConfig, phase: int) -> dict[str, Any]:
-    """The SolverParameter fields of a phase (1: original images, 2 and on: rewritten ones)."""
-    values = {name: getattr(config, name) for name in _FROM_SOLVER - {"snapshot"}}
-    if phase > 1:
-        values.update(base_lr=config.phase2_lr, max_iter=config.phase2_iter)
-    values["solver_mode"] = "CPU" if config.gpu is None else "GPU"
-    if config.gpu is not None:
-        values["device_id"] = config.gpu
-    return values

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from maap.config import presets
-from maap.config.check import resolve, solver_overrides
 from maap.config.fields import TrainConfig
+from maap.config.resolve import resolve, solver_overrides
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.nets.crop_size import set_input
