@@ -5,8 +5,10 @@ from typing import Any, Callable, Optional
 
 import click
 
-from maap.cli.options import DEBUG, Commands
+from maap.cli.group import Commands
+from maap.cli.options import DEBUG
 from maap.data.importer import Importer, importers
+from maap.host.supervise import call
 
 
 @click.group(cls=Commands)
@@ -92,16 +94,13 @@ def _make(
     crop_size: Optional[int] = None,
     **settings: Any,
 ) -> None:
-    from maap.host.supervise import call
-    from maap.images.pixels import stored_size
-
     if "policy" in settings:
         settings["policy"] = settings["policy"].replace("-", "_")
     name = Path(source).resolve().name if importer.any_folder else importer.name
     out = out or f"data/{name}"
-    settings["size"] = stored_size(crop_size or 0) if size is None else size
-    sources = [] if importer.built_in else [source]
-    call("maap.data.importer:make_data", importer.name, sources, out, settings, debug=debug)
+    sources, sizes = [] if importer.built_in else [source], (size, crop_size)
+    target = "maap.data.importer:make_data"
+    call(target, importer.name, sources, out, sizes, settings, debug=debug)
     click.echo(f"data set: {out}")
 
 

@@ -11,8 +11,9 @@ from typing import Optional
 import click
 
 from maap import __version__
-from maap.cli.options import HELP, Commands
+from maap.cli.group import HELP, Commands
 from maap.errors import MaapError
+from maap.host.supervise import Stopped
 
 # The commands under headings: name -> ("module:command", its short help).
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -72,8 +73,6 @@ def cli(context: click.Context) -> None:
 
 def main(arguments: Optional[list[str]] = None) -> None:
     """Run the command line and end the process with its exit status."""
-    from maap.host.supervise import Stopped
-
     try:
         cli.main(args=arguments, prog_name="maap", standalone_mode=False)
         status = 0

@@ -1,17 +1,12 @@
-"""What the modules of the command line share: the group of commands and common options."""
+"""The options that several commands share, and the options that TrainConfig's fields become."""
 
-import importlib
 from collections.abc import Collection
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import click
 
 from maap.config.check import field_type
 from maap.config.fields import FIELDS, VARIANTS, option_name
-from maap.errors import MaapError
-from maap.util.text import nearest
-
-HELP = dict(help_option_names=["-h", "--help"], max_content_width=100)
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -65,49 +60,6 @@ WEIGHTS = together(
         "[default: the net's own]",
     ),
 )
-
-
-class Commands(click.Group):
-    """A group that knows what was meant by a misspelt command.
-
-    ``sections`` names commands that live in modules of their own and are imported when they are
-    needed: heading -> name -> ("module:command", its short help).
-    """
-
-    def __init__(
-        self,
-        *args: Any,
-        sections: Optional[dict[str, dict[str, tuple[str, str]]]] = None,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(*args, **kwargs)
-        self.sections = sections or {}
-        self.homes = {k: home for rows in self.sections.values() for k, (home, _) in rows.items()}
-
-    def get_command(self, context: click.Context, name: str) -> Optional[click.Command]:
-        if name in self.homes and name not in self.commands:
-            module, command = self.homes[name].split(":")
-            self.add_command(getattr(importlib.import_module(module), command), name)
-        found = super().get_command(context, name)
-        if found is None and not name.startswith("-"):
-            raise MaapError(f"no command {name!r}; {nearest(name, self.list_commands(context))}")
-        return found
-
-    def list_commands(self, context: click.Context) -> list[str]:
-        """In the order of use, not of the alphabet."""
-        return list(dict.fromkeys([*self.homes, *self.commands]))
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their short help; no module is imported for it."""
-        own = {
-            name: ("", command.get_short_help_str(limit=80))
-            for name, command in self.commands.items()
-            if name not in self.homes
-        }
-        for title, rows in {**self.sections, "Commands": own}.items():
-            if rows:
-                with formatter.section(title):
-                    formatter.write_dl([(name, text) for name, (_, text) in rows.items()])
 
 
 _TITLES = {

@@ -5,9 +5,13 @@ from typing import Any, Optional
 
 import click
 
-from maap.cli.options import Commands
+from maap.cli.group import Commands
 from maap.errors import MaapError
+from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net
 from maap.util.files import megabytes
+from maap.weights import published
+from maap.weights.caffemodel import check_weights, stored_layers
 
 
 @click.group(cls=Commands)
@@ -29,10 +33,8 @@ def weights() -> None:
 @weights.command("list")
 def list_weights() -> None:
     """What there is: file, size, licence, addresses, and whether it is here."""
-    from maap.weights.published import read_table, state
-
-    for name, each in read_table().items():
-        click.echo(f"{name}: {each.file}, {megabytes(each.size)}, {state(each)}")
+    for name, each in published.read_table().items():
+        click.echo(f"{name}: {each.file}, {megabytes(each.size)}, {published.state(each)}")
         click.echo(f"  {each.about}; licence: {each.license}")
         for url in each.urls:
             click.echo(f"  {url}")
@@ -47,8 +49,6 @@ def fetch(name: str, source: Optional[str], urls: tuple[str, ...]) -> None:
 
     A file in the cache that is damaged is fetched again.
     """
-    from maap.weights import published
-
     entry = published.named(name)
     given = Path(source).expanduser() if source else None
     path = published.fetch(entry, urls, given, anew=True)
@@ -63,8 +63,6 @@ def verify(files: tuple[str, ...]) -> None:
 
     Any other caffemodel is checked for being whole: every blob has the values its shape needs.
     """
-    from maap.weights import published
-
     table = published.read_table()
     wanted = [str(each.path) for each in table.values() if each.path.is_file()]
     for word in files or wanted:
@@ -74,9 +72,6 @@ def verify(files: tuple[str, ...]) -> None:
 
 
 def _verified(word: str, table: Any) -> str:
-    from maap.weights import published
-    from maap.weights.caffemodel import stored_layers
-
     path = table[word].path if word in table else Path(word).expanduser()
     if not path.is_file():
         fix = f"maap weights fetch {word}" if word in table else "give a file or a published name"
@@ -101,11 +96,6 @@ def use(file: str, net: Optional[str], allow_partial: bool) -> None:
     Layers are matched by name, as Caffe does. A layer whose shape differs is an error; a file that
     less than half of NET's layers are in is refused as another network's.
     """
-    from maap.nets.folder import find_net
-    from maap.nets.prototxt import read_net
-    from maap.weights import published
-    from maap.weights.caffemodel import check_weights
-
     path = Path(file).expanduser()
     if not path.is_file():
         path = published.find_weights(file, net or "")

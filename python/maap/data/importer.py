@@ -124,14 +124,25 @@ def importers() -> dict[str, Importer]:
     return {importer.name: importer for importer in found}
 
 
-def make_data(name: str, sources: list[str], out: str, settings: dict[str, Any]) -> None:
+def make_data(
+    name: str,
+    sources: list[str],
+    out: str,
+    sizes: tuple[Optional[int], Optional[int]],
+    settings: dict[str, Any],
+) -> None:
     """Make a data set with the importer ``name``; what ``maap data`` calls in its child process.
 
-    sources: what ``make`` gets first, nothing for a built-in set. The folder above ``out`` is made
+    sources: what ``make`` gets first, nothing for a built-in set. sizes: pixels a side as stored,
+    or else (None) of the input of the net that the set is for. The folder above ``out`` is made
     when it is not there. Raises MaapError as the importer does.
     """
+    from maap.images.pixels import stored_size
+
+    size, crop_size = sizes
     Path(out).parent.mkdir(parents=True, exist_ok=True)
-    importers()[name].make(*map(Path, sources), out=Path(out), **settings)
+    given = dict(settings, size=stored_size(crop_size or 0) if size is None else size)
+    importers()[name].make(*map(Path, sources), out=Path(out), **given)
 
 
 # ---- which one a path is for --------------------------------------------------------------------
