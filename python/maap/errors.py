@@ -1,4 +1,6 @@
-"""The one exception that maap raises for mistakes a user can put right."""
+"""The exceptions of maap: a mistake that a user can correct, and work that a signal stopped."""
+
+import signal
 
 
 class MaapError(Exception):
@@ -7,3 +9,11 @@ class MaapError(Exception):
     The text names the thing (file, layer, image), shows the values found and ends with the fix. The
     command line prints it as ``error: ...`` and exits with status 1; a library caller catches it.
     """
+
+
+class Stopped(Exception):
+    """A signal stopped the work at a safe point; the text says how to continue it."""
+
+    def __init__(self, text: str, signal_number: int = signal.SIGINT) -> None:
+        super().__init__(text)
+        self.signal_number = signal_number

@@ -12,8 +12,7 @@ import click
 
 from maap import __version__
 from maap.cli.group import HELP, Commands
-from maap.errors import MaapError
-from maap.host.supervise import Stopped
+from maap.errors import MaapError, Stopped
 
 # The commands under headings: name -> ("module:command", its short help).
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {

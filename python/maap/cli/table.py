@@ -16,8 +16,8 @@ import click
 from maap.cli.options import DEBUG, GroupedCommand, settings_options
 from maap.config.check import check_settings, read_yaml
 from maap.config.fields import FIELDS, TrainConfig
-from maap.errors import MaapError
-from maap.host.supervise import Stopped, call
+from maap.errors import MaapError, Stopped
+from maap.host.supervise import call
 from maap.paper.plan import NETS, Cell, Step, check_tables
 from maap.training.train import train
 from maap.util.progress import say

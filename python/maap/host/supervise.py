@@ -27,17 +27,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Optional
 
-from maap.errors import MaapError
+from maap.errors import MaapError, Stopped
 from maap.host.workers import die_with_parent
-
-
-class Stopped(Exception):
-    """The work was stopped by a signal, in good order; the text says how to go on."""
-
-    def __init__(self, text: str, signal_number: int = signal.SIGINT) -> None:
-        super().__init__(text)
-        self.signal_number = signal_number
-
 
 # ---- the parent's side --------------------------------------------------------------------------
 
