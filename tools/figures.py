@@ -25,8 +25,9 @@ from maap.attention.inside import Inside, Seen
 from maap.errors import MaapError
 from maap.host import loader
 from maap.report.visualize import source_of
+from maap.runs.evaluation import Evaluation, PhaseResult, RegionQuality, read_evaluation
 from maap.runs.request import Request
-from maap.runs.run import find_run
+from maap.runs.run import Run, find_run
 from maap.runs.subject import of_run
 from maap.util.files import make_folder, write_atomically
 
@@ -61,8 +62,10 @@ def make(
 ) -> list[Path]:
     """Writes the pictures and the page; their paths."""
     run = find_run(runs_dir, name)
-    evaluation = json.loads(_text(run.folder / "evaluation.json"))
-    if not evaluation["regions"]:
+    evaluation = read_evaluation(run.folder)
+    if evaluation is None:
+        raise MaapError(f"{run.folder}/evaluation.json is not there: the run is not finished")
+    if not evaluation.regions:
         raise MaapError(f"run {name} has no regions; give one of the variant maap or haap")
     loader.load()
     source = source_of(of_run(run, Request(phase=1)))
@@ -180,9 +183,9 @@ def small_png(image: np.ndarray) -> bytes:
 # ---- the page -----------------------------------------------------------------------------------
 
 
-def _page(run: Any, evaluation: dict[str, Any], words: str, other: bool) -> str:
-    config, data = run.config(), evaluation["data"]
-    first, last = evaluation["phases"][0], evaluation["phases"][-1]
+def _page(run: Run, evaluation: Evaluation, words: str, other: bool) -> str:
+    config, data = run.config(), evaluation.data
+    first, last = evaluation.phases[0], evaluation.last
     start = f"from `{Path(config.weights).name}`" if config.weights else "from random weights"
     return PAGE.format(
         words=words,
@@ -190,40 +193,44 @@ def _page(run: Any, evaluation: dict[str, Any], words: str, other: bool) -> str:
         variant=config.variant,
         seed=config.seed,
         start=start,
-        iterations=" + ".join(str(phase["iterations"]) for phase in evaluation["phases"]),
-        data=f"{data['name']} ({data['train']} training images, {len(data['classes'])} classes)",
-        accuracy=f"{first['top1']:.1%} {first['title']}, {last['top1']:.1%} {last['title']}",
-        chance=f"{evaluation['chance']:.1%}",
-        note=data["note"],
+        iterations=" + ".join(str(phase.iterations) for phase in evaluation.phases),
+        data=f"{data.name} ({data.train} training images, {len(data.classes)} classes)",
+        accuracy=f"{first.top1:.1%} {first.title}, {last.top1:.1%} {last.title}",
+        chance=f"{evaluation.chance:.1%}",
+        note=data.note,
         baseline="the baseline run's net" if other else "the same weights, the layer left out",
-        quality=_quality(evaluation["regions"][0], last),
+        quality=_quality(evaluation.regions[0], last),
     )
 
 
-def _quality(quality: dict[str, Any], last: dict[str, Any]) -> str:
+def _quality(quality: RegionQuality, last: PhaseResult) -> str:
     """The figures of the regions as a table, and what cutting to them is worth; "" without true
     boxes."""
-    if not quality["n"]:
+    if not quality.n:
         return ""
     figures = {
-        "region R": quality, "true box": quality.get("true_box"), "whole image": quality["whole"],
-        "centred box of half the area": quality["centred_half"],
+        "region R": quality, "true box": quality.true_box, "whole image": quality.whole,
+        "centred box of half the area": quality.centred_half,
     }  # fmt: skip
-    lines = [f"Over the {quality['n']} test images with a true box:", ""]
+    lines = [f"Over the {quality.n} test images with a true box:", ""]
     lines += [
         "| | mean IoU with the true box | holds its centre | area kept |",
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {name} | {q['mean_iou']:.3f} | {q['centre_hit']:.1%} | {q['area_kept']:.1%} |"
+        f"| {name} | {q.mean_iou:.3f} | {q.centre_hit:.1%} | {q.area_kept:.1%} |"
         for name, q in figures.items()
         if q
     ]
-    cuts, names = last.get("cropped") or {}, dict(whole="whole", region="cut to the region")
-    names["true_box"] = "cut to the true box"
-    shares = [f"{name} {cuts[k]['top1']:.1%}" for k, name in names.items() if cuts.get(k)]
-    if shares:
-        lines += ["", f"Top-1 {last['title']} on these images: {', '.join(shares)}."]
+    cut = last.cropped
+    if cut is not None:
+        cuts = {
+            "whole": cut.whole,
+            "cut to the region": cut.region,
+            "cut to the true box": cut.true_box,
+        }
+        shares = [f"{name} {found.top1:.1%}" for name, found in cuts.items() if found]
+        lines += ["", f"Top-1 {last.title} on these images: {', '.join(shares)}."]
     return "\n" + "\n".join(lines) + "\n"
 
 

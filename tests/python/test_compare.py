@@ -17,7 +17,8 @@ from maap.runs.evaluation import (
     write_evaluation,
 )
 from maap.runs.run import Run
-from maap.training.prepare import stage_list
+from maap.runs.stages import stage_list
+from maap.runs.state import DataNote, RunState
 
 
 def evaluation(top1s):
@@ -42,15 +43,15 @@ def make_run(runs, name, losses=((4.0, 3.0, 2.0), (1.5, 1.0)), top1s=(0.4, 0.6),
     manifest = settings.pop("manifest", "m")
     config = TrainConfig(name=name, **dict(dict(variant="maap"), **settings))
     run, stages = Run(runs / name), stage_list(config)
-    for stage, values in zip([s for s in stages if s["kind"] == "train"], losses):
-        folder = run.folder / stage["name"]
+    for stage, values in zip([s for s in stages if s.kind == "train"], losses):
+        folder = run.folder / stage.name
         folder.mkdir(parents=True)
         rows = "".join(f"{n},{value},0.1\n" for n, value in enumerate(values))
         (folder / "metrics.csv").write_text("iteration,loss,lr\n" + rows)
-        stage.update(iteration=len(values), seconds=10.0)
+        stage.iteration, stage.seconds = len(values), 10.0
     for stage in stages if top1s else stages[:2]:
-        stage["status"] = "done"
-    run.write_state(dict(format=1, stages=stages, data=dict(manifest=manifest)))
+        stage.status = "done"
+    run.write_state(RunState(stages=stages, data=DataNote(manifest=manifest)))
     run.write_config(config)
     if top1s:
         write_evaluation(run.folder, evaluation(top1s))

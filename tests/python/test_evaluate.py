@@ -1,6 +1,7 @@
 """Accuracy and region quality on a small net in the host's Caffe, against one image after the
 other and NumPy."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,7 +40,7 @@ def split(run_folder):
 
 def test_accuracy_is_that_of_one_image_after_the_other(caffe, run_folder, split):
     weights = run_folder / "phase1" / "final.caffemodel"
-    result = classify.evaluate(run_folder / "deploy.prototxt", weights, split, TRANSFORM, 8)
+    result = classify.measure_accuracy(run_folder / "deploy.prototxt", weights, split, TRANSFORM, 8)
     images = [centre_input(split.read(n)[0]) for n in range(len(split))]
     guesses, confusion = [], np.zeros((3, 3), int)
     for n, blobs in enumerate(
@@ -47,12 +48,13 @@ def test_accuracy_is_that_of_one_image_after_the_other(caffe, run_folder, split)
     ):
         guesses.append(int(blobs["prob"][0].argmax()))
         confusion[split.records[n].label, guesses[-1]] += 1
-    assert [row[2] for row in result["predictions"]] == guesses
-    assert result["confusion"] == confusion.tolist()
-    assert result["count"] == 50 and result["top5"] == 1.0
-    assert result["top1"] == pytest.approx(np.trace(confusion) / 50)
-    assert 0 < result["top1"] < 1 and len(set(guesses)) > 1
-    assert [c["count"] for c in result["per_class"]] == confusion.sum(axis=1).tolist()
+    assert [row.predicted for row in result.predictions] == guesses
+    found = result.accuracy
+    assert found.confusion == confusion.tolist()
+    assert found.count == 50 and found.top5 == 1.0
+    assert found.top1 == pytest.approx(np.trace(confusion) / 50)
+    assert 0 < found.top1 < 1 and len(set(guesses)) > 1
+    assert [c.count for c in found.per_class] == confusion.sum(axis=1).tolist()
 
 
 def test_ten_crops_are_the_mean_of_ten_forward_passes(caffe, run_folder, split):
@@ -84,11 +86,12 @@ def test_accuracy_on_cut_images_is_that_of_images_cut_by_hand(caffe, run_folder,
             images.append(centre_input(render.resize(part, *SIZE)))
         guesses = [b["prob"][0].argmax() for b in forward_alone(caffe, net, weights, images)]
         right = [g == r.label for g, r in zip(guesses, split.records) if r.box is not None]
-        assert result[key]["top1"] == pytest.approx(np.mean(right)) and result[key]["top5"] == 1
-    assert result["n"] == 49
-    assert len({result[key]["top1"] for key in ("region", "true_box", "whole")}) > 1
+        shares = getattr(result, key)
+        assert shares.top1 == pytest.approx(np.mean(right)) and shares.top5 == 1
+    assert result.n == 49
+    assert len({getattr(result, key).top1 for key in ("region", "true_box", "whole")}) > 1
     alone = regions.cropped_accuracy(classifier, split, TRANSFORM, whole, None)
-    assert alone == {**result, "region": None}
+    assert alone == dataclasses.replace(result, region=None)
 
 
 def test_ranks_and_ties():
@@ -97,17 +100,18 @@ def test_ranks_and_ties():
         records=[SimpleNamespace(key=str(n), label=label) for n, label in enumerate((5, 1, 4))],
     )
     scores = np.array([[9, 8, 7, 6, 5, 4, 3], [1, 1, 0, 0, 0, 0, 0], [0, 5, 5, 5, 5, 5, 6]], float)
-    result = classify.accuracy(scores, split)
-    assert [row[4] for row in result["predictions"]] == [5, 1, 4]
-    assert result["top1"] == 0 and result["top5"] == pytest.approx(2 / 3)
-    assert result["per_class"][0]["top1"] is None
+    result = classify.rate_scores(scores, split)
+    assert [row.rank for row in result.predictions] == [5, 1, 4]
+    assert result.accuracy.top1 == 0 and result.accuracy.top5 == pytest.approx(2 / 3)
+    assert result.accuracy.per_class[0].top1 is None
 
 
 def test_regions_are_those_of_one_image_after_the_other(caffe, run_folder, split):
     weights = run_folder / "phase1" / "final.caffemodel"
     net = run_folder / "rewrite.prototxt"
     samples = Samples(split)
-    result = regions.region_quality(net, weights, split, TRANSFORM, 8, samples=samples)
+    measured = regions.measure_regions(net, weights, split, TRANSFORM, 8, samples=samples)
+    result = measured.quality
     images = []
     for n in range(len(split)):
         resized = render.resize(split.read(n)[0], 40, 40).astype(np.float32)
@@ -121,18 +125,18 @@ def test_regions_are_those_of_one_image_after_the_other(caffe, run_folder, split
         hits += box_geometry.holds_centre(box, record.box)
         kept.append(box_geometry.area(box) / (SIZE[0] * SIZE[1]))
         whole.append(box_geometry.area(record.box) / (SIZE[0] * SIZE[1]))
-    assert result["n"] == 49 and result["images"] == 50 and result["fallbacks"] == 0
-    assert result["mean_iou"] == pytest.approx(np.mean(ious)) and 0 < result["mean_iou"] < 1
-    assert result["centre_hit"] == pytest.approx(hits / 49)
-    assert result["area_kept"] == pytest.approx(np.mean(kept))
-    assert result["whole"] == pytest.approx(
+    assert result.n == 49 and result.images == 50 and result.fallbacks == 0
+    assert result.mean_iou == pytest.approx(np.mean(ious)) and 0 < result.mean_iou < 1
+    assert result.centre_hit == pytest.approx(hits / 49)
+    assert result.area_kept == pytest.approx(np.mean(kept))
+    assert result.whole.to_json() == pytest.approx(
         {"mean_iou": np.mean(whole), "centre_hit": 1.0, "area_kept": 1.0}
     )
-    assert result["centred_half"]["area_kept"] == pytest.approx(0.5)
-    assert result["true_box"] == pytest.approx(
+    assert result.centred_half.area_kept == pytest.approx(0.5)
+    assert result.true_box.to_json() == pytest.approx(
         {"mean_iou": 1.0, "centre_hit": 1.0, "area_kept": np.mean(whole)}
     )
-    assert len(result["found"]) == 50
+    assert len(measured.boxes) == 50
 
 
 def test_rewriting_with_the_real_layer(caffe, run_folder, tmp_path):
@@ -161,7 +165,7 @@ def test_nan_in_a_map_names_the_image(caffe, run_folder, split, tmp_path):
     net.save(str(tmp_path / "nan.caffemodel"))
     arguments = (run_folder / "rewrite.prototxt", tmp_path / "nan.caffemodel")
     with pytest.raises(MaapError, match=split.records[0].key):
-        regions.region_quality(*arguments, split, TRANSFORM, 8)
+        regions.measure_regions(*arguments, split, TRANSFORM, 8)
     source = Dataset.open(run_folder / "data").split("train")
     with pytest.raises(MaapError, match=source.records[0].key):
         rewrite(source, tmp_path / "out", *arguments, "ROI", TRANSFORM, 8)
@@ -169,7 +173,7 @@ def test_nan_in_a_map_names_the_image(caffe, run_folder, split, tmp_path):
     net.params["fc"][1].data[0] = np.nan
     net.save(str(tmp_path / "nan.caffemodel"))
     with pytest.raises(MaapError, match="nan.caffemodel.*NaN"):
-        classify.evaluate(
+        classify.measure_accuracy(
             run_folder / "deploy.prototxt", tmp_path / "nan.caffemodel", split, TRANSFORM, 8
         )
 
@@ -178,18 +182,18 @@ def test_wrong_nets_and_files_are_errors(run_folder, split, tmp_path):
     weights = run_folder / "phase1" / "final.caffemodel"
     deploy, rewriter = run_folder / "deploy.prototxt", run_folder / "rewrite.prototxt"
     with pytest.raises(MaapError, match="no blob region"):
-        regions.region_quality(deploy, weights, split, TRANSFORM, 8)
+        regions.measure_regions(deploy, weights, split, TRANSFORM, 8)
     with pytest.raises(MaapError, match="one blob of class scores"):
-        classify.evaluate(rewriter, weights, split, TRANSFORM, 8)
+        classify.measure_accuracy(rewriter, weights, split, TRANSFORM, 8)
     with pytest.raises(MaapError, match="none.caffemodel"):
-        classify.evaluate(deploy, tmp_path / "none.caffemodel", split, TRANSFORM, 8)
+        classify.measure_accuracy(deploy, tmp_path / "none.caffemodel", split, TRANSFORM, 8)
     with pytest.raises(MaapError, match="crop_size"):
-        classify.evaluate(deploy, weights, split, Transform(crop_size=32, mean=MEAN), 8)
+        classify.measure_accuracy(deploy, weights, split, Transform(crop_size=32, mean=MEAN), 8)
     (tmp_path / "junk.caffemodel").write_bytes(b"junk" * 100)
     with pytest.raises(MaapError, match="junk.caffemodel"):
-        classify.evaluate(deploy, tmp_path / "junk.caffemodel", split, TRANSFORM, 8)
+        classify.measure_accuracy(deploy, tmp_path / "junk.caffemodel", split, TRANSFORM, 8)
     with pytest.raises(MaapError, match="junk.caffemodel"):
-        regions.region_quality(rewriter, tmp_path / "junk.caffemodel", split, TRANSFORM, 8)
+        regions.measure_regions(rewriter, tmp_path / "junk.caffemodel", split, TRANSFORM, 8)
 
 
 def test_the_real_nets_have_what_is_needed():

@@ -1,6 +1,7 @@
 """The files that an evaluation leaves: in a run folder, and as tables for a spreadsheet."""
 
 import csv
+import dataclasses
 import json
 import os
 from types import SimpleNamespace
@@ -12,8 +13,9 @@ from evaluate_fakes import TRANSFORM, make_run
 from maap.attention.inside import Inside, Source
 from maap.data.store import Dataset
 from maap.errors import MaapError
-from maap.measure import evaluation
+from maap.measure import evaluation, tables
 from maap.measure.samples import PER_GROUP, Samples
+from maap.runs.state import DataNote, RunState, Stage
 from rewrite_fakes import SIZE
 
 
@@ -30,20 +32,20 @@ def split(run_folder):
 @pytest.fixture(scope="module")
 def made(run_folder):
     """evaluation.json of the run, as it was returned."""
-    return evaluation.evaluate_run(a_run(run_folder))
+    return evaluation.evaluate_run(a_run(run_folder)).to_json()
 
 
 def a_run(run_folder):
     """What evaluate_run needs of a run."""
     stages = [
-        dict(name="phase1", kind="train", number=1, title="phase 1", iteration=7, seconds=2.0),
-        dict(name="rewrite1", kind="rewrite", number=1, count=50, fallbacks=0, seconds=1.0),
-        dict(name="phase2", kind="train", number=2, title="phase 2", iteration=5, seconds=1.5),
+        Stage("phase1", "train", 1, "phase 1", iteration=7, seconds=2.0),
+        Stage("rewrite1", "rewrite", 1, "rewriting", count=50, fallbacks=0, seconds=1.0),
+        Stage("phase2", "train", 2, "phase 2", iteration=5, seconds=1.5),
     ]
     return SimpleNamespace(
         run=SimpleNamespace(folder=run_folder),
         config=SimpleNamespace(batch=8, gpu=None, a_star="roi"),
-        state=dict(stages=stages, data=dict(seconds=4.0)),
+        state=RunState(stages=stages, data=DataNote(seconds=4.0)),
         data=Dataset.open(run_folder / "data"),
         test_transform=TRANSFORM,
         weights=lambda number: run_folder / f"phase{number}" / "final.caffemodel",
@@ -113,7 +115,7 @@ def test_a_run_knows_what_cutting_to_boxes_is_worth(made):
 def measured(run_folder, split):
     nets = (run_folder / "deploy.prototxt", run_folder / "rewrite.prototxt")
     weights = run_folder / "phase1" / "final.caffemodel"
-    return evaluation.measure(*nets, weights, split, TRANSFORM, 8, crops=10)
+    return evaluation.measure_weights(*nets, weights, split, TRANSFORM, 8, crops=10)
 
 
 def rows_of(path):
@@ -122,7 +124,7 @@ def rows_of(path):
 
 
 def test_the_tables_agree_with_each_other(measured, split, tmp_path):
-    files = evaluation.write_tables(tmp_path, measured, split)
+    files = tables.write_tables(tmp_path, measured, split)
     assert sorted(files) == sorted(path.name for path in tmp_path.iterdir())
     rows = rows_of(tmp_path / "predictions.csv")
     assert [row["path"] for row in rows] == [record.path for record in split.records]
@@ -146,7 +148,7 @@ def test_the_tables_agree_with_each_other(measured, split, tmp_path):
 
 
 def test_the_table_of_regions_by_hand(measured, split, tmp_path):
-    evaluation.write_tables(tmp_path, measured, split)
+    tables.write_tables(tmp_path, measured, split)
     rows = rows_of(tmp_path / "regions.csv")
     overlaps = []
     for row, record in zip(rows, split.records):
@@ -162,22 +164,23 @@ def test_the_table_of_regions_by_hand(measured, split, tmp_path):
         overlaps.append((found & true).sum() / (found | true).sum())
         assert float(row["iou"]) == pytest.approx(overlaps[-1], rel=1e-5)
         assert row["centre_hit"] == str(int(found[(b + d) // 2, (a + c) // 2]))
-    assert measured.regions["mean_iou"] == pytest.approx(np.mean(overlaps))
+    assert measured.regions.mean_iou == pytest.approx(np.mean(overlaps))
 
 
 def test_lines_for_a_person(measured, split):
-    text = "\n".join(evaluation.lines(measured, split))
-    assert f"top-1 {measured.accuracy['top1']:.1%}" in text and "mean of 10 crops" in text
+    text = "\n".join(tables.lines(measured, split))
+    assert f"top-1 {measured.accuracy.top1:.1%}" in text and "mean of 10 crops" in text
     assert "true box: mean IoU with the true box 1.000" in text
     assert "top-1 on the 49 images with a true box: whole" in text and "cut to the region" in text
-    bare = evaluation.Measured({**measured.accuracy, "cropped": None}, [], None, None)
-    assert "cut to" not in "\n".join(evaluation.lines(bare, split))
+    uncropped = dataclasses.replace(measured.accuracy, cropped=None)
+    bare = evaluation.Measured(uncropped, [], None, None)
+    assert "cut to" not in "\n".join(tables.lines(bare, split))
 
 
 def test_odd_names_and_places_that_cannot_be_written(tmp_path):
-    evaluation.write_table(tmp_path / "t.csv", ["a"], [["x,\n\udcff"], [None]])
+    tables.write_table(tmp_path / "t.csv", ["a"], [["x,\n\udcff"], [None]])
     with (tmp_path / "t.csv").open(newline="", encoding="utf-8") as file:
         assert list(csv.reader(file)) == [["a"], ["x,\n\ufffd"], [""]]
     with pytest.raises(MaapError, match="nowhere"):
-        evaluation.write_table(tmp_path / "nowhere" / "t.csv", ["a"], [])
+        tables.write_table(tmp_path / "nowhere" / "t.csv", ["a"], [])
     assert os.listdir(tmp_path) == ["t.csv"]

@@ -243,8 +243,8 @@ def test_a_whole_run_of_two_iterations(folders, tmp_path, mini_images, name):
         image_size=64, batch=4, max_iter=2, phase2_iter=2, base_lr=1e-3, threads=1,
     )  # fmt: skip
     result = package.train(config)
-    assert [phase["iterations"] for phase in result.evaluation["phases"]] == [2, 2]
-    assert result.evaluation["rewrites"][0]["count"] == 48
+    assert [phase.iterations for phase in result.evaluation.phases] == [2, 2]
+    assert result.evaluation.rewrites[0].count == 48
     assert result.report.is_file()
     state = json.loads((result.folder / "state.json").read_text())
     assert state["input"]["TRAIN"]["crop_size"] == other_nets.read(name).size

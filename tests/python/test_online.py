@@ -183,18 +183,18 @@ def run(tmp_path_factory, mini_images, cache_folder):
 
 def test_nothing_is_written_and_the_report_says_how_it_was(run):
     config, result = run
-    stages = [stage["name"] for stage in Run(result.folder).state()["stages"]]
+    stages = [stage.name for stage in Run(result.folder).state().stages]
     assert stages == ["phase1", "phase2", "evaluation", "report"]
     assert not list(result.folder.rglob("*lmdb*"))
     assert "Elimination" not in (result.folder / "phase1" / "net.prototxt").read_text()
-    assert result.evaluation["haap"] == "online" and result.evaluation["rewrites"] == []
-    assert [phase["phase"] for phase in result.evaluation["phases"]] == ["phase1", "phase2"]
-    assert len(result.evaluation["regions"]) == 2
+    assert result.evaluation.haap == "online" and result.evaluation.rewrites == []
+    assert [phase.phase for phase in result.evaluation.phases] == ["phase1", "phase2"]
+    assert len(result.evaluation.regions) == 2
     report = result.report.read_text()
     assert "Elimination in the net, online" in report and "of 240 maps were flat" in report
     rows = (result.folder / "phase2" / "metrics.csv").read_text().splitlines()
     assert rows[0] == "iteration,loss,lr,fallbacks" and len(rows) == 31
-    noted = Run(result.folder).state()["stages"][1]["online"]
+    noted = Run(result.folder).state().stages[1].online.to_json()
     assert noted == dict(images=240, fallbacks=sum(int(row.split(",")[3]) for row in rows[1:]))
 
 
@@ -233,8 +233,8 @@ def test_a_stopped_online_phase_goes_on_to_the_same_bytes(run, private_cache):
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130, errors.decode()
-    stage = Run(folder).state()["stages"][1]
-    assert stage["status"] == "running" and 0 < stage["iteration"] < 30
+    stage = Run(folder).state().stages[1]
+    assert stage.status == "running" and 0 < stage.iteration < 30
     package.train(dataclasses.replace(config, name="stopped", resume=True))
     for name in ("phase2/final.caffemodel", "phase2/metrics.csv"):
         assert (folder / name).read_bytes() == (whole.folder / name).read_bytes(), name

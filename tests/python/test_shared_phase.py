@@ -59,7 +59,7 @@ def test_a_shared_phase_gives_the_bytes_of_an_own_one(first):
     results = [maap.train(each) for each in (own, shared)]
     for pattern in ("phase?/final.caffemodel", "phase?/metrics.csv", "rewrite1/regions.csv"):
         assert files(first, "shared", pattern) == files(first, "own", pattern)
-    a, b = (timeless(result.evaluation) for result in results)
+    a, b = (timeless(result.evaluation.to_json()) for result in results)
     assert a == b
     stage = state(first, "shared")["stages"][0]
     assert stage["shared_from"]["run"] == stage["shared_from"]["trained_in"] == "first"
@@ -102,7 +102,7 @@ def test_a_run_that_cannot_give_says_what_to_do(copied):
 
 def test_what_was_removed_from_a_run_is_made_again(copied):
     whole = dataclasses.replace(copied, variant="maap", name="whole", phase1_from="first")
-    before = maap.train(whole).evaluation
+    before = maap.train(whole).evaluation.to_json()
     kept = {p: files(copied, "whole", p) for p in ("phase2/final.caffemodel", "rewrite1/*.csv")}
     folder = Path(copied.runs_dir) / "whole"
     for name in ("evaluation.json", "report.html", "phase2/final.caffemodel", "rewrite1/train.csv"):
@@ -110,5 +110,5 @@ def test_what_was_removed_from_a_run_is_made_again(copied):
     for path in (folder / "phase2" / "snapshots").rglob("*.*"):
         path.unlink()
     again = maap.train(dataclasses.replace(whole, resume=True))
-    assert timeless(again.evaluation) == timeless(before)
+    assert timeless(again.evaluation.to_json()) == timeless(before)
     assert {p: files(copied, "whole", p) for p in kept} == kept

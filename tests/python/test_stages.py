@@ -2,15 +2,16 @@
 
 import pytest
 from maap.config.fields import TrainConfig
-from maap.runs.stages import lost, results
-from maap.training.prepare import stage_list
+from maap.runs.run import Run
+from maap.runs.stages import lost, phase_folders, results, stage_list
 
 
 @pytest.fixture
 def run(tmp_path):
     """A folder with everything that the stages of a whole run leave, and the stages."""
-    stages = [dict(stage, status="done") for stage in stage_list(TrainConfig(rounds=2))]
+    stages = stage_list(TrainConfig(rounds=2))
     for stage in stages:
+        stage.status = "done"
         for name in results(stage):
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text("x")
@@ -42,8 +43,8 @@ def test_what_a_lost_stage_needs_is_lost_too(run):
 def test_a_stage_that_waits_needs_what_is_before_it(run):
     folder, stages = run
     for stage in stages[4:]:
-        stage["status"] = "pending"
-    assert [stage["name"] for stage in stages[:5]] == [
+        stage.status = "pending"
+    assert [stage.name for stage in stages[:5]] == [
         "phase1", "rewrite1", "phase2", "rewrite2", "phase3",
     ]  # fmt: skip
     (folder / "phase1/final.caffemodel").unlink()
@@ -52,3 +53,23 @@ def test_a_stage_that_waits_needs_what_is_before_it(run):
         "phase1": ["phase1/final.caffemodel"],  # the evaluation asks for every phase
         "rewrite2": ["rewrite2/manifest.json"],
     }
+
+
+@pytest.fixture
+def twelve_rounds(tmp_path):
+    """The folders of a run of twelve rounds, all phases but the last finished."""
+    config = TrainConfig(variant="haap", rounds=12)
+    for stage in stage_list(config):
+        if stage.kind == "train":
+            (tmp_path / stage.name).mkdir()
+            if stage.number != 13:
+                (tmp_path / stage.name / "final.caffemodel").write_text(stage.name)
+    (tmp_path / "phases").mkdir()
+    (tmp_path / "phase1.old").mkdir()
+    return tmp_path
+
+
+def test_phase_10_comes_after_phase_9(twelve_rounds):
+    names = [folder.name for folder in phase_folders(twelve_rounds)]
+    assert names == [f"phase{number}" for number in range(1, 14)]
+    assert [path.read_text() for path in Run(twelve_rounds).weights()] == names[:12]

@@ -125,7 +125,7 @@ def test_commands_take_the_path_of_a_run(run, tmp_path):
 def test_phase_1_of_a_run_at_a_path(run, tmp_path, monkeypatch):
     """The run is noted so that a resume in another folder finds it."""
     seen = []
-    monkeypatch.setattr("maap.host.supervise.call", lambda _, config, *a, **b: seen.append(config))
+    monkeypatch.setattr("maap.training.train.call", lambda _, config, *a, **b: seen.append(config))
     monkeypatch.chdir(run.folder.parents[1])
     for runs_dir in ("runs", str(tmp_path)):
         train(TrainConfig(net=TINY, runs_dir=runs_dir, phase1_from="runs/birds/"))

@@ -3,11 +3,11 @@
 import csv
 import dataclasses
 import io
-import json
 import math
 import statistics
 from pathlib import Path
 
+import made_up
 import pytest
 from maap.cli import table as tables
 from maap.config.fields import A_STARS, TrainConfig
@@ -17,9 +17,10 @@ from maap.paper import page as tables_page
 from maap.paper import plan, timing
 from maap.paper.page import Result, Spread
 from maap.paper.plan import Cell, Step
+from maap.runs.evaluation import write_evaluation
 from maap.runs.run import Run
-from maap.runs.stages import results
-from maap.training.prepare import stage_list
+from maap.runs.stages import results, stage_list
+from maap.runs.state import RunState
 
 TINY = str(Path(__file__).resolve().parents[1] / "nets" / "tiny")
 
@@ -37,13 +38,13 @@ def leave(cell, done, **stage1):
     run, stages = cell.run, stage_list(cell.config)
     names = plan._set_up_files(run, stages)
     for stage in stages[:done]:
-        stage["status"] = "done"
+        stage.status = "done"
         names += results(stage)
-    stages[0].update(stage1)
+    stages[0] = dataclasses.replace(stages[0], **stage1)
     for name in names:
         (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
         (run.folder / name).write_text("x")
-    run.write_state(dict(format=1, stages=stages))
+    run.write_state(RunState(stages=stages))
     run.write_config(cell.config)
 
 
@@ -277,17 +278,9 @@ def test_the_plan_counts_from_the_last_snapshot(tmp_path):
 # ---- the page -----------------------------------------------------------------------------------
 
 
-def found(top1s, before=0.2):
-    """What evaluation.json has, as far as a table reads it."""
-    data = dict(name="birds", note="a note", classes=list("abcd"), test=400)
-    phases = [dict(top1=top1, top5=0.9, iterations=7) for top1 in (before, *top1s)]
-    return dict(data=data, chance=0.25, phases=phases)
-
-
 def result(runs, row, seed, top1, net="alexnet", **more):
     made = cell(runs, row, seed, net=net, **more)
-    evaluation = found([top1])
-    return Result(made, top1, 0.9, 0.2, (7, 7), None, evaluation)
+    return Result(made, top1, 0.9, 0.2, (7, 7), None, made_up.evaluation([0.2, top1]))
 
 
 def test_mean_and_spread_are_those_of_the_library():
@@ -359,7 +352,7 @@ def test_a_page_and_its_files(tmp_path):
     made = [cell(tmp_path / "runs", row, seed) for row in ("x", "y") for seed in (1, 2)]
     for number, each in enumerate(made):
         leave(each, done=5)
-        (each.run.folder / "evaluation.json").write_text(json.dumps(found([0.1 * number])))
+        write_evaluation(each.run.folder, made_up.evaluation([0.2, 0.1 * number]))
     shown = tables_page.write_page(tmp_path / "docs" / "tables.md", made, "maap table 3")
     page = (tmp_path / "docs" / "tables.md").read_text()
     assert "`maap table 3`" in page and "(tables/table3.png)" in page

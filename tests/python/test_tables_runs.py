@@ -68,9 +68,9 @@ def test_what_the_rows_have_in_common_is_done_once(whole):
     notes = []
     for run in every:
         assert (run.folder / "phase1/final.caffemodel").read_bytes() == weights
-        stage = run.state()["stages"][0]
-        assert stage["iteration"] == 6
-        notes += [stage["shared_from"]] if run.name != first.name else []
+        stage = run.state().stages[0]
+        assert stage.iteration == 6
+        notes += [stage.shared_from.to_json()] if run.name != first.name else []
     assert [note["run"] for note in notes] == 5 * [first.name]
     assert len({note["settings"] for note in notes}) == 1
 

@@ -52,13 +52,13 @@ def rows(folder, name="metrics.csv"):
 def test_the_points_are_those_of_the_run(config):
     pytest.importorskip("tensorboardX")
     found = maap.train(dataclasses.replace(config, test_interval=4))
-    for phase in found.evaluation["phases"]:
-        events = points(found.folder / "tensorboard" / phase["phase"])
-        metrics = rows(found.folder / phase["phase"])
+    for phase in found.evaluation.phases:
+        events = points(found.folder / "tensorboard" / phase.phase)
+        metrics = rows(found.folder / phase.phase)
         for tag, column in (("train/loss", 1), ("train/learning_rate", 2)):
             np.testing.assert_allclose(events[tag], metrics[:, [0, column]], rtol=1e-6)
-        assert events["test/top1"][-1] == (phase["iterations"], pytest.approx(phase["top1"]))
-        assert events["test/top5"][-1] == (phase["iterations"], pytest.approx(phase["top5"]))
+        assert events["test/top1"][-1] == (phase.iterations, pytest.approx(phase.top1))
+        assert events["test/top5"][-1] == (phase.iterations, pytest.approx(phase.top5))
     events = points(found.folder / "tensorboard" / "phase1")
     assert [step for step, _ in events["test/top1"]] == [4, 6]
     assert events["test/top1"][0][1] == pytest.approx(
@@ -125,7 +125,7 @@ def test_a_run_without_the_library_leaves_no_folder(config, monkeypatch):
     def missing():
         raise MaapError("pip install")
 
-    from maap.training.train import work
+    from maap.training.work import work
 
     monkeypatch.setattr(tensorboard, "check_library", missing)
     with pytest.raises(MaapError, match="pip install"):

@@ -103,8 +103,8 @@ def test_a_whole_run(finished):
     assert result.folder == folder.resolve() and result.name == "run"
     assert 0.0 <= result.top1 <= result.top5 <= 1.0
     assert result.report.is_file() and "</html>" in result.report.read_text()
-    assert [phase["phase"] for phase in result.evaluation["phases"]] == ["phase1", "phase2"]
-    assert [phase["iterations"] for phase in result.evaluation["phases"]] == [20, 10]
+    assert [phase.phase for phase in result.evaluation.phases] == ["phase1", "phase2"]
+    assert [phase.iterations for phase in result.evaluation.phases] == [20, 10]
     rows = (folder / "phase1" / "metrics.csv").read_text().splitlines()
     assert len(rows) == 21 and rows[1].startswith("0,")
     log = (folder / "phase1" / "log").read_text()
@@ -152,7 +152,7 @@ def test_the_verbs_on_a_finished_run(finished, tmp_path):
 
 
 def stages(config):
-    return [stage["name"] for stage in Run(Path(config.runs_dir) / "run").state()["stages"]]
+    return [stage.name for stage in Run(Path(config.runs_dir) / "run").state().stages]
 
 
 def test_laap_alone_rewrites_nothing(config):
@@ -168,7 +168,7 @@ def test_two_rounds_of_haap(config):
     config = dataclasses.replace(config, **settings)
     result = maap.train(config)
     assert stages(config)[:5] == ["phase1", "rewrite1", "phase2", "rewrite2", "phase3"]
-    assert [phase["phase"] for phase in result.evaluation["phases"]] == stages(config)[:5:2]
+    assert [phase.phase for phase in result.evaluation.phases] == stages(config)[:5:2]
     for name in ("phase1/net.prototxt", "phase2/net.prototxt", "deploy.prototxt"):
         assert "Enhancement" not in (result.folder / name).read_text()
 
@@ -223,8 +223,8 @@ def test_a_phase_ends_when_the_loss_stands_still(config):
         config, variant="baseline", base_lr=1e-9, converge_window=3, converge_fraction=0.5
     )
     maap.train(config)
-    stage = Run(Path(config.runs_dir) / "run").state()["stages"][0]
-    assert (stage["iteration"], stage["stopped"]) == (6, "converged")
+    stage = Run(Path(config.runs_dir) / "run").state().stages[0]
+    assert (stage.iteration, stage.stopped) == (6, "converged")
 
 
 def test_a_loss_that_is_not_finite_says_what_to_try(config):
@@ -249,8 +249,8 @@ def test_ctrl_c_takes_a_snapshot_and_the_run_goes_on_as_if_nothing_was(config):
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopped at iteration" in errors and "maap train --resume stopped" in errors
-    stage = Run(Path(config.runs_dir) / "stopped").state()["stages"][0]
-    assert stage["status"] == "running" and 0 < stage["iteration"] < 40
+    stage = Run(Path(config.runs_dir) / "stopped").state().stages[0]
+    assert stage.status == "running" and 0 < stage.iteration < 40
     maap.train(dataclasses.replace(config, resume=True))
     assert final(config) == final(whole)
     assert metrics.read_bytes() == (metrics.parents[2] / "whole/phase1/metrics.csv").read_bytes()

@@ -1,18 +1,36 @@
 """Accuracy of a trained network on a split, from one centre crop of each image or from ten."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from maap.attention.region_net import load_net
+from maap.data.feeder import Feeder, Transform
 from maap.data.store import Split
 from maap.data.views import View
 from maap.errors import MaapError
+from maap.runs.evaluation import Accuracy, ClassAccuracy
 from maap.util.progress import track
 
-if TYPE_CHECKING:
-    from maap.data.feeder import Transform
+
+class Prediction(NamedTuple):
+    """What a net says of one image. ``rank``: how many classes scored higher than the true one."""
+
+    key: str
+    label: int
+    predicted: int
+    score: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class Rated:
+    """Accuracy on a split, and the prediction for each of its records."""
+
+    accuracy: Accuracy
+    predictions: list[Prediction]
 
 
 class Classifier:
@@ -50,31 +68,30 @@ class Classifier:
         return self.net.blobs["data"].data
 
 
-def evaluate(
+def measure_accuracy(
     net: Path,
     weights: Path,
     split: Split,
-    transform: "Transform",
+    transform: Transform,
     batch: int,
     *,
     view: Optional[View] = None,
     gpu: Optional[int] = None,
     title: str = "evaluating",
-) -> dict[str, Any]:
+) -> Rated:
     """Accuracy on a split, from the centre crop of each image unless ``view`` says otherwise.
 
-    net: a resolved deploy prototxt. Returns what `accuracy` does. Raises MaapError as `Classifier`
-    and `class_scores` do.
+    net: a resolved deploy prototxt. Raises MaapError as `Classifier` and `class_scores` do.
     """
     classifier = Classifier(net, weights, batch, gpu)
     scores = class_scores(classifier, split, transform, view=view, title=title)
-    return accuracy(scores, split)
+    return rate_scores(scores, split, 1 if view is None else view.crops)
 
 
 def class_scores(
     classifier: Classifier,
     split: Split,
-    transform: "Transform",
+    transform: Transform,
     *,
     view: Optional[View] = None,
     title: str = "evaluating",
@@ -84,8 +101,6 @@ def class_scores(
 
     Raises MaapError when the crop is not the net's input or the net scores other classes.
     """
-    from maap.data.feeder import Feeder
-
     if transform.output_size(split.size) != classifier.size:
         raise MaapError(
             f"{classifier.path} takes images of {classifier.size}, the transform gives "
@@ -110,13 +125,9 @@ def class_scores(
     return scores.reshape(len(split), view.crops, -1).mean(axis=1, dtype=np.float64)
 
 
-def accuracy(scores: np.ndarray, split: Split) -> dict[str, Any]:
-    """What scores (N, classes) of a split's images are worth. A tie goes to the lower class.
-
-    Returns count, top1 and top5 (shares, 0 to 1), per_class (a dict class, count, top1 each),
-    confusion (row: true class, column: predicted) and predictions (rows key, label, predicted,
-    score, rank: how many classes scored higher than the true one).
-    """
+def rate_scores(scores: np.ndarray, split: Split, crops: int = 1) -> Rated:
+    """The accuracy that scores (N, classes) of a split's images give. A tie goes to the lower
+    class. ``crops`` is only noted."""
     labels = np.array([record.label for record in split.records])
     order = np.argsort(-scores, axis=1, kind="stable")
     rank = np.argmax(order == labels[:, None], axis=1)
@@ -125,20 +136,22 @@ def accuracy(scores: np.ndarray, split: Split) -> dict[str, Any]:
     confusion = np.zeros((classes, classes), np.int64)
     np.add.at(confusion, (labels, predicted), 1)
     counts = confusion.sum(axis=1)
-    per_class = [
-        {"class": name, "count": int(n), "top1": float(confusion[k, k] / n) if n else None}
-        for k, (name, n) in enumerate(zip(split.classes, counts))
-    ]
-    return {
-        "count": len(labels),
-        "top1": float(np.mean(rank < 1)),
-        "top5": float(np.mean(rank < 5)),
-        "per_class": per_class,
-        "confusion": confusion.tolist(),
-        "predictions": [
-            (record.key, int(label), int(guess), float(score), int(place))
-            for record, label, guess, score, place in zip(
-                split.records, labels, predicted, scores.max(axis=1), rank
-            )
+    accuracy = Accuracy(
+        crops=crops,
+        count=len(labels),
+        top1=float(np.mean(rank < 1)),
+        top5=float(np.mean(rank < 5)),
+        per_class=[
+            ClassAccuracy(name, int(n), float(confusion[k, k] / n) if n else None)
+            for k, (name, n) in enumerate(zip(split.classes, counts))
         ],
-    }
+        confusion=confusion.tolist(),
+        cropped=None,
+    )
+    predictions = [
+        Prediction(record.key, int(label), int(guess), float(score), int(place))
+        for record, label, guess, score, place in zip(
+            split.records, labels, predicted, scores.max(axis=1), rank
+        )
+    ]
+    return Rated(accuracy, predictions)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Optional
 
 from maap.errors import MaapError
-from maap.measure import evaluation
+from maap.measure import tables
+from maap.measure.evaluation import measure_weights
 from maap.runs.request import Request
 from maap.runs.subject import resolve
 from maap.util.files import make_folder
@@ -17,7 +18,7 @@ def evaluate(
     """Accuracy and regions on the test images, as lines to print.
 
     crops: 1 (the centre) or 10. predictions: a CSV file to write, a row for each image. out: a
-    folder for all tables. Raises MaapError as `runs.subject.resolve` and `evaluation.measure` do,
+    folder for all tables. Raises MaapError as `runs.subject.resolve` and `measure_weights` do,
     and for a file or folder that cannot be written.
     """
     for folder in (out, predictions.parent if predictions is not None else None):
@@ -28,7 +29,7 @@ def evaluate(
     with tempfile.TemporaryDirectory() as work:
         subject = resolve(request, Path(work))
         images = subject.dataset.split("test")
-        found = evaluation.measure(
+        found = measure_weights(
             subject.deploy,
             subject.rewrite,
             subject.weights,
@@ -39,10 +40,10 @@ def evaluate(
             gpu=subject.gpu,
         )
     lines = [f"{subject.weights} on {len(images)} test images of {subject.dataset.name}"]
-    lines += evaluation.lines(found, images)
+    lines += tables.lines(found, images)
     if predictions is not None:
-        evaluation.write_predictions(predictions, found, images)
+        tables.write_predictions(predictions, found, images)
         lines.append(f"predictions: {predictions}")
     if out is not None:
-        lines.append(f"in {out}: {', '.join(evaluation.write_tables(out, found, images))}")
+        lines.append(f"in {out}: {', '.join(tables.write_tables(out, found, images))}")
     return lines

@@ -6,20 +6,20 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Optional
+from typing import Literal, Optional
 
 import numpy as np
 
+from maap.attention import figure
+from maap.attention.inside import Inside
 from maap.data.store import Split
 from maap.images import boxes, draw, pixels, render
+from maap.measure.classify import Prediction
 from maap.util.files import write_atomically
 from maap.util.json_record import JsonRecord, named
-
-if TYPE_CHECKING:
-    from maap.attention.inside import Inside
 
 PER_GROUP = 8
 INSIDE = 2  # of each group
@@ -64,7 +64,7 @@ class Samples:
 
     def __init__(self, split: Split):
         self.split = split
-        self._found: dict[int, tuple[Any, Optional[float]]] = {}
+        self._found: dict[int, tuple[boxes.Box, Optional[float]]] = {}
         self._maps: dict[int, np.ndarray] = {}
 
     def offer(self, index: int, region: boxes.Box, attention: np.ndarray) -> None:
@@ -85,17 +85,17 @@ class Samples:
         groups = (("best", best), ("worst", worst), ("spread", [left[p] for p in places]))
         return [(group, n) for group, members in groups for n in members]
 
-    def save(self, folder: Path, predictions: list[Any]) -> list[Sample]:
+    def save(self, folder: Path, predictions: Mapping[str, Sequence[Prediction]]) -> list[Sample]:
         """Writes the pictures and samples.json (last) into `folder`, replacing what was there.
 
-        predictions: rows (phase, key, label, predicted, ...) of the split. Returns what is in
-        samples.json.
+        predictions: those of each phase, by its name. Returns what is in samples.json.
         """
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         guessed: dict[str, dict[str, str]] = {}
-        for phase, key, _, predicted, *_ in predictions:
-            guessed.setdefault(key, {})[phase] = self.split.classes[predicted]
+        for phase, rows in predictions.items():
+            for row in rows:
+                guessed.setdefault(row.key, {})[phase] = self.split.classes[row.predicted]
         entries = []
         for number, (group, index) in enumerate(self.chosen()):
             record, (region, overlap) = self.split.records[index], self._found[index]
@@ -124,11 +124,9 @@ class Samples:
         heat = draw.overlay(image, self._maps[index].astype(np.float32))
         return draw.side_by_side([draw.shrink(part, 224) for part in (boxed, heat)], 2)
 
-    def save_inside(self, folder: Path, inside: "Inside") -> None:
+    def save_inside(self, folder: Path, inside: Inside) -> None:
         """Writes inside.json and its pictures beside what `save` wrote. Raises MaapError as
         `Inside.look` does."""
-        from maap.attention import figure
-
         chosen: list[tuple[Group, int]] = []
         for group, index in self.chosen() or self._evenly():
             if [name for name, _ in chosen].count(group) < INSIDE:

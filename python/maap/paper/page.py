@@ -7,7 +7,6 @@ in the CSV files and percent on the page; the spread is the sample standard devi
 
 import csv
 import io
-import json
 import math
 import statistics
 from collections.abc import Sequence
@@ -15,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from maap.errors import MaapError
 from maap.paper import figures as paper
 from maap.paper.plan import Cell, resume_command
+from maap.runs.evaluation import Evaluation, need_evaluation
 from maap.runs.run import Run
 from maap.util.files import cannot_write, write_atomically
 
@@ -40,7 +39,7 @@ class Result:
     before: float
     iterations: tuple[int, ...]
     phase1_from: Optional[str]
-    evaluation: dict[str, Any]
+    evaluation: Evaluation
 
 
 @dataclass(frozen=True)
@@ -68,28 +67,22 @@ class Spread:
 
 def read_result(cell: Cell) -> Result:
     """The result of a finished run. Raises MaapError naming a damaged evaluation.json."""
-    path = cell.run.folder / "evaluation.json"
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        phases = found["phases"]
-        return Result(
-            cell,
-            float(phases[-1]["top1"]),
-            float(phases[-1]["top5"]),
-            float(phases[0]["top1"]),
-            tuple(int(phase["iterations"]) for phase in phases),
-            _origin(cell.run),
-            found,
-        )
-    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
-        raise MaapError(
-            f"{path}: missing or damaged ({error}); remove it and measure again: "
-            f"{resume_command(cell.run)}"
-        ) from None
+    advice = f"remove it and measure again: {resume_command(cell.run)}"
+    found = need_evaluation(cell.run.folder, advice)
+    return Result(
+        cell,
+        found.last.top1,
+        found.last.top5,
+        found.phases[0].top1,
+        tuple(phase.iterations or 0 for phase in found.phases),
+        _origin(cell.run),
+        found,
+    )
 
 
 def _origin(run: Run) -> Optional[str]:
-    return run.state()["stages"][0].get("shared_from", {}).get("run")
+    shared = run.state().stages[0].shared_from
+    return None if shared is None else shared.run
 
 
 def _grouped(results: list[Result]) -> dict[tuple[str, str], list[Result]]:
@@ -174,17 +167,17 @@ def table_lines(table: int, results: list[Result]) -> list[str]:
 
 def notes(table: int, results: list[Result]) -> list[str]:
     """What one must know to read the table: what was measured on what, and what it cannot say."""
-    about, first = results[0].evaluation["data"], results[0]
+    about, first = results[0].evaluation.data, results[0]
     several = len({result.cell.seed for result in results}) > 1
     over = ", mean and sample standard deviation over the seeds" if several else ", one seed"
-    error = 100 * math.sqrt(0.25 / about["test"])
+    error = 100 * math.sqrt(0.25 / about.test)
     said = [
-        f"Ours: top-1 on the {about['test']} original test images of {about['name']} "
-        f"({len(about['classes'])} classes, chance {100 * first.evaluation['chance']:.1f}%), after "
-        f"the last phase{over}. A share of {about['test']} images has a standard error of up to "
+        f"Ours: top-1 on the {about.test} original test images of {about.name} "
+        f"({len(about.classes)} classes, chance {100 * first.evaluation.chance:.1f}%), after "
+        f"the last phase{over}. A share of {about.test} images has a standard error of up to "
         f"{error:.1f} points."
     ]
-    said += [f"{about['note']}"] if about.get("note") else []
+    said += [about.note] if about.note else []
     said += [_numbers(results)]
     if table == 1:
         said.append("HAAP and MAAP go on from the phase 1 of the rows above them with a phase 2, "
@@ -276,7 +269,7 @@ def plot(table: int, results: list[Result]) -> bytes:
     for number, net in enumerate(nets):
         places = [y + (number - (len(nets) - 1) / 2) * height for y in range(len(names))]
         _bars(axes, table, net, list(zip(places, names)), found, height, _COLOURS[number % 3])
-    chance = 100 * results[0].evaluation["chance"]
+    chance = 100 * results[0].evaluation.chance
     axes.axvline(chance, color="#5d6678", linewidth=0.8, linestyle=":", label="chance")
     axes.set_yticks(range(len(names)))
     axes.set_yticklabels(names)

@@ -23,7 +23,8 @@ from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
 from maap.images import a_star
 from maap.runs.run import Run, all_runs
-from maap.runs.stages import Stage, lost
+from maap.runs.stages import FINAL, lost
+from maap.runs.state import Stage
 
 NETS = {1: ("alexnet", "vgg19", "resnet152"), 2: ("alexnet",), 3: ("alexnet",)}
 _RELUS = ("relu1", "relu2", "relu3", "relu4", "relu5")
@@ -225,8 +226,7 @@ def _donors(unique: list[Cell]) -> dict[str, str]:
 
 def has_phase1(run: Run) -> bool:
     """Whether phase 1 of a run is done and its weights are there."""
-    stage = run.state()["stages"][0]
-    return stage["status"] == "done" and (run.folder / "phase1" / "final.caffemodel").is_file()
+    return run.state().stages[0].done and (run.folder / "phase1" / FINAL).is_file()
 
 
 def check_whole(run: Run) -> None:
@@ -236,9 +236,9 @@ def check_whole(run: Run) -> None:
         if run.exists:
             raise _beyond_repair(run, ["state.json"])
         return
-    stages = run.state()["stages"]
+    stages = run.state().stages
     if not run.exists:
-        if any(stage["status"] != "pending" for stage in stages):
+        if any(stage.status != "pending" for stage in stages):
             raise _beyond_repair(run, ["config.yaml"])
         return
     gone = {name: files for name, files in lost(run.folder, stages).items() if name != "report"}
@@ -259,16 +259,16 @@ def _set_up_files(run: Run, stages: list[Stage]) -> list[str]:
     """What setting a run up leaves, and all later work reads."""
     names = ["deploy.prototxt"]
     for stage in stages:
-        if stage["kind"] == "train":
-            names += [f"{stage['name']}/net.prototxt", f"{stage['name']}/solver.prototxt"]
-        if stage["kind"] == "rewrite" and "rewrite.prototxt" not in names:
+        if stage.kind == "train":
+            names += [f"{stage.name}/net.prototxt", f"{stage.name}/solver.prototxt"]
+        if stage.kind == "rewrite" and "rewrite.prototxt" not in names:
             names.append("rewrite.prototxt")
     return names
 
 
 def _check_donor(run: Run, stages: list[Stage]) -> None:
     name = run.config().phase1_from
-    if name is None or stages[0]["status"] == "done":
+    if name is None or stages[0].done:
         return
     donor = Run(run.folder.parent / name)
     if not (donor.exists and has_phase1(donor)):

@@ -17,7 +17,7 @@ from maap.config.fields import TrainConfig
 from maap.data.find import data_for
 from maap.images.a_star import find_a_star
 from maap.paper.plan import Cell, Step, set_up_aside
-from maap.training.prepare import stage_list
+from maap.runs.stages import stage_list
 from maap.util.progress import say
 from maap.util.text import duration
 
@@ -70,21 +70,21 @@ def plan_lines(planned: list[Cell], steps: list[Step]) -> list[str]:
 def parts_of(step: Step, costs: Costs, sizes: Sizes) -> list[Part]:
     """What is left of a run: the stages, their estimated seconds and bytes."""
     config, run = step.cell.resolved, step.cell.run
-    stages = run.state()["stages"] if run.exists else stage_list(config)
+    stages = run.state().stages if run.exists else stage_list(config)
     donor = run.config().phase1_from if run.exists else step.phase1_from
-    phases = sum(stage["kind"] == "train" for stage in stages)
+    phases = sum(stage.kind == "train" for stage in stages)
     parts: list[Part] = []
     for stage in stages:
-        if stage["status"] == "done":
+        if stage.done:
             continue
-        if stage["kind"] == "train" and stage["number"] == 1 and donor:
+        if stage.kind == "train" and stage.number == 1 and donor:
             parts.append((f"phase 1 from {donor}", 0.0, 0.0))
-        elif stage["kind"] == "train":
-            left = _iterations(config, stage["number"]) - stage.get("iteration", 0)
-            parts.append(_training(stage["title"], left, costs))
-        elif stage["kind"] == "rewrite":
+        elif stage.kind == "train":
+            left = _iterations(config, int(stage.number or 1)) - (stage.iteration or 0)
+            parts.append(_training(stage.title, left, costs))
+        elif stage.kind == "rewrite":
             parts.append(_rewriting(config, costs, sizes))
-        elif stage["kind"] == "evaluation":
+        elif stage.kind == "evaluation":
             passes = 1 + (sizes.boxed * 2 if config.haap else sizes.boxed)  # regions, true boxes
             each = passes * costs.test_image + (costs.rewrite_image if config.haap else 0.0)
             parts.append(("evaluation", phases * sizes.test * each, 0.0))
@@ -146,7 +146,7 @@ def measure(config: TrainConfig, dataset: Any) -> Costs:
     """The costs of one net's work, with real images of the data set."""
     from maap.attention.region_net import RegionNet
     from maap.measure.classify import Classifier
-    from maap.training.train import Work
+    from maap.training.work import Work
 
     with set_up_aside(config, dataset) as (run, resolved):
         weights = run.folder / "timing.caffemodel"
@@ -168,7 +168,7 @@ def _training_step(work: Any, weights: Path) -> tuple[float, int]:
 
     with working_in(work.run.folder / "phase1"):
         solver = work.caffe.get_solver("solver.prototxt")
-    settings = work.phase_settings(work.state["stages"][0])
+    settings = work.phase_settings(work.state.stages[0])
     feeder, blobs = settings.feed(0), solver.net.blobs
     solver.net.before_forward(lambda layer: layer or _fill(blobs, feeder))
     try:

@@ -20,7 +20,7 @@ from maap.report.html import Picture, Table
 from maap.runs.evaluation import Evaluation, read_evaluation
 from maap.runs.files import read_columns
 from maap.runs.run import Run, all_runs, find_run
-from maap.runs.state import RunState, read_state
+from maap.runs.state import RunState
 from maap.util.files import cannot_write, write_atomically
 from maap.util.text import duration
 
@@ -73,7 +73,7 @@ class Story:
 
 def story(run: Run) -> Story:
     """Reads a run folder. Raises MaapError naming a damaged file."""
-    state = read_state(run.folder / "state.json")
+    state = run.state()
     evaluation = read_evaluation(run.folder)
     measured = {each.phase: each.top1 for each in evaluation.phases} if evaluation else {}
     start, ends, losses = 0, [], []

@@ -37,7 +37,7 @@ from typing import Literal, Optional
 
 from maap.errors import MaapError
 from maap.util.files import write_atomically
-from maap.util.json_record import JsonRecord, left_out, missing, named
+from maap.util.json_record import Damaged, JsonRecord, left_out, missing, named
 
 FORMAT = 1
 EVALUATION = "evaluation.json"
@@ -191,11 +191,24 @@ def read_evaluation(folder: Path, advice: str = "evaluate the run again") -> Opt
     if not path.is_file():
         return None
     try:
-        found = Evaluation.from_json(json.loads(path.read_text(encoding="utf-8")))
-        if not found.phases:
-            raise ValueError("phases is empty")
+        return _parsed(path)
     except (OSError, ValueError) as error:
         raise MaapError(f"{path} is damaged ({error}); {advice}") from None
+
+
+def need_evaluation(folder: Path, advice: str) -> Evaluation:
+    """The evaluation of a run that is finished. Raises MaapError when it is missing or damaged."""
+    path = folder / EVALUATION
+    try:
+        return _parsed(path)
+    except (OSError, ValueError) as error:
+        raise MaapError(f"{path}: missing or damaged ({error}); {advice}") from None
+
+
+def _parsed(path: Path) -> Evaluation:
+    found = Evaluation.from_json(json.loads(path.read_text(encoding="utf-8")))
+    if not found.phases:
+        raise Damaged("phases is empty")
     return found
 
 

@@ -12,13 +12,14 @@ from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.nets.transform import read_mean
 from maap.runs.run import Run
+from maap.runs.state import Phase, RunState
 
 
-def transform(run: Run, state: dict[str, Any], phase: str) -> Transform:
+def transform(run: Run, state: RunState, phase: Phase) -> Transform:
     """The Transform of "TRAIN" or "TEST" images of a run."""
-    how = state["input"][phase]
-    path = run.folder / how["mean_file"] if how["mean_file"] else None
-    return make_transform(dict(how, mean_file=path))
+    how = state.input[phase]
+    path = run.folder / how.mean_file if how.mean_file else None
+    return make_transform(dict(how.to_json(), mean_file=path))
 
 
 def make_transform(how: dict[str, Any]) -> Transform:
@@ -34,11 +35,10 @@ def make_transform(how: dict[str, Any]) -> Transform:
     )
 
 
-def open_data(state: dict[str, Any]) -> Dataset:
+def open_data(state: RunState) -> Dataset:
     """The data set of a run. Raises MaapError when it is gone or not what it was."""
-    noted = state["data"]
-    dataset = Dataset.open(Path(noted["folder"]))
-    if manifest_hash(dataset) != noted["manifest"]:
+    dataset = Dataset.open(Path(state.data.folder))
+    if manifest_hash(dataset) != state.data.manifest:
         raise MaapError(
             f"{dataset.folder}: the data set has changed since the run began; start a new run"
         )

@@ -1,9 +1,9 @@
 """The lines of ``maap runs``: how far each run is, and what it found."""
 
-import json
 from pathlib import Path
 
 from maap.errors import MaapError
+from maap.runs.evaluation import read_evaluation
 from maap.runs.run import Run, all_runs
 
 
@@ -18,10 +18,10 @@ def _about(run: Run) -> str:
         state, config = run.state(), run.config()
     except MaapError as error:
         return str(error)
-    waiting = [stage for stage in state["stages"] if stage["status"] != "done"]
-    if waiting:
-        at = f" after iteration {waiting[0]['iteration']}" if "iteration" in waiting[0] else ""
-        how = f"stopped in {waiting[0]['name']}{at} (maap train --resume {run.name})"
+    if state.waiting:
+        stage = state.waiting[0]
+        at = "" if stage.iteration is None else f" after iteration {stage.iteration}"
+        how = f"stopped in {stage.name}{at} (maap train --resume {run.name})"
     else:
         how = f"finished, {_accuracy(run.folder)}"
     return f"{config.net} {config.variant} on {config.data}: {how}"
@@ -29,7 +29,7 @@ def _about(run: Run) -> str:
 
 def _accuracy(folder: Path) -> str:
     try:
-        last = json.loads((folder / "evaluation.json").read_text())["phases"][-1]
-        return f"top-1 {last['top1']:.1%}"
-    except (OSError, ValueError, KeyError, IndexError):
-        return "not evaluated"
+        found = read_evaluation(folder)
+    except MaapError:
+        found = None
+    return "not evaluated" if found is None else f"top-1 {found.last.top1:.1%}"

@@ -1,10 +1,10 @@
 """A phase's curves on disk: ``metrics.csv`` (iteration,loss,lr) and ``timing.csv``.
 
-A phase whose net has the Elimination layer (online.py) has a fourth column, fallbacks: how many
-images of the iteration had a flat attention map and were kept whole.
+A phase whose net has the Elimination layer (nets/online.py) has a fourth column, fallbacks: how
+many images of the iteration had a flat attention map and were kept whole.
 
 metrics.csv holds nothing that differs between two equal runs: a run that was killed and resumed
-has the very file of an uninterrupted one. Iterations count from 0, as in Caffe's log: the loss of
+has the same file as an uninterrupted one. Iterations count from 0, as in Caffe's log: the loss of
 iteration i is that of the weights after i updates.
 """
 
@@ -22,7 +22,8 @@ _TIMING = "iteration,seconds\n"
 
 
 class Metrics:
-    """Appends one row an iteration; ``losses`` has all of them so far, ``fallbacks`` their sum."""
+    """Appends one row per iteration. ``losses`` holds the loss of every iteration so far,
+    ``fallbacks`` the number of flat maps so far."""
 
     def __init__(self, folder: Path, done: int, counts_fallbacks: bool = False) -> None:
         """Opens the files of a phase that has ``done`` iterations; later rows are cut off.
@@ -57,8 +58,8 @@ class Metrics:
             numbers = []
         if numbers != list(range(done)) or not whole:
             raise MaapError(
-                f"{self._path}: the first {done} iterations are not all in it, so the phase cannot "
-                "go on as it would have; start a new run"
+                f"{self._path}: some of the first {done} iterations are missing, so the phase cannot "
+                "be resumed; start a new run"
             )
         os.truncate(self._path, len("".join(rows[: done + 1]).encode()))
         return losses
@@ -93,7 +94,7 @@ class Metrics:
 
 def has_converged(losses: list[float], window: int, fraction: float) -> bool:
     """Whether the mean loss of the last ``window`` iterations is less than ``fraction`` below that
-    of the ``window`` before. Looked at once a window; never true with a fraction of 0."""
+    of the ``window`` before. Checked at the end of each window; never true with a fraction of 0."""
     if fraction <= 0 or len(losses) < 2 * window or len(losses) % window:
         return False
     before = sum(losses[-2 * window : -window]) / window

@@ -1,27 +1,28 @@
 """Run folders: ``runs/NAME/``, what is in them and how far a run came.
 
     config.yaml     every setting (written last when a run is set up: without it there is no run)
-    state.json      the stages of the run and how far each is; replaced in one step
+    state.json      the stages of the run and how far each is (runs/state.py)
     phase1/ ...     see training/phase.py
+    evaluation.json what was measured (runs/evaluation.py)
     log             Caffe's own log outside the phases
 
 A run folder is used by one process at a time (a lock that the kernel frees when the process ends).
 """
 
 import fcntl
-import json
 import os
 import time
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
+from maap.config.check import read_yaml, to_yaml
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.util.text import nearest
+from maap.runs.stages import final_weights
+from maap.runs.state import STATE, RunState, read_state, write_state
 from maap.util.files import cannot_write, remove_partials, write_atomically
-from maap.config.check import read_yaml, to_yaml
+from maap.util.text import nearest
 
-FINAL_WEIGHTS = "final.caffemodel"  # of a phase, written when it ends
 LOCK_PATIENCE = 10.0  # seconds; a process killed a moment ago may still be ending
 
 
@@ -72,12 +73,7 @@ class Run:
 
     def weights(self) -> list[Path]:
         """The weights after each phase that is finished, in the order of the phases."""
-        found = {}
-        for path in self.folder.glob(f"phase*/{FINAL_WEIGHTS}"):
-            number = path.parent.name[len("phase") :]
-            if number.isdigit():
-                found[int(number)] = path
-        return [found[number] for number in sorted(found)]
+        return final_weights(self.folder)
 
     def clean(self) -> None:
         """Remove half-written leftovers, in the folder and one level down."""
@@ -96,25 +92,16 @@ class Run:
     def write_config(self, config: TrainConfig) -> None:
         write_atomically(self.folder / "config.yaml", to_yaml(config))
 
-    def state(self) -> dict[str, Any]:
-        """state.json. Raises MaapError when it is missing or damaged."""
-        path = self.folder / "state.json"
-        try:
-            state = json.loads(path.read_text(encoding="utf-8"))
-            if state["format"] == 1 and isinstance(state["stages"], list):
-                return state
-        except OSError as error:
-            raise MaapError(f"{path}: cannot be read ({error.strerror}); start a new run") from None
-        except (ValueError, KeyError, TypeError):
-            pass
-        raise MaapError(f"{path}: damaged; start a new run")
+    def state(self) -> RunState:
+        """How far the run came. Raises MaapError when state.json is missing or damaged."""
+        return read_state(self.folder / STATE)
 
-    def write_state(self, state: dict[str, Any]) -> None:
-        write_atomically(self.folder / "state.json", json.dumps(state, indent=1) + "\n")
+    def write_state(self, state: RunState) -> None:
+        write_state(self.folder / STATE, state)
 
     def finished(self) -> bool:
         """Whether all stages of the run are done."""
-        return all(stage["status"] == "done" for stage in self.state()["stages"])
+        return not self.state().waiting
 
 
 def all_runs(runs_dir: Path) -> list[Run]:
@@ -125,7 +112,7 @@ def all_runs(runs_dir: Path) -> list[Run]:
 
 def _last_change(run: Run) -> float:
     try:
-        return (run.folder / "state.json").stat().st_mtime
+        return (run.folder / STATE).stat().st_mtime
     except OSError:
         return 0.0
 

@@ -18,9 +18,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from maap.errors import MaapError
+from maap.host.types import CaffeNet, CaffeSolver
 from maap.util import wire
 from maap.util.files import (
     PARTIAL,
@@ -105,7 +106,7 @@ class Snapshots:
         """Remove what a killed process left half-written."""
         remove_partials(self.folder)
 
-    def save(self, solver: Any) -> Snapshot:
+    def save(self, solver: CaffeSolver) -> Snapshot:
         """Write the solver's state; returns the snapshot, or the one already there.
 
         Raises MaapError when the disk is full or a file came out incomplete; the snapshots taken
@@ -137,7 +138,7 @@ class Snapshots:
         for snapshot in self.all()[:-keep]:
             shutil.rmtree(snapshot.folder, ignore_errors=True)
 
-    def _write(self, solver: Any, partial: Snapshot) -> None:
+    def _write(self, solver: CaffeSolver, partial: Snapshot) -> None:
         partial.folder.mkdir()
         with working_in(partial.folder):
             solver.snapshot()
@@ -149,7 +150,7 @@ class Snapshots:
             sync_file(path)
         sync_folder(partial.folder)
 
-    def _check_space(self, solver: Any) -> None:
+    def _check_space(self, solver: CaffeSolver) -> None:
         needed = int((weight_bytes(solver.net) + history_bytes(solver)) * 1.01) + (1 << 20)
         there = free_bytes(self.folder)
         if there < needed:
@@ -159,7 +160,7 @@ class Snapshots:
             )
 
 
-def restore(solver: Any, snapshot: Snapshot) -> None:
+def restore(solver: CaffeSolver, snapshot: Snapshot) -> None:
     """Put a solver into the state of a snapshot."""
     with working_in(snapshot.folder):
         solver.restore(snapshot.state.name)
@@ -184,26 +185,26 @@ def working_in(folder: Path) -> Iterator[None]:
 # ---- is it whole --------------------------------------------------------------------------------
 
 
-def weight_bytes(net: Any) -> int:
+def weight_bytes(net: CaffeNet) -> int:
     """Bytes of all weights of a pycaffe net as its caffemodel holds them: those that layers share
     stand in it with each of them."""
     return sum(blob.data.nbytes for blobs in net.params.values() for blob in blobs)
 
 
-def own_weight_bytes(net: Any) -> int:
+def own_weight_bytes(net: CaffeNet) -> int:
     """Bytes of all weights of a pycaffe net, those that layers share counted once."""
     blobs = [blob.data for layer in net.params.values() for blob in layer]
     return sum({blob.ctypes.data: blob.nbytes for blob in blobs}.values())
 
 
-def history_bytes(solver: Any) -> int:
+def history_bytes(solver: CaffeSolver) -> int:
     """Bytes of the solver's history, as its solverstate holds it."""
     return own_weight_bytes(solver.net) * _HISTORY.get(
         type(solver).__name__.replace("Solver", ""), 1
     )
 
 
-def _check_content(solver: Any, snapshot: Snapshot) -> None:
+def _check_content(solver: CaffeSolver, snapshot: Snapshot) -> None:
     """Both files end where a message ends and hold as much as the solver has."""
     weights, history = walk_wire(snapshot.weights), walk_wire(snapshot.state)
     # NetParameter: layer = 100; SolverState: history = 3 (facts of caffe.proto)

@@ -80,7 +80,7 @@ def of_run(run: Run, request: Request = Request(), with_data: bool = False) -> S
     Raises MaapError when the run has no such weights, or its data set is wanted and gone."""
     state, config = run.state(), run.config()
     weights, title = _weights_of(run, request)
-    stored, policy = _stored(Path(state["data"]["folder"]), config)
+    stored, policy = _stored(Path(state.data.folder), config)
     data = None
     if with_data and request.data is None:
         data = feed.open_data(state)

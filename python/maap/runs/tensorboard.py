@@ -3,16 +3,21 @@
     runs/NAME/tensorboard/phase1/   train/loss, train/learning_rate: every iteration;
                                     test/top1, test/top5: with test_interval, and at the end
 
-The CSV files of a phase (metrics.py) are what is true; its event file is written anew from them
-whenever the phase begins or goes on, so a run that was killed has every point once.
+The CSV files of a phase (metrics.py) are the source. Its event file is written again from them
+whenever the phase starts or resumes, so that a run that was killed has every point once.
 """
 
 import contextlib
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
+
+import numpy as np
 
 from maap.errors import MaapError
+from maap.runs.evaluation import Evaluation
+from maap.runs.files import read_columns
 from maap.util.files import cannot_write
 
 FOLDER = "tensorboard"
@@ -38,8 +43,6 @@ class EventFiles:
         check_library()
         from tensorboardX import SummaryWriter
 
-        from maap.runs.files import read_columns
-
         try:
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
@@ -64,27 +67,26 @@ class EventFiles:
         self._writer.add_scalar("test/top5", top5, iteration)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # the CSV files are what counts
+        with contextlib.suppress(OSError):  # the CSV files hold the same
             self._writer.close()
 
 
-def _rows(columns: Any, names: tuple[str, ...], done: Optional[int], last: bool) -> Any:
+def _rows(
+    columns: dict[str, np.ndarray], names: tuple[str, str, str], done: Optional[int], last: bool
+) -> Iterator[tuple[int, float, float]]:
     """(iteration, value, value) of the first ``done`` iterations; ``last``: and after them."""
     if not columns:
         return
-    for step, *values in zip(*(columns[name] for name in names)):
+    for step, first, second in zip(*(columns[name] for name in names)):
         if done is None or step < done or (last and step == done):
-            yield int(step), *map(float, values)
+            yield int(step), float(first), float(second)
 
 
-def write_run(folder: Path, evaluation: dict[str, Any]) -> None:
-    """The event files of a run that has been evaluated: each phase with its accuracy at the end.
-
-    ``evaluation`` is the content of evaluation.json.
-    """
-    for phase in evaluation["phases"]:
-        events = EventFiles(folder / FOLDER / phase["phase"], folder / phase["phase"])
-        events.tested(int(phase["iterations"]), phase["top1"], phase["top5"])
+def write_run(folder: Path, evaluation: Evaluation) -> None:
+    """The event files of a run that has been evaluated: each phase with its accuracy at the end."""
+    for phase in evaluation.phases:
+        events = EventFiles(folder / FOLDER / phase.phase, folder / phase.phase)
+        events.tested(int(phase.iterations or 0), phase.top1, phase.top5)
         events.close()
 
 

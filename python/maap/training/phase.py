@@ -1,8 +1,9 @@
-"""One training phase: a Caffe solver, fed by us, that stops and resumes without a trace.
+"""One training phase: a Caffe solver that this module feeds, and that can stop and resume at any
+iteration without a difference in the result.
 
 What an iteration computes depends on (settings, seed, phase, iteration) and the weights and history
 before it, and on nothing else: the feeder gives iteration i's images, Caffe's random generator
-(dropout) is seeded anew before every iteration, the solver's history and step are in the
+(dropout) gets a new seed before every iteration, the solver's history and step are in the
 snapshot. So a run that was killed and resumed ends with the bytes of an uninterrupted one.
 
 A phase's folder:
@@ -22,18 +23,20 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Callable, Optional, Union
 
+from maap.data.feeder import Feeder
 from maap.errors import MaapError
 from maap.host.supervise import Stopped, caffe_log, stop_wanted, stopping_deferred
+from maap.host.types import Caffe, CaffeNet
 from maap.nets.online import STATS
 from maap.runs.metrics import Metrics, has_converged
-from maap.runs.snapshots import Snapshots, restore, working_in
+from maap.runs.snapshots import Snapshot, Snapshots, restore, working_in
+from maap.runs.stages import FINAL
+from maap.runs.state import OnlineCounts
 from maap.runs.tensorboard import EventFiles
 from maap.util.files import PARTIAL, cannot_write, sync_file, sync_folder, write_atomically
 from maap.util.progress import say, track
-
-FINAL = "final.caffemodel"
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ class PhaseSettings:
     snapshot: int
     window: int
     fraction: float
-    feed: Callable[[int], Any]
+    feed: Callable[[int], Feeder]
     iter_size: int = 1
     start_from: Optional[Path] = None
     test_interval: int = 0
@@ -60,7 +63,23 @@ class PhaseSettings:
     events: Optional[Path] = None
 
 
-def seed_of(*parts: Any) -> int:
+@dataclass(frozen=True)
+class PhaseEnd:
+    """How a phase ended.
+
+    ``stopped`` is "converged" or "max_iter", ``loss`` the mean training loss of the last window,
+    ``weights`` the name of the file in the phase's folder, ``online`` what the Elimination layer
+    did (None: the net has none).
+    """
+
+    iteration: int
+    stopped: str
+    loss: float
+    weights: str
+    online: Optional[OnlineCounts]
+
+
+def seed_of(*parts: Union[str, int]) -> int:
     """A seed for Caffe, 0 to 2^31 - 1, from anything that prints the same every time."""
     text = "/".join(str(part) for part in parts).encode()
     return int.from_bytes(hashlib.blake2s(text, digest_size=4).digest(), "big") >> 1
@@ -69,14 +88,13 @@ def seed_of(*parts: Any) -> int:
 def run_phase(
     folder: Path,
     settings: PhaseSettings,
-    caffe: Any,
+    caffe: Caffe,
     on_snapshot: Callable[[int, float], None],
-) -> dict[str, Any]:
+) -> PhaseEnd:
     """Train until converged or ``max_iter``, from the newest snapshot when there is one.
 
     ``on_snapshot(iteration, seconds)`` is called after each snapshot with the seconds since the
-    last call. Returns iteration, stopped ("converged" or "max_iter"), loss (mean of the last
-    window). Raises MaapError (disk full, loss not finite) and Stopped; the snapshots stay.
+    last call. Raises MaapError (disk full, loss not finite) and Stopped; the snapshots stay.
     """
     with caffe_log(folder / "log"), stopping_deferred():
         phase = _Phase(folder, settings, caffe, on_snapshot)
@@ -89,12 +107,17 @@ def run_phase(
 class _Phase:
     """The running state of `run_phase`."""
 
-    def __init__(self, folder: Path, settings: PhaseSettings, caffe: Any, report: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        settings: PhaseSettings,
+        caffe: Caffe,
+        report: Callable[[int, float], None],
+    ) -> None:
         self.folder, self.settings, self.caffe = folder, settings, caffe
         self.report = report
-        self.feeder: Any = None
-        self.metrics: Any = None
-        self.events: Any = None
+        self.metrics: Metrics
+        self.events: Optional[EventFiles] = None
         self.snapshots = Snapshots(folder / "snapshots")
         self.snapshots.clean()
         self.clock = time.monotonic()
@@ -117,7 +140,7 @@ class _Phase:
         elif self.settings.start_from is not None:
             if not self.settings.start_from.is_file():
                 raise MaapError(
-                    f"{self.settings.start_from}: gone; it is where this phase starts from"
+                    f"{self.settings.start_from}: missing; this phase starts from these weights"
                 )
             self.solver.net.copy_from(str(self.settings.start_from))
         self.metrics = Metrics(self.folder, self.solver.iter, STATS in self.solver.net.blobs)
@@ -125,13 +148,14 @@ class _Phase:
             self.events = EventFiles(self.settings.events, self.folder, self.solver.iter)
 
     def close(self) -> None:
-        for thing in (self.feeder, self.metrics, self.events):
-            if thing is not None:
-                thing.close()
+        self.feeder.close()
+        self.metrics.close()
+        if self.events is not None:
+            self.events.close()
 
     # ---- the loop ----
 
-    def train(self) -> dict[str, Any]:
+    def train(self) -> PhaseEnd:
         settings, solver = self.settings, self.solver
         with track(f"{settings.title}, iterations", total=settings.max_iter) as progress:
             progress.already(solver.iter)
@@ -145,16 +169,11 @@ class _Phase:
                 if self._due(settings.snapshot):
                     self._snapshot()
             final = self._finish()
-        found = dict(
-            iteration=int(solver.iter),
-            stopped=self._ended(),
-            loss=self._mean_loss(settings.window),
-            weights=str(final.name),
-        )
+        done, online = int(solver.iter), None
         if STATS in solver.net.blobs:
-            images = int(solver.iter) * self.size
-            found["online"] = dict(images=images, fallbacks=self.metrics.fallbacks)
-        return found
+            online = OnlineCounts(images=done * self.size, fallbacks=self.metrics.fallbacks)
+        loss = self._mean_loss(settings.window)
+        return PhaseEnd(done, str(self._ended()), loss, final.name, online)
 
     def _ended(self) -> Optional[str]:
         if has_converged(self.metrics.losses, self.settings.window, self.settings.fraction):
@@ -208,7 +227,7 @@ class _Phase:
 
     # ---- snapshots, tests, the end ----
 
-    def _snapshot(self) -> Any:
+    def _snapshot(self) -> Snapshot:
         self.metrics.sync()
         taken = self.snapshots.save(self.solver)
         now = time.monotonic()
@@ -252,7 +271,8 @@ class _Phase:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A second name for a file that nobody changes any more, or a copy where there are no links."""
+    """A second name for a file that nobody changes any more, or a copy where the disk has no hard
+    links."""
     try:
         os.link(source, target)
     except OSError:
@@ -264,7 +284,7 @@ class _Losses:
     """Adds up the net's loss over the forward passes of one iteration (iter_size of them), and
     counts the images whose attention map was flat, where the net has an Elimination layer."""
 
-    def __init__(self, net: Any) -> None:
+    def __init__(self, net: CaffeNet) -> None:
         self._blobs = net.blobs
         self._weights = {name: w for name, w in net.blob_loss_weights.items() if w}
         self._last = len(net.layers) - 1

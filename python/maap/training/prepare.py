@@ -1,12 +1,12 @@
-"""What a run needs before its first iteration: every number, the prototxts.
+"""Setting up a run: all that it needs before its first iteration, in its folder.
 
-`set_up` fills a new run folder; nothing that comes later looks at the net folder or at the defaults
-again, so that a run resumed next year on another version still trains the same net.
+`set_up` fills a new run folder with every number and prototxt. Nothing later reads the net folder
+or the defaults again, so that a run resumed next year on another version trains the same net.
 """
 
 import shutil
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from maap.config import presets
 from maap.config.fields import TrainConfig
@@ -14,39 +14,23 @@ from maap.config.resolve import resolve, solver_overrides
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.nets.crop_size import set_input
-from maap.nets.folder import find_net
+from maap.nets.folder import NetFiles, find_net
 from maap.nets.online import online_net
 from maap.nets.prototxt import read_net, read_solver, write_text
 from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_solver, resolve_train
 from maap.nets.transform import data_transform
 from maap.runs.feed import manifest_hash
 from maap.runs.run import Run
+from maap.runs.stages import stage_list
+from maap.runs.state import DataNote, InputNote, RunState, Stage, WeightsNote
 from maap.training.phase import seed_of
 from maap.util.files import file_sha256
 from maap.util.progress import say
+from maap.util.schema import caffe_pb2
 from maap.weights.caffemodel import check_weights
 from maap.weights.published import find_weights
 
-# ---- the run folder -----------------------------------------------------------------------------
-
-
-def stage_list(config: TrainConfig) -> list[dict[str, Any]]:
-    """The stages of a run in order (paper, algorithm 1), all pending."""
-    rounds = config.rounds if config.haap and not config.online else 0
-    stages = [dict(name="phase1", kind="train", number=1, title="phase 1")]
-    if config.online:
-        stages.append(dict(name="phase2", kind="train", number=2, title="phase 2, online"))
-    for number in range(1, rounds + 1):
-        stages.append(
-            dict(name=f"rewrite{number}", kind="rewrite", number=number, title="rewriting")
-        )
-        later = number + 1
-        stages.append(
-            dict(name=f"phase{later}", kind="train", number=later, title=f"phase {later}")
-        )
-    stages.append(dict(name="evaluation", kind="evaluation", title="evaluation"))
-    stages.append(dict(name="report", kind="report", title="report"))
-    return [dict(stage, status="pending", seconds=0.0) for stage in stages]
+Net = caffe_pb2.NetParameter
 
 
 def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> TrainConfig:
@@ -66,31 +50,29 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
     weights = _check_weights(net, config)
     stages = stage_list(config)
     for stage in stages:
-        if stage["kind"] == "train":
-            later = config.online and stage["number"] > 1
+        if stage.kind == "train":
+            later = config.online and stage.number != 1
             trained = online_net(net, resolved["rewrite"]) if later else net
-            _write_phase(run.folder / stage["name"], trained, files, config, stage)
+            _write_phase(run.folder / stage.name, trained, files, config, stage)
     for name in resolved.keys() - {"net"}:
         write_text(resolved[name], run.folder / f"{name}.prototxt")
     note = presets.note(config.net, str(config.preset))
     if note:
         say(note)
-    run.write_state(
-        dict(
-            format=1,
-            name=run.name,
-            note=note,
-            input={p: _input(run, source, p, config) for p in ("TRAIN", "TEST")},
-            data=dict(folder=str(dataset.folder), manifest=manifest_hash(dataset), seconds=seconds),
-            weights=weights,
-            stages=stages,
-        )
+    state = RunState(
+        name=run.name,
+        note=note,
+        input={phase: _input(run, source, phase, config) for phase in ("TRAIN", "TEST")},
+        data=DataNote(str(dataset.folder), manifest_hash(dataset), seconds),
+        weights=weights,
+        stages=stages,
     )
+    run.write_state(state)
     run.write_config(config)
     return config
 
 
-def _resolve_nets(files: Any, config: TrainConfig, classes: int) -> dict[str, Any]:
+def _resolve_nets(files: NetFiles, config: TrainConfig, classes: int) -> dict[str, Net]:
     """The training net ("net"), "deploy" and, where images are rewritten, "rewrite"."""
     found = dict(
         net=resolve_train(
@@ -114,17 +96,19 @@ def _resolve_nets(files: Any, config: TrainConfig, classes: int) -> dict[str, An
     return found
 
 
-def _write_phase(folder: Path, net: Any, files: Any, config: TrainConfig, stage: Any) -> None:
+def _write_phase(
+    folder: Path, net: Net, files: NetFiles, config: TrainConfig, stage: Stage
+) -> None:
     folder.mkdir(exist_ok=True)
-    phase = min(stage["number"], 2)
+    phase = min(int(stage.number or 1), 2)
     overrides = solver_overrides(config, phase)
-    overrides["random_seed"] = seed_of(config.seed, stage["name"], "net")
+    overrides["random_seed"] = seed_of(config.seed, stage.name, "net")
     solver = resolve_solver(files, config.laap, phase, overrides, "net.prototxt")
     write_text(net, folder / "net.prototxt")
     write_text(solver, folder / "solver.prototxt")
 
 
-def _check_weights(net: Any, config: TrainConfig) -> Optional[dict[str, Any]]:
+def _check_weights(net: Net, config: TrainConfig) -> Optional[WeightsNote]:
     """What is known of the weights to start from. Raises MaapError when they do not fit the net."""
     if config.weights is None:
         return None
@@ -134,10 +118,10 @@ def _check_weights(net: Any, config: TrainConfig) -> Optional[dict[str, Any]]:
     _check_statistics(path, net, config, missing)
     new = f", new: {', '.join(missing)}" if missing else ""
     say(f"{path.name}: {len(matched)} of {len(matched) + len(missing)} layers with weights{new}")
-    return dict(path=str(path), sha256=file_sha256(path))
+    return WeightsNote(str(path), file_sha256(path))
 
 
-def _check_statistics(path: Path, net: Any, config: TrainConfig, missing: list[str]) -> None:
+def _check_statistics(path: Path, net: Net, config: TrainConfig, missing: list[str]) -> None:
     """Raises MaapError where BatchNorm would be frozen at statistics that no file has."""
     norms = {layer.name for layer in net.layer if layer.type == "BatchNorm"}
     without = [name for name in missing if name in norms]
@@ -151,12 +135,12 @@ def _check_statistics(path: Path, net: Any, config: TrainConfig, missing: list[s
 # ---- what the nets are fed ----------------------------------------------------------------------
 
 
-def _input(run: Run, source: Any, phase: str, config: TrainConfig) -> dict[str, Any]:
+def _input(run: Run, source: Net, phase: str, config: TrainConfig) -> InputNote:
     """How stored images become input, as the Data layer says; a mean image is copied to the run."""
     how = data_transform(source, phase, config.from_scratch)
     if how["mean_file"] is not None:
         shutil.copyfile(how["mean_file"], run.folder / "mean.binaryproto")
-    return dict(
+    return InputNote(
         crop_size=config.crop_size or how["crop_size"],
         mirror=how["mirror"],
         mean_value=how["mean_value"],

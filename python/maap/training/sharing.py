@@ -1,9 +1,9 @@
-"""One phase 1 for several runs: a run takes it from another that has trained it already.
+"""One phase 1 for several runs: a run takes it from another run that has already trained it.
 
 Two runs may share phase 1 only when everything that its bytes depend on is equal
 (`phase1_settings`); what ``--resume`` may change too (GPU, threads, how often a snapshot is taken)
-does not count. The weights are a hard link, or a copy where there are none, and the stage in
-``state.json`` says where they come from: ``shared_from: {run, trained_in, settings, sha256}``.
+does not count. The weights are a hard link, or a copy where the disk has no hard links, and the
+stage in ``state.json`` says where they come from (`SharedFrom`).
 """
 
 import hashlib
@@ -16,20 +16,22 @@ from typing import Any
 from maap import __version__
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
+from maap.nets.prototxt import read_solver, to_text
 from maap.runs.run import Run, find_run
+from maap.runs.stages import FINAL
+from maap.runs.state import RunState, SharedFrom, Stage
 from maap.util.files import PARTIAL, cannot_write, file_sha256, sync_file, sync_folder
 
-FINAL = "final.caffemodel"
 _CURVES = ("metrics.csv", "timing.csv", "accuracy.csv", "log")
 _FREE = ("display", "solver_mode", "device_id")  # SolverParameter fields that change no weight
 
 
-def phase1_settings(run: Run, config: TrainConfig, state: dict[str, Any]) -> dict[str, Any]:
+def phase1_settings(run: Run, config: TrainConfig, state: RunState) -> dict[str, Any]:
     """What the weights after phase 1 of a run that is set up depend on, by name; JSON-able.
 
     Raises MaapError when phase1/net.prototxt or solver.prototxt is missing.
     """
-    how = dict(state["input"]["TRAIN"])
+    how = state.input["TRAIN"].to_json()
     if how["mean_file"]:
         how["mean_file"] = file_sha256(run.folder / how["mean_file"])
     return {
@@ -40,8 +42,8 @@ def phase1_settings(run: Run, config: TrainConfig, state: dict[str, Any]) -> dic
         "max_iter": config.max_iter,
         "converge_window": config.converge_window if config.converge_fraction else None,
         "converge_fraction": config.converge_fraction,
-        "weights": state["weights"] and state["weights"]["sha256"],
-        "data": state["data"]["manifest"],
+        "weights": state.weights and state.weights.sha256,
+        "data": state.data.manifest,
         "input": how,
         "net": _net_hash(run.folder / "phase1" / "net.prototxt"),
         "solver": solver_text(run.folder / "phase1" / "solver.prototxt"),
@@ -56,13 +58,10 @@ def _net_hash(path: Path) -> str:
 
 def solver_text(path: Path) -> str:
     """A solver.prototxt without what changes no weight (display, the device)."""
-    from maap.nets import prototxt
-    from maap.nets.prototxt import read_solver
-
     solver = read_solver(path)
     for name in _FREE:
         solver.ClearField(name)
-    return prototxt.to_text(solver)
+    return to_text(solver)
 
 
 def settings_hash(settings: dict[str, Any]) -> str:
@@ -71,14 +70,14 @@ def settings_hash(settings: dict[str, Any]) -> str:
     return hashlib.sha256(text).hexdigest()[:12]
 
 
-def take_phase1(run: Run, config: TrainConfig, state: dict[str, Any]) -> dict[str, Any]:
-    """Phase 1 from the run that ``config.phase1_from`` names; returns what its stage knows of it.
+def take_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
+    """Phase 1 from the run that ``config.phase1_from`` names; noted in the state's first stage.
 
     Raises MaapError: no such run, its phase 1 not done or its weights gone, or settings that
     differ (names them). Killed at any moment, it can be called again.
     """
     donor = find_run(run.folder.parent, str(config.phase1_from))
-    stage = _finished_phase1(donor)
+    given = _finished_phase1(donor)
     ours = phase1_settings(run, config, state)
     theirs = phase1_settings(donor, donor.config(), donor.state())
     wrong = [name for name in ours if ours[name] != theirs[name]]
@@ -94,10 +93,12 @@ def take_phase1(run: Run, config: TrainConfig, state: dict[str, Any]) -> dict[st
             _put(source / name, target / name, link=False)
     _put(source / FINAL, target / FINAL, link=True)
     sync_folder(target)
-    found = {key: stage[key] for key in ("iteration", "stopped", "loss", "weights", "seconds")}
-    first = stage.get("shared_from", {}).get("trained_in", donor.name)
-    noted = dict(run=donor.name, trained_in=first, settings=settings_hash(ours))
-    return dict(found, shared_from=dict(noted, sha256=file_sha256(target / FINAL)))
+    stage = state.stages[0]
+    stage.iteration, stage.stopped, stage.loss = given.iteration, given.stopped, given.loss
+    stage.weights, stage.seconds = given.weights, given.seconds
+    first = given.shared_from.trained_in if given.shared_from else donor.name
+    sha256 = file_sha256(target / FINAL)
+    stage.shared_from = SharedFrom(donor.name, first, settings_hash(ours), sha256)
 
 
 def _difference(name: str, ours: Any, theirs: Any) -> str:
@@ -105,11 +106,11 @@ def _difference(name: str, ours: Any, theirs: Any) -> str:
     return f"{name} is {ours}, there {theirs}" if plain or name == "host" else f"{name} differs"
 
 
-def _finished_phase1(donor: Run) -> dict[str, Any]:
-    stage = donor.state()["stages"][0]
-    if stage["status"] != "done":
+def _finished_phase1(donor: Run) -> Stage:
+    stage = donor.state().stages[0]
+    if not stage.done:
         raise MaapError(
-            f"run {donor.name} has not finished its phase 1; go on with it first: "
+            f"run {donor.name} has not finished its phase 1; resume it first: "
             f"maap train --resume {donor.name}"
         )
     path = donor.folder / "phase1" / FINAL
@@ -122,7 +123,7 @@ def _finished_phase1(donor: Run) -> dict[str, Any]:
 
 
 def _put(source: Path, target: Path, link: bool) -> None:
-    """The file under another name as well, or a copy; the rename makes it whole or absent."""
+    """A second name for the file, or a copy of it; it appears in one step."""
     partial = target.with_name(PARTIAL + target.name)
     try:
         if partial.exists():

@@ -1,0 +1,259 @@
+"""The work of a training, in the child process: the stages of the paper's Algorithm 1.
+
+    phase 1     train the net on the original images (with Enhancement: laap, maap)
+    rewrite N   every training image becomes what the net attends to in it (haap, maap)
+    phase N+1   train on, from the weights before, on the rewritten images; --rounds repeats
+                (--haap online: one phase 2, whose net changes each batch itself; nets/online.py)
+    evaluation  accuracy on the original test images, how well the regions sit
+    report      report.html
+
+A run is a list of stages in ``state.json``. A stage that is done is not done again; one that was
+interrupted continues from its own files.
+"""
+
+import dataclasses
+import gc
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Optional
+
+from maap.config import check as settings
+from maap.config.fields import FIELDS, TrainConfig
+from maap.data.feeder import Feeder
+from maap.data.find import check_data_name, data_for
+from maap.data.store import Split
+from maap.errors import MaapError
+from maap.host import loader
+from maap.host.supervise import Stopped, caffe_log
+from maap.measure.classify import measure_accuracy
+from maap.measure.evaluation import evaluate_run
+from maap.nets.folder import find_net
+from maap.report.page import write_report
+from maap.rewrite.rewrite import rewrite
+from maap.runs import feed, tensorboard
+from maap.runs.evaluation import need_evaluation
+from maap.runs.run import Run, find_run
+from maap.runs.stages import FINAL, REPORT, lost
+from maap.runs.state import Stage
+from maap.training.phase import PhaseSettings, run_phase, seed_of
+from maap.training.prepare import set_up
+from maap.training.sharing import take_phase1
+from maap.training.train import RunResult
+from maap.util.files import file_sha256
+from maap.util.progress import say
+from maap.weights import published
+
+
+def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
+    """Set the run up, or find how far it came, and do its stages. Called by `train` in a child."""
+    run = Run(Path(config.runs_dir).resolve() / str(config.name))
+    if not run.exists:  # a misspelt name should leave no folder behind
+        _check_names(config)
+    run.lock()
+    with caffe_log(run.folder / "log"):
+        run.clean()
+        try:
+            config = _resumed(run, given) if run.exists else _new(run, config)
+            return Work(run, config).all_stages()
+        except (Stopped, KeyboardInterrupt) as stopped:
+            text = str(stopped) or "stopped"
+            raise Stopped(f"{text}; go on with: maap train --resume {run.name}") from None
+        finally:
+            run.unlock()
+
+
+def _check_names(config: TrainConfig) -> None:
+    """Raises MaapError for a run, net, file or library that the settings name and nobody has."""
+    if config.phase1_from is not None:
+        find_run(Path(config.runs_dir), config.phase1_from)
+    if config.tensorboard:
+        tensorboard.check_library()
+    files = find_net(config.net)
+    files.train_val(config.laap, config.dropout_after)
+    files.solver(config.laap, 1), files.deploy(config.laap)
+    check_data_name(config.data)
+    if config.weights is not None:
+        published.check_word(config.weights, config.net)
+
+
+def _new(run: Run, config: TrainConfig) -> TrainConfig:
+    say(f"run {run.name}: {run.folder}")
+    started = time.monotonic()
+    config, dataset = data_for(config)
+    return set_up(run, config, dataset, time.monotonic() - started)
+
+
+def _resumed(run: Run, given: Mapping[str, Any]) -> TrainConfig:
+    stored = run.config()
+    wrong = settings.contradictions(stored, given)
+    if wrong:
+        raise MaapError(
+            f"run {run.name} was begun with other settings: {'; '.join(wrong)}; leave these out, "
+            "or start a new run with another --name"
+        )
+    say(f"run {run.name}: resuming in {run.folder}")
+    changed = {n: given[n] for n in given if FIELDS[n].metadata["may_change"] and n != "runs_dir"}
+    return dataclasses.replace(stored, **dict(changed, resume=False))
+
+
+class Work:
+    """The stages of one run, from where it stands."""
+
+    def __init__(self, run: Run, config: TrainConfig) -> None:
+        if config.tensorboard:
+            tensorboard.check_library()
+        self.run, self.config = run, config
+        self.state = run.state()
+        self.data = feed.open_data(self.state)
+        self.caffe = loader.load(config.host)
+        loader.set_device(self.caffe, config.gpu)
+        self.test_transform = feed.transform(run, self.state, "TEST")
+
+    @property
+    def batch(self) -> int:
+        """Images a batch."""
+        return int(self.config.batch or 1)
+
+    def all_stages(self) -> RunResult:
+        """Do what is not done; the result of the whole run."""
+        kinds = {
+            "train": self.train,
+            "rewrite": self.rewrite,
+            "evaluation": self.evaluate,
+            "report": self.report,
+        }
+        self._note_lost()
+        for stage in self.state.waiting:
+            started = time.monotonic()
+            stage.status = "running"
+            self.run.write_state(self.state)
+            kinds[stage.kind](stage)
+            if stage.kind != "train":  # a training phase adds up its own seconds
+                stage.seconds += time.monotonic() - started
+            stage.status = "done"
+            self.run.write_state(self.state)
+            gc.collect()  # a solver holds three times the weights
+        return self.result()
+
+    def _note_lost(self) -> None:
+        """Have those stages done again whose results somebody has removed."""
+        gone = lost(self.run.folder, self.state.stages)
+        for stage in self.state.stages:
+            if stage.name in gone:
+                say(f"{', '.join(gone[stage.name])}: missing, so {stage.name} is done again")
+                stage.status = "pending"
+                if stage.kind == "rewrite":  # or what is left of it would pass for a whole one
+                    shutil.rmtree(self.run.folder / stage.name, ignore_errors=True)
+
+    def weights(self, phase: int) -> Path:
+        """The weights at the end of a phase."""
+        return self.run.folder / f"phase{phase}" / FINAL
+
+    # ---- one method a kind of stage, which notes in the stage what it found ----
+
+    def train(self, stage: Stage) -> None:
+        """A training phase: on the original images first, then on the rewritten ones."""
+        if stage.number == 1 and self.config.phase1_from is not None:
+            take_phase1(self.run, self.config, self.state)
+            source = self.config.phase1_from
+            say(f"phase 1: taken from run {source}, {stage.iteration} iterations")
+            return
+
+        def snapshot_taken(iteration: int, seconds: float) -> None:
+            stage.seconds += seconds
+            stage.iteration = iteration
+            self.run.write_state(self.state)
+
+        folder = self.run.folder / stage.name
+        end = run_phase(folder, self.phase_settings(stage), self.caffe, snapshot_taken)
+        stage.iteration, stage.stopped, stage.loss = end.iteration, end.stopped, end.loss
+        stage.weights, stage.online = end.weights, end.online
+
+    def phase_settings(self, stage: Stage) -> PhaseSettings:
+        """What `run_phase` needs for a training stage."""
+        config, number, batch = self.config, int(stage.number or 1), self.batch
+        original = number == 1 or config.online
+        folder = self.data.folder if original else self.run.folder / f"rewrite{number - 1}"
+        images = Split.open(folder, "train")
+        how = feed.transform(self.run, self.state, "TRAIN")
+        seed = seed_of(config.seed, stage.name, "images")
+        events = self.run.folder / tensorboard.FOLDER / stage.name
+        return PhaseSettings(
+            name=stage.name,
+            title=stage.title,
+            seed=config.seed,
+            max_iter=_known(config.max_iter if number == 1 else config.phase2_iter, "max_iter"),
+            snapshot=config.snapshot or 0,
+            window=config.converge_window or 1,
+            fraction=config.converge_fraction or 0.0,
+            feed=lambda start: Feeder(images, how, batch, seed, start),
+            iter_size=config.iter_size or 1,
+            start_from=self._start_from(number),
+            test_interval=config.test_interval,
+            test=self._accuracy,
+            events=events if config.tensorboard else None,
+        )
+
+    def _start_from(self, number: int) -> Optional[Path]:
+        if number > 1:
+            return self.weights(number - 1)
+        noted = self.state.weights
+        if noted is None:
+            return None
+        path = Path(noted.path)
+        if not path.is_file() or file_sha256(path) != noted.sha256:
+            raise MaapError(f"{path}: not the weights the run began with; put them back")
+        return path
+
+    def _accuracy(self, weights: Path) -> tuple[float, float]:
+        net, images = self.run.folder / "deploy.prototxt", self.data.split("test")
+        how = (images, self.test_transform, self.batch)
+        found = measure_accuracy(net, weights, *how, gpu=self.config.gpu).accuracy
+        return found.top1, found.top5
+
+    def rewrite(self, stage: Stage) -> None:
+        """Every training image as the newest net attends to it."""
+        with caffe_log(self.run.folder / f"{stage.name}.log"):
+            made = rewrite(
+                self.data.split("train"),
+                self.run.folder / stage.name,
+                self.run.folder / "rewrite.prototxt",
+                self.weights(int(stage.number or 1)),
+                self.config.a_star,
+                self.test_transform,
+                self.batch,
+                gpu=self.config.gpu,
+            )
+        stage.count, stage.fallbacks = made.count, made.fallbacks
+
+    def evaluate(self, stage: Stage) -> None:
+        """The original test images through every phase's net, and the regions of each."""
+        with caffe_log(self.run.folder / "evaluation.log"):
+            found = evaluate_run(self)
+        if self.config.tensorboard:
+            tensorboard.write_run(self.run.folder, found)
+
+    def report(self, stage: Stage) -> None:
+        """report.html from what lies in the run folder."""
+        write_report(self.run.folder)
+
+    def result(self) -> RunResult:
+        """What the finished run found."""
+        advice = f"remove it and measure again: maap train --resume {self.run.name}"
+        evaluation = need_evaluation(self.run.folder, advice)
+        return RunResult(
+            name=self.run.name,
+            folder=self.run.folder,
+            top1=evaluation.last.top1,
+            top5=evaluation.last.top5,
+            evaluation=evaluation,
+            report=self.run.folder / REPORT,
+        )
+
+
+def _known(value: Optional[int], name: str) -> int:
+    if value is None:
+        raise MaapError(f"neither the settings nor the solver file say {name}; give one")
+    return value
