@@ -1,4 +1,5 @@
-"""The pages keep their word: files they name exist, and the layer of CONTRIBUTING.md works."""
+"""The pages keep their word: their commands run, what they link to exists, and the layer of
+CONTRIBUTING.md works."""
 
 import json
 import os
@@ -7,13 +8,17 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import doc_commands
 import pytest
+from doc_commands import INSTEAD, NEEDS, NOT_RUN, ONLY_PARSED, PAGES, Workplace
 
 REPO = Path(__file__).resolve().parents[2]
 PAGE = REPO / "CONTRIBUTING.md"
 BUILD = REPO / "build" / "fork"
 # What a page may name although the repository does not hold it.
-MADE_LATER = re.compile(r"(^|/)(NAME|CLASS|DIR|URL)|softsign|^build/|^runs/|^data/")
+MADE_LATER = re.compile(
+    r"(^|/)(NAME|CLASS|DIR|URL)|softsign|^build/|^runs/|^data/|^~|^photos/|^index.html"
+)
 
 
 def named_files(text):
@@ -24,12 +29,124 @@ def named_files(text):
     return sorted({w for w in words if looks.search(w) and not MADE_LATER.search(w)})
 
 
-@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "docs/pictures.md"])
+MARKDOWN = sorted(
+    str(path.relative_to(REPO)) for path in [*REPO.glob("*.md"), *REPO.glob("docs/**/*.md")]
+)
+
+WITH_FILES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/pictures.md"]
+WITH_FILES += [
+    page for page in MARKDOWN if re.match("docs/(install|benchmarks|concepts/[ae])", page)
+]
+engine_only = pytest.mark.skipif(
+    os.environ.get("MAAP_HOST") != "fork", reason="the pages are about the engine"
+)
+
+
+# ---- commands -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def workplace(tmp_path_factory, cache_folder):
+    return Workplace(tmp_path_factory.mktemp("checkout"))
+
+
+@engine_only
+@pytest.mark.parametrize("page", PAGES)
+def test_the_commands_of_a_page_run(page, workplace, private_cache):
+    said = ""
+    for block in doc_commands.blocks(page):
+        if block.title:
+            workplace.write(block)
+        elif block.language == "text":  # what the command before it says
+            assert block.text == said
+        for command in doc_commands.commands(block) if block.language == "sh" else ():
+            if command not in ONLY_PARSED and command not in NOT_RUN:
+                said = workplace.run(command)
+
+
+def parse(words):
+    """What click makes of the words of a command, without running it."""
+    from maap.cli.main import cli
+
+    command, context = cli, None
+    while hasattr(command, "resolve_command"):
+        context = command.make_context("maap", list(words), parent=context)
+        rest = [*getattr(context, "protected_args", ()), *context.args]
+        _, command, words = command.resolve_command(context, rest)
+    return command.make_context(command.name, list(words), parent=context)
+
+
+@pytest.mark.parametrize("command", ONLY_PARSED)
+def test_the_command_line_takes_what_is_not_run(command):
+    program, *words = shlex.split(command)
+    assert program == "./maap"
+    given = {k: v for k, v in parse(words).params.items() if v not in (None, False, ())}
+    if words[0] == "train":
+        from maap.config.check import check_settings
+
+        names = {k: v for k, v in given.items() if k not in ("net", "net_dir", "file", "debug")}
+        assert check_settings(names)["data"] == given["data"]
+    assert set(given) >= {w[2:].replace("-", "_") for w in words if w.startswith("--")}
+
+
+def test_a_wrong_option_would_be_found():
+    import click
+
+    with pytest.raises(click.UsageError, match="--wieghts"):
+        parse(["train", "alexnet", "--wieghts", "published"])
+
+
+@pytest.mark.parametrize("table", [INSTEAD, NEEDS, ONLY_PARSED, NOT_RUN])
+def test_the_pages_still_show_the_commands_of_the_tables(table):
+    assert [command for command in table if command not in doc_commands.all_commands()] == []
+
+
+def test_commands_stand_in_blocks_that_are_tested():
+    for page in PAGES:
+        for block in doc_commands.blocks(page):
+            if block.language != "sh":
+                assert not re.search(r"^ *(\./maap|caffe) ", block.text, re.M), (page, block.text)
+
+
+# ---- files and links ----------------------------------------------------------------------------
+
+
+def test_the_readme_is_short():
+    lines = (REPO / "README.md").read_text().splitlines()
+    assert len(lines) <= 90 and max(map(len, lines)) <= 100
+
+
+def anchors(path):
+    """The anchors of a page's headings, as mkdocs and the hosts of repositories make them."""
+    prose = re.sub(r"^ *```.*?^ *```", "", path.read_text(), flags=re.S | re.M)
+    headings = re.findall(r"^#+ +(.*)$", prose, flags=re.M)
+    return {re.sub(r"[^\w\- ]", "", h.lower()).strip().replace(" ", "-") for h in headings}
+
+
+@pytest.mark.parametrize("page", MARKDOWN)
+def test_links_lead_somewhere(page):
+    path = REPO / page
+    prose = re.sub(r"^ *```.*?^ *```", "", path.read_text(), flags=re.S | re.M)
+    for target in re.findall(r"\]\(<?([^)>\s]+)>?\)", prose):
+        if re.match(r"\w+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (path.parent / name).resolve() if name else path
+        assert there.exists(), f"{page}: {target}"
+        if anchor:
+            shown = REPO / "CONTRIBUTING.md" if there.name == "contributing.md" else there
+            assert anchor in anchors(shown), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", WITH_FILES)
 def test_files_a_page_names_exist(page):
     path = REPO / page
     names = named_files(path.read_text())
-    assert len(names) > 2
-    assert [n for n in names if not (path.parent / n).exists()] == []
+    assert names
+    assert [n for n in names if not (path.parent / n).exists() and not (REPO / n).exists()] == []
+
+
+# ---- the layer of CONTRIBUTING.md ---------------------------------------------------------------
 
 
 def snippets():
@@ -48,7 +165,7 @@ def compile_flags(source):
     return [w for w in kept if w not in ("-include", "-Winvalid-pch")], entry["directory"]
 
 
-@pytest.mark.skipif(os.environ.get("MAAP_HOST") != "fork", reason="the page is about the engine")
+@engine_only
 def test_the_layer_of_the_page_compiles_and_passes_its_test(tmp_path):
     code = snippets()
     assert len(code) == 3
