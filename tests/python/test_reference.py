@@ -1,0 +1,68 @@
+"""The pages of the documentation that are made from the code hold all of the code's names."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from maap.cli.main import cli
+from maap.config.fields import FIELDS, option_name
+from maap.util.schema import caffe_pb2
+
+REPO = Path(__file__).resolve().parents[2]
+sys.path.append(str(REPO / "tools"))
+
+from reference import commands, headers, protos, settings  # noqa: E402
+
+
+def test_every_command_has_its_help():
+    text = commands.page(REPO)
+    for name in cli.list_commands(None):
+        assert f"\n### maap {name}\n" in text and f"Usage: maap {name} " in text
+    assert "#### maap data cub" in text and "\b" not in text
+
+
+def test_every_setting_has_its_source_and_option():
+    entries = dict(re.findall(r"### `(\w+)`\n\n(.*?)(?=\n#|\Z)", settings.page(REPO), re.S))
+    assert set(entries) == set(FIELDS)
+    for name, entry in entries.items():
+        assert f"option `{option_name(name)}`" in entry
+        assert f"source: {FIELDS[name].metadata['source']}" in entry
+
+
+def test_every_message_and_field_of_the_schema():
+    found = {}
+    for file in ("kernels/maap.proto", "caffe/proto/caffe.proto"):
+        for message in protos.read((REPO / file).read_text(encoding="utf-8")):
+            found[message.name] = message
+    schema = caffe_pb2.DESCRIPTOR.message_types_by_name
+    assert set(schema) <= set(found)
+    for name, descriptor in schema.items():
+        assert [row.name for row in found[name].rows] == [f.name for f in descriptor.fields], name
+        assert set(found[name].enums) == set(descriptor.enum_types_by_name), name
+        for enum, kind in descriptor.enum_types_by_name.items():
+            values = [
+                re.match("`(\\w+)`", value).group(1) for value in found[name].enums[enum].values
+            ]
+            assert values == [value.name for value in kind.values]
+
+
+def test_defaults_and_comments_of_a_message():
+    field = "  optional float x = 1 [default = -0.5];  // and behind\n"
+    text = "message A {\n  // Said above.\n" + field + "}\n"
+    (message,) = protos.read(text)
+    assert message.rows == [protos.Row("x", "float", "-0.5", "Said above. and behind")]
+
+
+def test_every_layer_type_has_its_contract():
+    caffe = pytest.importorskip("caffe")
+    known = {layer.type for layer in headers.layers(REPO)}
+    assert {"Enhancement", "Elimination", "Convolution"} <= known
+    assert all(layer.text for layer in headers.layers(REPO))
+    if hasattr(caffe, "load_layers"):  # the engine; BVLC Caffe has types of its own
+        assert set(caffe.layer_type_list()) - known <= {"Python"}
+
+
+def test_a_declaration_is_shown_without_its_body():
+    page = headers.api_page(REPO)
+    assert "int count(int start_axis, int end_axis) const;" in page and "{ return" not in page
