@@ -76,10 +76,8 @@ def alexnet(n: NetSpec) -> Any:
     return n.fc8_cub
 
 
-BATCH, SOLVER = fine_tuning(
-    "alexnet",
-    test_iter=([116], "x 50 = 5,800: CUB's 5,794 test images and the first 6 once more"),
-)
+TEST_BATCH = 50
+BATCH, SOLVER = fine_tuning("alexnet", TEST_BATCH)
 ALEXNET = Recipe(
     name="AlexNet",
     folder="prototxt/alexnet",
@@ -96,7 +94,7 @@ ALEXNET = Recipe(
         mean=(104, 117, 123),
         mean_note="mean_value: ImageNet's mean image (B 104.007, G 116.669, R 122.679), rounded.",
         train_batch=BATCH,
-        test_batch=50,
+        test_batch=TEST_BATCH,
         train="data/cub/train_lmdb",
         test="data/cub/test_lmdb",
         rewritten="data/cub_haap/train_lmdb",

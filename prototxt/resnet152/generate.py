@@ -75,10 +75,8 @@ def resnet152(n: NetSpec) -> Any:
     return n.fc_cub
 
 
-BATCH, SOLVER = fine_tuning(
-    "resnet152",
-    test_iter=([580], "x 10 = 5,800: CUB's 5,794 test images and the first 6 once more"),
-)
+TEST_BATCH = 10
+BATCH, SOLVER = fine_tuning("resnet152", TEST_BATCH)
 RESNET152 = Recipe(
     name="ResNet-152",
     folder="prototxt/resnet152",
@@ -101,7 +99,7 @@ RESNET152 = Recipe(
             "image, 224 x 224, was subtracted after the crop; Caffe subtracts before it."
         ),
         train_batch=BATCH,
-        test_batch=10,
+        test_batch=TEST_BATCH,
         train="data/cub/train_lmdb",
         test="data/cub/test_lmdb",
         rewritten="data/cub_haap_resnet152/train_lmdb",

@@ -44,10 +44,8 @@ def vgg19(n: NetSpec) -> Any:
     return n.fc8_cub
 
 
-BATCH, SOLVER = fine_tuning(
-    "vgg19",
-    test_iter=([580], "x 10 = 5,800: CUB's 5,794 test images and the first 6 once more"),
-)
+TEST_BATCH = 10
+BATCH, SOLVER = fine_tuning("vgg19", TEST_BATCH)
 VGG19 = Recipe(
     name="VGG_ILSVRC_19_layers",
     folder="prototxt/vgg19",
@@ -65,7 +63,7 @@ VGG19 = Recipe(
         mean=(103.939, 116.779, 123.68),
         mean_note="mean_value: the mean pixel that the weights were published with (B, G, R).",
         train_batch=BATCH,
-        test_batch=10,
+        test_batch=TEST_BATCH,
         train="data/cub/train_lmdb",
         test="data/cub/test_lmdb",
         rewritten="data/cub_haap_vgg19/train_lmdb",

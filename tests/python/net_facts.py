@@ -7,6 +7,11 @@ from typing import Any
 from maap.util.schema import caffe_pb2
 
 FACTS = Path(__file__).resolve().parents[1] / "facts"
+PAPER = dict(  # behind which layers the paper has Enhancement and Elimination: docs/design.md, 5
+    alexnet=("relu1", "relu5"),
+    vgg19=("relu1_1", "relu5_4"),
+    resnet152=("conv1_relu", "res4b2_branch2b_relu"),
+)
 
 
 def rows(name: str) -> list[dict[str, str]]:

@@ -1,23 +1,26 @@
 """`maap insert`: where the layers go, what is written, what is refused."""
 
+import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import other_nets
 import pytest
 from maap.errors import MaapError
-from maap.nets import graph, imported, insert
-from maap.nets import write as net_folder
+from maap.nets import graph, imported, placement
+from maap.nets.attention_layers import REWRITE_TOPS, with_enhancement
 from maap.nets.folder import find_net
+from maap.nets.insert import describe_folder, insert
 from maap.nets.prototxt import read_net, read_solver
-from maap.nets.resolve import REWRITE_TOPS, resolve_deploy, resolve_train
+from maap.nets.request import InsertRequest
+from maap.nets.resolve import resolve_deploy, resolve_train
+from maap.nets.shapes import blob_shapes
 from maap.nets.transform import data_transform
-
-
-@pytest.fixture(scope="module")
-def shapes():
-    """Name -> the shapes of its blobs, from the host's Caffe."""
-    return {name: insert.blob_shapes(other_nets.read(name)) for name in other_nets.FILES}
+from maap.nets.write import batches_for, write_folder
+from net_facts import PAPER
+from other_nets import CONV, FC, HEAD, SOFTMAX, write
 
 
 @pytest.fixture(scope="module")
@@ -27,83 +30,6 @@ def folders(tmp_path_factory):
     for name in other_nets.FILES:
         other_nets.folder_of(name, root / name)
     return root
-
-
-def write(tmp_path, text):
-    path = tmp_path / "net.prototxt"
-    path.write_text(text, encoding="utf-8")
-    return path
-
-
-# ---- where -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "name, first, last",
-    [
-        ("squeeze", ("relu_conv1", (8, 31, 31)), ("fire2/relu_expand3x3", (8, 15, 15))),
-        (
-            "inception",
-            ("conv1/relu_7x7", (8, 28, 28)),
-            ("inception_3a/relu_pool_proj", (4, 14, 14)),
-        ),
-        ("lenet", ("conv1", (8, 24, 24)), ("conv1", (8, 24, 24))),  # conv2's map is 8x8
-    ],
-)
-def test_the_first_and_the_last_roomy_convolution_are_recommended(shapes, name, first, last):
-    found = insert.recommend(other_nets.read(name), shapes[name])
-    assert [(place.after, place.shape) for place in found] == [first, last]
-
-
-@pytest.mark.parametrize(
-    "asked, after",
-    [
-        ("conv1/7x7_s2", "conv1/relu_7x7"),  # behind what finishes its blob
-        ("inception_3a/bn_1x1", "inception_3a/relu_1x1"),
-        ("inception_3a/scale_1x1", "inception_3a/scale_1x1"),  # in place: right behind it
-        ("inception_3a/1x1", "inception_3a/1x1"),  # the BatchNorm has another blob
-        ("pool1/norm1", "pool1/norm1"),
-    ],
-)
-def test_a_layer_goes_behind_those_that_finish_the_blob(shapes, asked, after):
-    plan = insert.plan(other_nets.read("inception"), shapes["inception"], asked, asked)
-    assert (plan.enhance.after, plan.eliminate.after) == (after, after)
-
-
-def test_a_dropout_is_not_waited_for(shapes):
-    plan = insert.plan(other_nets.read("squeeze"), shapes["squeeze"], "fire2/concat", None)
-    assert plan.enhance.after == "fire2/concat"
-
-
-def enhanced(name, after):
-    """The Enhancement layer behind ``after`` in the training net, and all of its layers."""
-    layers = insert.with_enhancement(other_nets.read(name).train, after, "enhance")
-    return next(layer for layer in layers if layer.type == "Enhancement"), layers
-
-
-def test_in_place_where_it_is_safe():
-    layer, layers = enhanced("squeeze", "relu_conv1")
-    assert list(layer.bottom) == list(layer.top) == ["conv1"]
-    assert layers[layers.index(layer) - 1].name == "relu_conv1"
-    assert layers[layers.index(layer) + 1].name == "pool1"
-
-
-@pytest.mark.parametrize(
-    "name, after",
-    [
-        ("squeeze", "fire2/concat"),  # a dropout changes the blob in place later
-        ("inception", "inception_3a/scale_1x1"),  # ... a ReLU
-        ("inception", "pool1/norm1"),  # LRN needs what it wrote
-    ],
-)
-def test_a_blob_of_its_own_where_in_place_would_be_wrong(name, after):
-    layer, layers = enhanced(name, after)
-    (old,), (new,) = layer.bottom, layer.top
-    at = layers.index(layer)
-    assert new != old and not any(old in other.bottom for other in layers[at + 1 :])
-    before = other_nets.read(name).train
-    readers = [other.name for other in before[at:] if old in other.bottom]
-    assert [other.name for other in layers[at + 1 :] if new in other.bottom] == readers
 
 
 # ---- what is written ----------------------------------------------------------------------------
@@ -207,17 +133,6 @@ def test_numbers_from_the_networks_own_solver(tmp_path):
 
 # ---- other forms of a network -------------------------------------------------------------------
 
-HEAD = 'name: "net" layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 1 '
-CONV = (
-    'layer { name: "conv" type: "Convolution" bottom: "data" top: "conv" '
-    "convolution_param { num_output: 3 kernel_size: 3 } } "
-)
-FC = (
-    'layer { name: "fc" type: "InnerProduct" bottom: "conv" top: "fc" '
-    "inner_product_param { num_output: 3 } } "
-)
-SOFTMAX = 'layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" } '
-
 
 def test_blobs_called_otherwise_get_the_names_the_drivers_use(tmp_path):
     """Here the images are `label` and a later blob is `data`."""
@@ -246,7 +161,7 @@ def test_phases_are_told_apart(tmp_path):
     net = imported.read_network(write(tmp_path, text))
     assert [layer.name for layer in net.path] == ["conv", "fc"]
     assert [layer.name for layer in net.train] == ["conv", "noise", "fc", "loss"]
-    layer = insert.with_enhancement(net.train, "conv", "enhance")[1]
+    layer = with_enhancement(net.train, "conv", "enhance")[1]
     assert layer.type == "Enhancement" and list(layer.top) != ["conv"]  # for the dropout's sake
 
 
@@ -267,14 +182,14 @@ def test_the_oldest_form_of_all(tmp_path):
     assert [layer.name for layer in net.path] == ["conv1", "relu1", "ip"]
     assert list(net.path[0].convolution_param.pad) == [1]
     assert [spec.lr_mult for spec in net.path[0].param] == [1, 2]
-    shapes = insert.blob_shapes(net)
-    assert insert.recommend(net, shapes)[0] == insert.Place("relu1", (4, 20, 20))
+    shapes = blob_shapes(net)
+    assert placement.recommend(net, shapes)[0] == placement.Place("relu1", (4, 20, 20))
 
 
 def test_blobs_called_like_the_rewriting_nets_tops_give_way(tmp_path):
     text = HEAD + "dim: 3 dim: 20 dim: 20 } } } " + CONV + FC + SOFTMAX
     path = write(tmp_path, text.replace('"conv"', '"attention"'))
-    insert.work(str(path), dict(out=str(tmp_path / "out")))
+    insert(InsertRequest(path, out=tmp_path / "out"))
     rewrite = read_net(find_net(tmp_path / "out").rewrite(True))
     assert [layer.name for layer in rewrite.layer][1] == "attention"  # weights load by that
     written = [blob for layer in rewrite.layer for blob in set(layer.top) - set(layer.bottom)]
@@ -286,48 +201,15 @@ def test_a_mean_image_that_is_missing_is_said(tmp_path):
     text = other_nets.FILES["inception"].read_text()
     text = text.replace("mean_value: 100 mean_value: 110 mean_value: 120", 'mean_file: "mean.bin"')
     path = write(tmp_path, text)
-    lines = insert.work(str(path), dict(out=str(tmp_path / "out")))
+    lines = insert(InsertRequest(path, out=tmp_path / "out"))
     assert [line for line in lines if "mean image mean.bin is not there" in line]
-    lines = insert.work(str(path), dict(out=str(tmp_path / "two"), mean=[1.0, 2.0, 3.0]))
+    lines = insert(InsertRequest(path, out=tmp_path / "two", mean=[1.0, 2.0, 3.0]))
     assert not [line for line in lines if "mean image" in line]
     net = read_net(find_net(tmp_path / "two").train_val(True))
     assert data_transform(net, "TRAIN")["mean_value"] == [1, 2, 3]
 
 
 # ---- mistakes -----------------------------------------------------------------------------------
-
-
-def test_a_layer_that_is_not_there(shapes):
-    with pytest.raises(MaapError, match=r"no layer 'relu_conv'; did you mean .*relu_conv1"):
-        insert.plan(other_nets.read("squeeze"), shapes["squeeze"], "relu_conv", None)
-
-
-@pytest.mark.parametrize(
-    "name, layer, why",
-    [
-        ("inception", "pool5", "the map of layer pool5 is 1x1: with a single point there is"),
-        ("inception", "pool5/drop", "the map of layer pool5/drop is 1x1"),
-        ("inception", "loss1/ave_pool", "does not lead to the scores of the main classifier"),
-        ("inception", "loss3/classifier", "belongs to the classifier"),
-        ("squeeze", "pool3", "belongs to the classifier"),
-        ("lenet", "ip1", "gives 20 numbers for an image, no map"),
-    ],
-)
-@pytest.mark.parametrize("which", ["enhance", "eliminate"])
-def test_layers_that_cannot_be_attended_to(shapes, which, name, layer, why):
-    places = (layer, None) if which == "enhance" else (None, layer)
-    with pytest.raises(MaapError, match=why):
-        insert.plan(other_nets.read(name), shapes[name], *places)
-
-
-def test_nothing_roomy_enough(tmp_path):
-    text = HEAD + "dim: 3 dim: 14 dim: 14 } } } " + CONV + FC + SOFTMAX
-    net = imported.read_network(write(tmp_path, text))
-    shapes = dict(data=(1, 3, 14, 14), conv=(1, 3, 12, 12), fc=(1, 3))
-    with pytest.raises(MaapError, match="no convolution has a map of 13 x 13.*largest map: 12"):
-        insert.plan(net, shapes)
-    assert insert.plan(net, shapes, "conv", "conv").eliminate.after == "conv"
-    assert "none is recommended" in insert.dry_run(net, shapes)[-1]
 
 
 @pytest.mark.parametrize(
@@ -395,12 +277,6 @@ def test_the_command_line(tmp_path):
 
 # ---- the paper's own networks -------------------------------------------------------------------
 
-PAPER = dict(
-    alexnet=("relu1", "relu5"),
-    vgg19=("relu1_1", "relu5_4"),
-    resnet152=("conv1_relu", "res4b2_branch2b_relu"),
-)
-
 
 def plain(path):
     """A net's layers without what a folder chooses: attention layers' names, the data's places."""
@@ -420,8 +296,8 @@ def test_the_papers_networks_come_out_as_they_are_here(tmp_path, name):
     here, out = find_net(name), tmp_path / name
     net = imported.read_network(here.train_val(False))
     shapes = {blob: (1, 8, 14, 14) for layer in net.path for blob in layer.top}
-    plan = insert.plan(net, shapes, *PAPER[name])
-    net_folder.write_folder(plan, dict(out=str(out), keep_classifier=True))
+    plan = placement.plan(net, shapes, *PAPER[name])
+    write_folder(describe_folder(plan, out), out)
     made = find_net(out)
     for laap in (False, True):
         for kind in ("train_val", "deploy", "rewrite"):
@@ -429,7 +305,55 @@ def test_the_papers_networks_come_out_as_they_are_here(tmp_path, name):
             assert plain(getattr(made, kind)(laap)) == expected, (kind, laap)
 
 
-def test_what_is_recommended_for_alexnet_is_the_papers_choice():
-    net = imported.read_network(find_net("alexnet").deploy(False))
-    places = insert.recommend(net, insert.blob_shapes(net))
-    assert tuple(place.after for place in places) == PAPER["alexnet"]
+# ---- numbers of the solvers ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "batch, images, count, note",
+    [
+        (50, 5794, 116, "x 50 = 5,800: CUB's 5,794 test images and the first 6 once more"),
+        (10, 5790, 579, "x 10 = 5,790: CUB's test images"),
+        (8, 9, 2, "x 8 = 16: CUB's 9 test images and the first 7 once more"),
+    ],
+)
+def test_batches_cover_all_images(batch, images, count, note):
+    assert batches_for(batch, images, "CUB's") == ([count], note)
+
+
+def solvers(folders):
+    here = [path for name in PAPER for path in find_net(name).folder.glob("solver*.prototxt")]
+    return [*here, *folders.glob("*/solver*.prototxt")]
+
+
+def test_what_a_solver_says_of_its_test_images_is_true(folders):
+    """test_iter x the net's batch is the number in the comment."""
+    seen = 0
+    for path in solvers(folders):
+        solver = read_solver(path)
+        net = read_net(path.parent / Path(solver.net).name)
+        batch = data_transform(net, "TEST")["batch_size"]
+        (line,) = re.findall(r"^test_iter: .*", path.read_text(), re.M)
+        factor, total = re.search(r"# x ([\d,]+) = ([\d,]+)", line).groups()
+        assert int(factor) == batch
+        assert int(total.replace(",", "")) == solver.test_iter[0] * batch, path
+        of_cub = "5,794 test images" in line
+        assert of_cub or "images: set it to yours" in line, line
+        seen += 1
+        if of_cub:
+            assert 5794 <= solver.test_iter[0] * batch < 5794 + batch
+    assert seen == 12 + 4 * len(other_nets.FILES)
+
+
+def test_a_folders_files_are_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    out, synced = tmp_path / "net", []
+
+    def fsync(handle):
+        synced.append((Path(os.readlink(f"/proc/self/fd/{handle}")).name, out.exists()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    other_nets.folder_of("lenet", out)
+    files = {path.name for path in out.glob("*.prototxt")}
+    assert len(files) == 10
+    before = [name for name, there in synced if not there]
+    assert files <= set(before) and before[-1] == ".partial-net"
+    assert [name for name, there in synced if there] == [tmp_path.name]

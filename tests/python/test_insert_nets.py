@@ -19,7 +19,7 @@ import pytest
 from maap.config.fields import TrainConfig
 from maap.data import find
 from maap.host import loader
-from maap.nets import insert
+from maap.nets import attention_layers
 from maap.nets.folder import find_net
 from maap.nets.prototxt import write_text
 from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_train
@@ -37,6 +37,9 @@ PLACES = [
     ("inception", "inception_3a/scale_1x1", True),
     ("inception", "inception_3a/output", False),  # the auxiliary classifier reads it, too
     ("lenet", "pool1", False),
+    ("residual", "conv1", False),  # behind BatchNorm and Scale in place
+    ("residual", "res2a", False),  # the next block's shortcut reads it, too
+    ("residual", "res2b_branch2b", False),
 ]
 IDS = [f"{name}-{after}".replace("/", "_") for name, after, _ in PLACES]
 
@@ -165,7 +168,7 @@ def test_gradients_are_those_of_a_net_that_never_works_in_place(
 ):
     """In place or not, Enhancement's gradient and those before it are the same."""
     _, laap = pair(caffe, folders, tmp_path, name, after, train, "TRAIN")
-    monkeypatch.setattr(insert, "safe_in_place", lambda layers, at: False)
+    monkeypatch.setattr(attention_layers, "safe_in_place", lambda layers, at: False)
     apart = tmp_path / "apart"
     other_nets.folder_of(name, apart, enhance_after=after)
     monkeypatch.undo()
@@ -180,7 +183,7 @@ def test_gradients_are_those_of_a_net_that_never_works_in_place(
 def test_in_place_behind_a_normalisation_would_be_wrong(caffe, folders, tmp_path, monkeypatch):
     """What `safe_in_place` is there for: LRN's gradient reads what LRN wrote."""
     _, laap = pair(caffe, folders, tmp_path, "inception", "pool1/norm1", train, "TRAIN")
-    monkeypatch.setattr(insert, "safe_in_place", lambda layers, at: True)
+    monkeypatch.setattr(attention_layers, "safe_in_place", lambda layers, at: True)
     wrong = tmp_path / "wrong"
     other_nets.folder_of("inception", wrong, enhance_after="pool1/norm1")
     monkeypatch.undo()
@@ -272,8 +275,7 @@ def test_the_verbs_take_a_net_folder(folders, tmp_path, mini_images):
 
 @pytest.mark.parametrize("size, stored", [(28, 32), (56, 64), (224, 256), (227, 256), (448, 512)])
 def test_images_are_stored_a_little_larger_than_the_input(tmp_path, size, stored):
-    settings = dict(out=str(tmp_path / "net"), input_size=size)
-    insert.work(str(other_nets.FILES["lenet"]), settings)
+    other_nets.folder_of("lenet", tmp_path / "net", input_size=size)
     config = TrainConfig(net=str(tmp_path / "net"))
     assert find.stored_size(config) == stored
     assert find.stored_size(dataclasses.replace(config, image_size=99)) == 99

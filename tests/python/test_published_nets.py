@@ -23,12 +23,7 @@ CLASSIFIER = dict(alexnet=("fc8_cub", "fc8"), vgg19=("fc8_cub", "fc8"),
                   resnet152=("fc_cub", "fc1000"))  # fmt: skip
 AT_200 = dict(alexnet=57_687_624, vgg19=140_389_640, resnet152=58_553_608)  # learnable values
 DROPOUTS = dict(alexnet=["relu1", "relu2", "relu3", "relu4", "relu5"])  # paper, table 2
-AFTER = dict(  # where design 5 puts the two layers
-    alexnet=("relu1", "relu5"),
-    vgg19=("relu1_1", "relu5_4"),
-    resnet152=("conv1_relu", "res4b2_branch2b_relu"),
-    tiny=("relu1", "relu2"),
-)
+AFTER = dict(net_facts.PAPER, tiny=("relu1", "relu2"))
 
 
 def facts(name):

@@ -20,7 +20,14 @@ from maap.errors import MaapError
 @click.option("--solver", metavar="FILE", help="Take the solver's numbers from this prototxt.")
 @click.option("--keep-classifier", is_flag=True, help="Do not rename the classifier.")
 @DEBUG
-def insert(net: str, mean: Optional[str], debug: bool, **settings: Any) -> None:
+def insert(
+    net: str,
+    mean: Optional[str],
+    out: Optional[str],
+    solver: Optional[str],
+    debug: bool,
+    **named: Any,
+) -> None:
     """Put the attention layers into a classification network of your own.
 
     \b
@@ -30,15 +37,22 @@ def insert(net: str, mean: Optional[str], debug: bool, **settings: Any) -> None:
 
     NET.prototxt is a train_val or a deploy prototxt. DIR becomes a net folder as prototxt/alexnet
     is one: train_val, deploy, rewrite and solvers, with Enhancement and without. What is not named
-    goes where --dry-run recommends: behind the first and the last convolution with a map of 13 x 13
-    or more.
+    goes where --dry-run recommends: behind the first and the last map of 13 x 13 or more that every
+    path from the images to the classifier passes through.
     """
-    from maap.nets.insert import insert as run_insert
+    from maap.host.supervise import call
+    from maap.nets.request import InsertRequest
 
-    settings["mean"] = _mean(mean)
-    if settings["input_size"] is not None and settings["input_size"] < 8:
-        raise MaapError(f"--input-size {settings['input_size']}: give at least 8 pixels")
-    for line in run_insert(Path(net), settings, debug):
+    if named["input_size"] is not None and named["input_size"] < 8:
+        raise MaapError(f"--input-size {named['input_size']}: give at least 8 pixels")
+    request = InsertRequest(
+        file=Path(net),
+        out=Path(out) if out else None,
+        mean=_mean(mean),
+        solver=Path(solver) if solver else None,
+        **named,
+    )
+    for line in call("maap.nets.insert:insert", request, threads=1, debug=debug):
         click.echo(line)
 
 

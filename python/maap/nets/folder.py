@@ -80,5 +80,9 @@ def find_net(name_or_dir: Union[str, Path]) -> NetFiles:
             f"{here}: a file; give the folder that holds the net's prototxts (maap insert makes "
             "one from a train_val or deploy prototxt)"
         )
-    known = sorted(path.parent.name for path in _FOLDER.glob("*/deploy.prototxt"))
-    raise MaapError(f"{name}: no net of that name and no such folder; {nearest(name, known)}")
+    raise MaapError(f"{name}: no net of that name and no such folder; {nearest(name, names())}")
+
+
+def names() -> list[str]:
+    """The nets under prototxt/, by name."""
+    return sorted(path.parent.name for path in _FOLDER.glob("*/deploy.prototxt"))

@@ -13,6 +13,7 @@ from typing import Any, Optional, Union
 from maap.errors import MaapError
 from maap.images.a_star import NAMES as A_STARS
 from maap.nets import graph, layer_types
+from maap.nets.attention_layers import REWRITE_TOPS
 from maap.nets.folder import NetFiles
 from maap.nets.prototxt import read_net, read_solver
 from maap.nets.transform import data_layer
@@ -21,7 +22,6 @@ from maap.util.text import nearest
 
 THRESHOLDS = ("INPUT", "MAP")
 PHASE2 = "phase2"  # the stage of the Data layer that reads rewritten images
-REWRITE_TOPS = ("dstar", "region", "attention", "stats")
 
 
 def resolve_train(

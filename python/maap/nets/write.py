@@ -1,304 +1,286 @@
-"""Writes a net folder for a planned insertion: the files that prototxt/alexnet has, for any net."""
+"""Writes net folders: one description in, the whole set of files out.
 
-import copy
+Both `prototxt/*/generate.py` and `maap insert` describe their network as a `NetFolder`; `texts`
+derives from it
+
+    train_val.prototxt      training and testing          solver.prototxt         phase 1
+    deploy.prototxt         images in, probabilities out  solver_phase2.prototxt  phase 2
+    rewrite.prototxt        up to the Elimination layer
+
+and the same five with ``_laap`` in the name, which have the Enhancement layer. With ``dropouts``,
+``train_val_dropout_LAYER.prototxt`` is the baseline with Dropout after LAYER. The variants are
+edits of one list of layers, so they cannot drift apart.
+"""
+
+import math
 import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import NamedTuple, Union
 
-from maap.config import presets
 from maap.errors import MaapError
-from maap.nets import graph, layer_types
-from maap.nets.imported import Network
-from maap.nets.insert import Plan, describe, with_enhancement
-from maap.nets.layer_types import learnt
-from maap.nets.prototxt import read_solver, to_text
-from maap.nets.resolve import PHASE2, REWRITE_TOPS
-from maap.util.files import PARTIAL, cannot_write
-from maap.util.schema import caffe_pb2
+from maap.images.a_star import NAMES as A_STARS
+from maap.nets.attention_layers import with_elimination, with_enhancement
+from maap.nets.prototxt import to_text
+from maap.nets.resolve import PHASE2
+from maap.util.files import PARTIAL, cannot_write, sync_file, sync_folder
+from maap.util.schema import (
+    DataParameter,
+    LayerParameter,
+    SolverParameter,
+    TransformationParameter,
+    caffe_pb2,
+)
 
-DEPLOY_BATCH = 10
+Value = Union[str, int, float, bool, Sequence[int], Sequence[float]]
+SolverValues = Mapping[str, tuple[Value, str]]  # SolverParameter field -> (value, comment)
+Parts = list[tuple[str, LayerParameter]]  # comment before the layer, layer
 
 
-def write_folder(plan: Plan, settings: dict[str, Any]) -> list[str]:
-    """Write the folder ``settings["out"]``; lines that say what was done.
+class Site(NamedTuple):
+    """An attention layer of a net: the layer it stands behind, and its own name."""
 
-    ``settings`` as in `insert.insert`. Raises MaapError: the folder is there and not empty, the
-    disk is full, a solver file that cannot be read.
+    after: str
+    name: str
+
+
+@dataclass(frozen=True)
+class NetFolder:
+    """A network, where its attention layers go, what it is trained on and how."""
+
+    folder: Path  # as the files name it
+    name: str  # as in the files' `name:`
+    what: str  # the subject of every file's first comment
+    by: str  # the last comment at the top: who wrote the file
+    paths_from: str  # "From the root of the repository": where the paths in the files start
+    # Layers without those that bring images and labels, `data` and `label`, and without attention
+    # layers: from the images to the losses; from the images to the probabilities.
+    train: Sequence[LayerParameter]
+    deploy: Sequence[LayerParameter]
+    enhance: Site
+    eliminate: Site
+    # For each of Caffe's phases, "TRAIN" and "TEST". `data` of TRAIN is that of phase 1.
+    transforms: Mapping[str, TransformationParameter]
+    data: Mapping[str, DataParameter]
+    rewritten: Mapping[bool, str]  # with Enhancement or not -> the LMDB that phase 2 reads
+    solver: SolverValues
+    deploy_batch: int = 10
+    about: str = ""  # further lines at the top of every net
+    mean_note: str = ""  # where the mean is from
+    notes: Mapping[str, str] = field(default_factory=dict)  # layer -> comment before it
+    dropouts: Mapping[str, str] = field(default_factory=dict)  # after this layer -> Dropout's name
+
+    def layers(self, layers: Sequence[LayerParameter], laap: bool) -> list[LayerParameter]:
+        """``layers``, with the Enhancement layer when ``laap``."""
+        return with_enhancement(layers, *self.enhance) if laap else list(layers)
+
+
+def write_folder(description: NetFolder, out: Path) -> int:
+    """Make the folder ``out`` with all files of a net folder; returns their number.
+
+    The folder appears whole, after its content is on the disk. Raises MaapError when it is there
+    and not empty, and when it cannot be written.
     """
-    out = Path(settings["out"])
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MaapError(f"{out}: is there already and not empty; give another --out, or remove it")
-    if settings.get("mean"):
-        _set_mean(plan.network, settings["mean"])
-    renamed = {} if settings.get("keep_classifier") else _new_classifiers(plan.network)
-    writer = _Writer(plan, out, _solver_values(settings.get("solver")))
-    partial = out.with_name(PARTIAL + out.name)
+    partial, written = out.with_name(PARTIAL + out.name), texts(description)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         (partial / "snapshots").mkdir(parents=True)
-        for name, text in writer.files().items():
+        for name, text in written.items():
             (partial / name).write_text(text, encoding="utf-8")
+            sync_file(partial / name)
+        sync_folder(partial)
         if out.exists():
             out.rmdir()
         partial.replace(out)
+        sync_folder(out.parent)
     except OSError as error:
         raise cannot_write(out, error) from None
-    lines = describe(plan, settings.get("enhance_after"), settings.get("eliminate_after"))
-    if not writer.enhanced_in_place:
-        lines.append("Enhancement has a blob of its own: in place it would spoil a gradient")
-    lines += [
-        f"classifier {old} is now {new}, ten times the learning rate: weights of other classes "
-        "load without it"
-        for old, new in renamed.items()
+    return len(written)
+
+
+def texts(description: NetFolder) -> dict[str, str]:
+    """Every file of the folder: name -> text."""
+    written = {}
+    for laap in (False, True):
+        end = "_laap.prototxt" if laap else ".prototxt"
+        written["train_val" + end] = _train_val(description, laap)
+        written["deploy" + end] = _deploy(description, laap)
+        written["rewrite" + end] = _rewrite(description, laap)
+        written["solver" + end] = _solver(description, laap, phase=1)
+        written["solver" + end.replace(".", "_phase2.")] = _solver(description, laap, phase=2)
+    for after in description.dropouts:
+        written[f"train_val_dropout_{after}.prototxt"] = _train_val(description, False, after)
+    return written
+
+
+# ---- nets ---------------------------------------------------------------------------------------
+
+
+def _train_val(net: NetFolder, laap: bool, dropout: str = "") -> str:
+    mean = "mean_value lines" if net.transforms["TRAIN"].mean_value else "mean"
+    originals = _data_layer(net, "TRAIN", net.data["TRAIN"].source, not_stage=PHASE2)
+    rewritten = _data_layer(net, "TRAIN", net.rewritten[laap], stage=PHASE2)
+    parts: Parts = [
+        (f"Phase 1: the original training images.\n{net.mean_note}".rstrip(), originals),
+        (
+            f'Phase 2 (a solver with train_state {{ stage: "{PHASE2}" }}): the rewritten images.\n'
+            "With an A* other than ROI they are floats with the mean already subtracted:\n"
+            f"take the {mean} out of this layer then.",
+            rewritten,
+        ),
+        (
+            "Always tested on the original images.",
+            _data_layer(net, "TEST", net.data["TEST"].source),
+        ),
     ]
-    lines += _missing_means(plan.network)
-    return [*lines, f"{out}: {len(writer.files())} files; maap train --net-dir {out}"]
+    body = _with_notes(net, net.layers(net.train, laap))
+    kind = "with Enhancement (LAAP)" if laap else "the baseline"
+    if dropout:
+        _insert_dropout(net, body, dropout)
+        kind = f"Dropout after {dropout} (paper, table 2)"
+    return _net_text(net, f"training and testing, {kind}", parts + body)
 
 
-def _missing_means(network: Network) -> list[str]:
-    files = {how.mean_file for how in network.transforms.values() if how.mean_file}
+def _deploy(net: NetFolder, laap: bool) -> str:
+    kind = "with Enhancement (LAAP)" if laap else "the baseline"
+    body = _with_notes(net, net.layers(net.deploy, laap))
+    return _net_text(net, f"images in, probabilities out; {kind}", [("", _input_layer(net)), *body])
+
+
+def _rewrite(net: NetFolder, laap: bool) -> str:
+    layers = net.layers(net.deploy, laap)
+    same = laap and net.eliminate.after == net.enhance.after
+    after = net.enhance.name if same else net.eliminate.after  # F' is the map then
+    layers = with_elimination(layers, after, net.eliminate.name)
+    kind = "with Enhancement (LAAP)" if laap else "without Enhancement"
+    title = f"the rewriting net, up to the Elimination layer, {kind}"
+    return _net_text(net, title, [("", _input_layer(net)), *_with_notes(net, layers)])
+
+
+def _net_text(net: NetFolder, title: str, parts: Parts) -> str:
+    message = caffe_pb2.NetParameter(name=net.name)
+    message.layer.extend([layer for _, layer in parts])
+    notes = {f"layer[{number}]": note for number, (note, _) in enumerate(parts) if note}
+    return to_text(message, _header(f"{net.what}: {title}.", net.about, net.by), notes)
+
+
+def _header(*lines: str) -> str:
+    return "\n".join(line for line in lines if line)
+
+
+def _with_notes(net: NetFolder, layers: Sequence[LayerParameter]) -> Parts:
+    own = {"Enhancement": _enhancement_note, "Elimination": _elimination_note}
     return [
-        f"the mean image {file} is not there: training will ask for it; make it with "
-        "compute_image_mean, or insert again with --mean 104,117,123 (ImageNet's)"
-        for file in sorted(files)
-        if not Path(file).is_file()
+        (own[layer.type](layer) if layer.type in own else net.notes.get(layer.name, ""), layer)
+        for layer in layers
     ]
 
 
-# ---- changes to the network ---------------------------------------------------------------------
+def _enhancement_note(layer: LayerParameter) -> str:
+    blob, top = layer.bottom[0], layer.top[0]
+    where = "in place" if blob == top else f"to {top}"
+    return (
+        f"Low-level attention (LAAP), {where}: A = logistic(mean over the channels of {blob}),\n"
+        f"{top} = (1 + A) x {blob}."
+    )
 
 
-def _set_mean(network: Network, mean: list[float]) -> None:
-    for transform in network.transforms.values():
-        transform.ClearField("mean_file")
-        transform.ClearField("mean_value")
-        transform.mean_value.extend(mean)
+def _elimination_note(layer: LayerParameter) -> str:
+    return (
+        f"High-level attention (HAAP): A = logistic(mean over the channels of {layer.bottom[0]}), "
+        "upsampled\n"
+        "to the input, Otsu's threshold, largest component, its bounding box R; D* = A* x data.\n"
+        "Tops: D* as data; R (N,4) as x1 y1 x2 y2 in pixels, half-open; A (N,1,H,W); per image\n"
+        "(N,5): threshold, map minimum, map maximum, component area in pixels, 1 if R is the\n"
+        "whole image because there was no foreground.\n"
+        f"a_star: {' | '.join(A_STARS)}.\n"
+        "threshold_at: INPUT (default) | MAP, separated by a blank."
+    )
 
 
-def _new_classifiers(network: Network) -> dict[str, str]:
-    """Rename the classifiers and let them learn ten times as fast; old name -> new one.
-
-    The usual convention of fine-tuning: weights load by name, and those of other classes do not
-    fit.
-    """
-    names = [layer.name for layer in (*network.train, *network.path)]
-    renamed = {name: graph.unused_name(f"{name}_new", names) for name in network.classifiers}
-    for layer in (*network.train, *network.path):
-        if layer.name not in renamed:
-            continue
-        layer.name = renamed[layer.name]
-        specs = 1 + int(learnt(layer).bias_term)
-        while len(layer.param) < specs:
-            layer.param.add(lr_mult=1, decay_mult=1)
-        for spec in layer.param:
-            spec.lr_mult *= 10
-    network.classifiers = [renamed[name] for name in network.classifiers]
-    return renamed
+def _insert_dropout(net: NetFolder, parts: Parts, after: str) -> None:
+    at = [layer.name for _, layer in parts].index(after)
+    blob = parts[at][1].top[0]
+    note = f"Dropout where the paper's table 2 compares it with attention, in place after {after}."
+    name = net.dropouts[after]
+    layer = caffe_pb2.LayerParameter(name=name, type="Dropout", bottom=[blob], top=[blob])
+    layer.dropout_param.dropout_ratio = 0.5
+    parts.insert(at + 1, (note, layer))
 
 
-def _solver_values(file: Optional[str]) -> dict[str, tuple[Any, str]]:
-    """SolverParameter fields as (value, note): those of ``file``, or hyperparameters.yaml's."""
-    standard = presets.numbers("any", "solver")
-    del standard["batch"]
-    standard = dict(test_iter=([100], "x the batch = test images"), **standard)
-    if file is None:
-        return standard
-    given = read_solver(file)
-    for name in ("net", "train_net", "test_net", "net_param", "train_net_param", "test_net_param"):
-        given.ClearField(name)
-    for name in ("snapshot_prefix", "train_state", "test_state", "test_iter", "solver_mode"):
-        given.ClearField(name)
-    values = {
-        field.name: (list(value) if field.label == field.LABEL_REPEATED else value, "")
-        for field, value in given.ListFields()
-    }
-    values["test_iter"] = standard["test_iter"]
-    values.setdefault("test_interval", standard["test_interval"])
-    return values
+def _data_layer(
+    net: NetFolder, phase: str, source: str, stage: str = "", not_stage: str = ""
+) -> LayerParameter:
+    layer = caffe_pb2.LayerParameter(name="data", type="Data", top=["data", "label"])
+    rule = layer.include.add(phase=caffe_pb2.Phase.Value(phase))
+    rule.stage.extend([stage] if stage else [])
+    rule.not_stage.extend([not_stage] if not_stage else [])
+    layer.transform_param.CopyFrom(net.transforms[phase])
+    layer.data_param.CopyFrom(net.data[phase])
+    layer.data_param.source = source
+    if stage:  # what maap writes
+        layer.data_param.backend = caffe_pb2.DataParameter.LMDB
+    return layer
 
 
-# ---- texts --------------------------------------------------------------------------------------
+def _input_layer(net: NetFolder) -> LayerParameter:
+    crop = net.transforms["TEST"].crop_size
+    layer = caffe_pb2.LayerParameter(name="data", type="Input", top=["data"])
+    layer.input_param.shape.add(dim=[net.deploy_batch, 3, crop, crop])
+    return layer
 
 
-class _Writer:
-    """The texts of the folder's files."""
+# ---- solvers ------------------------------------------------------------------------------------
 
-    def __init__(self, plan: Plan, out: Path, solver: dict[str, tuple[Any, str]]) -> None:
-        self.plan, self.network, self.out, self.solver = plan, plan.network, out, solver
-        self.enhance, self.eliminate = plan.layer_names()
-        self.train = self._training_layers()
-        self.end = self._softmax()
-        command = f"maap insert {self.network.file.name} --enhance-after {plan.enhance.after} "
-        self.by = f"Written by: {command}--eliminate-after {plan.eliminate.after}"
-        made = next(x for x in self._layers(self.train, True) if x.name == self.enhance)
-        self.enhanced_in_place = graph.in_place(made)
 
-    def files(self) -> dict[str, str]:
-        """Name -> text."""
-        written = {}
-        for laap in (False, True):
-            end = "_laap.prototxt" if laap else ".prototxt"
-            written["train_val" + end] = self._train_val(laap)
-            written["deploy" + end] = self._deploy(laap)
-            written["rewrite" + end] = self._rewrite(laap)
-            written["solver" + end] = self._solver(laap, 1)
-            written["solver" + end.replace(".", "_phase2.")] = self._solver(laap, 2)
-        return written
+def batches_for(batch: int, images: int, of: str) -> tuple[list[int], str]:
+    """test_iter for ``images`` test images, and the comment that says how many that are:
+    ``of`` says whose they are. The last batch begins again from the first image."""
+    count = math.ceil(images / batch)
+    note = f"x {batch} = {count * batch:,}"
+    if count * batch == images:
+        return [count], f"{note}: {of} test images"
+    again = count * batch - images
+    return [count], f"{note}: {of} {images:,} test images and the first {again} once more"
 
-    # ---- layers ----
 
-    def _layers(self, layers: list[Any], laap: bool) -> list[Any]:
-        if not laap:
-            return copy.deepcopy(layers)
-        return with_enhancement(layers, self.plan.enhance.after, self.enhance)
-
-    def _training_layers(self) -> list[Any]:
-        """The training net's layers behind the data; for a deploy net with what it lacks."""
-        network = self.network
-        layers = copy.deepcopy(network.train)
-        if not network.is_deploy:
-            return layers
-        for layer in layers:
-            _fill(layer)
-        names = [layer.name for layer in layers]
-        accuracy, loss = (graph.unused_name(name, names) for name in ("accuracy", "loss"))
-        ends = [network.scores, "label"]
-        measure = caffe_pb2.LayerParameter(
-            name=accuracy, type="Accuracy", bottom=ends, top=[accuracy]
-        )
-        measure.include.add(phase=caffe_pb2.TEST)
-        softmax = caffe_pb2.LayerParameter(
-            name=loss, type="SoftmaxWithLoss", bottom=ends, top=[loss]
-        )
-        return [*layers, measure, softmax]
-
-    def _softmax(self) -> Any:
-        """What ends the deploy net: the softmax it had, or one of the main loss's scores."""
-        network = self.network
-        if network.is_deploy:
-            end = copy.deepcopy(network.end)
-            end.ClearField("include")
-            return end
-        names = [layer.name for layer in network.path]
-        prob = graph.unused_name("prob", names)
-        end = caffe_pb2.LayerParameter(
-            name=prob, type="Softmax", bottom=[network.scores], top=[prob]
-        )
-        if network.end.HasField("softmax_param"):
-            end.softmax_param.CopyFrom(network.end.softmax_param)
-        return end
-
-    def _data_layer(self, phase: str, source: str, stage: str = "", not_stage: str = "") -> Any:
-        layer = caffe_pb2.LayerParameter(name="data", type="Data", top=["data", "label"])
-        rule = layer.include.add(phase=caffe_pb2.Phase.Value(phase))
-        rule.stage.extend([stage] if stage else [])
-        rule.not_stage.extend([not_stage] if not_stage else [])
-        layer.transform_param.CopyFrom(self.network.transforms[phase])
-        layer.data_param.CopyFrom(self.network.data[phase])
-        layer.data_param.source = source
-        if stage:
-            layer.data_param.backend = caffe_pb2.DataParameter.LMDB
-        return layer
-
-    def _input_layer(self) -> Any:
-        layer = caffe_pb2.LayerParameter(name="data", type="Input", top=["data"])
-        layer.input_param.shape.add(dim=[DEPLOY_BATCH, 3, self.network.size, self.network.size])
-        return layer
-
-    # ---- nets ----
-
-    def _train_val(self, laap: bool) -> str:
-        folder = self.out.name
-        sources = {phase: data.source for phase, data in self.network.data.items()}
-        train = sources["TRAIN"] or f"data/{folder}/train_lmdb"
-        test = sources["TEST"] or f"data/{folder}/test_lmdb"
-        rewritten = f"data/{folder}_{'maap' if laap else 'haap'}/train_lmdb"
-        parts = [
-            (
-                "Phase 1: the original training images.",
-                self._data_layer("TRAIN", train, not_stage=PHASE2),
-            ),
-            (
-                f'Phase 2 (a solver with train_state {{ stage: "{PHASE2}" }}): the rewritten '
-                "images.\nWith an A* other than ROI they are floats with the mean already "
-                "subtracted:\ntake the mean out of this layer then.",
-                self._data_layer("TRAIN", rewritten, stage=PHASE2),
-            ),
-            ("Always tested on the original images.", self._data_layer("TEST", test)),
-        ]
-        parts += [("", layer) for layer in self._layers(self.train, laap)]
-        kind = "with Enhancement (LAAP)" if laap else "the baseline"
-        return self._text(f"training and testing, {kind}", parts)
-
-    def _deploy(self, laap: bool) -> str:
-        layers = [self._input_layer(), *self._layers([*self.network.path, self.end], laap)]
-        kind = "with Enhancement (LAAP)" if laap else "the baseline"
-        title = f"images in, probabilities out; {kind}"
-        return self._text(title, [("", layer) for layer in layers])
-
-    def _rewrite(self, laap: bool) -> str:
-        layers = self._layers(self.network.path, laap)
-        names = [layer.name for layer in layers]
-        after = self.plan.eliminate.after
-        if laap and after == self.plan.enhance.after:
-            after = self.enhance
-        cut = layers[: names.index(after) + 1]
-        taken = [blob for layer in cut for blob in layer.top]
-        for top in REWRITE_TOPS:  # a blob of that name gives way
-            graph.rename_blob(cut, top, graph.unused_name(f"{top}_map", taken))
-        blob = cut[-1].top[0]
-        kept = graph.ancestors(cut, blob)
-        elimination = caffe_pb2.LayerParameter(
-            name=self.eliminate,
-            type="Elimination",
-            bottom=[blob, "data"],
-            top=REWRITE_TOPS,
-        )
-        elimination.python_param.param_str = "a_star: ROI"
-        note = (
-            f"High-level attention (HAAP): A = logistic(mean over the channels of {blob}), "
-            "upsampled\nto the input, Otsu's threshold, largest component, its bounding box R; "
-            "D* = A* x data."
-        )
-        parts = [("", layer) for layer in (self._input_layer(), *kept)]
-        kind = "with Enhancement (LAAP)" if laap else "without Enhancement"
-        title = f"the rewriting net, up to the Elimination layer, {kind}"
-        return self._text(title, [*parts, (note, elimination)])
-
-    def _text(self, title: str, parts: list[tuple[str, Any]]) -> str:
-        net = caffe_pb2.NetParameter(name=self.network.name)
-        net.layer.extend([layer for _, layer in parts])
-        notes = {f"layer[{number}]": note for number, (note, _) in enumerate(parts) if note}
-        return to_text(net, f"{self.network.name}: {title}.\n{self.by}", notes)
-
-    # ---- solvers ----
-
-    def _solver(self, laap: bool, phase: int) -> str:
-        end = "_laap" if laap else ""
-        solver = caffe_pb2.SolverParameter(net=str(self.out / f"train_val{end}.prototxt"))
-        notes = {}
-        for name, (value, note) in self.solver.items():
-            repeated = isinstance(value, list)
-            notes[f"{name}[0]" if repeated else name] = note
-            if repeated:
-                getattr(solver, name).extend(value)
-            else:
-                setattr(solver, name, value)
-        solver.snapshot_prefix = str(self.out / "snapshots" / f"{self.out.name}{end}_phase{phase}")
+def _solver(net: NetFolder, laap: bool, phase: int) -> str:
+    end = "_laap" if laap else ""
+    solver = caffe_pb2.SolverParameter(net=str(net.folder / f"train_val{end}.prototxt"))
+    notes = {}
+    for name, (value, note) in net.solver.items():
+        notes[f"{name}[0]" if isinstance(value, list) else name] = note
+        _set(solver, name, value)
+    snapshots = net.folder / "snapshots" / f"{net.folder.name}{end}"
+    solver.snapshot_prefix = f"{snapshots}_phase{phase}"
+    file = net.folder / f"solver{end}{'' if phase == 1 else '_phase2'}.prototxt"
+    command = f"caffe train -solver {file}"
+    if phase == 2:
+        solver.train_state.stage.append(PHASE2)
+        notes["train_state"] = "reads the rewritten training images"
+        weights = f"{snapshots}_phase1_iter_{solver.max_iter}.caffemodel"
+        command += f" \\\n      -weights {weights}"
+        subject = "phase 2, on the rewritten images, from phase 1's weights"
+    else:
+        command += " -weights PUBLISHED.caffemodel"
         subject = "phase 1, on the original images"
-        if phase == 2:
-            solver.train_state.stage.append(PHASE2)
-            notes["train_state"] = "reads the rewritten training images"
-            subject = "phase 2, on the rewritten images, from phase 1's weights"
-        kind = "with Enhancement (LAAP)" if laap else "without Enhancement"
-        header = (
-            f"{self.network.name}: the solver of {subject}; {kind}.\n"
-            f"Paths are from the folder in which `maap insert` was run.\n{self.by}"
-        )
-        return to_text(solver, header, notes, first=["net", "train_state", *self.solver])
+    header = (
+        f"{net.what}: the solver of {subject};\n"
+        f"{'with Enhancement (LAAP)' if laap else 'without Enhancement'}.\n"
+        f"{net.paths_from}:\n  {command}\n{net.by}"
+    )
+    return to_text(solver, header, notes, first=["net", "train_state", *net.solver])
 
 
-def _fill(layer: Any) -> None:
-    """Give a layer of a deploy net, which has no fillers, some that it can learn from."""
-    if layer_types.of(layer).classifies and not learnt(layer).HasField("weight_filler"):
-        learnt(layer).weight_filler.type = "msra" if layer.type == "Convolution" else "xavier"
+def _set(solver: SolverParameter, name: str, value: Value) -> None:
+    """Set a field; an enumeration by its number or its name, a repeated one by a list."""
+    field = solver.DESCRIPTOR.fields_by_name[name]
+    if isinstance(value, list):
+        getattr(solver, name).extend(value)
+    elif field.enum_type is not None and isinstance(value, str):
+        setattr(solver, name, field.enum_type.values_by_name[value].number)
+    else:
+        setattr(solver, name, value)
