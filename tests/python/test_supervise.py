@@ -14,6 +14,7 @@ from maap.host.supervise import Stopped, call, fatal_message, stop_wanted, stopp
 
 HERE = Path(__file__).resolve().parent
 ME = "test_supervise"
+PATIENCE = 60  # seconds until a test that hangs is given up
 
 
 @pytest.fixture(autouse=True)
@@ -62,7 +63,7 @@ def wait(path, how):
                 time.sleep(0.01)
         raise Stopped("stopped at iteration 5")
     Path(path).write_text(str(os.getpid()))
-    time.sleep(60)
+    time.sleep(10 * PATIENCE)
 
 
 # ---- what comes of it ----
@@ -121,7 +122,8 @@ def test_messages_of_glog_and_of_the_runtime():
 # ---- signals ----
 
 _PARENT = """
-import sys
+import signal, sys
+signal.signal(signal.SIGHUP, signal.Handlers({hangups}))
 sys.path.insert(0, {here!r})
 from maap.host.supervise import Stopped, call
 try:
@@ -131,13 +133,16 @@ except Stopped as stopped:
 """
 
 
-def start(tmp_path, how):
+def start(tmp_path, how, hangups=signal.SIG_DFL):
+    """A parent whose child waits for a signal; both process ids. ``hangups``: what SIGHUP does."""
     path = tmp_path / "pid"
-    script = textwrap.dedent(_PARENT).format(here=str(HERE), path=str(path), how=how)
+    script = textwrap.dedent(_PARENT).format(
+        here=str(HERE), path=str(path), how=how, hangups=int(hangups)
+    )
     parent = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, universal_newlines=True
     )
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while not (path.is_file() and path.read_text()):
         assert time.monotonic() < until
         time.sleep(0.01)
@@ -151,14 +156,23 @@ def start(tmp_path, how):
 def test_a_signal_stops_in_good_order(tmp_path, number, how, words):
     parent, _ = start(tmp_path, how)
     parent.send_signal(number)
-    assert parent.communicate(timeout=20)[0] == f"{words} {int(number)}\n"
+    assert parent.communicate(timeout=PATIENCE)[0] == f"{words} {int(number)}\n"
+
+
+@pytest.mark.parametrize("hangups, number", [(signal.SIG_DFL, 15), (signal.SIG_IGN, 2)])
+def test_a_closed_terminal_stops_the_work_but_not_under_nohup(tmp_path, hangups, number):
+    parent, _ = start(tmp_path, "deferred", hangups)
+    parent.send_signal(signal.SIGHUP)
+    if hangups == signal.SIG_IGN:
+        parent.send_signal(signal.SIGINT)
+    assert parent.communicate(timeout=PATIENCE)[0] == f"stopped at iteration 5 {number}\n"
 
 
 def test_the_child_dies_with_its_parent(tmp_path):
     parent, child = start(tmp_path, "at once")
     parent.kill()
     parent.communicate()
-    until = time.monotonic() + 20
+    until = time.monotonic() + PATIENCE
     while Path(f"/proc/{child}").exists():
         state = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0]
         if state == "Z":

@@ -11,12 +11,14 @@ from maap.errors import MaapError
 
 @click.command()
 @click.argument("net", metavar="NET.prototxt")
-@click.option("--enhance-after", metavar="LAYER", help="Enhancement (LAAP) goes behind this layer.")
-@click.option("--eliminate-after", metavar="LAYER", help="Elimination (HAAP) takes its map.")
+@click.option("--enhance-after", metavar="LAYER", help="Put Enhancement (LAAP) behind this layer.")
+@click.option(
+    "--eliminate-after", metavar="LAYER", help="Give Elimination (HAAP) this layer's map."
+)
 @click.option("--dry-run", is_flag=True, help="List the layers with their maps; write nothing.")
 @click.option("--out", metavar="DIR", help="The new net folder.")
-@click.option("--input-size", type=int, help="Pixels a side, where the net does not say.")
-@click.option("--mean", metavar="B,G,R", help="Mean that is subtracted from the pixels.")
+@click.option("--input-size", type=int, help="Width and height of the input, if NET does not say.")
+@click.option("--mean", metavar="B,G,R", help="Mean to subtract from the pixels.")
 @click.option("--solver", metavar="FILE", help="Take the solver's numbers from this prototxt.")
 @click.option("--keep-classifier", is_flag=True, help="Do not rename the classifier.")
 @DEBUG

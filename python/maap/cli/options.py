@@ -78,6 +78,8 @@ class GroupedCommand(click.Command):
         groups: dict[str, list[Any]] = {title: [] for title in _TITLES.values()}
         groups["Other"] = []
         for parameter in self.get_params(context):
+            if isinstance(parameter, click.Argument):
+                continue  # the usage line has it
             record = parameter.get_help_record(context)
             if record is not None:
                 about = FIELDS[parameter.name].metadata if parameter.name in FIELDS else None
@@ -106,7 +108,7 @@ def _setting_option(name: str) -> Decorator:
     about = field.metadata
     flag = option_name(name)
     text = about["help"]
-    if about["unit"]:
+    if about["unit"] and about["unit"] not in text.lower():
         text += f" [{about['unit']}]"
     if field.default not in (None, False) and kind is not bool:
         text += f" [default: {field.default}]"

@@ -56,7 +56,7 @@ def table(  # noqa: PLR0917  click passes them by name
     debug: bool,
     **options: Any,
 ) -> None:
-    """Make tables of the paper: run what is missing, go on with what is half done, write a page.
+    """Make tables of the paper: run what is missing, continue what is unfinished, write a page.
 
     \b
     maap table 1                              baseline, LAAP, HAAP, MAAP with each of three nets
@@ -65,7 +65,7 @@ def table(  # noqa: PLR0917  click passes them by name
     maap table 1 2 3 --nets alexnet --out docs/tables.md
     maap table 3 --plan                       what would run, and how long
 
-    Rows that have phase 1 in common train it once. The runs are ordinary ones, in --runs-dir.
+    Rows with the same phase 1 train it once. The runs are ordinary ones, in --runs-dir.
     """
     given = read_yaml(Path(file)) if file else {}
     taken = sorted(set(given) & set(OWN))

@@ -42,10 +42,17 @@ def list_weights() -> None:
 
 @weights.command()
 @click.argument("name")
-@click.option("--from", "source", metavar="FILE", help="A copy of the file, in place of the net.")
+@click.option(
+    "--from",
+    "source",
+    metavar="FILE",
+    help="A copy of the file that you have, instead of a download.",
+)
 @click.option("--url", "urls", multiple=True, metavar="URL", help="Try this address first.")
 def fetch(name: str, source: Optional[str], urls: tuple[str, ...]) -> None:
-    """Download a published file (or go on where a download was cut), check it, keep it.
+    """Download a published file, check it and keep it.
+
+    An interrupted download continues where it stopped.
 
     A file in the cache that is damaged is fetched again.
     """

@@ -129,8 +129,8 @@ def validate(config: TrainConfig) -> TrainConfig:
         )
     if config.online and config.rounds > 1:
         raise MaapError(
-            f"setting rounds: {config.rounds}; --haap online attends anew at every iteration, so "
-            "there are no rounds: leave it out"
+            f"setting rounds: {config.rounds}; --haap online finds the region at every iteration, "
+            "so there are no rounds: leave it out"
         )
     if config.dropout_after and config.variant != "baseline":
         raise MaapError(

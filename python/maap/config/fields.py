@@ -60,33 +60,34 @@ class TrainConfig:
     name: Optional[str] = _setting(
         None, "Name of the run, the folder in --runs-dir. Default: NET-VARIANT-DATA.", "ours"
     )
-    runs_dir: str = _setting("runs", "Folder that holds the runs.", "design", may_change=True)
+    runs_dir: str = _setting("runs", "Folder of the runs.", "design", may_change=True)
     weights: Optional[str] = _setting(
         None,
-        "Start from this .caffemodel (layers are matched by name), or from published weights: "
-        "published (the net's own), alexnet, vgg19, resnet152; downloaded once (maap weights).",
+        "Start from this .caffemodel (layers are matched by name), or from published weights, "
+        "downloaded once: published (the net's own), alexnet, vgg19, resnet152.",
         "paper",
     )
     allow_partial: bool = _setting(
-        False, "Take --weights that less than half of the net's layers are in.", "design"
+        False, "Accept --weights that have less than half of the net's layers.", "design"
     )
     allow_partial_data: bool = _setting(
         False, "Take --data that is only a part of a published data set.", "design"
     )
     from_scratch: Optional[bool] = _setting(
         None,
-        "MSRA fillers and one learning rate for all layers. Default: when no --weights are given.",
+        "Use MSRA fillers and one learning rate for all layers. Default: only without --weights.",
         "He et al. 2015, arXiv 1502.01852",
     )
     input_scale: Optional[float] = _setting(
         None,
-        "Multiplies the mean-subtracted pixels. Default: the net's own, 0.017 from scratch.",
+        "Factor on the pixels after the mean is subtracted. Default: the net's own, 0.017 from "
+        "scratch.",
         "design",
     )
     image_size: Optional[int] = _setting(
         None,
-        "Images are stored at this width and height. Default: 256; for an input that is not of "
-        "about that size, 8/7 of it (448: 512).",
+        "Width and height that images are stored at. Default: 256; for a net whose input is much "
+        "smaller or larger, 8/7 of it (448: 512).",
         "published AlexNet",
         unit="pixels",
     )
@@ -99,8 +100,8 @@ class TrainConfig:
     )
     crop_size: Optional[int] = _setting(
         None,
-        "Width and height of the net's input, 448 say; the last pooling before the classifier is "
-        "fitted to it, so that weights of the net's own input still fit. Default: the net's own.",
+        "Width and height of the net's input, such as 448. The last pooling before the classifier "
+        "is changed so that weights for the net's own input still fit. Default: the net's own.",
         "ours",
         unit="pixels",
     )
@@ -108,29 +109,30 @@ class TrainConfig:
     # The method
     variant: str = _setting(
         "maap",
-        "baseline; laap: + Enhancement; haap: + rewritten images; maap: both.",
+        "baseline: the plain net; laap: with Enhancement; haap: with rewritten images; maap: both.",
         "paper, table 1",
         choices=VARIANTS,
         group="method",
     )
     a_star: str = _setting(
         "roi",
-        "How the attention changes an image when it is rewritten.",
+        "What a rewritten image shows: roi: the region, enlarged; uncorrelated: the region alone; "
+        "the others weaken or strengthen pixels by the attention (`maap table 3` compares them).",
         "design",
         choices=A_STARS,
         group="method",
     )
     threshold_at: str = _setting(
         "input",
-        "Take Otsu's threshold after (input) or before (map) the map is upsampled.",
+        "Find the region after (input) or before (map) the attention map is upsampled.",
         "design",
         choices=("input", "map"),
         group="method",
     )
     haap_mode: str = _setting(
         "rewrite",
-        "haap, maap: rewrite writes the changed images as a data set that phase 2 trains on; "
-        "online has the Elimination layer in phase 2's net and writes nothing.",
+        "For haap and maap. rewrite: write the changed images as a data set for phase 2; online: "
+        "change each batch inside phase 2's net and write nothing.",
         "paper (rewrite); ours (online)",
         choices=HAAP_MODES,
         group="method",
@@ -138,34 +140,34 @@ class TrainConfig:
     )
     phase1_from: Optional[str] = _setting(
         None,
-        "Take phase 1 from this run in --runs-dir, which must have the same settings for it, "
-        "instead of training it.",
+        "Take phase 1 from this run (its name or folder) instead of training it. The run must have "
+        "the same settings for phase 1.",
         "ours",
         group="method",
     )
     dropout_after: Optional[str] = _setting(
         None,
-        "Dropout after this layer of the baseline: relu1 to relu5 of AlexNet.",
+        "Put Dropout after this layer of the baseline: relu1 to relu5 of AlexNet.",
         "paper, table 2",
         group="method",
     )
     batch_norm: Optional[str] = _setting(
         None,
-        "Batch normalisation while training: frozen at the statistics of --weights, or train, on "
-        "each batch's own. Default: frozen with --weights, else train.",
+        "What batch normalisation uses while training. frozen: the statistics of --weights; train: "
+        "those of each batch. Default: frozen with --weights, else train.",
         "published ResNet-152; design",
         choices=("frozen", "train"),
         group="method",
     )
     batch_norm_fraction: Optional[float] = _setting(
         None,
-        "Share of the averaged statistics that each batch leaves, with --batch-norm train. "
-        "Default: the net's own.",
+        "With --batch-norm train: share of the running statistics that a batch keeps. Default: the "
+        "net's own.",
         "net; demo",
         group="method",
     )
     rounds: int = _setting(
-        1, "How often images are rewritten and trained on again.", "paper, algorithm 1", "rounds",
+        1, "How many times images are rewritten and trained on.", "paper, algorithm 1", "rounds",
         group="method",
     )  # fmt: skip
 
@@ -183,10 +185,14 @@ class TrainConfig:
         None, "Images in one iteration.", "net; demo", "images", group="solver"
     )
     max_iter: Optional[int] = _setting(
-        None, "Longest phase 1.", "solver; demo", "iterations", group="solver"
+        None, "Most iterations of phase 1.", "solver; demo", "iterations", group="solver"
     )
     phase2_iter: Optional[int] = _setting(
-        None, "Longest phase after a rewriting.", "solver; demo", "iterations", group="solver"
+        None,
+        "Most iterations of a phase after a rewriting.",
+        "solver; demo",
+        "iterations",
+        group="solver",
     )
     base_lr: Optional[float] = _setting(
         None, "Learning rate at the start of phase 1.", "solver; demo", group="solver"
@@ -196,7 +202,7 @@ class TrainConfig:
     )
     lr_policy: Optional[str] = _setting(
         None,
-        "How the rate falls.",
+        "How the learning rate falls.",
         "solver; demo",
         choices=("fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid"),
         group="solver",
@@ -206,10 +212,18 @@ class TrainConfig:
         None, "Exponent of lr_policy inv and poly.", "solver; demo", group="solver"
     )
     stepsize: Optional[int] = _setting(
-        None, "Distance of the rate's steps.", "solver; demo", "iterations", group="solver"
+        None,
+        "Iterations between two steps of lr_policy step.",
+        "solver; demo",
+        "iterations",
+        group="solver",
     )
     stepvalue: Optional[list[int]] = _setting(
-        None, "Where multistep lowers the rate, as 100,200.", "solver", "iterations", group="solver"
+        None,
+        "Iterations at which multistep lowers the rate, such as 100,200.",
+        "solver",
+        "iterations",
+        group="solver",
     )
     momentum: Optional[float] = _setting(None, "Momentum.", "solver; demo", group="solver")
     weight_decay: Optional[float] = _setting(None, "Weight decay.", "solver; demo", group="solver")
@@ -217,36 +231,50 @@ class TrainConfig:
         None, "Scale the gradient down to this L2 norm when it is larger.", "solver", group="solver"
     )
     iter_size: Optional[int] = _setting(
-        None, "Batches whose gradients are added before a step.", "solver", "batches",
+        None,
+        "Batches whose gradients are added up before the weights change.",
+        "solver",
+        "batches",
         group="solver",
-    )  # fmt: skip
+    )
     converge_window: Optional[int] = _setting(
         None,
-        "A phase ends early when the mean training loss of this many iterations ...",
+        "A phase ends early when the mean training loss over this many iterations ...",
         "design; ours",
         "iterations",
         group="solver",
     )
     converge_fraction: Optional[float] = _setting(
         None,
-        "... is less than this share below the mean of as many before; 0 never ends early.",
+        "... has fallen by less than this share against the window before; 0: never early.",
         "design; ours",
         group="solver",
     )
 
     # Reports and safety
     display: Optional[int] = _setting(
-        None, "Caffe's log has a line every so many.", "solver", "iterations", group="output",
-        may_change=True,
-    )  # fmt: skip
-    snapshot: Optional[int] = _setting(
-        None, "Save a state to resume from every so many.", "solver; ours", "iterations",
-        group="output", may_change=True,
-    )  # fmt: skip
-    test_interval: int = _setting(
-        0, "Also test on the test images every so many, 0: at the end.", "ours", "iterations",
+        None,
+        "Iterations between two lines of Caffe's log.",
+        "solver",
+        "iterations",
         group="output",
-    )  # fmt: skip
+        may_change=True,
+    )
+    snapshot: Optional[int] = _setting(
+        None,
+        "Iterations between two snapshots, from which a run can be resumed.",
+        "solver; ours",
+        "iterations",
+        group="output",
+        may_change=True,
+    )
+    test_interval: int = _setting(
+        0,
+        "Iterations between two tests on the test images; 0: test only at the end.",
+        "ours",
+        "iterations",
+        group="output",
+    )
 
     tensorboard: bool = _setting(
         False, "Also write event files for TensorBoard, to RUN/tensorboard (needs tensorboardX).",
@@ -255,18 +283,22 @@ class TrainConfig:
 
     # The machine
     host: str = _setting(
-        os.environ.get("MAAP_HOST") or "fork", "Which Caffe runs it (./maap --host sets it).",
+        os.environ.get("MAAP_HOST") or "fork", "Which Caffe does the work (./maap --host sets it).",
         "design", choices=HOSTS, group="machine",
     )  # fmt: skip
     gpu: Optional[int] = _setting(
         None, "GPU number. Default: the CPU.", "Caffe", group="machine", may_change=True
     )
     threads: Optional[int] = _setting(
-        None, "CPU threads. Default: all cores. Same count, same bytes.", "ours", "threads",
-        group="machine", may_change=True,
-    )  # fmt: skip
+        None,
+        "CPU threads. Default: all cores. The same number gives the same bytes.",
+        "ours",
+        "threads",
+        group="machine",
+        may_change=True,
+    )
     resume: bool = _setting(
-        False, "Go on with a run that was stopped or killed.", "design", group="machine",
+        False, "Continue a run that was stopped or killed.", "design", group="machine",
         may_change=True,
     )  # fmt: skip
 

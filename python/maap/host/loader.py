@@ -51,7 +51,7 @@ def plugin_path() -> Path:
 
 @functools.cache
 def load(host: str | None = None) -> ModuleType:
-    """Imports pycaffe and sees to it that it has the MAAP layers.
+    """Imports pycaffe and makes sure that it has the MAAP layers.
 
     Args:
         host: ``"fork"`` or ``"bvlc"``: the Caffe that ``import caffe`` must find; None: either.

@@ -1,14 +1,15 @@
-"""Runs Caffe in a child process, so that whatever Caffe does the user gets a sentence.
+"""Run Caffe in a child process, so that the user gets a sentence whatever Caffe does.
 
 BVLC Caffe ends its process (glog's F line, SIGABRT) where the engine raises. So the command
 line and ``maap.train`` do the work in a child: `call` starts it, passes signals on, and turns its
 end into a result, a MaapError or Stopped. The child's file descriptor 2, which Caffe's log goes to,
 is a log file; what maap itself has to say goes to the terminal.
 
-Signals: Ctrl-C or SIGTERM asks the child to stop at the next safe point (training takes a snapshot
-first); a second one ends it at once. The child is killed by the kernel when its parent dies.
+Signals: Ctrl-C, SIGTERM or SIGHUP (not under nohup) asks the child to stop at the next safe point
+(training takes a snapshot first); a second one ends it at once. The kernel kills the child when its
+parent dies.
 
-The parent imports nothing heavy, for `maap` should start fast.
+The parent imports nothing heavy, so that `maap` starts fast.
 """
 
 import importlib
@@ -122,13 +123,19 @@ def _passing_signals_to(process: subprocess.Popen) -> Iterator[None]:
         os.kill(os.getpid(), signal.SIGSTOP)
         _send(process, signal.SIGCONT)
 
-    before: dict[int, Any] = {n: signal.signal(n, forward) for n in _FORWARDED}
+    wanted = [n for n in _FORWARDED if n != signal.SIGHUP or not _hangups_ignored()]
+    before: dict[int, Any] = {n: signal.signal(n, forward) for n in wanted}
     before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, suspend)
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _hangups_ignored() -> bool:
+    """Whether this process was started with nohup: the work continues when the terminal closes."""
+    return signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def _send(process: subprocess.Popen, number: int) -> None:
@@ -142,7 +149,7 @@ _HINTS = (
     ("Unknown layer type", "libmaap_layers.so is not loaded or the net is misspelt"),
     (
         "Cannot copy param",
-        "the weights were made by another net; rename that layer to train it new",
+        "the weights are of another net; rename that layer to train it from the start",
     ),
     ("out of memory", "use a smaller --batch"),
     ("bad_alloc", "the machine's memory is full: use a smaller --batch"),
@@ -181,7 +188,7 @@ def _how_it_ended(code: int, log: Path) -> str:
 
 
 class _Side:
-    """The child's line to its parent; there is one a process."""
+    """The child's connection to its parent; a process has one."""
 
     connection: Optional[Connection] = None
     deferred = False  # a signal is noted, not raised

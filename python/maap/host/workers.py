@@ -1,7 +1,7 @@
-"""Helper processes that do a driver's decoding and encoding beside Caffe.
+"""Helper processes that decode and encode images beside Caffe.
 
-Why processes: stock pycaffe holds the interpreter lock for the whole of a forward or backward
-pass, so a thread of the same process stands still just when it should prepare the next batch. Why
+Why processes: stock pycaffe holds the interpreter lock during a whole forward or backward pass, so
+a thread of the same process would wait just when it should prepare the next batch. Why
 not `multiprocessing.Process`: its spawn and forkserver methods run the caller's `__main__` again
 in the child, which breaks a notebook or a plain script without an `if __name__ == "__main__"`
 guard. Here the child is a fresh interpreter that is told one function by its import path, and a
@@ -33,7 +33,7 @@ _SINGLE_THREADED = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 
 
 def die_with_parent(parent: int) -> None:
-    """Has the kernel kill this process when the thread that started it ends; `parent` is its
+    """Ask the kernel to kill this process when the thread that started it ends; `parent` is its
     process id."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:  # it died before the call above
@@ -56,7 +56,7 @@ class SharedBlock:
         self.memory = mmap.mmap(self.fd, size)
 
     def close(self) -> None:
-        """Gives the descriptor back. The mapping itself goes when the last array on it does."""
+        """Close the descriptor. The mapping itself ends with the last array that uses it."""
         if self.fd >= 0:
             os.close(self.fd)
             self.fd = -1
