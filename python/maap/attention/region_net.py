@@ -8,6 +8,9 @@ from typing import Any, NamedTuple, Optional
 import numpy as np
 
 from maap.errors import MaapError
+from maap.host import loader
+from maap.nets.prototxt import read_net
+from maap.weights.caffemodel import check_weights
 
 TOPS = ("region", "attention", "stats")
 
@@ -38,10 +41,6 @@ def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> Any:
     differ in shape, and when the net has no blob `data`: Caffe itself would abort, or compute with
     zeros.
     """
-    from maap.host import loader
-    from maap.nets.prototxt import read_net
-    from maap.weights.caffemodel import check_weights
-
     message = read_net(net)
     missing = check_weights(message, weights)["missing"]
     if missing:

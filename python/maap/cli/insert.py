@@ -7,6 +7,8 @@ import click
 
 from maap.cli.options import DEBUG
 from maap.errors import MaapError
+from maap.host.supervise import call
+from maap.nets.request import InsertRequest
 
 
 @click.command()
@@ -42,9 +44,6 @@ def insert(
     goes where --dry-run recommends: behind the first and the last map of 13 x 13 or more that every
     path from the images to the classifier passes through.
     """
-    from maap.host.supervise import call
-    from maap.nets.request import InsertRequest
-
     if named["input_size"] is not None and named["input_size"] < 8:
         raise MaapError(f"--input-size {named['input_size']}: give at least 8 pixels")
     request = InsertRequest(

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from maap.config.fields import FIELDS, TrainConfig, option_name
 from maap.errors import MaapError
 from maap.util.text import nearest
@@ -77,8 +79,6 @@ def check_settings(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
 
 def read_yaml(path: Path) -> dict[str, Any]:
     """The settings in a YAML file, checked. Raises MaapError naming the file."""
-    import yaml
-
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
@@ -95,8 +95,6 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 def to_yaml(config: TrainConfig) -> str:
     """The settings as YAML in the order of the class; what `read_yaml` reads back."""
-    import yaml
-
     values = {name: getattr(config, name) for name in FIELDS if name != "resume"}
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=False)
 

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from maap.errors import MaapError
 
 NAMES = ("demo", "finetune", "scratch")  # what is trained on, see the file's head
@@ -13,8 +15,6 @@ FILE = Path(__file__).with_name("hyperparameters.yaml")
 
 @functools.cache
 def _table() -> dict[str, dict[str, Any]]:
-    import yaml
-
     try:
         table: dict[str, dict[str, Any]] = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError) as error:

@@ -9,9 +9,12 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Optional
+from typing import Literal, Optional
 
 import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
@@ -23,9 +26,6 @@ from maap.runs.run import Run, all_runs, find_run
 from maap.runs.state import RunState
 from maap.util.files import cannot_write, write_atomically
 from maap.util.text import duration
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 POINTS = 1000  # of a curve; longer ones are thinned out
 _HIDDEN = ("name", "runs_dir", "resume", "phase1_from")  # settings that make no difference
@@ -171,9 +171,6 @@ def _as_lines(table: Table) -> list[str]:
 
 def draw(stories: list[Story], kind: Literal["svg", "png"]) -> bytes:
     """The curves as a picture of that kind."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     with rc_context(charts.STYLE):
         columns = 1 + (len(stories) > 4)
         below = 0.2 + 0.2 * -(-len(stories) // columns)  # inches for the names
@@ -191,7 +188,7 @@ def draw(stories: list[Story], kind: Literal["svg", "png"]) -> bytes:
         return charts.encoded(figure, kind)
 
 
-def _draw_one(left: "Axes", right: "Axes", each: Story, number: int) -> None:
+def _draw_one(left: Axes, right: Axes, each: Story, number: int) -> None:
     colour, style = f"C{number % 10}", ("-", "--", ":", "-.")[number // 10 % 4]
     left.plot(*each.loss, style, color=colour, linewidth=1.4, label=each.name)
     iterations, shares = each.accuracy

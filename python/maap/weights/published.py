@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+import yaml
+
 from maap.errors import MaapError
 from maap.util import progress
 from maap.util.files import (
@@ -58,8 +60,6 @@ class Weights:
 
 def read_table(path: Path = _TABLE) -> dict[str, Weights]:
     """The published weights by the net's name, in the table's order."""
-    import yaml
-
     table: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {
         net: Weights(
