@@ -1,4 +1,4 @@
-"""A `Seen` image as one picture: stages, attention, binarised map, region and the six D*, labelled.
+"""A `Seen` image as one picture: stages, attention, binarised map, region and each D*, labelled.
 
 Pictures are (H,W,3) uint8 BGR arrays; `pixels.to_png` and `pixels.to_jpeg` make files of them.
 """
@@ -93,7 +93,7 @@ def _attention_rows(
     ]
     return [
         ("High-level attention: what Elimination finds", tiles),
-        ("The six modified images D*", changed),
+        ("The modified images D*", changed),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a trained network sees in an image: the maps after its stages, its attention, the six D*.
+"""What a trained network sees in an image: the maps after its stages, its attention, each D*.
 
 The image goes the way of rewriting: it is brought to the size of the stored images (``warp`` or
 ``short_side``, as the data set was made), and the whole of that is resized to the network's input.

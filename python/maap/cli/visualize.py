@@ -38,7 +38,7 @@ def visualize(
     debug: bool,
     **options: Any,
 ) -> None:
-    """Show what a net sees in images: maps, attention, region, the six D*.
+    """Show what a net sees in images: maps, attention, region, each D*.
 
     \b
     maap visualize bird.jpg                                   with the run last worked on
@@ -47,7 +47,7 @@ def visualize(
 
     For each image you see the average feature map after each stage, without and with Enhancement
     (the paper's figure 2), the attention map A of the Elimination layer, the map binarised, the
-    region R and the six modified images. DIR holds a PNG for each image, and index.html with all
+    region R and the modified images D*. DIR holds a PNG for each image, and index.html with all
     of them.
     """
     request = Request(**options)

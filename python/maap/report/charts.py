@@ -81,6 +81,9 @@ def label(axes: "Axes", title: str, ylabel: str) -> None:
     axes.set_xlabel("iteration")
     axes.set_ylabel(ylabel)
     axes.set_ylim(bottom=0)
+    highest = float(axes.dataLim.y1)
+    if 0 < highest < np.inf:
+        axes.set_ylim(top=1.06 * highest)
     axes.grid(axis="y", color=_GRID)
     axes.set_axisbelow(True)
 

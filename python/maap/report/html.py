@@ -87,7 +87,9 @@ def figure(number: Optional[float], digits: int = 3) -> str:
 
 
 def setting(value: Any) -> str:
-    """The value of a setting; a list with commas, a dash for None."""
+    """The value of a setting as config.yaml has it; a list with commas, a dash for None."""
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, (list, tuple)):
         return ", ".join(map(str, value))
     return "–" if value is None else str(value)
