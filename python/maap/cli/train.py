@@ -8,6 +8,7 @@ import click
 from maap.cli.options import DEBUG, GroupedCommand, settings_options
 from maap.config.check import check_settings, read_yaml
 from maap.config.fields import TrainConfig
+from maap.config.values import Settings
 from maap.errors import MaapError
 from maap.nets.folder import find_net
 from maap.runs.run import all_runs, find_run, run_at
@@ -55,7 +56,7 @@ def train(
     click.echo(f"report: {result.report}")
 
 
-def _net_or_run(word: Optional[str], given: dict[str, Any]) -> None:
+def _net_or_run(word: Optional[str], given: Settings) -> None:
     """`maap train WORD --resume` names a run, or its folder, when there is one, else a net."""
     runs_dir = Path(given.get("runs_dir", "runs"))
     if given.get("resume") and "name" not in given:

@@ -1,7 +1,7 @@
 """``maap weights``: the published ImageNet weights, and how a weights file fits a net."""
 
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import click
 
@@ -78,7 +78,7 @@ def verify(files: tuple[str, ...]) -> None:
         click.echo("no published weights in the cache; maap weights fetch NAME")
 
 
-def _verified(word: str, table: Any) -> str:
+def _verified(word: str, table: dict[str, published.Weights]) -> str:
     path = table[word].path if word in table else Path(word).expanduser()
     if not path.is_file():
         fix = f"maap weights fetch {word}" if word in table else "give a file or a published name"
@@ -128,5 +128,5 @@ def use(file: str, net: Optional[str], allow_partial: bool) -> None:
     click.echo(f"use it: maap train {name} --weights {word}{partial} --data ...")
 
 
-def _hashes(entry: Any) -> str:
+def _hashes(entry: published.Weights) -> str:
     return ", ".join(name.upper() for name in entry.hashes)

@@ -7,11 +7,12 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Union
 
 import yaml
 
 from maap.config.fields import FIELDS, TrainConfig, option_name
+from maap.config.values import Settings, Value
 from maap.errors import MaapError
 from maap.util.text import nearest
 
@@ -25,7 +26,7 @@ def field_type(name: str) -> tuple[type, bool]:
     return (args[0], True) if typing.get_origin(kind) is list else (kind, False)
 
 
-def _converted(name: str, value: Any) -> Any:
+def _converted(name: str, value: object) -> Value:
     """`value` as the field's type, or MaapError. Whole floats pass as int, ints as float."""
     kind, is_list = field_type(name)
     if is_list:
@@ -34,7 +35,7 @@ def _converted(name: str, value: Any) -> Any:
     return _scalar(name, kind, value)
 
 
-def _scalar(name: str, kind: type, value: Any) -> Any:
+def _scalar(name: str, kind: type, value: object) -> Union[bool, int, float, str]:
     words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
     wrong = MaapError(f"setting {name}: {value!r} is not {words[kind.__name__]}")
     if kind is bool or isinstance(value, bool):
@@ -54,7 +55,7 @@ def _scalar(name: str, kind: type, value: Any) -> Any:
     raise wrong
 
 
-def check_settings(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+def check_settings(given: Mapping[str, object], where: str = "") -> Settings:
     """The settings with their values converted; None is dropped (it means: the default).
 
     Raises MaapError for an unknown name, a wrong type or a value that is no choice, `where`
@@ -77,7 +78,7 @@ def check_settings(given: Mapping[str, Any], where: str = "") -> dict[str, Any]:
     return settings
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path) -> Settings:
     """The settings in a YAML file, checked. Raises MaapError naming the file."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
@@ -150,7 +151,7 @@ def _check_name(name: str) -> None:
         raise MaapError(f"run name {name!r}: use letters, digits, - and _ (it names a folder)")
 
 
-def contradictions(stored: TrainConfig, given: Mapping[str, Any]) -> list[str]:
+def contradictions(stored: TrainConfig, given: Mapping[str, object]) -> list[str]:
     """Which of the settings given on a resume differ from the run's, as readable lines."""
     lines = []
     for name, value in check_settings(given).items():

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import Any, Optional
 
 from maap.config import presets
+from maap.config.values import Value
 from maap.images.a_star import OPTIONS as A_STARS
 
 HAAP_MODES = ("rewrite", "online")
@@ -27,7 +28,7 @@ HOSTS = ("fork", "bvlc")
 
 
 def _setting(
-    default: Any,
+    default: Value,
     help: str,
     source: str,
     unit: str = "",
@@ -318,7 +319,7 @@ class TrainConfig:
         return self.haap and self.haap_mode == "online"
 
 
-FIELDS: dict[str, Any] = {f.name: f for f in dataclasses.fields(TrainConfig)}
+FIELDS: dict[str, dataclasses.Field] = {f.name: f for f in dataclasses.fields(TrainConfig)}
 
 
 def option_name(name: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from maap.config.values import Value
 from maap.errors import MaapError
 
 NAMES = ("demo", "finetune", "scratch")  # what is trained on, see the file's head
@@ -23,14 +24,14 @@ def _table() -> dict[str, dict[str, Any]]:
     return table
 
 
-def numbers(net: str, section: str) -> dict[str, tuple[Any, str]]:
+def numbers(net: str, section: str) -> dict[str, tuple[Value, str]]:
     """(value, where it is from) by name, of a section of the file: a preset, or "solver".
 
     ``net`` is the name or the path of a net folder; what its entry leaves out, or has no entry, is
     taken from the entry `any`.
     """
     table = _table()
-    found: dict[str, tuple[Any, str]] = {}
+    found: dict[str, tuple[Value, str]] = {}
     for entry in ("any", Path(net).name):
         for name, (value, source) in table.get(entry, {}).get(section, {}).items():
             word = re.split("[:;]", source)[0]
@@ -43,6 +44,6 @@ def note(net: str, name: str) -> str:
     return str(_table().get(Path(net).name, {}).get("notes", {}).get(name, ""))
 
 
-def preset(net: str, name: str) -> dict[str, Any]:
+def preset(net: str, name: str) -> dict[str, Value]:
     """The values of a preset (one of NAMES) for a net, by the names of TrainConfig's fields."""
     return {key: value for key, (value, _) in numbers(net, name).items()}

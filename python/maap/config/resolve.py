@@ -1,10 +1,18 @@
 """Which numbers does a run have that nobody set? From the presets, then from the solver files."""
 
-from typing import Any
+from typing import Protocol
 
 from maap.config.check import validate
 from maap.config.fields import FIELDS, TrainConfig
 from maap.config.presets import preset as preset_of
+from maap.config.values import Settings, Value
+
+
+class Solver(Protocol):
+    """A SolverParameter; this package loads no protobuf."""
+
+    def HasField(self, name: str) -> bool: ...  # noqa: N802  protobuf's name
+
 
 _FROM_SOLVER = {
     "base_lr", "lr_policy", "gamma", "power", "stepsize", "stepvalue", "momentum", "weight_decay",
@@ -24,7 +32,9 @@ def pick_preset(config: TrainConfig, demo: bool) -> str:
     return "demo" if demo else "scratch"
 
 
-def resolve(config: TrainConfig, demo: bool, solver1: Any, solver2: Any, batch: int) -> TrainConfig:
+def resolve(
+    config: TrainConfig, demo: bool, solver1: Solver, solver2: Solver, batch: int
+) -> TrainConfig:
     """The settings with every number filled in.
 
     In order: what was set, the preset, the solver files (SolverParameter of phase 1 and 2), the
@@ -56,7 +66,7 @@ def resolve(config: TrainConfig, demo: bool, solver1: Any, solver2: Any, batch: 
     return validate(TrainConfig(**values))
 
 
-def _solver_value(solver: Any, name: str) -> Any:
+def _solver_value(solver: Solver, name: str) -> Value:
     value = getattr(solver, name)
     if isinstance(value, float):
         if not solver.HasField(name):
@@ -67,7 +77,7 @@ def _solver_value(solver: Any, name: str) -> Any:
     return list(value) or None
 
 
-def solver_overrides(config: TrainConfig, phase: int) -> dict[str, Any]:
+def solver_overrides(config: TrainConfig, phase: int) -> Settings:
     """The SolverParameter fields of a phase (1: original images, 2 and on: rewritten ones)."""
     values = {name: getattr(config, name) for name in _FROM_SOLVER - {"snapshot"}}
     if phase > 1:

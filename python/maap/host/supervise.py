@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import FrameType
 from typing import Any, Optional
 
 from maap.errors import MaapError, Stopped
@@ -115,10 +116,10 @@ def _passing_signals_to(process: subprocess.Popen) -> Iterator[None]:
         yield
         return
 
-    def forward(number: int, frame: Any) -> None:
+    def forward(number: int, frame: Optional[FrameType]) -> None:
         _send(process, signal.SIGTERM if number == signal.SIGHUP else number)
 
-    def suspend(number: int, frame: Any) -> None:
+    def suspend(number: int, frame: Optional[FrameType]) -> None:
         _send(process, signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
         _send(process, signal.SIGCONT)
@@ -237,7 +238,7 @@ def _tell_log(path: str) -> None:
         _Side.connection.send(("log", path))
 
 
-def _on_signal(number: int, frame: Any) -> None:
+def _on_signal(number: int, frame: Optional[FrameType]) -> None:
     again, _Side.wanted = _Side.wanted is not None, number
     if again:
         os._exit(128 + number)
