@@ -34,7 +34,7 @@ def fine_tuning(net: str, test_batch: int) -> tuple[int, SolverValues]:
     tests on all of CUB-200-2011's test images."""
     found = presets.numbers(net, "solver")
     batch, _ = found.pop("batch")
-    mode = ("CPU", "`caffe train -gpu 0` uses the GPU whatever stands here")
+    mode = ("CPU", "`caffe train -gpu 0` uses the GPU whatever is set here")
     test_iter = batches_for(test_batch, CUB_TEST_IMAGES, "CUB's")
     return batch, dict(test_iter=test_iter, **found, solver_mode=mode)
 
@@ -91,7 +91,7 @@ def run(recipe: Recipe) -> int:
         elif not args.check:
             write_atomically(path, text)
     if stale:
-        print(f"{recipe.folder}/generate.py would write otherwise: {', '.join(stale)}")
+        print(f"{recipe.folder}/generate.py would write other text: {', '.join(stale)}")
     return 1 if stale else 0
 
 

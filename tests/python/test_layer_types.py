@@ -220,9 +220,9 @@ def test_an_unknown_type_gets_the_safe_answers():
     [
         (
             one("Reshape", "reshape_param { shape { dim: 0 dim: 0 dim: 20 dim: 6 } }"),
-            "shaped other",
+            "axes of the map change",
         ),
-        (one("Reshape", "reshape_param { axis: 2 shape { dim: -1 } }"), "shaped otherwise"),
+        (one("Reshape", "reshape_param { axis: 2 shape { dim: -1 } }"), "axes of the map change"),
         (one("ArgMax", "argmax_param { axis: 2 }"), "axis is not the channels"),
         (one("Data", bottoms=()), "no crop_size"),
         (one("HDF5Data", bottoms=()), "size of its output"),

@@ -1,17 +1,17 @@
 """Another input size for a net, such that weights of its own size still fit.
 
 A convolution takes a map of any size, an InnerProduct layer does not: its weights are for one map.
-Between the two stands a pooling layer (pool5 in all three nets of the paper). It is made to give
-the same map from the larger one: VGG-19 at 448 pools 28 x 28 to 7 x 7 by windows of 4 with stride
-4, ResNet-152 averages 14 x 14 in place of 7 x 7. What is learnt, and its layout, stays as it is.
+There is a pooling layer between the two (pool5 in all three nets of the paper). Its windows are
+changed so that it makes the same map of the larger one: VGG-19 at 448 pools 28 x 28 to 7 x 7 by
+windows of 4 with stride 4, ResNet-152 averages 14 x 14 instead of 7 x 7. Weights keep their shape.
 """
 
-from typing import Any, Optional
+from typing import Optional
 
 from maap.errors import MaapError
 from maap.nets.layer_types import Size, of
 from maap.nets.map_sizes import Pixels, map_sizes
-from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
+from maap.util.schema import BlobShape, LayerParameter, NetParameter, caffe_pb2
 
 # From a classifier back to the pooling before it, the search passes layers of these sizes.
 _PASSED = (Size.SAME, Size.EACH, Size.RESHAPE, Size.CONCAT, Size.SLICE, Size.TILE)
@@ -37,7 +37,7 @@ def set_input(net: NetParameter, crop: int) -> None:
     raise MaapError(f"net {net.name}: an input of {crop} cannot be fitted")
 
 
-def _image_shape(net: NetParameter) -> Any:
+def _image_shape(net: NetParameter) -> BlobShape:
     for layer in net.layer:
         for shape in layer.input_param.shape if layer.type == "Input" else ():
             if len(shape.dim) == 4:

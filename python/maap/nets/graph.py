@@ -9,19 +9,19 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Optional, Union
+from typing import NamedTuple, Optional, Union
 
 from maap.errors import MaapError
 from maap.nets import layer_types
 from maap.nets.layer_types import in_place
 from maap.nets.prototxt import parse_file
-from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
+from maap.util.schema import LayerParameter, NetParameter, NetStateRule, caffe_pb2
 
 # ---- reading ------------------------------------------------------------------------------------
 
 
 def read_upgraded(path: Union[str, Path]) -> NetParameter:
-    """The NetParameter in a text file, brought to today's form when it is of an older one.
+    """The NetParameter in a text file, in today's form: an older one is converted.
 
     Networks of before 2014 (`layers {`) and inputs given as `input:` go through Caffe's own
     `upgrade_net_proto_text`. Raises MaapError: no file, bad text, no layers, no such tool on PATH.
@@ -38,8 +38,8 @@ def _upgraded(path: Path) -> NetParameter:
     tool = shutil.which("upgrade_net_proto_text")
     if tool is None:
         raise MaapError(
-            f"{path}: of an older form, and there is no upgrade_net_proto_text on PATH to bring it "
-            "to today's; start through ./maap"
+            f"{path}: written for an older Caffe, and upgrade_net_proto_text, which converts it, "
+            "is not on PATH; start through ./maap"
         )
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder) / "net.prototxt"
@@ -64,7 +64,7 @@ def active(layer: LayerParameter, phase: str, stages: Sequence[str] = ()) -> boo
     rules; ``stages`` are those that the net is loaded with."""
     number = caffe_pb2.Phase.Value(phase)
 
-    def met(rule: Any) -> bool:
+    def met(rule: NetStateRule) -> bool:
         right_phase = not rule.HasField("phase") or rule.phase == number
         right_stages = all(stage in stages for stage in rule.stage)
         return right_phase and right_stages and not any(s in stages for s in rule.not_stage)
@@ -87,7 +87,7 @@ def ancestors(layers: Sequence[LayerParameter], blob: str) -> list[LayerParamete
 
 
 def rename_blob(layers: Sequence[LayerParameter], old: str, new: str) -> None:
-    """Calls a blob otherwise in all of ``layers``."""
+    """Give the blob ``old`` the name ``new`` in all of ``layers``."""
     for layer in layers:
         for names in (layer.bottom, layer.top):
             for place, name in enumerate(names):
@@ -96,7 +96,7 @@ def rename_blob(layers: Sequence[LayerParameter], old: str, new: str) -> None:
 
 
 def unused_name(wanted: str, taken: Sequence[str]) -> str:
-    """``wanted``, or with the first number behind it that makes it new."""
+    """``wanted``, or ``wanted`` with the first number that makes it a name not in ``taken``."""
     names = [wanted] + [f"{wanted}_{n}" for n in range(2, len(taken) + 3)]
     return next(name for name in names if name not in taken)
 
@@ -105,8 +105,8 @@ def unused_name(wanted: str, taken: Sequence[str]) -> str:
 
 
 class Classifier(NamedTuple):
-    """A classifier: the layer that ends it (a loss or a softmax), the blob of scores that takes,
-    and the layer whose outputs are the classes (None when there is no such layer)."""
+    """A classifier: the layer that ends it (a loss or a softmax), the blob of scores which that
+    layer reads, and the layer whose outputs are the classes (None: there is no such layer)."""
 
     end: LayerParameter
     scores: str
@@ -117,7 +117,7 @@ def classifiers(net: NetParameter) -> list[Classifier]:
     """The classifiers of a net, auxiliary ones included, the main one last.
 
     With losses, the main one has the greatest loss_weight, of equal ones it is the last; without,
-    it is the last softmax whose probabilities nothing takes up again.
+    it is the last softmax whose probabilities no further layer uses.
     """
     layers = list(net.layer)
     losses = [n for n, layer in enumerate(layers) if layer.type == "SoftmaxWithLoss"]

@@ -55,7 +55,7 @@ def read_network(file: Path, input_size: Optional[int] = None) -> Network:
     """The network in ``file``; ``input_size`` (pixels) where the file does not say it, or another.
 
     Raises MaapError: not a classification network, several inputs, grey images, a size that the
-    file does not tell, attention layers in it already.
+    file does not give, attention layers in it already.
     """
     net = graph.read_upgraded(file)
     there = [layer.name for layer in net.layer if layer_types.of(layer).attention]
@@ -139,7 +139,7 @@ def _refuse_other_inputs(
 
 
 def _standard_names(network: Network, image: str, label: str) -> None:
-    """Calls the images `data` and the labels `label`; another blob of that name gives way."""
+    """Name the images `data` and the labels `label`; another blob of that name is renamed."""
     layers = [*network.train, *network.path, network.end]
     taken = [blob for layer in layers for blob in (*layer.bottom, *layer.top)]
     for old, new in ((image, "data"), (label, "label")):

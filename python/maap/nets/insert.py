@@ -22,7 +22,7 @@ from maap.nets.shapes import blob_shapes
 from maap.nets.write import NetFolder, Site, SolverValues, write_folder
 from maap.util.schema import LayerParameter, caffe_pb2
 
-_TEST_ITER = 100  # how many there are of the data's own is not known
+_TEST_ITER = 100  # batches; the number of test images is the data's and not known here
 
 
 def insert(request: InsertRequest) -> list[str]:
@@ -171,16 +171,15 @@ def _fill(layer: LayerParameter) -> None:
 
 
 def _solver_values(file: Optional[Path], batch: int) -> SolverValues:
-    """SolverParameter fields as (value, comment): those of ``file``, or hyperparameters.yaml's.
-
-    The number of test images is that of the data, which is not known here.
-    """
+    """SolverParameter fields as (value, comment): those of ``file``, or hyperparameters.yaml's;
+    ``batch`` is the number of test images a batch."""
     standard = presets.numbers("any", "solver")
     del standard["batch"]
     images = f"x {batch} = {_TEST_ITER * batch:,} images: set it to yours / {batch}, rounded up"
     test_iter = ([_TEST_ITER], images)
-    if file is None:
-        return dict(test_iter=test_iter, **standard)
+    if file is None:  # what follows a semicolon is about CUB-200-2011
+        general = {name: (value, note.split(";")[0]) for name, (value, note) in standard.items()}
+        return dict(test_iter=test_iter, **general)
     given = read_solver(file)
     for name in ("net", "train_net", "test_net", "net_param", "train_net_param", "test_net_param"):
         given.ClearField(name)

@@ -12,12 +12,12 @@ none, so asking raises MaapError with the layer's name and type.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, Union
+from typing import Union
 
 from maap.errors import MaapError
-from maap.util.schema import LayerParameter, caffe_pb2
+from maap.util.schema import ConvolutionParameter, InnerProductParameter, LayerParameter, caffe_pb2
 from maap.util.text import nearest
 
 Blobs = Union[int, Callable[[LayerParameter], int], None]
@@ -29,7 +29,7 @@ class Size(Enum):
 
     SAME = "those of the first bottom"
     EACH = "each top has those of the bottom of its number"
-    POINT = "no map: one row of numbers for an image, whatever the size of its bottom"
+    POINT = "no map: one row of numbers for an image, for a bottom of any size"
     WINDOWS = "as many as windows fit, rounded down (convolution_param)"
     POOLING = "as many as windows fit, rounded up (pooling_param), or 1 x 1"
     DECONVOLUTION = "those that a convolution would make the bottom of"
@@ -40,7 +40,7 @@ class Size(Enum):
     RESHAPE = "the first bottom's, if the two axes stay or are flattened"
     ARGMAX = "no map, or with axis: 1 the first bottom's"
     IMAGES = "the second bottom's for the first and third top (Elimination)"
-    SOURCE = "said by the layer's own parameters"
+    SOURCE = "given by the layer's own parameters"
     UNKNOWN = "only the layer itself knows"
 
 
@@ -98,8 +98,8 @@ def _scale_blobs(layer: LayerParameter) -> int:
 
 
 def _recurrent_blobs(hidden: int, plain: int) -> Callable[[LayerParameter], int]:
-    """``plain`` blobs, and one more with a static input: a third bottom besides the ``hidden``
-    states, which are bottoms with expose_hidden."""
+    """``plain`` blobs, and one more for a static input. That is a third bottom; the ``hidden``
+    states, which are bottoms with expose_hidden, do not count."""
 
     def count(layer: LayerParameter) -> int:
         states = hidden if layer.recurrent_param.expose_hidden else 0
@@ -119,13 +119,12 @@ def _keeps_signs(layer: LayerParameter) -> bool:
 # ---- the table ----------------------------------------------------------------------------------
 
 
-def _elementwise(**known: Any) -> LayerType:
-    return LayerType(Size.SAME, elementwise=True, keeps_classes=True, **known)
-
-
 def _end(size: Size = Size.POINT) -> LayerType:
     return LayerType(size, ends=True)
 
+
+_ELEMENTWISE = LayerType(Size.SAME, elementwise=True, keeps_classes=True)
+_ACTIVATION = replace(_ELEMENTWISE, finishes=True)
 
 TYPES: dict[str, LayerType] = {
     # Sources
@@ -138,25 +137,25 @@ TYPES: dict[str, LayerType] = {
     "Parameter": LayerType(Size.SOURCE, blobs=1, shares=False),
     "WindowData": LayerType(Size.SOURCE),
     # Each value alone, or normalised
-    "AbsVal": _elementwise(),
-    "BNLL": _elementwise(finishes=True),
-    "BatchNorm": _elementwise(blobs=3, finishes=True, top_unread=in_place),  # there it has a copy
-    "Bias": _elementwise(
-        blobs=lambda layer: int(len(layer.bottom) == 1), finishes=True, top_unread=_always
+    "AbsVal": _ELEMENTWISE,
+    "BNLL": _ACTIVATION,
+    "BatchNorm": replace(_ACTIVATION, blobs=3, top_unread=in_place),  # in place it keeps a copy
+    "Bias": replace(
+        _ACTIVATION, blobs=lambda layer: int(len(layer.bottom) == 1), top_unread=_always
     ),
-    "Clip": _elementwise(finishes=True),
+    "Clip": _ACTIVATION,
     "Dropout": LayerType(Size.SAME, keeps_classes=True, top_unread=_always),
-    "ELU": _elementwise(finishes=True),
-    "Exp": _elementwise(),
-    "Log": _elementwise(),
-    "PReLU": _elementwise(blobs=1, finishes=True, top_unread=_always),
-    "Power": _elementwise(),
-    "ReLU": _elementwise(finishes=True, top_unread=_keeps_signs),
-    "Scale": _elementwise(blobs=_scale_blobs, finishes=True, top_unread=_always),
-    "Sigmoid": _elementwise(finishes=True),
-    "Swish": _elementwise(finishes=True),
-    "TanH": _elementwise(finishes=True),
-    "Threshold": _elementwise(),
+    "ELU": _ACTIVATION,
+    "Exp": _ELEMENTWISE,
+    "Log": _ELEMENTWISE,
+    "PReLU": replace(_ACTIVATION, blobs=1, top_unread=_always),
+    "Power": _ELEMENTWISE,
+    "ReLU": replace(_ACTIVATION, top_unread=_keeps_signs),
+    "Scale": replace(_ACTIVATION, blobs=_scale_blobs, top_unread=_always),
+    "Sigmoid": _ACTIVATION,
+    "Swish": _ACTIVATION,
+    "TanH": _ACTIVATION,
+    "Threshold": _ELEMENTWISE,
     # Over a neighbourhood or an axis
     "LRN": LayerType(Size.SAME),
     "MVN": LayerType(Size.SAME),
@@ -207,7 +206,7 @@ TYPES: dict[str, LayerType] = {
     "Silence": _end(),
     "SoftmaxWithLoss": _end(),
     # This project's own
-    "Enhancement": _elementwise(attention=True),
+    "Enhancement": replace(_ELEMENTWISE, attention=True),
     "Elimination": LayerType(Size.IMAGES, attention=True),
     # Somebody's code
     "Python": LayerType(Size.UNKNOWN, blobs=None, shares=False),
@@ -235,13 +234,13 @@ def blob_count(layer: LayerParameter) -> int:
     return blobs(layer) if callable(blobs) else blobs
 
 
-def learnt(layer: LayerParameter) -> Any:
+def learnt(layer: LayerParameter) -> Union[ConvolutionParameter, InnerProductParameter]:
     """The ConvolutionParameter or InnerProductParameter of a layer that `classifies`: both have
     num_output, bias_term and the fillers."""
     return layer.inner_product_param if layer.type == "InnerProduct" else layer.convolution_param
 
 
 def unknown(layer: LayerParameter, what: str) -> MaapError:
-    """The error for a layer of which ``what`` cannot be said."""
+    """The error for a layer of which maap does not know ``what``."""
     near = "" if layer.type in TYPES else f"; {nearest(layer.type, TYPES, 'it is not one of BVLC')}"
     return MaapError(f"layer {layer.name}: of type {layer.type}, so maap cannot tell {what}{near}")

@@ -2,14 +2,15 @@
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Union
 
 from maap.errors import MaapError
 from maap.nets import layer_types
 from maap.nets.layer_types import Size
-from maap.util.schema import LayerParameter, NetParameter
+from maap.util.schema import ConvolutionParameter, LayerParameter, NetParameter, PoolingParameter
 
 Pixels = tuple[int, int]  # height, width; (1, 1) for what is no map
+Windows = Union[ConvolutionParameter, PoolingParameter]
 
 _ONE = (1, 1)
 _HEIGHT, _WIDTH = 2, 3  # the axes of a blob (N, C, h, w)
@@ -122,7 +123,7 @@ def _reshape(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
     copied = whole and len(dims) == 4 and dims[_HEIGHT:] == [0, 0]
     row = whole and len(dims) == 2
     if bottoms[0] != _ONE and not copied and not row:
-        raise layer_types.unknown(layer, "the size of its output: it is shaped otherwise")
+        raise layer_types.unknown(layer, "the size of its output: the two axes of the map change")
     return [bottoms[0]]
 
 
@@ -195,7 +196,7 @@ def _of_shape(dims: Sequence[int]) -> Pixels:
     return (int(dims[_HEIGHT]), int(dims[_WIDTH])) if len(dims) == 4 else _ONE
 
 
-def _windows(param: Any, before: Pixels, up: bool) -> Pixels:
+def _windows(param: Windows, before: Pixels, up: bool) -> Pixels:
     """The number of windows of a convolution (``up``: of a pooling) along both axes."""
     found = []
     for axis in (0, 1):
@@ -208,7 +209,7 @@ def _windows(param: Any, before: Pixels, up: bool) -> Pixels:
     return found[0], found[1]
 
 
-def _window(param: Any, axis: int) -> tuple[int, int, int, int]:
+def _window(param: Windows, axis: int) -> tuple[int, int, int, int]:
     """Kernel, stride, pad and dilation of a ConvolutionParameter or PoolingParameter."""
     name = "hw"[axis]
     return (
@@ -219,7 +220,7 @@ def _window(param: Any, axis: int) -> tuple[int, int, int, int]:
     )
 
 
-def _setting(param: Any, both: str, one: str, axis: int, default: int) -> int:
+def _setting(param: Windows, both: str, one: str, axis: int, default: int) -> int:
     if one and param.HasField(one):
         return int(getattr(param, one))
     value = getattr(param, both, default)

@@ -37,8 +37,8 @@ def online_net(train: NetParameter, rewrite: NetParameter) -> NetParameter:
     """The net that trains on D* of its own attention, from a resolved training net and a resolved
     rewrite net of the same network (NetParameters; neither is changed).
 
-    Raises MaapError: a layer of the rewrite net that the training net lacks or has otherwise, a
-    type of layer whose weights cannot be shared.
+    Raises MaapError: a layer of the rewrite net that the training net lacks or has as another
+    type, a type of layer whose weights cannot be shared.
     """
     main = copy.deepcopy(train)
     inputs = [layer for layer in main.layer if layer.type == "Input"]
@@ -97,7 +97,7 @@ def _share(layer: LayerParameter, own: Optional[LayerParameter], name: str) -> N
     count = shared_blobs(own)
     while len(own.param) < count:
         spec = own.param.add()
-        if own.type == "BatchNorm":  # statistics: Caffe wants them to be at rest
+        if own.type == "BatchNorm":  # statistics, which no solver may change: Caffe checks that
             spec.lr_mult = spec.decay_mult = 0
     for number, spec in enumerate(own.param):
         spec.name = spec.name or f"{own.name}/{number}"

@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional, TypeVar, Union
+from typing import Optional, TypeVar, Union
 
 from google.protobuf import text_encoding, text_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -21,6 +21,7 @@ from maap.util.schema import NetParameter, SolverParameter, caffe_pb2
 from maap.util.text import nearest
 
 Text = TypeVar("Text", bound=Message)
+Scalar = Union[str, bytes, bool, int, float]
 
 _WIDTH = 100
 _ONE_LINE_FIELDS = 4
@@ -127,7 +128,7 @@ def _fields(message: Message) -> Iterator[tuple[str, list[str]]]:
             yield field.name, _value(field, value)
 
 
-def _value(field: FieldDescriptor, value: Any) -> list[str]:
+def _value(field: FieldDescriptor, value: Union[Scalar, Message]) -> list[str]:
     if field.type != FieldDescriptor.TYPE_MESSAGE:
         return [f"{field.name}: {_scalar(field, value)}"]
     inner = [line for _, lines in _fields(value) for line in lines]
@@ -139,7 +140,7 @@ def _value(field: FieldDescriptor, value: Any) -> list[str]:
     return [f"{field.name} {{", *("  " + line for line in inner), "}"]
 
 
-def _scalar(field: FieldDescriptor, value: Any) -> str:
+def _scalar(field: FieldDescriptor, value: Scalar) -> str:
     if field.type == FieldDescriptor.TYPE_STRING:
         return f'"{text_encoding.CEscape(value, True)}"'
     if field.type == FieldDescriptor.TYPE_BYTES:

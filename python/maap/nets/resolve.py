@@ -8,7 +8,7 @@ on the seed alone.
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Optional, Union
+from typing import Optional, Union
 
 from maap.errors import MaapError
 from maap.images.a_star import NAMES as A_STARS
@@ -19,6 +19,8 @@ from maap.nets.prototxt import read_net, read_solver
 from maap.nets.transform import data_layer
 from maap.util.schema import LayerParameter, NetParameter, SolverParameter, caffe_pb2
 from maap.util.text import nearest
+
+Setting = Union[str, bool, int, float, Sequence[int], Sequence[float], None]  # of a solver
 
 THRESHOLDS = ("INPUT", "MAP")
 PHASE2 = "phase2"  # the stage of the Data layer that reads rewritten images
@@ -89,7 +91,7 @@ def resolve_solver(
     files: NetFiles,
     laap: bool,
     phase: int,
-    overrides: Optional[Mapping[str, Any]] = None,
+    overrides: Optional[Mapping[str, Setting]] = None,
     net_path: Union[str, Path] = "net.prototxt",
 ) -> SolverParameter:
     """The solver of ``phase`` for a resolved net at ``net_path``.
@@ -116,7 +118,7 @@ def resolve_solver(
     return solver
 
 
-def _override(solver: SolverParameter, name: str, value: Any, path: Path) -> None:
+def _override(solver: SolverParameter, name: str, value: Setting, path: Path) -> None:
     field = solver.DESCRIPTOR.fields_by_name.get(name)
     if field is None:
         hint = nearest(name, solver.DESCRIPTOR.fields_by_name, "the file's own schema has them all")

@@ -1,7 +1,7 @@
 """How a net's Data layer turns stored images into input: crop, mean, scale."""
 
 from pathlib import Path
-from typing import Any, Union
+from typing import Optional, TypedDict, Union
 
 import numpy as np
 
@@ -14,12 +14,23 @@ from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 SCRATCH_SCALE = 0.017
 
 
-def data_transform(net: NetParameter, phase: str, from_scratch: bool = False) -> dict[str, Any]:
+class DataTransform(TypedDict):
+    """How a Data layer turns stored images into input."""
+
+    crop_size: int  # pixels a side; 0: none
+    mirror: bool  # half of the images, at random
+    mean_value: list[float]  # one value, or B, G, R, or empty
+    mean_file: Optional[Path]  # a .binaryproto that exists
+    scale: float  # of the mean-subtracted values
+    batch_size: int
+
+
+def data_transform(net: NetParameter, phase: str, from_scratch: bool = False) -> DataTransform:
     """How the Data layer of ``phase`` ("TRAIN" or "TEST") turns stored images into input.
 
-    Returns crop_size (pixels; 0 = none), mirror, mean_value (list, B G R, or empty), mean_file
-    (Path or None; it exists), scale and batch_size. ``from_scratch`` replaces a scale of 1 by
-    SCRATCH_SCALE, which the fillers of ``resolve_train(from_scratch=True)`` need.
+    ``from_scratch`` replaces a scale of 1 by SCRATCH_SCALE, which the fillers of
+    ``resolve_train(from_scratch=True)`` need. Raises MaapError: no Data layer for the phase, a mean
+    image that is not there, both kinds of mean.
     """
     layer = data_layer(net, phase)
     given = layer.transform_param
@@ -32,7 +43,7 @@ def data_transform(net: NetParameter, phase: str, from_scratch: bool = False) ->
     if mean_file is not None and given.mean_value:
         raise MaapError(f"layer {layer.name}: both mean_file and mean_value; remove one of them")
     scaled = from_scratch and given.scale == 1
-    return dict(
+    return DataTransform(
         crop_size=given.crop_size,
         mirror=given.mirror,
         mean_value=list(given.mean_value),
@@ -65,6 +76,7 @@ def _short(value: float) -> float:
 
 
 def data_layer(net: NetParameter, phase: str) -> LayerParameter:
+    """The Data layer of ``phase``, "TRAIN" or "TEST". Raises MaapError when there is none."""
     for layer in net.layer:
         if layer.type == "Data" and graph.active(layer, phase):
             return layer

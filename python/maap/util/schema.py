@@ -54,20 +54,28 @@ caffe_pb2: Any = _load_messages()
 if TYPE_CHECKING:
     from caffe.proto.caffe_pb2 import (
         BlobProto,
+        BlobShape,
+        ConvolutionParameter,
         DataParameter,
         Datum,
+        InnerProductParameter,
         LayerParameter,
         NetParameter,
+        NetStateRule,
         PoolingParameter,
         SolverParameter,
         TransformationParameter,
     )
 else:
     BlobProto = caffe_pb2.BlobProto
+    BlobShape = caffe_pb2.BlobShape
+    ConvolutionParameter = caffe_pb2.ConvolutionParameter
     DataParameter = caffe_pb2.DataParameter
     Datum = caffe_pb2.Datum
+    InnerProductParameter = caffe_pb2.InnerProductParameter
     LayerParameter = caffe_pb2.LayerParameter
     NetParameter = caffe_pb2.NetParameter
+    NetStateRule = caffe_pb2.NetStateRule
     PoolingParameter = caffe_pb2.PoolingParameter
     SolverParameter = caffe_pb2.SolverParameter
     TransformationParameter = caffe_pb2.TransformationParameter

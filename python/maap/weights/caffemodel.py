@@ -81,12 +81,12 @@ def check_weights(
             f"{len(fitting)} are in it ({_list(fitting)}), {len(missing)} are not "
             f"({_list(missing)})"
             + (f", {len(differences)} of another shape ({shapes})" if differences else "")
-            + f"; its other layers: {_list(unused)}; --allow-partial takes it all the same"
+            + f"; its other layers: {_list(unused)}; --allow-partial takes it nevertheless"
         )
     for name, difference in differences.items():
         raise MaapError(
             f"{path}: layer {name}: {difference}; rename the layer in the net to start it "
-            "afresh, or give the weights of this network"
+            "from its filler, or give the weights of this network"
         )
     return dict(matched=matched, missing=missing, unused=unused)
 
@@ -112,8 +112,8 @@ def _wants_weights(
         if allow_partial:
             return True
         raise MaapError(
-            f"{error}, and the weights have no layer of that name; --allow-partial takes them all "
-            "the same"
+            f"{error}, and the weights have no layer of that name; --allow-partial takes them "
+            "nevertheless"
         ) from None
 
 
