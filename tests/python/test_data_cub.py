@@ -114,7 +114,7 @@ def test_the_real_counts_are_demanded_by_default(tmp_path):
         MaapError, match=r"10 images \(6 training, 4 test\) of 2 classes, where 11,788"
     ):
         import_cub(make_2011(tmp_path / "cub"), tmp_path / "set")
-    assert not (tmp_path / "set").exists() and not (tmp_path / "set.partial").exists()
+    assert not (tmp_path / "set").exists() and not (tmp_path / ".partial-set").exists()
 
 
 @pytest.mark.parametrize("archive", [False, True])

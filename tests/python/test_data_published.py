@@ -136,7 +136,7 @@ def test_flowers(tmp_path):
 def test_the_real_counts_are_demanded_by_default(tmp_path, kind):
     with pytest.raises(MaapError, match=f"is not the whole .*{REAL[kind]}"):
         IMPORT[kind](MAKE[kind](tmp_path / "in"), tmp_path / "set")
-    assert not (tmp_path / "set").exists() and not (tmp_path / "set.partial").exists()
+    assert not (tmp_path / "set").exists() and not (tmp_path / ".partial-set").exists()
 
 
 @pytest.mark.parametrize("kind", KINDS)

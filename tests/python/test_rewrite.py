@@ -131,7 +131,7 @@ def test_a_stopped_rewriting_continues_to_the_same_bytes(source, tmp_path, capsy
     run(source, tmp_path / "whole", batch=2)
     with pytest.raises(MaapError, match="enough"):
         run(source, tmp_path / "out", batch=2, quit_after=48)
-    assert (tmp_path / "out.partial").is_dir() and not (tmp_path / "out").exists()
+    assert (tmp_path / ".partial-out").is_dir() and not (tmp_path / "out").exists()
     capsys.readouterr()
     run(source, tmp_path / "out", batch=2)
     assert records_of(tmp_path / "out") == records_of(tmp_path / "whole")
@@ -148,7 +148,7 @@ def test_kill_at_any_moment(tmp_path):
     whole = tmp_path / "whole"
     run(source, whole, "REDUCE")
     command = [sys.executable, str(FAKES), str(tmp_path / "data"), str(tmp_path / "out"), "REDUCE"]
-    rows = tmp_path / "out.partial" / "regions.csv"
+    rows = tmp_path / ".partial-out" / "regions.csv"
     dice, kills, log = random.Random(5), 0, tmp_path / "log"
     while not (tmp_path / "out").exists():
         with log.open("a") as output:
@@ -162,7 +162,7 @@ def test_kill_at_any_moment(tmp_path):
             kills += 1
         assert process.wait() in (0, -signal.SIGKILL), log.read_text()
         with pytest.raises(MaapError):
-            Split.open(tmp_path / "out.partial", "train")
+            Split.open(tmp_path / ".partial-out", "train")
         assert kills < 40, log.read_text()
     assert kills >= 3
     assert log.read_text().count("rewriting continues after") >= 3
@@ -204,6 +204,19 @@ def _alive(pid: int) -> bool:
         return False
 
 
+def test_a_rewriting_that_an_older_version_left_is_continued(source, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("maap.rewrite.output.COMMIT_EVERY", 4)
+    with pytest.raises(MaapError, match="enough"):
+        run(source, tmp_path / "out", batch=2, quit_after=48)
+    (tmp_path / ".partial-out").rename(tmp_path / "out.partial")
+    capsys.readouterr()
+    run(source, tmp_path / "out", batch=2)
+    assert "rewriting continues after" in capsys.readouterr().out
+    whole = run(source, tmp_path / "whole", batch=2).folder
+    assert records_of(tmp_path / "out") == records_of(whole)
+    assert not (tmp_path / "out.partial").exists()
+
+
 def test_finished_is_finished_and_another_request_is_refused(source, tmp_path, capsys):
     run(source, tmp_path / "out")
     before = (tmp_path / "out" / "train_lmdb" / "data.mdb").stat().st_mtime_ns
@@ -226,7 +239,7 @@ def test_two_at_once_are_refused(source, tmp_path):
     command = [sys.executable, str(FAKES), str(source.folder), str(tmp_path / "out"), "ROI", "5"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        while not (tmp_path / "out.partial" / "regions.csv").exists():
+        while not (tmp_path / ".partial-out" / "regions.csv").exists():
             assert process.poll() is None
             time.sleep(0.02)
         with pytest.raises(MaapError, match="another process"):
@@ -261,7 +274,7 @@ def test_full_disk_loses_nothing(source, tmp_path, small_disk, monkeypatch):
     with pytest.raises(MaapError, match=r"full.*free some space"):
         run(source, small_disk / "out", "ALLSOFT", batch=4)
     assert not (small_disk / "out").exists()
-    kept = records_of(small_disk / "out.partial")
+    kept = records_of(small_disk / ".partial-out")
     assert 0 < len(kept) < 50
     ballast.unlink()
     run(source, small_disk / "out", "ALLSOFT", batch=4)

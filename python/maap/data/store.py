@@ -6,8 +6,8 @@ A data set is a folder::
     train_lmdb/  test_lmdb/      Datums, readable by Caffe's Data layer
     train.csv    test.csv        key,label,path,x1,y1,x2,y2: one line per record, in the keys' order
 
-It is written under the name ``DIR.partial`` and renamed when complete (``maap.data.write``), so a
-folder without ``.partial`` is whole. Everything missing or damaged is a MaapError that names it.
+It is written as ``.partial-DIR`` and renamed when complete (``maap.data.write``), so a folder of
+another name is whole. Everything missing or damaged is a MaapError that names it.
 """
 
 import csv
@@ -26,6 +26,7 @@ from maap.data.importer import importers
 from maap.data.records import Record
 from maap.data.write import FORMAT, MANIFEST, SplitWriter, write_split
 from maap.errors import MaapError
+from maap.util.files import find_partial, is_partial
 from maap.util.schema import caffe_pb2
 
 __all__ = ["Dataset", "Split", "SplitWriter", "write_split"]
@@ -82,8 +83,8 @@ class Dataset:
         folder = Path(folder)
         path = folder / MANIFEST
         if not path.is_file():
-            partial = folder.with_name(folder.name + ".partial")
-            if partial.is_dir():
+            partial = find_partial(folder)
+            if partial is not None:
                 raise MaapError(f"{folder} was never completed (only {partial} is there); {_AGAIN}")
             what = "holds no manifest.json" if folder.is_dir() else "does not exist"
             raise MaapError(
@@ -102,7 +103,7 @@ class Dataset:
                 f"{path} has format {version} and kind {kind!r}; this version reads format "
                 f"{FORMAT} of the kinds {', '.join(kinds)}; {_AGAIN}"
             )
-        if folder.name.endswith(".partial"):
+        if is_partial(folder):
             raise MaapError(f"{folder} was never completed; {_AGAIN}")
         return cls(folder, manifest)
 

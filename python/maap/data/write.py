@@ -1,6 +1,6 @@
 """Data sets on disk: writing them, so that a half-written one is never taken for a whole one.
 
-    partial = begin(out)                            # DIR.partial; refuses an existing DIR
+    partial = begin(out)                            # .partial-DIR; refuses an existing DIR
     write_split(partial, "train", records, datums)  # LMDB, then CSV
     write_split(partial, "test", records, datums)
     finish(partial, out, manifest)                  # manifest, fsync, rename
@@ -24,6 +24,7 @@ import lmdb
 from maap.data.disk import disk_full_is_error
 from maap.data.records import Box, Record, key_bytes
 from maap.errors import MaapError
+from maap.util.files import partial_path, take_up_partial
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -43,14 +44,14 @@ def sync(path: Path) -> None:
 
 
 def begin(out: Path, resume: bool = False) -> Path:
-    """Make ``OUT.partial`` and return it. Raises MaapError when ``out`` exists.
+    """Make the folder in which ``out`` is put together. Raises MaapError when ``out`` exists.
 
     What an interrupted run left there is kept with ``resume`` and removed without.
     """
     out = Path(out)
     if out.exists():
         raise MaapError(f"{out} already exists: remove it or choose another folder")
-    partial = out.with_name(out.name + ".partial")
+    partial = take_up_partial(out)
     if partial.exists() and not resume:
         shutil.rmtree(partial)
     partial.mkdir(parents=True, exist_ok=True)
@@ -193,7 +194,7 @@ class SplitWriter:
 
 
 def _write_csv(path: Path, records: Sequence[Record]) -> None:
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_path(path)
     with partial.open("w", newline="", encoding="utf-8", errors="surrogateescape") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(["key", "label", "path", "x1", "y1", "x2", "y2"])

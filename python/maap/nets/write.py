@@ -24,7 +24,7 @@ from maap.images.a_star import NAMES as A_STARS
 from maap.nets.attention_layers import with_elimination, with_enhancement
 from maap.nets.prototxt import to_text
 from maap.nets.resolve import PHASE2
-from maap.util.files import PARTIAL, cannot_write, sync_file, sync_folder
+from maap.util.files import cannot_write, partial_path, sync_file, sync_folder
 from maap.util.schema import (
     DataParameter,
     LayerParameter,
@@ -84,7 +84,7 @@ def write_folder(description: NetFolder, out: Path) -> int:
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise MaapError(f"{out}: is there already and not empty; give another --out, or remove it")
-    partial, written = out.with_name(PARTIAL + out.name), texts(description)
+    partial, written = partial_path(out), texts(description)
     try:
         shutil.rmtree(partial, ignore_errors=True)
         (partial / "snapshots").mkdir(parents=True)

@@ -1,8 +1,8 @@
 """The folder a rewriting fills: records that are committed, rows that never lag behind, one rename
 at the end.
 
-OUT.partial holds
-    request.json      what is being made; a partial folder of another request is started anew
+.partial-OUT holds
+    request.json      what is being made; a partial folder of another request is removed
     train_lmdb/       the records; how many are in it is the only measure of progress
     regions.csv       one row per record, flushed before the record is committed; rows past the
     last committed
@@ -32,7 +32,7 @@ from maap.data.write import MANIFEST, begin, finish
 from maap.errors import MaapError
 from maap.images.a_star import find_a_star
 from maap.images.boxes import Box, into_crop, scale_box
-from maap.util.files import file_sha256
+from maap.util.files import file_sha256, partial_path, take_up_partial
 from maap.util.progress import say
 
 COLUMNS = ["key", "label", "x1", "y1", "x2", "y2"]
@@ -128,12 +128,12 @@ def same_request(a: dict[str, Any], b: dict[str, Any]) -> bool:
 
 
 class Output:
-    """OUT and OUT.partial of one rewriting: `finished`, else, in a `with` block,
+    """OUT and .partial-OUT of one rewriting: `finished`, else, in a `with` block,
     `open`, `write` ..., `finish`."""
 
     def __init__(self, out: Path, source: Split, request: dict[str, Any]):
         self.out = Path(out)
-        self.partial = self.out.with_name(self.out.name + ".partial")
+        self.partial = partial_path(self.out)
         self.source = source
         self.request = request
         self.fallbacks = 0
@@ -160,13 +160,14 @@ class Output:
         return manifest
 
     def open(self) -> int:
-        """Makes or takes up OUT.partial; returns how many records are committed in it."""
+        """Makes or continues .partial-OUT; returns how many records are committed in it."""
         self.out.parent.mkdir(parents=True, exist_ok=True)
         self._take_lock()
+        take_up_partial(self.out)
         with disk_full_is_error(self.out.parent, str(self.partial)):
             goes_on = self._continues()
             if self.partial.exists() and not goes_on:
-                say(f"{self.partial} belongs to another request; starting anew")
+                say(f"{self.partial} belongs to another request; starting again")
             begin(self.out, resume=goes_on)
             if not goes_on:
                 need_space(self.partial, self._needed(), f"the rewritten data set {self.out}")
@@ -206,7 +207,7 @@ class Output:
             self._uncommitted = 0
 
     def finish(self, sheet: Callable[..., None]) -> dict[str, Any]:
-        """Writes what stands beside the records, syncs, renames OUT.partial to OUT; returns the
+        """Writes what stands beside the records, syncs, renames .partial-OUT to OUT; returns the
         manifest.
 
         sheet(source, findings, read, path) draws the contact sheet; read(index) is a rewritten

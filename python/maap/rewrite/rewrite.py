@@ -6,7 +6,7 @@ region R and the attention A it finds are carried back onto the stored image and
 there (`render.py`). Keys, labels and order are the source's. The result is a data-set folder
 with `regions.csv` and `contact_sheet.jpg` beside the records.
 
-It is written to OUT.partial and renamed when complete, so OUT either is whole or is not there.
+It is written to .partial-OUT and renamed when complete, so OUT either is whole or is not there.
 Records are committed in transactions, and regions.csv is never behind them; a run that is killed
 at any moment and started again continues after the last committed record, and because batches are
 cut from the same positions the records come out the same.
@@ -144,7 +144,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     per forward pass. gpu: device number, None = CPU. finder: an object with RegionNet's `size` and
     `find`, in its place.
 
-    `out` there and made by the same request is returned as it is; OUT.partial of the same request
+    `out` there and made by the same request is returned as it is; .partial-OUT of the same request
     is continued. Raises MaapError: `out` there but of another request, a map with a NaN (names the
     image), disk full, a damaged source record. Whatever is raised, the committed records stay for
     the next start.

@@ -76,8 +76,9 @@ class Run:
         return final_weights(self.folder)
 
     def clean(self) -> None:
-        """Remove half-written leftovers, in the folder and one level down."""
-        remove_partials(self.folder)
+        """Remove half-written leftovers, in the folder and one level down. A rewriting that was
+        interrupted stays: it is continued."""
+        remove_partials(self.folder, keep="rewrite*")
         for path in self.folder.iterdir():
             if path.is_dir() and not path.is_symlink():
                 remove_partials(path)

@@ -24,10 +24,10 @@ from maap.errors import MaapError
 from maap.host.types import CaffeNet, CaffeSolver
 from maap.util import wire
 from maap.util.files import (
-    PARTIAL,
     cannot_write,
     free_bytes,
     megabytes,
+    partial_path,
     remove_partials,
     sync_file,
     sync_folder,
@@ -117,7 +117,7 @@ class Snapshots:
             return taken
         self.clean()
         self._check_space(solver)
-        partial = Snapshot(taken.iteration, self.folder / f"{PARTIAL}{taken.iteration}")
+        partial = Snapshot(taken.iteration, partial_path(taken.folder))
         try:
             self._write(solver, partial)
             if taken.folder.is_dir():  # a damaged one

@@ -18,8 +18,6 @@ A phase's folder:
 
 import hashlib
 import math
-import os
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +33,7 @@ from maap.runs.snapshots import Snapshot, Snapshots, restore, working_in
 from maap.runs.stages import FINAL
 from maap.runs.state import OnlineCounts
 from maap.runs.tensorboard import EventFiles
-from maap.util.files import PARTIAL, cannot_write, sync_file, sync_folder, write_atomically
+from maap.util.files import put_file, write_atomically
 from maap.util.progress import say, track
 
 
@@ -257,27 +255,10 @@ class _Phase:
     def _finish(self) -> Path:
         """The last snapshot's weights under their own name; older snapshots are removed."""
         taken = self._snapshot()
-        final, partial = self.folder / FINAL, self.folder / (PARTIAL + FINAL)
-        try:
-            if partial.exists():
-                partial.unlink()
-            _link(taken.weights, partial)
-            partial.replace(final)
-            sync_folder(self.folder)
-        except OSError as error:
-            raise cannot_write(final, error) from None
+        final = self.folder / FINAL
+        put_file(taken.weights, final)
         self.snapshots.drop(1)
         return final
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name for a file that nobody changes any more, or a copy where the disk has no hard
-    links."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-        sync_file(target)
 
 
 class _Losses:

@@ -8,8 +8,6 @@ stage in ``state.json`` says where they come from (`SharedFrom`).
 
 import hashlib
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +18,7 @@ from maap.nets.prototxt import read_solver, to_text
 from maap.runs.run import Run, find_run
 from maap.runs.stages import FINAL
 from maap.runs.state import RunState, SharedFrom, Stage
-from maap.util.files import PARTIAL, cannot_write, file_sha256, sync_file, sync_folder
+from maap.util.files import file_sha256, put_file
 
 _CURVES = ("metrics.csv", "timing.csv", "accuracy.csv", "log")
 _FREE = ("display", "solver_mode", "device_id")  # SolverParameter fields that change no weight
@@ -90,9 +88,8 @@ def take_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
     source, target = donor.folder / "phase1", run.folder / "phase1"
     for name in _CURVES:
         if (source / name).is_file():
-            _put(source / name, target / name, link=False)
-    _put(source / FINAL, target / FINAL, link=True)
-    sync_folder(target)
+            put_file(source / name, target / name, link=False)
+    put_file(source / FINAL, target / FINAL)
     stage = state.stages[0]
     stage.iteration, stage.stopped, stage.loss = given.iteration, given.stopped, given.loss
     stage.weights, stage.seconds = given.weights, given.seconds
@@ -120,28 +117,6 @@ def _finished_phase1(donor: Run) -> Stage:
             f"mend it with: maap train --resume {donor.name}"
         )
     return stage
-
-
-def _put(source: Path, target: Path, link: bool) -> None:
-    """A second name for the file, or a copy of it; it appears in one step."""
-    partial = target.with_name(PARTIAL + target.name)
-    try:
-        if partial.exists():
-            partial.unlink()
-        if not (link and _linked(source, partial)):
-            shutil.copyfile(source, partial)
-            sync_file(partial)
-        partial.replace(target)
-    except OSError as error:
-        raise cannot_write(target, error) from None
-
-
-def _linked(source: Path, target: Path) -> bool:
-    try:
-        os.link(source, target)
-    except OSError:
-        return False
-    return True
 
 
 __all__ = ["phase1_settings", "settings_hash", "solver_text", "take_phase1"]

@@ -1,23 +1,29 @@
 """Files that are either whole or not there.
 
-A file or folder is written under a name that starts with ``.partial-``, forced to the disk,
-renamed, and the rename forced to the disk too. A process killed at any moment, or a machine that
-loses power, leaves the old content, the new content, or a leftover with that prefix, which
-`remove_partials` takes away and nobody reads.
+A file or folder NAME is written as ``.partial-NAME`` (`partial_path`), forced to the disk, renamed,
+and the rename forced to the disk too. A process killed at any moment, or a machine that loses
+power, leaves the old content, the new content, or a partial file or folder, which nothing but the
+same work reads: downloads and rewritings continue it, everything else removes it.
+
+Version 0.2 and older called the partial folder of a data set NAME.partial. Such a leftover is still
+recognised: it is continued or removed like one with the prefix.
 """
 
 import contextlib
 import errno
 import fcntl
+import fnmatch
 import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Optional
 
 from maap.errors import MaapError
 
-PARTIAL = ".partial-"
+_PARTIAL = ".partial-"
+_OLD_PARTIAL = ".partial"  # at the end of the name, in version 0.2 and older
 
 
 def default_cache() -> Path:
@@ -65,7 +71,7 @@ def sync_folder(path: Path) -> None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content in one step. Raises MaapError (disk full, no permission)."""
-    partial = path.with_name(PARTIAL + path.name)
+    partial = partial_path(path)
     try:
         with partial.open("w", encoding="utf-8") as stream:
             stream.write(text)
@@ -90,13 +96,88 @@ def make_folder(folder: Path) -> None:
         raise MaapError(f"{folder}: cannot be written into; check the folder's permissions")
 
 
-def remove_partials(folder: Path) -> None:
-    """Remove what a killed process left half-written in a folder."""
-    for leftover in folder.glob(PARTIAL + "*"):
-        if leftover.is_dir() and not leftover.is_symlink():
-            shutil.rmtree(leftover, ignore_errors=True)
-        else:
-            leftover.unlink()
+# ---- partial files and folders ------------------------------------------------------------------
+
+
+def partial_path(path: Path) -> Path:
+    """Where ``path`` lies while it is not complete."""
+    return path.with_name(_PARTIAL + path.name)
+
+
+def is_partial(path: Path) -> bool:
+    """Whether the name is that of a file or folder that was never completed."""
+    return path.name.startswith(_PARTIAL) or path.name.endswith(_OLD_PARTIAL)
+
+
+def find_partial(path: Path) -> Optional[Path]:
+    """What is there of a ``path`` that was never completed."""
+    both = (partial_path(path), path.with_name(path.name + _OLD_PARTIAL))
+    return next((partial for partial in both if partial.exists()), None)
+
+
+def take_up_partial(path: Path) -> Path:
+    """`partial_path`, to which what an older version left of ``path`` has been renamed."""
+    partial, found = partial_path(path), find_partial(path)
+    if found is not None and found != partial:
+        found.rename(partial)
+    return partial
+
+
+def remove_partial(path: Path) -> None:
+    """Remove what is there of a ``path`` that was never completed."""
+    found = find_partial(path)
+    if found is not None:
+        _remove(found)
+
+
+def remove_partials(folder: Path, keep: str = "") -> None:
+    """Remove what a killed process left half-written in a folder, except of names that match the
+    pattern ``keep``."""
+    for leftover in [path for path in folder.iterdir() if is_partial(path)]:
+        if not fnmatch.fnmatch(_whole_name(leftover), keep):
+            _remove(leftover)
+
+
+def _whole_name(partial: Path) -> str:
+    name = partial.name
+    return name[len(_PARTIAL) :] if name.startswith(_PARTIAL) else name[: -len(_OLD_PARTIAL)]
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()
+
+
+def put_file(source: Path, target: Path, link: bool = True) -> None:
+    """Give a file that nobody changes any more a second name, or copy it (without ``link``, or
+    where the disk has no hard links). The target appears in one step.
+
+    Raises MaapError: no such file, no room, no permission.
+    """
+    partial = partial_path(target)
+    try:
+        if partial.exists():
+            partial.unlink()
+        if not (link and _linked(source, partial)):
+            shutil.copyfile(source, partial)
+            sync_file(partial)
+        partial.replace(target)
+        sync_folder(target.parent)
+    except OSError as error:
+        raise cannot_write(target, error) from None
+
+
+def _linked(source: Path, target: Path) -> bool:
+    try:
+        os.link(source, target)
+    except OSError:
+        return False
+    return True
+
+
+# ---- the disk -----------------------------------------------------------------------------------
 
 
 def free_bytes(folder: Path) -> int:

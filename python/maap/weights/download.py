@@ -21,7 +21,14 @@ from typing import Any, Optional
 
 from maap.errors import MaapError
 from maap.util import progress
-from maap.util.files import PARTIAL, cannot_write, free_bytes, megabytes, sync_file, sync_folder
+from maap.util.files import (
+    cannot_write,
+    free_bytes,
+    megabytes,
+    partial_path,
+    sync_file,
+    sync_folder,
+)
 
 TIMEOUT = 30.0  # seconds without a byte
 PAUSE = 1.0  # seconds before a connection that was cut is made again
@@ -32,11 +39,6 @@ _CUT = (OSError, http.client.HTTPException)
 
 class _Mirror(Exception):
     """This mirror does not give the file; the text says why."""
-
-
-def partial_path(target: Path) -> Path:
-    """Where an unfinished download of ``target`` lies."""
-    return target.with_name(PARTIAL + target.name)
 
 
 def wrong_with(path: Path, size: int, hashes: Mapping[str, str]) -> Optional[str]:

@@ -20,11 +20,12 @@ from maap.util.files import (
     free_bytes,
     megabytes,
     one_at_a_time,
+    partial_path,
     sync_file,
     sync_folder,
 )
 from maap.util.text import nearest
-from maap.weights.download import download, partial_path, wrong_with
+from maap.weights.download import download, wrong_with
 
 PUBLISHED = "published"  # as --weights: those of the net that is trained
 _HASHES = ("md5", "sha1", "sha256", "sha384")
@@ -174,7 +175,7 @@ def _copied(weights: Weights, source: Path, target: Path) -> Path:
         raise MaapError(f"{source}: not the published {weights.file}, or damaged ({wrong})")
     if target.is_file() and target.samefile(source):
         return target
-    partial = target.with_name(f".partial-copy-{target.name}")
+    partial = partial_path(target)  # in place of what a download left
     if free_bytes(target.parent) < weights.size:
         raise MaapError(f"{target}: {megabytes(weights.size)} are needed; make room there")
     try:
@@ -188,7 +189,6 @@ def _copied(weights: Weights, source: Path, target: Path) -> Path:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         fix = "make room there" if full else "check both files"
         raise MaapError(f"{target}: cannot be written ({error.strerror}); {fix}") from None
-    partial_path(target).unlink(missing_ok=True)
     return target
 
 

@@ -21,7 +21,7 @@ from typing import Optional
 from maap.data.disk import need_space
 from maap.errors import MaapError
 from maap.util import progress
-from maap.util.files import file_sha256
+from maap.util.files import file_sha256, partial_path, remove_partial
 
 PACKAGE = "tuxpaint-stamps-default"
 # version: (bytes, SHA-256), of Debian 11 and 12; their cut-outs have the same visible pixels
@@ -88,8 +88,8 @@ def cutouts(cache: Path, package: Optional[Path] = None) -> Path:
     folder = Path(cache) / "birds"
     if folder.is_dir():
         return folder
-    work = Path(cache) / "birds.partial"
-    shutil.rmtree(work, ignore_errors=True)
+    work = partial_path(folder)
+    remove_partial(folder)
     try:
         work.mkdir(parents=True)
     except OSError as error:
