@@ -157,7 +157,7 @@ def test_contradictions_name_option_and_both_values():
     stored = TrainConfig(seed=3, threads=2)
     assert check.contradictions(stored, dict(seed=3, resume=True, threads=1)) == []
     lines = check.contradictions(stored, dict(seed=4, phase2_iter=9))
-    assert lines == ["--seed is 4, the run has 3", "--phase2-iter is 9, the run has None"]
+    assert lines == ["--seed is 4, the run has 3", "--phase2-iter is 9, the run has none"]
 
 
 def test_configurations_do_not_share_lists():

@@ -20,6 +20,7 @@ from maap.images import a_star as definitions
 from maap.images import boxes, draw, pixels, render
 from maap.nets import blocks
 from maap.nets.prototxt import read_net, write_text
+from maap.util.text import times
 
 SHOWN = 400  # pixels of the longer side that pictures are made at
 
@@ -96,7 +97,9 @@ class Trunk:
         shapes = {name: blob.data.shape for name, blob in self.net.blobs.items()}
         flat = [name for name in blobs or () if len(shapes[name]) != 4]
         if flat:
-            raise MaapError(f"blob {flat[0]} has the shape {shapes[flat[0]]}; maps have four axes")
+            raise MaapError(
+                f"blob {flat[0]} has the shape {times(shapes[flat[0]])}; maps have four axes"
+            )
         self.blobs = list(blobs or ())
         if not blobs:
             names = [name for name in blocks.blocks(short) if len(shapes[name]) == 4]

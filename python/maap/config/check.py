@@ -14,7 +14,7 @@ import yaml
 from maap.config.fields import FIELDS, TrainConfig, option_name
 from maap.config.values import Settings, Value
 from maap.errors import MaapError
-from maap.util.text import nearest
+from maap.util.text import nearest, plain
 
 
 def field_type(name: str) -> tuple[type, bool]:
@@ -158,5 +158,7 @@ def contradictions(stored: TrainConfig, given: Mapping[str, object]) -> list[str
         about = FIELDS[name].metadata
         same = value == getattr(stored, name) or (name, value) == ("preset", "auto")
         if not about["may_change"] and not same and name != "name":
-            lines.append(f"{option_name(name)} is {value}, the run has {getattr(stored, name)}")
+            lines.append(
+                f"{option_name(name)} is {plain(value)}, the run has {plain(getattr(stored, name))}"
+            )
     return lines

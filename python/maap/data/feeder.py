@@ -21,6 +21,7 @@ from maap.data.views import Place, View
 from maap.errors import MaapError
 from maap.host import workers
 from maap.images import render
+from maap.util.text import times
 
 _ORDER, _CROPS = 1, 2  # what a random stream is for
 
@@ -43,7 +44,9 @@ class Transform:
         if self.mean is not None:
             mean = np.asarray(self.mean, np.float32)
             if mean.shape not in ((3,), (1,)) and not (mean.ndim == 3 and mean.shape[0] == 3):
-                raise MaapError(f"the mean has shape {mean.shape}; it must be (3,) or (3, H, W)")
+                raise MaapError(
+                    f"the mean has the shape {times(mean.shape)}; it must be 3 or 3 x H x W"
+                )
             object.__setattr__(self, "mean", mean)
 
     def output_size(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -198,7 +201,7 @@ def _image(split: Split, index: int, view: View) -> np.ndarray:
     if image.shape != (*split.size, 3):
         raise MaapError(
             f"{split.folder}: {split.records[index].path} is stored with shape "
-            f"{image.shape}, the set's size is {split.size}: make the data set again"
+            f"{times(image.shape)}, the set's size is {times(split.size)}: make the data set again"
         )
     return image if view.boxes is None else render.render(image, view.boxes[index], None, "ROI")
 

@@ -28,6 +28,7 @@ from maap.data.write import FORMAT, MANIFEST, SplitWriter, write_split
 from maap.errors import MaapError
 from maap.util.files import find_partial, is_partial
 from maap.util.schema import caffe_pb2
+from maap.util.text import plain
 
 __all__ = ["Dataset", "Split", "SplitWriter", "write_split"]
 
@@ -66,7 +67,8 @@ def _read_csv(path: Path) -> list[Record]:
             box = tuple(float(value) for value in corners) if all(corners) else None
             result.append(Record(row["key"], int(row["label"]), row["path"], box))
         except (KeyError, TypeError, ValueError):
-            raise MaapError(f"{path}, line {number} is damaged: {dict(row)}; {_AGAIN}") from None
+            found = ", ".join(str(value) for value in row.values() if value)
+            raise MaapError(f"{path}, line {number} is damaged ({found}); {_AGAIN}") from None
     return result
 
 
@@ -175,7 +177,7 @@ class Split:
         if not announced == len(self.records) == stored:
             raise MaapError(
                 f"{self.folder}: the counts of split {self.name} differ: manifest.json says "
-                f"{announced}, "
+                f"{plain(announced)}, "
                 f"{self.name}.csv has {len(self.records)}, {self.name}_lmdb holds {stored}; "
                 f"{_AGAIN}"
             )

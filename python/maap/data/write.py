@@ -172,7 +172,8 @@ class SplitWriter:
 
     def _put(self, transaction: "lmdb.Transaction", key: bytes, value: bytes) -> None:
         if not transaction.put(key, value, append=True):
-            raise MaapError(f"{self.path}: key {key!r} does not rise above the one before it")
+            name = key.decode("utf-8", "replace")
+            raise MaapError(f"{self.path}: key {name} does not rise above the one before it")
 
     def close(self) -> None:
         """Commit and write the CSV. Raises MaapError when records are missing."""

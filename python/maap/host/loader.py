@@ -17,6 +17,7 @@ from types import ModuleType
 import numpy as np
 
 from maap.errors import MaapError
+from maap.util.text import times
 
 THRESHOLD_AT = ("INPUT", "MAP")
 
@@ -163,7 +164,9 @@ def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "I
     """
     maps = np.ascontiguousarray(maps, dtype=np.float32)
     if maps.ndim != 3 or maps.size == 0:
-        raise MaapError(f"attention maps have the shape (N, h, w), not empty; got {maps.shape}")
+        raise MaapError(
+            f"attention maps have the shape N x h x w, not empty; got {times(maps.shape)}"
+        )
     if threshold_at not in THRESHOLD_AT:
         raise MaapError(f"threshold_at is INPUT or MAP, not '{threshold_at}'")
     count, height, width = maps.shape

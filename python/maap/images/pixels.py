@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 
 from maap.errors import MaapError
+from maap.util.text import times
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 POLICIES = ("warp", "short_side")
@@ -182,10 +183,14 @@ def to_png(image: np.ndarray) -> bytes:
 
 
 def _encoded(image: np.ndarray, suffix: str, how: list[int]) -> bytes:
-    done, data = cv2.imencode(suffix, image, how)
+    try:
+        done, data = cv2.imencode(suffix, image, how)
+    except cv2.error:
+        done = False
     if not done:
-        shape = "x".join(map(str, image.shape))
-        raise MaapError(f"OpenCV cannot encode an image of {shape} values as {suffix[1:]}")
+        raise MaapError(
+            f"OpenCV cannot encode an image of {times(image.shape)} values as {suffix[1:]}"
+        )
     return data.tobytes()
 
 

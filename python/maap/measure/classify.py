@@ -13,6 +13,7 @@ from maap.data.views import View
 from maap.errors import MaapError
 from maap.runs.evaluation import Accuracy, ClassAccuracy
 from maap.util.progress import track
+from maap.util.text import times
 
 
 class Prediction(NamedTuple):
@@ -103,8 +104,8 @@ def class_scores(
     """
     if transform.output_size(split.size) != classifier.size:
         raise MaapError(
-            f"{classifier.path} takes images of {classifier.size}, the transform gives "
-            f"{transform.output_size(split.size)}; use the net's own crop_size"
+            f"{classifier.path} takes images of {times(classifier.size)}, the transform gives "
+            f"{times(transform.output_size(split.size))}; use the net's own crop_size"
         )
     view = view or View()
     collected: list[np.ndarray] = []

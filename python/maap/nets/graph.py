@@ -46,7 +46,8 @@ def _upgraded(path: Path) -> NetParameter:
         done = subprocess.run([tool, str(path), str(new)], stderr=subprocess.PIPE)
         if done.returncode != 0 or not new.is_file():
             said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-            last = next((line for line in said if "] Check failed" in line), said[-1:] or "")
+            last = said[-1] if said else "it does not say why"
+            last = next((line for line in said if "] Check failed" in line), last).split("] ")[-1]
             raise MaapError(f"{path}: upgrade_net_proto_text cannot convert it ({last})")
         return parse_file(new, caffe_pb2.NetParameter())
 

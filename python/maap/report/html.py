@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Optional
 
 import jinja2
 
-from maap.util.text import duration
+from maap.util.text import duration, plain
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -86,10 +86,6 @@ def figure(number: Optional[float], digits: int = 3) -> str:
     return "–" if number is None else f"{number:.{digits}f}"
 
 
-def setting(value: Any) -> str:
-    """The value of a setting as config.yaml has it; a list with commas, a dash for None."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return "–" if value is None else str(value)
+def setting(value: object) -> str:
+    """The value of a setting as config.yaml has it; a dash for None."""
+    return "–" if value is None else plain(value)

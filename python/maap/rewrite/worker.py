@@ -20,6 +20,7 @@ from maap.host.workers import SharedBlock, serve
 from maap.images import render
 from maap.images.a_star import find_a_star
 from maap.images.boxes import scale_box
+from maap.util.text import times
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,9 @@ class Handler:
         image, label = self.split.read(index)
         if image.shape != (*self.job.stored, 3):
             raise MaapError(
-                f"image {self.split.records[index].path} of {self.job.folder} is {image.shape}"
-                f", the manifest says {(*self.job.stored, 3)}; make the data set again "
-                "with `maap data`"
+                f"image {self.split.records[index].path} of {self.job.folder} is "
+                f"{times(image.shape)}, the manifest says {times((*self.job.stored, 3))}; make the "
+                "data set again with `maap data`"
             )
         return image, label
 

@@ -19,6 +19,7 @@ from maap.runs.run import Run, find_run
 from maap.runs.stages import FINAL
 from maap.runs.state import RunState, SharedFrom, Stage
 from maap.util.files import file_sha256, put_file
+from maap.util.text import plain
 
 _CURVES = ("metrics.csv", "timing.csv", "accuracy.csv", "log")
 _FREE = ("display", "solver_mode", "device_id")  # SolverParameter fields that change no weight
@@ -99,8 +100,10 @@ def take_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
 
 
 def _difference(name: str, ours: Any, theirs: Any) -> str:
-    plain = all(isinstance(value, (int, float, type(None))) for value in (ours, theirs))
-    return f"{name} is {ours}, there {theirs}" if plain or name == "host" else f"{name} differs"
+    short = all(isinstance(value, (int, float, type(None))) for value in (ours, theirs))
+    if short or name == "host":
+        return f"{name} is {plain(ours)}, there {plain(theirs)}"
+    return f"{name} differs"
 
 
 def _finished_phase1(donor: Run) -> Stage:

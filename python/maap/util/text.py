@@ -1,4 +1,4 @@
-"""Words that several rooms say in the same way: the nearest name, a duration."""
+"""Words that several rooms say in the same way: the nearest name, a duration, a size, a value."""
 
 import difflib
 from collections.abc import Iterable
@@ -28,3 +28,19 @@ def duration(seconds: float, tenths: bool = True) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def times(numbers: Iterable[int]) -> str:
+    """A shape or a size as ``3 x 227 x 227``."""
+    return " x ".join(str(int(number)) for number in numbers)
+
+
+def plain(value: object) -> str:
+    """A value as a configuration file has it: true, 0.1, text; a list with commas; none."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(plain, value)) or "none"
+    return str(value)

@@ -95,7 +95,7 @@ def _box(values: list[str], root: Path, identity: str) -> "Box":
         x, y, width, height = (float(value) for value in values)
     except ValueError:
         raise MaapError(
-            f"{root / LISTS[4]}: the box of image {identity} is damaged: {values}"
+            f"{root / LISTS[4]}: the box of image {identity} is damaged: {' '.join(values)}"
         ) from None
     return x, y, x + width, y + height
 
