@@ -5,19 +5,22 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import doc_commands
 import pytest
 from doc_commands import INSTEAD, NEEDS, NOT_RUN, ONLY_PARSED, PAGES, Workplace
+from maap.errors import MaapError
 
 REPO = Path(__file__).resolve().parents[2]
 PAGE = REPO / "CONTRIBUTING.md"
 BUILD = REPO / "build" / "fork"
 # What a page may name although the repository does not hold it.
 MADE_LATER = re.compile(
-    r"(^|/)(NAME|CLASS|DIR|URL)|softsign|^build/|^runs/|^data/|^~|^photos/|^index.html"
+    r"(^|/)(NAME|CLASS|DIR|URL)|softsign|smallnet|feeder|^images/|^build/|^runs/|^data/|^~|^photos/|^index.html"
 )
 
 
@@ -51,6 +54,7 @@ def workplace(tmp_path_factory, cache_folder):
 
 
 @engine_only
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page_run(page, workplace, private_cache):
     said = ""
@@ -149,10 +153,10 @@ def test_files_a_page_names_exist(page):
 # ---- the layer of CONTRIBUTING.md ---------------------------------------------------------------
 
 
-def snippets():
-    """{path: code} of the blocks that begin with ```cpp PATH."""
-    blocks = re.findall(r"^```cpp (\S+)\n(.*?)^```$", PAGE.read_text(), flags=re.S | re.M)
-    return dict(blocks)
+def snippets(language, beginning=""):
+    """{path: code} of the blocks of CONTRIBUTING.md that begin with ```LANGUAGE PATH."""
+    blocks = re.findall(rf"^```{language} (\S+)\n(.*?)^```$", PAGE.read_text(), flags=re.S | re.M)
+    return {path: code for path, code in blocks if beginning in path}
 
 
 def compile_flags(source):
@@ -167,7 +171,7 @@ def compile_flags(source):
 
 @engine_only
 def test_the_layer_of_the_page_compiles_and_passes_its_test(tmp_path):
-    code = snippets()
+    code = snippets("cpp")
     assert len(code) == 3
     for name, text in code.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -184,3 +188,54 @@ def test_the_layer_of_the_page_compiles_and_passes_its_test(tmp_path):
     ran = subprocess.run([str(program)], stdout=subprocess.PIPE, text=True)
     assert ran.returncode == 0, ran.stdout
     assert "[  PASSED  ] 4 tests" in ran.stdout
+
+
+# ---- the data set and the network of CONTRIBUTING.md --------------------------------------------
+
+
+def test_the_data_set_of_the_page_is_imported(tmp_path, mini_images, monkeypatch):
+    from maap.data import importer, importers
+
+    (name, code), *more = snippets("python", "maap/data/importers/").items()
+    assert not more
+    (tmp_path / "code").mkdir()
+    (tmp_path / "code" / Path(name).name).write_text(code)
+    source = tmp_path / "feeder-birds"
+    (source / "images").mkdir(parents=True)
+    lines = ["image,class,split"]
+    for path in sorted(mini_images.glob("*/*/*.png")):
+        split, kind = path.parts[-3:-1]
+        shutil.copy(path, source / "images" / f"{split}-{kind}-{path.name}")
+        lines.append(f"{split}-{kind}-{path.name},{kind},{split}")
+    (source / "labels.csv").write_text("\n".join(lines) + "\n")
+
+    monkeypatch.setattr(importers, "__path__", [*importers.__path__, str(tmp_path / "code")])
+    importer.importers.cache_clear()
+    try:
+        assert importer.recognise(source) == ("feeder", source)
+        found = importer.importers()["feeder"].make(source, tmp_path / "set", size=64)
+        assert (len(found.split("train").records), len(found.split("test").records)) == (48, 20)
+        assert found.classes == ["class0", "class1", "class2", "class3"]
+        (source / "images" / "test-class0-0.png").unlink()
+        with pytest.raises(MaapError, match="test-class0-0.png"):
+            importer.importers()["feeder"].make(source, tmp_path / "damaged", size=64)
+    finally:
+        importer.importers.cache_clear()
+        sys.modules.pop("maap.data.importers.feeder", None)
+
+
+def test_the_network_of_the_page_trains(tmp_path, mini_images, private_cache):
+    from maap.config.fields import TrainConfig
+    from maap.training.train import train
+
+    (name, code), *more = snippets("python", "prototxt/").items()
+    assert not more
+    script = tmp_path / name
+    (script.parent / "snapshots").mkdir(parents=True)
+    script.write_text(code)
+    shutil.copy(REPO / "prototxt" / "recipe.py", tmp_path / "prototxt")
+    for words in ([], ["--check"]):
+        subprocess.run([sys.executable, str(script), *words], check=True)
+    quick = dict(batch=4, max_iter=2, phase2_iter=1, snapshot=2, runs_dir=str(tmp_path / "runs"))
+    result = train(TrainConfig(net=str(script.parent), data=str(mini_images), **quick))
+    assert 0 <= result.top1 <= 1 and result.report.is_file()
