@@ -10,13 +10,15 @@ from pathlib import Path
 import made_up
 import pytest
 from maap.cli import table as tables
+from maap.config.check import validate
 from maap.config.fields import A_STARS, TrainConfig
 from maap.errors import MaapError
 from maap.paper import figures as paper
 from maap.paper import page as tables_page
 from maap.paper import plan, timing
-from maap.paper.page import Result, Spread
 from maap.paper.plan import Cell, Step
+from maap.paper.results import Result, Spread, Table, read_tables
+from maap.paper.rows import BEFORE, CONTROL, key_of, rows
 from maap.runs.evaluation import write_evaluation
 from maap.runs.run import Run
 from maap.runs.stages import results, stage_list
@@ -52,14 +54,27 @@ def leave(cell, done, **stage1):
 
 
 def test_the_rows_are_the_papers():
-    assert [row.settings["variant"] for row in plan.rows(1)] == [
+    assert [row.settings["variant"] for row in rows(1)[:-1]] == [
         "baseline", "laap", "haap", "maap",
     ]  # fmt: skip
-    assert [row.settings.get("dropout_after") for row in plan.rows(2)] == [
+    assert [row.settings.get("dropout_after") for row in rows(2)] == [
         None, "relu1", "relu2", "relu3", "relu4", "relu5", None,
     ]  # fmt: skip
-    assert [row.settings["a_star"] for row in plan.rows(3)] == list(A_STARS)
-    assert {row.settings["variant"] for row in plan.rows(3)} == {"maap"}
+    assert [row.settings["a_star"] for row in rows(3)[:-1]] == list(A_STARS)
+    assert {row.settings["variant"] for row in rows(3)[:-1]} == {"maap"}
+
+
+def test_the_control_is_the_baseline_with_a_phase_2_on_the_original_images():
+    assert rows(1)[-1] == rows(3)[-1] == CONTROL and CONTROL not in rows(2)
+    config = TrainConfig(**CONTROL.settings, rounds=2)
+    assert config.variant == "baseline" and not config.haap
+    stages = stage_list(config)
+    assert [stage.kind for stage in stages] == ["train"] * 3 + ["evaluation", "report"]
+    assert [stage.name for stage in stages[:3]] == ["phase1", "phase2", "phase3"]
+    phases = [stage.name for stage in stage_list(TrainConfig(variant="haap", rounds=2))]
+    assert [name for name in phases if name.startswith("phase")] == ["phase1", "phase2", "phase3"]
+    with pytest.raises(MaapError, match="--control is for baseline and laap, not for haap"):
+        validate(TrainConfig(variant="haap", control=True))
 
 
 @pytest.mark.parametrize("text", ["1,1", "x", "-1", "", "1.5"])
@@ -125,15 +140,20 @@ def named(mini_images, private_cache):
 def test_the_three_tables_share_what_they_can(mini_images, private_cache, tmp_path):
     settings = dict(data=str(mini_images), runs_dir=str(tmp_path))
     made = plan.cells([1, 2, 3], None, [1], settings, {})
-    assert len(made) == 3 * 4 + 7 + 6
+    assert len(made) == 3 * 5 + 7 + 7
     left = plan.steps(made)
-    assert len(left) == 22  # three cells of tables 2 and 3 are runs of table 1
+    assert len(left) == 25  # four cells of tables 2 and 3 are runs of table 1
+    controls = [step for step in left if step.cell.config.control]
+    assert [step.cell.net for step in controls] == ["alexnet", "vgg19", "resnet152"]
+    for step in controls:
+        assert step.phase1_from.startswith(f"{step.cell.net}-baseline-")
+        assert step.cell.config.name.startswith(f"{step.cell.net}-baseline-control-")
     own = [step.cell for step in left if step.phase1_from is None]
     assert sorted(cell.config.variant for cell in own) == 8 * ["baseline"] + 3 * ["laap"]
     dropout = [cell for cell in own if cell.config.dropout_after]
     assert len({cell.phase1 for cell in dropout}) == 5
     assert "-dropout-relu1-" in dropout[0].config.name
-    of_maap = {step.phase1_from for step in left if step.cell.table == 3}
+    of_maap = {s.phase1_from for s in left if s.cell.table == 3 and not s.cell.config.control}
     assert len(of_maap) == 1 and "alexnet-laap-" in of_maap.pop()
 
 
@@ -148,7 +168,17 @@ def test_a_name_changes_with_what_the_result_depends_on(named):
     longer = names_of(phase2_iter=77)
     assert longer[:2] == first[:2] and not set(first[2:]) & set(longer[2:])
     groups = [cell.phase1 for cell in named(1, [TINY], image_size=64)]
-    assert groups[0] == groups[2] != groups[1] == groups[3]
+    assert groups[0] == groups[2] == groups[4] != groups[1] == groups[3]
+    assert len(first) == len(set(first)) == 5
+
+
+def test_settings_that_older_runs_lack_do_not_rename_them(named, monkeypatch):
+    """The hash of a run without control is that of a version that has no such setting."""
+    names = [cell.config.name for cell in named(1, [TINY], image_size=64)]
+    older = {name: field for name, field in plan.FIELDS.items() if name != "control"}
+    monkeypatch.setattr(plan, "FIELDS", older)
+    again = [cell.config.name for cell in named(1, [TINY], image_size=64)]
+    assert again[:4] == names[:4] and again[4] != names[4]
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
@@ -303,26 +333,26 @@ def test_each_row_and_net_has_its_own_mean(tmp_path):
         for (row, net), values in shares.items()
         for seed in (1, 2)
     ]
-    lines = tables_page.table_lines(1, made)
+    lines = tables_page.table_lines(Table(1, made))
     assert lines[0] == (
         "|  | alexnet: paper | alexnet: ours | seeds 1, 2 "
         "| vgg19: paper | vgg19: ours | seeds 1, 2 |"
     )
     assert lines[2:] == [
-        "| x | not at hand | 50.0 ± 14.1% | 40.0, 60.0 "
-        "| not at hand | 90.0 ± 14.1% | 80.0, 100.0 |",
-        "| y | not at hand | 10.0 ± 0.0% | 10.0, 10.0 "
-        "| not at hand | 50.0 ± 28.3% | 30.0, 70.0 |",
+        "| x | not in the paper | 50.0 ± 14.1% | 40.0, 60.0 "
+        "| not in the paper | 90.0 ± 14.1% | 80.0, 100.0 |",
+        "| y | not in the paper | 10.0 ± 0.0% | 10.0, 10.0 "
+        "| not in the paper | 50.0 ± 28.3% | 30.0, 70.0 |",
     ]
-    rows = list(csv.DictReader(io.StringIO(tables_page.cells_csv(1, made))))
+    rows = list(csv.DictReader(io.StringIO(tables_page.cells_csv(Table(1, made)))))
     assert [row["top1_mean"] for row in rows] == ["0.5", "0.1", "0.9", "0.5"]
     assert rows[0]["top1_sd"] == f"{math.sqrt(0.02):.6g}" and rows[0]["paper_percent"] == ""
 
 
 def test_table_3_shows_what_its_rows_come_from(tmp_path):
-    lines = tables_page.table_lines(3, [result(tmp_path, "x", 1, 0.4)])
+    lines = tables_page.table_lines(Table(3, [result(tmp_path, "x", 1, 0.4)]))
     assert lines[2].startswith("| before rewriting") and "| 20.0% |" in lines[2]
-    assert lines[3] == "| x | not at hand | 40.0% |"
+    assert lines[3] == "| x | not in the paper | 40.0% |"
 
 
 def test_a_figure_of_the_paper_carries_its_status(tmp_path, monkeypatch):
@@ -332,17 +362,83 @@ def test_a_figure_of_the_paper_carries_its_status(tmp_path, monkeypatch):
     }
     monkeypatch.setattr(paper, "FIGURES", figures)
     made = [result(tmp_path, row, 1, 0.5, table=1) for row in "xyz"]
-    lines = tables_page.table_lines(1, made)[2:]
+    lines = tables_page.table_lines(Table(1, made))[2:]
     assert ["61.2%" in lines[0], "70.0% (not reread)" in lines[1], paper.MISSING in lines[2]] == [
         True, True, True,
     ]  # fmt: skip
-    assert "to be checked in the paper" in tables_page.notes(1, made)[-1]
+    assert "to be checked in the paper" in tables_page.notes(Table(1, made))[-1]
     monkeypatch.setattr(paper, "FIGURES", {})
-    assert "none is shown" in tables_page.notes(1, made)[-1]
+    assert "has no figures for these" in tables_page.notes(Table(1, made))[-1]
+
+
+def test_the_papers_figures_stand_in_their_rows(tmp_path):
+    """He and Peng, tables 1 to 3, a few cells of each by hand."""
+    shown = {
+        table: {
+            (row.label, net): paper.shown(paper.figure(table, net, row.key))
+            for row in rows(table)
+            for net in plan.NETS[table]
+        }
+        for table in (1, 2, 3)
+    }
+    assert shown[1]["MAAP", "alexnet"] == "63.0%" and shown[1]["HAAP", "vgg19"] == "78.0%"
+    assert shown[1]["LAAP", "resnet152"] == "76.4%" and shown[1]["baseline", "vgg19"] == "72.2%"
+    assert shown[2]["no further dropout", "alexnet"] == "59.0%"
+    assert shown[2]["dropout after relu4", "alexnet"] == "57.9%"
+    assert shown[3]["ROI: R cropped and enlarged", "alexnet"] == "62.2%"
+    assert shown[3]["enhance: A+1 inside R, 0 outside", "alexnet"] == "52.6%"
+    assert shown[3]["all soft + 1: A+1 everywhere", "alexnet"] == "55.3%"
+    missing = {cell for cells in shown.values() for cell in cells if cells[cell] == paper.MISSING}
+    assert {label for label, _ in missing} == {CONTROL.label, "attention after relu1 (LAAP)"}
+    assert len(paper.FIGURES) == 4 * 3 + 6 + 7
+    assert paper.shown(paper.figure(3, "alexnet", key_of(3, BEFORE))) == "59.0%"
+    assert {figure.status for figure in paper.FIGURES.values()} == {paper.TRANSCRIBED}
+
+
+def test_what_was_not_run_says_so(tmp_path):
+    planned = [cell(tmp_path, row, seed, table=1) for row in ("x", "y") for seed in (1, 2)]
+    with pytest.raises(MaapError, match="table 1: none of its runs is finished; .*maap table 1"):
+        read_tables(planned)
+    for number, each in enumerate(planned[:1] + planned[3:]):
+        leave(each, done=5)
+        write_evaluation(each.run.folder, made_up.evaluation([0.2, [0.25, 0.75][number]]))
+    leave(planned[1], done=2)
+    (half,) = read_tables(planned)
+    assert tables_page.table_lines(half)[2:] == [
+        "| x | not in the paper | 25.0% | 25.0, not run |",
+        "| y | not in the paper | 75.0% | not run, 75.0 |",
+    ]
+    none = Table(1, half.results[:1], planned)
+    lines = tables_page.table_lines(none)
+    assert lines[3] == "| y | not in the paper | not run | not run, not run |"
+    rows = list(csv.DictReader(io.StringIO(tables_page.cells_csv(none))))
+    assert [row["seeds"] for row in rows] == ["1", "0"] and rows[1]["top1_mean"] == ""
+    assert tables_page.plot(none).startswith(b"\x89PNG")
+
+
+def test_the_note_says_what_cannot_be_compared(tmp_path):
+    made = [result(tmp_path, row.label, 1, 0.5, table=3) for row in rows(3)]
+    made[-1] = dataclasses.replace(
+        made[-1],
+        before=0.9,
+        cell=cell(tmp_path, CONTROL.label, variant="baseline", control=True),
+    )
+    said = "\n".join(tables_page.notes(Table(3, made)))
+    for words in (
+        "PRCV 2018",
+        "cannot be compared with ours on birds",
+        "were not compared with the print",
+        "without LAAP; ours are with it",
+        "The control is that of table 1",
+    ):
+        assert words in said
+    lines = tables_page.table_lines(Table(3, made))
+    assert lines[2] == f"| {BEFORE} | 59.0% | 20.0% |"  # of the six, not of the control
+    assert lines[-1] == f"| {CONTROL.label} | not in the paper | 50.0% |"
 
 
 def test_the_page_says_what_it_is_worth(tmp_path):
-    said = "\n".join(tables_page.notes(3, [result(tmp_path, "x", 1, 0.4)]))
+    said = "\n".join(tables_page.notes(Table(3, [result(tmp_path, "x", 1, 0.4)])))
     for words in ("400 original test images of birds", "chance 25.0%", "up to 2.5 points",
                   "a note", "random weights", "one seed"):  # fmt: skip
         assert words in said
@@ -357,7 +453,7 @@ def test_a_page_and_its_files(tmp_path):
     page = (tmp_path / "docs" / "tables.md").read_text()
     assert "`maap table 3`" in page and "(tables/table3.png)" in page
     assert all(line in page for line in shown)
-    assert "| x | not at hand | 5.0 ± 7.1% | 0.0, 10.0 |" in page
+    assert "| x | not in the paper | 5.0 ± 7.1% | 0.0, 10.0 |" in page
     assert sorted(path.name for path in (tmp_path / "docs" / "tables").iterdir()) == [
         "table3.csv", "table3.png", "table3_runs.csv",
     ]  # fmt: skip

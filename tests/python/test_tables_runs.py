@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,7 +18,8 @@ import pytest
 from maap.data.store import Split
 from maap.host import loader
 from maap.images.a_star import NAMES as A_STARS
-from maap.nets.prototxt import read_net
+from maap.nets.prototxt import read_net, read_solver
+from maap.paper.rows import BEFORE, CONTROL
 from maap.runs import feed
 from maap.runs.run import Run, all_runs
 from paper_render import attention_and_region, enlarged, paper
@@ -59,11 +61,12 @@ def named(runs, words):
 def test_what_the_rows_have_in_common_is_done_once(whole):
     runs, said = whole
     every = all_runs(runs)
-    assert len(every) == 6 and all(run.finished() for run in every)
-    first = named(runs, "maap-roi")
-    trained = [run.name for run in every if (run.folder / "phase1/snapshots").exists()]
-    assert trained == [first.name]
-    assert said.count("phase 1, iterations (6) ...") == 1
+    assert len(every) == 7 and all(run.finished() for run in every)
+    first, control = named(runs, "maap-roi"), named(runs, "baseline-control")
+    trained = {run.name for run in every if (run.folder / "phase1/snapshots").exists()}
+    assert trained == {first.name, control.name}
+    assert said.count("phase 1, iterations (6) ...") == 2
+    every = [run for run in every if run.name != control.name]
     weights = (first.folder / "phase1/final.caffemodel").read_bytes()
     notes = []
     for run in every:
@@ -78,36 +81,78 @@ def test_what_the_rows_have_in_common_is_done_once(whole):
 def test_the_rows_of_another_table_share_with_it(whole, mini_images):
     """Table 1's MAAP is table 3's ROI; its LAAP takes that run's phase 1; HAAP the baseline's."""
     said = table(mini_images, whole[0], "1", "--plan")
-    assert "4 runs in" in said and "1 of them finished" in said
+    assert "5 runs in" in said and "2 of them finished" in said
     lines = {line.split(":")[0].strip(): line for line in said.splitlines()}
     (laap,) = [line for name, line in lines.items() if name.startswith("tiny-laap-")]
     (haap,) = [line for name, line in lines.items() if name.startswith("tiny-haap-")]
-    (baseline,) = [name for name in lines if name.startswith("tiny-baseline-")]
+    (baseline,) = [line for name, line in lines.items() if name.startswith("tiny-baseline-")]
+    control = named(whole[0], "baseline-control").name
     assert f"phase 1 from {named(whole[0], 'maap-roi').name}; evaluation" in laap
-    assert f"phase 1 from {baseline}; rewriting of 48 images" in haap
-    assert "phase 1, 6 iterations" in lines[baseline]
+    assert f"phase 1 from {control}; rewriting of 48 images" in haap
+    assert f"phase 1 from {control}; evaluation" in baseline
     assert "timed just now: tiny, " in said and "together about " in said
+
+
+def test_the_control_trains_as_long_on_the_original_images(whole, mini_images, tmp_path):
+    """Its phase 2 is that of HAAP but for the images, which are the data set's own."""
+    control = named(whole[0], "baseline-control")
+    phases = json.loads((control.folder / "evaluation.json").read_text())["phases"]
+    rewritten = json.loads((named(whole[0], "maap-roi").folder / "evaluation.json").read_text())
+    assert [p["iterations"] for p in phases] == [6, 3]
+    assert [p["iterations"] for p in rewritten["phases"]] == [6, 3]
+    assert not list(control.folder.glob("rewrite*"))
+    one = (control.folder / "phase1/final.caffemodel").read_bytes()
+    assert (control.folder / "phase2/final.caffemodel").read_bytes() != one
+    solvers = [
+        read_solver(named(whole[0], name).folder / "phase2/solver.prototxt")
+        for name in ("baseline-control", "maap-roi")
+    ]
+    assert solvers[0] == solvers[1]
+    row = [line for line in whole[1].splitlines() if line.startswith("| control: ")]
+    assert row == [f"| {CONTROL.label} | not in the paper | {100 * phases[-1]['top1']:.1f}% |"]
+
+
+def test_the_plan_of_a_control_has_no_rewriting(mini_images, tmp_path):
+    said = table(mini_images, tmp_path, "1", "--plan")
+    (line,) = [line for line in said.splitlines() if "tiny-baseline-control-" in line]
+    assert re.search(r"phase 1 from tiny-baseline-\S+; phase 2, original images, 3 iter", line)
+    assert "rewriting" not in line
+
+
+def test_a_page_of_what_has_run_so_far(whole, mini_images, tmp_path):
+    runs = tmp_path / "runs"
+    for name in ("maap-roi", "maap-reduce"):
+        source = named(whole[0], name).folder
+        shutil.copytree(source, runs / source.name)
+    table(mini_images, runs, "3", "--page-only")
+    lines = (runs / "table3.md").read_text().splitlines()
+    shown = {line.split(" | ")[0]: line for line in lines if line.startswith("| ")}
+    assert sum("not run |" in line for line in shown.values()) == 5
+    assert "not run" in shown[f"| {CONTROL.label}"] and "not run" not in shown[f"| {BEFORE}"]
+    assert len(all_runs(runs)) == 2
+    said = table(mini_images, tmp_path / "none", "3", "--page-only", status=1)
+    assert "error: table 3: none of its runs is finished" in said
 
 
 def test_the_page_has_what_the_runs_found(whole):
     runs, said = whole
     page = (runs / "table3.md").read_text()
-    assert "## Table 3" in page and "not at hand" in page
+    assert "## Table 3" in page and "not in the paper" in page
     found = json.loads((named(runs, "maap-reduce").folder / "evaluation.json").read_text())
     share = f"{100 * found['phases'][-1]['top1']:.1f}%"
     (row,) = [line for line in page.splitlines() if line.startswith("| reduce: ")]
     assert f"| {share} |" in row and row in said
     assert (runs / "table3" / "table3.png").read_bytes().startswith(b"\x89PNG")
     rows = (runs / "table3/table3_runs.csv").read_text().splitlines()
-    assert len(rows) == 7
-    assert all(row.endswith(named(runs, "maap-roi").name) for row in rows[2:])
+    assert len(rows) == 8 and rows[-1].endswith(",")
+    assert all(row.endswith(named(runs, "maap-roi").name) for row in rows[2:-1])
 
 
 def test_asked_again_nothing_is_run(whole, mini_images):
     runs, said = whole
     before = (runs / "table3.md").read_text()
     again = table(mini_images, runs, "3")
-    assert "6 runs, 6 of them finished" in again and "iterations (" not in again
+    assert "7 runs, 7 of them finished" in again and "iterations (" not in again
     assert (runs / "table3.md").read_text() == before
     ends = [text.split("Table 3:")[1] for text in (said, again)]
     assert ends[0] == ends[1]
@@ -201,7 +246,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(whole, mini_images, t
     run = Run(target.parents[1])
     assert not run.finished() and not (run.folder / "evaluation.json").exists()
     said = table(mini_images, runs, "3")
-    assert "6 runs, 5 of them finished" in said and f"run {run.name}: resuming" in said
+    assert "7 runs, 6 of them finished" in said and f"run {run.name}: resuming" in said
     assert "phase 1, iterations" not in said
     assert contents(run) == contents(named(whole[0], "maap-reduce"))
 

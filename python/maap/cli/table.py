@@ -18,13 +18,14 @@ from maap.config.check import check_settings, read_yaml
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError, Stopped
 from maap.host.supervise import call
-from maap.paper.plan import NETS, Cell, Step, check_tables
+from maap.paper.plan import Cell, Step
+from maap.paper.rows import NETS, check_tables
 from maap.training.train import train
 from maap.util.progress import say
 from maap.util.text import nearest
 
 # What the table itself sets.
-OWN = ("net", "name", "seed", "weights", "variant", "a_star", "dropout_after")
+OWN = ("net", "name", "seed", "weights", "variant", "a_star", "dropout_after", "control")
 OWN += ("haap_mode", "phase1_from", "resume")
 
 
@@ -39,6 +40,10 @@ OWN += ("haap_mode", "phase1_from", "resume")
 )  # fmt: skip
 @click.option("--plan", is_flag=True, help="Say what would run and how long; run nothing.")
 @click.option(
+    "--page-only", is_flag=True,
+    help="Run nothing; write the page of the runs that are finished. The others are \"not run\".",
+)  # fmt: skip
+@click.option(
     "--out", metavar="PAGE.md",
     help="The page; CSV files and plots go to the folder PAGE. [default: RUNS_DIR/table3.md]",
 )  # fmt: skip
@@ -51,6 +56,7 @@ def table(  # noqa: PLR0917  click passes them by name
     nets: Optional[str],
     weights: tuple[str, ...],
     plan: bool,
+    page_only: bool,
     out: Optional[str],
     file: Optional[str],
     debug: bool,
@@ -59,11 +65,13 @@ def table(  # noqa: PLR0917  click passes them by name
     """Make tables of the paper: run what is missing, continue what is unfinished, write a page.
 
     \b
-    maap table 1                              baseline, LAAP, HAAP, MAAP with each of three nets
+    maap table 1                              baseline, LAAP, HAAP, MAAP with each of three nets,
+                                              and a control that trains as long
     maap table 2                              AlexNet: dropout after relu1 ... relu5, or attention
     maap table 3 --data demo --seeds 1        AlexNet: the six ways to rewrite an image
     maap table 1 2 3 --nets alexnet --out docs/tables.md
     maap table 3 --plan                       what would run, and how long
+    maap table 3 --page-only                  what has run so far
 
     Rows with the same phase 1 train it once. The runs are ordinary ones, in --runs-dir.
     """
@@ -84,7 +92,7 @@ def table(  # noqa: PLR0917  click passes them by name
         for line in work.call("maap.paper.tables:plan_now", *request):
             click.echo(line)
         return
-    planned = work.run_all(request)
+    planned = work.cells(request) if page_only else work.run_all(request)
     for line in work.call("maap.paper.tables:write_now", page, planned, _command()):
         click.echo(line)
     click.echo(f"page: {page}")
@@ -143,6 +151,10 @@ class _Table:
     def call(self, target: str, *args: Any) -> Any:
         """A function in a child that may load Caffe."""
         return call(target, *args, threads=self.given.get("threads"), debug=self.debug)
+
+    def cells(self, request: tuple[Any, ...]) -> list[Cell]:
+        """Every run that the tables consist of, finished or not."""
+        return self.call("maap.paper.plan:cells", *request)
 
     def run_all(self, request: tuple[Any, ...]) -> list[Cell]:
         """Do every step that is missing; returns the cells, all of them finished."""

@@ -122,6 +122,15 @@ def validate(config: TrainConfig) -> TrainConfig:
         _check_name(config.name)
     if config.input_scale is not None and not config.input_scale > 0:
         raise MaapError(f"setting input_scale: {config.input_scale}; give a number above 0")
+    _check_method(config)
+    _check_batch_norm(config)
+    if config.lr_policy == "multistep" and not config.stepvalue:
+        raise MaapError("lr_policy multistep needs stepvalue, such as --stepvalue 100,200")
+    return config
+
+
+def _check_method(config: TrainConfig) -> None:
+    """Raises MaapError for settings of the method that exclude each other."""
     if config.haap_mode == "online" and not config.haap:
         raise MaapError(
             f"--haap online is for haap and maap, not for {config.variant}: leave it out"
@@ -131,19 +140,24 @@ def validate(config: TrainConfig) -> TrainConfig:
             f"setting rounds: {config.rounds}; --haap online finds the region at every iteration, "
             "so there are no rounds: leave it out"
         )
+    if config.control and config.haap:
+        raise MaapError(
+            f"--control is for baseline and laap, not for {config.variant}, whose phase 2 has "
+            "rewritten images: leave it out"
+        )
     if config.dropout_after and config.variant != "baseline":
         raise MaapError(
             f"dropout_after is for the baseline, not for {config.variant}: give --variant baseline"
         )
+
+
+def _check_batch_norm(config: TrainConfig) -> None:
     if config.batch_norm == "frozen" and config.weights is None:
         raise MaapError("batch_norm frozen needs --weights, whose statistics it keeps; give train")
     if config.batch_norm_fraction is not None and not 0 <= config.batch_norm_fraction < 1:
         raise MaapError(
             f"setting batch_norm_fraction: {config.batch_norm_fraction}; give 0 to less than 1"
         )
-    if config.lr_policy == "multistep" and not config.stepvalue:
-        raise MaapError("lr_policy multistep needs stepvalue, such as --stepvalue 100,200")
-    return config
 
 
 def _check_name(name: str) -> None:

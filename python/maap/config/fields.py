@@ -139,6 +139,13 @@ class TrainConfig:
         group="method",
         flag="--haap",
     )
+    control: bool = _setting(
+        False,
+        "baseline, laap: a phase 2 on the original images, as long as that of haap and maap, to "
+        "compare them with.",
+        "ours",
+        group="method",
+    )
     phase1_from: Optional[str] = _setting(
         None,
         "Take phase 1 from this run (its name or folder) instead of training it. The run must have "

@@ -1,10 +1,10 @@
-"""What the paper's tables consist of, and what of it has to be run.
+"""Which runs the paper's tables need, and which of them are left to do.
 
-A table is rows of settings; row x net x seed is one ordinary run of ``maap train``. A run's name
-ends in a hash of everything that its result depends on, so a table that is asked for again finds
-the runs it has, and other settings never mix with them. Runs whose phase 1 is the same by
-`shared_phase.phase1_settings` form a group: one of them trains it, the others take it from there.
-A run of any other origin in the folder that has trained that very phase serves as well.
+Each row (`rows`), net and seed of a table is one ordinary run of ``maap train``. A run's name ends
+in a hash of everything that its result depends on, so a table that is asked for again finds its
+runs, and runs of other settings never mix with them. Runs whose phase 1 is the same by
+`training.sharing.phase1_settings` form a group: one of them trains it, the others take it from
+there. Any other run in the folder that has trained that very phase serves as well.
 """
 
 import contextlib
@@ -21,26 +21,16 @@ from typing import Any, Optional
 
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
-from maap.images import a_star
+from maap.paper.rows import NETS, rows
 from maap.runs.run import Run, all_runs
 from maap.runs.stages import FINAL, lost
 from maap.runs.state import Stage
 
-NETS = {1: ("alexnet", "vgg19", "resnet152"), 2: ("alexnet",), 3: ("alexnet",)}
-_RELUS = ("relu1", "relu2", "relu3", "relu4", "relu5")
-
 # Covered by hashes of contents, or without influence on a run's result.
 _NOT_IDENTITY = {"net", "data", "weights", "name", "runs_dir", "resume", "phase1_from", "preset"}
 _NOT_IDENTITY |= {"test_interval", "allow_partial_data"}
-_OF_REWRITING = {"a_star", "threshold_at", "haap_mode", "rounds", "phase2_iter", "phase2_lr"}
-
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table: how it is called, and the settings that make it."""
-
-    label: str
-    settings: dict[str, Any]
+_OF_REWRITING = {"a_star", "threshold_at", "haap_mode"}
+_OF_LATER_PHASES = {"rounds", "phase2_iter", "phase2_lr"}
 
 
 @dataclass(frozen=True)
@@ -67,36 +57,6 @@ class Step:
 
     cell: Cell
     phase1_from: Optional[str]
-
-
-def rows(table: int) -> list[Row]:
-    """The rows of table 1, 2 or 3."""
-    if table == 1:
-        names = dict(baseline="baseline", laap="LAAP", haap="HAAP", maap="MAAP")
-        return [Row(label, dict(variant=variant)) for variant, label in names.items()]
-    if table == 2:
-        if "dropout_after" not in FIELDS:
-            raise MaapError("table 2 needs the setting dropout_after, which this version lacks")
-        placed = [
-            Row(f"dropout after {name}", dict(variant="baseline", dropout_after=name))
-            for name in _RELUS
-        ]
-        plain = Row("no further dropout", dict(variant="baseline"))
-        return [plain, *placed, Row("attention after relu1 (LAAP)", dict(variant="laap"))]
-    return [
-        Row(f"{each.caption}: {each.explanation}", dict(variant="maap", a_star=each.option))
-        for each in a_star.TABLE
-    ]
-
-
-def check_tables(words: tuple[str, ...]) -> list[int]:
-    """The table numbers. Raises MaapError for anything but 1, 2 and 3."""
-    for word in words:
-        if word not in ("1", "2", "3"):
-            raise MaapError(f"table {word!r}: the paper has tables 1, 2 and 3")
-    if not words:
-        raise MaapError("say which table of the paper: maap table 1, 2 or 3")
-    return list(dict.fromkeys(int(word) for word in words))
 
 
 # ---- the runs -----------------------------------------------------------------------------------
@@ -155,6 +115,7 @@ def _stem(config: TrainConfig) -> str:
     data = Path(config.data).resolve().name.split(".")[0] or "data"
     words = [Path(config.net).name or "net", config.variant]
     words += [config.a_star] if config.haap else []
+    words += ["control"] if config.control else []
     words += ["online"] if config.online else []
     dropout = getattr(config, "dropout_after", None)
     words += [f"dropout-{dropout}"] if dropout else []
@@ -166,6 +127,10 @@ def _identity(folder: Path, config: TrainConfig, phase1: dict[str, Any]) -> str:
     from maap.training.sharing import solver_text
 
     left = _NOT_IDENTITY | (set() if config.haap else _OF_REWRITING)
+    if not config.haap and not config.control:
+        left |= _OF_LATER_PHASES
+    if not config.control:
+        left |= {"control"}  # a setting that older runs lack must not rename them
     numbers = {
         name: getattr(config, name)
         for name, field in FIELDS.items()
@@ -286,7 +251,7 @@ def _beyond_repair(run: Run, missing: list[str]) -> MaapError:
 
 
 def resume_command(run: Run) -> str:
-    """The command that goes on with a run."""
+    """The command that continues a run."""
     folder = str(run.folder.parent)
     return f"maap train --resume {run.name}" + (
         "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"

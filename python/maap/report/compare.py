@@ -148,6 +148,7 @@ def _how(each: Story) -> str:
     config, waiting = each.config, each.state.waiting
     words = [Path(config.net).name, config.variant] + ([config.a_star] if config.haap else [])
     words += ["online"] if config.online else []
+    words += ["control"] if config.control else []
     return " ".join(words) + (f" (stopped in {waiting[0].name})" if waiting else "")
 
 

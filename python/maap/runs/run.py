@@ -140,12 +140,12 @@ def find_run(runs_dir: Path, word: str) -> Run:
 
 
 def default_name(config: TrainConfig) -> str:
-    """NET-VARIANT[-online][-dropout-LAYER]-DATA, from the settings."""
+    """NET-VARIANT[-online][-control][-dropout-LAYER]-DATA, from the settings."""
     net = Path(config.net).name or "net"
     data = Path(config.data).resolve().name.split(".")[0] or "data"
     dropout = f"-dropout-{config.dropout_after}" if config.dropout_after else ""
-    online = "-online" if config.online else ""
-    return f"{net}-{config.variant}{online}{dropout}-{data}"
+    how = ("-online" if config.online else "") + ("-control" if config.control else "")
+    return f"{net}-{config.variant}{how}{dropout}-{data}"
 
 
 def free_name(runs_dir: Path, base: str) -> str:

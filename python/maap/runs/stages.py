@@ -13,14 +13,16 @@ REPORT = "report.html"
 
 def stage_list(config: TrainConfig) -> list[Stage]:
     """The stages of a run in order (paper, Algorithm 1), all pending."""
-    rounds = config.rounds if config.haap and not config.online else 0
+    rounds = config.rounds if config.control or (config.haap and not config.online) else 0
     stages = [Stage("phase1", "train", 1, "phase 1")]
     if config.online:
         stages.append(Stage("phase2", "train", 2, "phase 2, online"))
     for number in range(1, rounds + 1):
-        stages.append(Stage(f"rewrite{number}", "rewrite", number, "rewriting"))
+        if not config.control:
+            stages.append(Stage(f"rewrite{number}", "rewrite", number, "rewriting"))
         later = number + 1
-        stages.append(Stage(f"phase{later}", "train", later, f"phase {later}"))
+        title = f"phase {later}" + (", original images" if config.control else "")
+        stages.append(Stage(f"phase{later}", "train", later, title))
     stages.append(Stage("evaluation", "evaluation", title="evaluation"))
     stages.append(Stage("report", "report", title="report"))
     return stages

@@ -174,7 +174,7 @@ class Work:
     def phase_settings(self, stage: Stage) -> PhaseSettings:
         """What `run_phase` needs for a training stage."""
         config, number, batch = self.config, int(stage.number or 1), self.batch
-        original = number == 1 or config.online
+        original = number == 1 or config.online or config.control
         folder = self.data.folder if original else self.run.folder / f"rewrite{number - 1}"
         images = Split.open(folder, "train")
         how = feed.transform(self.run, self.state, "TRAIN")
