@@ -48,10 +48,16 @@ def write_tables(page: Path, tables: list[Table], command: str) -> list[str]:
             (folder / f"{name}.png").write_bytes(plot(table))
     except OSError as error:
         raise cannot_write(folder, error) from None
-    again = f"Made by `{command}`. The same command makes it again."
+    again = f"Made by `{command}`. The same command makes it again"
+    again += f', and runs what reads "{NOT_RUN}".' if any(map(_lacks, tables)) else "."
     head = ["# The paper's tables", "", again, ""]
     write_atomically(page, "\n".join([*head, *blocks]).rstrip() + "\n")
     return shown
+
+
+def _lacks(table: Table) -> bool:
+    """Whether a run of the table is not finished."""
+    return len(table.results) < len(table.planned)
 
 
 def table_lines(table: Table) -> list[str]:

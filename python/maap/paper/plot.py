@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from maap.paper.results import Table
 
+_BEHIND = dict(facecolor="white", edgecolor="none", pad=1.0)
 _COLOURS = ("#2563a8", "#e09a1a", "#3f9e4d")
 
 
@@ -29,7 +30,7 @@ def plot(table: Table) -> bytes:
     axes.axvline(chance, color="#5d6678", linewidth=0.8, linestyle=":", label="chance")
     axes.set_yticks(range(len(rows)))
     axes.set_yticklabels(rows)
-    axes.invert_yaxis()
+    axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.set_xlabel("top-1 on the test images [%]")
     axes.set_xlim(left=0)
     for side in ("top", "right"):
@@ -58,7 +59,7 @@ def _bars(
         axes.plot(points, [place] * len(points), "o", color=colour, markersize=3)
     for place, spread in bars:
         if spread is None:
-            axes.text(1, place, "not run", va="center", fontsize=8, color="#5d6678")
+            axes.text(1, place, "not run", va="center", fontsize=8, color="#5d6678", bbox=_BEHIND)
     known = [(table.paper(row, net), place) for row, place in places.items()]
     ticks = [(figure.percent, place) for figure, place in known if figure]
     if ticks:
