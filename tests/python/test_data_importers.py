@@ -49,7 +49,7 @@ def test_one_module_is_all_that_a_new_data_set_takes(stones, tmp_path, monkeypat
         from maap.data.find import check_data_name
 
         check_data_name("nowhere")
-    registry.make_data("stones", [str(stones)], str(tmp_path / "new" / "set"), dict(size=32))
+    registry.make_data("stones", [str(stones)], str(tmp_path / "new" / "set"), (32, None), {})
     dataset = Dataset.open(tmp_path / "new" / "set")
     assert dataset.kind == "stones" and dataset.name == "Stones-2" and dataset.size == (32, 32)
     monkeypatch.delitem(sys.modules, "maap.cli.data", raising=False)
