@@ -81,7 +81,7 @@ def read_network(file: Path, input_size: Optional[int] = None) -> Network:
         train=copy.deepcopy(body),
         end=copy.deepcopy(main.end),
         scores=main.scores,
-        classifiers=list(dict.fromkeys(each.layer.name for each in graph.classifiers(net))),
+        classifiers=_classifier_names(net),
         size=sizes.size,
         transforms=sizes.transforms,
         data=sizes.data,
@@ -110,6 +110,12 @@ def _main_classifier(net: NetParameter, file: Path) -> graph.Classifier:
                 "be the classes of other data"
             )
     return found[-1]
+
+
+def _classifier_names(net: NetParameter) -> list[str]:
+    """The names of the layers of the classes, each once, the main one last."""
+    layers = [found.layer for found in graph.classifiers(net)]
+    return list(dict.fromkeys(layer.name for layer in layers if layer is not None))
 
 
 def _image_blob(path: list[LayerParameter], file: Path) -> str:

@@ -31,7 +31,7 @@ class Place:
     """Where an attention layer goes: behind the layer ``after``, whose blob is the map."""
 
     after: str
-    shape: tuple[int, int, int]  # C, h, w
+    shape: Shape  # C, h, w
 
 
 class Recommendation(NamedTuple):
@@ -112,9 +112,9 @@ def nothing_to_recommend(network: Network, shapes: dict[str, Shape]) -> str:
 
 def maps(network: Network, shapes: dict[str, Shape]) -> list[tuple[LayerParameter, Shape]]:
     """(layer, (C, h, w)) of the layers before the classifier that make a map of several points."""
-    found = []
+    found: list[tuple[LayerParameter, Shape]] = []
     for layer in features(network):
-        shape = shapes[layer.top[0]] if len(layer.top) == 1 else ()
+        shape: Shape = shapes[layer.top[0]] if len(layer.top) == 1 else ()
         if len(shape) == 4 and shape[2] * shape[3] > 1:
             found.append((layer, shape[1:]))
     return found

@@ -9,7 +9,7 @@ import re
 import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Optional, TypeVar, Union
+from typing import Any, Optional, TypeVar, Union
 
 from google.protobuf import text_encoding, text_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -129,7 +129,7 @@ def _fields(message: Message) -> Iterator[tuple[str, list[str]]]:
 
 
 def _value(field: FieldDescriptor, value: Union[Scalar, Message]) -> list[str]:
-    if field.type != FieldDescriptor.TYPE_MESSAGE:
+    if not isinstance(value, Message):
         return [f"{field.name}: {_scalar(field, value)}"]
     inner = [line for _, lines in _fields(value) for line in lines]
     plain = all(f.type != FieldDescriptor.TYPE_MESSAGE for f, _ in value.ListFields())
@@ -140,7 +140,8 @@ def _value(field: FieldDescriptor, value: Union[Scalar, Message]) -> list[str]:
     return [f"{field.name} {{", *("  " + line for line in inner), "}"]
 
 
-def _scalar(field: FieldDescriptor, value: Scalar) -> str:
+def _scalar(field: FieldDescriptor, value: Any) -> str:
+    """A value of the type that the field says, as text."""
     if field.type == FieldDescriptor.TYPE_STRING:
         return f'"{text_encoding.CEscape(value, True)}"'
     if field.type == FieldDescriptor.TYPE_BYTES:

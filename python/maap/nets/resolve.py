@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional, Union
 
+from maap.config.values import Value
 from maap.errors import MaapError
 from maap.images.a_star import NAMES as A_STARS
 from maap.nets import graph, layer_types
@@ -19,8 +20,6 @@ from maap.nets.prototxt import read_net, read_solver
 from maap.nets.transform import data_layer
 from maap.util.schema import LayerParameter, NetParameter, SolverParameter, caffe_pb2
 from maap.util.text import nearest
-
-Setting = Union[str, bool, int, float, Sequence[int], Sequence[float], None]  # of a solver
 
 THRESHOLDS = ("INPUT", "MAP")
 PHASE2 = "phase2"  # the stage of the Data layer that reads rewritten images
@@ -91,7 +90,7 @@ def resolve_solver(
     files: NetFiles,
     laap: bool,
     phase: int,
-    overrides: Optional[Mapping[str, Setting]] = None,
+    overrides: Optional[Mapping[str, Value]] = None,
     net_path: Union[str, Path] = "net.prototxt",
 ) -> SolverParameter:
     """The solver of ``phase`` for a resolved net at ``net_path``.
@@ -118,7 +117,7 @@ def resolve_solver(
     return solver
 
 
-def _override(solver: SolverParameter, name: str, value: Setting, path: Path) -> None:
+def _override(solver: SolverParameter, name: str, value: Value, path: Path) -> None:
     field = solver.DESCRIPTOR.fields_by_name.get(name)
     if field is None:
         hint = nearest(name, solver.DESCRIPTOR.fields_by_name, "the file's own schema has them all")

@@ -17,8 +17,9 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
+from maap.config.values import Value
 from maap.errors import MaapError
 from maap.images.a_star import NAMES as A_STARS
 from maap.nets.attention_layers import with_elimination, with_enhancement
@@ -33,7 +34,6 @@ from maap.util.schema import (
     caffe_pb2,
 )
 
-Value = Union[str, int, float, bool, Sequence[int], Sequence[float]]
 SolverValues = Mapping[str, tuple[Value, str]]  # SolverParameter field -> (value, comment)
 Parts = list[tuple[str, LayerParameter]]  # comment before the layer, layer
 

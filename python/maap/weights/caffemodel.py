@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
+from google.protobuf.message import Message
+
 from maap.errors import MaapError
 from maap.nets import layer_types
 from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
@@ -159,7 +161,7 @@ def _not_weights(path: Path, layers: list[StoredLayer], error: WireError) -> str
 # ---- the messages on disk -----------------------------------------------------------------------
 
 
-def _numbers(message: type, *names: str) -> tuple[int, ...]:
+def _numbers(message: type[Message], *names: str) -> tuple[int, ...]:
     return tuple(message.DESCRIPTOR.fields_by_name[name].number for name in names)
 
 
@@ -177,7 +179,9 @@ def _read_net(data: mmap.mmap, layers: list[StoredLayer]) -> None:
             _read_layer(data, field.span(), message, layers[-1])
 
 
-def _read_layer(data: mmap.mmap, span: tuple[int, int], message: type, into: StoredLayer) -> None:
+def _read_layer(
+    data: mmap.mmap, span: tuple[int, int], message: type[Message], into: StoredLayer
+) -> None:
     name, blobs = _numbers(message, "name", "blobs")
     for field in fields(data, *span):
         if field.number == name:
