@@ -1,6 +1,8 @@
 """The nets that the drivers make of a net folder."""
 
+import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -256,6 +258,29 @@ def test_missing_mean_file(tmp_path):
     path.write_bytes(b"no mean image")
     with pytest.raises(MaapError, match="not a mean image"):
         read_mean(path)
+
+
+def test_a_runs_copy_of_the_mean_image_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    mean, run = tmp_path / "mean.binaryproto", tmp_path / "run"
+    mean.write_bytes(caffe_pb2.BlobProto(num=1, channels=1, data=[7]).SerializeToString())
+    run.mkdir()
+    net = read_net(find_net("alexnet").train_val(False))
+    for layer in net.layer:
+        layer.transform_param.ClearField("mean_value")
+        layer.transform_param.mean_file = str(mean)
+    synced = []
+
+    def fsync(handle):
+        path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+        synced.append((path, (run / mean.name).exists()))
+        if path.is_file():
+            assert path.read_bytes() == mean.read_bytes()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    found = prepare._input(SimpleNamespace(folder=run), net, "TRAIN", TrainConfig())
+    assert found.mean_file == mean.name and (run / mean.name).is_file()
+    (partial, named), (folder, renamed) = synced
+    assert (partial.parent, named, folder, renamed) == (run, False, run, True)
 
 
 def test_nets_that_cannot_be_resolved(tmp_path):

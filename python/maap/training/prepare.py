@@ -4,7 +4,6 @@
 or the defaults again, so that a run resumed next year on another version trains the same net.
 """
 
-import shutil
 from pathlib import Path
 from typing import Optional
 
@@ -24,7 +23,7 @@ from maap.runs.run import Run
 from maap.runs.stages import stage_list
 from maap.runs.state import DataNote, InputNote, RunState, Stage, WeightsNote
 from maap.training.phase import seed_of
-from maap.util.files import file_sha256
+from maap.util.files import file_sha256, put_file
 from maap.util.progress import say
 from maap.util.schema import caffe_pb2
 from maap.weights.caffemodel import check_weights
@@ -139,7 +138,7 @@ def _input(run: Run, source: Net, phase: str, config: TrainConfig) -> InputNote:
     """How stored images become input, as the Data layer says; a mean image is copied to the run."""
     how = data_transform(source, phase, config.from_scratch)
     if how["mean_file"] is not None:
-        shutil.copyfile(how["mean_file"], run.folder / "mean.binaryproto")
+        put_file(how["mean_file"], run.folder / "mean.binaryproto", link=False)
     return InputNote(
         crop_size=config.crop_size or how["crop_size"],
         mirror=how["mirror"],
