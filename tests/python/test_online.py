@@ -246,7 +246,7 @@ def test_a_stopped_online_phase_goes_on_to_the_same_bytes(run, private_cache):
 def test_settings_that_do_not_go_with_it():
     with pytest.raises(MaapError, match="--haap online is for haap and maap, not for laap"):
         check.validate(TrainConfig(variant="laap", haap_mode="online"))
-    with pytest.raises(MaapError, match="rounds: 2; --haap online attends anew"):
+    with pytest.raises(MaapError, match="rounds: 2; --haap online finds the region at every"):
         check.validate(TrainConfig(haap_mode="online", rounds=2))
     with pytest.raises(MaapError, match="onlin.*did you mean online"):
         check.validate(TrainConfig(haap_mode="onlin"))
