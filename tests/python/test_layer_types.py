@@ -14,7 +14,6 @@ from maap.nets.prototxt import write_text
 from maap.util.schema import caffe_pb2
 
 FACTS = {row["type"]: row for row in net_facts.rows("layer_types")}
-OURS = {"Enhancement", "Elimination"}
 
 
 @pytest.fixture(scope="module")
@@ -27,12 +26,14 @@ def caffe():
 
 def test_every_type_of_caffe_has_a_row():
     assert len(FACTS) > 55
-    assert set(TYPES) == set(FACTS) | OURS
+    assert set(FACTS) | {"Enhancement", "Elimination"} <= set(TYPES)
 
 
 def test_every_type_of_this_host_has_a_row(caffe):
     there = set(caffe.layer_type_list())
     assert len(there) > 50 and there <= set(TYPES)
+    if loader.name_of(caffe) == "fork":  # a row that is neither's has its name wrong
+        assert set(TYPES) <= there | set(FACTS)
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -53,7 +54,7 @@ def test_a_source_takes_its_size_from_itself():
     sources = {name for name, row in FACTS.items() if row["bottoms"] == "0"}
     kinds = {name for name, known in TYPES.items() if known.size == Size.SOURCE}
     assert sources - kinds == {"HDF5Data"}  # the file says it
-    assert kinds <= sources
+    assert kinds & set(FACTS) <= sources
 
 
 def test_a_layer_that_reads_its_output_for_its_gradient_is_not_overwritten():
@@ -71,9 +72,8 @@ def test_a_layer_that_reads_its_output_for_its_gradient_is_not_overwritten():
 def test_losses_and_measures_end_a_net():
     losses = {name for name in FACTS if "Loss" in name}
     none = {name for name, row in FACTS.items() if row["tops"] == "0"}
-    assert {name for name, known in TYPES.items() if known.ends} == (
-        losses | none | {"Accuracy", "ArgMax"}
-    )
+    ends = {name for name in FACTS if TYPES[name].ends}
+    assert ends == losses | none | {"Accuracy", "ArgMax"}
 
 
 # ---- the host's Caffe ---------------------------------------------------------------------------
