@@ -236,8 +236,8 @@ def _quality(quality: RegionQuality, last: PhaseResult) -> str:
 
 PAGE = """# What a trained net sees
 
-Written by `./maap python tools/figures.py {words}`. `./maap visualize IMAGE...` makes such
-pictures of your own images, and every run's `report.html` has them.
+`./maap visualize IMAGE...` makes such pictures of your own images, and every run's `report.html`
+has them.
 
 The net: {net}, `--variant {variant}`, seed {seed}, {start}, {iterations} iterations on
 {data}; top-1 {accuracy} (chance {chance}). The pictures are of
@@ -253,6 +253,8 @@ own scale; the numbers are its least and its greatest value.
 
 ![average feature maps](figures/stages.png)
 
+*Made by `./maap python tools/figures.py {words}`.*
+
 ## From attention to region
 
 A is the logistic function of the mean over the channels of the map that Elimination looks at,
@@ -260,6 +262,8 @@ upsampled. Otsu's threshold makes it black and white; R is the bounding box of t
 component. Two of the best regions, two test images picked blindly, two of the worst.
 
 ![attention, binarised map and region](figures/attention.png)
+
+*Made by `./maap python tools/figures.py {words}`.*
 {quality}
 ## The six modified images D*
 
@@ -267,6 +271,8 @@ What each of the paper's six definitions (`--a-star`) makes of an image. Five of
 image less its mean, so that what they take away becomes the mean colour.
 
 ![the six D*](figures/dstar.png)
+
+*Made by `./maap python tools/figures.py {words}`.*
 """
 
 

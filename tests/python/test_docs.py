@@ -142,6 +142,18 @@ def test_links_lead_somewhere(page):
             assert anchor in anchors(shown), f"{page}: {target}"
 
 
+@pytest.mark.parametrize("page", MARKDOWN)
+def test_a_command_that_makes_it_stands_under_every_picture(page):
+    lines = (REPO / page).read_text().splitlines()
+    for number, line in enumerate(lines):
+        if re.match(r"!\[.*\]\(", line):
+            below = " ".join(lines[number + 1 : number + 6])
+            made = re.search(r"Made by\s+`(.+?)`", below)
+            assert made, f"{page}:{number + 1}"
+            tool = re.search(r"tools/\w+\.py", made.group(1))
+            assert tool is None or (REPO / tool.group(0)).is_file(), made.group(1)
+
+
 @pytest.mark.parametrize("page", WITH_FILES)
 def test_files_a_page_names_exist(page):
     path = REPO / page

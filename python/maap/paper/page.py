@@ -42,7 +42,8 @@ def write_tables(page: Path, tables: list[Table], command: str) -> list[str]:
             name, lines = f"table{table.number}", table_lines(table)
             shown += [table.heading, "", *lines, ""]
             blocks += [f"## {table.heading}", "", *lines, ""]
-            blocks += [f"![{table.heading}]({folder.name}/{name}.png)", "", *notes(table), ""]
+            blocks += [f"![{table.heading}]({folder.name}/{name}.png)", ""]
+            blocks += [f"*Made by `{command}`.*", "", *notes(table), ""]
             write_atomically(folder / f"{name}.csv", cells_csv(table))
             write_atomically(folder / f"{name}_runs.csv", runs_csv(table))
             (folder / f"{name}.png").write_bytes(plot(table))
