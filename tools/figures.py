@@ -8,13 +8,12 @@ tables whose runs are finished are only written again. Without it docs/tables.md
 """
 
 import io
-import json
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
@@ -24,7 +23,10 @@ from maap.attention import figure
 from maap.attention.inside import Inside, Seen
 from maap.errors import MaapError
 from maap.host import loader
+from maap.images import draw
+from maap.measure.samples import Sample, read_samples
 from maap.report.visualize import source_of
+from maap.runs import feed
 from maap.runs.evaluation import Evaluation, PhaseResult, RegionQuality, read_evaluation
 from maap.runs.request import Request
 from maap.runs.run import Run, find_run
@@ -88,43 +90,42 @@ def make(
     return [*made, page]
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError:
-        raise MaapError(f"{path} is not there: the run is not finished") from None
+_WORDS = {
+    "best": "among the best regions",
+    "worst": "among the worst",
+    "spread": "picked blindly",
+}
 
 
-def _look(inside: Inside, run: Any) -> list[tuple[str, Seen]]:
+def _look(inside: Inside, run: Run) -> list[tuple[str, Seen]]:
     """(what it is, Seen) of two best, two evenly spaced and two worst test images of the run, of as
     many classes as there are."""
-    from maap.images import draw
-    from maap.runs import feed
-
+    samples = read_samples(run.folder / "samples")
+    if not samples:
+        raise MaapError(f"{run.folder}/samples/samples.json is not there: the run is not finished")
     split = feed.open_data(run.state()).split("test")
     index = {record.key: n for n, record in enumerate(split.records)}
-    entries = json.loads(_text(run.folder / "samples" / "samples.json"))
-    chosen: list[Any] = []
-    for group in ("best", "spread", "worst"):
-        members = [entry for entry in entries if entry["group"] == group]
-        for _ in range(min(2, len(members))):
-            taken = {entry["class"] for entry in chosen}
-            new = [entry for entry in members if entry["class"] not in taken]
-            chosen.append((new or members)[0])
-            members.remove(chosen[-1])
-    words = {
-        "best": "among the best regions",
-        "worst": "among the worst",
-        "spread": "picked blindly",
-    }
     found = []
-    for entry in chosen:
-        record = split.records[index[entry["key"]]]
-        image = draw.to_grey_levels(split.read(index[entry["key"]])[0], None)
-        rated = "" if entry["iou"] is None else f"IoU {entry['iou']:.2f}, "
-        title = f"{entry['class']}: {rated}{words[entry['group']]}"
+    for sample in _chosen(samples):
+        record = split.records[index[sample.key]]
+        image = draw.to_grey_levels(split.read(index[sample.key])[0], None)
+        rated = "" if sample.iou is None else f"IoU {sample.iou:.2f}, "
+        title = f"{sample.name}: {rated}{_WORDS[sample.group]}"
         found.append((title, inside.look(record.path, image, record.box)))
     return found
+
+
+def _chosen(samples: list[Sample]) -> list[Sample]:
+    """Two of each group, of other classes than those before them where there are such."""
+    chosen: list[Sample] = []
+    for group in ("best", "spread", "worst"):
+        members = [sample for sample in samples if sample.group == group]
+        for _ in range(min(2, len(members))):
+            taken = {sample.name for sample in chosen}
+            new = [sample for sample in members if sample.name not in taken]
+            chosen.append((new or members)[0])
+            members.remove(chosen[-1])
+    return chosen
 
 
 # ---- pictures -----------------------------------------------------------------------------------

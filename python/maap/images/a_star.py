@@ -2,7 +2,8 @@
 
 This table is the only place that knows them in Python: settings, nets, rendering, tables, reports
 and pictures take names, factors and captions from here. The layer has the same names in
-``kernels/maap.proto`` and the same factors in ``kernels/render.hpp``; a test holds them together.
+``kernels/maap.proto``, and the kernels the same factors in ``kernels/render.cu``; a test holds them
+together.
 
 NumPy is not imported here, because the command line reads this file whenever it starts.
 """

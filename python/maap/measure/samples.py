@@ -9,23 +9,25 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Optional
+from typing import Literal, Optional, TypeVar
 
 import numpy as np
 
 from maap.attention import figure
 from maap.attention.inside import Inside
 from maap.data.store import Split
+from maap.errors import MaapError
 from maap.images import boxes, draw, pixels, render
 from maap.measure.classify import Prediction
+from maap.runs.files import read_json
 from maap.util.files import write_atomically
-from maap.util.json_record import JsonRecord, named
+from maap.util.json_record import Damaged, JsonRecord, named
 
 PER_GROUP = 8
 INSIDE = 2  # of each group
 _KEPT = 64  # pixels; maps are kept at this size until it is known which are wanted
 
-
+Entry = TypeVar("Entry", bound=JsonRecord)
 Group = Literal["best", "worst", "spread"]
 
 
@@ -146,6 +148,25 @@ class Samples:
     def _evenly(self) -> list[tuple[Group, int]]:
         places = np.linspace(0, len(self.split) - 1, min(INSIDE, len(self.split)))
         return [("spread", int(place)) for place in places.round()]
+
+
+def read_samples(folder: Path) -> list[Sample]:
+    """What samples.json in ``folder`` lists, nothing when there is none. Raises MaapError, which
+    names the file, when it is damaged."""
+    return _read(folder / "samples.json", Sample)
+
+
+def read_inside(folder: Path) -> list[InsideSample]:
+    """What inside.json in ``folder`` lists; as `read_samples`."""
+    return _read(folder / "inside.json", InsideSample)
+
+
+def _read(path: Path, kind: type[Entry]) -> list[Entry]:
+    found = read_json(path) or []
+    try:
+        return [kind.from_json(each, f"[{n}]") for n, each in enumerate(found)]
+    except Damaged as error:
+        raise MaapError(f"{path} is damaged ({error}); evaluate the run again") from None
 
 
 def _write(path: Path, entries: Sequence[JsonRecord]) -> None:

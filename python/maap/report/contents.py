@@ -8,14 +8,14 @@ left out.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, TypeVar
+from typing import Optional
 
 import numpy as np
 
 from maap.config.check import read_yaml
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
-from maap.measure.samples import InsideSample, Sample
+from maap.measure.samples import InsideSample, Sample, read_inside, read_samples
 from maap.report import charts
 from maap.report.html import Picture, setting
 from maap.runs.evaluation import (
@@ -27,14 +27,11 @@ from maap.runs.evaluation import (
 )
 from maap.runs.files import read_columns, read_json
 from maap.runs.state import RunState, Stage, read_state
-from maap.util.json_record import Damaged, JsonRecord
 
 POINTS = 600  # of a curve; longer ones are thinned out
 MOST_CLASSES = 30  # for which the confusion matrix is shown whole
 EXTREMES = 10  # classes at either end that are shown of more
 DEEP = 0.55  # share of a row from which a cell of the confusion matrix is dark
-
-T = TypeVar("T", bound=JsonRecord)
 
 _VARIANTS = {
     "baseline": "the plain network",
@@ -305,17 +302,8 @@ def _loss(columns: dict[str, np.ndarray]) -> list[charts.Series]:
     return [charts.Series("each iteration", *each, faint=True), mean]
 
 
-def _records(path: Path, kind: type[T]) -> list[T]:
-    """The records of a JSON list; none when the file is not there."""
-    found: Any = read_json(path) or []
-    try:
-        return [kind.from_json(each, f"[{n}]") for n, each in enumerate(found)]
-    except Damaged as error:
-        raise MaapError(f"{path} is damaged ({error}); evaluate the run again") from None
-
-
 def _samples(folder: Path) -> list[SampleGroup]:
-    entries = _records(folder / "samples.json", Sample)
+    entries = read_samples(folder)
     groups = []
     for group, title in _GROUPS.items():
         shown = [
@@ -338,7 +326,7 @@ def _guesses(sample: Sample) -> list[Guess]:
 def _inside(folder: Path) -> list[InsideShown]:
     return [
         InsideShown(each, Picture((folder / each.file).read_bytes(), each.path))
-        for each in _records(folder / "inside.json", InsideSample)
+        for each in read_inside(folder)
         if (folder / each.file).is_file()
     ]
 
