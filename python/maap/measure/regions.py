@@ -4,7 +4,7 @@ classifier is on images cut to them."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Protocol
+from typing import Optional
 
 import numpy as np
 
@@ -16,16 +16,10 @@ from maap.errors import MaapError
 from maap.images import boxes as geometry
 from maap.measure.classify import Classifier, class_scores, rate_scores
 from maap.measure.samples import Samples
-from maap.rewrite.rewrite import Pool, batches_of, default_workers
+from maap.rewrite.rewrite import Finder, Pool, batches_of, default_workers
 from maap.rewrite.worker import Job
 from maap.runs.evaluation import CroppedAccuracy, RegionFigures, RegionQuality, Shares
 from maap.util.progress import track
-
-
-class Finder(Protocol):
-    """Finds regions in a batch of images, as RegionNet does."""
-
-    def find(self, images: np.ndarray) -> Found: ...
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,12 @@ renamed to OUT.
 import contextlib
 import csv
 import fcntl
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, TextIO
+from typing import Any, Callable, NamedTuple, Optional, TextIO, Union
 
 import lmdb
 import numpy as np
@@ -32,14 +31,14 @@ from maap.data.write import MANIFEST, begin, finish
 from maap.errors import MaapError
 from maap.images.a_star import find_a_star
 from maap.images.boxes import Box, into_crop, scale_box
-from maap.util.files import file_sha256, partial_path, take_up_partial
+from maap.rewrite.request import Request
+from maap.util.files import partial_path, take_up_partial
 from maap.util.progress import say
 
 COLUMNS = ["key", "label", "x1", "y1", "x2", "y2"]
 COLUMNS += ["threshold", "map_min", "map_max", "area", "fallback"]
 COMMIT_EVERY = 64  # records; what a kill costs at most
 REQUEST = "request.json"
-_NOT_COMPARED = ("source", "fallbacks")
 _TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
@@ -56,7 +55,7 @@ class Finding(NamedTuple):
     area: int
     fallback: bool
 
-    def row(self) -> list[Any]:
+    def row(self) -> list[Union[str, int, float]]:
         numbers = [repr(float(np.float32(v))) for v in (self.threshold, self.map_min, self.map_max)]
         return [self.key, self.label, *self.box, *numbers, self.area, int(self.fallback)]
 
@@ -82,56 +81,15 @@ def _parse(row: list[str], path: Path, line: int) -> Finding:
         raise MaapError(f"{path}, line {line}: damaged row; rewrite the data set again") from None
 
 
-def request_for(  # noqa: PLR0917  as rewrite.rewrite has them
-    source: Split, net: Path, weights: Path, a_star: str, transform: Any, batch: int
-) -> dict[str, Any]:
-    """Everything the records are a function of, JSON-able. `batch` is part of it: a matrix
-    product's last bits depend on its shape. The source counts by its manifest and its list of
-    records."""
-    for file in (net, weights):
-        if not Path(file).is_file():
-            raise MaapError(
-                f"{file} does not exist; give the resolved rewrite net and the weights of the "
-                "phase before"
-            )
-    folder = Path(source.folder)
-    mean = None if transform.mean is None else np.asarray(transform.mean, np.float32)
-    small = None if mean is None or mean.size > 3 else mean.reshape(-1).tolist()
-    return {
-        "source": str(folder),
-        "split": source.name,
-        "records": len(source),
-        "source_sha256": {
-            name: file_sha256(folder / name) for name in ("manifest.json", f"{source.name}.csv")
-        },
-        "net": {"file": str(net), "sha256": file_sha256(net)},
-        "weights": {"file": str(weights), "sha256": file_sha256(weights)},
-        "a_star": a_star,
-        "batch": batch,
-        "mean": small,
-        "mean_sha256": None if mean is None else hashlib.sha256(mean.tobytes()).hexdigest(),
-        "scale": float(transform.scale),
-    }
-
-
-def same_request(a: dict[str, Any], b: dict[str, Any]) -> bool:
-    """True when two requests make the same records: where the files lie does not matter, their
-    contents do."""
-
-    def essence(request: dict[str, Any]) -> dict[str, Any]:
-        kept = {key: value for key, value in request.items() if key not in _NOT_COMPARED}
-        for key in ("net", "weights"):
-            kept[key] = kept.get(key, {}).get("sha256")
-        return kept
-
-    return essence(a) == essence(b)
+# Draws the contact sheet: (source, findings, read, path); read(index) is a rewritten image.
+Sheet = Callable[[Split, list[Finding], Callable[[int], np.ndarray], Path], None]
 
 
 class Output:
     """OUT and .partial-OUT of one rewriting: `finished`, else, in a `with` block,
     `open`, `write` ..., `finish`."""
 
-    def __init__(self, out: Path, source: Split, request: dict[str, Any]):
+    def __init__(self, out: Path, source: Split, request: Request):
         self.out = Path(out)
         self.partial = partial_path(self.out)
         self.source = source
@@ -149,7 +107,8 @@ class Output:
             return None
         try:
             manifest = json.loads((self.out / MANIFEST).read_text(encoding="utf-8"))
-            same = same_request(manifest["rewritten"], self.request)
+            made = Request.from_json(manifest["rewritten"])
+            same = made.makes_the_same_as(self.request)
         except (OSError, ValueError, KeyError, TypeError):
             same = False
         if not same:
@@ -171,7 +130,7 @@ class Output:
             begin(self.out, resume=goes_on)
             if not goes_on:
                 need_space(self.partial, self._needed(), f"the rewritten data set {self.out}")
-                text = json.dumps(self.request, indent=1)
+                text = json.dumps(self.request.to_json(), indent=1)
                 (self.partial / REQUEST).write_text(text, encoding="utf-8")
             records = self.source.records
             self._writer = SplitWriter(self.partial, self.source.name, records, resume=goes_on)
@@ -180,7 +139,7 @@ class Output:
 
     def write(
         self,
-        datums: Sequence[Any],
+        datums: Sequence[Union[bytes, memoryview]],
         indices: Sequence[int],
         regions: np.ndarray,
         stats: np.ndarray,
@@ -206,7 +165,7 @@ class Output:
             self._writer.commit()
             self._uncommitted = 0
 
-    def finish(self, sheet: Callable[..., None]) -> dict[str, Any]:
+    def finish(self, sheet: Sheet) -> dict[str, Any]:
         """Writes what stands beside the records, syncs, renames .partial-OUT to OUT; returns the
         manifest.
 
@@ -229,7 +188,7 @@ class Output:
     def __enter__(self) -> "Output":
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def __exit__(self, *error: object) -> None:
         """Lets go of the files; after an error, what was not committed is done again next time."""
         with contextlib.suppress(OSError):
             if self._rows is not None:
@@ -248,10 +207,10 @@ class Output:
 
     def _continues(self) -> bool:
         try:
-            request = json.loads((self.partial / REQUEST).read_text(encoding="utf-8"))
+            text = (self.partial / REQUEST).read_text(encoding="utf-8")
+            return Request.from_json(json.loads(text)).makes_the_same_as(self.request)
         except (OSError, ValueError):
             return False
-        return same_request(request, self.request)
 
     def _needed(self) -> int:
         height, width = self.source.size
@@ -263,7 +222,7 @@ class Output:
 
     @property
     def _crops(self) -> bool:
-        return find_a_star(self.request["a_star"]).crops
+        return find_a_star(self.request.a_star).crops
 
     def _cut_rows(self, committed: int) -> None:
         """Leaves exactly `committed` rows in regions.csv and opens it for more."""
@@ -304,17 +263,15 @@ class Output:
 
     def _manifest(self, findings: list[Finding]) -> dict[str, Any]:
         source = json.loads((self.source.folder / MANIFEST).read_text(encoding="utf-8"))
+        fallbacks = sum(finding.fallback for finding in findings)
         return {
             "format": 1,
             "kind": "rewritten",
-            "name": f"{source['name']}, {self.request['a_star']}",
+            "name": f"{source['name']}, {self.request.a_star}",
             "classes": self.source.classes,
             "size": list(self.source.size),
             "mean_subtracted": self._floats(),
             "note": source.get("note", ""),
             "splits": {self.source.name: {"count": len(findings)}},
-            "rewritten": {
-                **self.request,
-                "fallbacks": sum(finding.fallback for finding in findings),
-            },
+            "rewritten": replace(self.request, fallbacks=fallbacks).to_json(),
         }

@@ -17,22 +17,33 @@ The decoding, resizing, rendering and encoding happen in worker processes while 
 
 import os
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Literal, Optional, Protocol
 
-from maap.attention.region_net import NotFinite, RegionNet
+import numpy as np
+
+from maap.attention.region_net import Found, NotFinite, RegionNet
+from maap.data.feeder import Transform
 from maap.data.store import Split
 from maap.errors import MaapError
 from maap.host import workers
 from maap.images.a_star import find_a_star
+from maap.images.boxes import Size
 from maap.rewrite import worker
-from maap.rewrite.output import Output, request_for
+from maap.rewrite.output import Output
+from maap.rewrite.request import Request
 from maap.rewrite.sheet import write_sheet
 from maap.util.progress import say, track
 
-if TYPE_CHECKING:
-    from maap.data.feeder import Transform
+
+class Finder(Protocol):
+    """What finds regions: RegionNet, or a stand-in of it."""
+
+    size: Size
+
+    def find(self, images: np.ndarray) -> Found: ...
 
 
 @dataclass(frozen=True)
@@ -45,6 +56,11 @@ class RewriteResult:
     fallbacks: int
     manifest: dict[str, Any]
     seconds: float
+
+
+What = Literal["load", "render"]
+Question = tuple[int, What]  # of which batch what is wanted
+Answer = Optional[list[int]]  # after rendering, the lengths of the Datums
 
 
 class Pool:
@@ -62,8 +78,8 @@ class Pool:
             workers.start("maap.rewrite.worker:run", (job, fds), f"loader {n}", shared=fds)
             for n in range(count)
         ]
-        self._pending: list[list[Any]] = [[] for _ in range(count)]  # questions in the order asked
-        self._answers: dict[Any, Any] = {}
+        self._pending: list[deque[Question]] = [deque() for _ in range(count)]  # in order asked
+        self._answers: dict[Question, Answer] = {}
         self._asked = 0
 
     def __enter__(self) -> "Pool":
@@ -100,15 +116,15 @@ class Pool:
             at += length
         return views
 
-    def _ask(self, number: int, what: str, *args: Any) -> None:
+    def _ask(self, number: int, what: What, *args: list[int]) -> None:
         owner = number % len(self.workers)
         self.workers[owner].send((what, number, number % len(self.slots), *args))
         self._pending[owner].append((number, what))
 
-    def _answer(self, number: int, what: str) -> Any:
+    def _answer(self, number: int, what: What) -> Answer:
         owner = number % len(self.workers)
         while (number, what) not in self._answers:
-            question = self._pending[owner].pop(0)
+            question = self._pending[owner].popleft()
             self._answers[question] = workers.answer(self.workers[owner])
         return self._answers.pop((number, what))
 
@@ -130,12 +146,12 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     net: Path,
     weights: Path,
     a_star: str,
-    transform: "Transform",
+    transform: Transform,
     batch: int,
     *,
     gpu: Optional[int] = None,
     worker_count: Optional[int] = None,
-    finder: Any = None,
+    finder: Optional[Finder] = None,
 ) -> RewriteResult:
     """Writes the data set of D* of every image of `source` to the folder `out`.
 
@@ -151,7 +167,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     """
     started = time.monotonic()
     a_star = find_a_star(a_star).name
-    request = request_for(source, net, weights, a_star, transform, batch)
+    request = Request.of(source, net, weights, a_star, transform, batch)
     output = Output(Path(out), source, request)
     manifest = output.finished()
     if manifest is not None:
@@ -166,17 +182,18 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
                 job = worker.Job.of(source, finder.size, transform, batch, a_star)
                 _fill(output, job, finder, first, worker_count or default_workers())
             manifest = output.finish(lambda *picture: write_sheet(*picture, mean=transform.mean))
-    done = manifest["rewritten"]
-    if done["fallbacks"]:
+    done = Request.from_json(manifest["rewritten"])
+    fallbacks = done.fallbacks or 0
+    if fallbacks:
         say(
-            f"{done['fallbacks']} of {done['records']} attention maps were flat: "
+            f"{fallbacks} of {done.records} attention maps were flat: "
             "those images are kept whole"
         )
     seconds = time.monotonic() - started
-    return RewriteResult(Path(out), done["records"], done["fallbacks"], manifest, seconds)
+    return RewriteResult(Path(out), done.records, fallbacks, manifest, seconds)
 
 
-def _fill(output: Output, job: worker.Job, finder: Any, first: int, count: int) -> None:
+def _fill(output: Output, job: worker.Job, finder: Finder, first: int, count: int) -> None:
     """Rewrites the records first, first + 1 ... with `count` workers."""
     source = output.source
     batches = batches_of(first, len(source), job.batch)
@@ -193,7 +210,7 @@ def _fill(output: Output, job: worker.Job, finder: Any, first: int, count: int) 
                     progress.advance(len(batches[behind]), fallbacks=output.fallbacks)
 
 
-def _forward(pool: Pool, number: int, finder: Any, source: Split, a_star: str) -> None:
+def _forward(pool: Pool, number: int, finder: Finder, source: Split, a_star: str) -> None:
     """Runs the net on batch `number` and hands what it found to the workers."""
     slot = pool.loaded(number)
     indices = pool.batches[number]
@@ -212,6 +229,6 @@ def _forward(pool: Pool, number: int, finder: Any, source: Split, a_star: str) -
     pool.render(number)
 
 
-def _write(pool: Pool, number: int, output: Output, net_input: Any) -> None:
+def _write(pool: Pool, number: int, output: Output, net_input: Size) -> None:
     slot = pool.slot(number)
     output.write(pool.rendered(number), pool.batches[number], slot.regions, slot.stats, net_input)

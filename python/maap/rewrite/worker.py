@@ -8,11 +8,12 @@ read.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
 
+from maap.data.feeder import Transform
 from maap.data.records import encode_pixels
 from maap.data.store import Split
 from maap.errors import MaapError
@@ -38,7 +39,7 @@ class Job:
 
     @classmethod
     def of(
-        cls, split: Split, size: tuple[int, int], transform: Any, batch: int, a_star: str = ""
+        cls, split: Split, size: tuple[int, int], transform: Transform, batch: int, a_star: str = ""
     ) -> "Job":
         """The job of feeding `split` whole to a net whose input is of `size`."""
         return cls(

@@ -13,11 +13,11 @@ does not know are kept. `Stage` and `RunState` change while a run is trained; th
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Optional
+from typing import Literal, Optional
 
 from maap.errors import MaapError
 from maap.util.files import write_atomically
-from maap.util.json_record import Damaged, JsonRecord, left_out
+from maap.util.json_record import Damaged, Json, JsonRecord, left_out
 
 FORMAT = 1
 STATE = "state.json"
@@ -68,7 +68,7 @@ class Stage(JsonRecord):
     shared_from: Optional[SharedFrom] = left_out()
     count: Optional[int] = left_out()
     fallbacks: Optional[int] = left_out()
-    more: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Json] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
@@ -114,7 +114,7 @@ class RunState(JsonRecord):
     data: DataNote = DataNote()
     weights: Optional[WeightsNote] = None
     stages: list[Stage] = field(default_factory=list)
-    more: dict[str, Any] = field(default_factory=dict)
+    more: dict[str, Json] = field(default_factory=dict)
 
     def of_kind(self, kind: StageKind) -> list[Stage]:
         """The stages of a kind, in order."""

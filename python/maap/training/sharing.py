@@ -9,7 +9,6 @@ stage in ``state.json`` says where they come from (`SharedFrom`).
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from maap import __version__
 from maap.config.fields import TrainConfig
@@ -19,13 +18,14 @@ from maap.runs.run import Run, find_run
 from maap.runs.stages import FINAL
 from maap.runs.state import RunState, SharedFrom, Stage
 from maap.util.files import file_sha256, put_file
+from maap.util.json_record import Json
 from maap.util.text import plain
 
 _CURVES = ("metrics.csv", "timing.csv", "accuracy.csv", "log")
 _FREE = ("display", "solver_mode", "device_id")  # SolverParameter fields that change no weight
 
 
-def phase1_settings(run: Run, config: TrainConfig, state: RunState) -> dict[str, Any]:
+def phase1_settings(run: Run, config: TrainConfig, state: RunState) -> dict[str, Json]:
     """What the weights after phase 1 of a run that is set up depend on, by name; JSON-able.
 
     Raises MaapError when phase1/net.prototxt or solver.prototxt is missing.
@@ -63,7 +63,7 @@ def solver_text(path: Path) -> str:
     return to_text(solver)
 
 
-def settings_hash(settings: dict[str, Any]) -> str:
+def settings_hash(settings: dict[str, Json]) -> str:
     """Twelve hexadecimal digits that change with any of the settings."""
     text = json.dumps(settings, sort_keys=True).encode()
     return hashlib.sha256(text).hexdigest()[:12]
@@ -99,7 +99,7 @@ def take_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
     stage.shared_from = SharedFrom(donor.name, first, settings_hash(ours), sha256)
 
 
-def _difference(name: str, ours: Any, theirs: Any) -> str:
+def _difference(name: str, ours: Json, theirs: Json) -> str:
     short = all(isinstance(value, (int, float, type(None))) for value in (ours, theirs))
     if short or name == "host":
         return f"{name} is {plain(ours)}, there {plain(theirs)}"

@@ -5,13 +5,13 @@ started by host/supervise.py), and errors arrive as MaapError. This side loads n
 """
 
 import dataclasses
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from maap.config import check as settings
 from maap.config.fields import FIELDS, TrainConfig
+from maap.config.values import Settings
 from maap.errors import MaapError
 from maap.host.supervise import call
 from maap.runs.evaluation import Evaluation
@@ -31,9 +31,7 @@ class RunResult:
     report: Path
 
 
-def train(
-    config: TrainConfig, given: Optional[Mapping[str, Any]] = None, debug: bool = False
-) -> RunResult:
+def train(config: TrainConfig, given: Optional[Settings] = None, debug: bool = False) -> RunResult:
     """Train as ``config`` says, or resume a run (``resume=True``).
 
     ``given``: which settings were set by hand (default: those that are not TrainConfig's defaults);
@@ -64,7 +62,7 @@ def _with_donor_named(config: TrainConfig) -> TrainConfig:
     return dataclasses.replace(config, phase1_from=named)
 
 
-def locate(config: TrainConfig, given: Mapping[str, Any]) -> Run:
+def locate(config: TrainConfig, given: Settings) -> Run:
     """The run folder to work in. Raises MaapError when a name is taken, or is no run to resume."""
     runs_dir = Path(config.runs_dir)
     if config.name is not None:

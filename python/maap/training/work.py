@@ -15,12 +15,12 @@ import dataclasses
 import gc
 import shutil
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from maap.config import check as settings
 from maap.config.fields import FIELDS, TrainConfig
+from maap.config.values import Settings
 from maap.data.feeder import Feeder
 from maap.data.find import check_data_name, data_for
 from maap.data.store import Split
@@ -46,7 +46,7 @@ from maap.util.progress import say
 from maap.weights import published
 
 
-def work(config: TrainConfig, given: Mapping[str, Any]) -> RunResult:
+def work(config: TrainConfig, given: Settings) -> RunResult:
     """Set the run up, or find how far it came, and do its stages. Called by `train` in a child."""
     run = Run(Path(config.runs_dir).resolve() / str(config.name))
     if not run.exists:  # a misspelt name should leave no folder behind
@@ -85,7 +85,7 @@ def _new(run: Run, config: TrainConfig) -> TrainConfig:
     return set_up(run, config, dataset, time.monotonic() - started)
 
 
-def _resumed(run: Run, given: Mapping[str, Any]) -> TrainConfig:
+def _resumed(run: Run, given: Settings) -> TrainConfig:
     stored = run.config()
     wrong = settings.contradictions(stored, given)
     if wrong:

@@ -9,9 +9,10 @@ tuple[..., ...], dict[str, ...] and other records.
 import dataclasses
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Optional, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T", bound="JsonRecord")
+Json = Union[None, bool, int, float, str, "list[Json]", "dict[str, Json]"]
 
 KEPT = "more"  # the field, if a record has one, that holds the keys which the class does not know
 
@@ -30,7 +31,7 @@ def named(key: str) -> Any:
     return dataclasses.field(metadata={"key": key})
 
 
-def missing(value: Any) -> Any:
+def missing(value: Optional[Union[int, str]]) -> Any:
     """A field that files of older versions lack: they are read as if it were ``value``."""
     return dataclasses.field(metadata={"missing": value})
 
@@ -38,9 +39,9 @@ def missing(value: Any) -> Any:
 class JsonRecord:
     """Base of the dataclasses whose objects stand in a JSON file."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Json]:
         """The record as JSON has it: a dict, in the order of the fields."""
-        found: dict[str, Any] = {}
+        found: dict[str, Json] = {}
         for field in dataclasses.fields(self):  # type: ignore[arg-type]
             value = getattr(self, field.name)
             if field.name == KEPT:
@@ -50,7 +51,7 @@ class JsonRecord:
         return found
 
     @classmethod
-    def from_json(cls: type[T], value: Any, where: str = "") -> T:
+    def from_json(cls: type[T], value: object, where: str = "") -> T:
         """The record of a JSON object. ``where`` is its place in the file, for the error.
 
         Raises Damaged: a key is missing or its value is of another type.
@@ -74,27 +75,27 @@ class JsonRecord:
         return cls(**given)
 
 
-def _is_needed(field: "dataclasses.Field[Any]") -> bool:
+def _is_needed(field: "dataclasses.Field[object]") -> bool:
     none = dataclasses.MISSING
     return field.default is none and field.default_factory is none
 
 
 @cache
-def _types(cls: type) -> dict[str, Any]:
+def _types(cls: type) -> dict[str, object]:
     return get_type_hints(cls)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Json:
     if isinstance(value, JsonRecord):
         return value.to_json()
     if isinstance(value, (list, tuple)):
         return [_plain(each) for each in value]
     if isinstance(value, dict):
         return {key: _plain(each) for key, each in value.items()}
-    return value
+    return value  # type: ignore[return-value]
 
 
-def _read(kind: Any, value: Any, where: str) -> Any:
+def _read(kind: object, value: object, where: str) -> object:
     """The value as ``kind`` asks for it. Numbers stay as they are, so that a file that is read and
     written again has the same bytes."""
     origin, inside = get_origin(kind), get_args(kind)
@@ -115,7 +116,7 @@ def _read(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
-def _fits(kind: Any, value: Any) -> bool:
+def _fits(kind: object, value: object) -> bool:
     if kind is Any:
         return True
     if get_origin(kind) is Literal:

@@ -1,0 +1,84 @@
+"""What a rewritten data set is made from: the content of ``request.json``, and of "rewritten" in
+the manifest of a data set that is complete."""
+
+import dataclasses
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+from maap.data.feeder import Transform
+from maap.data.store import Split
+from maap.errors import MaapError
+from maap.util.files import file_sha256
+from maap.util.json_record import JsonRecord, left_out
+
+
+@dataclass(frozen=True)
+class FileNote(JsonRecord):
+    """A file and its content."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Request(JsonRecord):
+    """Everything that the records depend on.
+
+    `batch` is part of it, because a matrix product's last bits depend on its shape. The source
+    counts by its manifest and its list of records. `mean` is None where there is none, or an image.
+    """
+
+    source: str
+    split: str
+    records: int
+    source_sha256: dict[str, str]
+    net: FileNote
+    weights: FileNote
+    a_star: str
+    batch: int
+    mean: Optional[list[float]]
+    mean_sha256: Optional[str]
+    scale: float
+    fallbacks: Optional[int] = left_out()  # in the manifest: images that were kept whole
+
+    @classmethod
+    def of(  # noqa: PLR0917  as rewrite.rewrite has them
+        cls, source: Split, net: Path, weights: Path, a_star: str, transform: Transform, batch: int
+    ) -> "Request":
+        """The request for rewriting a split. Raises MaapError when a file is missing."""
+        for file in (net, weights):
+            if not Path(file).is_file():
+                raise MaapError(
+                    f"{file} does not exist; give the resolved rewrite net and the weights of the "
+                    "phase before"
+                )
+        folder = Path(source.folder)
+        mean = None if transform.mean is None else np.asarray(transform.mean, np.float32)
+        small = None if mean is None or mean.size > 3 else mean.reshape(-1).tolist()
+        names = ("manifest.json", f"{source.name}.csv")
+        return cls(
+            source=str(folder),
+            split=source.name,
+            records=len(source),
+            source_sha256={name: file_sha256(folder / name) for name in names},
+            net=FileNote(str(net), file_sha256(net)),
+            weights=FileNote(str(weights), file_sha256(weights)),
+            a_star=a_star,
+            batch=batch,
+            mean=small,
+            mean_sha256=None if mean is None else hashlib.sha256(mean.tobytes()).hexdigest(),
+            scale=float(transform.scale),
+        )
+
+    def makes_the_same_as(self, other: "Request") -> bool:
+        """Whether both make the same records: where the files lie does not matter, their contents
+        do."""
+        return self._essence() == other._essence()
+
+    def _essence(self) -> "Request":
+        net, weights = FileNote("", self.net.sha256), FileNote("", self.weights.sha256)
+        return dataclasses.replace(self, source="", net=net, weights=weights, fallbacks=None)
