@@ -107,4 +107,4 @@ def _head_of(declared: str) -> str:
 
 
 def _paragraph(text: str) -> str:
-    return re.sub(r"([*_<>\[\]])", r"\\\1", text)
+    return re.sub(r"([|*_\[\]])", r"\\\1", text.replace("<", "&lt;"))

@@ -8,15 +8,7 @@ from mkdocs.structure.files import File
 REPO = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(REPO / "tools"), str(REPO / "python")]
 
-from reference import commands, headers, protos, settings  # noqa: E402
-
-PAGES = {
-    "reference/commands.md": commands.page,
-    "reference/settings.md": settings.page,
-    "reference/prototxt.md": protos.page,
-    "reference/layers.md": headers.layers_page,
-    "reference/cpp.md": headers.api_page,
-}
+from reference.pages import PAGES  # noqa: E402
 
 
 def on_files(files, config):

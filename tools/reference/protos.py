@@ -117,4 +117,4 @@ def _section(message: Message) -> str:
 
 
 def _escaped(text: str) -> str:
-    return re.sub(r"([|*_<>\[\]])", r"\\\1", text)
+    return re.sub(r"([|*_\[\]])", r"\\\1", text.replace("<", "&lt;"))

@@ -8,10 +8,8 @@ import click
 from maap.cli.group import Commands
 from maap.errors import MaapError
 from maap.nets.folder import find_net
-from maap.nets.prototxt import read_net
 from maap.util.files import megabytes
 from maap.weights import published
-from maap.weights.caffemodel import check_weights, stored_layers
 
 
 @click.group(cls=Commands)
@@ -86,6 +84,8 @@ def _verified(word: str, table: dict[str, published.Weights]) -> str:
     entry = published.identify(path)
     if entry is not None:
         return f"{path}: the published {entry.file}: {entry.size:,} bytes, {_hashes(entry)} right"
+    from maap.weights.caffemodel import stored_layers  # Caffe's messages: not for --help
+
     layers = [layer for layer in stored_layers(path) if layer.shapes]
     return (
         f"{path}: none of the published files; a whole caffemodel with {len(layers)} layers with "
@@ -103,6 +103,9 @@ def use(file: str, net: Optional[str], allow_partial: bool) -> None:
     Layers are matched by name, as Caffe does. A layer whose shape differs is an error; a file that
     less than half of NET's layers are in is refused as another network's.
     """
+    from maap.nets.prototxt import read_net  # Caffe's messages: not for --help
+    from maap.weights.caffemodel import check_weights
+
     path = Path(file).expanduser()
     if not path.is_file():
         path = published.find_weights(file, net or "")
