@@ -16,7 +16,7 @@ from maap.errors import MaapError
 from maap.paper import figures as paper
 from maap.paper import page as tables_page
 from maap.paper import plan, timing
-from maap.paper.plan import Cell, Step
+from maap.paper.cells import Cell, Step
 from maap.paper.results import Result, Spread, Table, read_tables
 from maap.paper.rows import BEFORE, CONTROL, key_of, rows
 from maap.runs.evaluation import write_evaluation

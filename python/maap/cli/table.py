@@ -18,7 +18,7 @@ from maap.config.check import check_settings, read_yaml
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError, Stopped
 from maap.host.supervise import call
-from maap.paper.plan import Cell, Step
+from maap.paper.cells import Cell, Step
 from maap.paper.rows import NETS, check_tables
 from maap.training.train import train
 from maap.util.progress import say

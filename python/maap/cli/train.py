@@ -36,7 +36,8 @@ def train(
     maap train --net-dir mynet/ --data photos/           a net of your own (see maap insert)
     maap train --resume birds                            continue after Ctrl-C, a crash, a kill
 
-    Built-in names (alexnet, demo ...) win over files and folders of that name; ./demo is the folder.
+    Built-in names (alexnet, demo ...) win over files and folders of that name; ./demo means the
+    folder.
 
     Everything about a run is in runs/NAME/. Open report.html to see the results; give config.yaml
     to --config to train with the same settings again.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Optional
 
 from maap.paper import figures
-from maap.paper.plan import Cell
+from maap.paper.cells import Cell
 from maap.paper.plot import plot
 from maap.paper.results import Table, read_tables
 from maap.util.files import cannot_write, write_atomically

@@ -15,48 +15,27 @@ import json
 import shlex
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
+from maap.config.check import validate
 from maap.config.fields import FIELDS, TrainConfig
+from maap.data.find import data_for
+from maap.data.store import Dataset
 from maap.errors import MaapError
+from maap.paper.cells import Cell, Step
 from maap.paper.rows import NETS, rows
 from maap.runs.run import Run, all_runs
 from maap.runs.stages import FINAL, lost
 from maap.runs.state import Stage
+from maap.training.prepare import set_up
+from maap.training.sharing import phase1_settings, settings_hash, solver_text
 
 # Covered by hashes of contents, or without influence on a run's result.
 _NOT_IDENTITY = {"net", "data", "weights", "name", "runs_dir", "resume", "phase1_from", "preset"}
 _NOT_IDENTITY |= {"test_interval", "allow_partial_data"}
 _OF_REWRITING = {"a_star", "threshold_at", "haap_mode"}
 _OF_LATER_PHASES = {"rounds", "phase2_iter", "phase2_lr"}
-
-
-@dataclass(frozen=True)
-class Cell:
-    """One run of a table. ``config`` has its name and what was set by hand; ``resolved`` has every
-    number. ``phase1`` is the hash that runs with the same phase 1 share."""
-
-    table: int
-    row: str
-    net: str
-    seed: int
-    config: TrainConfig
-    resolved: TrainConfig
-    phase1: str
-
-    @property
-    def run(self) -> Run:
-        return Run(Path(self.config.runs_dir) / str(self.config.name))
-
-
-@dataclass(frozen=True)
-class Step:
-    """A run still to be done, and the run it takes phase 1 from (None: it trains its own)."""
-
-    cell: Cell
-    phase1_from: Optional[str]
 
 
 # ---- the runs -----------------------------------------------------------------------------------
@@ -85,10 +64,6 @@ def cells(
 
 
 def _cell(table: int, row: str, given: dict[str, Any]) -> Cell:
-    from maap.config.check import validate
-    from maap.data.find import data_for
-    from maap.training.sharing import phase1_settings, settings_hash
-
     config, dataset = data_for(validate(TrainConfig(**given)))
     with set_up_aside(config, dataset) as (run, resolved):
         shared = phase1_settings(run, resolved, run.state())
@@ -99,10 +74,8 @@ def _cell(table: int, row: str, given: dict[str, Any]) -> Cell:
 
 
 @contextlib.contextmanager
-def set_up_aside(config: TrainConfig, dataset: Any) -> Iterator[tuple[Run, TrainConfig]]:
+def set_up_aside(config: TrainConfig, dataset: Dataset) -> Iterator[tuple[Run, TrainConfig]]:
     """A run set up in a folder that is removed again; the settings with every number."""
-    from maap.training.prepare import set_up
-
     with tempfile.TemporaryDirectory(prefix="maap-") as folder:
         run = Run(Path(folder) / "run")
         run.folder.mkdir()
@@ -124,8 +97,6 @@ def _stem(config: TrainConfig) -> str:
 
 def _identity(folder: Path, config: TrainConfig, phase1: dict[str, Any]) -> str:
     """Six hexadecimal digits of everything that a run's result depends on."""
-    from maap.training.sharing import solver_text
-
     left = _NOT_IDENTITY | (set() if config.haap else _OF_REWRITING)
     if not config.haap and not config.control:
         left |= _OF_LATER_PHASES
@@ -174,8 +145,6 @@ def steps(planned: list[Cell]) -> list[Step]:
 
 def _donors(unique: list[Cell]) -> dict[str, str]:
     """The runs that have a whole phase 1, by its hash; a table's own runs before others."""
-    from maap.training.sharing import phase1_settings, settings_hash
-
     found: dict[str, str] = {}
     for cell in unique:
         if cell.run.exists and has_phase1(cell.run):

@@ -11,7 +11,8 @@ from typing import Optional
 
 from maap.errors import MaapError
 from maap.paper import figures
-from maap.paper.plan import Cell, resume_command
+from maap.paper.cells import Cell
+from maap.paper.plan import resume_command
 from maap.paper.rows import BEFORE, TITLES, key_of
 from maap.runs.evaluation import Evaluation, need_evaluation
 from maap.runs.run import Run

@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Any
 
+from maap.paper.cells import Cell, Step
 from maap.paper.page import write_page
-from maap.paper.plan import Cell, Step, cells, steps
+from maap.paper.plan import cells, steps
 from maap.paper.timing import plan_lines
 
 

@@ -13,11 +13,16 @@ from typing import Any, Callable
 
 import numpy as np
 
+from maap.attention.region_net import RegionNet
 from maap.config.fields import TrainConfig
 from maap.data.find import data_for
 from maap.images.a_star import find_a_star
-from maap.paper.plan import Cell, Step, set_up_aside
+from maap.measure.classify import Classifier
+from maap.paper.cells import Cell, Step
+from maap.paper.plan import set_up_aside
+from maap.runs.snapshots import weight_bytes, working_in
 from maap.runs.stages import stage_list
+from maap.training.work import Work
 from maap.util.progress import say
 from maap.util.text import duration
 
@@ -144,10 +149,6 @@ def _timed(kind: tuple[str, bool], steps: list[Step]) -> tuple[Costs, Sizes]:
 
 def measure(config: TrainConfig, dataset: Any) -> Costs:
     """The costs of one net's work, with real images of the data set."""
-    from maap.attention.region_net import RegionNet
-    from maap.measure.classify import Classifier
-    from maap.training.work import Work
-
     with set_up_aside(config, dataset) as (run, resolved):
         weights = run.folder / "timing.caffemodel"
         iteration, size = _training_step(Work(run, resolved), weights)
@@ -164,8 +165,6 @@ def measure(config: TrainConfig, dataset: Any) -> Costs:
 
 def _training_step(work: Any, weights: Path) -> tuple[float, int]:
     """Seconds of an iteration and bytes of the weights, which are saved to a file."""
-    from maap.runs.snapshots import weight_bytes, working_in
-
     with working_in(work.run.folder / "phase1"):
         solver = work.caffe.get_solver("solver.prototxt")
     settings = work.phase_settings(work.state.stages[0])

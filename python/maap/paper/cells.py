@@ -1,0 +1,34 @@
+"""The runs of a table, as the command line and its child process pass them to each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Optional
+
+from maap.config.fields import TrainConfig
+from maap.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a table. ``config`` has its name and what was set by hand; ``resolved`` has every
+    number. ``phase1`` is the hash that runs with the same phase 1 share."""
+
+    table: int
+    row: str
+    net: str
+    seed: int
+    config: TrainConfig
+    resolved: TrainConfig
+    phase1: str
+
+    @property
+    def run(self) -> Run:
+        return Run(Path(self.config.runs_dir) / str(self.config.name))
+
+
+@dataclass(frozen=True)
+class Step:
+    """A run still to be done, and the run it takes phase 1 from (None: it trains its own)."""
+
+    cell: Cell
+    phase1_from: Optional[str]
