@@ -93,7 +93,7 @@ def make(
 _WORDS = {
     "best": "among the best regions",
     "worst": "among the worst",
-    "spread": "picked blindly",
+    "spread": "picked without looking",
 }
 
 
@@ -132,7 +132,7 @@ def _chosen(samples: list[Sample]) -> list[Sample]:
 
 
 def _stages(seen: list[tuple[str, Seen]]) -> np.ndarray:
-    """Feature maps of a best and a blindly picked image, every row of both."""
+    """Feature maps of a best image and one picked without looking, every row of both."""
     rows = []
     for title, one in (seen[0], seen[len(seen) // 2]):
         maps = figure.sections(one, SIDE)[: len(one.rows)]
@@ -205,7 +205,7 @@ def _page(run: Run, evaluation: Evaluation, words: str, other: bool) -> str:
 
 
 def _quality(quality: RegionQuality, last: PhaseResult) -> str:
-    """The figures of the regions as a table, and what cutting to them is worth; "" without true
+    """The figures of the regions as a table, and accuracy on images cut to them; "" without true
     boxes."""
     if not quality.n:
         return ""
@@ -260,7 +260,7 @@ own scale; the numbers are its least and its greatest value.
 
 A is the logistic function of the mean over the channels of the map that Elimination looks at,
 upsampled. Otsu's threshold makes it black and white; R is the bounding box of the largest white
-component. Two of the best regions, two test images picked blindly, two of the worst.
+component. Two of the best regions, two test images picked without looking, two of the worst.
 
 ![attention, binarised map and region](figures/attention.png)
 

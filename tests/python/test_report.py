@@ -5,12 +5,15 @@ import json
 import re
 from html.parser import HTMLParser
 
+import jinja2
 import numpy as np
 import pytest
 from maap.config.check import to_yaml
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.images import draw, pixels
+from maap.report import charts
+from maap.report import html as page
 from maap.report import page as report
 from maap.util import text
 
@@ -216,6 +219,31 @@ def test_many_classes_show_the_ten_best_and_worst(run_folder):
     assert "class 199" in words and "class 000" in words and "class 100" not in words
 
 
+def test_settings_are_words(run_folder):
+    config = TrainConfig(stepvalue=[10, 20], tensorboard=True)
+    (run_folder / "config.yaml").write_text(to_yaml(config))
+    words = Page(report.write_report(run_folder).read_text(encoding="utf-8")).words
+    assert "10, 20 iterations" in words and "true" in words
+    assert not [word for word in words if "[" in word and "stepvalue" in word]
+
+
+def test_a_template_without_its_values_is_an_error():
+    with pytest.raises(jinja2.UndefinedError, match="about"):
+        page.page("visualize.html", weights="w", images=[])
+
+
+def test_columns_of_numbers_stand_right():
+    table = page.Table(["name", "share", "either"], [["a", "12.0%", "1"], ["b", "–", "x"]])
+    assert table.numeric == [False, True, False]
+
+
+def test_a_curve_is_smoothed_and_thinned():
+    x, y = charts.smoothed(np.arange(50.0), 100)
+    assert charts.window(50) == 2 and list(x[:2]) == [101, 102] and list(y[:2]) == [0.5, 1.5]
+    few = charts.thinned(x, y, 10)
+    assert len(few[0]) == len(few[1]) == 13 and few[0][1] == 105
+
+
 def test_durations():
     assert [text.duration(s) for s in (3.21, 45, 59.7, 200, 3599.6, 7500)] == [
         "3.2 s", "45 s", "1 min 00 s", "3 min 20 s", "1 h 00 min", "2 h 05 min",
@@ -229,6 +257,8 @@ def test_pictures():
     heat = draw.overlay(image, np.eye(4, dtype=np.float32))
     assert heat.shape == image.shape and heat[0, 0].sum() > heat[0, -1].sum()
     assert draw.overlay(image, np.ones((4, 4))).shape == image.shape
+    rows = np.arange(600.0).reshape(20, 30)  # the same colours over an image as alone
+    assert np.array_equal(draw.overlay(image, rows, strength=1.0), draw.heat(rows, 20, 30))
     sheet = draw.contact_sheet([image] * 5, columns=2, gap=6)
     assert sheet.shape == (3 * 26 + 6, 2 * 36 + 6, 3)
     grey = draw.to_grey_levels(np.full((2, 2, 3), -200.0, np.float32), 104.0)

@@ -9,17 +9,19 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
 
 from maap.attention.region_net import NotFinite, RegionNet, load_net
+from maap.data.feeder import Transform
 from maap.errors import MaapError
 from maap.images import a_star as definitions
 from maap.images import boxes, draw, pixels, render
 from maap.nets import blocks
 from maap.nets.prototxt import read_net, write_text
+from maap.util.schema import NetParameter
 from maap.util.text import times
 
 SHOWN = 400  # pixels of the longer side that pictures are made at
@@ -35,7 +37,7 @@ class Source:
 
     deploy: Path
     weights: Path
-    transform: Any  # maap.data.feeder.Transform
+    transform: Transform
     stored: boxes.Size
     policy: str = "warp"
     rewrite: Optional[Path] = None
@@ -78,11 +80,11 @@ class Trunk:
     """A deploy net up to the last of the blobs that are shown, loaded with its weights.
 
     ``blobs``: which ones, None = the net's stages (`net_blocks`). Raises MaapError for a blob that
-    the net has not, and as `load_net` does.
+    the net lacks, and as `load_net` does.
     """
 
     def __init__(
-        self, net: Any, source: Source, blobs: Optional[Sequence[str]], gpu: Optional[int]
+        self, net: NetParameter, source: Source, blobs: Optional[Sequence[str]], gpu: Optional[int]
     ):
         self.source = source
         eliminated = blocks.eliminated(read_net(source.rewrite)) if source.rewrite else None
@@ -202,7 +204,7 @@ class Inside:
         return Attention(soft, mask, region, threshold, fallback, d_stars)
 
 
-def net_input(stored: np.ndarray, size: boxes.Size, transform: Any) -> np.ndarray:
+def net_input(stored: np.ndarray, size: boxes.Size, transform: Transform) -> np.ndarray:
     """A whole stored image (H,W,3) as a network's input (3,h,w) float32, as rewriting feeds it."""
     resized = render.resize(stored, *size).astype(np.float32)
     resized = (resized - render.mean_image(transform.mean, *size)) * np.float32(transform.scale)

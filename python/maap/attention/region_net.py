@@ -64,7 +64,7 @@ class RegionNet:
     """A resolved rewrite prototxt with weights, loaded into the host's Caffe.
 
     `size` is the (height, width) of its input. Raises MaapError when a file is missing or the net
-    has not the blobs `data`, `region`, `attention` and `stats`.
+    lacks one of the blobs `data`, `region`, `attention` and `stats`.
     """
 
     def __init__(self, net: Path, weights: Path, batch: int, gpu: Optional[int] = None):

@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Callable, Optional, TypeVar
+from typing import Callable, Optional, Protocol, TypeVar
 
 import cv2
 import numpy as np
@@ -34,6 +34,14 @@ _FATAL_WARNINGS = (
 )
 
 Result = TypeVar("Result")
+Item = TypeVar("Item", bound="HasPath")
+
+
+class HasPath(Protocol):
+    """An image file with whatever else is known of it."""
+
+    @property
+    def path(self) -> Path: ...
 
 
 def stored_size(crop: int) -> int:
@@ -145,8 +153,8 @@ class quiet:
 
 
 def decode_watched(
-    items: Sequence[Any],
-    work: Callable[[Any], Result],
+    items: Sequence[Item],
+    work: Callable[[Item], Result],
     pool: ThreadPoolExecutor,
     warn: Optional[Callable[[str], None]] = None,
 ) -> list[Result]:

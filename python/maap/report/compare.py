@@ -124,7 +124,7 @@ def compare_runs(words: Sequence[str], runs_dir: Path, page: Path) -> list[str]:
 
 
 def results(stories: list[Story]) -> Table:
-    """What the runs found; a dash where a run has not come that far."""
+    """What the runs found; a dash for what a run has not reached."""
     head = ["run", "how", "seed", "iterations", "top-1", "top-5", "regions' mean IoU", "time"]
     return Table(head, [_result(each) for each in stories])
 

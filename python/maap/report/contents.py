@@ -1,4 +1,4 @@
-"""What stands in the report of a run, read from its folder.
+"""The contents of a run's report, read from the run's folder.
 
 Only files in the run folder are read: config.yaml, state.json, evaluation.json, phase*/metrics.csv
 and accuracy.csv, rewrite*/manifest.json and contact_sheet.jpg, samples/. What is not there yet is

@@ -1,6 +1,6 @@
 """Pages from templates: the environment they are filled in, and what they show besides text.
 
-Every page is one self-contained file that can be mailed: the style stands in it, pictures are data
+Every page is one self-contained file that can be mailed: it contains the style, pictures are data
 URIs, and there is no script. The templates are in ``templates/``; all text that they are given is
 escaped.
 """

@@ -82,7 +82,7 @@ def _write(path: Path, data: bytes) -> None:
         raise cannot_write(path, error) from None
 
 
-# ---- what is looked with ------------------------------------------------------------------------
+# ---- the net and its weights --------------------------------------------------------------------
 
 
 def _subject(request: Request, work: Path) -> Subject:
