@@ -13,6 +13,7 @@ from maap.data.importers.folder import import_folder
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.host import loader
+from maap.nets.folder import find_net
 from maap.report.compare import chosen
 from maap.runs.request import Request
 from maap.runs.run import Run, find_run, run_at
@@ -130,3 +131,12 @@ def test_phase_1_of_a_run_at_a_path(run, tmp_path, monkeypatch):
     for runs_dir in ("runs", str(tmp_path)):
         train(TrainConfig(net=TINY, runs_dir=runs_dir, phase1_from="runs/birds/"))
     assert [config.phase1_from for config in seen] == ["birds", str(run.folder.resolve())]
+
+
+def test_a_built_in_net_wins_over_a_folder_of_its_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(TINY, tmp_path / "alexnet")
+    built_in = find_net("alexnet").folder
+    assert built_in != tmp_path / "alexnet" and (built_in / "generate.py").is_file()
+    for word in ("./alexnet", "alexnet/", str(tmp_path / "alexnet")):
+        assert find_net(word).folder == (tmp_path / "alexnet").resolve()
