@@ -6,7 +6,7 @@ from maap.errors import MaapError
 from maap.images import render
 from maap.images.a_star import NAMES, find_a_star
 from maap.images.boxes import scale_box
-from paper_render import bilinear, paper
+from paper_render import bilinear, factor, paper
 
 STORED = (256, 192)
 NET_INPUT = (227, 227)
@@ -39,8 +39,7 @@ def test_a_wrong_region_would_be_noticed():
 def test_what_is_removed_becomes_the_mean_colour(a_star):
     image = np.full((20, 20, 3), 200, np.uint8)
     drawn = render.render(image, (5, 5, 10, 10), np.zeros((9, 9)), a_star, 50.0)
-    outside = {"ALLSOFT_PLUS_ONE": 150.0}.get(a_star, 0.0)
-    inside = {"ALLSOFT": 0.0}.get(a_star, 150.0)
+    inside, outside = (150 * float(factor(a_star, where, np.zeros(()))) for where in (True, False))
     assert drawn[0, 0, 0] == outside and drawn[5, 5, 0] == inside and drawn[9, 9, 0] == inside
     assert drawn[10, 10, 0] == outside
 

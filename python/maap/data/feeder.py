@@ -203,7 +203,7 @@ def _image(split: Split, index: int, view: View) -> np.ndarray:
             f"{split.folder}: {split.records[index].path} is stored with shape "
             f"{times(image.shape)}, the set's size is {times(split.size)}: make the data set again"
         )
-    return image if view.boxes is None else render.render(image, view.boxes[index], None, "ROI")
+    return image if view.boxes is None else render.crop(image, view.boxes[index])
 
 
 class Feeder:

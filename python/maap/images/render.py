@@ -30,6 +30,12 @@ def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
+def crop(image: np.ndarray, region: Box) -> np.ndarray:
+    """The part of an image (H,W,3) that lies in a region, resized to the whole size."""
+    x1, y1, x2, y2 = region
+    return resize(np.ascontiguousarray(image[y1:y2, x1:x2]), *image.shape[:2])
+
+
 def mean_image(mean: Mean, height: int, width: int) -> np.ndarray:
     """A transform's mean as (H,W,3) or (1,1,3) float32, ready to subtract from an (H,W,3) BGR
     image.
@@ -99,8 +105,7 @@ def render(
     height, width = image.shape[:2]
     known = find_a_star(a_star)
     if known.inside is None or known.outside is None:  # it crops
-        x1, y1, x2, y2 = region
-        return resize(np.ascontiguousarray(image[y1:y2, x1:x2]), height, width)
+        return crop(image, region)
     factor = attention_factor(known.inside, known.outside, attention, region, (height, width))
     base = mean_image(mean, height, width)
     planes = np.empty((image.shape[2], height, width), np.float32)  # the order a Datum has
