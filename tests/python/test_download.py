@@ -76,7 +76,7 @@ def test_without_ranges_it_begins_anew(tmp_path):
 
 def test_a_later_call_goes_on_at_another_mirror(tmp_path):
     partial = partial_path(tmp_path / "deep" / "file.bin")
-    said = pytest.raises(MaapError, match=r"0.4 MB are kept, the same command goes on")
+    said = pytest.raises(MaapError, match=r"0.4 MB are kept, the same command continues")
     with serving(CONTENT, cut=[400_000] + [0] * 30) as first, said:
         get(tmp_path, first.url)
     assert partial.read_bytes() == CONTENT[:400_000]

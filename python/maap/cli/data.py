@@ -31,12 +31,19 @@ def data() -> None:
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         DEBUG,
-        click.option("--seed", type=int, default=1, show_default=True, help="Of the order."),
+        click.option(
+            "--seed",
+            type=int,
+            default=1,
+            show_default=True,
+            help="Random seed of the images' order.",
+        ),
         click.option(
             "--crop-size",
             type=int,
             metavar="PIXELS",
-            help="Input of the net it is for: sets --size, to 256 for 224 and 227, 512 for 448.",
+            help="Input size of the net that the set is for. It sets --size: 256 for 224 and 227, "
+            "512 for 448.",
         ),
         click.option(
             "--size", type=int, metavar="PIXELS", help="Stored width and height. [default: 256]"
@@ -52,9 +59,9 @@ _POLICY = click.option(
     type=click.Choice(["warp", "short-side"]),
     default="warp",
     show_default=True,
-    help="How an image becomes square. warp: both sides are resized, proportions change, nothing "
-    "is lost. short-side: the shorter side is resized to --size, the longer one in proportion, and "
-    "the centre is kept; what is beyond it is cut off, from the boxes too.",
+    help="How an image becomes square. warp: resize both sides; proportions change, nothing is "
+    "lost. short-side: resize the shorter side to --size and the longer one in proportion, then "
+    "cut its ends off, from the boxes too.",
 )
 
 

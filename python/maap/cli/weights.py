@@ -19,12 +19,13 @@ def weights() -> None:
     \b
     maap weights list                       what there is, and from where
     maap weights fetch alexnet              download, check, keep in the cache
-    maap weights fetch vgg19 --from FILE    where there is no network: a copy you brought
+    maap weights fetch vgg19 --from FILE    check and keep a copy that you have
     maap weights verify                     check what is in the cache
     maap weights use FILE --net vgg19       which layers of a net would start from FILE
 
-    `maap train NET --weights published` uses NET's, `--weights alexnet` that one's; both download
-    what is not there. A file counts when its size and every published hash are right.
+    `maap train NET --weights published` starts from NET's weights, `--weights alexnet` from
+    AlexNet's; both download the file if it is not in the cache. A file is used only when its size
+    and every published hash are right.
     """
 
 
@@ -56,7 +57,7 @@ def fetch(name: str, source: Optional[str], urls: tuple[str, ...]) -> None:
     """
     entry = published.named(name)
     given = Path(source).expanduser() if source else None
-    path = published.fetch(entry, urls, given, anew=True)
+    path = published.fetch(entry, urls, given, replace=True)
     click.echo(f"{path}: {entry.size:,} bytes, {_hashes(entry)} right")
     click.echo(f"use it: maap train {entry.net} --weights published --data ...")
 

@@ -85,7 +85,7 @@ def download(urls: Sequence[str], target: Path, size: int, hashes: Mapping[str, 
 
 
 def _failure(name: str, reasons: list[str], kept: int) -> str:
-    on = f"; {megabytes(kept)} are kept, the same command goes on from there" if kept else ""
+    on = f"; {megabytes(kept)} are kept, the same command continues from there" if kept else ""
     return (
         f"{name} could not be downloaded ({'; '.join(reasons) or 'no address is known'}){on}; try "
         "later, give another address (--url), or a copy of the file (--from FILE)"
@@ -115,7 +115,7 @@ def _from_mirror(
         bar.advance(-bar.done)
         if begin == 0:
             return f"another file: {wrong}"
-        progress.say(f"{partial.name}: {wrong}: begins anew")
+        progress.say(f"{partial.name}: {wrong}: starting again")
     return f"was cut off {_TRIES} times"
 
 
@@ -182,7 +182,7 @@ def _write(file: Any, block: bytes, partial: Path) -> None:
     except OSError as error:
         raise MaapError(
             f"{partial}: cannot be written ({error.strerror}); make room, then the same command "
-            "goes on from there"
+            "continues from there"
         ) from None
 
 

@@ -93,10 +93,10 @@ def named(name: str, net: str = "") -> Weights:
 
 
 def fetch(
-    weights: Weights, urls: Sequence[str] = (), source: Optional[Path] = None, anew: bool = False
+    weights: Weights, urls: Sequence[str] = (), source: Optional[Path] = None, replace: bool = False
 ) -> Path:
     """The whole, checked file in the cache; from ``source`` (a copy of it) or, when it is not
-    there yet, from ``urls`` and the known mirrors. ``anew`` replaces a damaged one.
+    there yet, from ``urls`` and the known mirrors. ``replace``: fetch a damaged file again.
 
     Raises MaapError: wrong bytes, no mirror answers, no space."""
     target = weights.path
@@ -107,7 +107,7 @@ def fetch(
         if target.is_file():
             if wrong_with(target, weights.size, weights.hashes) is None:
                 return target
-            if not anew:
+            if not replace:
                 weights.check(target)
             target.unlink()
         return download([*urls, *weights.urls], target, weights.size, weights.hashes)
