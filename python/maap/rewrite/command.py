@@ -22,7 +22,7 @@ def rewrite_images(request: Request, out: Path) -> str:
             raise MaapError(f"{subject.title}: it has no rewrite net (variant baseline or laap)")
         if request.a_star not in (None, subject.a_star):
             raise MaapError(
-                f"run {request.run} was begun with --a-star {subject.a_star}; leave --a-star out"
+                f"run {request.run} was started with --a-star {subject.a_star}; leave --a-star out"
             )
         out.parent.mkdir(parents=True, exist_ok=True)
         made = rewrite(

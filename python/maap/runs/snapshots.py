@@ -156,7 +156,7 @@ class Snapshots:
         if there < needed:
             raise MaapError(
                 f"{self.folder}: the disk is full: a snapshot needs {megabytes(needed)}, "
-                f"{megabytes(there)} are free; make room, then go on with --resume"
+                f"{megabytes(there)} are free; make room, then continue with --resume"
             )
 
 

@@ -117,7 +117,7 @@ def _finished_phase1(donor: Run) -> Stage:
     if not path.is_file():
         raise MaapError(
             f"run {donor.name}: phase1/{FINAL} is missing, so its phase 1 cannot be shared; "
-            f"mend it with: maap train --resume {donor.name}"
+            f"repair it with: maap train --resume {donor.name}"
         )
     return stage
 

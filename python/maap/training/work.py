@@ -59,7 +59,7 @@ def work(config: TrainConfig, given: Settings) -> RunResult:
             return Work(run, config).all_stages()
         except (Stopped, KeyboardInterrupt) as stopped:
             text = str(stopped) or "stopped"
-            raise Stopped(f"{text}; go on with: maap train --resume {run.name}") from None
+            raise Stopped(f"{text}; continue with: maap train --resume {run.name}") from None
         finally:
             run.unlock()
 
@@ -90,7 +90,7 @@ def _resumed(run: Run, given: Settings) -> TrainConfig:
     wrong = settings.contradictions(stored, given)
     if wrong:
         raise MaapError(
-            f"run {run.name} was begun with other settings: {'; '.join(wrong)}; leave these out, "
+            f"run {run.name} was started with other settings: {'; '.join(wrong)}; leave these out, "
             "or start a new run with another --name"
         )
     say(f"run {run.name}: resuming in {run.folder}")

@@ -194,7 +194,7 @@ def megabytes(count: int) -> str:
 def cannot_write(path: Path, error: OSError) -> MaapError:
     """The error for a file that cannot be written, with what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return MaapError(f"{path}: the disk is full; make room there, then go on with --resume")
+        return MaapError(f"{path}: the disk is full; make room there, then continue with --resume")
     return MaapError(
         f"{path}: cannot be written ({error.strerror}); check the folder's permissions"
     )
