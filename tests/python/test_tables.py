@@ -16,7 +16,7 @@ from maap.errors import MaapError
 from maap.paper import figures as paper
 from maap.paper import page as tables_page
 from maap.paper import plan, timing
-from maap.paper.cells import Cell, Step
+from maap.paper.cells import Cell, Request, Step
 from maap.paper.results import Result, Spread, Table, read_tables
 from maap.paper.rows import BEFORE, CONTROL, key_of, rows
 from maap.runs.evaluation import write_evaluation
@@ -132,14 +132,14 @@ def named(mini_images, private_cache):
 
     def make(table, nets=None, **more):
         settings = dict(data=str(mini_images), runs_dir="runs", max_iter=9, **more)
-        return plan.cells([table], nets, [1], settings, {})
+        return plan.cells(Request([table], nets, [1], settings, {}))
 
     return make
 
 
 def test_the_three_tables_share_what_they_can(mini_images, private_cache, tmp_path):
     settings = dict(data=str(mini_images), runs_dir=str(tmp_path))
-    made = plan.cells([1, 2, 3], None, [1], settings, {})
+    made = plan.cells(Request([1, 2, 3], None, [1], settings, {}))
     assert len(made) == 3 * 5 + 7 + 7
     left = plan.steps(made)
     assert len(left) == 25  # four cells of tables 2 and 3 are runs of table 1
@@ -193,7 +193,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
 
     monkeypatch.setattr(work, "train", stopped)
     with pytest.raises(Stopped, match="--resume a; or with the table: maap "):
-        work.run_all(())
+        work.run_all(Request([3], None, [1], {}, {}))
 
 
 # ---- what is left -------------------------------------------------------------------------------

@@ -101,6 +101,8 @@ def test_the_control_trains_as_long_on_the_original_images(whole, mini_images, t
     assert [p["iterations"] for p in phases] == [6, 3]
     assert [p["iterations"] for p in rewritten["phases"]] == [6, 3]
     assert not list(control.folder.glob("rewrite*"))
+    report = (control.folder / "report.html").read_text()
+    assert "the plain network with a phase 2 on the original images" in report
     one = (control.folder / "phase1/final.caffemodel").read_bytes()
     assert (control.folder / "phase2/final.caffemodel").read_bytes() != one
     solvers = [

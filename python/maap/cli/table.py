@@ -18,7 +18,7 @@ from maap.config.check import check_settings, read_yaml
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError, Stopped
 from maap.host.supervise import call
-from maap.paper.cells import Cell, Step
+from maap.paper.cells import Cell, Request, Step
 from maap.paper.rows import NETS, check_tables
 from maap.training.train import train
 from maap.util.progress import say
@@ -83,13 +83,13 @@ def table(  # noqa: PLR0917  click passes them by name
     numbers = check_tables(tables)
     chosen = _names(nets)
     files = _weights(weights, chosen)
-    request = (numbers, chosen, _seeds(seeds), given, files)
+    request = Request(numbers, chosen, _seeds(seeds), given, files)
     work = _Table(Path(given.get("runs_dir", "runs")), given, debug)
     page = Path(out) if out else work.runs_dir / _default_page(numbers)
     if page.suffix != ".md":
         raise MaapError(f"--out {page}: give a name that ends in .md, such as docs/tables.md")
     if plan:
-        for line in work.call("maap.paper.tables:plan_now", *request):
+        for line in work.call("maap.paper.tables:plan_now", request):
             click.echo(line)
         return
     planned = work.cells(request) if page_only else work.run_all(request)
@@ -152,13 +152,13 @@ class _Table:
         """A function in a child that may load Caffe."""
         return call(target, *args, threads=self.given.get("threads"), debug=self.debug)
 
-    def cells(self, request: tuple[Any, ...]) -> list[Cell]:
+    def cells(self, request: Request) -> list[Cell]:
         """Every run that the tables consist of, finished or not."""
-        return self.call("maap.paper.plan:cells", *request)
+        return self.call("maap.paper.plan:cells", request)
 
-    def run_all(self, request: tuple[Any, ...]) -> list[Cell]:
+    def run_all(self, request: Request) -> list[Cell]:
         """Do every step that is missing; returns the cells, all of them finished."""
-        planned, steps = self.call("maap.paper.tables:missing", *request)
+        planned, steps = self.call("maap.paper.tables:missing", request)
         names = {cell.config.name for cell in planned}
         say(f"{len(names)} runs, {len(names) - len(steps)} of them finished")
         for number, step in enumerate(steps, 1):

@@ -10,8 +10,9 @@ memory; taking a batch costs the caller one copy of it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -169,7 +170,11 @@ def _batch_bytes(batch: int, size: tuple[int, int]) -> int:
 
 
 def _serve(
-    connection: Any, source: tuple[str, str], transform: Transform, plan: Plan, fds: list[int]
+    connection: Connection,
+    source: tuple[str, str],
+    transform: Transform,
+    plan: Plan,
+    fds: list[int],
 ) -> None:
     """A worker's life: fill the shared slot asked for with the batch asked for."""
     cv2.setNumThreads(1)
@@ -314,7 +319,7 @@ class Feeder:
     def __enter__(self) -> "Feeder":
         return self
 
-    def __exit__(self, *_: Any) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __del__(self) -> None:

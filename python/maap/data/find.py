@@ -14,8 +14,8 @@ from pathlib import Path
 
 from maap.config.fields import TrainConfig
 from maap.data.importer import Importer, importers, recognise
+from maap.data.manifest import MANIFEST
 from maap.data.store import Dataset
-from maap.data.write import MANIFEST
 from maap.errors import MaapError
 from maap.images import pixels
 from maap.nets.folder import find_net

@@ -12,7 +12,7 @@ import importlib
 import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from maap.data import importers as package
 from maap.data.importing.archive import first_names, is_archive
@@ -96,7 +96,7 @@ def published_maker(
         Raises MaapError when ``source`` is incomplete, contradicts itself, is another set or holds
         a damaged image; when ``out`` exists; when the disk is full.
         """
-        from maap.data.importing.images import Storage, make_set
+        from maap.data.importing.images import About, Storage, make_set
 
         source = Path(source)
         about = published if expected is None else published.expecting(expected)
@@ -104,11 +104,9 @@ def published_maker(
         def layout(unpacked: Path) -> Layout:
             return check_layout(read(source, unpacked), source, about, allow_partial)
 
-        fields = dict(
-            kind=about.command, name=about.title, note=note, source=dict(path=str(source))
-        )
+        described = About(about.command, about.title, note, dict(path=str(source)))
         storage = Storage(size, policy, encode, orient=False)
-        return make_set(out, layout, storage, seed=seed, fields=fields)
+        return make_set(out, layout, storage, seed=seed, about=described)
 
     return make
 
@@ -129,7 +127,7 @@ def make_data(
     sources: list[str],
     out: str,
     sizes: tuple[Optional[int], Optional[int]],
-    settings: dict[str, Any],
+    settings: dict[str, object],
 ) -> None:
     """Make a data set with the importer ``name``; what ``maap data`` calls in its child process.
 

@@ -16,15 +16,16 @@ import threading
 import weakref
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import lmdb
 import numpy as np
 
 from maap.data import records as rec
 from maap.data.importer import importers
+from maap.data.manifest import FORMAT, MANIFEST, Manifest
 from maap.data.records import Record
-from maap.data.write import FORMAT, MANIFEST, SplitWriter, write_split
+from maap.data.write import SplitWriter, write_split
 from maap.errors import MaapError
 from maap.util.files import find_partial, is_partial
 from maap.util.schema import caffe_pb2
@@ -77,7 +78,7 @@ class Dataset:
     """An opened data-set folder. ``manifest`` is manifest.json as a dict."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
 
     @classmethod
     def open(cls, folder: Path) -> "Dataset":

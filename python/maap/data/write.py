@@ -14,20 +14,18 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import lmdb
 
 from maap.data.disk import disk_full_is_error
+from maap.data.manifest import FORMAT, MANIFEST, Manifest
 from maap.data.records import Box, Record, key_bytes
 from maap.errors import MaapError
 from maap.util.files import partial_path, take_up_partial
-
-FORMAT = 1
-MANIFEST = "manifest.json"
 
 _FIRST_MAP = 1 << 28  # bytes; doubled when full. The file itself grows only as far as it is used
 _COMMIT_BYTES = 64 << 20
@@ -72,7 +70,7 @@ def making(out: Path) -> Iterator[Path]:
         raise
 
 
-def finish(partial: Path, out: Path, manifest: dict[str, Any]) -> Path:
+def finish(partial: Path, out: Path, manifest: Manifest) -> Path:
     """Write the manifest, sync every file, rename ``partial`` to ``out``; returns ``out``.
 
     ``manifest`` lacks "format" (added here). Raises MaapError when a split it names is not
@@ -134,7 +132,7 @@ class SplitWriter:
         count = self.done
         return int(1.05 * written / count * len(self.records)) + (1 << 20) if count else None
 
-    def _full_is_error(self) -> Any:
+    def _full_is_error(self) -> AbstractContextManager[None]:
         return disk_full_is_error(
             self.folder, str(self.path), self._needed, lambda: self._pending_bytes
         )
@@ -187,7 +185,7 @@ class SplitWriter:
     def __enter__(self) -> "SplitWriter":
         return self
 
-    def __exit__(self, kind: Any, *_: Any) -> None:
+    def __exit__(self, kind: Optional[type[BaseException]], *_: object) -> None:
         if kind is None:
             self.close()
         else:

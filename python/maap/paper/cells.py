@@ -1,11 +1,27 @@
-"""The runs of a table, as the command line and its child process pass them to each other."""
+"""The runs that tables consist of. The command line reads this, so nothing heavy is imported."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
 
 from maap.config.fields import TrainConfig
+from maap.config.values import Settings
 from maap.runs.run import Run
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a table was asked for.
+
+    tables: their numbers. nets: None for the paper's. settings: what was set by hand, for every
+    run. weights: the file to start from, by the net as it is in ``nets``.
+    """
+
+    tables: list[int]
+    nets: Optional[list[str]]
+    seeds: list[int]
+    settings: Settings
+    weights: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -23,6 +39,7 @@ class Cell:
 
     @property
     def run(self) -> Run:
+        """The run's folder, which may not be there yet."""
         return Run(Path(self.config.runs_dir) / str(self.config.name))
 
 

@@ -9,7 +9,7 @@ import csv
 import io
 import math
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 from maap.paper import figures
 from maap.paper.cells import Cell
@@ -155,7 +155,7 @@ def _about_paper(table: Table) -> list[str]:
 # ---- CSV ----------------------------------------------------------------------------------------
 
 
-def _text(rows: list[list[Any]]) -> str:
+def _text(rows: list[list[object]]) -> str:
     stream = io.StringIO()
     csv.writer(stream, lineterminator="\n").writerows(rows)
     return stream.getvalue()
@@ -169,7 +169,7 @@ def cells_csv(table: Table) -> str:
     """A line a cell: seeds that were run, mean, spread, extremes, and the paper's figure (percent,
     status)."""
     head = ["table", "row", "net", "seeds", "top1_mean", "top1_sd", "top1_min", "top1_max"]
-    rows: list[list[Any]] = [[*head, "paper_percent", "paper_status"]]
+    rows: list[list[object]] = [[*head, "paper_percent", "paper_status"]]
     for net in table.nets:
         for row in table.rows:
             spread, known = table.spread(row, net), table.paper(row, net)
@@ -187,7 +187,7 @@ def cells_csv(table: Table) -> str:
 def runs_csv(table: Table) -> str:
     """A line a run: what it found, how long it trained and where its phase 1 comes from."""
     head = ["table", "row", "net", "seed", "run", "top1", "top5", "top1_after_phase1"]
-    rows: list[list[Any]] = [[*head, "iterations", "phase1_from"]]
+    rows: list[list[object]] = [[*head, "iterations", "phase1_from"]]
     for result in table.results:
         cell = result.cell
         where = [cell.table, cell.row, Path(cell.net).name, cell.seed, cell.config.name]

@@ -14,17 +14,17 @@ import io
 import json
 import shlex
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Optional
 
 from maap.config.check import validate
 from maap.config.fields import FIELDS, TrainConfig
+from maap.config.values import Settings
 from maap.data.find import data_for
 from maap.data.store import Dataset
 from maap.errors import MaapError
-from maap.paper.cells import Cell, Step
-from maap.paper.rows import NETS, rows
+from maap.paper.cells import Cell, Request, Step
+from maap.paper.rows import NETS, Row, rows
 from maap.runs.run import Run, all_runs
 from maap.runs.stages import FINAL, lost
 from maap.runs.state import Stage
@@ -41,29 +41,23 @@ _OF_LATER_PHASES = {"rounds", "phase2_iter", "phase2_lr"}
 # ---- the runs -----------------------------------------------------------------------------------
 
 
-def cells(
-    tables: list[int],
-    nets: Optional[list[str]],
-    seeds: list[int],
-    settings: dict[str, Any],
-    weights: dict[str, str],
-) -> list[Cell]:
+def cells(request: Request) -> list[Cell]:
     """Every run of the tables, seed by seed. Needs pycaffe's schema: called in the child.
 
-    ``weights``: the file for a net, by the net as given. A run that two tables have appears in
-    both. Raises MaapError for what is wrong with the settings, the nets or the data.
+    A run that two tables have appears in both. Raises MaapError for what is wrong with the
+    settings, the nets or the data.
     """
-    given = [
-        (table, row, dict(settings, net=net, seed=seed, weights=weights.get(net), **row.settings))
-        for table in tables
-        for seed in seeds
-        for net in nets or NETS[table]
-        for row in rows(table)
-    ]
+    given: list[tuple[int, Row, Settings]] = []
+    for table in request.tables:
+        for seed in request.seeds:
+            for net in request.nets or NETS[table]:
+                of_run: Settings = dict(net=net, seed=seed, weights=request.weights.get(net))
+                for row in rows(table):
+                    given.append((table, row, {**request.settings, **of_run, **row.settings}))
     return [_cell(table, row.label, values) for table, row, values in given]
 
 
-def _cell(table: int, row: str, given: dict[str, Any]) -> Cell:
+def _cell(table: int, row: str, given: Settings) -> Cell:
     config, dataset = data_for(validate(TrainConfig(**given)))
     with set_up_aside(config, dataset) as (run, resolved):
         shared = phase1_settings(run, resolved, run.state())
@@ -95,7 +89,7 @@ def _stem(config: TrainConfig) -> str:
     return "-".join([*words, data])
 
 
-def _identity(folder: Path, config: TrainConfig, phase1: dict[str, Any]) -> str:
+def _identity(folder: Path, config: TrainConfig, phase1: Mapping[str, object]) -> str:
     """Six hexadecimal digits of everything that a run's result depends on."""
     left = _NOT_IDENTITY | (set() if config.haap else _OF_REWRITING)
     if not config.haap and not config.control:

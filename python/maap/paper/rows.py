@@ -5,9 +5,9 @@ original images, trained for as many iterations as the rows with a phase 2 on re
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from maap.config.fields import FIELDS
+from maap.config.values import Settings
 from maap.errors import MaapError
 from maap.images import a_star
 
@@ -26,7 +26,7 @@ class Row:
     """A row of a table: its label, the settings that make it, its key among the paper's figures."""
 
     label: str
-    settings: dict[str, Any]
+    settings: Settings
     key: str
 
 

@@ -1,23 +1,22 @@
 """What `maap table` asks of its child process: the plan, the estimate, the page."""
 
 from pathlib import Path
-from typing import Any
 
-from maap.paper.cells import Cell, Step
+from maap.paper.cells import Cell, Request, Step
 from maap.paper.page import write_page
 from maap.paper.plan import cells, steps
 from maap.paper.timing import plan_lines
 
 
-def missing(*request: Any) -> tuple[list[Cell], list[Step]]:
+def missing(request: Request) -> tuple[list[Cell], list[Step]]:
     """The cells of the tables, and the steps that are left."""
-    planned = cells(*request)
+    planned = cells(request)
     return planned, steps(planned)
 
 
-def plan_now(*request: Any) -> list[str]:
+def plan_now(request: Request) -> list[str]:
     """--plan: the lines to print."""
-    return plan_lines(*missing(*request))
+    return plan_lines(*missing(request))
 
 
 def write_now(page: Path, planned: list[Cell], command: str) -> list[str]:

@@ -7,15 +7,19 @@ snapshots and reports are not in it, and a phase that converges ends earlier.
 
 import gc
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 
 from maap.attention.region_net import RegionNet
 from maap.config.fields import TrainConfig
+from maap.data.feeder import Feeder
 from maap.data.find import data_for
+from maap.data.store import Dataset
+from maap.host.types import CaffeBlob
 from maap.images.a_star import find_a_star
 from maap.measure.classify import Classifier
 from maap.paper.cells import Cell, Step
@@ -147,7 +151,7 @@ def _timed(kind: tuple[str, bool], steps: list[Step]) -> tuple[Costs, Sizes]:
     return costs, Sizes(*counts, 3 * height * width, boxed)
 
 
-def measure(config: TrainConfig, dataset: Any) -> Costs:
+def measure(config: TrainConfig, dataset: Dataset) -> Costs:
     """The costs of one net's work, with real images of the data set."""
     with set_up_aside(config, dataset) as (run, resolved):
         weights = run.folder / "timing.caffemodel"
@@ -163,7 +167,7 @@ def measure(config: TrainConfig, dataset: Any) -> Costs:
         return Costs(iteration, rewrite, test, size)
 
 
-def _training_step(work: Any, weights: Path) -> tuple[float, int]:
+def _training_step(work: Work, weights: Path) -> tuple[float, int]:
     """Seconds of an iteration and bytes of the weights, which are saved to a file."""
     with working_in(work.run.folder / "phase1"):
         solver = work.caffe.get_solver("solver.prototxt")
@@ -178,12 +182,12 @@ def _training_step(work: Any, weights: Path) -> tuple[float, int]:
     return seconds, weight_bytes(solver.net)
 
 
-def _fill(blobs: Any, feeder: Any) -> None:
+def _fill(blobs: Mapping[str, CaffeBlob], feeder: Feeder) -> None:
     _, label = feeder.next(blobs["data"].data)
     blobs["label"].data[...] = label
 
 
-def _seconds(work: Callable[[], Any]) -> float:
+def _seconds(work: Callable[[], object]) -> float:
     """The better of two times, after a first one that does not count."""
     times = []
     for _ in range(3):

@@ -180,6 +180,8 @@ class Report:
             variant = variant.replace(
                 "images rewritten by Elimination", "Elimination in the net, online"
             )
+        if config.control:
+            variant += " with a phase 2 on the original images"
         data = self.evaluation.data.name if self.evaluation else config.data
         words = [Path(config.net).name, variant, f"on {data}"]
         if config.weights:

@@ -45,7 +45,7 @@ def make_demo(
     from maap.data import write
     from maap.data.disk import disk_full_is_error
     from maap.data.importing import demo_pictures, demo_sources
-    from maap.data.importing.images import Storage, write_layout
+    from maap.data.importing.images import About, Storage, write_layout
     from maap.data.store import Dataset
 
     known = demo_pictures.SPECIES
@@ -66,9 +66,8 @@ def make_demo(
         expected = Expected(species, species * per_species_train, species * per_species_test)
         made = check_layout(cub.read_lists(layout), layout, cub.CUB.expecting(expected))
         source = {"species": list(known[:species]), "look": asdict(look)}
-        note = demo_pictures.NOTE
-        fields = {"kind": "demo", "name": "demo", "note": note, "source": source}
-        manifest = write_layout(made, partial, storage, seed=seed, fields=fields)
+        about = About("demo", "demo", demo_pictures.NOTE, source)
+        manifest = write_layout(made, partial, storage, seed=seed, about=about)
         write.finish(partial, Path(out), manifest)
     return Dataset.open(out)
 

@@ -36,18 +36,13 @@ def import_folder(
     class, at least one image).
     Raises MaapError for a missing folder, fewer than two classes, an empty class, a class of test
     that train lacks, a damaged image, an existing ``out``."""
-    from maap.data.importing.images import Storage, make_set
+    from maap.data.importing.images import About, Storage, make_set
 
     source = Path(source)
-    fields = {
-        "kind": "folder",
-        "name": name or source.resolve().name,
-        "note": "",
-        "source": {"path": str(source)},
-    }
+    about = About("folder", name or source.resolve().name, "", dict(path=str(source)))
     storage = Storage(size, policy, encode).check()
     layout = Layout(*_collect(source, seed, test_share))
-    return make_set(out, lambda _: layout, storage, seed=seed, fields=fields)
+    return make_set(out, lambda _: layout, storage, seed=seed, about=about)
 
 
 def _collect(source: Path, seed: int, share: float) -> tuple[list[Item], list[Item], list[str]]:

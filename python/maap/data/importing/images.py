@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Callable, Optional
+from typing import Callable, Optional
 
 import cv2
 import numpy as np
@@ -23,6 +23,7 @@ import numpy as np
 from maap.data import records, write
 from maap.data.disk import need_space
 from maap.data.importing.layout import Item, Layout
+from maap.data.manifest import Manifest
 from maap.data.records import Box, Record
 from maap.data.store import Dataset
 from maap.data.write import SplitWriter
@@ -32,6 +33,17 @@ from maap.util import progress
 
 _CHUNK = 64
 _BYTES_PER_PIXEL = {"jpeg": 1.0, "raw": 3.0}  # of a stored record, generously
+
+
+@dataclass(frozen=True)
+class About:
+    """What a new manifest says of its set: the importer's name, a name and a note for people, and
+    what the set was made of (the path, say), to which the storage's settings are added."""
+
+    kind: str
+    name: str
+    note: str
+    source: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -62,17 +74,17 @@ def make_set(
     storage: Storage,
     *,
     seed: int,
-    fields: dict[str, Any],
+    about: About,
 ) -> Dataset:
     """Make the data set ``out`` of what ``read(unpacked)`` lists; what every importer ends in.
 
     ``unpacked``: a folder that does not exist yet, for what comes out of archives; it is removed
-    afterwards. ``fields`` are the manifest's kind, name, note and source. Raises what ``read``
-    does, and MaapError for a damaged image, an existing ``out``, a full disk."""
+    afterwards. ``about`` goes into the manifest. Raises what ``read`` does, and MaapError for a
+    damaged image, an existing ``out``, a full disk."""
     storage.check()
     with write.making(out) as partial:
         unpacked = partial / "unpacked"
-        manifest = write_layout(read(unpacked), partial, storage, seed=seed, fields=fields)
+        manifest = write_layout(read(unpacked), partial, storage, seed=seed, about=about)
         if unpacked.exists():
             shutil.rmtree(unpacked)
         write.finish(partial, Path(out), manifest)
@@ -80,8 +92,8 @@ def make_set(
 
 
 def write_layout(
-    layout: Layout, folder: Path, storage: Storage, *, seed: int, fields: dict[str, Any]
-) -> dict[str, Any]:
+    layout: Layout, folder: Path, storage: Storage, *, seed: int, about: About
+) -> Manifest:
     """Write both splits into ``folder``; returns the manifest to finish with.
 
     A layout that is a part of a published set says so in the manifest's note and source."""
@@ -90,13 +102,14 @@ def write_layout(
         "train": import_split(folder, "train", train, storage),
         "test": import_split(folder, "test", layout.test, storage),
     }
-    how: dict[str, Any] = dict(seed=seed, policy=storage.policy, encode=storage.encode)
+    how: dict[str, object] = dict(seed=seed, policy=storage.policy, encode=storage.encode)
     if layout.partial:
         how["partial"] = True
     return {
-        **fields,
-        "note": " ".join(filter(None, [fields["note"], layout.partial])),
-        "source": {**fields["source"], **how},
+        "kind": about.kind,
+        "name": about.name,
+        "note": " ".join(filter(None, [about.note, layout.partial])),
+        "source": {**about.source, **how},
         "classes": layout.classes,
         "size": [storage.size, storage.size],
         "mean_subtracted": False,

@@ -1,7 +1,7 @@
 """Reading the .mat files in which some data sets keep their lists, with SciPy."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from maap.errors import MaapError
 
@@ -26,7 +26,7 @@ def read(path: Path, variable: str, where: str) -> "np.ndarray":
     if not path.is_file():
         raise MaapError(f"{path} is missing: the copy is incomplete; {where}")
     try:
-        content: dict[str, Any] = loadmat(str(path), squeeze_me=True)
+        content: dict[str, np.ndarray] = loadmat(str(path), squeeze_me=True)
     except Exception as error:  # SciPy raises many kinds for damaged files
         text = " ".join(str(error).split()) or type(error).__name__
         raise MaapError(f"{path} is not a whole MATLAB file ({text}); {where}") from None
@@ -36,7 +36,9 @@ def read(path: Path, variable: str, where: str) -> "np.ndarray":
     return np.atleast_1d(content[variable])
 
 
-def fields(array: "np.ndarray", names: tuple[str, ...], path: Path, where: str) -> list[list[Any]]:
+def fields(
+    array: "np.ndarray", names: tuple[str, ...], path: Path, where: str
+) -> list[list[object]]:
     """The named fields of each element of a structure array. Raises MaapError for a missing one."""
     missing = [name for name in names if name not in (array.dtype.names or ())]
     if missing:
@@ -45,7 +47,7 @@ def fields(array: "np.ndarray", names: tuple[str, ...], path: Path, where: str) 
     return [[element[name] for name in names] for element in array]
 
 
-def whole_number(value: Any, what: str, path: Path) -> int:
+def whole_number(value: object, what: str, path: Path) -> int:
     """``value`` as an int. Raises MaapError naming ``what`` it should be."""
     try:
         number = int(value)
