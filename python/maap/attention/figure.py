@@ -5,18 +5,18 @@ Pictures are (H,W,3) uint8 BGR arrays; `pixels.to_png` and `pixels.to_jpeg` make
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Optional
+from typing import Any, Optional
 
 import cv2
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from maap.attention.inside import Attention, Seen, StageMap
 from maap.images import boxes
 from maap.images import draw as pictures
 from maap.images.a_star import find_a_star
-
-if TYPE_CHECKING:
-    from matplotlib.text import Text
 
 TILE = 176  # pixels of a tile's longer side
 _GAP, _CAPTION, _HEADING, _MARGIN, _LINE = 10, 34, 34, 16, 18  # pixels
@@ -166,31 +166,28 @@ class _Sheet:
     """White paper of (width, height) pixels; y grows downward; y is a text's baseline."""
 
     def __init__(self, width: int, height: int):
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-
         self.width, self.height = width, height
         self._figure = Figure(figsize=(width / 100, height / 100), dpi=100, facecolor="white")
         self._canvas = FigureCanvasAgg(self._figure)
         self._pasted: list[tuple[int, int, np.ndarray]] = []
 
-    def write(self, x: float, y: float, text: str, **how: Any) -> "Text":
+    def write(self, x: float, y: float, text: str, **how: Any) -> Text:
         at = (x / self.width, 1 - y / self.height)
         plain = text.replace("$", r"\$")  # not mathematics
         return self._figure.text(*at, plain, ha="left", family="DejaVu Sans", **how)
 
-    def extent(self, text: "Text") -> float:
+    def extent(self, text: Text) -> float:
         """The width of what `write` wrote."""
         return text.get_window_extent(self._canvas.get_renderer()).width
 
-    def fit(self, texts: Sequence["Text"], width: float) -> None:
+    def fit(self, texts: Sequence[Text], width: float) -> None:
         """Smaller letters for those that are wider."""
         for text in texts:
             extent = self.extent(text)
             if extent > width:
                 text.set_fontsize(text.get_fontsize() * width / extent)
 
-    def move(self, text: "Text", x: float, y: float) -> None:
+    def move(self, text: Text, x: float, y: float) -> None:
         text.set_position((x / self.width, 1 - y / self.height))
 
     def paste(self, x: int, y: int, image: np.ndarray) -> None:

@@ -3,13 +3,13 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends import backend_agg, backend_svg
+from matplotlib.figure import Figure
 
 STYLE = {
     "svg.hashsalt": "maap",  # the same picture has the same bytes
@@ -58,9 +58,6 @@ def thinned(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.nda
 
 def curve(title: str, series: Sequence[Series], ylabel: str) -> bytes:
     """A line chart over iterations as an SVG file."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     with rc_context(STYLE):
         figure = Figure(figsize=(5.6, 3.2))
         axes = figure.add_subplot(111)
@@ -75,7 +72,7 @@ def curve(title: str, series: Sequence[Series], ylabel: str) -> bytes:
         return encoded(figure, "svg")
 
 
-def label(axes: "Axes", title: str, ylabel: str) -> None:
+def label(axes: Axes, title: str, ylabel: str) -> None:
     """Titles and grid of a chart over iterations whose values start at 0."""
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel("iteration")
@@ -88,10 +85,8 @@ def label(axes: "Axes", title: str, ylabel: str) -> None:
     axes.set_axisbelow(True)
 
 
-def encoded(figure: "Figure", kind: Literal["svg", "png"]) -> bytes:
+def encoded(figure: Figure, kind: Literal["svg", "png"]) -> bytes:
     """The figure as a file of that kind, without the time of its making."""
-    from matplotlib.backends import backend_agg, backend_svg
-
     buffer = io.BytesIO()
     if kind == "svg":
         canvas = backend_svg.FigureCanvasSVG(figure)
