@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from maap.data.store import Split
 from maap.images import boxes as geometry
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PREDICTION_COLUMNS = ["phase", "key", "label", "predicted", "score", "rank"]
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """A CSV file (UTF-8, a heading, commas), written whole or not at all. None becomes an empty
     cell. Raises MaapError when it cannot be written."""
     text = io.StringIO()

@@ -4,9 +4,8 @@ at the end.
 .partial-OUT holds
     request.json      what is being made; a partial folder of another request is removed
     train_lmdb/       the records; how many are in it is the only measure of progress
-    regions.csv       one row per record, flushed before the record is committed; rows past the
-    last committed
-                      record are cut off on continuing
+    regions.csv       one row per record, flushed before the record is committed; on continuing,
+                      rows behind the last committed record are cut off
 and, at the end, train.csv, contact_sheet.jpg and manifest.json, before everything is synced and
 renamed to OUT.
 """

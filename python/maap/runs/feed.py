@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -19,20 +20,27 @@ def transform(run: Run, state: RunState, phase: Phase) -> Transform:
     """The Transform of "TRAIN" or "TEST" images of a run."""
     how = state.input[phase]
     path = run.folder / how.mean_file if how.mean_file else None
-    return make_transform(dict(how.to_json(), mean_file=path))
+    return make_transform(how.crop_size, how.mirror, how.mean_value, path, how.scale)
 
 
-def make_transform(how: dict[str, Any]) -> Transform:
-    """The Transform for what `data_transform` found."""
+def make_transform(
+    crop_size: int,
+    mirror: bool,
+    mean_value: Sequence[float],
+    mean_file: Optional[Path],
+    scale: float,
+) -> Transform:
+    """The Transform of a Data layer's settings (`nets.transform.DataTransform` explains them).
+
+    Raises MaapError for a mean image that cannot be read.
+    """
     mean: Optional[np.ndarray] = None
-    if how["mean_file"] is not None:
-        mean = read_mean(how["mean_file"])
-    elif how["mean_value"]:
-        values = list(how["mean_value"]) * (3 if len(how["mean_value"]) == 1 else 1)
+    if mean_file is not None:
+        mean = read_mean(mean_file)
+    elif mean_value:
+        values = list(mean_value) * (3 if len(mean_value) == 1 else 1)
         mean = np.array(values, dtype=np.float32)
-    return Transform(
-        crop_size=how["crop_size"], mirror=how["mirror"], mean=mean, scale=how["scale"]
-    )
+    return Transform(crop_size=crop_size, mirror=mirror, mean=mean, scale=scale)
 
 
 def open_data(state: RunState) -> Dataset:

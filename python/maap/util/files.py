@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Optional
 
 from maap.errors import MaapError
+from maap.util.progress import say
 
 _PARTIAL = ".partial-"
 _OLD_PARTIAL = ".partial"  # at the end of the name, in version 0.2 and older
@@ -35,8 +36,6 @@ def default_cache() -> Path:
 @contextlib.contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
     """Hold ``path``'s lock: two processes that want the same file or folder make it once."""
-    from maap.util.progress import say
-
     with path.with_name(path.name + ".lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
