@@ -18,12 +18,13 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, NamedTuple, Optional, TextIO, Union
+from typing import Callable, NamedTuple, Optional, TextIO, Union
 
 import lmdb
 import numpy as np
 
 from maap.data.disk import disk_full_is_error, need_space
+from maap.data.manifest import Manifest
 from maap.data.records import Record, decode, key_bytes
 from maap.data.store import Split, SplitWriter
 from maap.data.write import MANIFEST, begin, finish
@@ -99,7 +100,7 @@ class Output:
         self._lock: Optional[TextIO] = None
         self._uncommitted = 0
 
-    def finished(self) -> Optional[dict[str, Any]]:
+    def finished(self) -> Optional[Manifest]:
         """The manifest when OUT is there and was made by this request, None when OUT is not
         there."""
         if not self.out.exists():
@@ -164,7 +165,7 @@ class Output:
             self._writer.commit()
             self._uncommitted = 0
 
-    def finish(self, sheet: Sheet) -> dict[str, Any]:
+    def finish(self, sheet: Sheet) -> Manifest:
         """Writes what stands beside the records, syncs, renames .partial-OUT to OUT; returns the
         manifest.
 
@@ -260,7 +261,7 @@ class Output:
 
             yield read
 
-    def _manifest(self, findings: list[Finding]) -> dict[str, Any]:
+    def _manifest(self, findings: list[Finding]) -> Manifest:
         source = json.loads((self.source.folder / MANIFEST).read_text(encoding="utf-8"))
         fallbacks = sum(finding.fallback for finding in findings)
         return {

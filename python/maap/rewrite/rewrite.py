@@ -20,12 +20,13 @@ import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Optional, Protocol
+from typing import Literal, Optional, Protocol
 
 import numpy as np
 
 from maap.attention.region_net import Found, NotFinite, RegionNet
 from maap.data.feeder import Transform
+from maap.data.manifest import Manifest
 from maap.data.store import Split
 from maap.errors import MaapError
 from maap.host import workers
@@ -54,7 +55,7 @@ class RewriteResult:
     folder: Path
     count: int
     fallbacks: int
-    manifest: dict[str, Any]
+    manifest: Manifest
     seconds: float
 
 
