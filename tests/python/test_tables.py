@@ -19,6 +19,7 @@ from maap.paper import plan, timing
 from maap.paper.cells import Cell, Request, Step
 from maap.paper.results import Result, Spread, Table, read_tables
 from maap.paper.rows import BEFORE, CONTROL, key_of, rows
+from maap.paper.runner import TableRuns
 from maap.runs.evaluation import write_evaluation
 from maap.runs.run import Run
 from maap.runs.stages import results, stage_list
@@ -185,7 +186,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
     from maap.host.supervise import Stopped
 
     steps = [Step(cell(tmp_path, "a"), None)]
-    work = tables._Table(tmp_path, {}, False)
+    work = TableRuns({}, False, "maap table 1")
     monkeypatch.setattr(work, "call", lambda *_: ([steps[0].cell], steps))
 
     def stopped(step):

@@ -5,7 +5,6 @@ runs they are, and which of them share phase 1, is decided in paper/plan.py. A c
 killed continues with what is missing when it is started again, and ends with the same bytes.
 """
 
-import dataclasses
 import shlex
 import sys
 from pathlib import Path
@@ -15,13 +14,10 @@ import click
 
 from maap.cli.options import DEBUG, GroupedCommand, settings_options
 from maap.config.check import check_settings, read_yaml
-from maap.config.fields import FIELDS, TrainConfig
-from maap.errors import MaapError, Stopped
-from maap.host.supervise import call
-from maap.paper.cells import Cell, Request, Step
+from maap.errors import MaapError
+from maap.paper.cells import Request
 from maap.paper.rows import NETS, check_tables
-from maap.training.train import train
-from maap.util.progress import say
+from maap.paper.runner import TableRuns
 from maap.util.text import nearest
 
 # What the table itself sets.
@@ -84,8 +80,8 @@ def table(  # noqa: PLR0917  click passes them by name
     chosen = _names(nets)
     files = _weights(weights, chosen)
     request = Request(numbers, chosen, _seeds(seeds), given, files)
-    work = _Table(Path(given.get("runs_dir", "runs")), given, debug)
-    page = Path(out) if out else work.runs_dir / _default_page(numbers)
+    work = TableRuns(given, debug, _command())
+    page = Path(out) if out else Path(str(given.get("runs_dir", "runs"))) / _default_page(numbers)
     if page.suffix != ".md":
         raise MaapError(f"--out {page}: give a name that ends in .md, such as docs/tables.md")
     if plan:
@@ -93,7 +89,7 @@ def table(  # noqa: PLR0917  click passes them by name
             click.echo(line)
         return
     planned = work.cells(request) if page_only else work.run_all(request)
-    for line in work.call("maap.paper.tables:write_now", page, planned, _command()):
+    for line in work.call("maap.paper.tables:write_now", page, planned, work.command):
         click.echo(line)
     click.echo(f"page: {page}")
 
@@ -137,51 +133,6 @@ def _weights(words: tuple[str, ...], nets: Optional[list[str]]) -> dict[str, str
         else:
             found[net] = name
     return found
-
-
-# ---- the parent: one run after the other --------------------------------------------------------
-
-
-class _Table:
-    """Runs the steps of a table, each in a child of its own (train does that)."""
-
-    def __init__(self, runs_dir: Path, given: dict[str, Any], debug: bool) -> None:
-        self.runs_dir, self.given, self.debug = runs_dir, given, debug
-
-    def call(self, target: str, *args: Any) -> Any:
-        """A function in a child that may load Caffe."""
-        return call(target, *args, threads=self.given.get("threads"), debug=self.debug)
-
-    def cells(self, request: Request) -> list[Cell]:
-        """Every run that the tables consist of, finished or not."""
-        return self.call("maap.paper.plan:cells", request)
-
-    def run_all(self, request: Request) -> list[Cell]:
-        """Do every step that is missing; returns the cells, all of them finished."""
-        planned, steps = self.call("maap.paper.tables:missing", request)
-        names = {cell.config.name for cell in planned}
-        say(f"{len(names)} runs, {len(names) - len(steps)} of them finished")
-        for number, step in enumerate(steps, 1):
-            say(f"[{number} of {len(steps)}] table {step.cell.table}, {step.cell.row}, "
-                f"{Path(step.cell.net).name}, seed {step.cell.seed}")  # fmt: skip
-            try:
-                self.train(step)
-            except Stopped as stopped:
-                text = f"{stopped}; or with the table: {_command()}"
-                raise Stopped(text, stopped.signal_number) from None
-            except MaapError as error:
-                raise MaapError(f"run {step.cell.config.name}: {error}") from None
-        return planned
-
-    def train(self, step: Step) -> None:
-        """One run, from where it stands."""
-        config = dataclasses.replace(step.cell.config, phase1_from=step.phase1_from)
-        if not step.cell.run.exists:
-            train(config, self.given, self.debug)
-            return
-        may = {n: v for n, v in self.given.items() if FIELDS[n].metadata["may_change"]}
-        again = TrainConfig(name=config.name, resume=True, **may)
-        train(again, dict(may, resume=True, name=config.name), self.debug)
 
 
 __all__ = ["table"]
