@@ -246,7 +246,7 @@ def test_without_a_test_folder_the_seed_divides(tmp_path, capsys, top):
     "splits, words",
     [
         ({"train": {"a": 3}}, "only the class 'a'"),
-        ({"train": {}}, "no class folder|is no folder"),
+        ({"train": {}}, "no class folder|is not a folder"),
         ({"train": {"a": 3, "b": 0}}, "class 'b' is empty"),
         ({"train": {"a": 3, "b": 3}, "test": {"c": 1}}, "class 'c' is not in"),
         ({"train": {"a": 3, "b": 1}}, "class 'b' has one image"),
@@ -264,7 +264,7 @@ def test_unusable_arguments(tmp_path):
     for arguments in ({"size": 5}, {"policy": "squash"}, {"encode": "gif"}, {"test_share": 1.5}):
         with pytest.raises(MaapError):
             import_folder(root, tmp_path / "set", **arguments)
-    with pytest.raises(MaapError, match="is no folder"):
+    with pytest.raises(MaapError, match="is not a folder"):
         import_folder(tmp_path / "nowhere", tmp_path / "set")
     (root / "train" / "a" / "zero.jpg").write_bytes(b"")
     with pytest.raises(MaapError, match="zero.jpg is empty"):

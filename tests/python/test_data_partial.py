@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 from data_fakes import picture, save
+from maap.config.fields import TrainConfig
 from maap.data import find
 from maap.data.importers.cub import import_cub
 from maap.data.store import Dataset
@@ -121,3 +122,7 @@ def test_training_takes_a_part_only_when_told(tmp_path, monkeypatch):
         find.find_data(root, 64)  # found in the cache
     assert find.find_data(root, 64, allow_partial=True) == folder
     assert find.find_data(str(folder), 64) == folder  # a data set that was made on purpose
+    config = TrainConfig(data=root, image_size=64, allow_partial_data=True)
+    assert find.data_for(config)[1].folder == folder
+    with pytest.raises(MaapError, match="--allow-partial-data"):
+        find.data_for(TrainConfig(data=root, image_size=64, allow_partial=True))  # of weights

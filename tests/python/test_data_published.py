@@ -264,7 +264,7 @@ DAMAGES = [
     (
         "flowers",
         lambda r: edit_mat(r / "imagelabels.mat", labels=np.full((1, 12), np.nan)),
-        "label 1 is .*nan.*no whole number",
+        "label 1 is .*nan.*not a whole number",
     ),
 ]
 
@@ -287,7 +287,7 @@ def test_the_other_release_of_cars_is_refused_by_name(tmp_path):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_source(tmp_path, kind):
-    with pytest.raises(MaapError, match="nowhere (is no folder|does not exist).*get "):
+    with pytest.raises(MaapError, match="nowhere (is not a folder|does not exist).*get "):
         IMPORT[kind](tmp_path / "nowhere", tmp_path / "set")
 
 

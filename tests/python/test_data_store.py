@@ -157,7 +157,7 @@ def test_writer_grows_its_map_and_continues_a_prefix(tmp_path, monkeypatch):
     assert [split.raw(i) for i in range(30)] == datums
     folder = split.folder
     del split  # one process may have an LMDB open only once
-    with pytest.raises(MaapError, match="begun from other data"):
+    with pytest.raises(MaapError, match="started from other data"):
         write.SplitWriter(folder, "train", record_list([1] * 30), resume=True)
 
 
@@ -198,7 +198,7 @@ with write.SplitWriter(partial, "train", record_list([0] * 20000)) as writer:
         ).done
         > 10
     )
-    assert not list(write.begin(out).iterdir())  # without resume it starts anew
+    assert not list(write.begin(out).iterdir())  # without resume it starts again
 
 
 @pytest.fixture

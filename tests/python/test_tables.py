@@ -190,7 +190,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
     monkeypatch.setattr(work, "call", lambda *_: ([steps[0].cell], steps))
 
     def stopped(step):
-        raise Stopped("stopped; go on with: maap train --resume a")
+        raise Stopped("stopped; continue with: maap train --resume a")
 
     monkeypatch.setattr(work, "train", stopped)
     with pytest.raises(Stopped, match="--resume a; or with the table: maap "):
@@ -252,15 +252,15 @@ def test_a_run_that_waits_for_one_that_is_gone(tmp_path):
         (
             5,
             "evaluation.json",
-            "evaluation is done; mend it with: maap train --resume alexnet-a-s1",
+            "evaluation is done; repair it with: maap train --resume alexnet-a-s1",
         ),
-        (2, "rewrite1/train_lmdb/data.mdb", "rewrite1 is done; mend it with"),
+        (2, "rewrite1/train_lmdb/data.mdb", "rewrite1 is done; repair it with"),
         (2, "phase2/solver.prototxt", "phase2/solver.prototxt missing in .*rm -r"),
         (2, "state.json", "state.json missing in .*rm -r"),
         (2, "config.yaml", "config.yaml missing in .*rm -r"),
         (5, "report.html", None),
         (5, "rewrite1/train_lmdb/data.mdb", None),
-        (0, "config.yaml", None),  # killed while it was set up: it is begun anew
+        (0, "config.yaml", None),  # killed while it was set up: it is started again
     ],
 )
 def test_what_is_missing_of_a_run(tmp_path, done, gone, said):
@@ -270,7 +270,7 @@ def test_what_is_missing_of_a_run(tmp_path, done, gone, said):
     if said is None:
         plan.check_whole(broken.run)
         return
-    with pytest.raises(MaapError, match=f"run alexnet-a-s1 is there in part only: .*{said}"):
+    with pytest.raises(MaapError, match=f"run alexnet-a-s1 is incomplete: .*{said}"):
         plan.check_whole(broken.run)
 
 

@@ -263,16 +263,16 @@ def broken(whole, tmp_path, words, *gone):
     return Run(folder)
 
 
-def test_a_half_deleted_run_is_named_with_what_mends_it(whole, mini_images, tmp_path):
+def test_a_half_deleted_run_is_named_with_what_repairs_it(whole, mini_images, tmp_path):
     gone = ("evaluation.json", "phase2/final.caffemodel")
     run = broken(whole, tmp_path, "maap-reduce", *gone)
     said = table(mini_images, run.folder.parent, "3", status=1)
-    assert said.splitlines()[-1].startswith(f"error: run {run.name} is there in part only: ")
+    assert said.splitlines()[-1].startswith(f"error: run {run.name} is incomplete: ")
     for name in gone:
         assert name in said
-    mend = said.strip().rsplit("mend it with: ", 1)[1]
-    assert mend == f"maap train --resume {run.name} --runs-dir {run.folder.parent}"
-    words = [sys.executable, "-m", *mend.split()]
+    repair = said.strip().rsplit("repair it with: ", 1)[1]
+    assert repair == f"maap train --resume {run.name} --runs-dir {run.folder.parent}"
+    words = [sys.executable, "-m", *repair.split()]
     subprocess.run(words, check=True, stdout=subprocess.DEVNULL)
     assert contents(run) == contents(named(whole[0], "maap-reduce"))
     assert "1 of them finished" in table(mini_images, run.folder.parent, "3", "--plan")

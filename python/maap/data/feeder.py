@@ -1,4 +1,4 @@
-"""Batches for training and testing, prepared beside Caffe and repeatable to the bit.
+"""Batches for training and testing, prepared while Caffe computes and repeatable to the bit.
 
 What :class:`Feeder` gives is a function of (seed, iteration) alone: the order of an epoch comes
 from (seed, epoch), crops and mirroring from (seed, iteration). A run resumed at iteration k

@@ -91,7 +91,7 @@ class Dataset:
                 raise MaapError(f"{folder} was never completed (only {partial} is there); {_AGAIN}")
             what = "holds no manifest.json" if folder.is_dir() else "does not exist"
             raise MaapError(
-                f"{folder} {what}, so it is no maap data set; make one with "
+                f"{folder} {what}, so it is not a maap data set; make one with "
                 f"`maap data` ({', '.join(importers())})"
             )
         try:

@@ -122,7 +122,7 @@ class SplitWriter:
             keys = list(cursor.iternext(values=False))
         if keys != [key_bytes(record.key) for record in self.records[: len(keys)]]:
             raise MaapError(
-                f"{self.path} was begun from other data: remove {self.folder} and start again"
+                f"{self.path} was started from other data: remove {self.folder} and start again"
             )
         self.done = len(keys)
         self.bytes = self._env.stat()["psize"] * self._env.info()["last_pgno"]

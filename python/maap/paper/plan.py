@@ -115,7 +115,7 @@ def _identity(folder: Path, config: TrainConfig, phase1: Mapping[str, object]) -
 def steps(planned: list[Cell]) -> list[Step]:
     """The runs still to be done, in an order in which each finds the phase 1 it takes.
 
-    Raises MaapError for a run that is there in part only, with the command that mends it.
+    Raises MaapError for a run that is incomplete, with the command that repairs it.
     """
     unique = list({cell.config.name: cell for cell in planned}.values())
     for cell in unique:
@@ -159,7 +159,7 @@ def has_phase1(run: Run) -> bool:
 
 def check_whole(run: Run) -> None:
     """Raises MaapError when part of a run's folder has been removed: which run, what is missing,
-    and the command that mends it. A run that is not there is whole."""
+    and the command that repairs it. A run that is not there is whole."""
     if not (run.folder / "state.json").is_file():
         if run.exists:
             raise _beyond_repair(run, ["state.json"])
@@ -178,8 +178,8 @@ def check_whole(run: Run) -> None:
     if gone:
         files = ", ".join(name for names in gone.values() for name in names)
         raise MaapError(
-            f"run {run.name} is there in part only: {files} missing, although state.json says that "
-            f"{', '.join(gone)} is done; mend it with: {resume_command(run)}"
+            f"run {run.name} is incomplete: {files} missing, although state.json says that "
+            f"{', '.join(gone)} is done; repair it with: {resume_command(run)}"
         )
 
 
@@ -208,7 +208,7 @@ def _check_donor(run: Run, stages: list[Stage]) -> None:
 
 def _beyond_repair(run: Run, missing: list[str]) -> MaapError:
     return MaapError(
-        f"run {run.name} is there in part only: {', '.join(missing)} missing in {run.folder}; "
+        f"run {run.name} is incomplete: {', '.join(missing)} missing in {run.folder}; "
         f"remove it with: rm -r {shlex.quote(str(run.folder))}, and ask for the table again"
     )
 

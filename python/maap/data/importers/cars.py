@@ -33,7 +33,7 @@ def read_cars(source: Path, unpacked: Path) -> Layout:
     Raises MaapError when a part is missing or damaged, and for the release in one folder.
     """
     if not source.is_dir():
-        raise MaapError(f"{source} is no folder: give the one that holds cars_train/; {WHERE}")
+        raise MaapError(f"{source} is not a folder: give the one that holds cars_train/; {WHERE}")
     if (source / "cars_annos.mat").is_file() and not (source / "devkit").exists():
         raise MaapError(
             f"{source} holds the release in one folder (car_ims/, cars_annos.mat), whose order of "

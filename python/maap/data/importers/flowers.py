@@ -32,7 +32,7 @@ def read_flowers(source: Path, unpacked: Path) -> Layout:
     Raises MaapError naming what is missing, damaged or contradicts another list.
     """
     if not source.is_dir():
-        raise MaapError(f"{source} is no folder: give the one that holds jpg/; {WHERE}")
+        raise MaapError(f"{source} is not a folder: give the one that holds jpg/; {WHERE}")
     path = source / "imagelabels.mat"
     labels = [
         matlab.whole_number(value, f"label {number}", path)

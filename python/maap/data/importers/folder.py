@@ -47,7 +47,7 @@ def import_folder(
 
 def _collect(source: Path, seed: int, share: float) -> tuple[list[Item], list[Item], list[str]]:
     if not source.is_dir():
-        raise MaapError(f"{source} is no folder: give one that holds train/<class>/*.jpg")
+        raise MaapError(f"{source} is not a folder: give one that holds train/<class>/*.jpg")
     top = source / "train" if (source / "train").is_dir() else source
     files = _class_files(top)
     classes = sorted(files)

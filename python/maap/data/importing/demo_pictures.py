@@ -169,7 +169,7 @@ def read_cutout(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if image is None or image.ndim != 3 or image.shape[2] != 4:
         raise MaapError(
-            f"{path} is no picture with transparency: remove {path.parent} and try again"
+            f"{path} is not a picture with transparency: remove {path.parent} and try again"
         )
     cutout = image.astype(np.float32)
     cutout[..., 3] /= 255.0

@@ -55,4 +55,4 @@ def whole_number(value: object, what: str, path: Path) -> int:
             return number
     except (TypeError, ValueError):
         pass
-    raise MaapError(f"{path}: {what} is {value!r}, no whole number: the copy is damaged")
+    raise MaapError(f"{path}: {what} is {value!r}, not a whole number: the copy is damaged")
