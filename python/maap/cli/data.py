@@ -88,7 +88,8 @@ def _command(importer: Importer) -> click.Command:
         command = click.argument("source")(_options(_POLICY(command)))
     else:
         command = _options(command)
-    return click.command(importer.name, help=importer.help)(command)
+    short = importer.help.split("\n", 1)[0].split(": SOURCE", 1)[0]
+    return click.command(importer.name, help=importer.help, short_help=short)(command)
 
 
 def _make(
