@@ -9,19 +9,20 @@
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/syncedmem.hpp"
 
-/// No prototxt has more axes; a file that says so is damaged.
+/// No prototxt has more axes; a file that claims more is damaged.
 const int kMaxBlobAxes = 32;
 
 namespace caffe {
 
-/// An array of numbers and, of the same shape, its gradient: what layers pass to each other and
-/// what they learn. Images are N x C x H x W, row by row, so that value (n, c, h, w) stands at
+/// An array of numbers and its gradient, which has the same shape: what layers pass to each other
+/// and what they learn. Images are N x C x H x W, row by row, so value (n, c, h, w) has the index
 /// ((n C + c) H + h) W + w.
 ///
-/// Memory is made at the first access (caffe/syncedmem.hpp), kept when the blob shrinks, and made
-/// anew, zeros, when it must grow. An axis may be 0 long; a blob has at most INT_MAX values. Errors
-/// are caffe::Error. Blob<int> and Blob<unsigned int> hold data only: what needs arithmetic throws.
-/// A blob knows the shared_ptr that holds it, so that Python can hold what a layer sees as Blob*.
+/// Memory is allocated at the first access (caffe/syncedmem.hpp), kept when the blob shrinks, and
+/// replaced by new memory, filled with zeros, when the blob must grow. An axis may have length 0; a
+/// blob has at most INT_MAX values. Errors are caffe::Error. Blob<int> and Blob<unsigned int> hold
+/// data only: methods that need arithmetic throw. A blob knows the shared_ptr that holds it, so
+/// that Python can hold what a layer sees as Blob*.
 template <typename Dtype>
 class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
  public:
@@ -39,27 +40,27 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   /// "64 3 11 11 (23232)": the shape and the count.
   string shape_string() const;
   const vector<int>& shape() const { return shape_; }
-  /// Length of an axis; -1 is the last one.
+  /// The length of an axis; -1 is the last axis.
   int shape(int index) const { return shape_[CanonicalAxisIndex(index)]; }
   int num_axes() const { return static_cast<int>(shape_.size()); }
   int count() const { return count_; }
-  /// Product of the lengths of axes [start_axis, end_axis).
+  /// The product of the lengths of the axes [start_axis, end_axis).
   int count(int start_axis, int end_axis) const;
   int count(int start_axis) const { return count(start_axis, num_axes()); }
-  /// The index in [0, num_axes) that a possibly negative one means.
+  /// The axis in [0, num_axes) that a possibly negative index means.
   int CanonicalAxisIndex(int axis_index) const;
 
-  /// The four axes of before 2015. A blob of fewer axes is taken as ending in axes of length 1; one
-  /// of more throws.
+  /// The four axes that every blob had before 2015. A blob with fewer axes is treated as if axes of
+  /// length 1 followed; a blob with more axes throws.
   int num() const { return LegacyShape(0); }
   int channels() const { return LegacyShape(1); }
   int height() const { return LegacyShape(2); }
   int width() const { return LegacyShape(3); }
   int LegacyShape(int index) const;
 
-  /// Where a value stands.
+  /// The position of a value in the array.
   int offset(int n, int c = 0, int h = 0, int w = 0) const;
-  /// Indices that are left out are 0.
+  /// Missing indices are 0.
   int offset(const vector<int>& indices) const;
   Dtype data_at(int n, int c, int h, int w) const { return cpu_data()[offset(n, c, h, w)]; }
   Dtype diff_at(int n, int c, int h, int w) const { return cpu_diff()[offset(n, c, h, w)]; }
@@ -76,7 +77,7 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   Dtype* mutable_gpu_data() { return as_values(data()->mutable_gpu_data()); }
   Dtype* mutable_cpu_diff() { return as_values(diff()->mutable_cpu_data()); }
   Dtype* mutable_gpu_diff() { return as_values(diff()->mutable_gpu_data()); }
-  /// Where the calling thread computes: on the CPU or on the GPU, by its mode.
+  /// The values on the device that the calling thread's mode selects.
   const Dtype* active_data() const { return on_gpu() ? gpu_data() : cpu_data(); }
   const Dtype* active_diff() const { return on_gpu() ? gpu_diff() : cpu_diff(); }
   Dtype* mutable_active_data() { return on_gpu() ? mutable_gpu_data() : mutable_cpu_data(); }
@@ -86,10 +87,10 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   /// Uses the caller's count() values as data; they must outlive the blob.
   void set_cpu_data(Dtype* values);
   void set_gpu_data(Dtype* values);
-  /// The same for values that the blob's memory holds from here on.
+  /// The same; from now on the blob's memory shares ownership of the values.
   void set_cpu_data(const shared_ptr<Dtype>& values);
 
-  /// data -= diff: the step of a solver.
+  /// data -= diff: a solver's step.
   void Update();
   Dtype asum_data() const;  // sum of |data|
   Dtype asum_diff() const;
@@ -99,14 +100,14 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   void scale_data(Dtype factor);
   void scale_diff(Dtype factor);
 
-  /// Takes the values, or the gradient, of the other. Shapes must be equal unless `reshape`.
+  /// Copies the values, or the gradient, of the other blob. Shapes must be equal unless `reshape`.
   void CopyFrom(const Blob& source, bool copy_diff = false, bool reshape = false);
-  /// Has one memory with the other from here on; counts must be equal.
+  /// Shares the other blob's memory from now on; counts must be equal.
   void ShareData(const Blob& other);
   void ShareDiff(const Blob& other);
 
-  /// Reads what a file has, of either precision. Without `reshape` the shapes must be equal, a
-  /// legacy 1 x 1 x 1 x N being equal to N.
+  /// Reads the values of a file, in either precision. Without `reshape` the shapes must be equal; a
+  /// legacy 1 x 1 x 1 x N counts as equal to N.
   void FromProto(const BlobProto& proto, bool reshape = true);
   void ToProto(BlobProto* proto, bool write_diff = false) const;
   bool ShapeEquals(const BlobProto& other) const;

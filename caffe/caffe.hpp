@@ -1,7 +1,7 @@
 #ifndef CAFFE_CAFFE_HPP_
 #define CAFFE_CAFFE_HPP_
 
-// Everything that a program which trains or runs nets needs.
+// All headers that a program needs to train or run nets.
 
 #include "caffe/blob.hpp"
 #include "caffe/common.hpp"

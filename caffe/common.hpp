@@ -1,8 +1,8 @@
 #ifndef CAFFE_COMMON_HPP_
 #define CAFFE_COMMON_HPP_
 
-// What every file of the engine needs: names of the standard library, the macros that layers are
-// written with, and Caffe, the settings of a thread.
+// What every file of the engine needs: names from the standard library, the macros for writing
+// layers, and Caffe, the settings of a thread.
 
 #include <gflags/gflags.h>
 #include <glog/logging.h>
@@ -34,7 +34,7 @@
   template class classname<float>;   \
   template class classname<double>
 
-/// For layers whose GPU methods stand in a file of their own.
+/// For layers whose GPU methods are in a separate file.
 #define INSTANTIATE_LAYER_GPU_FORWARD(classname)                                         \
   template void classname<float>::Forward_gpu(const std::vector<Blob<float>*>& bottom,   \
                                               const std::vector<Blob<float>*>& top);     \
@@ -76,7 +76,7 @@ using std::string;
 using std::stringstream;
 using std::vector;
 
-/// Starts flags and log of a program; takes the flags it knows out of the arguments.
+/// Initialises a program's flags and log; removes the flags it knows from the arguments.
 void GlobalInit(int* pargc, char*** pargv);
 
 /// The settings of the calling thread: each thread has its own mode, random numbers and rank, and
@@ -85,7 +85,7 @@ class Caffe {
  public:
   enum Brew { CPU, GPU };
 
-  /// A Mersenne twister (mt19937). Copies share their state; a new one seeds itself anew.
+  /// A Mersenne twister (mt19937). Copies share their state; a new one gets a new seed.
   class RNG {
    public:
     RNG();
@@ -103,16 +103,17 @@ class Caffe {
   static RNG& rng_stream();
   static Brew mode() { return Get().mode_; }
   static void set_mode(Brew mode) { Get().mode_ = mode; }
-  /// From here on this thread draws the sequence that belongs to the seed.
+  /// From now on this thread draws the sequence of this seed.
   static void set_random_seed(unsigned int seed);
 
-  /// Makes a GPU this thread's. Throws when there is none of that number, or no CUDA in this build.
+  /// Selects a GPU for this thread. Throws when no GPU has that number or this build has no CUDA.
   static void SetDevice(int device_id);
   static bool CheckDevice(int device_id);
-  /// The first usable GPU from start_id on; -1 if none.
+  /// The first usable GPU with a number of at least start_id; -1 if there is none.
   static int FindDevice(int start_id = 0);
 
-  /// Several solvers, one thread each, train one net: how many, and which one this is.
+  /// Several solvers, one thread each, may train one net: how many there are, and which one this
+  /// is.
   static int solver_count() { return Get().solver_count_; }
   static void set_solver_count(int count) { Get().solver_count_ = count; }
   static int solver_rank() { return Get().solver_rank_; }

@@ -11,22 +11,23 @@
 
 namespace caffe {
 
-/// An image in somebody else's memory.
+/// An image in memory that the caller owns.
 struct Pixels {
   int channels = 0, height = 0, width = 0;
-  const unsigned char* bytes = nullptr;  // its values are these
-  const float* floats = nullptr;         // or these
-  bool interleaved = false;              // pixel by pixel; else plane by plane, without gaps
-  size_t row_bytes = 0;                  // from row to row, where interleaved
+  const unsigned char* bytes = nullptr;  // the values, either here
+  const float* floats = nullptr;         // or here
+  bool interleaved = false;              // pixel by pixel; otherwise plane by plane, without gaps
+  size_t row_bytes = 0;                  // distance between rows, if interleaved
 };
 
-/// Makes what a net takes from images, by transform_param:
+/// Turns images into a net's input, according to transform_param:
 ///
 ///   y[c][h][w] = (x[c][top + h][left + w] - mean) scale, or mirrored left to right.
 ///
-/// With crop_size the part is in the middle, while training anywhere; the mean is that of mean_file
-/// (an image as large as those it is subtracted from), one mean_value, or one a channel. An encoded
-/// Datum is decoded, to 3 channels with force_color, to 1 with force_gray. Errors are caffe::Error.
+/// With crop_size, the crop is central when testing and random when training. The mean comes from
+/// mean_file (an image of the same size as the input images), one mean_value, or one mean_value per
+/// channel. An encoded Datum is decoded, to 3 channels with force_color, to 1 with force_gray.
+/// Errors are caffe::Error.
 template <typename Dtype>
 class DataTransformer {
  public:
@@ -34,26 +35,27 @@ class DataTransformer {
   explicit DataTransformer(const TransformationParameter& param, Phase phase);
   virtual ~DataTransformer() = default;
 
-  /// Seeds the generator from the thread's; needed once before Transform where something is random.
+  /// Seeds the generator from the thread's generator; must be called once before Transform if
+  /// anything is random.
   void InitRand();
 
-  // `transformed_blob` has the shape of InferBlobShape but for its first axis, which may be longer
-  // than there are images.
+  // `transformed_blob` has the shape that InferBlobShape gives, except that its first axis may be
+  // longer than the number of images.
   void Transform(const Datum& datum, Blob<Dtype>* transformed_blob);
   void Transform(const vector<Datum>& datum_vector, Blob<Dtype>* transformed_blob);
   void Transform(const vector<cv::Mat>& mat_vector, Blob<Dtype>* transformed_blob);
   void Transform(const cv::Mat& cv_img, Blob<Dtype>* transformed_blob);
-  /// Every image of a blob, all in the same way. Gives an empty blob its shape.
+  /// Transforms every image of a blob in the same way. Gives an empty blob its shape.
   void Transform(Blob<Dtype>* input_blob, Blob<Dtype>* transformed_blob);
 
-  /// Images x channels x height x width of what Transform makes.
+  /// The shape of Transform's result: images x channels x height x width.
   vector<int> InferBlobShape(const Datum& datum);
   vector<int> InferBlobShape(const vector<Datum>& datum_vector);
   vector<int> InferBlobShape(const vector<cv::Mat>& mat_vector);
   vector<int> InferBlobShape(const cv::Mat& cv_img);
 
-  // For several threads at once: what is random comes from the item's own generator.
-  /// The image of a Datum; *decoded holds it where the Datum is encoded.
+  // Safe to call from several threads: random numbers come from the item's own generator.
+  /// The image of a Datum; if the Datum is encoded, *decoded holds the image.
   Pixels pixels_of(const Datum& datum, cv::Mat* decoded) const;
   static Pixels pixels_of(const cv::Mat& cv_img);
   vector<int> shape_of(const Pixels& pixels) const;
@@ -62,7 +64,7 @@ class DataTransformer {
                  Dtype* transformed) const;
 
  protected:
-  /// A number in [0, n).
+  /// A random number in [0, n).
   virtual int Rand(int n);
   void Transform(const Datum& datum, Dtype* transformed_data);
 
@@ -73,7 +75,7 @@ class DataTransformer {
   vector<Dtype> mean_values_;
 
  private:
-  /// What part of an image, and whether mirrored.
+  /// The part of an image to use, and whether to mirror it.
   struct Choice {
     bool mirror;
     int top, left;
@@ -83,7 +85,7 @@ class DataTransformer {
   Choice choose(int height, int width, const Draw& draw) const;
   int out_length(int length) const { return param_.crop_size() > 0 ? param_.crop_size() : length; }
   void check_crop(int height, int width) const;
-  /// Throws unless an image can be made into one of that shape (whose first axis does not count).
+  /// Throws unless an image can be transformed into that shape (the first axis is ignored).
   void check(int channels, int height, int width, const vector<int>& shape) const;
   template <typename F>
   void with_recipe(int channels, int height, int width, const Choice& choice,

@@ -10,8 +10,8 @@
 
 namespace caffe {
 
-/// Gives a new parameter blob its first values. For weights, axis 0 is the output: an output has
-/// count / shape(0) inputs (fan in), an input count / shape(1) outputs (fan out).
+/// Sets the initial values of a parameter blob. For weights, axis 0 is the output: an output has
+/// count / shape(0) inputs (fan-in), and an input has count / shape(1) outputs (fan-out).
 template <typename Dtype>
 class Filler {
  public:
@@ -20,9 +20,9 @@ class Filler {
   virtual void Fill(Blob<Dtype>* blob) = 0;
 
  protected:
-  /// Throws when `sparse` is set, which only the gaussian filler knows.
+  /// Throws when `sparse` is set, which only the gaussian filler supports.
   void refuse_sparse() const;
-  /// FAN_IN, FAN_OUT or the AVERAGE of both, as variance_norm asks.
+  /// FAN_IN, FAN_OUT or the AVERAGE of both, as variance_norm says.
   Dtype fan(const Blob<Dtype>& blob) const;
 
   FillerParameter filler_param_;
@@ -44,8 +44,8 @@ class UniformFiller : public Filler<Dtype> {
   void Fill(Blob<Dtype>* blob) override;
 };
 
-/// Normal with `mean` and `std`. With `sparse` = k an input keeps k weights on average; the others
-/// are 0.
+/// Normal with `mean` and `std`. With `sparse` = k, each input keeps k weights on average; the
+/// others are 0.
 template <typename Dtype>
 class GaussianFiller : public Filler<Dtype> {
  public:
@@ -87,8 +87,8 @@ class BilinearFiller : public Filler<Dtype> {
   void Fill(Blob<Dtype>* blob) override;
 };
 
-/// The filler that param.type() names. The caller owns it. Throws an Error that lists the types for
-/// an unknown one.
+/// The filler that param.type() names. The caller owns it. For an unknown type, throws an Error
+/// that lists the known types.
 template <typename Dtype>
 Filler<Dtype>* GetFiller(const FillerParameter& param);
 

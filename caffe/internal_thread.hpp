@@ -10,17 +10,17 @@
 
 namespace caffe {
 
-/// What a thread that is to stop throws where it waits. Not an error: let it pass.
+/// Thrown where a thread waits when it is asked to stop. Not an error: do not catch it.
 struct Interrupted {};
 
-/// Asks one thread to stop; wakes it where it waits.
+/// Asks one thread to stop, and wakes it if it waits.
 class Interruption {
  public:
   void Request();
   bool requested() const { return requested_; }
   void Reset() { requested_ = false; }
 
-  /// The calling thread's; null where the thread is no InternalThread's.
+  /// The calling thread's request; null if the thread does not belong to an InternalThread.
   static Interruption*& OfThisThread();
 
   /// Waits until `ready` and returns `take()`; both are called with the mutex locked. Throws
@@ -36,8 +36,8 @@ class Interruption {
   }
 
  private:
-  /// While it lives, Request() knows what the thread waits for. It comes and goes without that
-  /// mutex locked, since Request() locks both the other way round.
+  /// While this object exists, Request() knows what the thread waits for. Construct and destroy it
+  /// with that mutex unlocked, because Request() locks the two in the opposite order.
   class Sleep {
    public:
     Sleep(std::mutex* mutex, std::condition_variable* change);
@@ -54,24 +54,24 @@ class Interruption {
   std::condition_variable* waits_for_ = nullptr;
 };
 
-/// A thread of an object. A class that is destroyed while the thread uses its members calls
+/// A thread that belongs to an object. A class whose members the thread uses must call
 /// StopInternalThread() in its destructor.
 class InternalThread {
  public:
   InternalThread() = default;
   virtual ~InternalThread();
 
-  /// Starts InternalThreadEntry with the calling thread's mode, GPU and rank, and random numbers
-  /// that depend on its seed.
+  /// Starts InternalThreadEntry with the calling thread's mode, GPU and rank, and with random
+  /// numbers that depend on that thread's seed.
   void StartInternalThread();
-  /// Asks it to stop and waits for that: at once where it waits for a queue, else when it next asks
-  /// must_stop().
+  /// Asks the thread to stop and waits until it has: at once if it waits for a queue, otherwise
+  /// when it next calls must_stop().
   void StopInternalThread();
   bool is_started() const { return thread_.joinable(); }
 
  protected:
   virtual void InternalThreadEntry() {}
-  /// Whether the thread is asked to stop; other threads may ask, too.
+  /// Whether the thread has been asked to stop; any thread may call this.
   bool must_stop() { return interruption_.requested(); }
 
  private:

@@ -3,17 +3,17 @@
 
 // The contract between a net and its layers.
 //
-// A net calls SetUp once, then Forward and Backward in turns. A layer writes
-//   LayerSetUp   once: reads layer_param_, makes blobs_ (what is learnt);
-//   Reshape      before every Forward: shapes of the tops and of its own buffers from the bottoms';
-//   Forward_cpu, Backward_cpu (and _gpu, which do the same through the CPU when left out);
+// A net calls SetUp once, then Forward and Backward alternately. A layer implements
+//   LayerSetUp   once: reads layer_param_, creates blobs_ (the learnable parameters);
+//   Reshape      before every Forward: shapes the tops and its own buffers from the bottoms;
+//   Forward_cpu, Backward_cpu (and _gpu; without them the CPU methods are used);
 //   the declarations: how many bottoms and tops it takes, and so on.
-// Backward gets the gradient of the loss by the tops in their diffs and leaves that by its
-// parameters ADDED to the diffs of blobs_ (a net may run several batches for one step), and, where
-// propagate_down, that by the bottoms WRITTEN to theirs. A top that has a loss weight has it as its
-// diff already.
+// Backward finds the gradient of the loss with respect to the tops in their diffs. It ADDS the
+// gradient with respect to its parameters to the diffs of blobs_ (a net may run several batches for
+// one step) and, where propagate_down is true, WRITES the gradient with respect to the bottoms to
+// their diffs. If a top has a loss weight, its diff already holds that weight.
 //
-// Whatever goes wrong is a caffe::Error that begins with name().
+// Every error is a caffe::Error whose message begins with name().
 
 #include <string>
 #include <vector>
@@ -31,11 +31,12 @@ class Layer {
  public:
   typedef vector<Blob<Dtype>*> Blobs;
 
-  /// Takes the parameters, and the learnt values where they hold some.
+  /// Copies the parameters, and the learnt values if they contain any.
   explicit Layer(const LayerParameter& param);
   virtual ~Layer() = default;
 
-  /// Counts the blobs, LayerSetUp, Reshape, loss weights: in this order.
+  /// Checks the number of blobs, calls LayerSetUp and Reshape, and sets the loss weights, in this
+  /// order.
   void SetUp(const Blobs& bottom, const Blobs& top);
 
   virtual void LayerSetUp(const Blobs& bottom, const Blobs& top) {
@@ -44,17 +45,17 @@ class Layer {
   }
   virtual void Reshape(const Blobs& bottom, const Blobs& top) = 0;
 
-  /// Fills the tops; returns their part of the loss: the sum of value times loss weight.
+  /// Computes the tops; returns their contribution to the loss: the sum of value times loss weight.
   Dtype Forward(const Blobs& bottom, const Blobs& top);
   void Backward(const Blobs& top, const vector<bool>& propagate_down, const Blobs& bottom);
 
-  /// What is learnt.
+  /// The learnable parameters.
   vector<shared_ptr<Blob<Dtype>>>& blobs() { return blobs_; }
   const LayerParameter& layer_param() const { return layer_param_; }
-  /// The parameters together with what is learnt, as a caffemodel holds it.
+  /// Writes the layer's parameters with the learnt values, as a caffemodel stores them.
   virtual void ToProto(LayerParameter* param, bool write_diff = false);
 
-  /// The loss weight of a top; 0 where there is none.
+  /// The loss weight of a top; 0 if it has none.
   Dtype loss(int top_index) const { return value_or(loss_, top_index, Dtype(0)); }
   void set_loss(int top_index, Dtype value) { put(&loss_, top_index, value, Dtype(0)); }
 
@@ -63,7 +64,7 @@ class Layer {
   /// "layer 'conv1' (Convolution): "
   string name() const;
 
-  // Declarations; -1 is "any number".
+  // Declarations; -1 means any number.
   virtual int ExactNumBottomBlobs() const { return -1; }
   virtual int MinBottomBlobs() const { return -1; }
   virtual int MaxBottomBlobs() const { return -1; }
@@ -71,15 +72,15 @@ class Layer {
   virtual int MinTopBlobs() const { return -1; }
   virtual int MaxTopBlobs() const { return -1; }
   virtual bool EqualNumBottomTopBlobs() const { return false; }
-  /// The net makes up tops that the prototxt does not name, as many as the layer needs.
+  /// Whether the net adds tops that the prototxt does not name, as many as the layer needs.
   virtual bool AutoTopBlobs() const { return false; }
-  /// Whether force_backward may ask for this bottom's gradient (not for labels, say).
+  /// Whether force_backward may request this bottom's gradient (false for labels, for example).
   virtual bool AllowForceBackward(int bottom_index) const {
     (void)bottom_index;
     return true;
   }
 
-  /// Whether Backward computes the gradient of a parameter; the net sets it.
+  /// Whether Backward computes the gradient of a parameter; set by the net.
   bool param_propagate_down(int param_id) const {
     return value_or(param_propagate_down_, param_id, false);
   }
@@ -96,7 +97,7 @@ class Layer {
                             const Blobs& bottom) {
     Backward_cpu(top, propagate_down, bottom);
   }
-  /// Throws unless there are as many bottoms and tops as declared.
+  /// Throws unless the numbers of bottoms and tops are as declared.
   virtual void CheckBlobCounts(const Blobs& bottom, const Blobs& top);
 
   LayerParameter layer_param_;
@@ -118,7 +119,7 @@ class Layer {
   void read_loss_weights(const Blobs& top);
   void place_loss_weights(const Blobs& top);
 
-  vector<int> loss_counts_;  // values of each top when its loss weight was written
+  vector<int> loss_counts_;  // number of values of each top when its loss weight was written
 
   DISABLE_COPY_AND_ASSIGN(Layer);
 };

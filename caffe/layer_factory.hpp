@@ -7,9 +7,9 @@
 //   INSTANTIATE_CLASS(DoubleLayer);
 //   REGISTER_LAYER_CLASS(Double);            // type: "Double" in a prototxt
 //
-// or, where the parameters decide which class it is, through a function
+// or, if the parameters decide which class to use, registers a function:
 //   REGISTER_LAYER_CREATOR(Double, GetDoubleLayer);
-// A layer need not be part of this library: load_layers("libmine.so") at run time will do.
+// A layer need not be part of this library: load_layers("libmine.so") loads it at run time.
 
 #include <string>
 #include <vector>
@@ -27,12 +27,13 @@ class LayerRegistry {
  public:
   typedef shared_ptr<Layer<Dtype>> (*Creator)(const LayerParameter&);
 
-  /// Registers a type. The second of a name is not taken; load_layers, or the start of the first
-  /// layer of that name, reports it: this runs while a library loads, where nothing may be thrown.
+  /// Registers a type. A second registration of the same name is ignored; load_layers, or the
+  /// construction of the first layer of that name, reports it. (This function runs while a library
+  /// loads, when nothing may be thrown.)
   static void AddCreator(const string& type, Creator creator);
-  /// Throws an Error that lists the types there are, with the nearest one, for an unknown type.
+  /// For an unknown type, throws an Error that lists the known types and suggests the nearest.
   static shared_ptr<Layer<Dtype>> CreateLayer(const LayerParameter& param);
-  /// Sorted.
+  /// All types, sorted.
   static vector<string> LayerTypeList();
   static string LayerTypeListString();
 };
@@ -46,8 +47,8 @@ class LayerRegisterer {
 };
 
 /// Loads a shared library of layers, built with this library's headers, and returns the types it
-/// adds. Throws an Error when it cannot be loaded, adds none (a second load adds none, either),
-/// or has a type there is already; the first one then stays.
+/// adds. Throws an Error when the library cannot be loaded, adds no type (which is also so at a
+/// second load), or has a type that is already registered; the first registration then remains.
 vector<string> load_layers(const string& path);
 
 }  // namespace caffe

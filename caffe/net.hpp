@@ -3,17 +3,17 @@
 
 // A net: layers in the order of the prototxt, and the blobs between them.
 //
-// Construction filters the layers by phase, level and stage, inserts Splits, makes each layer and
-// its tops, works out which layers a gradient must reach, and shares what is learnt by name
+// Construction filters the layers by phase, level and stage, inserts Splits, creates each layer and
+// its tops, determines which layers a gradient must reach, and shares parameters by name
 // (net_init.cpp, net_params.cpp). Running is a loop over the layers (net.cpp).
 //
-// A blob is known by its index in blobs(); a layer that works in place has one blob as bottom and
-// as top. A parameter is known by its index in params(), in order of the layers; those that share
-// one name are one blob's memory, and the first of them, the owner, stands in learnable_params(),
-// which is what a solver updates. params_lr() and params_weight_decay() go with that list.
+// A blob is known by its index in blobs(); a layer that works in place has the same blob as bottom
+// and top. A parameter is known by its index in params(), in order of the layers; parameters with
+// the same name share memory, and the first of them, the owner, is in learnable_params(), which is
+// what a solver updates. params_lr() and params_weight_decay() have the same order as that list.
 //
-// The net owns layers and blobs by shared_ptr; the raw pointers it hands out stay valid as long as
-// it lives. Errors are caffe::Error and name the layer.
+// The net owns layers and blobs by shared_ptr; the raw pointers it returns stay valid as long as
+// the net exists. Errors are caffe::Error and name the layer.
 
 #include <map>
 #include <set>
@@ -32,7 +32,7 @@ template <typename Dtype>
 class Net {
  public:
   explicit Net(const NetParameter& param);
-  /// Reads a prototxt, of any of the old formats, too.
+  /// Reads a prototxt, also in any of the old formats.
   explicit Net(const string& param_file, Phase phase, int level = 0,
                const vector<string>* stages = nullptr);
   virtual ~Net() = default;
@@ -43,48 +43,48 @@ class Net {
   /// loss weight times value.
   const vector<Blob<Dtype>*>& Forward(Dtype* loss = nullptr);
   const vector<Blob<Dtype>*>& ForwardPrefilled(Dtype* loss = nullptr) { return Forward(loss); }
-  /// Copies into the input blobs first.
+  /// The same, after copying `bottom` to the input blobs.
   const vector<Blob<Dtype>*>& Forward(const vector<Blob<Dtype>*>& bottom, Dtype* loss = nullptr);
 
-  /// Layers from start to end, both included, in the order of the prototxt; the loss of these.
+  /// Runs layers start to end, both included, in the order of the prototxt; returns their loss.
   Dtype ForwardFromTo(int start, int end);
   Dtype ForwardFrom(int start);
   Dtype ForwardTo(int end);
 
-  /// Adds to the gradients of what is learnt; ClearParamDiffs sets them to 0.
+  /// Adds to the gradients of the parameters; ClearParamDiffs sets them to 0.
   void Backward();
-  /// start >= end: backward goes from the last layer to the first.
+  /// start >= end: backward runs from the last layer to the first.
   void BackwardFromTo(int start, int end);
   void BackwardFrom(int start);
   void BackwardTo(int end);
   void ClearParamDiffs();
   Dtype ForwardBackward();
 
-  /// Lets every layer take over the shapes of its bottoms, without computing.
+  /// Lets every layer adapt to the shapes of its bottoms, without computing anything.
   void Reshape();
-  /// What is learnt minus its gradient.
+  /// Subtracts from every parameter its gradient.
   void Update();
 
-  // ---- what is learnt
+  // ---- parameters
 
-  /// Lets every parameter that is shared by name use its owner's memory.
+  /// Makes every parameter that is shared by name use its owner's memory.
   void ShareWeights();
-  /// Uses the other net's memory for the layers both have, by name.
+  /// Uses the other net's memory for the layers that both nets have, matched by name.
   void ShareTrainedLayersWith(const Net* other);
-  /// Copies the values of the layers both have, by name. Layers of the file that this net lacks are
-  /// skipped and logged; where blobs differ in number or shape, nothing is copied and the error
-  /// names layer, blob and both shapes.
+  /// Copies the values of the layers that both have, matched by name. Layers that only the source
+  /// has are skipped and logged; if blobs differ in number or shape, nothing is copied and the
+  /// error names the layer, the blob and both shapes.
   void CopyTrainedLayersFrom(const NetParameter& param);
-  /// A caffemodel or an HDF5 file, told apart by what is in it.
+  /// Reads a caffemodel or an HDF5 file; the content decides which it is.
   void CopyTrainedLayersFrom(const string& trained_filename);
   void CopyTrainedLayersFromBinaryProto(const string& trained_filename);
   void CopyTrainedLayersFromHDF5(const string& trained_filename);
   void ToProto(NetParameter* param, bool write_diff = false) const;
-  /// Groups data and diff, in them a group for each layer, in it a data set "0", "1" ... for each
-  /// of its parameters; data that an owner has is not repeated.
+  /// Writes groups `data` and `diff`; each has a group per layer with a dataset "0", "1" ... per
+  /// parameter. Data that an owner already stores is not repeated.
   void ToHDF5(const string& filename, bool write_diff = false) const;
 
-  // ---- what there is
+  // ---- accessors
 
   const string& name() const { return name_; }
   Phase phase() const { return phase_; }
@@ -106,7 +106,7 @@ class Net {
 
   const vector<shared_ptr<Blob<Dtype>>>& params() const { return params_; }
   const vector<Blob<Dtype>*>& learnable_params() const { return learnable_params_; }
-  /// Multipliers of the learning rate and the decay, and whether the prototxt gives them.
+  /// Multipliers of the learning rate and the decay, and whether the prototxt sets them.
   const vector<float>& params_lr() const { return params_lr_; }
   const vector<bool>& has_params_lr() const { return has_params_lr_; }
   const vector<float>& params_weight_decay() const { return params_weight_decay_; }
@@ -115,7 +115,7 @@ class Net {
   const map<string, int>& param_names_index() const { return param_names_index_; }
   /// For each of params(): -1, or the index of its owner.
   const vector<int>& param_owners() const { return param_owners_; }
-  /// The name, or the index within the layer where there is none.
+  /// The name or, if there is none, the index within the layer.
   const vector<string>& param_display_names() const { return param_display_names_; }
 
   int num_inputs() const { return static_cast<int>(net_input_blobs_.size()); }
@@ -126,7 +126,7 @@ class Net {
   const vector<int>& output_blob_indices() const { return net_output_blob_indices_; }
 
   bool has_blob(const string& blob_name) const;
-  /// nullptr, with a warning in the log, when there is none of that name.
+  /// nullptr, with a warning in the log, if there is none of that name.
   shared_ptr<Blob<Dtype>> blob_by_name(const string& blob_name) const;
   bool has_layer(const string& layer_name) const;
   shared_ptr<Layer<Dtype>> layer_by_name(const string& layer_name) const;
@@ -136,9 +136,9 @@ class Net {
 
   // ---- rules
 
-  /// The layers that are in for param.state().
+  /// The layers that param.state() includes.
   static void FilterNet(const NetParameter& param, NetParameter* param_filtered);
-  /// Whether all holds that the rule asks for; logs what does not.
+  /// Whether all conditions of the rule hold; logs the first that does not.
   static bool StateMeetsRule(const NetState& state, const NetStateRule& rule,
                              const string& layer_name);
 
@@ -207,10 +207,10 @@ class Net {
   // [blob]
   vector<shared_ptr<Blob<Dtype>>> blobs_;
   vector<string> blob_names_;
-  map<string, int> blob_names_index_;  // without those that layers add by themselves
-  vector<bool> blob_need_backward_;    // whether something below it learns
+  map<string, int> blob_names_index_;  // without the tops that layers add themselves
+  vector<bool> blob_need_backward_;    // whether a layer below it learns
   vector<Dtype> blob_loss_weights_;
-  set<int> unread_blobs_;  // while layers are added: tops that no bottom has taken yet
+  set<int> unread_blobs_;  // during construction: tops that no bottom reads yet
 
   vector<int> net_input_blob_indices_;
   vector<int> net_output_blob_indices_;

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// call(), with the layer's name put before the message of an Error that lacks it. Exceptions of
-/// other types pass through.
+/// Returns call(). If it throws an Error that does not name the layer, puts the layer's name before
+/// the message. Exceptions of other types pass through.
 template <typename Dtype, typename Call>
 auto in_layer(const Layer<Dtype>& layer, const Call& call) -> decltype(call()) {
   try {
@@ -22,7 +22,8 @@ auto in_layer(const Layer<Dtype>& layer, const Call& call) -> decltype(call()) {
   }
 }
 
-/// call(), with a file's name put before the message of an Error that lacks it.
+/// Returns call(). If it throws an Error that does not name the file, puts the file's name before
+/// the message.
 template <typename Call>
 auto in_file(const string& filename, const Call& call) -> decltype(call()) {
   try {

@@ -1,22 +1,22 @@
 #ifndef CAFFE_SGD_SOLVERS_HPP_
 #define CAFFE_SGD_SOLVERS_HPP_
 
-// The six solvers. In what follows g is a parameter's gradient, w the parameter, r the learning
-// rate times the parameter's lr_mult, u what is subtracted from w; all element by element.
+// The six solvers. Below, g is a parameter's gradient, w the parameter, r the learning rate times
+// the parameter's lr_mult, and u the value subtracted from w; all element by element.
 //
-// ApplyUpdate makes of the gradients that stand in the diffs:
-//   clip       g *= clip_gradients / |all g|        where the L2 norm |all g| is larger
-//   (ClipGradients) normalize  g /= iter_size                       (Normalize) regularize g += d w
-//   (L2) or d sign(w) (L1),     d = weight_decay decay_mult (Regularize) value      u = the
-//   solver's rule(g, history)    (ComputeUpdateValue); u replaces g in the diff update     w -= u
-//   (Net::Update)
+// ApplyUpdate applies these steps to the gradients in the diffs:
+//   ClipGradients       g *= clip_gradients / |all g|, where the L2 norm |all g| is larger
+//   Normalize           g /= iter_size
+//   Regularize          g += d w (L2) or d sign(w) (L1), where d = weight_decay decay_mult
+//   ComputeUpdateValue  u = the solver's rule(g, history); u replaces g in the diff
+//   Net::Update         w -= u
 //
 // A class of your own derives from SGDSolver, or from another of the six, and overrides any of
-// these steps; ApplyUpdate then calls them one after the other, each a pass over memory. For
-// objects of the six classes themselves it does the same arithmetic in one pass (two, with
-// clip_gradients: the norm comes first), through ApplyRule: bit for bit the same weights, diffs and
-// history. What decides is typeid, so a derived class that overrides nothing takes the steps as
-// well.
+// these steps; ApplyUpdate then calls them one after the other, each in a pass over memory. For
+// objects of the six classes themselves, ApplyRule does the same arithmetic in one pass (two with
+// clip_gradients, which needs the norm first) and gives the same weights, diffs and history, bit
+// for bit. The choice depends on typeid, so a derived class that overrides nothing also runs the
+// separate steps.
 
 #include <string>
 #include <vector>
@@ -25,8 +25,8 @@
 
 namespace caffe {
 
-/// clip, normalize and regularize for one parameter: g = g clip normalize + decay R(w), R(w) being
-/// 0, sign(w) or w.
+/// clip, normalize and regularize for one parameter: g = g clip normalize + decay R(w), where R(w)
+/// is 0, sign(w) or w.
 template <typename Dtype>
 struct GradientSteps {
   enum Decay { kNone, kL1, kL2 };
@@ -44,31 +44,32 @@ class SGDSolver : public Solver<Dtype> {
   explicit SGDSolver(const string& param_file) : Solver<Dtype>(param_file) { PreSolve(); }
   const char* type() const override { return "SGD"; }
 
-  /// What a solverstate keeps: one blob a parameter, in their order, of its shape. AdaDelta and
-  /// Adam have a second one for each, behind all the first ones.
+  /// What a solverstate stores: one blob per parameter, in the same order and of the same shape.
+  /// AdaDelta and Adam have a second blob per parameter, after all the first ones.
   const vector<shared_ptr<Blob<Dtype>>>& history() { return history_; }
 
   void ApplyUpdate() override;
-  /// That of iteration iter(), by lr_policy, from t = iter():
+  /// The learning rate at t = iter(), by lr_policy:
   ///   fixed      base_lr
   ///   step       base_lr gamma^floor(t / stepsize)
   ///   exp        base_lr gamma^t
   ///   inv        base_lr (1 + gamma t)^-power
-  ///   multistep  base_lr gamma^(how many stepvalues were reached); one step a call at most
+  ///   multistep  base_lr gamma^(number of stepvalues reached); at most one step per call
   ///   poly       base_lr (1 - t / max_iter)^power
   ///   sigmoid    base_lr / (1 + e^(-gamma (t - stepsize)))
-  /// step and multistep note the steps in what a solverstate has as current_step.
+  /// step and multistep count their steps in a solverstate's current_step.
   Dtype GetLearningRate();
 
  protected:
-  /// Makes the history.
+  /// Creates the history.
   void PreSolve();
   virtual void Normalize(int param_id);
   virtual void Regularize(int param_id);
   virtual void ComputeUpdateValue(int param_id, Dtype rate);
   virtual void ClipGradients();
-  /// This solver's rule for one parameter. Without `steps` it is what ComputeUpdateValue does; with
-  /// them clip, normalize and regularize come before it and update after it, all in one pass.
+  /// Applies this solver's rule to one parameter. Without `steps` this is what ComputeUpdateValue
+  /// does; with `steps`, clip, normalize and regularize run before it and update after it, all in
+  /// one pass.
   virtual void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps);
 
   void SnapshotSolverState(const string& model_filename) override;
@@ -84,26 +85,26 @@ class SGDSolver : public Solver<Dtype> {
   Blob<Dtype>* second_history(int param_id) const {
     return history_[history_.size() / 2 + param_id].get();
   }
-  /// The rate of one parameter.
+  /// The learning rate of one parameter.
   Dtype local_rate(int param_id, Dtype rate) const {
     return rate * static_cast<Dtype>(this->net_->params_lr()[param_id]);
   }
 
   vector<shared_ptr<Blob<Dtype>>> history_;
-  /// Room for one blob a parameter, of its shape, for derived classes; no memory until it is used.
+  /// One blob per parameter, of the same shape, for derived classes; allocates nothing until used.
   vector<shared_ptr<Blob<Dtype>>> update_, temp_;
 
-  /// What is done to a parameter's gradient before the rule.
+  /// The steps applied to a parameter's gradient before the rule.
   GradientSteps<Dtype> gradient_steps(int param_id, Dtype clip) const;
 
  private:
   bool is_one_of_the_six() const;
-  /// Whether a parameter and its history stay as they are: lr_mult is 0, it has no gradient, its
-  /// history is 0, and the rule makes 0 of that.
+  /// Whether an update would change neither a parameter nor its history: lr_mult is 0, there is no
+  /// gradient, the history is 0, and for these the rule gives 0.
   bool stays(int param_id, const GradientSteps<Dtype>& steps) const;
-  /// After a restoring.
+  /// Called after a state was restored.
   void find_zero_history();
-  /// The factor that clip_gradients asks for; 1 where there is nothing to clip. Logs it.
+  /// The factor that clip_gradients requires; 1 if there is nothing to clip. Logs the factor.
   Dtype clip_factor();
 
   vector<bool> history_is_zero_;  // [param]

@@ -1,11 +1,11 @@
 #ifndef CAFFE_SOLVER_HPP_
 #define CAFFE_SOLVER_HPP_
 
-// What trains a net: a loop of forward, backward and update, with tests, log lines and snapshots in
-// between. How an update is made from a gradient is the derived class's (sgd_solvers.hpp).
+// Trains a net: a loop of forward, backward and update, with tests, log lines and snapshots in
+// between. The derived class defines how a gradient becomes an update (sgd_solvers.hpp).
 //
 // An iteration of Step:
-//   diffs of what is learnt are cleared
+//   the diffs of the parameters are cleared
 //   test nets run                       every test_interval iterations
 //   Callback::on_start
 //   forward and backward                iter_size times; the gradients add up
@@ -15,12 +15,12 @@
 //   snapshot                            every `snapshot` iterations, or on request
 //
 // A loss that is NaN or infinite ends Step with an Error before the update, so that the weights are
-// those of the last good iteration; continue_on_nonfinite_loss: true goes on.
+// those of the last good iteration; continue_on_nonfinite_loss: true continues instead.
 //
-// Snapshots. A snapshot is two files, PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate (with
-// ".h5" behind them in HDF5). Each is written beside its final name and renamed when complete, the
-// state last, so whatever has a final name is whole, and a state has its model. One that cannot be
-// written is an Error that names the file.
+// Snapshots. A snapshot is two files, PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate (".h5"
+// is appended for HDF5). Each is written under a temporary name in the same folder and renamed when
+// complete, the state last. So a file with a final name is complete, and a state always has its
+// model. A file that cannot be written is an Error that names it.
 
 #include <functional>
 #include <string>
@@ -32,16 +32,16 @@
 
 namespace caffe {
 
-/// What a user (by a signal, say) can ask a solver for between two iterations.
+/// What a user can request of a solver between two iterations, by a signal for example.
 namespace SolverAction {
 enum Enum {
   NONE = 0,
   STOP = 1,     // stop early, with a snapshot if snapshot_after_train
-  SNAPSHOT = 2  // snapshot, then go on
+  SNAPSHOT = 2  // snapshot, then continue
 };
 }  // namespace SolverAction
 
-/// Called after every iteration and before every batch of a test; says what to do, once.
+/// Called after every iteration and before every batch of a test; returns each request once.
 typedef std::function<SolverAction::Enum()> ActionCallback;
 
 template <typename Dtype>
@@ -52,34 +52,34 @@ class Solver {
   explicit Solver(const string& param_file);
   virtual ~Solver() = default;
 
-  /// What the constructors do: seeds the thread's generator if random_seed >= 0, makes the nets,
-  /// loads `weights`.
+  /// Called by the constructors: seeds the thread's generator if random_seed >= 0, creates the
+  /// nets, and loads `weights`.
   void Init(const SolverParameter& param);
   void InitTrainNet();
   void InitTestNets();
 
   void SetActionFunction(ActionCallback func);
-  /// What the action function says now; NONE without one.
+  /// What the action function requests now; NONE if there is no such function.
   SolverAction::Enum GetRequestedAction();
 
-  /// Trains up to max_iter, from a solverstate if one is given; then snapshots and tests.
+  /// Trains up to max_iter, from a solverstate if one is given; then writes a snapshot and tests.
   virtual void Solve(const char* resume_file = nullptr);
   void Solve(const string& resume_file) { Solve(resume_file.c_str()); }
-  /// So many iterations more, max_iter or not.
+  /// Runs `iters` more iterations, regardless of max_iter.
   void Step(int iters);
-  /// Continues from a solverstate: weights, history and place in the schedule of learning rates.
-  /// On an error nothing has changed.
+  /// Restores a solverstate: weights, history and position in the learning rate schedule. If it
+  /// throws, nothing has changed.
   void Restore(const char* resume_file);
   void Snapshot();
 
   const SolverParameter& param() const { return param_; }
   shared_ptr<Net<Dtype>> net() { return net_; }
   const vector<shared_ptr<Net<Dtype>>>& test_nets() { return test_nets_; }
-  /// Updates made so far.
+  /// The number of updates so far.
   int iter() const { return iter_; }
 
-  /// Called in every iteration of Step. After on_gradients_ready comes the update; what it finds in
-  /// the diffs is not yet divided by iter_size, clipped or regularized.
+  /// Called in every iteration of Step. on_gradients_ready runs before the update: the diffs are
+  /// not yet divided by iter_size, clipped or regularized.
   class Callback {
    protected:
     virtual void on_start() = 0;
@@ -93,13 +93,13 @@ class Solver {
   /// The caller keeps the callback, which must outlive the solver's last Step.
   void add_callback(Callback* value) { callbacks_.push_back(value); }
 
-  /// Throws unless snapshots can be written to where snapshot_prefix says.
+  /// Throws unless snapshots can be written where snapshot_prefix says.
   void CheckSnapshotWritePermissions();
   /// As in the prototxt: "SGD".
   virtual const char* type() const { return ""; }
 
-  /// Changes the weights by the gradients that stand in the diffs, which afterwards hold what was
-  /// subtracted from the weights.
+  /// Updates the weights from the gradients in the diffs. Afterwards the diffs hold the values that
+  /// were subtracted from the weights.
   virtual void ApplyUpdate() = 0;
 
  protected:
@@ -112,13 +112,13 @@ class Solver {
   virtual void SnapshotSolverState(const string& model_filename) = 0;
   virtual void RestoreSolverStateFromHDF5(const string& state_file) = 0;
   virtual void RestoreSolverStateFromBinaryProto(const string& state_file) = 0;
-  /// Logs the outputs of a test net; of the training net for -1.
+  /// Runs a test net, or the training net for -1, and logs its outputs.
   void DisplayOutputBlobs(const int net_id);
   /// smoothed_loss_ becomes the mean of the last average_loss losses since start_iter.
   void UpdateSmoothedLoss(Dtype loss, int start_iter, int average_loss);
-  /// Throws for settings that no update can be made with; called when training begins.
+  /// Throws if the settings allow no update; called when training begins.
   virtual void CheckSettings() {}
-  /// For messages: "learning rate 0.01"; "" where there is none.
+  /// For messages: "learning rate 0.01"; "" if there is none.
   virtual string DescribeRate() { return ""; }
 
   SolverParameter param_;
@@ -138,7 +138,7 @@ class Solver {
   Dtype forward_backward();
   void check_loss(Dtype loss);
   void display_iteration();
-  /// Obeys what was asked for during a test; false: stop it.
+  /// Handles a request made during a test; false means that the test must stop.
   bool go_on_testing();
 
   DISABLE_COPY_AND_ASSIGN(Solver);

@@ -25,13 +25,13 @@ class SolverRegistry {
   typedef std::map<string, Creator> CreatorRegistry;
 
   static CreatorRegistry& Registry();
-  /// Registers a type. The first of a name stays: this runs while a library loads, where nothing
-  /// may be thrown.
+  /// Registers a type. A second registration of the same name is ignored: this runs while a library
+  /// loads, when nothing may be thrown.
   static void AddCreator(const string& type, Creator creator);
-  /// The caller owns the solver. Throws an Error that lists the types there are, with the nearest
-  /// one, for an unknown type.
+  /// The caller owns the solver. For an unknown type, throws an Error that lists the known types
+  /// and suggests the nearest.
   static Solver<Dtype>* CreateSolver(const SolverParameter& param);
-  /// Sorted.
+  /// All types, sorted.
   static vector<string> SolverTypeList();
 };
 

@@ -9,19 +9,20 @@
 
 namespace caffe {
 
-/// A net that a solver needs: what it is made from, with its state (phase, level, stages), and
-/// where that was said: "net file: train_val.prototxt".
+/// A net that a solver needs: its parameters, including its state (phase, level, stages), and where
+/// they come from: "net file: train_val.prototxt".
 struct SolverNet {
   NetParameter param;
   string source;
 };
 
 /// The training net: exactly one of net, net_param, train_net, train_net_param must be set. Its
-/// state is TRAIN, then what the net says, then train_state.
+/// state is TRAIN, merged with the net's own state and then with train_state.
 SolverNet solver_train_net(const SolverParameter& solver);
 
-/// The test nets in their order: those of test_net_param, those of test_net, and then, as often as
-/// test_iter has values left, the one of net_param or net. State: TEST, the net's, test_state.
+/// The test nets in order: those of test_net_param, those of test_net, and then the net of
+/// net_param or net, once for each remaining value of test_iter. State: TEST, the net's,
+/// test_state.
 vector<SolverNet> solver_test_nets(const SolverParameter& solver);
 
 }  // namespace caffe

@@ -1,11 +1,11 @@
 #ifndef CAFFE_SYNCEDMEM_HPP_
 #define CAFFE_SYNCEDMEM_HPP_
 
-// Memory that is wanted now on the CPU, now on the GPU, now in a library's own layout.
+// Memory that may be used on the CPU, on the GPU, and in a library's own layout.
 //
 // A block has up to three copies: plain row-major data on the CPU and on the GPU, and a foreign
-// copy, the same values as a library likes them (oneDNN's blocked layout: caffe/layers/onednn). A
-// head says which are up to date:
+// copy, the same values in a library's layout (oneDNN's blocked layout: caffe/layers/onednn). The
+// head says which copies are up to date:
 //
 //                    cpu_data        mutable_cpu_data   gpu_data        mutable_gpu_data
 //   UNINITIALIZED    zeros, AT_CPU   zeros, AT_CPU      zeros, AT_GPU   zeros, AT_GPU
@@ -15,39 +15,41 @@
 //   HEAD_AT_FOREIGN  convert, AT_CPU convert, AT_CPU    both, SYNCED    both, AT_GPU
 //
 // "-" costs nothing, "copy" one transfer over the bus, "convert" one pass over memory, "both" one
-// of each. So a layer asks for mutable_* only for what it writes: a mutable_cpu_data() on data that
-// is merely read makes the next gpu_data() copy it all again. A mutable_* call copies as well,
-// since the caller may write only a part.
+// of each. So a layer asks for mutable_* only for what it writes: calling mutable_cpu_data() for
+// data that is only read makes the next gpu_data() copy everything again. A mutable_* call copies
+// as well, since the caller may write only a part.
 //
 // Nothing is allocated before the first access: a net's diffs cost no memory while it only runs
-// forward, no GPU copy exists in CPU mode, and no plain copy of what only one library's layers
-// touch. Whoever reads first sees zeros. CPU memory starts at a multiple of 64 bytes: the width of
-// a cache line and of the widest vector registers. While a GPU is in use it is pinned, which
-// transfers at twice the speed.
+// forward, no GPU copy exists in CPU mode, and no plain copy exists of data that only one library's
+// layers use. A first read sees zeros. CPU memory starts at a multiple of 64 bytes: the width of a
+// cache line and of the widest vector registers. While a GPU is in use, CPU memory is pinned, which
+// doubles the transfer speed.
 //
-// A pointer stays valid until the block is destroyed or set_*_data() replaces it, but it says
-// nothing about who is up to date: keep blocks, not pointers, across calls that may compute. Who
-// must outlive the block, such as a NumPy array in Python, holds what share_cpu_data() gives.
+// A pointer stays valid until the block is destroyed or set_*_data() replaces it, but it does not
+// tell which copy is up to date: keep blocks, not pointers, across calls that may compute. An
+// object that must outlive the block, such as a NumPy array in Python, holds the result of
+// share_cpu_data().
 //
-// The foreign copy. Who computes in a layout of its own fills a ForeignCopy, the block's former one
-// or a new one, and hands it over with foreign_written(): HEAD_AT_FOREIGN. Asked for, plain data is
-// made from it once; both are current then, until a mutable_* or set_*_data() call makes the
-// foreign one stale, or foreign_written() the plain one.
+// The foreign copy. Code that computes in its own layout fills a ForeignCopy, either the block's
+// existing one or a new one, and passes it to foreign_written(): HEAD_AT_FOREIGN. The first request
+// for plain data converts it once. Both copies are then current, until a mutable_* or set_*_data()
+// call makes the foreign one stale or foreign_written() makes the plain one stale.
 //
-// A stale copy stays allocated. The foreign one, so that the next iteration allocates nothing; the
-// plain one, because a pointer to it may be kept. So a block has both copies only once both were
-// asked for.
+// A stale copy stays allocated: the foreign one so that the next iteration allocates nothing, the
+// plain one because a caller may have kept a pointer to it. A block has both copies only after both
+// have been requested.
 //
-// While somebody holds the CPU copy (share_cpu_data), it is read and written at any time, without a
-// word to the block: arrays in Python are. Then the CPU copy is current after every foreign_written
-// too, and no foreign copy counts as current; it costs a conversion each time. A copy on the GPU
-// does not get this care, as it never has in Caffe: ask for the data again.
+// While the CPU copy has another holder (share_cpu_data), such as an array in Python, it may be
+// read and written at any time without a call to the block. During that time every
+// foreign_written() also updates the CPU copy, at the cost of a conversion, and no foreign copy
+// counts as current. This does not apply to a copy on the GPU, and never did in Caffe: request the
+// data again.
 //
 // Rejected: unified memory (page faults in the middle of kernels cost more than one planned copy,
-// and not every GPU has it), letting the blob count versions (two counters for what one state
-// says), and freeing the stale plain copy (see above).
+// and not every GPU has it), version counters in the blob (two counters for what one state says),
+// and freeing the stale plain copy (see above).
 //
-// A block is not locked: one thread at a time, as with everything that a net owns.
+// A block has no lock: use it from one thread at a time, like everything that a net owns.
 
 #include <cstddef>
 #include <memory>
@@ -60,8 +62,8 @@ namespace caffe {
 class ForeignCopy {
  public:
   virtual ~ForeignCopy() = default;
-  /// Writes the values row by row. `plain` has room for the block's size() bytes; what lies behind
-  /// the copy's own values is left alone.
+  /// Writes the values row by row. `plain` has room for the block's size() bytes; bytes after the
+  /// copy's own values are not changed.
   virtual void copy_to(void* plain) const = 0;
 };
 
@@ -77,20 +79,20 @@ class SyncedMemory {
   const void* gpu_data();
   void* mutable_cpu_data();
   void* mutable_gpu_data();
-  /// Uses the caller's `size()` bytes from here on, and takes what they hold as up to date. They
-  /// must outlive the block, which never frees them.
+  /// Uses the caller's `size()` bytes from now on and treats their values as up to date. They must
+  /// outlive the block, which never frees them.
   void set_cpu_data(void* data);
   void set_gpu_data(void* data);
-  /// The same for memory that the block holds from here on.
+  /// The same for memory whose ownership the block shares from now on.
   void set_cpu_data(const std::shared_ptr<void>& data);
-  /// mutable_cpu_data(), and the memory lives for as long as the result does. (Memory of
-  /// set_cpu_data(void*) is the caller's to keep alive.)
+  /// Like mutable_cpu_data(); the memory exists at least as long as the result. (The caller must
+  /// keep memory given to set_cpu_data(void*) alive.)
   const std::shared_ptr<void>& share_cpu_data();
 
-  /// The foreign copy, perhaps stale; null when there is none.
+  /// The foreign copy, which may be stale; null if there is none.
   const std::shared_ptr<ForeignCopy>& foreign() const { return foreign_; }
   bool foreign_is_current() const { return foreign_is_current_; }
-  /// `copy` holds new values: it alone is current. The former foreign copy is let go.
+  /// `copy` holds new values: it alone is current. The previous foreign copy is released.
   void foreign_written(std::shared_ptr<ForeignCopy> copy);
 
   SyncedHead head() const { return head_; }
