@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y = |x|. In place, Backward is refused: the sign is lost.
+/// y = |x|. In place, Backward throws: the sign is lost.
 template <typename Dtype>
 class AbsValLayer : public Portable<NeuronLayer<Dtype>> {
  public:

@@ -8,11 +8,12 @@
 
 namespace caffe {
 
-/// top[0]: the share of items that are right: fewer than top_k other classes have a score as high
-/// as the label's. bottom[0] outer x classes x inner scores, classes on accuracy_param's axis;
-/// bottom[1] outer x inner labels. Items of label ignore_label do not count; 0 when none does.
-/// top[1], optional: the same for each class. NaN is no score: an item whose label has it is wrong,
-/// and another class that has it counts as higher. No gradient.
+/// top[0]: the fraction of items that are right, that is, for which fewer than top_k other classes
+/// have a score at least as high as the label's. bottom[0] has outer x classes x inner scores, with
+/// the classes on accuracy_param's axis; bottom[1] has outer x inner labels. Items of label
+/// ignore_label are ignored; the result is 0 if all are. top[1], optional: the same for each class.
+/// An item whose label's score is NaN is wrong, and a NaN of another class counts as higher. No
+/// gradient.
 template <typename Dtype>
 class AccuracyLayer : public Portable<Layer<Dtype>> {
  public:
@@ -36,7 +37,7 @@ class AccuracyLayer : public Portable<Layer<Dtype>> {
   bool has_ignore_label_ = false;
   int ignore_label_ = 0;
   Blob<Dtype> right_;        // outer x inner: 1 or 0
-  Blob<Dtype> nums_buffer_;  // items of each class
+  Blob<Dtype> nums_buffer_;  // number of items per class
 };
 
 }  // namespace caffe

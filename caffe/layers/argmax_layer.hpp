@@ -8,14 +8,14 @@
 
 namespace caffe {
 
-/// The places of the top_k largest values along `axis`, the largest first; or, without an axis, of
-/// the largest values of each item of the batch, taken as one row. Of equal values the one at the
-/// larger place comes first; NaN counts as the largest.
+/// The indices of the top_k largest values along `axis`, the largest first; without an axis, of the
+/// largest values of each item of the batch, taken as one row. Among equal values the one with the
+/// larger index comes first; NaN counts as the largest.
 ///
-/// With an axis the top has the bottom's shape, top_k in place of the axis's length, and holds
-/// places or, with out_max_val, values. Without one it is N x 1 x top_k, or with out_max_val N x 2
-/// x top_k, places before values (and as many axes of length 1 behind as the bottom has more than
-/// three). The cost is top_k passes over the bottom. No gradient.
+/// With an axis the top has the bottom's shape, with top_k as the length of the axis, and holds
+/// indices or, with out_max_val, values. Without one it is N x 1 x top_k, or with out_max_val N x 2
+/// x top_k, indices before values (if the bottom has more than three axes, as many axes of length 1
+/// follow). The cost is top_k passes over the bottom. No gradient.
 template <typename Dtype>
 class ArgMaxLayer : public Portable<Layer<Dtype>> {
  public:
@@ -34,8 +34,8 @@ class ArgMaxLayer : public Portable<Layer<Dtype>> {
                     const Blobs& bottom) override;
 
  private:
-  int axis_ = 0;    // of the top: where the top_k stand
-  int length_ = 0;  // values they are taken from
+  int axis_ = 0;    // the top's axis of length top_k
+  int length_ = 0;  // number of values to choose from
 };
 
 }  // namespace caffe

@@ -5,8 +5,8 @@
 
 namespace caffe {
 
-/// The index in [0, num_axes) that `axis`, which may be negative, means for the blob; an error that
-/// names the layer when there is none.
+/// The axis in [0, num_axes) that `axis`, which may be negative, means for the blob. Throws an
+/// Error that names the layer if there is no such axis.
 template <typename Dtype>
 int axis_of(const Layer<Dtype>& layer, const Blob<Dtype>& blob, int axis) {
   const int index = axis < 0 ? axis + blob.num_axes() : axis;

@@ -9,15 +9,15 @@
 namespace caffe {
 
 /// What Convolution and Deconvolution share: the parameters, the shapes, the learnt blobs and the
-/// products of matrices. Axes before `axis` count images, `axis` is the channels, what follows is
-/// space, of any number of axes up to kMaxSpatialAxes. One set of weights serves all bottoms.
+/// products of matrices. The axes before `axis` count images, `axis` counts channels, and the
+/// following axes are spatial, up to kMaxSpatialAxes of them. All bottoms share one set of weights.
 ///
 ///   blobs_[0]  weights: conv_out_channels x conv_in_channels / group x kernel
 ///   blobs_[1]  bias: num_output, with bias_term
 ///
 /// "Input" and "output" of the methods are those of the convolution: a Deconvolution computes its
-/// top as the input. All methods go by the thread's mode; Caffe's names for them are kept, one for
-/// each device. An input is one image, an output likewise.
+/// top as the input. All methods compute where the thread's mode says; Caffe's names, one for each
+/// device, are kept. Each call handles one image.
 template <typename Dtype>
 class BaseConvolutionLayer : public Layer<Dtype> {
  public:
@@ -30,16 +30,17 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   bool EqualNumBottomTopBlobs() const override { return true; }
 
  protected:
-  /// output = weights * im2col(input). skip_im2col: the columns of this input are there already.
+  /// output = weights * im2col(input). skip_im2col: the columns of this input have already been
+  /// computed.
   void forward_gemm(const Dtype* input, const Dtype* weights, Dtype* output,
                     bool skip_im2col = false);
   /// input = col2im(weights^T * output)
   void backward_gemm(const Dtype* output, const Dtype* weights, Dtype* input);
   /// weights += output * im2col(input)^T
   void weight_gemm(const Dtype* input, const Dtype* output, Dtype* weights);
-  /// top (num_output x places) += bias
+  /// top (num_output x positions) += bias
   void forward_bias(Dtype* top, const Dtype* bias);
-  /// bias += sums of one image's top gradient over its places.
+  /// bias += the sum of one image's top gradient over its positions.
   void backward_bias(Dtype* bias, const Dtype* top_diff);
 
   void forward_cpu_gemm(const Dtype* input, const Dtype* weights, Dtype* output,
@@ -67,11 +68,11 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   void backward_cpu_bias(Dtype* bias, const Dtype* top_diff) { backward_bias(bias, top_diff); }
   void backward_gpu_bias(Dtype* bias, const Dtype* top_diff) { backward_bias(bias, top_diff); }
 
-  /// Length of the bottoms' axis channel_axis_ + i.
+  /// The length of the bottoms' axis channel_axis_ + i.
   int input_shape(int i) const { return (*bottom_shape_)[channel_axis_ + i]; }
   /// Whether this is a Deconvolution: its bottom is the convolution's output.
   virtual bool reverse_dimensions() = 0;
-  /// Fills output_shape_, the spatial lengths of the tops. Lengths below 1 are an error elsewhere.
+  /// Fills output_shape_, the spatial lengths of the tops. The caller reports lengths below 1.
   virtual void compute_output_shape() = 0;
 
   // One value for each spatial axis.
@@ -79,34 +80,34 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   Blob<int> stride_;
   Blob<int> pad_;
   Blob<int> dilation_;
-  Blob<int> conv_input_shape_;    // channels, then space, of the convolution's input
-  vector<int> col_buffer_shape_;  // rows, then space, of the columns
-  vector<int> output_shape_;      // space of the tops
+  Blob<int> conv_input_shape_;    // channels and spatial lengths of the convolution's input
+  vector<int> col_buffer_shape_;  // rows and spatial lengths of the columns
+  vector<int> output_shape_;      // spatial lengths of the tops
   const vector<int>* bottom_shape_ = nullptr;
 
   int num_spatial_axes_ = 0;
-  int bottom_dim_ = 0;  // values of one image of the bottom
-  int top_dim_ = 0;     // and of the top
+  int bottom_dim_ = 0;  // values per image of the bottom
+  int top_dim_ = 0;     // values per image of the top
   int channel_axis_ = 0;
   int num_ = 0;       // images
   int channels_ = 0;  // of the bottom
   int group_ = 1;
-  int out_spatial_dim_ = 0;  // places of the top
-  int weight_offset_ = 0;    // weights of one group
+  int out_spatial_dim_ = 0;  // spatial positions of the top
+  int weight_offset_ = 0;    // weights per group
   int num_output_ = 0;       // channels of the top
   bool bias_term_ = true;
-  bool is_1x1_ = false;  // the image is its own columns
+  bool is_1x1_ = false;  // the image serves as its own columns
   bool force_nd_im2col_ = false;
 
   int conv_out_channels_ = 0;  // of the convolution: num_output, or channels of a Deconvolution
   int conv_in_channels_ = 0;
   int conv_out_spatial_dim_ = 0;
-  int kernel_dim_ = 0;     // rows of one group's columns
-  int col_offset_ = 0;     // values of one group's columns
-  int output_offset_ = 0;  // and of its part of the output
+  int kernel_dim_ = 0;     // rows of the columns, per group
+  int col_offset_ = 0;     // values of the columns, per group
+  int output_offset_ = 0;  // values of the output, per group
   ConvGeometry geometry_;
   Blob<Dtype> col_buffer_;
-  Blob<Dtype> bias_multiplier_;  // ones, as many as places
+  Blob<Dtype> bias_multiplier_;  // ones, one per position
 
  private:
   void read_axes();

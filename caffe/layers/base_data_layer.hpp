@@ -17,13 +17,13 @@
 namespace caffe {
 
 /// A layer that gives a net its data: no bottoms, nothing to propagate back to. The first top is
-/// the data, transformed by transform_param; the second, where there is one, the labels.
+/// the data, transformed by transform_param; the second, if there is one, holds the labels.
 template <typename Dtype>
 class BaseDataLayer : public Layer<Dtype> {
  public:
   using typename Layer<Dtype>::Blobs;
   explicit BaseDataLayer(const LayerParameter& param);
-  /// Makes the transformer, then calls DataLayerSetUp, in which a layer gives its tops their shape.
+  /// Creates the transformer, then calls DataLayerSetUp, in which a layer shapes its tops.
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   virtual void DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
     (void)bottom;
@@ -56,20 +56,20 @@ template <typename Dtype>
 class Batch {
  public:
   Blob<Dtype> data_, label_;
-  std::exception_ptr error_;  // why there is none
+  std::exception_ptr error_;  // why the batch could not be loaded
 };
 
-/// Makes batches in a thread of its own while the net computes. A layer writes load_batch, which
-/// that thread calls, and stops the thread in its destructor. The tops use the memory of a batch
-/// until the next Forward. What load_batch throws, Forward throws in its place.
+/// Prepares batches in a separate thread while the net computes. A derived layer implements
+/// load_batch, which that thread calls, and stops the thread in its destructor. The tops use the
+/// memory of a batch until the next Forward. Forward rethrows what load_batch throws.
 template <typename Dtype>
 class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThread {
  public:
   using typename Layer<Dtype>::Blobs;
   explicit BasePrefetchingDataLayer(const LayerParameter& param);
   ~BasePrefetchingDataLayer() override;
-  /// Set-up of the base; then the thread starts. DataLayerSetUp gives the blobs of prefetch_ their
-  /// shape, too.
+  /// Sets up the base class, then starts the thread. DataLayerSetUp also shapes the blobs of
+  /// prefetch_.
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
 
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override;
@@ -79,18 +79,18 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   void InternalThreadEntry() override;
   virtual void load_batch(Batch<Dtype>* batch) = 0;
 
-  /// What load_batch may use. Fills batch->data_ with n images, each into its place, by several
-  /// threads: `read(i)` gives the i-th one, in memory that is the thread's own until its next call.
-  /// The first image decides about the shape. What is random about an image depends on the layer's
-  /// seed and on how many came before it, so that the result is the same for any number of threads.
-  /// An error begins with the layer's name and `name_of(i)`, "image 'x.jpg'".
+  /// For load_batch to use. Fills batch->data_ with n images in order, using several threads:
+  /// `read(i)` returns the i-th image, in memory that the thread may use until its next call. The
+  /// first image determines the shape. Random choices for an image depend on the layer's seed and
+  /// on the number of images before it, so the result is the same for any number of threads. An
+  /// error begins with the layer's name and `name_of(i)`, "image 'x.jpg'".
   void load_images(Batch<Dtype>* batch, int n, const std::function<Pixels(int)>& read,
                    const std::function<string(int)>& name_of);
-  /// work(i) for each i in [0, n), by several threads; work that takes long throws Interrupted when
-  /// must_stop(). Errors begin as those of load_images.
+  /// Calls work(i) for each i in [0, n), in several threads; long work should throw Interrupted
+  /// when must_stop(). Errors begin as those of load_images do.
   void share_out(int n, const std::function<void(int)>& work,
                  const std::function<string(int)>& name_of);
-  /// Shapes of the tops and of the batches, from the first image's.
+  /// Shapes the tops and the batches from the first image.
   void reshape_all(const vector<int>& data_shape, const Blobs& top);
 
   vector<shared_ptr<Batch<Dtype>>> prefetch_;

@@ -10,15 +10,16 @@
 namespace caffe {
 
 /// Normalises each channel (axis 1) over the batch: y = (x - mean) / sqrt(variance + eps) (Ioffe
-/// and Szegedy 2015); to scale and shift is left to a Scale layer. In place, too, at the cost of a
-/// copy of y while training.
+/// and Szegedy 2015); a Scale layer can scale and shift the result. May work in place, at the cost
+/// of a copy of y while training.
 ///
-/// With use_global_stats, the default while testing, mean and variance are the averages kept in the
-/// blobs, else the batch's own, which then enter the averages:
+/// With use_global_stats, the default while testing, mean and variance are the averages stored in
+/// the blobs; otherwise they are the batch's own, which then update the averages:
 ///   blobs[0] = f blobs[0] + mean, blobs[1] = f blobs[1] + m / (m - 1) variance,
-///   blobs[2] = f blobs[2] + 1 (one value), f = moving_average_fraction, m = values of a channel;
-/// the averages are blobs[0] / blobs[2] and blobs[1] / blobs[2], or 0 as long as blobs[2] is 0. No
-/// solver may change them: their lr_mult is 0.
+///   blobs[2] = f blobs[2] + 1 (one value),
+/// where f is moving_average_fraction and m the number of values per channel. The averages
+/// are blobs[0] / blobs[2] and blobs[1] / blobs[2], or 0 while blobs[2] is 0. Solvers do not change
+/// them: their lr_mult is 0.
 template <typename Dtype>
 class BatchNormLayer : public Portable<Layer<Dtype>> {
  public:
@@ -35,10 +36,9 @@ class BatchNormLayer : public Portable<Layer<Dtype>> {
   void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                     const Blobs& bottom) override;
 
-  /// mean_ and variance_, which the batch has `count` values of each channel for, enter the
-  /// averages.
+  /// Updates the averages with mean_ and variance_, which come from `count` values per channel.
   void enter_averages(double count);
-  /// mean_ and variance_ become the averages.
+  /// Sets mean_ and variance_ to the averages.
   void take_averages();
 
   bool use_global_stats_ = false;
@@ -50,9 +50,9 @@ class BatchNormLayer : public Portable<Layer<Dtype>> {
   void take_batch_statistics(const Blob<Dtype>& x);
 
   Blob<Dtype> factor_;  // [channels], 1 / sqrt(variance + eps)
-  Blob<Dtype> x_norm_;  // y, where it is worked on in place and Backward needs it
+  Blob<Dtype> x_norm_;  // y, if the layer works in place and Backward needs it
   Blob<Dtype> means_;   // memory of normalise_backward
-  Blob<double> sums_;   // and of channel_sums
+  Blob<double> sums_;   // memory of channel_sums
 };
 
 }  // namespace caffe

@@ -9,9 +9,9 @@
 
 namespace caffe {
 
-/// Items of a batch in another order: top[0][i] = bottom[0][bottom[1][i]]. bottom[1] has one axis,
-/// of any length; items may be taken several times or not at all. An index that is no whole number
-/// in [0, items) is an error. No gradient flows to the indices.
+/// Reorders the items of a batch: top[0][i] = bottom[0][bottom[1][i]]. bottom[1] has one axis, of
+/// any length; items may occur several times or not at all. An index that is not an integer in [0,
+/// items) is an error. No gradient flows to the indices.
 template <typename Dtype>
 class BatchReindexLayer : public Portable<Layer<Dtype>> {
  public:

@@ -9,10 +9,9 @@
 
 namespace caffe {
 
-/// y = x + b. b is the second bottom, or learnt where there is only one. It covers num_axes axes of
-/// x
-/// (-1: all; 0: none, b is one number) from `axis` on and is repeated over the others; a second
-/// bottom's own shape says how many. In place, too.
+/// y = x + b. b is the second bottom or, if there is only one bottom, learnt. It covers num_axes
+/// axes of x (-1: all; 0: none, b is one number) from `axis` on and is repeated over the others;
+/// for a second bottom, its shape gives the number of axes. May work in place.
 template <typename Dtype>
 class BiasLayer : public Portable<Layer<Dtype>> {
  public:
@@ -34,7 +33,7 @@ class BiasLayer : public Portable<Layer<Dtype>> {
   Blob<Dtype>& bias(const Blobs& bottom) const;
 
   ChannelShape shape_ = {0, 0, 0};  // of x; a channel is a value of b
-  Blob<double> sums_;               // of channel_sums
+  Blob<double> sums_;               // memory of channel_sums
 };
 
 }  // namespace caffe

@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y = log(1 + exp(x)), the negative log likelihood of a binomial. In place, too.
+/// y = log(1 + exp(x)), the negative log likelihood of a binomial. May work in place.
 template <typename Dtype>
 class BNLLLayer : public Portable<NeuronLayer<Dtype>> {
  public:

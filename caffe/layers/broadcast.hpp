@@ -1,7 +1,7 @@
 #ifndef CAFFE_LAYERS_BROADCAST_HPP_
 #define CAFFE_LAYERS_BROADCAST_HPP_
 
-// A small blob that goes with axes [axis, axis + its axes) of a large one: Scale and Bias.
+// For Scale and Bias: a small blob that matches axes [axis, axis + its axes) of a large one.
 
 #include <algorithm>
 #include <vector>
@@ -25,7 +25,7 @@ std::vector<int> covered_shape(const Layer<Dtype>& layer, const Blob<Dtype>& x, 
   return std::vector<int>(x.shape().begin() + begin, x.shape().begin() + end);
 }
 
-/// How x is cut by `small`, whose values are the channels.
+/// The channel shape of x when each value of `small` belongs to one channel.
 template <typename Dtype>
 ChannelShape broadcast(const Layer<Dtype>& layer, const Blob<Dtype>& x, const Blob<Dtype>& small,
                        int axis) {

@@ -8,8 +8,9 @@
 
 namespace caffe {
 
-/// y = x cut off at min and max; NaN stays. The gradient is that of y = x in [min, max], ends
-/// included, and 0 elsewhere. In place, Backward is refused: which values were cut off is lost.
+/// y = x limited to [min, max]; NaN stays NaN. The gradient is dy where x is in [min, max], ends
+/// included, and 0 elsewhere. In place, Backward throws: the information which values were clipped
+/// is lost.
 template <typename Dtype>
 class ClipLayer : public Portable<NeuronLayer<Dtype>> {
  public:

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// The bottoms one after the other along `axis`; they are alike in all other axes. A single bottom
-/// is shared.
+/// Concatenates the bottoms along `axis`; all other axes must agree. A single bottom shares its
+/// memory with the top.
 template <typename Dtype>
 class ConcatLayer : public Portable<Layer<Dtype>> {
  public:

@@ -11,9 +11,9 @@ namespace caffe {
 /// For siamese networks (Hadsell et al., 2006): with the distances d_n = |a_n - b_n|,
 ///   loss = 1 / (2 N) * sum of y d^2 + (1 - y) max(margin - d, 0)^2
 /// or, with legacy_version, max(margin - d^2, 0) in place of the last square. bottom[0] and
-/// bottom[1], a and b, are N x channels; bottom[2] has N values y: a pair is similar unless its
-/// whole part is 0. The gradient of a dissimilar pair divides by d + 1e-4 (not legacy), as BVLC
-/// Caffe's does.
+/// bottom[1], a and b, are N x channels; bottom[2] has N values y: a pair counts as similar unless
+/// its integer part is 0. The gradient of a dissimilar pair divides by d + 1e-4 (not legacy), as
+/// BVLC Caffe's does.
 template <typename Dtype>
 class ContrastiveLossLayer : public Portable<LossLayer<Dtype>> {
  public:

@@ -8,13 +8,13 @@
 
 namespace caffe {
 
-/// What a ConvolutionParameter says of each spatial axis, at least one value each.
+/// What a ConvolutionParameter says about each spatial axis; each vector has at least one value.
 struct ConvAxes {
   std::vector<int> kernel, stride, pad, dilation;
 };
 
-/// Reads them for `axes` spatial axes, none for 1 x 1 planes without axes. An Error that begins
-/// with `layer` says which field is missing, given twice, too short a list or too small.
+/// Reads them for `axes` spatial axes; 0 means 1 x 1 planes without axes. Throws an Error that
+/// begins with `layer` and names the field that is missing, set twice, too short or too small.
 ConvAxes read_conv_axes(const std::string& layer, const ConvolutionParameter& param, int axes);
 
 }  // namespace caffe

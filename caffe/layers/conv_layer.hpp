@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// top = weights (*) bottom + bias, group by group, in any number of spatial axes. Space becomes
-/// floor((i + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1.
+/// top = weights (*) bottom + bias, group by group, over any number of spatial axes. A spatial
+/// length i becomes floor((i + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1.
 template <typename Dtype>
 class ConvolutionLayer : public Portable<BaseConvolutionLayer<Dtype>> {
  public:
@@ -23,7 +23,7 @@ class ConvolutionLayer : public Portable<BaseConvolutionLayer<Dtype>> {
                     const Blobs& bottom) override;
   bool reverse_dimensions() override { return false; }
   void compute_output_shape() override;
-  /// Adds to the gradients of the weights and the bias, where they learn.
+  /// Adds to the gradients of the weights and the bias, if these learn.
   void add_learnt_gradients(const Blob<Dtype>& top, const Blob<Dtype>& bottom);
   void compute_bottom_gradient(const Blob<Dtype>& top, Blob<Dtype>* bottom);
 };

@@ -8,9 +8,9 @@
 
 namespace caffe {
 
-/// The part of bottom[0] that has bottom[1]'s lengths in the axes from `axis` on, the others whole.
-/// It begins at `offset`: one for all these axes or one for each; 0 unless given. bottom[1] gives
-/// the size and nothing else.
+/// Crops bottom[0] to bottom[1]'s lengths in `axis` and the axes after it; earlier axes stay whole.
+/// The part begins at `offset`, one value for all these axes or one per axis; the default is 0.
+/// bottom[1] provides only the size.
 template <typename Dtype>
 class CropLayer : public Portable<Layer<Dtype>> {
  public:
@@ -29,7 +29,7 @@ class CropLayer : public Portable<Layer<Dtype>> {
                     const Blobs& bottom) override;
 
  private:
-  std::vector<int> offsets_;  // in bottom[0], one an axis
+  std::vector<int> offsets_;  // in bottom[0], one per axis
 };
 
 }  // namespace caffe

@@ -10,9 +10,9 @@
 
 namespace caffe {
 
-/// Images and labels from a data base of Datums, in the order of their keys and from the start
-/// again, as often as asked for. While several solvers train, solver r of n takes every n-th
-/// record, from the r-th one on. rand_skip leaves out up to so many at the beginning.
+/// Images and labels from a database of Datums, in the order of their keys; starts again at the
+/// end. While several solvers train, solver r of n takes every n-th record, starting with the r-th.
+/// rand_skip skips a random number of records, up to this value, at the beginning.
 template <typename Dtype>
 class DataLayer : public BasePrefetchingDataLayer<Dtype> {
  public:
@@ -28,7 +28,7 @@ class DataLayer : public BasePrefetchingDataLayer<Dtype> {
  protected:
   void load_batch(Batch<Dtype>* batch) override;
   void Next();
-  /// Whether the record belongs to another solver.
+  /// Whether the record belongs to a different solver.
   bool Skip();
 
   shared_ptr<db::DB> db_;
@@ -44,7 +44,7 @@ class DataLayer : public BasePrefetchingDataLayer<Dtype> {
   static void parse(const Record& record, Datum* datum);
   string name_of(const Record& record) const;
 
-  vector<Record> records_;  // of the batch that is made
+  vector<Record> records_;  // of the current batch
 };
 
 }  // namespace caffe

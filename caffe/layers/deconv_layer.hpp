@@ -9,8 +9,8 @@
 namespace caffe {
 
 /// The adjoint of a Convolution with the same parameters, plus bias: each value of the bottom adds
-/// its multiple of the kernel to the top. Space becomes
-/// stride (i - 1) + dilation (kernel - 1) + 1 - 2 pad.
+/// a multiple of the kernel to the top. A spatial length i becomes stride (i - 1) + dilation
+/// (kernel - 1) + 1 - 2 pad.
 template <typename Dtype>
 class DeconvolutionLayer : public Portable<BaseConvolutionLayer<Dtype>> {
  public:

@@ -9,12 +9,13 @@
 
 namespace caffe {
 
-/// In training each value is 0 with probability dropout_ratio (exact to 2^-32), else x / (1 -
-/// dropout_ratio); while testing y = x. In place, too.
+/// In training each value is 0 with probability dropout_ratio (exact to 2^-32), otherwise x / (1 -
+/// dropout_ratio); in testing y = x. May work in place.
 ///
-/// Which values are dropped follows from a seed, drawn from the thread's generator once a forward
-/// pass, and from the value's place alone (caffe/util/random_bits.hpp). So it is the same for any
-/// number of threads and on either device, and backward computes it again: no mask is kept.
+/// Whether a value is dropped depends only on its index and on a seed that is drawn from the
+/// thread's generator once per forward pass (caffe/util/random_bits.hpp). So the result is the same
+/// for any number of threads and on both devices, and backward computes it again: no mask is
+/// stored.
 template <typename Dtype>
 class DropoutLayer : public Portable<NeuronLayer<Dtype>> {
  public:
@@ -32,7 +33,7 @@ class DropoutLayer : public Portable<NeuronLayer<Dtype>> {
   void drop(int count, const Dtype* x, Dtype* y) const;
 
   uint32_t seed_ = 0;       // of the last forward pass
-  uint32_t threshold_ = 0;  // a value is kept when its 32 random bits are not below
+  uint32_t threshold_ = 0;  // a value is kept if its 32 random bits are at least this
   Dtype scale_ = 1;
 };
 

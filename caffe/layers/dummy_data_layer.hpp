@@ -9,16 +9,16 @@
 
 namespace caffe {
 
-/// Tops that fillers make: constant ones once, at set-up, others anew in every forward pass. There
-/// are one shape and one data_filler for all tops, or one for each; without a filler all is 0.
-/// num, channels, height and width are the old form of shape.
+/// Tops filled by fillers: constant fillers run once, at set-up, the others in every forward pass.
+/// The shape and the data_filler are given once for all tops or once per top; without a filler all
+/// values are 0. num, channels, height and width are the old form of shape.
 template <typename Dtype>
 class DummyDataLayer : public Layer<Dtype> {
  public:
   using typename Layer<Dtype>::Blobs;
   explicit DummyDataLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
-  void Reshape(const Blobs&, const Blobs&) override {}  // the shapes are the parameters'
+  void Reshape(const Blobs&, const Blobs&) override {}  // the parameters fix the shapes
   const char* type() const override { return "DummyData"; }
   int ExactNumBottomBlobs() const override { return 0; }
   int MinTopBlobs() const override { return 1; }
@@ -30,7 +30,7 @@ class DummyDataLayer : public Layer<Dtype> {
  private:
   std::vector<BlobShape> shapes(int tops) const;
 
-  std::vector<FillerParameter> fillers_;  // one a top
+  std::vector<FillerParameter> fillers_;  // one per top
 };
 
 }  // namespace caffe

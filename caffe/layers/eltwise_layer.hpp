@@ -10,11 +10,10 @@ namespace caffe {
 
 /// Two or more bottoms of one shape, element by element:
 ///   SUM   coeff[0] x0 + coeff[1] x1 + ..., each coeff 1 unless given
-///   PROD  x0 x1 ...; the gradient of a factor is dy times the others, right also where it is 0, so
+///   PROD  x0 x1 ...; the gradient of a factor is dy times the others, exact also where it is 0, so
 ///         stable_prod_grad makes no difference
-///   MAX   the largest; NaN where one is NaN. The gradient goes to the bottom it came from; of
-///   equal
-///         ones to the second bottom if it is among them, else to the first that is
+///   MAX   the largest; NaN if one is NaN. The gradient goes to the bottom that has the largest
+///         value; among equal ones to the second bottom if it has it, else to the first that has
 template <typename Dtype>
 class EltwiseLayer : public Portable<Layer<Dtype>> {
  public:

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// y = x for x > 0, alpha (exp(x) - 1) otherwise. In place for alpha >= 0: the sign, which backward
-/// needs, survives.
+/// y = x for x > 0, alpha (exp(x) - 1) otherwise. May work in place for alpha >= 0, which keeps the
+/// sign that backward needs.
 template <typename Dtype>
 class ELULayer : public Portable<NeuronLayer<Dtype>> {
  public:

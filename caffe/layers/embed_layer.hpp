@@ -10,8 +10,9 @@
 namespace caffe {
 
 /// Takes each value of the bottom as an index into a learnt table of input_dim rows: y[..., :] =
-/// table[x[...], :] + b. What a InnerProduct layer makes of one-hot vectors, without them. An index
-/// that is no whole number in [0, input_dim) is an error. No gradient flows to the indices.
+/// table[x[...], :] + b. The result is that of an InnerProduct layer on one-hot vectors, without
+/// making these. An index that is not an integer in [0, input_dim) is an error. No gradient flows
+/// to the indices.
 ///   blobs[0] table (input_dim, num_output), blobs[1] b (num_output) with bias_term
 template <typename Dtype>
 class EmbedLayer : public Portable<Layer<Dtype>> {
@@ -32,7 +33,7 @@ class EmbedLayer : public Portable<Layer<Dtype>> {
 
  private:
   RowIndex index_;
-  Blob<double> sums_;  // of channel_sums
+  Blob<double> sums_;  // memory of channel_sums
 };
 
 }  // namespace caffe

@@ -1,19 +1,18 @@
 #ifndef CAFFE_LAYERS_ENGINE_CHOICE_HPP_
 #define CAFFE_LAYERS_ENGINE_CHOICE_HPP_
 
-// Which class computes a layer: the plain one, which takes any shape and both devices, or an
-// adapter to oneDNN. A field `engine` in the layer's parameters says what is wanted:
+// Which class computes a layer: the plain one, which handles any shape and both devices, or an
+// adapter to oneDNN. The field `engine` in the layer's parameters chooses:
 //
-//   DEFAULT  in CPU mode the adapter when there is one and it takes the case, else the plain class
+//   DEFAULT  in CPU mode the adapter if there is one that supports the case, else the plain class
 //   CAFFE    the plain class
-//   CUDNN    the plain class where cuDNN cannot serve: in a build without CUDA and in CPU mode.
-//   That
-//            is no error, so that one prototxt serves training on a GPU and a look at it anywhere
-//   ONEDNN   the adapter; an Error that says why when it cannot serve
+//   CUDNN    the plain class, as this engine has no cuDNN layers. This is not an error, so that
+//            a prototxt for training with cuDNN also runs here
+//   ONEDNN   the adapter; an Error with the reason if it does not support the case
 //
-// The mode that counts is the thread's when the layer is made. An adapter derives from the plain
-// class and overrides Forward_cpu and Backward_cpu; the GPU methods stay the plain ones, so that a
-// later change of mode is right, too.
+// The thread's mode at the layer's construction counts. An adapter derives from the plain class and
+// overrides Forward_cpu and Backward_cpu; the GPU methods remain the plain ones, so the layer also
+// works after a later change of mode.
 
 #include <string>
 
@@ -25,13 +24,13 @@ template <typename Dtype>
 struct EngineChoice {
   typedef shared_ptr<Layer<Dtype>> (*Maker)(const LayerParameter&);
 
-  /// Offers oneDNN's adapter for a layer type, at static initialisation; the last offer counts. The
-  /// maker returns nullptr for a case the adapter does not support. Where the engine is ONEDNN it
-  /// may throw an Error with the reason instead.
+  /// Registers oneDNN's adapter for a layer type, at static initialisation; the last registration
+  /// counts. The maker returns nullptr for a case that the adapter does not support; if the engine
+  /// is ONEDNN, it may throw an Error with the reason instead.
   static void offer(const string& type, Maker maker);
 
-  /// The layer for param.type(), with `engine` the value of the type's own enum Engine (they are
-  /// all alike) and `plain` the maker of the plain class.
+  /// The layer for param.type(), where `engine` is the value of the type's own enum Engine (they
+  /// all have the same values) and `plain` creates the plain class.
   static shared_ptr<Layer<Dtype>> make(const LayerParameter& param, int engine, Maker plain);
 };
 
@@ -53,7 +52,7 @@ shared_ptr<Layer<Dtype>> make_plain(const LayerParameter& param) {
   }                                                                                   \
   REGISTER_LAYER_CREATOR(type, Creator_##type##Layer)
 
-/// The same for a type whose parameters have no field `engine`: as DEFAULT.
+/// The same for a type whose parameters have no field `engine`: always DEFAULT.
 #define REGISTER_LAYER_WITH_ADAPTER(type)                                                    \
   template <typename Dtype>                                                                  \
   shared_ptr<Layer<Dtype>> Creator_##type##Layer(const LayerParameter& param) {              \

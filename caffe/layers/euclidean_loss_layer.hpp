@@ -8,7 +8,8 @@
 
 namespace caffe {
 
-/// loss = sum of (a - b)^2 / (2 N), N the length of the first axis. Gradients to both bottoms.
+/// loss = sum of (a - b)^2 / (2 N), where N is the length of the first axis. Both bottoms get
+/// gradients.
 template <typename Dtype>
 class EuclideanLossLayer : public Portable<LossLayer<Dtype>> {
  public:

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// y = base^(shift + scale x); base is e unless given, and above 0. In place, too: backward needs y
-/// only.
+/// y = base^(shift + scale x); base is e unless given, and must be above 0. May work in place:
+/// backward needs only y.
 template <typename Dtype>
 class ExpLayer : public Portable<NeuronLayer<Dtype>> {
  public:

@@ -10,8 +10,8 @@
 namespace caffe {
 
 /// Keeps the items of a batch whose selector, in the last bottom, is not 0: top[i] has those of
-/// bottom[i], in their order. Perhaps none: then the tops are empty. Before the first pass, when no
-/// selector is known, the tops have the bottoms' shapes. No gradient flows to the selector.
+/// bottom[i], in the same order. If no item is kept, the tops are empty. Before the first pass,
+/// when no selector is known, the tops have the bottoms' shapes. No gradient flows to the selector.
 template <typename Dtype>
 class FilterLayer : public Portable<Layer<Dtype>> {
  public:

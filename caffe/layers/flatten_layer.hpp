@@ -7,8 +7,8 @@
 
 namespace caffe {
 
-/// The same values with axes [axis, end_axis] made one. Shares the bottom's memory, data and
-/// gradient.
+/// The same values with axes [axis, end_axis] merged into one. Data and gradient share the bottom's
+/// memory.
 template <typename Dtype>
 class FlattenLayer : public Layer<Dtype> {
  public:

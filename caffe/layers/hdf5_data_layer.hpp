@@ -9,11 +9,10 @@
 
 namespace caffe {
 
-/// Rows of data sets in HDF5 files: one top for each data set of that name. `source` lists the
-/// files, one a line. Goes through them again and again, a whole file in memory at a time;
-/// `shuffle` puts the files, and the rows of each, in a new random order every time. While several
-/// solvers train, solver r of n takes every n-th row, from the r-th one on. transform_param is
-/// refused.
+/// Rows of datasets in HDF5 files: each top takes the dataset of its name. `source` lists the
+/// files, one per line. Repeats them endlessly, with one whole file in memory at a time; `shuffle`
+/// puts the files, and the rows of each, in a new random order every time. While several solvers
+/// train, solver r of n takes every n-th row, starting with the r-th. transform_param is an error.
 template <typename Dtype>
 class HDF5DataLayer : public Layer<Dtype> {
  public:
@@ -37,9 +36,9 @@ class HDF5DataLayer : public Layer<Dtype> {
     (void)bottom;
   }
   void Next();
-  /// Whether the row belongs to another solver.
+  /// Whether the row belongs to a different solver.
   bool Skip() const;
-  /// The data sets, into hdf_blobs_, and the order of their rows.
+  /// Loads the datasets into hdf_blobs_ and sets the order of their rows.
   virtual void LoadHDF5FileData(const char* filename);
 
   vector<string> hdf_filenames_;

@@ -13,8 +13,8 @@ namespace caffe {
 #define HDF5_DATA_DATASET_NAME "data"
 #define HDF5_DATA_LABEL_NAME "label"
 
-/// Writes its bottoms to the data sets "data" and "label" of an HDF5 file, made anew; a further
-/// batch follows the rows of those before it. The file is whole after each Forward.
+/// Writes its bottoms to the datasets "data" and "label" of a new HDF5 file, replacing an existing
+/// one; each batch is appended to the rows before it. The file is complete after each Forward.
 template <typename Dtype>
 class HDF5OutputLayer : public Layer<Dtype> {
  public:

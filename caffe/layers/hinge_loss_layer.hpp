@@ -8,9 +8,9 @@
 
 namespace caffe {
 
-/// One against all: m_nc = max(0, 1 - x_nc) for the label's class c, max(0, 1 + x_nc) for the
-/// others; loss = 1 / N * sum of m (norm L1) or of m^2 (L2). bottom[0] N x classes, bottom[1] N
-/// labels.
+/// One-against-all hinge loss: m_nc = max(0, 1 - x_nc) for the label's class c, max(0, 1 + x_nc)
+/// for the others; loss = 1 / N * sum of m (norm L1) or of m^2 (L2). bottom[0] N x classes,
+/// bottom[1] N labels.
 template <typename Dtype>
 class HingeLossLayer : public Portable<LossLayer<Dtype>> {
  public:

@@ -9,9 +9,10 @@
 
 namespace caffe {
 
-/// The columns of a convolution (caffe/util/im2col.hpp) as a blob. Axes before convolution_param's
-/// `axis` count images, `axis` is the channels C, what follows is space: the top has C x kernel
-/// sizes in place of C, and the number of places of the kernel in place of each spatial length.
+/// The columns of a convolution (caffe/util/im2col.hpp) as a blob. The axes before
+/// convolution_param's `axis` count images, `axis` has the C channels, and the following axes are
+/// spatial. In the top, C becomes C x the kernel sizes, and each spatial length becomes the number
+/// of kernel positions.
 template <typename Dtype>
 class Im2colLayer : public Portable<Layer<Dtype>> {
  public:

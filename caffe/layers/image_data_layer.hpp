@@ -9,10 +9,10 @@
 
 namespace caffe {
 
-/// Images from files: each line of `source` is a file's path below root_folder, a space and a
-/// label. Goes through the list again and again, each time in a new random order with `shuffle`.
-/// new_height and new_width resize the images. While several solvers train, solver r of n takes
-/// every n-th image, from the r-th one on.
+/// Images from files: each line of `source` has a file's path relative to root_folder, a space and
+/// a label. Repeats the list endlessly, each time in a new random order with `shuffle`. new_height
+/// and new_width resize the images. While several solvers train, solver r of n takes every n-th
+/// image, starting with the r-th.
 template <typename Dtype>
 class ImageDataLayer : public BasePrefetchingDataLayer<Dtype> {
  public:
@@ -37,7 +37,7 @@ class ImageDataLayer : public BasePrefetchingDataLayer<Dtype> {
   Pixels read(const ImageLine& line) const;
   string name_of(const ImageLine& line) const;
 
-  vector<ImageLine> records_;  // of the batch that is made
+  vector<ImageLine> records_;  // of the current batch
   uint64_t offset_ = 0;
 };
 

@@ -7,8 +7,8 @@
 
 namespace caffe {
 
-/// Throws when a top is one of the bottoms: for layers that still read a bottom when they write a
-/// top, or whose tops have another shape.
+/// Throws if a top is one of the bottoms: for layers that still read a bottom when they write a
+/// top, or whose tops have a different shape.
 template <typename Dtype>
 void refuse_in_place(const Layer<Dtype>& layer, const std::vector<Blob<Dtype>*>& bottom,
                      const std::vector<Blob<Dtype>*>& top) {
@@ -25,7 +25,8 @@ void refuse_in_place(const Layer<Dtype>& layer, const std::vector<Blob<Dtype>*>&
   }
 }
 
-/// For Backward of a layer that may run forward in place, but not backward, since it then lacks x.
+/// For the Backward of a layer that may run forward in place but not backward, because x is
+/// overwritten.
 template <typename Dtype>
 void refuse_backward_in_place(const Layer<Dtype>& layer, const std::vector<Blob<Dtype>*>& bottom,
                               const std::vector<Blob<Dtype>*>& top) {

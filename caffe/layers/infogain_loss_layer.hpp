@@ -9,13 +9,13 @@
 
 namespace caffe {
 
-/// loss = -1 / Z * sum over items of sum over classes c of H(label, c) log p(c), p the softmax of
-/// the scores along infogain_loss_param's axis; with H the identity it is SoftmaxWithLoss.
-/// bottom[0] outer x classes x inner scores, bottom[1] outer x inner labels, bottom[2], optional:
-/// H, of classes x classes values; without it H is read from the BlobProto file `source`. Z is
-/// loss_param's normalization; items of label ignore_label count nothing. A probability counts as
-/// kLOG_THRESHOLD at least in the loss. top[1], optional: the probabilities; gradients that arrive
-/// there are not used. There is no gradient by the labels and by H.
+/// loss = -1 / Z * sum over items of sum over classes c of H(label, c) log p(c), where p is the
+/// softmax of the scores along infogain_loss_param's axis; with H the identity it is
+/// SoftmaxWithLoss. bottom[0] outer x classes x inner scores, bottom[1] outer x inner labels,
+/// bottom[2], optional: H, of classes x classes values; without it H is read from the BlobProto
+/// file `source`. Z is loss_param's normalization; items of label ignore_label are ignored. A
+/// probability below kLOG_THRESHOLD counts as kLOG_THRESHOLD in the loss. top[1], optional: the
+/// probabilities; gradients of this top are ignored. Labels and H get no gradient.
 template <typename Dtype>
 class InfogainLossLayer : public Portable<LossLayer<Dtype>> {
  public:

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// Fully connected: top (M x N) = bottom (M x K) * weights^T + bias. Axes before `axis` are M, the
-/// others K; the top's shape is those before `axis` and N = num_output.
+/// Fully connected: top (M x N) = bottom (M x K) * weights^T + bias. The axes before `axis` form M,
+/// the others K; the top's shape is the axes before `axis` and N = num_output.
 ///
 ///   blobs_[0]  weights: N x K, or K x N with transpose
 ///   blobs_[1]  bias: N, with bias_term

@@ -7,8 +7,8 @@
 
 namespace caffe {
 
-/// Blobs that the program fills and may reshape: the net's inputs. input_param has one shape for
-/// all tops, one for each, or none, and then the program gives them.
+/// The net's inputs: blobs that the program fills and may reshape. input_param has one shape for
+/// all tops, one per top, or none; in the last case the program sets the shapes.
 template <typename Dtype>
 class InputLayer : public Layer<Dtype> {
  public:

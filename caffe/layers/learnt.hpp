@@ -11,15 +11,15 @@
 
 namespace caffe {
 
-/// One blob that a layer learns.
+/// A blob that a layer learns.
 struct LearntBlob {
   string what;  // "weights"
   vector<int> shape;
   FillerParameter filler;
 };
 
-/// Whether both shapes are equal but for leading axes of length 1: files of before 2015 store a
-/// vector as 1 x 1 x 1 x N.
+/// Whether both shapes are equal except for leading axes of length 1: files from before 2015 store
+/// a vector as 1 x 1 x 1 x N.
 inline bool same_but_for_leading_ones(const vector<int>& a, const vector<int>& b) {
   const vector<int>& longer = a.size() > b.size() ? a : b;
   const vector<int>& shorter = a.size() > b.size() ? b : a;
@@ -28,8 +28,8 @@ inline bool same_but_for_leading_ones(const vector<int>& a, const vector<int>& b
          std::equal(shorter.begin(), shorter.end(), longer.begin() + extra);
 }
 
-/// Makes a layer's blobs and fills them. Values that came with the layer's parameters are kept;
-/// they must be of these shapes.
+/// Creates a layer's blobs and fills them. Values that came with the layer's parameters are kept;
+/// they must have these shapes.
 template <typename Dtype>
 void make_learnt(const Layer<Dtype>& layer, const vector<LearntBlob>& wanted,
                  vector<shared_ptr<Blob<Dtype>>>* blobs) {

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// y = log_base(shift + scale x); base is e unless given, above 0 and not 1. In place, Backward is
-/// refused: it needs x.
+/// y = log_base(shift + scale x); base is e unless given; it must be above 0 and not 1. In place,
+/// Backward throws: it needs x.
 template <typename Dtype>
 class LogLayer : public Portable<NeuronLayer<Dtype>> {
  public:

@@ -7,11 +7,11 @@
 
 namespace caffe {
 
-/// Probabilities below this count as this in a logarithm.
+/// The smallest probability in a logarithm: smaller ones are replaced by it.
 const float kLOG_THRESHOLD = 1e-20f;
 
-/// A layer that compares predictions, bottom[0], with labels or targets, bottom[1], and yields a
-/// number, top[0], of no axes. Its loss weight is 1 unless given.
+/// A layer that compares predictions, bottom[0], with labels or targets, bottom[1], and yields one
+/// number, top[0], without axes. Its loss weight is 1 by default.
 template <typename Dtype>
 class LossLayer : public Layer<Dtype> {
  public:
@@ -24,20 +24,19 @@ class LossLayer : public Layer<Dtype> {
   int ExactNumBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }
   bool AutoTopBlobs() const override { return true; }
-  /// Not for the labels.
+  /// False for the labels.
   bool AllowForceBackward(int bottom_index) const override { return bottom_index != 1; }
 
  protected:
-  /// Throws when the gradient by a bottom is asked for that has none: labels.
+  /// Throws if a gradient is requested for a bottom that has none: the labels.
   void refuse_gradient(const vector<bool>& propagate_down, int bottom_index) const;
 };
 
-/// What a sum of losses is divided by: loss_param.normalization, or, for old files, its
-/// `normalize`.
+/// How a sum of losses is normalised: loss_param.normalization or, in old files, its `normalize`.
 LossParameter::NormalizationMode normalization_of(const LossParameter& param);
 
-/// Its value; at least 1. BATCH_SIZE: `outer` items; FULL: `outer` times `inner` places; VALID:
-/// those whose label is not ignored, all of them for valid = -1; NONE: 1.
+/// The divisor, at least 1. BATCH_SIZE: `outer`; FULL: `outer` times `inner`; VALID: the number of
+/// labels that are not ignored, or all of them for valid = -1; NONE: 1.
 template <typename Dtype>
 Dtype normalizer_of(LossParameter::NormalizationMode mode, int outer, int inner, int valid);
 
@@ -48,7 +47,8 @@ struct LabelRange {
   int ignore;
 };
 
-/// How many labels are not ignored. An Error names the first one that is out of range.
+/// The number of labels that are not ignored. Throws an Error that names the first label out of
+/// range.
 template <typename Dtype>
 int count_labels(const Layer<Dtype>& layer, const Blob<Dtype>& labels, const LabelRange& range);
 

@@ -10,8 +10,8 @@ namespace caffe {
 
 /// y = x s^-beta, where s is
 ///   ACROSS_CHANNELS  k + alpha / n * sum of x^2 over the n = local_size channels around x's own
-///   WITHIN_CHANNEL   1 + alpha / n^2 * sum of x^2 over the n x n window around x; k does not count
-/// Beyond the border there are zeros. n is odd. Bottom N x C x H x W.
+///   WITHIN_CHANNEL   1 + alpha / n^2 * sum of x^2 over the n x n window around x; k is not used
+/// Values beyond the border count as 0. n must be odd. The bottom is N x C x H x W.
 template <typename Dtype>
 class LRNLayer : public Portable<Layer<Dtype>> {
  public:

@@ -8,9 +8,9 @@
 
 namespace caffe {
 
-/// Data and labels that the program hands over: its own arrays by Reset, or images, which are
-/// transformed, by AddDatumVector or AddMatVector. Batches go through them again and again; but
-/// images that were added must be used up before others can be added or the batch size changed.
+/// Data and labels that the program provides: its own arrays through Reset, or images, which are
+/// transformed, through AddDatumVector or AddMatVector. Batches repeat them endlessly, but added
+/// images must all be used before others can be added or the batch size can change.
 template <typename Dtype>
 class MemoryDataLayer : public BaseDataLayer<Dtype> {
  public:
@@ -21,14 +21,14 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
   int ExactNumBottomBlobs() const override { return 0; }
   int ExactNumTopBlobs() const override { return 2; }
 
-  /// As many as a multiple of the batch size.
+  /// Their number must be a multiple of the batch size.
   virtual void AddDatumVector(const vector<Datum>& datum_vector);
   virtual void AddMatVector(const vector<cv::Mat>& mat_vector, const vector<int>& labels);
 
-  /// Uses n x channels x height x width values and n labels where they are; they must outlive the
-  /// layer or the next Reset. n is a multiple of the batch size.
+  /// Uses the caller's n x channels x height x width values and n labels without a copy; they must
+  /// exist until the next Reset or as long as the layer. n must be a multiple of the batch size.
   void Reset(Dtype* data, Dtype* label, int n);
-  /// The same for arrays that layer and tops hold as long as they use them.
+  /// The same for arrays whose ownership the layer and its tops share while they use them.
   void Reset(const shared_ptr<Dtype>& data, const shared_ptr<Dtype>& label, int n);
   void set_batch_size(int new_size);
 

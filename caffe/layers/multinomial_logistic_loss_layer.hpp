@@ -8,8 +8,9 @@
 
 namespace caffe {
 
-/// loss = -1 / N * sum of log p_n(label_n). bottom[0] N x classes probabilities (of a Softmax,
-/// say), bottom[1] N labels. A probability counts as kLOG_THRESHOLD at least, in the gradient, too.
+/// loss = -1 / N * sum of log p_n(label_n). bottom[0] N x classes probabilities (for example of a
+/// Softmax), bottom[1] N labels. A probability below kLOG_THRESHOLD counts as kLOG_THRESHOLD, also
+/// in the gradient.
 template <typename Dtype>
 class MultinomialLogisticLossLayer : public Portable<LossLayer<Dtype>> {
  public:

@@ -9,8 +9,8 @@
 
 namespace caffe {
 
-/// Subtracts the mean from each plane, a channel of an item, or with across_channels from each
-/// item, and with normalize_variance divides by (its standard deviation + eps). In place, too.
+/// Subtracts its mean from each plane (a channel of an item) or, with across_channels, from each
+/// item; with normalize_variance also divides by (its standard deviation + eps). May work in place.
 template <typename Dtype>
 class MVNLayer : public Portable<NeuronLayer<Dtype>> {
  public:
@@ -29,9 +29,9 @@ class MVNLayer : public Portable<NeuronLayer<Dtype>> {
 
   // [planes]; y = (x - mean) factor
   Blob<Dtype> mean_, variance_, factor_;
-  Blob<Dtype> slope_;  // of normalise_backward
-  Blob<Dtype> means_;  // its memory
-  Blob<double> sums_;  // and that of channel_sums
+  Blob<Dtype> slope_;  // see normalise_backward
+  Blob<Dtype> means_;  // memory of normalise_backward
+  Blob<double> sums_;  // memory of channel_sums
 };
 
 }  // namespace caffe

@@ -7,7 +7,7 @@
 
 namespace caffe {
 
-/// One bottom, one top of the same shape: what works element by element.
+/// A layer that works element by element: one bottom, one top of the same shape.
 template <typename Dtype>
 class NeuronLayer : public Layer<Dtype> {
  public:

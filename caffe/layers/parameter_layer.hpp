@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// A learnt blob of parameter_param.shape as top, 0 at the start. The top is a copy: a later layer
-/// may work on it in place.
+/// The top is a learnt blob of parameter_param.shape, initially 0. It is a copy: a later layer may
+/// work on it in place.
 template <typename Dtype>
 class ParameterLayer : public Portable<Layer<Dtype>> {
  public:

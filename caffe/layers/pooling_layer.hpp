@@ -9,15 +9,15 @@
 namespace caffe {
 
 /// One value for each window of each plane (N x C x H x W):
-///   MAX         the largest; the first of equal ones. NaN counts only where all is NaN; the first
-///               value then. top[1], optional: its place in the plane, y W + x.
+///   MAX         the largest; the first of equal ones. NaN is ignored unless all values are NaN;
+///               then the first counts. top[1], optional: its index in the plane, y W + x.
 ///   AVE         the sum divided by the window's size, padding included (a window reaches at most
 ///               `pad` beyond the plane).
 ///   STOCHASTIC  TRAIN: a value drawn with a probability proportional to it; TEST: the mean with
 ///               those probabilities. Values must not be negative. No padding.
-/// Space becomes ceil((i + 2 pad - kernel) / stride) + 1, or floor with round_mode FLOOR; where
-/// either axis is padded, one less if the last window would start beyond i + pad. Without, a window
-/// may lie outside the plane: -FLT_MAX (MAX) or 0.
+/// A spatial length i becomes ceil((i + 2 pad - kernel) / stride) + 1, with floor instead for
+/// round_mode FLOOR; if either axis is padded, one less when the last window would start beyond i +
+/// pad. Without padding, a window may lie outside the plane; it yields -FLT_MAX (MAX) or 0.
 template <typename Dtype>
 class PoolingLayer : public Portable<Layer<Dtype>> {
  public:
@@ -36,7 +36,7 @@ class PoolingLayer : public Portable<Layer<Dtype>> {
                     const Blobs& bottom) override;
   PoolingParameter::PoolMethod method() const { return this->layer_param_.pooling_param().pool(); }
 
-  /// Windows along an axis; throws when the kernel does not fit.
+  /// The number of windows along an axis; throws if the kernel does not fit.
   int pooled_size(int length, int kernel, int stride, int pad) const;
 
   int kernel_h_ = 0, kernel_w_ = 0;
@@ -47,7 +47,7 @@ class PoolingLayer : public Portable<Layer<Dtype>> {
   int pooled_height_ = 0, pooled_width_ = 0;
   bool global_pooling_ = false;
   PoolingParameter::RoundMode round_mode_ = PoolingParameter::CEIL;
-  Blob<int> max_idx_;  // MAX and STOCHASTIC: which value was taken; -1: none
+  Blob<int> max_idx_;  // MAX and STOCHASTIC: index of the chosen value; -1: none
 };
 
 }  // namespace caffe

@@ -8,8 +8,8 @@
 namespace caffe {
 
 /// A layer with one body for both devices. Base is Layer<Dtype>, NeuronLayer<Dtype> ...; the layer
-/// writes Forward_any and Backward_any with active_data(), active_diff() and parallel_for(n,
-/// functor), which go by the calling thread's mode:
+/// implements Forward_any and Backward_any with active_data(), active_diff() and parallel_for(n,
+/// functor), which follow the calling thread's mode:
 ///
 ///   template <typename Dtype> class ReLULayer : public Portable<NeuronLayer<Dtype>> { ... };
 template <typename Base>
@@ -19,7 +19,7 @@ class Portable : public Base {
   using typename Base::Blobs;
 
  protected:
-  /// As Layer's Forward_cpu and Backward_cpu, for the device of the thread's mode.
+  /// Like Layer's Forward_cpu and Backward_cpu, for the device that the thread's mode selects.
   virtual void Forward_any(const Blobs& bottom, const Blobs& top) = 0;
   virtual void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                             const Blobs& bottom) = 0;

@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y = (shift + scale x)^power. In place, Backward is refused unless power is 0 or 1 (or scale 0):
+/// y = (shift + scale x)^power. In place, Backward throws unless power is 0 or 1 (or scale is 0):
 /// any other gradient needs x.
 template <typename Dtype>
 class PowerLayer : public Portable<NeuronLayer<Dtype>> {

@@ -9,8 +9,8 @@
 
 namespace caffe {
 
-/// y = x for x > 0, a x otherwise; a is learnt, one value a channel (axis 1), or one for all with
-/// channel_shared. In place, too, at the cost of a copy of x.
+/// y = x for x > 0, a x otherwise; a is learnt, one value per channel (axis 1), or one for all with
+/// channel_shared. May work in place, at the cost of a copy of x.
 template <typename Dtype>
 class PReLULayer : public Portable<NeuronLayer<Dtype>> {
  public:
@@ -28,8 +28,8 @@ class PReLULayer : public Portable<NeuronLayer<Dtype>> {
  private:
   ChannelShape shape(const Blob<Dtype>& x) const;
 
-  Blob<Dtype> input_;  // x, where it is worked on in place
-  Blob<double> sums_;  // of channel_sums
+  Blob<Dtype> input_;  // a copy of x, if the layer works in place
+  Blob<double> sums_;  // memory of channel_sums
 };
 
 }  // namespace caffe

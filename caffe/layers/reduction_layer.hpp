@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// Makes one number of all axes from `axis` on: coeff times the SUM, the sum of absolute values
-/// (ASUM), of squares (SUMSQ), or the MEAN. Added up in double.
+/// Reduces `axis` and all axes after it to one number: coeff times the SUM, the sum of absolute
+/// values (ASUM), of squares (SUMSQ), or the MEAN. Sums are computed in double.
 template <typename Dtype>
 class ReductionLayer : public Portable<Layer<Dtype>> {
  public:
@@ -27,10 +27,10 @@ class ReductionLayer : public Portable<Layer<Dtype>> {
                     const Blobs& bottom) override;
 
  private:
-  int rows_ = 0;       // numbers in the top
-  int length_ = 0;     // values that one is made of
-  Dtype coeff_ = 1;    // 1 / length included
-  Blob<double> sums_;  // of channel_sums
+  int rows_ = 0;       // number of values in the top
+  int length_ = 0;     // number of values reduced to one
+  Dtype coeff_ = 1;    // including 1 / length
+  Blob<double> sums_;  // memory of channel_sums
 };
 
 }  // namespace caffe

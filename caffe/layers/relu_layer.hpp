@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// y = x for x > 0, negative_slope x otherwise. In place for negative_slope >= 0: the sign, which
-/// backward needs, survives.
+/// y = x for x > 0, negative_slope x otherwise. May work in place for negative_slope >= 0, which
+/// keeps the sign that backward needs.
 template <typename Dtype>
 class ReLULayer : public Portable<NeuronLayer<Dtype>> {
  public:

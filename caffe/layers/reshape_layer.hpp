@@ -9,8 +9,8 @@
 namespace caffe {
 
 /// The same values in another shape. reshape_param.shape replaces the axes [axis, axis + num_axes):
-/// a dim of 0 takes the bottom's length at that place, one dim may be -1 and takes what is left.
-/// Shares the bottom's memory, data and gradient.
+/// a dim of 0 takes the bottom's length of that axis; one dim may be -1 and takes the remaining
+/// count. Data and gradient share the bottom's memory.
 template <typename Dtype>
 class ReshapeLayer : public Layer<Dtype> {
  public:

@@ -9,10 +9,11 @@
 
 namespace caffe {
 
-/// y = x s, or x s + b with bias_term. s is the second bottom, or learnt where there is only one.
-/// It covers num_axes axes of x (-1: all; 0: none, s is one number) from `axis` on and is repeated
-/// over the others; a second bottom's own shape says how many. b has the shape of s and is always
-/// learnt. In place, too, at the cost of a copy of x where the gradient of s is wanted.
+/// y = x s, or x s + b with bias_term. s is the second bottom or, if there is only one bottom,
+/// learnt. It covers num_axes axes of x (-1: all; 0: none, s is one number) from `axis` on and is
+/// repeated over the others; for a second bottom, its shape gives the number of axes. b has the
+/// shape of s and is always learnt. May work in place, at the cost of a copy of x if the gradient
+/// of s is needed.
 template <typename Dtype>
 class ScaleLayer : public Portable<Layer<Dtype>> {
  public:
@@ -37,8 +38,8 @@ class ScaleLayer : public Portable<Layer<Dtype>> {
   ChannelShape shape_ = {0, 0, 0};  // of x; a channel is a value of s
 
  private:
-  Blob<Dtype> input_;  // x, where it is worked on in place
-  Blob<double> sums_;  // of channel_sums
+  Blob<Dtype> input_;  // a copy of x, if the layer works in place
+  Blob<double> sums_;  // memory of channel_sums
 };
 
 }  // namespace caffe

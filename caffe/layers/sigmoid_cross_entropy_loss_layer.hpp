@@ -8,9 +8,9 @@
 
 namespace caffe {
 
-/// loss = -1 / Z * sum of t log p + (1 - t) log(1 - p), p = 1 / (1 + exp(-x)): bottom[0] scores x,
-/// bottom[1] as many targets t in [0, 1]. Z is loss_param's normalization, here with BATCH_SIZE as
-/// the default. Targets whose whole part is ignore_label count nothing.
+/// loss = -1 / Z * sum of t log p + (1 - t) log(1 - p), p = 1 / (1 + exp(-x)): bottom[0] has the
+/// scores x, bottom[1] the same number of targets t in [0, 1]. Z is loss_param's normalization,
+/// here with BATCH_SIZE as the default. Targets whose integer part is ignore_label are ignored.
 template <typename Dtype>
 class SigmoidCrossEntropyLossLayer : public Portable<LossLayer<Dtype>> {
  public:
@@ -24,7 +24,7 @@ class SigmoidCrossEntropyLossLayer : public Portable<LossLayer<Dtype>> {
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
   void Backward_any(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override;
-  /// The divisor Z, where valid_count targets are not ignored.
+  /// The divisor Z for valid_count targets that are not ignored.
   virtual Dtype get_normalizer(LossParameter::NormalizationMode normalization_mode,
                                int valid_count) {
     return normalizer_of<Dtype>(normalization_mode, outer_num_, inner_num_, valid_count);

@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y = 1 / (1 + exp(-x)); in place, too: backward needs y only.
+/// y = 1 / (1 + exp(-x)). May work in place: backward needs only y.
 template <typename Dtype>
 class SigmoidLayer : public Portable<NeuronLayer<Dtype>> {
  public:

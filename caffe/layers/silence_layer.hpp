@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// Takes blobs that nobody else wants, so that the net does not list them as outputs. Gives them a
-/// gradient of 0.
+/// Consumes blobs that no other layer reads, so that the net does not list them as outputs. Their
+/// gradient is 0.
 template <typename Dtype>
 class SilenceLayer : public Portable<Layer<Dtype>> {
  public:

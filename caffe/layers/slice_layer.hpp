@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// Cuts the bottom along `axis` at the slice_points, or into equal parts when there are none. A
+/// Splits the bottom along `axis` at the slice_points or, if there are none, into equal parts. A
 /// single top shares the bottom's memory.
 template <typename Dtype>
 class SliceLayer : public Portable<Layer<Dtype>> {

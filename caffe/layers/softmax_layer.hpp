@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y_c = exp(x_c) / sum over c' of exp(x_c'), along `axis`. In place allowed.
+/// y_c = exp(x_c) / sum over c' of exp(x_c'), along `axis`. May work in place.
 template <typename Dtype>
 class SoftmaxLayer : public Portable<Layer<Dtype>> {
  public:

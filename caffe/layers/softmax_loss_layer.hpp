@@ -8,10 +8,10 @@
 
 namespace caffe {
 
-/// loss = -1 / Z * sum over items of log p(label), p the softmax of the scores along
+/// loss = -1 / Z * sum over items of log p(label), where p is the softmax of the scores along
 /// softmax_param's axis: bottom[0] outer x classes x inner, bottom[1] outer x inner labels. Z is
-/// loss_param's normalization. Items of label ignore_label count nothing. A probability counts as
-/// FLT_MIN at least. top[1], optional: the probabilities; gradients that arrive there are not used.
+/// loss_param's normalization. Items of label ignore_label are ignored. A probability below FLT_MIN
+/// counts as FLT_MIN. top[1], optional: the probabilities; gradients of this top are ignored.
 template <typename Dtype>
 class SoftmaxWithLossLayer : public Portable<LossLayer<Dtype>> {
  public:
@@ -28,7 +28,7 @@ class SoftmaxWithLossLayer : public Portable<LossLayer<Dtype>> {
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
   void Backward_any(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override;
-  /// The divisor Z, where valid_count labels are not ignored.
+  /// The divisor Z for valid_count labels that are not ignored.
   virtual Dtype get_normalizer(LossParameter::NormalizationMode normalization_mode,
                                int valid_count) {
     return normalizer_of<Dtype>(normalization_mode, outer_num_, inner_num_, valid_count);

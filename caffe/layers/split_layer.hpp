@@ -8,7 +8,8 @@
 namespace caffe {
 
 /// One bottom for several readers: every top has the bottom's data (the same memory), and the
-/// bottom's gradient is the sum of theirs. Nets insert it by themselves (util/insert_splits.hpp).
+/// bottom's gradient is the sum of theirs. Nets insert this layer automatically
+/// (util/insert_splits.hpp).
 template <typename Dtype>
 class SplitLayer : public Portable<Layer<Dtype>> {
  public:

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// y = x sigmoid(beta x) (Ramachandran, Zoph and Le 2017). In place, too, at the cost of a copy of
-/// the sigmoids.
+/// y = x sigmoid(beta x) (Ramachandran, Zoph and Le 2017). May work in place, at the cost of a copy
+/// of the sigmoids.
 template <typename Dtype>
 class SwishLayer : public Portable<NeuronLayer<Dtype>> {
  public:
@@ -24,7 +24,7 @@ class SwishLayer : public Portable<NeuronLayer<Dtype>> {
                     const Blobs& bottom) override;
 
  private:
-  Blob<Dtype> sigmoid_;  // where it works in place
+  Blob<Dtype> sigmoid_;  // if the layer works in place
 };
 
 }  // namespace caffe

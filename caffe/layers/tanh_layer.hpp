@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// y = tanh(x); in place, too: backward needs y only.
+/// y = tanh(x). May work in place: backward needs only y.
 template <typename Dtype>
 class TanHLayer : public Portable<NeuronLayer<Dtype>> {
  public:

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// y = 1 where x > threshold, else 0. A step has no gradient: Backward is refused where one is
-/// asked for. In place, too.
+/// y = 1 where x > threshold, else 0. A step has no gradient: Backward throws if one is requested.
+/// May work in place.
 template <typename Dtype>
 class ThresholdLayer : public Portable<NeuronLayer<Dtype>> {
  public:

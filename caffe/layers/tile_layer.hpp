@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// The bottom `tiles` times, one after the other, along `axis`.
+/// Repeats the bottom `tiles` times along `axis`.
 template <typename Dtype>
 class TileLayer : public Portable<Layer<Dtype>> {
  public:

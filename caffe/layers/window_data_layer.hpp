@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// Parts of images, as R-CNN is trained with. `source` lists images, and for each one windows with
-/// a label and their overlap with an object:
+/// Windows of images, for training R-CNN. `source` lists images and, for each image, windows with a
+/// label and their overlap with an object:
 ///
 ///   # 0
 ///   /path/to/image.jpg
@@ -18,11 +18,12 @@ namespace caffe {
 ///   7 0.9 10 20 109 119      (label, overlap, x1 y1 x2 y2, both ends inside)
 ///   7 0.1 0 0 99 80
 ///
-/// A batch holds fg_fraction of objects (overlap from fg_threshold on), behind background (overlap
-/// below bg_threshold; label 0), each drawn at random. A window is resized to crop_size x crop_size
-/// with, on each side, context_pad pixels of what surrounds it ("square": after it was made one).
-/// What would lie outside of the image is 0, which is the mean. Of transform_param count crop_size,
-/// mirror and the mean (the middle of a mean_file); the scale is window_data_param's.
+/// In a batch, a fraction fg_fraction are objects (overlap of at least fg_threshold); they follow
+/// the background (overlap below bg_threshold; label 0). All are drawn at random. A window is
+/// resized to crop_size x crop_size, including context_pad pixels of its surroundings on each side
+/// ("square": after extending it to a square). Pixels outside the image are 0, that is, the mean.
+/// Of transform_param, only crop_size, mirror and the mean (the middle of a mean_file) are used;
+/// the scale comes from window_data_param.
 template <typename Dtype>
 class WindowDataLayer : public BasePrefetchingDataLayer<Dtype> {
  public:
@@ -44,7 +45,7 @@ class WindowDataLayer : public BasePrefetchingDataLayer<Dtype> {
   struct Image {
     string file;
     int height, width;
-    string bytes;  // of the file, with cache_images
+    string bytes;  // the file's content, with cache_images
   };
   virtual unsigned int PrefetchRand();
   void load_batch(Batch<Dtype>* batch) override;
@@ -57,15 +58,15 @@ class WindowDataLayer : public BasePrefetchingDataLayer<Dtype> {
   vector<Dtype> mean_values_;
 
  private:
-  /// A window that is drawn.
+  /// A drawn window.
   struct Sample {
     const Window* window;
     bool mirror;
   };
-  /// The part of the image, and where it goes in the result.
+  /// The part of the image to use, and where it goes in the result.
   struct Place {
     int x, y, width, height;             // of the part
-    int left, top, to_width, to_height;  // of what it becomes
+    int left, top, to_width, to_height;  // its position and size in the result
   };
 
   void read_source();
