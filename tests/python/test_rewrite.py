@@ -179,17 +179,16 @@ def test_workers_die_with_the_rewriting(source, tmp_path):
     command = [sys.executable, str(FAKES), str(source.folder), str(tmp_path / "out"), "ROI", "5"]
     process = subprocess.Popen(command, stdout=log)
     children = []
-    for _ in range(100):
-        time.sleep(0.05)
+    until = time.monotonic() + 600  # a hang, on any machine
+    while len(children) != 2:
+        assert time.monotonic() < until and process.poll() is None
+        time.sleep(0.02)
         children = [int(pid) for pid in _children(process.pid)]
-        if len(children) == 2:
-            break
-    assert len(children) == 2
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 5
+    until = time.monotonic() + 60  # nothing ends a worker that does not notice
     while any(_alive(pid) for pid in children):
-        assert time.monotonic() < deadline, "a worker outlived its parent by 5 s"
+        assert time.monotonic() < until, "a worker outlived its parent"
         time.sleep(0.02)
 
 

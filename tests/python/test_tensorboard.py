@@ -71,11 +71,11 @@ def test_a_killed_run_has_every_point_once(config):
     words = [sys.executable, "-m", "maap", "train", TINY, "--variant", "baseline", "--tensorboard"]
     for name in ("data", "image_size", "runs_dir", "name", "batch", "base_lr", "threads"):
         words += ["--" + name.replace("_", "-"), str(getattr(config, name))]
-    words += ["--max-iter", "40", "--snapshot", "3"]
+    words += ["--max-iter", "120", "--snapshot", "3"]
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     folder = Path(config.runs_dir) / "run"
     metrics = folder / "phase1" / "metrics.csv"
-    until = time.monotonic() + 60
+    until = time.monotonic() + 600  # a hang, on any machine
     while not metrics.is_file() or metrics.read_text().count("\n") < 9:
         assert time.monotonic() < until and process.poll() is None
         time.sleep(0.002)
@@ -83,9 +83,9 @@ def test_a_killed_run_has_every_point_once(config):
     process.wait()
     maap.train(TrainConfig(runs_dir=config.runs_dir, name="run", resume=True))
     events = points(folder / "tensorboard" / "phase1")
-    assert [step for step, _ in events["train/loss"]] == list(range(40))
+    assert [step for step, _ in events["train/loss"]] == list(range(120))
     np.testing.assert_allclose([v for _, v in events["train/loss"]], rows(metrics.parent)[:, 1])
-    assert [step for step, _ in events["test/top1"]] == [40]
+    assert [step for step, _ in events["test/top1"]] == [120]
 
 
 def test_what_was_done_is_written_again_and_no_more(tmp_path):

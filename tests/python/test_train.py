@@ -234,23 +234,25 @@ def test_a_loss_that_is_not_finite_says_what_to_try(config):
 
 
 def test_ctrl_c_takes_a_snapshot_and_the_run_goes_on_as_if_nothing_was(config):
-    whole = dataclasses.replace(config, name="whole", variant="baseline", max_iter=40, snapshot=30)
+    whole = dataclasses.replace(
+        config, name="whole", variant="baseline", max_iter=150, snapshot=100
+    )
     maap.train(whole)
     config = dataclasses.replace(whole, name="stopped")
     metrics = Path(config.runs_dir) / "stopped" / "phase1" / "metrics.csv"
     process = subprocess.Popen(
         options(config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
     )
-    until = time.monotonic() + 60
+    until = time.monotonic() + 600  # a hang, on any machine
     while not metrics.is_file() or metrics.read_text().count("\n") < 5:
         assert time.monotonic() < until and process.poll() is None
         time.sleep(0.002)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=600)
     assert process.returncode == 130
     assert "stopped at iteration" in errors and "maap train --resume stopped" in errors
     stage = Run(Path(config.runs_dir) / "stopped").state().stages[0]
-    assert stage.status == "running" and 0 < stage.iteration < 40
+    assert stage.status == "running" and 0 < stage.iteration < 150
     maap.train(dataclasses.replace(config, resume=True))
     assert final(config) == final(whole)
     assert metrics.read_bytes() == (metrics.parents[2] / "whole/phase1/metrics.csv").read_bytes()
