@@ -5,7 +5,6 @@ it), predictions.csv with a row per test image and phase, and samples/ (`samples
 """
 
 import dataclasses
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Protocol
 
@@ -15,35 +14,23 @@ from maap.data.feeder import Transform
 from maap.data.store import Dataset, Split
 from maap.data.views import View
 from maap.errors import MaapError
-from maap.images.boxes import Box
 from maap.measure.classify import Classifier, Prediction, class_scores, rate_scores
 from maap.measure.regions import cropped_accuracy, measure_regions
+from maap.measure.result import Measured
 from maap.measure.samples import Samples
 from maap.measure.tables import write_phase_predictions
 from maap.runs.evaluation import (
     FORMAT,
-    Accuracy,
     DataFacts,
     Evaluation,
     PhaseRegions,
     PhaseResult,
-    RegionQuality,
     Rewriting,
     write_evaluation,
 )
 from maap.runs.run import Run
 from maap.runs.state import RunState
 from maap.util.progress import say
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What was measured of one set of weights on a split."""
-
-    accuracy: Accuracy
-    predictions: list[Prediction]  # one per record
-    regions: Optional[RegionQuality]  # None without a rewrite net
-    found: Optional[list[Box]]  # the region of every record, in stored pixels
 
 
 def measure_weights(

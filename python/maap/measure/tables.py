@@ -5,16 +5,13 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from maap.data.store import Split
 from maap.images import boxes as geometry
 from maap.measure.classify import Prediction
+from maap.measure.result import Measured
 from maap.runs.evaluation import EVALUATION, FORMAT, Accuracy, RegionFigures
 from maap.util.files import write_atomically
-
-if TYPE_CHECKING:
-    from maap.measure.evaluation import Measured
 
 PREDICTION_COLUMNS = ["phase", "key", "label", "predicted", "score", "rank"]
 
@@ -40,7 +37,7 @@ def write_phase_predictions(path: Path, predictions: Mapping[str, Sequence[Predi
     write_table(path, PREDICTION_COLUMNS, rows)
 
 
-def write_predictions(path: Path, found: "Measured", split: Split) -> None:
+def write_predictions(path: Path, found: Measured, split: Split) -> None:
     """A row per image: key, path, true class and predicted class by number and by name, the
     prediction's score, and the rank of the true class (0: it scored highest)."""
     names = split.classes
@@ -53,7 +50,7 @@ def write_predictions(path: Path, found: "Measured", split: Split) -> None:
     write_table(path, columns, rows)
 
 
-def write_tables(folder: Path, found: "Measured", split: Split) -> list[str]:
+def write_tables(folder: Path, found: Measured, split: Split) -> list[str]:
     """predictions.csv, per_class.csv, confusion.csv, regions.csv (with regions) and
     evaluation.json (Measured's accuracy and regions) in an existing folder; their names."""
     names, accuracy = split.classes, found.accuracy
@@ -93,7 +90,7 @@ def _write_regions(path: Path, found: Sequence[geometry.Box], split: Split) -> N
 # ---- for a person -------------------------------------------------------------------------------
 
 
-def lines(found: "Measured", split: Split) -> list[str]:
+def lines(found: Measured, split: Split) -> list[str]:
     """The figures as lines to print."""
     accuracy, chance = found.accuracy, 1 / len(split.classes)
     how = "centre crop" if accuracy.crops == 1 else f"mean of {accuracy.crops} crops"
