@@ -3,12 +3,13 @@ images."""
 
 import re
 from pathlib import Path
-from typing import Any, NamedTuple, Optional
+from typing import NamedTuple, Optional
 
 import numpy as np
 
 from maap.errors import MaapError
 from maap.host import loader
+from maap.host.types import CaffeNet
 from maap.nets.prototxt import read_net
 from maap.weights.caffemodel import check_weights
 
@@ -33,7 +34,7 @@ class NotFinite(Exception):
         self.index = index
 
 
-def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> Any:
+def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> CaffeNet:
     """The host's caffe.Net (phase TEST) of a resolved prototxt, every layer with its weights, its
     input `data` reshaped to `batch` images.
 
