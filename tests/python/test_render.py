@@ -1,10 +1,15 @@
 """The six D* against a rendering of the paper's equations 4 to 8 by NumPy and scikit-image."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
+from maap.config.fields import FIELDS
 from maap.errors import MaapError
+from maap.images import a_star as table
 from maap.images import render
-from maap.images.a_star import NAMES, find_a_star
+from maap.images.a_star import NAMES, AStar, Factor, find_a_star
 from maap.images.boxes import scale_box
 from paper_render import bilinear, factor, paper
 
@@ -65,3 +70,53 @@ def test_unknown_a_star_names_the_six():
     with pytest.raises(MaapError, match="ALLSOFT_PLUS_ONE"):
         render.render(np.zeros((4, 4, 3), np.uint8), (0, 0, 4, 4), None, "soft")
     assert find_a_star("allsoft-plus-one").name == "ALLSOFT_PLUS_ONE"
+
+
+# ---- the table ----------------------------------------------------------------------------------
+
+
+def test_settings_take_the_table():
+    assert FIELDS["a_star"].metadata["choices"] == table.OPTIONS
+    assert FIELDS["a_star"].default in table.OPTIONS
+
+
+def test_words_of_the_six():
+    wanted = {
+        "ROI": ("R cropped and enlarged", "crop to R"),
+        "UNCORRELATED": ("1 inside R, 0 outside", "D in R, else 0"),
+        "ENHANCE": ("A+1 inside R, 0 outside", "(A+1) D in R, else 0"),
+        "REDUCE": ("1 inside R, A outside", "D in R, else A D"),
+        "ALLSOFT": ("A everywhere", "A D"),
+        "ALLSOFT_PLUS_ONE": ("A+1 everywhere", "(A+1) D"),
+    }
+    six = [find_a_star(name) for name in wanted]
+    assert {each.name: (each.explanation, each.formula) for each in six} == wanted
+    assert [each.name for each in six if each.crops] == ["ROI"]
+    soft = ["ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE"]
+    assert [each.name for each in six if each.needs_attention] == soft
+
+
+def test_one_more_line_in_the_table_is_drawn(monkeypatch):
+    dim = AStar("DIM", "dim", inside=Factor(0.5), outside=table.A)
+    monkeypatch.setattr(table, "TABLE", (*table.TABLE, dim))
+    attention = np.full((5, 5), 0.25, np.float32)
+    image = np.full((5, 5, 3), 110, np.uint8)
+    drawn = render.render(image, (1, 1, 3, 4), attention, "dim", 10.0)
+    wanted = np.full((5, 5, 3), 25.0)
+    wanted[1:4, 1:3] = 50
+    assert np.array_equal(drawn, wanted) and find_a_star("dim").needs_attention
+    assert (dim.explanation, dim.formula) == ("0.5 inside R, A outside", "0.5 D in R, else A D")
+
+
+def test_what_nobody_handles_is_an_error():
+    with pytest.raises(MaapError, match="'DIM' is unknown; use one of ROI, UNCORRELATED"):
+        find_a_star("DIM")
+    with pytest.raises(ValueError, match="one side"):
+        AStar("DIM", "dim", inside=table.ONE)
+    with pytest.raises(ValueError, match="needs the attention map"):
+        render.render(np.zeros((4, 4, 3), np.uint8), (0, 0, 2, 2), None, "REDUCE")
+
+
+def test_the_table_does_not_slow_the_command_line_down():
+    code = "import sys, maap.images.a_star; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
