@@ -6,8 +6,9 @@
 namespace caffe {
 
 /// The learning rate of an iteration by lr_policy (SGDSolver::GetLearningRate has the formulas).
-/// *current_step becomes the steps taken (step), or grows by one where the next stepvalue is
-/// reached (multistep). Throws for an unknown policy and for settings that give no rate.
+/// Sets *current_step to the number of steps taken (step), or increases it by one if the next
+/// stepvalue is reached (multistep). Throws for an unknown policy and for settings that give no
+/// rate.
 double learning_rate(const SolverParameter& param, int iter, int* current_step);
 
 }  // namespace caffe

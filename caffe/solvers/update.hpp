@@ -1,11 +1,10 @@
 #ifndef CAFFE_SOLVERS_UPDATE_HPP_
 #define CAFFE_SOLVERS_UPDATE_HPP_
 
-// How a solver's rule is run over a parameter. For .cu files only (kernels/parallel.hpp).
+// Runs a solver's rule over a parameter. For .cu files only (kernels/parallel.hpp).
 //
 // A rule is a functor with CAFFE_HD T operator()(int i, T g) const: it takes the gradient of
-// element i, changes the history of element i, and returns what is to be subtracted from the
-// weight.
+// element i, changes the history of element i, and returns the value to subtract from the weight.
 
 #include <algorithm>
 
@@ -16,7 +15,8 @@
 namespace caffe {
 namespace solvers {
 
-/// f(i) for i in [0, n), the elements independent of each other: in vectors on the CPU.
+/// Calls f(i) for i in [0, n), vectorised on the CPU; the elements must be independent of each
+/// other.
 template <typename F>
 struct Piece {
   static constexpr int kSize = 4096;
@@ -65,7 +65,7 @@ struct Value {  // g = rule(g)
 };
 
 template <typename T, typename Rule, typename GradientSteps<T>::Decay kDecay>
-struct OnePass {  // all of it: g = rule(g clip normalize + decay R(w)); w -= g
+struct OnePass {  // all steps: g = rule(g clip normalize + decay R(w)); w -= g
   GradientSteps<T> steps;
   Rule rule;
   T* w;

@@ -1,8 +1,8 @@
 #ifndef CAFFE_UTIL_ACTIVE_HPP_
 #define CAFFE_UTIL_ACTIVE_HPP_
 
-// Small arithmetic on a blob's active_data() or active_diff(), for layers without a kernel of their
-// own.
+// Small arithmetic on a blob's active_data() or active_diff(), for layers that have no kernel
+// themselves.
 
 #include "caffe/common.hpp"
 #include "caffe/util/math_functions.hpp"

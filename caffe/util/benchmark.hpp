@@ -7,15 +7,15 @@
 
 namespace caffe {
 
-/// A stopwatch. In GPU mode it waits for the work of the GPU that was queued before Start and Stop.
+/// A stopwatch. In GPU mode, Start and Stop first wait for the work queued on the GPU.
 class Timer {
  public:
   virtual ~Timer() = default;
-  /// Starts it; does nothing while it runs.
+  /// Starts it; does nothing if it is running.
   virtual void Start();
-  /// Stops it; does nothing while it stands.
+  /// Stops it; does nothing if it is not running.
   virtual void Stop();
-  /// Of the last Start to Stop; stops a running one. 0 before the first Start.
+  /// The time from the last Start to Stop; stops a running timer. 0 before the first Start.
   virtual float MilliSeconds();
   virtual float MicroSeconds();
   virtual float Seconds();
@@ -30,7 +30,7 @@ class Timer {
   bool has_run_ = false;
 };
 
-/// The same without the GPU.
+/// The same, but never waits for the GPU.
 class CPUTimer : public Timer {};
 
 }  // namespace caffe

@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-/// A queue between threads. An InternalThread that waits in pop() or peek() can be stopped there.
+/// A queue between threads. An InternalThread can be stopped while it waits in pop() or peek().
 template <typename T>
 class BlockingQueue {
  public:
@@ -21,14 +21,14 @@ class BlockingQueue {
     }
     change_.notify_one();
   }
-  /// False when there is nothing.
+  /// False if the queue is empty.
   bool try_pop(T* t) {
     const std::lock_guard<std::mutex> lock(mutex_);
     if (queue_.empty()) return false;
     *t = take();
     return true;
   }
-  /// Waits until there is something, and logs that it does unless the text is empty.
+  /// Waits while the queue is empty. Before waiting it logs the text, if any (every 1000th time).
   T pop(const string& log_on_wait = "") {
     if (!log_on_wait.empty() && size() == 0) {
       LOG_EVERY_N(INFO, 1000) << log_on_wait;

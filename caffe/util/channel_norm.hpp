@@ -1,27 +1,28 @@
 #ifndef CAFFE_UTIL_CHANNEL_NORM_HPP_
 #define CAFFE_UTIL_CHANNEL_NORM_HPP_
 
-// y = (x - mean) factor, mean and factor being a channel's: what BatchNorm and MVN have in common.
-// All pointers are of the device of the thread's mode; `sums` is memory kept between calls.
+// y = (x - mean) factor, with a mean and a factor for each channel: what BatchNorm and MVN have in
+// common. All pointers belong to the device that the thread's mode selects; `sums` is memory kept
+// between calls.
 
 #include "caffe/blob.hpp"
 #include "caffe/util/channel_shape.hpp"
 
 namespace caffe {
 
-/// Mean and (biased) variance of each channel, both [channels]. One pass over x, in double and less
-/// each channel's first value, so that a mean far from 0 costs no precision. A channel must have
-/// values.
+/// Mean and (biased) variance of each channel, both [channels]. Makes one pass over x, in double,
+/// after subtracting each channel's first value, so that a mean far from 0 costs no precision. Each
+/// channel must have at least one value.
 template <typename Dtype>
 void channel_moments(const ChannelShape& shape, const Dtype* x, Dtype* mean, Dtype* variance,
                      Blob<double>* sums);
 
-/// `kept`, where it is not null, gets a copy of y; y may be x.
+/// `kept` gets a copy of y unless it is null; y may be x.
 template <typename Dtype>
 void normalise(const ChannelShape& shape, const Dtype* mean, const Dtype* factor, const Dtype* x,
                Dtype* y, Dtype* kept = nullptr);
 
-/// The y of a forward pass: kept, or, where that is null, computed again from x.
+/// The y of a forward pass: `kept` or, if that is null, computed again from x.
 template <typename Dtype>
 struct NormalisedValues {
   const Dtype* kept;
@@ -30,10 +31,10 @@ struct NormalisedValues {
   const Dtype* factor;  // [channels]
 };
 
-/// dx = factor (dy - mean(dy) - slope y mean(dy y)), the means a channel's: the gradient where mean
-/// and factor depend on x. slope [channels] is -factor'(d) / (factor^2 d), d being the standard
-/// deviation; null means 1, which it is for factor = 1 / sqrt(d^2 + eps). dx may be dy; `means` is
-/// memory kept between calls.
+/// dx = factor (dy - mean(dy) - slope y mean(dy y)), with means over each channel: the gradient if
+/// mean and factor depend on x. slope [channels] is -factor'(d) / (factor^2 d), where d is the
+/// standard deviation; null means 1, the slope for factor = 1 / sqrt(d^2 + eps). dx may be dy;
+/// `means` is memory kept between calls.
 template <typename Dtype>
 void normalise_backward(const ChannelShape& shape, const NormalisedValues<Dtype>& y,
                         const Dtype* slope, const Dtype* dy, Dtype* dx, Blob<Dtype>* means,

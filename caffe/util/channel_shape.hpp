@@ -3,11 +3,11 @@
 
 namespace caffe {
 
-/// How an array is cut: value (o, c, i) stands at (o channels + c) inner + i.
+/// How an array is divided into channels: value (o, c, i) has index (o channels + c) inner + i.
 struct ChannelShape {
   int outer, channels, inner;
   int rows() const { return outer * channels; }
-  /// Values of one channel.
+  /// The number of values per channel.
   double per_channel() const { return static_cast<double>(outer) * inner; }
 };
 

@@ -1,9 +1,9 @@
 #ifndef CAFFE_UTIL_CHANNEL_SUMS_HPP_
 #define CAFFE_UTIL_CHANNEL_SUMS_HPP_
 
-// Sums over everything but one axis: statistics of a channel, the gradient of what a channel
-// learns. They are added up in double, plane by plane, in an order that does not depend on the
-// number of threads.
+// Sums over all axes but one: statistics of a channel, or the gradient of a channel's parameter.
+// They are computed in double, plane by plane, in an order that does not depend on the number of
+// threads.
 
 #include "caffe/blob.hpp"
 #include "caffe/util/channel_shape.hpp"
@@ -13,7 +13,7 @@ namespace caffe {
 
 namespace internal {
 
-/// Planes of fewer values than this are not worth sums of their own.
+/// Planes with fewer values than this get no separate sums.
 constexpr int kShortPlane = 16;
 
 template <typename F>
@@ -76,8 +76,8 @@ struct SumOfValues {
 
 }  // namespace internal
 
-/// For every channel c: store(c, sum of f.first(c, i), sum of f.second(c, i)), over the places i
-/// of its values. `planes` is memory for it, kept between calls.
+/// For every channel c: store(c, sum of f.first(c, i), sum of f.second(c, i)), over the indices i
+/// of its values. `planes` is memory for the sums, kept between calls.
 template <typename F, typename Store>
 void channel_sums(const ChannelShape& shape, const F& f, Blob<double>* planes, const Store& store) {
   if (shape.inner < internal::kShortPlane) {

@@ -5,10 +5,9 @@
 
 namespace caffe {
 
-/// Puts the value of a field into a field of another message: numbers, strings and messages of the
-/// same type, enums by number, an int32 as uint32 where it
-/// is not below 0. A repeated field gets it appended, or all of them from a repeated
-/// one.
+/// Copies the value of a field to a field of another message: numbers, strings and messages of the
+/// same type, enums by number, an int32 to a uint32 if it is not negative. To a repeated field it
+/// appends the value, or all values of a repeated field.
 void CopyField(const google::protobuf::Message& from,
                const google::protobuf::FieldDescriptor& from_field, google::protobuf::Message* to,
                const google::protobuf::FieldDescriptor& to_field);

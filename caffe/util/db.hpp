@@ -1,8 +1,8 @@
 #ifndef CAFFE_UTIL_DB_HPP
 #define CAFFE_UTIL_DB_HPP
 
-// Data bases of records: a key and a value each, in the order of the keys. Errors are caffe::Error
-// and name the path.
+// Databases of records: each has a key and a value; they are in the order of the keys. Errors are
+// caffe::Error and name the path.
 
 #include <string>
 #include <string_view>
@@ -13,11 +13,11 @@
 namespace caffe {
 namespace db {
 
-/// NEW makes a data base where nothing is yet; WRITE adds to one, or makes it.
+/// NEW creates a database at a path that does not exist yet; WRITE adds to one, or creates it.
 enum Mode { READ, WRITE, NEW };
 
-/// A place among the records, at first the first one. Several cursors may read one data base, each
-/// in a thread of its own.
+/// A position among the records, initially the first. Several cursors may read one database, each
+/// in its own thread.
 class Cursor {
  public:
   Cursor() = default;
@@ -26,10 +26,10 @@ class Cursor {
   virtual void Next() = 0;
   virtual string key() = 0;
   virtual string value() = 0;
-  /// False behind the last record, and at once where there is none; key() and value() then throw.
+  /// False after the last record, and at once if there are none; key() and value() then throw.
   virtual bool valid() = 0;
-  /// The value without a copy where the data base allows that: valid while the cursor lives, even
-  /// behind Next(). Otherwise a copy in *storage.
+  /// The value without a copy if the database allows that: valid as long as the cursor exists, also
+  /// after Next(). Otherwise a copy in *storage.
   virtual std::string_view value_view(string* storage) {
     *storage = value();
     return *storage;
@@ -38,20 +38,20 @@ class Cursor {
   DISABLE_COPY_AND_ASSIGN(Cursor);
 };
 
-/// Records that are written together: all by Commit(), none without it.
+/// Records that are written together: all of them by Commit(), or none.
 class Transaction {
  public:
   Transaction() = default;
   virtual ~Transaction() = default;
-  /// A record with that key is replaced.
+  /// Replaces an existing record with that key.
   virtual void Put(const string& key, const string& value) = 0;
-  /// Writes what was put since the last Commit().
+  /// Writes the records that were put since the last Commit().
   virtual void Commit() = 0;
 
   DISABLE_COPY_AND_ASSIGN(Transaction);
 };
 
-/// Cursors and transactions are the caller's to delete, before the data base closes.
+/// The caller must delete cursors and transactions before the database closes.
 class DB {
  public:
   DB() = default;
@@ -64,7 +64,7 @@ class DB {
   DISABLE_COPY_AND_ASSIGN(DB);
 };
 
-/// One that is not open yet; the caller's to delete.
+/// Creates a database object that is not open yet; the caller must delete it.
 DB* GetDB(DataParameter::DB backend);
 /// By name: "lmdb" or "leveldb".
 DB* GetDB(const string& backend);

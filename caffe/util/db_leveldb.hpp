@@ -15,7 +15,7 @@ namespace db {
 
 class LevelDBCursor : public Cursor {
  public:
-  /// Takes the iterator.
+  /// Takes ownership of the iterator.
   LevelDBCursor(leveldb::Iterator* iterator, const string& source)
       : iterator_(iterator), source_(source) {
     SeekToFirst();

@@ -16,7 +16,7 @@ namespace db {
 /// Throws unless the status is MDB_SUCCESS.
 void MDB_CHECK(int mdb_status);
 
-/// An open file: one for all readers of it in this process, as LMDB asks for.
+/// An open file, shared by all its readers in this process, as LMDB requires.
 class LMDBEnvironment;
 class LMDBPages;
 
@@ -30,7 +30,7 @@ class LMDBCursor : public Cursor {
   string key() override;
   string value() override;
   bool valid() override;
-  /// Never a copy.
+  /// Never makes a copy.
   std::string_view value_view(string* storage) override;
 
  private:
@@ -42,7 +42,7 @@ class LMDBCursor : public Cursor {
   std::unique_ptr<LMDBPages> pages_;
 };
 
-/// Keeps the records in memory until Commit, which enlarges the map as far as they need it.
+/// Keeps the records in memory until Commit, which enlarges the map as far as necessary.
 class LMDBTransaction : public Transaction {
  public:
   explicit LMDBTransaction(const shared_ptr<LMDBEnvironment>& environment)
@@ -51,14 +51,14 @@ class LMDBTransaction : public Transaction {
   void Commit() override;
 
  private:
-  /// False when the map is full; nothing is written then.
+  /// False if the map is full; then nothing is written.
   bool TryCommit();
 
   shared_ptr<LMDBEnvironment> environment_;
   vector<std::pair<string, string>> records_;
 };
 
-/// A folder with data.mdb in it or, to read from, such a file itself.
+/// A folder that contains data.mdb or, for reading only, such a file itself.
 class LMDB : public DB {
  public:
   void Open(const string& source, Mode mode) override;

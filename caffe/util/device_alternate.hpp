@@ -1,8 +1,8 @@
 #ifndef CAFFE_UTIL_DEVICE_ALTERNATE_HPP_
 #define CAFFE_UTIL_DEVICE_ALTERNATE_HPP_
 
-// Macros for layers written as Caffe's are, with the GPU methods in a .cu of their own that a build
-// without CUDA (CPU_ONLY) leaves out. This repo's layers need none of them.
+// Macros for layers written in Caffe's style, with the GPU methods in a separate .cu file that a
+// build without CUDA (CPU_ONLY) leaves out. This repository's own layers do not need them.
 
 #include "caffe/util/error.hpp"
 

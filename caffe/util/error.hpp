@@ -1,8 +1,9 @@
 #ifndef CAFFE_UTIL_ERROR_HPP_
 #define CAFFE_UTIL_ERROR_HPP_
 
-// Errors of the engine are exceptions: Python sees them as one, and only the command line makes an
-// exit status of them. A message says what was found, where (layer, blob, file), and what to do.
+// Errors of the engine are exceptions: Python receives them as exceptions, and only the command
+// line turns them into an exit status. A message says what was found, where (layer, blob, file),
+// and what to do.
 
 #include <sstream>
 #include <string>
@@ -12,10 +13,10 @@
 
 namespace caffe {
 
-/// The one exception of the engine and of the MAAP layers.
+/// The only exception class of the engine and of the MAAP layers.
 using maap::Error;
 
-/// "64 3 11 11", as Caffe's log writes shapes.
+/// "64 3 11 11", the way Caffe's log writes shapes.
 template <typename Int>
 std::string shape_text(const std::vector<Int>& shape) {
   std::ostringstream text;
@@ -23,8 +24,8 @@ std::string shape_text(const std::vector<Int>& shape) {
   return text.str();
 }
 
-/// The candidate that takes the fewest single-letter edits to become `name` (case does not
-/// count), or "" when none is near enough to be a slip of the fingers.
+/// The candidate that takes the fewest single-letter edits to become `name` (case does not count),
+/// or "" if none is close enough to be a typing error.
 std::string nearest_name(const std::string& name, const std::vector<std::string>& candidates);
 
 /// "a, b, c"
@@ -40,7 +41,7 @@ std::string join(const std::vector<std::string>& names, const std::string& separ
     throw ::caffe::Error(caffe_fail_text.str()); \
   } while (false)
 
-/// Throws an Error with the message unless the condition holds; the message is made only then.
+/// Throws an Error with the message unless the condition holds. The message is built only then.
 #define CAFFE_CHECK(condition, message)    \
   do {                                     \
     if (!(condition)) CAFFE_FAIL(message); \

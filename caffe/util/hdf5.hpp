@@ -1,10 +1,9 @@
 #ifndef CAFFE_UTIL_HDF5_H_
 #define CAFFE_UTIL_HDF5_H_
 
-// HDF5 files: data sets of numbers and groups of them. Errors are caffe::Error and name file and
-// data set; HDF5's own reports to stderr are off while these functions run. The library is not
-// made for several threads: whoever uses it directly holds hdf5_lock() meanwhile, as these
-// functions do.
+// HDF5 files: datasets of numbers and groups of them. Errors are caffe::Error and name the file and
+// the dataset; HDF5's own reports to stderr are off while these functions run. The library is not
+// thread-safe: code that uses it directly must hold hdf5_lock(), as these functions do.
 
 #include <hdf5.h>
 
@@ -18,14 +17,14 @@ namespace caffe {
 
 std::unique_lock<std::recursive_mutex> hdf5_lock();
 
-/// An open file; it closes itself.
+/// An open file, closed by the destructor.
 class Hdf5File {
  public:
   enum Mode { kRead, kCreate };
   Hdf5File(const string& filename, Mode mode);
   ~Hdf5File();
   hid_t id() const { return id_; }
-  /// Throws when what was written did not get to the file.
+  /// Throws if data could not be written to the file.
   void Close();
 
  private:
@@ -34,7 +33,7 @@ class Hdf5File {
   DISABLE_COPY_AND_ASSIGN(Hdf5File);
 };
 
-/// An open group; its name may be a path, whose missing parts kCreate makes.
+/// An open group; its name may be a path, whose missing parts kCreate creates.
 class Hdf5Group {
  public:
   enum Mode { kOpen, kCreate };
@@ -47,22 +46,23 @@ class Hdf5Group {
   DISABLE_COPY_AND_ASSIGN(Hdf5Group);
 };
 
-/// Whether a file is HDF5, by its content, or by its ending (.h5, .hdf5) when it cannot be read.
+/// Whether a file is HDF5, by its content or, if it cannot be read, by its ending (.h5, .hdf5).
 bool IsHdf5File(const string& filename);
 
 bool hdf5_exists(hid_t loc_id, const string& path);
-/// Names in a group, sorted.
+/// The names in a group, sorted.
 vector<string> hdf5_names(hid_t loc_id);
-/// The shape of a data set of numbers. Throws where the file cannot hold as many, or a blob not.
+/// The shape of a dataset of numbers. Throws if the file is too small for it, or if a blob cannot
+/// have that shape.
 vector<int> hdf5_shape(hid_t loc_id, const string& dataset_name);
 
-/// Checks a data set of min_dim to max_dim axes and gives the blob its shape, or, without
-/// `reshape`, throws when that is another.
+/// Checks that a dataset has min_dim to max_dim axes and gives the blob its shape; without
+/// `reshape`, throws if the blob's shape differs.
 template <typename Dtype>
 void hdf5_load_nd_dataset_helper(hid_t file_id, const char* dataset_name_, int min_dim, int max_dim,
                                  Blob<Dtype>* blob, bool reshape);
 
-/// The same, and loads the values. Dtype: float, double or int.
+/// The same, and also loads the values. Dtype: float, double or int.
 template <typename Dtype>
 void hdf5_load_nd_dataset(hid_t file_id, const char* dataset_name_, int min_dim, int max_dim,
                           Blob<Dtype>* blob, bool reshape = false);

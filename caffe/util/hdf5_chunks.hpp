@@ -10,7 +10,7 @@
 
 namespace caffe {
 
-/// A handle of HDF5's that closes itself.
+/// An HDF5 handle, closed by the destructor.
 class Hdf5Handle {
  public:
   Hdf5Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
@@ -25,10 +25,10 @@ class Hdf5Handle {
   DISABLE_COPY_AND_ASSIGN(Hdf5Handle);
 };
 
-/// Throws, with `where` before the message, unless every chunk of a data set in chunks holds as
-/// many bytes as it must. HDF5 1.10 does not look: where a damaged file has fewer, H5Dread reads
-/// past the end of its memory. Compressed chunks are uncompressed for it; of the ways to compress,
-/// gzip (deflate) is known, with or without shuffle and fletcher32.
+/// Throws, with `where` before the message, unless every chunk of a chunked dataset holds as many
+/// bytes as it must. HDF5 1.10 does not check this: if a damaged file has fewer bytes, H5Dread
+/// reads past the end of its memory. Compressed chunks are decompressed for the check; the only
+/// supported compression is gzip (deflate), with or without shuffle and fletcher32.
 void check_hdf5_chunks(hid_t dataset, const std::vector<int>& shape, const std::string& where);
 
 }  // namespace caffe

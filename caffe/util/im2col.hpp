@@ -1,11 +1,11 @@
 #ifndef CAFFE_UTIL_IM2COL_HPP_
 #define CAFFE_UTIL_IM2COL_HPP_
 
-// Convolution as a product of matrices: im2col writes, for each place of the output, the values of
-// the image under the kernel one below the other, so that
-//   output (outputs x places) = weights (outputs x rows) * columns (rows x places),
-// rows = channels x kernel size. Values beyond the border are 0. col2im is the adjoint: it adds
-// each column back to where it was taken from.
+// Convolution as a product of matrices: for each position of the output, im2col writes the image
+// values under the kernel into one column, so that
+//   output (outputs x positions) = weights (outputs x rows) * columns (rows x positions),
+// where rows = channels x kernel size. Values beyond the border are 0. col2im is the adjoint: it
+// adds the values of each column to the image values they were taken from.
 
 #include <vector>
 
@@ -13,10 +13,10 @@
 
 namespace caffe {
 
-/// Axes besides the channels that a convolution may have.
+/// The largest number of spatial axes of a convolution.
 constexpr int kMaxSpatialAxes = 10;
 
-/// What im2col has to know; copied into the kernels. Axis 0 is the slowest.
+/// The parameters of im2col, copied to the kernels. Axis 0 varies slowest.
 struct ConvGeometry {
   int axes = 0;
   int channels = 0;
@@ -28,20 +28,21 @@ struct ConvGeometry {
   int dilation[kMaxSpatialAxes];
 };
 
-/// The places of one axis: floor((image + 2 pad - (dilation (kernel - 1) + 1)) / stride) + 1; may
-/// be less than 1.
+/// The number of kernel positions along one axis: floor((image + 2 pad - (dilation (kernel - 1) +
+/// 1)) / stride) + 1; may be less than 1.
 int conv_output_size(int image, int kernel, int pad, int stride, int dilation);
 
-/// columns (channels kernel[0] ... x output[0] ...) from image (channels x image[0] ...), where the
-/// thread's mode has them.
+/// columns (channels kernel[0] ... x output[0] ...) from image (channels x image[0] ...), on the
+/// device that the thread's mode selects.
 template <typename Dtype>
 void im2col(const ConvGeometry& geometry, const Dtype* image, Dtype* columns);
 /// The image is overwritten.
 template <typename Dtype>
 void col2im(const ConvGeometry& geometry, const Dtype* columns, Dtype* image);
 
-// ---- Caffe's entries. im_shape is the channels and the image, col_shape the rows and the output.
-// *_cpu take CPU pointers; *_gpu, of a CUDA build, GPU pointers, those to the shapes included.
+// ---- Caffe's functions. im_shape is channels, then image; col_shape is rows, then output.
+// *_cpu functions take CPU pointers; *_gpu functions (in a CUDA build) take GPU pointers, also for
+// the shapes.
 
 template <typename Dtype>
 void im2col_nd_cpu(const Dtype* data_im, int num_spatial_axes, const int* im_shape,

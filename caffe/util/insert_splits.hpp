@@ -9,20 +9,20 @@ namespace caffe {
 
 using std::string;
 
-/// The net with a Split layer behind every top that more than one bottom takes, so that each
-/// reader writes its gradient to a blob of its own and the Split adds them up. A top with a loss
-/// weight counts as one reader more: the weight moves to the Split's first top. Throws for a bottom
-/// that no layer before makes.
+/// The net with a Split layer after every top that several bottoms read, so that each reader writes
+/// its gradient to a separate blob and the Split adds these up. A top with a loss weight counts as
+/// having one more reader: the weight moves to the Split's first top. Throws if no earlier layer
+/// makes a bottom.
 void InsertSplits(const NetParameter& param, NetParameter* param_split);
 
-/// Makes the Split of top `blob_idx` of a layer, for `split_count` readers.
+/// Creates the Split of top `blob_idx` of a layer, for `split_count` readers.
 void ConfigureSplitLayer(const string& layer_name, const string& blob_name, int blob_idx,
                          int split_count, float loss_weight, LayerParameter* split_layer_param);
 
 /// "conv1_relu1_0_split" for top 0, conv1, of layer relu1.
 string SplitLayerName(const string& layer_name, const string& blob_name, int blob_idx);
 
-/// "conv1_relu1_0_split_1" is what its second reader takes.
+/// "conv1_relu1_0_split_1" is the blob that its second reader takes.
 string SplitBlobName(const string& layer_name, const string& blob_name, int blob_idx,
                      int split_idx);
 

@@ -2,12 +2,12 @@
 #define CAFFE_UTIL_IO_IMAGE_HPP_
 
 // Images in files and in Datums. Pixels are decoded, resized (bilinear) and encoded by OpenCV, so
-// that they are the bytes that any Caffe gets. A cv::Mat has its channels pixel by pixel (blue,
+// the bytes are the same as in any Caffe. A cv::Mat stores its channels pixel by pixel (blue,
 // green, red), a Datum plane by plane.
 //
-// Where a file cannot be read, or is no image, these functions log an error and return false or an
-// empty Mat, as Caffe's do. A JPEG that ends before its image does counts as one that cannot be
-// read: what a decoder makes of the missing rows is no picture.
+// If a file cannot be read or is not an image, these functions log an error and return false or an
+// empty Mat, as Caffe's do. A truncated JPEG counts as unreadable, because a decoder would invent
+// its missing rows.
 
 #include <string>
 #include <string_view>
@@ -18,24 +18,25 @@
 
 namespace caffe {
 
-/// The image in a file; height and width other than 0 resize it. In color: 3 channels; else 1.
+/// Reads the image in a file; height and width other than 0 resize it. In color it has 3 channels,
+/// otherwise 1.
 cv::Mat ReadImageToCVMat(const string& filename, int height, int width, bool is_color);
 cv::Mat ReadImageToCVMat(const string& filename, int height, int width);
 cv::Mat ReadImageToCVMat(const string& filename, bool is_color);
 cv::Mat ReadImageToCVMat(const string& filename);
 
-/// The same into `image`; throws with the reason where ReadImageToCVMat logs it.
+/// The same into `image`, but throws the error that ReadImageToCVMat logs.
 void read_image(const string& filename, int height, int width, bool is_color, cv::Mat* image);
 
-/// A file as it is, as the data of an encoded Datum.
+/// Stores a file unchanged as the data of an encoded Datum.
 bool ReadFileToDatum(const string& filename, int label, Datum* datum);
 inline bool ReadFileToDatum(const string& filename, Datum* datum) {
   return ReadFileToDatum(filename, -1, datum);
 }
 
-/// The image in a file, as pixels or, with an encoding such as "jpg" or "png", encoded that way:
-/// then the file is taken as it is where its name ends in the encoding and nothing is to be
-/// changed.
+/// Stores the image of a file as pixels or, with an encoding such as "jpg" or "png", encoded that
+/// way. In the latter case the file is stored unchanged if its name ends in the encoding and the
+/// image needs no change.
 bool ReadImageToDatum(const string& filename, int label, int height, int width, bool is_color,
                       const string& encoding, Datum* datum);
 inline bool ReadImageToDatum(const string& filename, int label, int height, int width,
@@ -58,18 +59,18 @@ inline bool ReadImageToDatum(const string& filename, int label, const string& en
 }
 
 /// Replace the data of an encoded Datum by its pixels, with as many channels as the file has or
-/// with 3 or 1. False when it is not encoded; throws when it cannot be decoded.
+/// with 3 or 1. Return false if it is not encoded; throw if it cannot be decoded.
 bool DecodeDatumNative(Datum* datum);
 bool DecodeDatum(Datum* datum, bool is_color);
 
-/// The image that an encoded Datum holds.
+/// The image in an encoded Datum.
 cv::Mat DecodeDatumToCVMatNative(const Datum& datum);
 cv::Mat DecodeDatumToCVMat(const Datum& datum, bool is_color);
 
 /// Sets pixels and shape; keeps the label.
 void CVMatToDatum(const cv::Mat& cv_img, Datum* datum);
 
-/// The image that a file's bytes are; false, and the reason in *why, when they cannot be decoded.
+/// Decodes an image from a file's bytes; returns false, with the reason in *why, if this fails.
 /// `flags` are cv::imdecode's.
 bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why);
 
@@ -77,14 +78,14 @@ bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why
 struct ImageLine {
   string file;
   int label;
-  int number;  // of the line, from 1 on
+  int number;  // of the line, starting with 1
 };
 
-/// Such a list. The label is what follows the last space; empty lines do not count. Throws, with
-/// the line's number, when one has no label.
+/// Reads such a list. The label follows the last space; empty lines are skipped. Throws, with the
+/// line's number, if a line has no label.
 vector<ImageLine> read_image_list(const string& filename);
 
-/// All of a file; throws with the system's reason.
+/// The content of a file; throws with the system's reason.
 string read_whole_file(const string& filename);
 
 }  // namespace caffe

@@ -5,15 +5,15 @@
 
 namespace caffe {
 
-/// Random numbers that belong to one item of a sequence: they depend on (seed, item) alone, so that
-/// items may be worked on in any order and by any thread. Steele, Lea and Flood's SplitMix64; it
-/// costs nothing to make, unlike a Mersenne twister.
+/// Random numbers that belong to one item of a sequence: they depend on (seed, item) alone, so
+/// items may be processed in any order and by any thread. The generator is Steele, Lea and Flood's
+/// SplitMix64, which costs nothing to construct, unlike a Mersenne twister.
 class ItemRandom {
  public:
   ItemRandom(uint64_t seed, uint64_t item) : state_(mix(mix(seed + kStep) + item)) {}
 
   uint32_t operator()() { return static_cast<uint32_t>(mix(state_ += kStep) >> 32); }
-  /// A number in [0, n), each as likely as another; n >= 1.
+  /// A uniformly distributed number in [0, n); n >= 1.
   int below(int n) {
     const uint32_t range = static_cast<uint32_t>(n);
     const uint32_t rest = (~range + 1) % range;  // 2^32 mod n: the draws that would favour some

@@ -3,12 +3,12 @@
 
 // Reads the records of an LMDB file (data version 1, little-endian, 64 bits) with every offset and
 // length checked against the file. LMDB itself trusts its file: one damaged byte in a page of its
-// tree, or a file that is cut short, ends the process. LMDB still does what other processes see:
-// its read transaction keeps the pages of this snapshot from being written over.
+// tree, or a truncated file, ends the process. LMDB is still used for what concerns other
+// processes: its read transaction protects the pages of this snapshot from being overwritten.
 //
-// A file is pages. A page of the tree begins with a header, then come offsets of its nodes; a node
-// is a key with either the number of a page further down (branch) or a value (leaf), and a large
-// value stands on pages of its own, whose first the node names.
+// A file consists of pages. A page of the tree begins with a header, followed by the offsets of its
+// nodes. A node has a key and either the number of a page further down (branch) or a value (leaf).
+// A large value is stored on separate pages; the node has the number of the first.
 
 #include <cstdint>
 #include <string>
@@ -20,7 +20,7 @@
 namespace caffe {
 namespace db {
 
-/// A file in memory, as long as the object lives.
+/// A file mapped into memory, as long as the object exists.
 class MappedFile {
  public:
   explicit MappedFile(const string& path);
@@ -36,15 +36,15 @@ class MappedFile {
   DISABLE_COPY_AND_ASSIGN(MappedFile);
 };
 
-/// The records of the newest snapshot but those that came after `transaction`.
+/// The records of the snapshot that Select() chooses.
 class LMDBPages {
  public:
-  /// Throws when the file is damaged, cut short or no LMDB.
+  /// Throws if the file is damaged, truncated or not an LMDB file.
   explicit LMDBPages(const string& path);
 
   /// The number of the newest snapshot.
   uint64_t newest() const;
-  /// Makes the records those of a snapshot; false when its head is not in the file any more.
+  /// Switches to the records of a snapshot; false if the snapshot's head is no longer in the file.
   bool Select(uint64_t transaction);
 
   void SeekToFirst();

@@ -2,11 +2,11 @@
 #define CAFFE_UTIL_MATH_FUNCTIONS_HPP_
 
 // Arithmetic on plain arrays, for float and double. caffe_cpu_* and caffe_* take CPU pointers,
-// caffe_gpu_* GPU pointers; both of a pair run the same functor (math_functions.cu). Products of
-// matrices and vectors go to the BLAS (blas.cpp, blas_gpu.cu); those named for neither device go by
-// the thread's mode. Without CUDA caffe_gpu_* throw. Matrices are row by row. An output may be an
-// input wherever element i of the one needs no other element of the other. Counts are ints, as
-// Caffe's are; 0 is allowed and does nothing.
+// caffe_gpu_* GPU pointers; both functions of a pair run the same functor (math_functions.cu).
+// Products of matrices and vectors use the BLAS (blas.cpp, blas_gpu.cu); functions named for
+// neither device follow the thread's mode. Without CUDA, caffe_gpu_* functions throw. Matrices are
+// stored row by row. An output may also be an input if element i of the output depends on no other
+// element of that input. Counts are ints, as in Caffe; 0 is allowed and does nothing.
 
 #include <cblas.h>
 
@@ -17,12 +17,13 @@ namespace caffe {
 
 // ---- BLAS
 
-/// C (M x N) = alpha op(A) op(B) + beta C, with op(A) M x K and op(B) K x N. beta 0: C is not read.
+/// C (M x N) = alpha op(A) op(B) + beta C, with op(A) M x K and op(B) K x N. With beta 0, C is not
+/// read.
 template <typename Dtype>
 void caffe_cpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K,
                     Dtype alpha, const Dtype* A, const Dtype* B, Dtype beta, Dtype* C);
 
-/// y = alpha op(A) x + beta y, with A M x N as it is stored.
+/// y = alpha op(A) x + beta y, where A, as stored, is M x N.
 template <typename Dtype>
 void caffe_cpu_gemv(CBLAS_TRANSPOSE TransA, int M, int N, Dtype alpha, const Dtype* A,
                     const Dtype* x, Dtype beta, Dtype* y);
@@ -46,7 +47,7 @@ void caffe_cpu_scale(int n, Dtype alpha, const Dtype* x, Dtype* y);
 template <typename Dtype>
 Dtype caffe_cpu_dot(int n, const Dtype* x, const Dtype* y);
 
-/// Every incx-th element of x with every incy-th of y, n of each.
+/// The dot product of every incx-th element of x with every incy-th of y, n of each.
 template <typename Dtype>
 Dtype caffe_cpu_strided_dot(int n, const Dtype* x, int incx, const Dtype* y, int incy);
 
@@ -54,7 +55,7 @@ Dtype caffe_cpu_strided_dot(int n, const Dtype* x, int incx, const Dtype* y, int
 template <typename Dtype>
 Dtype caffe_cpu_asum(int n, const Dtype* x);
 
-/// y = alpha x + beta y; beta 0: y is not read.
+/// y = alpha x + beta y; With beta 0, y is not read.
 template <typename Dtype>
 void caffe_gpu_axpby(int N, Dtype alpha, const Dtype* X, Dtype beta, Dtype* Y);
 template <typename Dtype>
@@ -76,7 +77,7 @@ void caffe_gpu_dot(int n, const Dtype* x, const Dtype* y, Dtype* out);
 template <typename Dtype>
 void caffe_gpu_asum(int n, const Dtype* x, Dtype* y);
 
-// The same where the thread's mode computes.
+// The same on the device that the thread's mode selects.
 template <typename Dtype>
 void caffe_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, Dtype alpha,
                 const Dtype* A, const Dtype* B, Dtype beta, Dtype* C);
@@ -90,7 +91,7 @@ Dtype caffe_asum(int n, const Dtype* x);
 
 // ---- memory
 
-/// Y = X, wherever the thread's mode has them; also for int and unsigned int.
+/// Y = X on the device that the thread's mode selects; also for int and unsigned int.
 template <typename Dtype>
 void caffe_copy(int N, const Dtype* X, Dtype* Y);
 
@@ -103,7 +104,7 @@ void caffe_gpu_set(int N, Dtype alpha, Dtype* X);
 inline void caffe_memset(size_t bytes, int value, void* X) {
   std::memset(X, value, bytes);
 }
-/// Copies in any direction, host or GPU.
+/// Copies in any direction between host and GPU.
 void caffe_gpu_memcpy(size_t bytes, const void* X, void* Y);
 void caffe_gpu_memset(size_t bytes, int value, void* X);
 
@@ -198,8 +199,8 @@ void caffe_rng_bernoulli(int n, Dtype p, int* r);
 template <typename Dtype>
 void caffe_rng_bernoulli(int n, Dtype p, unsigned int* r);
 
-// Into GPU memory, made there (random_gpu.cu). The thread's generator gives the key, so a seed
-// decides these numbers, too; they are others than on the CPU.
+// The same into GPU memory, computed on the GPU (random_gpu.cu). The thread's generator gives the
+// key, so these numbers also depend only on the seed, but they differ from those on the CPU.
 
 /// r[i]: 32 random bits.
 void caffe_gpu_rng_uniform(int n, unsigned int* r);

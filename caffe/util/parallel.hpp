@@ -2,7 +2,7 @@
 #define CAFFE_UTIL_PARALLEL_HPP_
 
 // parallel_for and parallel_teams for the engine's layers. The essay and the code are in
-// kernels/parallel.hpp, which the plugin for other Caffes needs as well; here they get the
+// kernels/parallel.hpp, which the plugin for other Caffes needs as well; this header adds the
 // engine's names and the thread's mode.
 
 #include "caffe/common.hpp"
@@ -16,18 +16,18 @@ using maap::Device;
 using maap::parallel_for;
 using maap::parallel_teams;
 
-/// Where the calling thread computes.
+/// The device that the calling thread's mode selects.
 inline Device current_device() {
   return Caffe::mode() == Caffe::GPU ? Device::kGPU : Device::kCPU;
 }
 
-/// f(i) for every i in [0, n) where the calling thread computes.
+/// Calls f(i) for every i in [0, n) on the device that the calling thread's mode selects.
 template <typename F>
 void parallel_for(int64_t n, const F& f) {
   parallel_for(current_device(), n, f);
 }
 
-/// The same where one f(i) is a row of about `work` elements, so that few of them are worth
+/// The same if one f(i) processes about `work` elements, so that few calls already justify several
 /// threads.
 template <typename F>
 void parallel_rows(int64_t n, int64_t work, const F& f) {
@@ -56,9 +56,9 @@ struct PlaneElement {
 
 }  // namespace internal
 
-/// f(i / inner, i) for every i in [0, rows * inner): for arrays of planes, each of which has a
-/// value of its own somewhere (a channel's slope, say). On the CPU plane by plane, vectorised: f
-/// must not read at j what it writes at i.
+/// Calls f(i / inner, i) for every i in [0, rows * inner): for arrays of planes that each have an
+/// associated value (a channel's slope, for example). On the CPU it runs plane by plane and
+/// vectorised: f must not read at j what it writes at i.
 template <typename F>
 void parallel_planes(int rows, int inner, const F& f) {
   parallel_for(current_device(), rows, inner, internal::Plane<F>{inner, f},

@@ -17,8 +17,8 @@ inline rng_t* caffe_rng() {
   return static_cast<rng_t*>(Caffe::rng_stream().generator());
 }
 
-/// A number in [0, n), each as likely as another; n >= 1. Unlike the standard library's
-/// distributions it draws the same numbers with every library.
+/// A uniformly distributed number in [0, n); n >= 1. Unlike the standard library's distributions,
+/// it gives the same numbers with every implementation.
 inline uint32_t random_below(uint32_t n, rng_t* generator) {
   const uint32_t rest =
       static_cast<uint32_t>(-n) % n;  // 2^32 mod n: the draws that would favour some
@@ -29,7 +29,7 @@ inline uint32_t random_below(uint32_t n, rng_t* generator) {
   return drawn % n;
 }
 
-/// Puts [begin, end) in random order, each order as likely (Fisher and Yates).
+/// Shuffles [begin, end); all orders are equally likely (Fisher and Yates).
 template <typename Iterator>
 void shuffle(Iterator begin, Iterator end, rng_t* generator) {
   for (auto left = std::distance(begin, end); left > 1; --left) {

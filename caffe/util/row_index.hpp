@@ -7,8 +7,8 @@
 
 namespace caffe {
 
-/// Rows of an array taken by index, each any number of times: y[i] = x[index[i]]. Works where the
-/// thread's mode says.
+/// Gathers rows of an array by index: y[i] = x[index[i]]; an index may occur any number of times.
+/// Computes on the device that the thread's mode selects.
 class RowIndex {
  public:
   void set(const std::vector<int>& index);
@@ -18,7 +18,7 @@ class RowIndex {
   template <typename Dtype>
   void take(int length, const Dtype* x, Dtype* y) const;
 
-  /// x[index[i]] += y[i] for every i, in order, whatever the number of threads.
+  /// x[index[i]] += y[i] for every i, in order, for any number of threads.
   template <typename Dtype>
   void add_back(int length, const Dtype* y, Dtype* x);
 
@@ -26,14 +26,14 @@ class RowIndex {
   void group();
 
   Blob<int> index_;
-  // The i of equal index[i] together: group g has index rows_[g] and the places
+  // All i of equal index[i] form a group: group g has index rows_[g] and the positions
   // order_[begin_[g]] ... order_[begin_[g + 1] - 1], ascending.
   bool grouped_ = false;
   Blob<int> rows_, begin_, order_;
 };
 
-/// The values of a blob as indices below `limit`; an error that names the layer for one that is no
-/// whole number in [0, limit).
+/// The values of a blob as indices. Throws an Error that names the layer if a value is not an
+/// integer in [0, limit).
 template <typename Dtype, typename LayerType>
 std::vector<int> indices_of(const LayerType& layer, const Blob<Dtype>& blob, int limit) {
   std::vector<int> indices(blob.count());

@@ -8,14 +8,14 @@
 
 namespace caffe {
 
-/// Turns Ctrl-C and a terminal's hang-up into what a solver is asked for, at most once a signal:
+/// Turns Ctrl-C and a terminal's hang-up into requests to a solver, at most one per signal:
 ///
 ///   SignalHandler handler(SolverAction::STOP, SolverAction::SNAPSHOT);
 ///   solver->SetActionFunction(handler.GetActionFunction());
 ///
-/// Catches the signals as long as it lives, also where the action is NONE; then what was in force
-/// before is again. There can be one at a time: a second one throws. The action function must not
-/// outlive it.
+/// Catches the signals as long as the object exists, even if the action is NONE; the destructor
+/// restores the previous handlers. Only one can exist at a time: a second one throws. The action
+/// function must not outlive the handler.
 class SignalHandler {
  public:
   SignalHandler(SolverAction::Enum SIGINT_action, SolverAction::Enum SIGHUP_action);

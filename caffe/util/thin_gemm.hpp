@@ -1,12 +1,12 @@
 #ifndef CAFFE_UTIL_THIN_GEMM_HPP_
 #define CAFFE_UTIL_THIN_GEMM_HPP_
 
-// Products of matrices that are a fully connected layer's: a large weight matrix and few images.
-// The memory traffic of the large one is their cost, and the BLAS, which copies its operands into
-// panels, pays it several times. These read it once.
+// Products of matrices for a fully connected layer: a large weight matrix and few images. Their
+// cost is the memory traffic of the large matrix, and the BLAS, which copies its operands into
+// panels, pays it several times. These functions read it once.
 //
-// Measured on one Zen 5 core, 16 images, weights 4096 x 9216, ms. Reading these takes 3.9, reading
-// and writing 5.0.
+// Measured on one Zen 5 core, 16 images, weights 4096 x 9216, ms. Reading the weights takes 3.9,
+// reading and writing them 5.0.
 //                               here  OpenBLAS (AVX2)  oneDNN's sgemm
 //   top = bottom W^T             6.7             18.3            18.2
 //   bottom' = top' W             7.0             18.0             9.7
@@ -16,8 +16,9 @@
 
 namespace caffe {
 
-/// C = alpha op(A) op(B) + beta C as caffe_cpu_gemm, where this processor (AVX-512) and the shape
-/// are worth it; else returns false and does nothing. The same bits for every number of threads.
+/// C = alpha op(A) op(B) + beta C, like caffe_cpu_gemm, if the processor has AVX-512 and the shape
+/// makes it faster; otherwise returns false and does nothing. The result is the same bits for any
+/// number of threads.
 bool thin_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, float alpha,
                const float* A, const float* B, float beta, float* C);
 

@@ -1,15 +1,15 @@
 #ifndef CAFFE_UTIL_UPGRADE_PROTO_H_
 #define CAFFE_UTIL_UPGRADE_PROTO_H_
 
-// Older forms of nets and solvers, brought to today's on load:
-//   V0     layers { layer { type: "conv" ... } }, of 2013, with padding layers
-//   V1     layers { type: CONVOLUTION ... }, of 2014
-//   data   scale, mean_file, crop_size and mirror beside the source; now transform_param
+// Upgrades older forms of nets and solvers to the current one when they are loaded:
+//   V0     layers { layer { type: "conv" ... } }, from 2013, with padding layers
+//   V1     layers { type: CONVOLUTION ... }, from 2014
+//   data   scale, mean_file, crop_size and mirror in data_param and others; now transform_param
 //   input  input and input_dim or input_shape of the net; now an Input layer
-//   BatchNorm with three param { }: their multipliers count as 0, its blobs being statistics
+//   BatchNorm with three param { }: their multipliers become 0, as the blobs are statistics
 //   solver_type: ADAM; now type: "Adam"
-// What cannot be brought over is an Error, or, where the net can do without it, an error in the
-// log, and the functions return false.
+// What cannot be upgraded is an Error or, if the net works without it, an error in the log; the
+// functions then return false.
 
 #include <string>
 
@@ -19,7 +19,7 @@
 namespace caffe {
 
 bool NetNeedsUpgrade(const NetParameter& net_param);
-/// Upgrades what is older; `param_file` is for messages.
+/// Upgrades older forms; `param_file` is used in messages.
 bool UpgradeNetAsNeeded(const string& param_file, NetParameter* param);
 
 /// Read and upgrade; they throw an Error that names the file.
@@ -29,8 +29,8 @@ void ReadNetParamsFromBinaryFileOrDie(const string& param_file, NetParameter* pa
 bool NetNeedsV0ToV1Upgrade(const NetParameter& net_param);
 /// From V0 to V1.
 bool UpgradeV0Net(const NetParameter& v0_net_param, NetParameter* net_param);
-/// Moves the pad of "padding" layers, which are no more, into the convolutions and poolings that
-/// read them.
+/// Moves the pad of "padding" layers, which no longer exist, into the convolutions and poolings
+/// that read them.
 void UpgradeV0PaddingLayers(const NetParameter& param, NetParameter* param_upgraded_pad);
 bool UpgradeV0LayerParameter(const V1LayerParameter& v0_layer_connection,
                              V1LayerParameter* layer_param);
@@ -46,8 +46,9 @@ bool UpgradeV1LayerParameter(const V1LayerParameter& v1_layer_param, LayerParame
 const char* UpgradeV1LayerType(V1LayerParameter_LayerType type);
 
 bool NetNeedsInputUpgrade(const NetParameter& net_param);
-/// Input fields as an Input layer. Weights (a layer has blobs) may name inputs without a shape, as
-/// the published VGG-19 and ResNet-152 do; those are dropped. In any other net that throws.
+/// Turns input fields into an Input layer. Weights (a layer has blobs) may name inputs without a
+/// shape, as the published VGG-19 and ResNet-152 do; those are dropped. In any other net they are
+/// an Error.
 void UpgradeNetInput(NetParameter* net_param);
 
 bool NetNeedsBatchNormUpgrade(const NetParameter& net_param);

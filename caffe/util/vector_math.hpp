@@ -1,8 +1,8 @@
 #ifndef CAFFE_UTIL_VECTOR_MATH_HPP_
 #define CAFFE_UTIL_VECTOR_MATH_HPP_
 
-// Functions that the compiler can vectorise, which it cannot do with libm's, and that give the same
-// bits on CPU and GPU. As kernels/sigmoid.hpp, with whose parts they are made.
+// Functions that the compiler can vectorise, unlike libm's, and that give the same bits on CPU and
+// GPU. They are built from the parts of kernels/sigmoid.hpp.
 
 #include <cstring>
 
@@ -11,7 +11,7 @@
 
 namespace caffe {
 
-/// exp(-x) - 1 for x >= 0, to the last bits also near 0; NaN for NaN.
+/// exp(-x) - 1 for x >= 0, accurate to the last bits also near 0; NaN for NaN.
 template <typename T>
 CAFFE_HD inline T expm1_negative(T x) {
   using B = maap::FloatBits<T>;

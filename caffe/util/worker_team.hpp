@@ -13,18 +13,19 @@
 
 namespace caffe {
 
-/// Threads that share the items of a loop: for work whose parts take unequally long and are no
-/// arithmetic, such as decoding images. They are apart from OpenMP's threads, which keep to the
+/// Threads that share the items of a loop: for work whose parts take different times and are not
+/// arithmetic, such as decoding images. They are separate from OpenMP's threads, which compute the
 /// net.
 class WorkerTeam {
  public:
-  /// So many threads, the one that calls run() among them.
+  /// Creates this number of threads, including the one that calls run().
   explicit WorkerTeam(int threads);
   ~WorkerTeam();
 
   int threads() const { return static_cast<int>(threads_.size()) + 1; }
-  /// work(i) for each i in [0, n); they begin in this order, and item 0 has begun when another one
-  /// does. Throws what the first item that failed threw; those behind it may be left out then.
+  /// Calls work(i) for each i in [0, n). The calls begin in this order, and item 0 begins before
+  /// any other. If items fail, throws the exception of the first of them; later items may then be
+  /// skipped.
   void run(int n, const std::function<void(int)>& work);
 
  private:
@@ -38,7 +39,7 @@ class WorkerTeam {
   int items_ = 0;
   std::atomic<int> next_{0};
   int round_ = 0;   // counts the calls of run()
-  int active_ = 0;  // threads that take items, the caller aside
+  int active_ = 0;  // threads that take items, not counting the caller
   bool stop_ = false;
   int failed_ = 0;
   std::exception_ptr error_;
@@ -46,8 +47,8 @@ class WorkerTeam {
   DISABLE_COPY_AND_ASSIGN(WorkerTeam);
 };
 
-/// Threads that a data layer decodes images with: CAFFE_DATA_THREADS of the environment, else as
-/// many as this process may use, up to 4.
+/// The number of threads with which a data layer decodes images: the environment variable
+/// CAFFE_DATA_THREADS, otherwise the number of cores this process may use, up to 4.
 int data_threads();
 
 }  // namespace caffe

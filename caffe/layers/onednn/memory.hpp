@@ -3,21 +3,21 @@
 
 // Blobs as oneDNN sees them. Float, on the CPU.
 //
-// A blob's data and its gradient each lie row by row or in a layout of oneDNN's choice (a foreign
-// copy: caffe/syncedmem.hpp). An adapter
+// A blob's data and its gradient are each stored row by row or in a layout of oneDNN's choice (a
+// foreign copy: caffe/syncedmem.hpp). An adapter
 //
-//   asks     layout_of(blob): what is there now, and makes its primitives for that, or for a layout
+//   asks     layout_of(blob) for the current layout, and creates its primitives for it, or for one
 //            of oneDNN's choice;
-//   reads    Input in(blob, layout, slot): the values in that layout, in place when they have it,
-//            else converted into scratch memory, which reorder_count() counts;
-//   writes   Output out(blob, layout), run(...), out.done(): the blob has that layout from then on.
+//   reads    Input in(blob, layout, slot): the values in that layout, in place if they have it,
+//            otherwise converted into scratch memory, which reorder_count() counts;
+//   writes   Output out(blob, layout), run(...), out.done(): now the blob has that layout.
 //
-// Two layers that agree on a layout so convert nothing between them. Who reads the blob by
+// So two layers that agree on a layout convert nothing between them. A caller of the blob's
 // cpu_data() gets plain values.
 //
 // Scratch memory belongs to the thread and is shared by all its layers: it is as large as the
-// layer that needs most. One slot for each purpose, so that what one call needs at the same time
-// does not overlap; it holds nothing from one call to the next.
+// largest need of a layer. Each purpose has a slot, so buffers that one call uses at the same time
+// do not overlap. Nothing is kept from one call to the next.
 
 #include <dnnl.hpp>
 
@@ -33,7 +33,7 @@ typedef dnnl::memory::desc Layout;
 typedef dnnl::memory::dims Dims;
 typedef std::unordered_map<int, dnnl::memory> Arguments;
 
-/// Which half of a blob.
+/// The two halves of a blob.
 enum class Part { kData, kDiff };
 
 enum class Slot { kPrimitive, kSource, kGradient, kWeights, kWeightsGradient, kBiasGradient };
@@ -50,25 +50,25 @@ dnnl::memory scratch(Slot slot, const Layout& layout);
 
 /// Rows of floats, the last axis without gaps.
 Layout plain_layout(const Dims& dims);
-/// Whatever suits the primitive.
+/// Any layout: the primitive chooses.
 Layout any_layout(const Dims& dims);
 Dims dims_of(const Layout& layout);
 Dims dims_of(const Blob<float>& blob);
 
-/// How the values lie that are up to date.
+/// The layout of the values that are up to date.
 Layout layout_of(const Blob<float>& blob, Part part = Part::kData);
-/// Whether that is a layout of oneDNN's.
+/// Whether that layout is one of oneDNN's.
 bool is_foreign(const Blob<float>& blob, Part part = Part::kData);
 
-/// 16 for a 4-D layout whose channels lie in blocks of 16, each plane of a block being rows of 16
-/// values (oneDNN calls it nChw16c), 8 likewise; else 0.
+/// 16 for a 4-D layout whose channels are in blocks of 16, where each pixel of a block is a row of
+/// 16 values (oneDNN calls it nChw16c); 8 for blocks of 8; otherwise 0.
 int channel_block(const Layout& layout);
-/// channel_block() of a blob's data where its channels fill every block, else 0.
+/// channel_block() of a blob's data if its channels fill every block, otherwise 0.
 int full_block(const Blob<float>& blob);
 /// That layout for blocks of 16 or 8.
 Layout blocked_layout(const Dims& dims, int block);
 
-/// to = from, or to += from, whatever their layouts. Does not count.
+/// to = from, or to += from, for any layouts. reorder_count() does not count it.
 void reorder(const dnnl::memory& from, const dnnl::memory& to, bool add = false);
 
 /// The foreign copy of oneDNN's layers.
@@ -76,7 +76,7 @@ class OneDnnCopy : public ForeignCopy {
  public:
   OneDnnCopy(const Layout& layout, std::shared_ptr<void> buffer, size_t capacity)
       : layout_(layout), buffer_(std::move(buffer)), capacity_(capacity) {}
-  /// With memory of its own.
+  /// Allocates its own memory.
   static std::shared_ptr<OneDnnCopy> make(const Layout& layout);
   void copy_to(void* plain) const override;
   const Layout& layout() const { return layout_; }
@@ -91,11 +91,11 @@ class OneDnnCopy : public ForeignCopy {
   size_t capacity_;
 };
 
-/// The foreign copy of a blob when it is up to date and of the blob's shape, else null.
+/// The foreign copy of a blob if it is up to date and has the blob's shape, otherwise null.
 std::shared_ptr<OneDnnCopy> current_copy(const Blob<float>& blob, Part part = Part::kData);
 
-/// The values of a blob in a layout, for the life of this object; those of a slot until the slot's
-/// next use.
+/// The values of a blob in a layout, valid as long as this object exists; values in a slot only
+/// until the slot's next use.
 class Input {
  public:
   Input(const Blob<float>& blob, Part part, const Layout& layout, Slot slot);
@@ -106,15 +106,15 @@ class Input {
   std::shared_ptr<OneDnnCopy> copy_;
 };
 
-/// Room for a blob's new values in a layout. May be the memory of an Input of the same blob and
-/// layout: in place.
+/// Memory for a blob's new values in a layout. May be the memory of an Input of the same blob and
+/// layout, for work in place.
 class Output {
  public:
   Output(Blob<float>* blob, Part part, const Layout& layout);
-  /// The same with the memory of `copy`, which becomes the blob's.
+  /// The same with the memory of `copy`, which becomes the blob's foreign copy.
   Output(Blob<float>* blob, Part part, const std::shared_ptr<OneDnnCopy>& copy);
   const dnnl::memory& memory() const { return memory_; }
-  /// The values are there.
+  /// Marks the values as complete.
   void done();
 
  private:
@@ -123,8 +123,8 @@ class Output {
   dnnl::memory memory_;
 };
 
-/// A learnt blob's values or gradient, which always lie row by row. `dims` is its shape as oneDNN
-/// wants it: with an axis for the groups, say.
+/// A learnt blob's values or gradient, which are always stored row by row. `dims` is its shape as
+/// oneDNN expects it, for example with an axis for the groups.
 dnnl::memory plain_memory(const Blob<float>& blob, const Dims& dims);
 
 }  // namespace onednn

@@ -1,8 +1,8 @@
 #ifndef CAFFE_LAYERS_ONEDNN_PRIMITIVES_HPP_
 #define CAFFE_LAYERS_ONEDNN_PRIMITIVES_HPP_
 
-// Descriptions of oneDNN's primitives, for its versions 2 and 3: the one place that knows how these
-// differ. All use scratch memory of the caller (Slot::kPrimitive).
+// Descriptions of oneDNN's primitives, for its versions 2 and 3: the only place that handles their
+// differences. All use scratch memory of the caller (Slot::kPrimitive).
 
 #include <string>
 
@@ -18,7 +18,7 @@ inline dnnl::primitive_attr attributes() {
 }
 
 /// The description of a primitive. The arguments are those of version 3 without engine and
-/// attributes, which are those of version 2's operation descriptor.
+/// attributes; version 2's operation descriptor takes the same.
 template <typename Primitive, typename... Args>
 typename Primitive::primitive_desc describe(const Args&... args) {
 #if DNNL_VERSION_MAJOR < 3
@@ -44,7 +44,7 @@ bool is_fast(const Description& description) {
   return std::string(description.impl_info_str()).find("ref") == std::string::npos;
 }
 
-// ---- what takes other arguments in version 3
+// ---- primitives with different arguments in version 3
 
 struct PoolingShape {
   dnnl::algorithm algorithm;

@@ -1,10 +1,10 @@
 #ifndef CAFFE_LAYERS_ONEDNN_SHADOW_HPP_
 #define CAFFE_LAYERS_ONEDNN_SHADOW_HPP_
 
-// Layers whose arithmetic does not care for the order of the values, as long as all blobs have the
-// same (ReLU, a sum), run the plain layer's own code on oneDNN's memory: on shadow blobs, which
-// hold the memory of the real ones as if it were plain. A layout may fill up channels with zeros;
-// such a layer must keep those 0.
+// Layers whose arithmetic does not depend on the order of the values, as long as all blobs have the
+// same order (ReLU, a sum), run the plain layer's code on oneDNN's memory: on shadow blobs, which
+// treat the memory of the real ones as plain. A layout may pad the channels with zeros; such a
+// layer must keep these 0.
 
 #include <memory>
 #include <vector>
@@ -14,10 +14,10 @@
 namespace caffe {
 namespace onednn {
 
-/// A blob that has other blobs' memory for its data and its gradient.
+/// A blob that uses other blobs' memory for its data and its gradient.
 class Shadow {
  public:
-  /// Takes a shape and no memory yet.
+  /// Sets the shape; uses no memory yet.
   explicit Shadow(const vector<int>& shape) : blob_(new Blob<float>(shape)) {}
   void set_data(const dnnl::memory& memory) { set(blob_->data().get(), memory); }
   void set_diff(const dnnl::memory& memory) { set(blob_->diff().get(), memory); }
@@ -30,18 +30,18 @@ class Shadow {
   std::unique_ptr<Blob<float>> blob_;
 };
 
-/// Its values with those that fill up channels, as one row.
+/// All its values, including those that pad channels, as one row.
 inline vector<int> flat_shape(const Layout& layout) {
   return {static_cast<int>(layout.get_size() / sizeof(float))};
 }
 
-/// Whether that half of both blobs has one layout of oneDNN's.
+/// Whether that half of both blobs has the same layout of oneDNN's.
 inline bool same_foreign(const Blob<float>& a, Part part_a, const Blob<float>& b, Part part_b) {
   const auto copy_a = current_copy(a, part_a), copy_b = current_copy(b, part_b);
   return copy_a != nullptr && copy_b != nullptr && copy_a->layout() == copy_b->layout();
 }
 
-/// The layout to sum blobs in: the first one of oneDNN's. False where there is none, or where more
+/// The layout to sum blobs in: the first of oneDNN's among them. False if there is none, or if more
 /// than one blob would have to be converted.
 inline bool common_layout(const vector<Blob<float>*>& blobs, Part part, Layout* layout) {
   bool found = false;
