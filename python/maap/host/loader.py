@@ -165,7 +165,7 @@ def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "I
     maps = np.ascontiguousarray(maps, dtype=np.float32)
     if maps.ndim != 3 or maps.size == 0:
         raise MaapError(
-            f"attention maps have the shape N x h x w, not empty; got {times(maps.shape)}"
+            f"attention maps have the shape (N, h, w), not empty; got {times(maps.shape)}"
         )
     if threshold_at not in THRESHOLD_AT:
         raise MaapError(f"threshold_at is INPUT or MAP, not '{threshold_at}'")
