@@ -121,7 +121,7 @@ def evaluate_run(work: TrainedRun) -> Evaluation:
 
 
 def _save_inside(samples: Samples, work: TrainedRun, rewrite: Optional[Path]) -> None:
-    """Pictures of what phase 1's net sees; a net that has no maps to show goes without."""
+    """Pictures of what phase 1's net sees; none for a net that has no maps to show."""
     folder = Path(work.run.folder)
     about = (work.test_transform, samples.split.size)
     source = Source(folder / "deploy.prototxt", work.weights(1), *about, rewrite=rewrite)

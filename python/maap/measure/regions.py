@@ -44,9 +44,9 @@ def measure_regions(
     """How well the regions of a resolved rewrite net sit on the images' true boxes.
 
     The whole stored image is resized to the net's input, as in rewriting, and R carried back.
-    The figures (`boxes.quality`) of the regions stand beside those of the true box (the best there
+    The result has the figures (`boxes.quality`) of the regions, of the true box (the best there
     can be), the whole image, and a centred box of half its area. Without true boxes they are None.
-    `samples` takes what it wants of every image. Raises MaapError naming the image whose map holds
+    Every image is offered to `samples`. Raises MaapError naming the image whose map holds
     a NaN.
     """
     finder = RegionNet(net, weights, batch, gpu)

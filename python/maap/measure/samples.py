@@ -70,7 +70,7 @@ class Samples:
         self._maps: dict[int, np.ndarray] = {}
 
     def offer(self, index: int, region: boxes.Box, attention: np.ndarray) -> None:
-        """Takes note of record `index`: R in stored pixels, A (h,w) at any resolution."""
+        """Keep the region (stored pixels) and attention map (h,w, any size) of record `index`."""
         box = self.split.records[index].box
         overlap = None if box is None else boxes.iou(region, box)
         self._found[index] = (region, overlap)

@@ -157,7 +157,7 @@ class Output:
                 values = (threshold, low, high, int(area), whole)
                 rows.writerow(Finding(record.key, record.label, box, *values).row())
                 self.fallbacks += whole
-            self._rows.flush()  # before the records: whatever is committed has its row
+            self._rows.flush()  # before the records: a committed record has its row
         for datum in datums:
             self._writer.append(datum)
         self._uncommitted += len(datums)
@@ -166,7 +166,7 @@ class Output:
             self._uncommitted = 0
 
     def finish(self, sheet: Sheet) -> Manifest:
-        """Writes what stands beside the records, syncs, renames .partial-OUT to OUT; returns the
+        """Writes the files beside the records, syncs, renames .partial-OUT to OUT; returns the
         manifest.
 
         sheet(source, findings, read, path) draws the contact sheet; read(index) is a rewritten

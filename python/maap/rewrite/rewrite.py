@@ -163,8 +163,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
 
     `out` there and made by the same request is returned as it is; .partial-OUT of the same request
     is continued. Raises MaapError: `out` there but of another request, a map with a NaN (names the
-    image), disk full, a damaged source record. Whatever is raised, the committed records stay for
-    the next start.
+    image), disk full, a damaged source record. The committed records stay for the next start.
     """
     started = time.monotonic()
     a_star = find_a_star(a_star).name

@@ -106,8 +106,8 @@ class Handler:
         return getattr(self, message[0])(*message[1:])
 
     def load(self, number: int, slot: int, indices: list[int]) -> None:
-        """Fills slot.images: whole stored images resized to the net's input, mean off, scaled.
-        Short batches are padded with their last image."""
+        """Fills slot.images: whole stored images resized to the net's input, mean
+        subtracted, scaled. Short batches are padded with their last image."""
         out = self.slots[slot].images
         images = [self._read(index) for index in indices]
         for n in range(self.job.batch):

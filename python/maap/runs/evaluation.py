@@ -102,7 +102,7 @@ class TrainedPhase(PhaseHead):
 
 @dataclass(frozen=True)
 class PhaseResult(Accuracy, TrainedPhase):
-    """Accuracy after a phase; in the file, the fields of `TrainedPhase` stand first."""
+    """Accuracy after a phase; in the file, the fields of `TrainedPhase` come first."""
 
 
 # ---- regions ------------------------------------------------------------------------------------

@@ -2,12 +2,11 @@
 
 One snapshot is a folder ``N/`` (N: the iteration it was taken after) with Caffe's two files,
 ``snapshot_iter_N.caffemodel`` and ``.solverstate``, and ``snapshot.json``, their sizes. Caffe
-writes them in a ``.partial-N/`` beside it; they are read through to their last byte (Caffe, or
-the disk, may have cut them short without a word), forced to the disk, and only then get the
-folder's name. Both files are usable with plain ``caffe train -snapshot``: run it in that folder.
+writes them into ``.partial-N/``. They are read to their last byte (Caffe or the disk may have cut
+them short without an error) and forced to the disk, and only then the folder gets its name. Both files are usable with plain ``caffe train -snapshot``: run it in that folder.
 
-Caffe is given no path but "snapshot", and the folder as current directory, because the
-solverstate names its caffemodel by the path it was written under: so a run folder can be moved.
+Caffe gets the folder as its current directory, and no path but "snapshot": the solverstate names
+its caffemodel by the path it was written under, and so a run folder can be moved.
 """
 
 import json
@@ -186,8 +185,8 @@ def working_in(folder: Path) -> Iterator[None]:
 
 
 def weight_bytes(net: CaffeNet) -> int:
-    """Bytes of all weights of a pycaffe net as its caffemodel holds them: those that layers share
-    stand in it with each of them."""
+    """Bytes of all weights of a pycaffe net as its caffemodel holds them: weights that layers share
+    are written once for each of these layers."""
     return sum(blob.data.nbytes for blobs in net.params.values() for blob in blobs)
 
 

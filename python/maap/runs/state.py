@@ -6,7 +6,7 @@
      "weights": null or {"path", "sha256"} of the weights to start from,
      "stages": [{"name", "kind", "number", "title", "status", "seconds", ...}, ...]}
 
-The stages stand in the order in which they are done (paper, Algorithm 1). Keys that this version
+The stages are in the order in which they are done (paper, Algorithm 1). Keys that this version
 does not know are kept. `Stage` and `RunState` change while a run is trained; the rest is fixed.
 """
 

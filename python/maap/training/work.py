@@ -65,7 +65,7 @@ def work(config: TrainConfig, given: Settings) -> RunResult:
 
 
 def _check_names(config: TrainConfig) -> None:
-    """Raises MaapError for a run, net, file or library that the settings name and nobody has."""
+    """Raises MaapError when a run, net, file or library that the settings name does not exist."""
     if config.phase1_from is not None:
         find_run(Path(config.runs_dir), config.phase1_from)
     if config.tensorboard:
@@ -99,7 +99,7 @@ def _resumed(run: Run, given: Settings) -> TrainConfig:
 
 
 class Work:
-    """The stages of one run, from where it stands."""
+    """Does the stages of one run that are not done yet."""
 
     def __init__(self, run: Run, config: TrainConfig) -> None:
         if config.tensorboard:
@@ -138,7 +138,7 @@ class Work:
         return self.result()
 
     def _note_lost(self) -> None:
-        """Have those stages done again whose results somebody has removed."""
+        """Mark the stages as pending whose results somebody has removed."""
         gone = lost(self.run.folder, self.state.stages)
         for stage in self.state.stages:
             if stage.name in gone:

@@ -1,6 +1,6 @@
 """Dataclasses that are written to a JSON file and read back.
 
-A file's objects are subclasses of `JsonRecord`; the fields stand in the file in the order of the
+A file's objects are subclasses of `JsonRecord`; the file has the fields in the order of the
 class, under their own name or the one that ``named`` gives. A list of records is a list of objects.
 The annotations say what a file may hold: str, int, float, bool, Any, Optional, Literal, list[...],
 tuple[..., ...], dict[str, ...] and other records.
@@ -18,7 +18,7 @@ KEPT = "more"  # the field, if a record has one, that holds the keys which the c
 
 
 class Damaged(ValueError):
-    """A value that its record does not allow; the message says where it stands."""
+    """A value that its record does not allow; the message says where."""
 
 
 def left_out() -> Any:
@@ -37,7 +37,7 @@ def missing(value: Optional[Union[int, str]]) -> Any:
 
 
 class JsonRecord:
-    """Base of the dataclasses whose objects stand in a JSON file."""
+    """Base of the dataclasses that are written to JSON files."""
 
     def to_json(self) -> dict[str, Json]:
         """The record as JSON has it: a dict, in the order of the fields."""
