@@ -97,7 +97,7 @@ void EliminationLayer<Dtype>::forward(Device device, const std::vector<Blob<Dtyp
   if (top.size() > 3) top[3]->CopyFrom(stats_);
 }
 
-/// On the GPU this is the one thing that comes back: N ints for the whole batch.
+/// On the GPU this is all that is copied back: N ints for the whole batch.
 template <typename Dtype>
 void EliminationLayer<Dtype>::require_finite() {
   const int* bad = static_cast<const int*>(bad_->cpu_data());

@@ -13,8 +13,8 @@
 
 namespace caffe {
 
-/// High-level attention (MAAP, eq. 4 to 8): finds the region a high layer attends to and removes
-/// the rest from the input.
+/// High-level attention (MAAP, eq. 4 to 8): finds the region that a high layer attends to and
+/// removes the rest from the input.
 ///
 ///   bottom[0] F (N, C, h, w), of a high layer
 ///   bottom[1] D (N, K, H, W), the input data
@@ -24,10 +24,10 @@ namespace caffe {
 ///   top[3]    S (N, 5), optional: threshold, least and greatest value of the map, pixels of the
 ///             component, 1 if the map was flat and R is therefore the whole image (else 0)
 ///
-/// region.hpp says how R is found. A and R are constants for the backward pass: dD = A* dD* (for
-/// ROI the adjoint of crop and resize), nothing flows to F or comes from the gradients of R, A, S.
-/// No top may be a bottom. A NaN or an infinity in a map throws maap::Error, which names the layer
-/// and the image.
+/// region.hpp says how R is found. A and R are constants in the backward pass: dD = A* dD* (for ROI
+/// the adjoint of crop and resize). F gets no gradient, and gradients of R, A and S are ignored. No
+/// top may be a bottom. A NaN or an infinity in a map throws maap::Error, which names the layer and
+/// the image.
 template <typename Dtype>
 class EliminationLayer : public Layer<Dtype> {
  public:

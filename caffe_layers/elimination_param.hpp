@@ -6,14 +6,14 @@
 
 namespace maap {
 
-/// The layer's parameters: LayerParameter.elimination_param where this Caffe has such a field, else
-/// the same message as text in python_param.param_str; the defaults when neither is set. Throws
-/// maap::Error with line, column and the values there are when the text does not parse, and when
-/// both are set.
+/// The layer's parameters: LayerParameter.elimination_param if this Caffe has such a field,
+/// otherwise the same message as text in python_param.param_str; the defaults if neither is set.
+/// Throws maap::Error if both are set or if the text does not parse, in this case with line, column
+/// and the possible values.
 caffe::EliminationParameter elimination_param(const caffe::LayerParameter& layer);
 
-/// LayerParameter.elimination_param; null where it is not set, or where this Caffe has no such
-/// field. Defined by in_engine.cpp or in_other_caffe.cpp, whichever the build compiles.
+/// LayerParameter.elimination_param; null if it is not set, or if this Caffe has no such field.
+/// Defined by in_engine.cpp or in_other_caffe.cpp, whichever the build compiles.
 const caffe::EliminationParameter* elimination_field(const caffe::LayerParameter& layer);
 
 }  // namespace maap

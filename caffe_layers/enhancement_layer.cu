@@ -68,7 +68,7 @@ void EnhancementLayer<Dtype>::backward(Device device, const std::vector<Blob<Dty
                          maap::mutable_diff(bottom, device));
 }
 
-/// The attention that the recovered F gives at each image's first pixel must be the one that was
+/// The attention of the recovered F at each image's first pixel must equal the attention that was
 /// kept.
 template <typename Dtype>
 void EnhancementLayer<Dtype>::check_untouched(const std::vector<Dtype>& first_pixels) {

@@ -17,9 +17,9 @@ namespace caffe {
 ///
 /// A is a function of F and is differentiated as one, also through top[1]:
 ///   dF_c = (1 + A) g_c + A (1 - A) / C * (sum_k g_k F_k + dL/dA)
-/// In place, F is recovered as F' / (1 + A), so only A is kept: 1/C of the blob. That needs F' as
-/// this layer left it. A later layer may work in place on it only if it leaves the values of F'
-/// alone where they came from F >= 0 (ReLU does, Dropout does not); the first backward pass checks
+/// In place, F is recovered as F' / (1 + A), so only A is kept: 1/C of the blob. That requires F'
+/// as this layer wrote it. A later layer may work in place on it only if it does not change the
+/// values of F' that came from F >= 0 (ReLU does not, Dropout does); the first backward pass checks
 /// this and throws otherwise.
 template <typename Dtype>
 class EnhancementLayer : public Layer<Dtype> {
@@ -44,12 +44,12 @@ class EnhancementLayer : public Layer<Dtype> {
   void Backward_gpu(const std::vector<Blob<Dtype>*>& top, const std::vector<bool>& propagate_down,
                     const std::vector<Blob<Dtype>*>& bottom) override;
 
-  /// Throws when F' is not what the forward pass left. `first_pixels` (N, C) are its values at
-  /// each image's first pixel.
+  /// Throws if F' is not what the forward pass wrote. `first_pixels` (N, C) has its values at each
+  /// image's first pixel.
   void check_untouched(const std::vector<Dtype>& first_pixels);
 
   Blob<Dtype> attention_;  // (N, 1, h, w)
-  bool checked_ = false;   // the first backward pass in place has looked
+  bool checked_ = false;   // whether the first backward pass in place has checked
 
  private:
   void forward(maap::Device device, const Blob<Dtype>& bottom,

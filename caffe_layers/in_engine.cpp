@@ -1,5 +1,5 @@
-// The two layers as part of the engine: what it has and other Caffes lack. in_other_caffe.cpp is
-// the counterpart; a build compiles one of the two.
+// The two layers as part of the engine: code for what the engine has and other Caffes do not.
+// in_other_caffe.cpp is the counterpart; a build compiles one of the two.
 
 #include "caffe/layer_factory.hpp"
 #include "caffe/layers/engine_choice.hpp"

@@ -1,5 +1,5 @@
-// The two layers as a plugin for a Caffe that knows nothing of them. in_engine.cpp is the
-// counterpart; a build compiles one of the two.
+// The two layers as a plugin for a Caffe that does not know them. in_engine.cpp is the counterpart;
+// a build compiles one of the two.
 
 #include "caffe/layer_factory.hpp"
 #include "caffe_layers/elimination_layer.hpp"

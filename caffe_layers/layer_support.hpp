@@ -1,7 +1,7 @@
 #ifndef CAFFE_LAYERS_LAYER_SUPPORT_HPP_
 #define CAFFE_LAYERS_LAYER_SUPPORT_HPP_
 
-// What both layers need between Caffe's blobs and functions on raw pointers.
+// What both layers need to connect Caffe's blobs to functions on raw pointers.
 
 #include <string>
 

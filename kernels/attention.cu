@@ -6,22 +6,22 @@
 namespace maap {
 namespace {
 
-// A tile is a strip of pixels with all their channels. On the CPU it is as wide as lets its planes
-// stay in a core's L2 cache between the two sweeps, but not wider than its sums may take of the L1
-// cache. On the GPU it is one pixel: neighbouring threads read neighbouring pixels.
+// A tile is a strip of pixels with all their channels. On the CPU it is as wide as possible while
+// its planes stay in a core's L2 cache between the two sweeps and its sums fit their share of the
+// L1 cache. On the GPU it is one pixel: neighbouring threads read neighbouring pixels.
 constexpr int kCpuTile = 2048;
 constexpr int64_t kTileBytes = 512 << 10;
-// Planes read side by side. One leaves the memory idle between its requests; eight can all fall
-// into one set of the L1 cache (224x224 planes are whole pages apart). Measured forward on
+// The number of planes read side by side. With one, the memory is idle between requests; eight can
+// all fall into one set of the L1 cache (224x224 planes are whole pages apart). Measured forward on
 // 16x96x55x55 and 4x64x224x224: 1 plane takes 1.4 and 1.3 times as long as 4.
 constexpr int kPlanes = 4;
 
-/// Cuts the pixels of each image into strips of equal width.
+/// Divides the pixels of each image into strips of equal width.
 struct Tiling {
   int per_image, width;
 };
 
-/// `planes` are the planes that a tile keeps in the cache, of `size` bytes a pixel.
+/// `planes` is the number of planes that a tile keeps in the cache, with `size` bytes per pixel.
 Tiling cpu_tiling(const FeatureShape& s, int64_t planes, int64_t size) {
   int64_t widest = kTileBytes / (planes * size);
   widest = std::max<int64_t>(64, std::min<int64_t>(kCpuTile, widest));
@@ -54,7 +54,7 @@ struct Tile {
     begin = (i - n * t.per_image) * t.width;
     size = kTile == 1 || pixels - begin > t.width ? (kTile == 1 ? 1 : t.width) : pixels - begin;
   }
-  /// Where the tile begins in an (n, channels, pixels) and in an (n, pixels) blob.
+  /// The offset of the tile in an (n, channels, pixels) and in an (n, pixels) blob.
   MAAP_HD int64_t in_features(const FeatureShape& s) const {
     return static_cast<int64_t>(n) * s.channels * s.pixels + begin;
   }
@@ -94,8 +94,7 @@ struct AttentionMap {
     T* const out = a + t.in_map(s);
     MAAP_SIMD for (int j = 0; j < t.size; ++j) {
       const T mean = sum[j] / T(s.channels);
-      out[j] =
-          sigmoid(mean) + (mean - mean);  // the second term is 0, or NaN when mean is not finite
+      out[j] = sigmoid(mean) + (mean - mean);  // the second term is 0, or NaN if mean is not finite
     }
   }
 };

@@ -6,9 +6,9 @@
 // F is (n, channels, pixels), A is (n, pixels), both contiguous; pixels = h * w.
 //   A  = sigmoid(mean over channels of F)
 //   F' = (1 + A) * F
-// Both directions are bound by memory, so each reads its inputs from memory once and writes once: a
-// tile of pixels is summed over all channels, and its planes are still in the cache when they are
-// read again. Instantiated for float and double.
+// Both directions are limited by memory bandwidth, so each reads its inputs from memory once and
+// writes once: a tile of pixels is summed over all channels, and its planes are still in the cache
+// when they are read again. Instantiated for float and double.
 
 #include "kernels/device.hpp"
 
@@ -30,7 +30,7 @@ void enhance(Device device, const FeatureShape& shape, const T* f, T* enhanced, 
 
 /// dF from g = dL/dF':  dF_c = (1 + A) g_c + A (1 - A) / C * (sum_k g_k F_k + dL/dA).
 ///   f          F, or F' when `recover` is set: then F = F' / (1 + A) is recovered from it
-///   a_gradient dL/dA (n, pixels) where A has users of its own, or null
+///   a_gradient dL/dA (n, pixels) if other layers use A, or null
 ///   f_gradient may be `gradient` itself
 template <typename T>
 void enhance_backward(Device device, const FeatureShape& shape, const T* gradient,

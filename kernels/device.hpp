@@ -3,7 +3,7 @@
 
 namespace maap {
 
-/// Where something is computed, and where its pointers point to.
+/// The device that computes and whose memory the pointers point to.
 enum class Device { kCPU, kGPU };
 
 }  // namespace maap

@@ -6,8 +6,8 @@
 
 namespace maap {
 
-/// What a user has to know: which layer, blob or image, the values found, and what to do.
-/// pycaffe turns it into a Python RuntimeError with the same text.
+/// An error for the user: it names the layer, blob or image and the values found, and says what to
+/// do. pycaffe turns it into a Python RuntimeError with the same text.
 class Error : public std::runtime_error {
  public:
   explicit Error(const std::string& what) : std::runtime_error(what) {}

@@ -3,21 +3,21 @@
 
 // One source for CPU and GPU.
 //
-// The arithmetic of every layer is a functor with `MAAP_HD` call operator; this header runs it:
-// - parallel_for(device, n, f) calls f(i) for i in [0, n): an OpenMP loop or a grid-stride launch.
-// - parallel_teams(device, n, work, f) calls f(i, team) for i in [0, n): for work on one image that
+// The arithmetic of every layer is a functor with a `MAAP_HD` call operator; this header runs it: -
+// parallel_for(device, n, f) calls f(i) for i in [0, n): an OpenMP loop or a grid-stride launch. -
+// parallel_teams(device, n, work, f) calls f(i, team) for i in [0, n): for work on one image that
 //   needs more than one step (histogram, labelling). A team is one thread on the CPU (OpenMP over
 //   the items) and one block on the GPU.
 //
-// What stands inside a functor obeys three rules: literals are typed (`T(0.5)`; a bare 0.5 makes
-// the GPU compute in double), shared results go through the team's atomics, and team.sync() is
-// reached by all.
+// Code inside a functor follows three rules: literals are typed (`T(0.5)`; a bare 0.5 makes the GPU
+// compute in double), shared results go through the team's atomics, and all threads reach every
+// team.sync().
 //
-// A .cu file is compiled by nvcc in a CUDA build and as plain C++ otherwise. The same template
-// compiled by both into one library would be two different functions under one name; the #error
-// below refuses it. Results are the same bit for bit on both devices only without fused
-// multiply-add, hence the build's -ffp-contract=off and --fmad=false. This is the one file with
-// CUDA conditionals.
+// A .cu file is compiled by nvcc in a CUDA build and as plain C++ otherwise. If both compiled the
+// same template into one library, two different functions would have one name; the #error below
+// prevents it. Results are the same bit for bit on both devices only without fused multiply-add,
+// hence the build's -ffp-contract=off and --fmad=false. This is the one file with CUDA
+// conditionals.
 
 #include <omp.h>
 #ifdef __SSE2__
@@ -49,22 +49,22 @@
 #define MAAP_SIMD_RANGE(low, high)
 #define MAAP_SIMD_SUM(...)
 #else
-/// The loop below has no dependency between iterations, though it may read and write the same
-/// element.
+/// Declares that the loop below has no dependency between iterations, though an iteration may read
+/// and write the same element.
 #define MAAP_SIMD _Pragma("omp simd")
-/// The same for a loop whose results are the minimum `low` and the maximum `high`.
+/// The same for a loop that computes the minimum `low` and the maximum `high`.
 #define MAAP_PRAGMA(...) _Pragma(#__VA_ARGS__)
 #define MAAP_SIMD_RANGE(low, high) MAAP_PRAGMA(omp simd reduction(min : low) reduction(max : high))
-/// The same for one or more sums.
+/// The same for a loop that computes one or more sums.
 #define MAAP_SIMD_SUM(...) MAAP_PRAGMA(omp simd reduction(+ : __VA_ARGS__))
 #endif
 
 namespace maap {
 
-/// Bytes of fast memory (stack, shared memory) a team has for its own use.
+/// Bytes of fast memory (stack or shared memory) that a team may use.
 constexpr int kTeamScratch = 8192;
 
-/// One thread. Everything is known at compile time, so the loops over `size` cost nothing.
+/// A team of one thread. Its size is known at compile time, so the loops over `size` cost nothing.
 class CpuTeam {
  public:
   CpuTeam(int slot, void* scratch) : slot_(slot), scratch_(scratch) {}
@@ -74,7 +74,7 @@ class CpuTeam {
   MAAP_HD void* scratch() const { return scratch_; }
   MAAP_HD void sync() const {}
   MAAP_HD void add(int* p, int v) const { *p += v; }
-  /// Lowers *p to v and returns what was there.
+  /// Lowers *p to v and returns the previous value.
   MAAP_HD int lower(int* p, int v) const {
     const int old = *p;
     if (v < old) *p = v;
@@ -98,7 +98,7 @@ class CpuTeam {
   void* scratch_;
 };
 
-/// Teams that run at the same time at most: the number of workspaces parallel_teams needs.
+/// The largest number of teams that run at the same time: parallel_teams needs as many workspaces.
 inline int team_slots(Device device, int n) {
   return std::max(1, std::min(n, device == Device::kCPU ? omp_get_max_threads() : 256));
 }
@@ -109,11 +109,11 @@ inline void set_threads(int n) {
 
 namespace internal {
 
-/// Elements of work below which waking other threads costs more than it saves.
+/// Below this number of elements, waking other threads costs more than it saves.
 constexpr int64_t kWorthThreads = 16384;
 
-/// With a functor of each thread's own, which what it writes cannot alias, and an int as index the
-/// compiler vectorises: a x + b y takes a third of the time.
+/// Each thread has its own copy of the functor, which its writes cannot alias, and the index is an
+/// int, so the compiler vectorises: a x + b y takes a third of the time.
 template <typename F>
 void cpu_for(int64_t n, int64_t work, const F& f) {
   const int end = static_cast<int>(n);
@@ -142,8 +142,8 @@ void cpu_teams(int n, int64_t work, const F& f) {
 
 constexpr bool kBuiltWithGpu = true;
 
-/// One block. `min`, `max` and `sum` reduce over the block, always in the same order, and give
-/// every thread the result.
+/// A team of one block. `min`, `max` and `sum` reduce over the block, always in the same order, and
+/// return the result to every thread.
 class GpuTeam {
  public:
   static constexpr int kThreads = 256;
@@ -154,7 +154,7 @@ class GpuTeam {
   MAAP_HD void sync() const { __syncthreads(); }
   MAAP_HD void add(int* p, int v) const { atomicAdd(p, v); }
   MAAP_HD int lower(int* p, int v) const { return atomicMin(p, v); }
-#else  // never run: the host compiles the template all the same
+#else  // never runs, but the host also compiles the template
   MAAP_HD int rank() const { return 0; }
   MAAP_HD void sync() const {}
   MAAP_HD void add(int*, int) const {}
@@ -277,8 +277,8 @@ void gpu_teams(int n, const F& f) {
 
 #endif
 
-/// Blobs larger than this are written past the caches: whoever reads them next would not find them
-/// there.
+/// Blobs larger than this are written past the caches: they would not stay there until the next
+/// reader needs them.
 constexpr int64_t kStreamBytes = int64_t(8) << 20;
 
 /// out[j] = value(j) for j in [0, n). `past_cache` writes whole cache lines without reading them
@@ -307,14 +307,14 @@ MAAP_HD inline void write_row(T* out, int n, bool past_cache, const F& value) {
   MAAP_SIMD for (int k = j; k < n; ++k) out[k] = value(k);
 }
 
-/// Makes what write_row wrote visible to other threads.
+/// Makes the values that write_row wrote visible to other threads.
 MAAP_HD inline void written_past_cache() {
 #if defined(__SSE2__) && !defined(__CUDA_ARCH__)
   _mm_sfence();
 #endif
 }
 
-/// f(i) for every i in [0, n); n < 2^31, as Caffe's counts are.
+/// Calls f(i) for every i in [0, n); n < 2^31, like Caffe's counts.
 template <typename F>
 void parallel_for(Device device, int64_t n, const F& f) {
   if (n <= 0) return;
@@ -325,8 +325,8 @@ void parallel_for(Device device, int64_t n, const F& f) {
   }
 }
 
-/// The same work cut in two ways: pieces of `cpu_work` elements, wide enough for vectors and
-/// caches, on the CPU; single elements on the GPU.
+/// The same work divided in two ways: on the CPU into pieces of `cpu_work` elements, wide enough
+/// for vectors and caches; on the GPU into single elements.
 template <typename CpuF, typename GpuF>
 void parallel_for(Device device, int64_t cpu_n, int64_t cpu_work, const CpuF& cpu_f, int64_t gpu_n,
                   const GpuF& gpu_f) {
@@ -338,7 +338,7 @@ void parallel_for(Device device, int64_t cpu_n, int64_t cpu_work, const CpuF& cp
   }
 }
 
-/// f(i, team) for every i in [0, n), each about `work` elements.
+/// Calls f(i, team) for every i in [0, n); each call processes about `work` elements.
 template <typename F>
 void parallel_teams(Device device, int n, int64_t work, const F& f) {
   if (n <= 0) return;

@@ -19,13 +19,13 @@ struct Box {
   int x1, y1, x2, y2;
 };
 
-/// A team's part of the workspace. Row y's foreground is cut into runs; the k-th has the number
+/// A team's part of the workspace. Row y's foreground is divided into runs; the k-th has the number
 /// y * per_row + k, so numbers grow in raster order.
 template <typename T>
 struct Workspace {
   int per_row;
   T* wide;      // [map_height, width] the map, upsampled in width only
-  int* runs;    // [height] how many runs a row has
+  int* runs;    // [height] number of runs per row
   int* begin;   // [height * per_row] first pixel
   int* end;     // [height * per_row] one past the last pixel
   int* parent;  // [height * per_row] a run of the same component, not after this one
@@ -50,7 +50,8 @@ struct Workspace {
   }
 };
 
-/// Bilinear: first the map's rows in width, then every output row from two of those.
+/// Bilinear: first upsamples the map's rows in width, then computes every output row from two of
+/// these.
 template <typename T, typename Team>
 MAAP_HD void upsample(const Team& team, const Plane<T>& in, const Workspace<T>& w, T* out,
                       int height, int width) {
@@ -95,11 +96,11 @@ MAAP_HD bool all_finite(const Team& team, const Plane<T>& plane) {
   return team.max(bad) == 0;
 }
 
-/// The bins of a histogram between low < high, as numpy.histogram makes them: bin i holds
-/// edge(i) <= value < edge(i + 1), the last one its upper edge too.
+/// The bins of a histogram between low < high, as in numpy.histogram: bin i holds edge(i) <= value
+/// < edge(i + 1), the last bin also its upper edge.
 struct Bins {
   double low, high, step, per_bin;
-  double safe;  // a value this far from the middle of a bin, in bins, is in it whatever was rounded
+  double safe;  // within this distance of a bin's middle, in bins, rounding does not matter
   MAAP_HD Bins(double l, double h)
       : low(l), high(h), step((h - l) / kBins), per_bin(kBins / (h - l)) {
     const double largest =
@@ -117,8 +118,8 @@ struct Bins {
   }
 };
 
-/// Counts the plane's values into copies[k][bin]; one copy for all neighbours would make each wait
-/// for the one before, as they are often in one bin.
+/// Counts the plane's values into copies[k][bin]; with one copy, neighbouring values, which are
+/// often in one bin, would wait for each other.
 template <int kCopies, typename T, typename Team>
 MAAP_HD void count_bins(const Team& team, const Plane<T>& plane, const Bins& bins,
                         int (*copies)[kBins]) {
@@ -129,7 +130,7 @@ MAAP_HD void count_bins(const Team& team, const Plane<T>& plane, const Bins& bin
     const int size = kChunk < count - first ? kChunk : count - first;
     const T* const values = plane.data + first;
     int bin[kChunk];
-    double near_edge = 0.;  // values that may be in another bin, for all that was rounded
+    double near_edge = 0.;  // count of values that rounding may have put into another bin
     MAAP_SIMD_SUM(near_edge)
     for (int k = 0; k < size; ++k) {
       const double place = bins.place(values[k]);
@@ -148,8 +149,8 @@ MAAP_HD void count_bins(const Team& team, const Plane<T>& plane, const Bins& bin
   }
 }
 
-/// Otsu's threshold between low < high: the centre of the first bin whose cut separates the two
-/// classes' means best. Sums as numpy and scikit-image make them, operation by operation.
+/// Otsu's threshold between low < high: the centre of the first bin that separates the two classes'
+/// means best. Sums are computed as in numpy and scikit-image, operation by operation.
 template <typename T, typename Team>
 MAAP_HD double otsu(const Team& team, const Plane<T>& plane, double low, double high) {
   constexpr int kCopies = 4;
@@ -194,7 +195,7 @@ MAAP_HD double otsu(const Team& team, const Plane<T>& plane, double low, double 
   return s->threshold;
 }
 
-/// The first run of the component that run i belongs to, as far as it is known.
+/// The first run of the component that run i belongs to, as far as known.
 MAAP_HD inline int find(volatile int* parent, int i) {
   for (int up = parent[i]; up != i; up = parent[i]) {
     const int above = parent[up];
@@ -213,12 +214,12 @@ MAAP_HD void unite(const Team& team, int* parent, int a, int b) {
     const int later = a > b ? a : b, earlier = a > b ? b : a;
     const int seen = team.lower(&parent[later], earlier);
     if (seen == later) return;
-    a = seen;  // another thread was faster: its link must hold too
+    a = seen;  // another thread was faster: its link must remain, too
     b = earlier;
   }
 }
 
-/// Cuts row y's foreground into runs, each its own component.
+/// Divides row y's foreground into runs, each a separate component.
 template <typename T>
 MAAP_HD void cut_row(const Plane<T>& plane, double threshold, const Workspace<T>& w, int y) {
   const T* row = plane.data + static_cast<int64_t>(y) * plane.width;
@@ -252,8 +253,7 @@ MAAP_HD void join_rows(const Team& team, const Workspace<T>& w, int y) {
   }
 }
 
-/// The largest 8-connected component above the threshold: its box and area. False when there is
-/// none.
+/// The largest 8-connected component above the threshold: its box and area. False if there is none.
 template <typename T, typename Team>
 MAAP_HD bool largest_component(const Team& team, const Plane<T>& plane, double threshold,
                                const Workspace<T>& w, Box* box, int* area) {

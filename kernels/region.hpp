@@ -6,9 +6,9 @@
 // For each image: the map is upsampled bilinearly to the input's size (half-pixel centres, edges
 // repeated), thresholded by Otsu's method (256 bins between its minimum and maximum, in double,
 // step by step as scikit-image's threshold_otsu does; foreground = greater than the threshold), its
-// foreground is cut into 8-connected components, and the bounding box of the largest one is the
-// region (ties: the one met first in raster order). One functor does this for both devices, one
-// team an image; nothing leaves the device.
+// foreground is divided into 8-connected components, and the bounding box of the largest one is the
+// region (ties: the first in raster order). One functor does this for both devices, with one team
+// per image; all data stays on the device.
 
 #include <cstddef>
 
@@ -27,21 +27,20 @@ enum class ThresholdAt {
   kMap     // on the map itself; the box is then scaled outward to whole pixels of the input
 };
 
-/// Where the columns of `stats` are.
+/// The columns of `stats`.
 enum RegionStats { kThreshold, kMapMin, kMapMax, kComponentArea, kWholeImage, kStatsSize };
 
-/// Bytes of scratch memory find_regions needs on the device.
+/// The bytes of scratch memory that find_regions needs on the device.
 size_t region_workspace(Device device, const RegionShape& shape);
 
-/// Bilinear upsampling, thresholds, components and boxes of a batch.
+/// Computes upsampled maps, thresholds, components and boxes of a batch.
 ///   maps       [n, map_height, map_width]
 ///   upsampled  [n, height, width], out
 ///   regions    [n, 4], out: x1, y1, x2, y2 in pixels of the input, half-open
 ///   stats      [n, kStatsSize], out: threshold; least and greatest value of the thresholded map;
-///   area of
-///              the component in that map's pixels; 1 where the region is the whole image because
-///              the map is flat, else 0
-///   bad        [n], out: 1 where the map holds a NaN or an infinity (its other results are then
+///              area of the component in that map's pixels; 1 if the region is the whole image
+///              because the map is flat, else 0
+///   bad        [n], out: 1 if the map contains a NaN or an infinity (its other results are then
 ///              meaningless), else 0
 template <typename T>
 void find_regions(Device device, const RegionShape& shape, ThresholdAt at, const T* maps,

@@ -6,7 +6,7 @@
 namespace maap {
 namespace {
 
-/// Pixel i of the batch: image, place, and the image's region.
+/// Pixel i of the batch: its image, its position, and the image's region.
 template <typename T>
 struct Pixel {
   int n, y, x;
@@ -76,7 +76,7 @@ struct CropResize {
   }
 };
 
-/// The samples of `out` that sample `i` of `in` may have a part in.
+/// The samples of `out` that sample `i` of `in` may contribute to.
 struct Reach {
   int first, last;
   MAAP_HD Reach(int i, int in, int out) {
@@ -93,8 +93,8 @@ MAAP_HD T part(const Tap<T>& tap, int i) {
   return (tap.first == i ? T(1) - tap.weight : T(0)) + (tap.second == i ? tap.weight : T(0));
 }
 
-/// Gathers, for each pixel of D, what the pixels of D* took from it: no atomics, the same sum every
-/// time.
+/// For each pixel of D, gathers the gradient from the pixels of D* that used it: without atomics,
+/// so that the sum is always the same.
 template <typename T>
 struct CropResizeBackward {
   ImageShape s;

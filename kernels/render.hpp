@@ -4,8 +4,8 @@
 // The input seen through the attention, D* = A* D, and its gradient, on raw pointers of either
 // device.
 //
-// D, D* (n, channels, height, width); A (n, 1, height, width); regions (n, 4) as region.hpp makes
-// them. A and the regions are constants here: nothing flows back into them.
+// D, D* (n, channels, height, width); A (n, 1, height, width); regions (n, 4) as in region.hpp. A
+// and the regions are constants here: they get no gradient.
 
 #include <cstdint>
 
@@ -13,7 +13,7 @@
 
 namespace maap {
 
-/// The paper's definitions of A* (eq. 4 to 8, and the region itself), by what they are inside and
+/// The paper's definitions of A* (eq. 4 to 8, and the region itself), by their values inside and
 /// outside the region.
 enum class AStar {
   kRoi,             // the region, resized bilinearly to the whole input

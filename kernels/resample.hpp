@@ -5,7 +5,7 @@
 
 namespace maap {
 
-/// Which two of `in` samples make sample i of `out`, and how much the second one weighs: bilinear
+/// Which two of `in` samples give sample i of `out`, and the weight of the second: bilinear
 /// resampling with half-pixel centres ("align corners" off) and repeated edges.
 template <typename T>
 struct Tap {
@@ -22,7 +22,7 @@ struct Tap {
   }
 };
 
-/// Between a and b; exactly a when both are equal, so a flat map stays flat.
+/// Interpolates between a and b; returns exactly a if both are equal, so a flat map stays flat.
 template <typename T>
 MAAP_HD inline T mix(T a, T b, T weight) {
   return a + (b - a) * weight;

@@ -2,8 +2,8 @@
 #define CAFFE_LAYERS_SIGMOID_HPP_
 
 // The logistic function, written with additions and multiplications only. Two reasons: the compiler
-// can vectorise it (libm's exp it cannot), and CPU and GPU give the same bits (their exp do not),
-// so that a threshold or a box never depends on the device.
+// can vectorise it (it cannot vectorise libm's exp), and CPU and GPU give the same bits (their exp
+// functions do not), so a threshold or a box never depends on the device.
 
 #include <cstdint>
 #include <cstring>
@@ -19,7 +19,7 @@ template <>
 struct FloatBits<float> {
   using Bits = uint32_t;
   static constexpr int kMantissa = 23, kBias = 127;
-  static constexpr int kTerms = 7;             // of Taylor's series, for |r| <= ln(2)/2
+  static constexpr int kTerms = 7;             // of the Taylor series, for |r| <= ln(2)/2
   static constexpr float kMagic = 12582912.f;  // 1.5 * 2^23: adding it rounds to an integer
   static constexpr float kLn2High = 0.693145751953125f, kLn2Low = 1.42860682030941723e-6f;
   static constexpr float kLimit = 87.f;  // exp(-kLimit) is still a normal number
@@ -36,7 +36,7 @@ struct FloatBits<double> {
   static constexpr double kLimit = 708.;
 };
 
-/// 1 + r/k * (1 + r/(k+1) * (1 + ...)), the last factor being r/kLast.
+/// 1 + r/k * (1 + r/(k+1) * (1 + ...)), where the last factor is r/kLast.
 template <typename T, int k, int kLast>
 struct Taylor {
   static MAAP_HD T at(T r) { return r * T(1. / k) * Taylor<T, k + 1, kLast>::at(r) + T(1); }

@@ -7,21 +7,21 @@ namespace maap {
 
 namespace {
 
-// A tile is this many pixels with all their channels. The sums of one block of them stay in the L1
-// cache, and the tile in a core's L2 cache between its two sweeps.
+// A tile is this many pixels with all their channels. The sums of one block of channels stay in the
+// L1 cache, and the tile stays in a core's L2 cache between its two sweeps.
 constexpr int kTile = 64;
 
-/// Cuts each image into tiles.
+/// Divides each image into tiles.
 struct Tiles {
   FeatureShape s;
   MAAP_HD int per_image() const { return (s.pixels + kTile - 1) / kTile; }
   int count() const { return s.n * per_image(); }
 };
 
-/// One of them. kBlock values a pixel and block of channels.
+/// A tile, with kBlock values per pixel and block of channels.
 template <int kBlock>
 struct Tile {
-  int64_t features, map, step;  // where it begins in F and in A; from one block to the next
+  int64_t features, map, step;  // offsets in F and in A; distance of two blocks
   int pixels, blocks;
   MAAP_HD Tile(const FeatureShape& s, int i) {
     const int per_image = Tiles{s}.per_image(), n = i / per_image;
@@ -34,7 +34,8 @@ struct Tile {
   }
 };
 
-/// sum[j] = sum over the channels of value(k), k being where pixel j's channel is in the tile.
+/// sum[j] = sum over the channels of value(k), where k is the position of pixel j's channel in the
+/// tile.
 template <int kBlock, typename F>
 MAAP_HD void sum_channels(const Tile<kBlock>& t, float* sum, const F& value) {
   float lanes[kTile * kBlock];

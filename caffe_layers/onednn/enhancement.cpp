@@ -1,6 +1,6 @@
-// Enhancement (caffe_layers/enhancement_layer.hpp) in oneDNN's blocked layouts, where the bottom
-// has one and fills its blocks: the gradient is not 0 in channels that only fill up. No primitive
-// of oneDNN is needed.
+// Enhancement (caffe_layers/enhancement_layer.hpp) in oneDNN's blocked layouts, if the bottom has
+// one and fills its blocks: in padding channels the gradient would not be 0. No oneDNN primitive is
+// needed.
 
 #include <vector>
 
@@ -70,7 +70,7 @@ class OneDnnEnhancementLayer : public EnhancementLayer<float> {
     return result;
   }
 
-  int block_ = 0;  // of the last forward pass; 0: the plain layer's
+  int block_ = 0;  // block of the last forward pass; 0: the plain layer ran
 };
 
 shared_ptr<Layer<float>> make(const LayerParameter& param) {
