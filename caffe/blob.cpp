@@ -11,7 +11,7 @@ namespace caffe {
 
 namespace {
 
-/// The number of values, checked before any memory is asked for: shapes come from files, too.
+/// The number of values, checked before any memory is requested: shapes may come from files.
 template <typename Int>
 int checked_count(const vector<Int>& shape) {
   CAFFE_CHECK(shape.size() <= static_cast<size_t>(kMaxBlobAxes),
@@ -28,7 +28,7 @@ int checked_count(const vector<Int>& shape) {
   return static_cast<int>(count);
 }
 
-/// The shape that a file gives, in the old form or the new.
+/// The shape in a file, in the old form or the new.
 vector<int64_t> file_shape(const BlobProto& proto) {
   if (proto.has_num() || proto.has_channels() || proto.has_height() || proto.has_width()) {
     return {proto.num(), proto.channels(), proto.height(), proto.width()};
@@ -52,7 +52,7 @@ void write_values(const T* from, int count, google::protobuf::RepeatedField<T>* 
   for (int i = 0; i < count; ++i) to->AddAlreadyReserved(from[i]);
 }
 
-// Which fields of a BlobProto hold values of a type.
+// The fields of a BlobProto that hold values of a type.
 google::protobuf::RepeatedField<float>* data_field(BlobProto* proto, float) {
   return proto->mutable_data();
 }
@@ -66,7 +66,7 @@ google::protobuf::RepeatedField<double>* diff_field(BlobProto* proto, double) {
   return proto->mutable_double_diff();
 }
 
-/// What a blob computes; float and double only.
+/// A blob's arithmetic; float and double only.
 template <typename T, bool = std::is_floating_point<T>::value>
 struct Arithmetic {
   static T asum(int n, const T* x) { return caffe_cpu_asum(n, x); }
@@ -117,8 +117,8 @@ void Blob<Dtype>::Reshape(int num, int channels, int height, int width) {
   Reshape(vector<int>{num, channels, height, width});
 }
 
-/// Memory for count_ values: what there is when it is large enough, unless `anew`. Sizes are asked
-/// of the memory itself, since a shared one may be smaller than this blob once was.
+/// Memory for count_ values: the existing memory if it is large enough, unless `anew`. The size
+/// comes from the memory itself, since shared memory may be smaller than this blob once was.
 template <typename Dtype>
 void Blob<Dtype>::own_memory(bool anew) {
   const size_t bytes = sizeof(Dtype) * static_cast<size_t>(count_);
@@ -258,7 +258,7 @@ void Blob<Dtype>::ShareDiff(const Blob& other) {
   diff_ = other.diff();
 }
 
-// ---- arithmetic; on the CPU, wherever the values are
+// ---- arithmetic; on the CPU, even if the values are on the GPU
 
 template <typename Dtype>
 void Blob<Dtype>::Update() {
@@ -309,7 +309,7 @@ bool Blob<Dtype>::ShapeEquals(const BlobProto& other) const {
   const bool legacy =
       other.has_num() || other.has_channels() || other.has_height() || other.has_width();
   if (!legacy || num_axes() > 4) return false;
-  // Old files fill up with 1 on the left.
+  // Old files pad the shape with 1 on the left.
   for (int axis = 0; axis < 4; ++axis) {
     if (theirs[axis] != LegacyShape(axis - 4)) return false;
   }

@@ -53,8 +53,9 @@ int Caffe::FindDevice(int start_id) {
 }
 
 void GlobalInit(int* pargc, char*** pargv) {
-  // Caffe's log lines begin "I1124 22:48:41.123456": no year, which glog 0.6 has by default. By
-  // name, because an older glog lacks the flag; $GLOG_log_year_in_prefix and the flag itself win.
+  // Caffe's log lines begin "I1124 22:48:41.123456": without the year that glog 0.6 adds by
+  // default. The flag is set by name, because an older glog does not have it;
+  // $GLOG_log_year_in_prefix and the flag itself take precedence.
   if (std::getenv("GLOG_log_year_in_prefix") == nullptr) {
     gflags::SetCommandLineOption("log_year_in_prefix", "false");
   }

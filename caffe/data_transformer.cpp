@@ -11,15 +11,15 @@ namespace caffe {
 
 namespace {
 
-/// Where the part of an image that is taken begins, and how far it is to the next row and plane.
+/// Where the used part of an image begins, and the distances to the next row and plane.
 template <typename T>
 struct Part {
   const T* start;
   size_t row, plane;
 };
 
-/// y[i] = (x[i] - mean[i]) scale for i in [0, n). `means` null: one mean for all. The loops have no
-/// conditions in them, which makes vector code of them.
+/// y[i] = (x[i] - mean[i]) scale for i in [0, n). `means` null: one mean for all. The loops contain
+/// no conditions, so the compiler vectorises them.
 template <typename T, typename Dtype>
 void transform_row(const T* __restrict x, int n, const Dtype* __restrict means, Dtype mean,
                    Dtype scale, Dtype* __restrict y) {
@@ -30,7 +30,7 @@ void transform_row(const T* __restrict x, int n, const Dtype* __restrict means, 
   }
 }
 
-/// A pass of its own: within the loops above, the compiler finds no vector code for it, and they
+/// A separate pass: inside the loops above it keeps the compiler from vectorising them, and they
 /// take 5 times as long.
 template <typename Dtype>
 void reverse_row(const Dtype* __restrict x, int n, Dtype* __restrict y) {
@@ -42,11 +42,11 @@ template <typename Dtype>
 struct Recipe {
   int channels, height, width;    // of the values
   int image_height, image_width;  // of the image
-  int top, left;                  // where the part begins in it
+  int top, left;                  // where the part begins in the image
   bool mirror;
   Dtype scale;
-  const Dtype* mean_image;   // as large as the image; null: none
-  const Dtype* mean_values;  // one a channel
+  const Dtype* mean_image;   // of the image's size; null: none
+  const Dtype* mean_values;  // one per channel
 };
 
 template <typename T, typename Dtype>
@@ -65,14 +65,14 @@ void transform_part(const Part<T>& in, const Recipe<Dtype>& recipe, Dtype* y) {
   }
 }
 
-/// The part of an image that lies plane by plane.
+/// The part of an image stored plane by plane.
 template <typename T, typename Dtype>
 Part<T> part_of(const T* values, const Recipe<Dtype>& recipe) {
   const size_t row = recipe.image_width, plane = row * recipe.image_height;
   return {values + recipe.top * row + recipe.left, row, plane};
 }
 
-/// The same of an interleaved one, which is split into memory that each thread keeps.
+/// The same for an interleaved image, which is split into planes in memory that each thread keeps.
 template <typename Dtype>
 Part<unsigned char> split_part(const Pixels& pixels, const Recipe<Dtype>& recipe) {
   const int channels = recipe.channels, height = recipe.height, width = recipe.width;

@@ -102,7 +102,7 @@ void BilinearFiller<Dtype>::Fill(Blob<Dtype>* blob) {
                   << blob->shape_string());
   const int size = blob->width();
   const int factor = (size + 1) / 2;
-  // A triangle: 1 at the centre, 0 one factor away from it.
+  // A triangle: 1 at the centre, 0 at a distance of one factor.
   const double centre = (2 * factor - 1 - factor % 2) / 2.0;
   std::vector<double> triangle(size);
   for (int i = 0; i < size; ++i) triangle[i] = 1 - std::fabs(i - centre) / factor;

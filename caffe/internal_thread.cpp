@@ -16,7 +16,8 @@ void Interruption::Request() {
   requested_ = true;
   const std::lock_guard<std::mutex> lock(mutex_);
   if (waits_with_ == nullptr) return;
-  // Either the thread has yet to lock and sees the request, or it is asleep and hears the call.
+  // Either the thread has not locked the mutex yet and will see the request, or it waits and is
+  // woken by the call.
   { const std::lock_guard<std::mutex> not_between(*waits_with_); }
   waits_for_->notify_all();
 }
@@ -36,7 +37,7 @@ Interruption::Sleep::~Sleep() {
   of_->waits_for_ = nullptr;
 }
 
-/// Of the thread that starts one.
+/// The settings of the thread that starts another.
 struct InternalThread::Settings {
   Caffe::Brew mode = Caffe::mode();
   int device = mode == Caffe::GPU ? device::current() : 0;

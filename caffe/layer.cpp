@@ -4,7 +4,7 @@ namespace caffe {
 
 namespace {
 
-/// What a layer declares about one side, its bottoms or its tops.
+/// What a layer declares about its bottoms or its tops.
 struct Declared {
   int exactly, at_least, at_most;
 };
@@ -67,7 +67,7 @@ void Layer<Dtype>::CheckBlobCounts(const Blobs& bottom, const Blobs& top) {
                      << amount(static_cast<int>(top.size()), "top"));
 }
 
-/// Takes over the prototxt's loss weights; none for a top is as good as 0.
+/// Copies the prototxt's loss weights; a missing one means 0.
 template <typename Dtype>
 void Layer<Dtype>::read_loss_weights(const Blobs& top) {
   const int given = layer_param_.loss_weight_size();
@@ -81,7 +81,7 @@ void Layer<Dtype>::read_loss_weights(const Blobs& top) {
   }
 }
 
-/// Writes each loss weight into the diff of its top, again whenever a top has got another size.
+/// Writes each loss weight into the diff of its top, again whenever the size of a top has changed.
 template <typename Dtype>
 void Layer<Dtype>::place_loss_weights(const Blobs& top) {
   loss_counts_.resize(top.size(), -1);

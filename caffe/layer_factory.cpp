@@ -14,10 +14,10 @@ namespace {
 template <typename Dtype>
 struct Table {
   map<string, typename LayerRegistry<Dtype>::Creator> creators;
-  set<string> twice;  // types that were registered a second time, by another function
+  set<string> twice;  // types that were registered a second time, by a different function
 };
 
-/// Made at the first use, since libraries register in any order, and never destroyed.
+/// Created at the first use, since libraries register in any order, and never destroyed.
 template <typename Dtype>
 Table<Dtype>& table() {
   static Table<Dtype>* const all = new Table<Dtype>();

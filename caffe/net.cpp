@@ -8,8 +8,8 @@ namespace caffe {
 
 namespace {
 
-/// Sets a gradient to 0 where the thread computes. One that nobody wrote yet is 0 already, and
-/// stays without memory.
+/// Sets a gradient to 0 on the device that the thread's mode selects. A gradient that was never
+/// written is 0 already and gets no memory.
 template <typename Dtype>
 void clear_diff(Blob<Dtype>* blob) {
   if (blob->diff()->head() == SyncedMemory::UNINITIALIZED) return;

@@ -1,4 +1,4 @@
-// How a net comes about from its description.
+// Builds a net from its description.
 
 #include <algorithm>
 
@@ -11,7 +11,7 @@ namespace caffe {
 
 namespace {
 
-const char kAutomatic[] = "(automatic)";  // the name of tops that a layer adds by itself
+const char kAutomatic[] = "(automatic)";  // the name of tops that a layer adds itself
 
 bool is_root() {
   return Caffe::root_solver();
@@ -180,8 +180,8 @@ void Net<Dtype>::SetUpLayer(int layer_id) {
   LOG_IF(INFO, is_root()) << "Memory required for data: " << memory_used_;
 }
 
-/// From the last layer to the first: a layer runs backward when it, or something below it, learns,
-/// and a gradient arrives at one of its tops, from above or from the top's own loss weight.
+/// From the last layer to the first: a layer runs backward if it or a layer below it learns, and if
+/// one of its tops gets a gradient, from a later layer or from the top's own loss weight.
 template <typename Dtype>
 void Net<Dtype>::ChooseBackward(bool force) {
   vector<bool> arrives(blobs_.size(), false);
@@ -219,7 +219,7 @@ void Net<Dtype>::ChooseBackward(bool force) {
   }
 }
 
-/// What no layer reads is output, in the order of the names.
+/// Tops that no layer reads are outputs, in the order of their names.
 template <typename Dtype>
 void Net<Dtype>::ChooseOutputs() {
   for (const auto& entry : blob_names_index_) {

@@ -1,4 +1,4 @@
-// What a net learns: who shares with whom, and how it comes from and goes to files.
+// A net's parameters: sharing between layers, reading from files and writing to files.
 
 #include <algorithm>
 
@@ -45,7 +45,7 @@ void check_values(const Layer<Dtype>& layer, size_t index, const BlobProto& stor
                                             << ": the file is damaged");
 }
 
-/// Whether a layer is named "NAME/...": HDF5 takes that for a group within NAME.
+/// Whether a layer is named "NAME/...", which HDF5 reads as a group in NAME.
 bool has_layer_below(const map<string, int>& layers, const string& name) {
   const auto next = layers.lower_bound(name + "/");
   return next != layers.end() && next->first.compare(0, name.size() + 1, name + "/") == 0;
@@ -120,7 +120,7 @@ void Net<Dtype>::JoinParam(int param, int owner, const ParamSpec& spec) {
            [&] { MergeMultipliers(learnable_param_ids_[owner], spec); });
 }
 
-/// All that share a parameter and give a multiplier must give the same one.
+/// All layers that share a parameter and set a multiplier must set the same one.
 template <typename Dtype>
 void Net<Dtype>::MergeMultipliers(int learnable, const ParamSpec& spec) {
   const auto merge = [&](bool given, float value, const char* what, vector<float>* values,
@@ -149,7 +149,7 @@ void Net<Dtype>::ShareWeights() {
 
 template <typename Dtype>
 void Net<Dtype>::ShareTrainedLayersWith(const Net* other) {
-  // All checks first: an error leaves this net as it was.
+  // All checks come first, so an error leaves this net unchanged.
   for (const bool checking : {true, false}) {
     for (size_t l = 0; l < other->layers_.size(); ++l) {
       const auto found = layer_names_index_.find(other->layer_names_[l]);
@@ -251,7 +251,7 @@ void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
   });
 }
 
-/// Checks, or else loads, what a group has for a layer.
+/// Checks or loads a group's values for a layer.
 template <typename Dtype>
 void Net<Dtype>::LoadHDF5(int layer_id, int64_t group, bool checking) {
   Layer<Dtype>& layer = *layers_[layer_id];

@@ -1,4 +1,4 @@
-// Which layers of a prototxt a net has: rules on phase, level and stage.
+// Chooses the layers of a prototxt by rules on phase, level and stage.
 
 #include <algorithm>
 
@@ -12,7 +12,7 @@ bool has_stage(const NetState& state, const string& stage) {
   return std::find(state.stage().begin(), state.stage().end(), stage) != state.stage().end();
 }
 
-/// Why the state does not meet the rule, in the words of Caffe's log; "" when it does.
+/// Why the state does not meet the rule, in the words of Caffe's log; "" if it does.
 string unmet(const NetState& state, const NetStateRule& rule) {
   std::ostringstream text;
   if (rule.has_phase() && rule.phase() != state.phase()) {

@@ -30,7 +30,7 @@ vector<string> split(const string& list, char separator) {
   return parts;
 }
 
-/// " (* 0.5 = 0.25 loss)"; "" without a loss weight.
+/// " (* 0.5 = 0.25 loss)"; "" if there is no loss weight.
 template <typename Dtype>
 string loss_part(Dtype weight, Dtype value) {
   if (weight == 0) return "";
@@ -158,7 +158,7 @@ void Solver<Dtype>::Step(int iters) {
   }
 }
 
-/// The mean loss of iter_size batches, whose gradients add up.
+/// The mean loss of iter_size batches, whose gradients are summed.
 template <typename Dtype>
 Dtype Solver<Dtype>::forward_backward() {
   Dtype loss = 0;

@@ -2,7 +2,7 @@
 
 namespace caffe {
 
-/// Made at the first use, since libraries register in any order, and never destroyed.
+/// Created at the first use, since libraries register in any order, and never destroyed.
 template <typename Dtype>
 typename SolverRegistry<Dtype>::CreatorRegistry& SolverRegistry<Dtype>::Registry() {
   static CreatorRegistry* const all = new CreatorRegistry();

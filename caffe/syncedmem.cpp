@@ -73,7 +73,7 @@ void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
   if (is_held()) mutable_cpu_data();
 }
 
-/// HEAD_AT_FOREIGN becomes HEAD_AT_CPU; every other state stays.
+/// HEAD_AT_FOREIGN becomes HEAD_AT_CPU; other states do not change.
 void SyncedMemory::to_plain() {
   if (head_ != HEAD_AT_FOREIGN) return;
   if (cpu_ == nullptr) {
@@ -112,7 +112,7 @@ void SyncedMemory::to_gpu() {
 }
 
 void SyncedMemory::allocate_cpu() {
-  const size_t bytes = std::max(size_, kAlignment);  // an empty block has an address, too
+  const size_t bytes = std::max(size_, kAlignment);  // even an empty block gets an address
   if (Caffe::mode() == Caffe::GPU) {
     cpu_.reset(device::allocate_pinned(bytes), device::release_pinned);
     return;

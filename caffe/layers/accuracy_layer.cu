@@ -26,9 +26,9 @@ struct Right {
     if (has_ignore && l == ignore) return;
     const T* const scores = score + static_cast<int64_t>(i / inner) * classes * inner + i % inner;
     const T own = scores[static_cast<int64_t>(l) * inner];
-    int higher = -1;  // its own is not lower than itself
+    int higher = -1;  // its own score is not lower than itself
     for (int c = 0; c < classes; ++c) {
-      higher += !(scores[static_cast<int64_t>(c) * inner] < own);  // NaN is not lower
+      higher += !(scores[static_cast<int64_t>(c) * inner] < own);  // NaN does not count as lower
     }
     right[i] = higher < top_k && own == own ? T(1) : T(0);
   }

@@ -11,8 +11,8 @@ namespace caffe {
 
 namespace {
 
-/// Whether value a at place i comes before value b at place j: larger, NaN the largest; of equal
-/// values the later.
+/// Whether value a at index i comes before value b at index j: the larger first, NaN as the
+/// largest; among equal values the later index.
 template <typename T>
 CAFFE_HD bool comes_before(T a, int i, T b, int j) {
   const bool a_is_nan = a != a, b_is_nan = b != b;
@@ -25,8 +25,8 @@ template <typename T>
 struct FirstInOrder {
   int length, stride, k;
   const T* x;   // [rows / stride, length, stride]
-  T* places;    // null, or where row 0 has them
-  T* values;    // null, or where row 0 has them
+  T* places;    // null, or the values of row 0
+  T* values;    // null, or the values of row 0
   int top_row;  // values of the top for each of rows / stride
   CAFFE_HD void operator()(int row) const {
     const int outer = row / stride, inner = row % stride;
@@ -47,8 +47,8 @@ struct FirstInOrder {
   }
 };
 
-/// The first in order of each of up to kWide neighbouring rows. With the rows side by side the CPU
-/// reads memory in order and works on vectors: a tenth of the time.
+/// The first in order of each of up to kWide neighbouring rows. Processing the rows side by side,
+/// the CPU reads memory in order and uses vectors, which takes a tenth of the time.
 template <typename T>
 struct FirstOfNeighbours {
   static constexpr int kWide = 64;

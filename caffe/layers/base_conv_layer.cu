@@ -12,11 +12,11 @@ namespace caffe {
 
 namespace {
 
-/// top += bias, a row a channel.
+/// top += bias, one row per channel.
 template <typename T>
 struct AddBias {
   const T* bias;  // [channels]
-  T* top;         // [channels x places]
+  T* top;         // [channels x positions]
   CAFFE_HD void operator()(int channel, int i) const { top[i] += bias[channel]; }
 };
 
@@ -132,7 +132,7 @@ void BaseConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top)
   }
 }
 
-/// What im2col needs; a convolution without spatial axes has one of length 1.
+/// The parameters of im2col; a convolution without spatial axes gets one of length 1.
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::set_geometry() {
   const bool reverse = reverse_dimensions();

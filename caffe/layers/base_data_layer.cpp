@@ -40,7 +40,7 @@ void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blob
   seed_ = caffe_rng_rand();
   team_.reset(new WorkerTeam(data_threads()));
   BaseDataLayer<Dtype>::LayerSetUp(bottom, top);
-  // Memory is made here, so that it is the kind that this thread's mode asks for.
+  // Memory is allocated here so that it suits this thread's mode.
   for (const shared_ptr<Batch<Dtype>>& batch : prefetch_) {
     batch->data_.mutable_cpu_data();
     if (this->output_labels_) batch->label_.mutable_cpu_data();
@@ -90,7 +90,7 @@ void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
   const uint64_t first = images_;
   images_ += n;
   vector<int> shape;
-  Dtype* data = nullptr;  // null: there is no image 0
+  Dtype* data = nullptr;  // null: image 0 is missing
   std::promise<void> decided;
   const std::shared_future<void> known = decided.get_future().share();
   const Caffe::Brew mode = Caffe::mode();
@@ -157,8 +157,8 @@ void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blo
   top[1]->set_cpu_data(batch->label_.mutable_cpu_data());
 }
 
-/// The batch's own copy on the GPU stays as up to date as that on the CPU, whatever becomes of the
-/// tops: the next batch is not to fetch it back.
+/// The batch keeps its own GPU copy current, whatever happens to the tops, so that the next batch
+/// does not copy it back.
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blobs& top) {
   (void)bottom;

@@ -11,7 +11,7 @@ namespace caffe {
 
 namespace {
 
-/// The averages take in a batch.
+/// Updates the averages with a batch.
 template <typename T>
 struct Average {
   T fraction, correction;
@@ -49,7 +49,7 @@ struct Factor {
   CAFFE_HD void operator()(int c) const { factor[c] = T(1) / std::sqrt(variance[c] + eps); }
 };
 
-/// The gradient where mean and variance are constants.
+/// The gradient if mean and variance are constants.
 template <typename T>
 struct GlobalGradient {
   int channels;

@@ -27,7 +27,7 @@ struct BiasGradient {
 
 template <typename T>
 struct StoreGradient {
-  bool add;  // to what is there
+  bool add;  // to the existing values
   T* db;     // [channels]
   CAFFE_HD void operator()(int c, double sum, double) const {
     db[c] = (add ? db[c] : T(0)) + static_cast<T>(sum);

@@ -9,7 +9,7 @@ namespace caffe {
 
 namespace {
 
-/// Whether shapes are equal but for one axis.
+/// Whether shapes are equal except for one axis.
 bool alike(std::vector<int> a, std::vector<int> b, int axis) {
   if (a.size() != b.size()) return false;
   a[axis] = b[axis] = 0;

@@ -9,7 +9,7 @@ namespace caffe {
 
 namespace {
 
-/// Whether the whole part is not 0.
+/// Whether the integer part is not 0.
 template <typename T>
 CAFFE_HD inline bool is_similar(T y) {
   return !(y > T(-1) && y < T(1));
@@ -30,7 +30,7 @@ struct SquaredDistance {
   }
 };
 
-/// The gradient by a or, with a negative factor, by b.
+/// The gradient with respect to a or, with a negative factor, to b.
 template <typename T>
 struct PairGradient {
   T margin, factor;

@@ -10,13 +10,13 @@ namespace {
 
 typedef google::protobuf::RepeatedField<google::protobuf::uint32> Values;
 
-/// A parameter that has one value for all axes, one for each, or, of two axes, an _h and a _w.
+/// A parameter with one value for all axes, one per axis, or, for two axes, an _h and a _w field.
 struct AxisField {
   const char* name;
   const Values* values;
   bool has_h_or_w;
   unsigned h, w;
-  int otherwise;  // -1: must be given
+  int otherwise;  // the default; -1: none
   int at_least;
 };
 

@@ -12,7 +12,7 @@ namespace caffe {
 
 namespace {
 
-/// Where the rows (the last axis) of a crop begin in the whole.
+/// The offsets of a crop's rows (the last axis) in the whole blob.
 struct Window {
   int axes;
   int whole[kMaxBlobAxes], part[kMaxBlobAxes], offset[kMaxBlobAxes];
@@ -27,7 +27,7 @@ struct Window {
   }
 };
 
-/// Copies the crop out of the whole, or back into it.
+/// Copies the crop from the whole blob, or back into it.
 template <typename T>
 struct CropRow {
   Window window;

@@ -48,7 +48,7 @@ void DeconvolutionLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool
         this->weight_gemm(dy_n, bottom[i]->active_data() + n * this->bottom_dim_,
                           this->blobs_[0]->mutable_active_diff());
       }
-      if (propagate_down[i]) {  // with the columns that weight_gemm left
+      if (propagate_down[i]) {  // using the columns that weight_gemm computed
         this->forward_gemm(dy_n, weights, bottom[i]->mutable_active_diff() + n * this->bottom_dim_,
                            weights_too);
       }

@@ -24,7 +24,7 @@ void check_amount(const string& layer, const char* what, int given, int tops) {
 
 }  // namespace
 
-/// One a top.
+/// One per top.
 template <typename Dtype>
 std::vector<BlobShape> DummyDataLayer<Dtype>::shapes(int tops) const {
   const DummyDataParameter& param = this->layer_param_.dummy_data_param();

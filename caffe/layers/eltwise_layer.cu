@@ -11,7 +11,7 @@ namespace {
 template <typename T>
 struct TakeSum {
   T c0, c1;
-  const T* a;  // [count], y itself from the third bottom on
+  const T* a;  // [count], y itself for the third and later bottoms
   const T* b;  // [count]
   T* y;        // [count]
   CAFFE_HD void operator()(int i) const { y[i] = c0 * a[i] + c1 * b[i]; }
@@ -25,7 +25,7 @@ struct TakeProduct {
   CAFFE_HD void operator()(int i) const { y[i] = a[i] * b[i]; }
 };
 
-/// The larger of bottoms 0 and 1; of equal ones the latter.
+/// The larger of bottoms 0 and 1; the latter if they are equal.
 template <typename T>
 struct FirstMax {
   const T* a;
@@ -39,7 +39,7 @@ struct FirstMax {
   }
 };
 
-/// Bottom `index`, where it is larger than all before.
+/// Bottom `index` where it is larger than all earlier bottoms.
 template <typename T>
 struct TakeMax {
   int index;

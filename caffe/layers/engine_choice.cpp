@@ -4,7 +4,7 @@ namespace caffe {
 
 namespace {
 
-/// Made at the first use, since files register in any order, and never destroyed.
+/// Created at the first use, since files register in any order, and never destroyed.
 template <typename Dtype>
 map<string, typename EngineChoice<Dtype>::Maker>& offers() {
   static auto* const all = new map<string, typename EngineChoice<Dtype>::Maker>();

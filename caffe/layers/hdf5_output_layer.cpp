@@ -13,7 +13,7 @@ hid_t native_type(double) {
   return H5T_NATIVE_DOUBLE;
 }
 
-/// A data set of that shape whose first axis may grow.
+/// Creates a dataset of that shape whose first axis may grow.
 hid_t make_dataset(hid_t file, const char* name, hid_t type, vector<hsize_t> lengths) {
   vector<hsize_t> most = lengths;
   most[0] = H5S_UNLIMITED;
@@ -27,7 +27,7 @@ hid_t make_dataset(hid_t file, const char* name, hid_t type, vector<hsize_t> len
   return dataset;
 }
 
-/// Writes the rows [first, first + lengths[0]) of a data set that ends with them.
+/// Writes the rows [first, first + lengths[0]) of a dataset, which then ends with them.
 bool write_rows(hid_t dataset, hid_t type, hsize_t first, const vector<hsize_t>& lengths,
                 const void* values) {
   vector<hsize_t> all = lengths, start(lengths.size(), 0);

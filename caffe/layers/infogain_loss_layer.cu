@@ -10,7 +10,7 @@ namespace caffe {
 
 namespace {
 
-/// Where the scores of item i = (outer, inner) stand.
+/// The offset of the scores of item i = (outer, inner).
 struct Items {
   int classes, inner;
   bool has_ignore;
@@ -34,7 +34,7 @@ struct ItemLoss {
     T sum = T(0);
     for (int c = 0; c < items.classes && !items.ignored(l); ++c) {
       const T p = prob[items.at(i, c)];
-      sum -= gain[l * items.classes + c] * std::log(p < least ? least : p);  // NaN stays
+      sum -= gain[l * items.classes + c] * std::log(p < least ? least : p);  // NaN stays NaN
     }
     loss[i] = sum;
   }

@@ -12,7 +12,7 @@ namespace caffe {
 
 namespace {
 
-/// s ^ -beta. Square roots are vectors, powers are not.
+/// s ^ -beta. The compiler can vectorise square roots but not powers.
 struct AnyPower {
   double beta;
   template <typename T>
@@ -28,8 +28,8 @@ struct ThreeQuarters {
   }
 };
 
-/// A block of kWidth neighbouring pixels of one image, all channels: a column of the CPU's vectors,
-/// small enough for its caches. On the GPU a thread has one pixel.
+/// A block of kWidth neighbouring pixels of one image with all channels: on the CPU a column of
+/// vectors that fits the caches. On the GPU a thread has one pixel.
 template <int kWidth>
 struct Columns {
   int64_t at;  // channel 0 of the first pixel
@@ -74,7 +74,7 @@ struct AcrossForward {
   }
 };
 
-/// dx = dy s^-beta - 2 beta alpha / n x * sum over the channels around of dy y / s
+/// dx = dy s^-beta - 2 beta alpha / n x * sum of dy y / s over the channels around
 template <typename T, int kWidth, typename Power>
 struct AcrossBackward {
   int channels, size, half;
@@ -121,7 +121,7 @@ struct RowPiece {
     row = i / pieces % height;
     plane = static_cast<int64_t>(i / pieces / height) * height * width;
   }
-  /// sum[j] = over the window around pixel j of value(v).
+  /// sum[j] = sum of value(v) over the window around pixel j.
   template <typename T, typename Value>
   CAFFE_HD void add_windows(const T* values, int height, int width, int half, const Value& value,
                             T* sum) const {
@@ -167,7 +167,7 @@ struct WithinForward {
   }
 };
 
-/// dx = dy s^-beta - 2 beta alpha / n^2 x * sum over the window of dy y / s
+/// dx = dy s^-beta - 2 beta alpha / n^2 x * sum of dy y / s over the window
 template <typename T, int kWidth, typename Power>
 struct WithinBackward {
   int height, width, half;

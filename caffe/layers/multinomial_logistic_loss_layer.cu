@@ -10,7 +10,7 @@ namespace {
 
 template <typename T>
 CAFFE_HD inline T at_least(T p, T least) {
-  return p < least ? least : p;  // NaN stays
+  return p < least ? least : p;  // NaN stays NaN
 }
 
 template <typename T>

@@ -9,8 +9,8 @@ namespace caffe {
 
 namespace {
 
-/// factor = 1 / (d + eps) and slope = (d + eps) / d of a plane whose standard deviation is d; a
-/// flat plane has slope 0. Without `divide` they are 1 and 0.
+/// factor = 1 / (d + eps) and slope = (d + eps) / d for a plane with standard deviation d; a flat
+/// plane has slope 0. Without `divide` they are 1 and 0.
 template <typename T>
 struct Factors {
   bool divide;

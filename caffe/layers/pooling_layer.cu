@@ -12,7 +12,7 @@ namespace caffe {
 
 namespace {
 
-/// Windows over planes; copied into the kernels.
+/// The geometry of windows over planes; copied to the kernels.
 struct Windows {
   int height, width;                // of a plane
   int pooled_height, pooled_width;  // windows of a plane
@@ -41,14 +41,14 @@ struct Windows {
     return extent(ph, kernel_h, stride_h, pad_h, height) *
            extent(pw, kernel_w, stride_w, pad_w, width);
   }
-  /// Of windows [pw0, pw0 + n), those [*first, *end) whose column k is inside the plane.
+  /// Those windows [*first, *end) of [pw0, pw0 + n) whose column k is inside the plane.
   CAFFE_HD void with_column(int pw0, int n, int k, int* first, int* end) const {
     const int x = pw0 * stride_w - pad_w + k;  // that column of window pw0
     *first = x >= 0 ? 0 : (-x + stride_w - 1) / stride_w;
     *end = x + (n - 1) * stride_w < width ? n : (width - x + stride_w - 1) / stride_w;
     if (*end < *first) *end = *first;
   }
-  /// The windows [*first, *end) of an axis that hold place i.
+  /// The windows [*first, *end) of an axis that contain index i.
   CAFFE_HD static void that_hold(int i, int kernel, int stride, int pad, int windows, int* first,
                                  int* end) {
     *first = i + pad < kernel ? 0 : (i + pad - kernel) / stride + 1;
@@ -56,9 +56,9 @@ struct Windows {
   }
 };
 
-/// A piece of one row of windows: up to kWidth of them, whose results are kept in registers or in
-/// the nearest cache. On the CPU a piece is as wide as a row of most nets, so that the loops over
-/// it are vectors; on the GPU a thread has one window.
+/// A piece of one row of windows: up to kWidth of them, whose results are kept in registers or the
+/// first cache. On the CPU a piece is as wide as a row in most nets, so that its loops are
+/// vectorised; on the GPU a thread has one window.
 template <int kWidth>
 struct Piece {
   int plane, ph, pw0, n;
@@ -92,7 +92,7 @@ struct MaxForward {
     T best[kWidth];
     int where[kWidth];
     for (int j = 0; j < n; ++j) {
-      best[j] = T(-FLT_MAX);  // of a window outside the plane
+      best[j] = T(-FLT_MAX);  // the result of a window outside the plane
       where[j] = -1;
     }
     int y0, y1;
@@ -165,7 +165,8 @@ struct TakenScatter {
   }
 };
 
-/// One value of dx from the windows that hold it, for the GPU, where a scatter would need atomics.
+/// One value of dx from the windows that contain it, for the GPU, where a scatter would need
+/// atomics.
 template <typename T>
 struct TakenGather {
   Windows w;
@@ -189,7 +190,7 @@ struct TakenGather {
   }
 };
 
-/// As TakenScatter.
+/// Like TakenScatter.
 template <typename T>
 struct AveScatter {
   Windows w;
@@ -215,7 +216,7 @@ struct AveScatter {
   }
 };
 
-/// As TakenGather.
+/// Like TakenGather.
 template <typename T>
 struct AveGather {
   Windows w;
@@ -274,7 +275,7 @@ struct StochasticTrain {
   }
 };
 
-/// The mean of each window's values, each weighted with itself; 0 where all are 0.
+/// The mean of each window's values, each weighted with itself; 0 if all are 0.
 template <typename T>
 struct StochasticTest {
   Windows w;
@@ -299,7 +300,7 @@ struct StochasticTest {
   }
 };
 
-/// The parameters of one direction: kernel_size, say, or kernel_h and kernel_w.
+/// The parameters of one direction, for example kernel_size or kernel_h and kernel_w.
 void read_two(const string& layer, const char* field, bool has_both, int both, bool has_h, int h,
               bool has_w, int w, int* out_h, int* out_w) {
   CAFFE_CHECK(!(has_both && (has_h || has_w)),

@@ -10,7 +10,7 @@ namespace caffe {
 
 namespace {
 
-// The power as a type, so that the common ones cost no logarithm and no choice in the loop.
+// The power as a type, so that common powers need no logarithm and no branch in the loop.
 template <typename T>
 struct Zeroth {
   CAFFE_HD T operator()(T) const { return T(1); }

@@ -33,7 +33,7 @@ struct PReLUBackward {
   }
 };
 
-/// What each value gives to the gradient of its slope.
+/// What each value contributes to the gradient of its slope.
 template <typename T>
 struct SlopeGradient {
   const T* x;

@@ -9,7 +9,7 @@ namespace caffe {
 
 namespace {
 
-// What is added up, as a type: its value for x and the derivative of that.
+// The function that is summed, as a type: its value for x and its derivative.
 struct Value {
   template <typename T>
   static CAFFE_HD double of(T x) {

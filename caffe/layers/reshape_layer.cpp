@@ -18,12 +18,12 @@ void ReshapeLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
                                           << "computed from the others");
 }
 
-/// [begin, end), the axes of the bottom that are replaced.
+/// [begin, end), the axes of the bottom to replace.
 template <typename Dtype>
 std::pair<int, int> ReshapeLayer<Dtype>::replaced(const Blob<Dtype>& bottom) const {
   const ReshapeParameter& param = this->layer_param_.reshape_param();
   const int axes = bottom.num_axes();
-  // -1 is the place behind the last axis: a shape may be appended there.
+  // -1 is the position after the last axis, where a shape may be appended.
   const int begin = param.axis() < 0 ? axes + param.axis() + 1 : param.axis();
   CAFFE_CHECK(begin >= 0 && begin <= axes,
               this->name() << "axis is " << param.axis() << ", and the bottom has " << axes
@@ -56,7 +56,7 @@ void ReshapeLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   shape.insert(shape.end(), x.shape().begin() + axes.second, x.shape().end());
   int64_t known = 1;
   for (const int dim : shape) {
-    if (dim != -1) known = std::min(known * dim, int64_t(INT_MAX) + 1);  // more fits no blob
+    if (dim != -1) known = std::min(known * dim, int64_t(INT_MAX) + 1);  // a blob has fewer
   }
   const std::string shapes = this->name() + "the bottom of shape " + x.shape_string() +
                              " does not fit " + shape_text(shape);

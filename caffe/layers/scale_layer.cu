@@ -32,10 +32,10 @@ struct ScaleBackward {
   CAFFE_HD void operator()(int row, int i) const { dx[i] = dy[i] * s[row % channels]; }
 };
 
-/// What each value gives to the gradients of s and b.
+/// What each value contributes to the gradients of s and b.
 template <typename T>
 struct ParamGradients {
-  const T* x;  // null where the gradient of s is not wanted
+  const T* x;  // null if the gradient of s is not needed
   const T* dy;
   CAFFE_HD double first(int, int i) const {
     return x == nullptr ? 0. : double(dy[i]) * double(x[i]);
@@ -45,7 +45,7 @@ struct ParamGradients {
 
 template <typename T>
 struct StoreGradients {
-  bool add;  // to what ds holds
+  bool add;  // to the values in ds
   T* ds;     // [channels] or null
   T* db;     // [channels] or null
   CAFFE_HD void operator()(int c, double scale, double bias) const {
@@ -81,7 +81,7 @@ Blob<Dtype>& ScaleLayer<Dtype>::scale(const Blobs& bottom) const {
   return bottom.size() > 1 ? *bottom[1] : *this->blobs_[0];
 }
 
-/// null where there is none.
+/// null if there is none.
 template <typename Dtype>
 Blob<Dtype>* ScaleLayer<Dtype>::bias() const {
   return this->layer_param_.scale_param().bias_term() ? this->blobs_.back().get() : nullptr;

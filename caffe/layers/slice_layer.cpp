@@ -18,7 +18,7 @@ void SliceLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
                            << " tops: it takes one point less than tops, or none for equal parts");
 }
 
-/// Of the tops, along the axis, whose length in the bottom is `whole`.
+/// The tops' lengths along the axis, which has length `whole` in the bottom.
 template <typename Dtype>
 std::vector<int> SliceLayer<Dtype>::lengths(int whole, int parts) const {
   const SliceParameter& param = this->layer_param_.slice_param();

@@ -11,9 +11,9 @@ namespace caffe {
 
 namespace {
 
-// Both passes in two forms. Where the classes of an item stand one behind the other, a team works
-// on an item: a block of threads on the GPU. Where those of a pixel stand a plane apart, a thread
-// of the GPU works on a pixel and one of the CPU on a block of neighbouring ones.
+// Both passes exist in two forms. If the classes of an item are contiguous, a team works on an item
+// (a block of threads on the GPU). If the classes of a pixel are a plane apart, a GPU thread works
+// on one pixel, and a CPU thread on a block of neighbouring pixels.
 
 template <typename T>
 struct SoftmaxRow {
@@ -59,10 +59,10 @@ struct SoftmaxRowGradient {
 
 constexpr int kCpuWidth = 64;
 
-/// kWidth neighbouring pixels of one of the outer items.
+/// kWidth neighbouring pixels of one outer item.
 template <int kWidth>
 struct Pixels {
-  int64_t at;  // class 0 of the first one
+  int64_t at;  // class 0 of the first pixel
   int n;
   CAFFE_HD Pixels(int i, int classes, int inner) {
     const int blocks = (inner + kWidth - 1) / kWidth;

@@ -12,7 +12,7 @@ namespace caffe {
 
 namespace {
 
-/// Where the scores of item i = (outer, inner) stand.
+/// The offset of the scores of item i = (outer, inner).
 struct Items {
   int classes, inner;
   bool has_ignore;
@@ -36,7 +36,7 @@ struct ItemLoss {
       return;
     }
     const T p = prob[items.at(i, l)];
-    loss[i] = -std::log(p < T(FLT_MIN) ? T(FLT_MIN) : p);  // NaN stays
+    loss[i] = -std::log(p < T(FLT_MIN) ? T(FLT_MIN) : p);  // NaN stays NaN
   }
 };
 

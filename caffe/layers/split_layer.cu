@@ -22,7 +22,7 @@ struct AddTwo {
   CAFFE_HD void operator()(int i) const { y[i] = a[i] + b[i]; }
 };
 
-/// Whether anybody ever wrote the gradient; where nobody did it is 0 and takes no memory.
+/// Whether the gradient was ever written; if not, it is 0 and takes no memory.
 template <typename Dtype>
 bool has_gradient(const Blob<Dtype>& blob) {
   return blob.diff()->head() != SyncedMemory::UNINITIALIZED;

@@ -24,7 +24,7 @@ struct SwishForward {
 template <typename T>
 struct SwishBackward {
   T beta;
-  const T* x;        // [count]; x, or y where `sigmoid` is given
+  const T* x;        // [count]; x, or y if `sigmoid` is given
   const T* sigmoid;  // [count] or null
   const T* dy;       // [count]
   T* dx;             // [count]

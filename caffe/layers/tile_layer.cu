@@ -23,7 +23,8 @@ struct SumOfTiles {
   }
 };
 
-/// One row of it, tile by tile, which the compiler vectorises: a quarter of the time.
+/// One row of the bottom, tile by tile: the compiler vectorises this, which takes a quarter of the
+/// time.
 template <typename T>
 struct RowOfTiles {
   int tiles, length;

@@ -22,9 +22,9 @@ struct Span {
   int to, to_length;  // in the result
 };
 
-/// `half` is half the window's length after it was made a square; the window with `scale` times
-/// that on each side of its middle becomes `crop` pixels. What is missing on the side where the
-/// result begins (the other one when mirrored) shifts it.
+/// `half` is half the window's length after it was extended to a square; the part within `scale`
+/// times that on each side of its middle becomes `crop` pixels. Pixels missing on the side where
+/// the result begins (the other side if mirrored) shift it.
 Span with_context(int first, int last, double half, double scale, int length, int crop,
                   bool mirror) {
   const double middle = first + (last - first + 1) / 2.;

@@ -10,7 +10,7 @@ namespace caffe {
 
 namespace {
 
-/// An empty blob of each parameter's shape; no memory is taken before its first use.
+/// An empty blob of each parameter's shape; memory is allocated at its first use.
 template <typename Dtype>
 void append_blobs(const Net<Dtype>& net, vector<shared_ptr<Blob<Dtype>>>* blobs) {
   for (const Blob<Dtype>* param : net.learnable_params()) {
@@ -18,7 +18,7 @@ void append_blobs(const Net<Dtype>& net, vector<shared_ptr<Blob<Dtype>>>* blobs)
   }
 }
 
-/// False for memory that nobody has touched yet, which is zeros.
+/// False for memory that has not been used yet, which is all zeros.
 bool has_values(const SyncedMemory& memory) {
   return memory.head() != SyncedMemory::UNINITIALIZED;
 }
@@ -46,7 +46,7 @@ Dtype SGDSolver<Dtype>::GetLearningRate() {
 
 template <typename Dtype>
 void SGDSolver<Dtype>::CheckSettings() {
-  int step = this->param_.stepvalue_size();  // past the last one: nothing to log
+  int step = this->param_.stepvalue_size();  // past the last step: nothing to log
   learning_rate(this->param_, this->iter_, &step);
   const string& type = this->param_.regularization_type();
   CAFFE_CHECK(type == "L1" || type == "L2",
@@ -87,7 +87,7 @@ bool SGDSolver<Dtype>::stays(int param_id, const GradientSteps<Dtype>& steps) co
       has_values(*this->net_->learnable_params()[param_id]->diff())) {
     return false;
   }
-  // The others keep the size of the decay's gradient in their history.
+  // The other solvers keep the size of the decay's gradient in their history.
   const std::type_info& type = typeid(*this);
   return steps.kind == GradientSteps<Dtype>::kNone || type == typeid(SGDSolver<Dtype>) ||
          type == typeid(NesterovSolver<Dtype>);

@@ -65,7 +65,7 @@ void SGDSolver<Dtype>::Regularize(int param_id) {
   }
 }
 
-// What is not here is in sgd_solver.cpp, which instantiates the class.
+// The other members are in sgd_solver.cpp, which instantiates the class.
 #define INSTANTIATE_STEPS(Dtype)                                                      \
   template void SGDSolver<Dtype>::ApplyRule(int, Dtype, const GradientSteps<Dtype>*); \
   template void SGDSolver<Dtype>::ComputeUpdateValue(int, Dtype);                     \

@@ -1,7 +1,6 @@
-// How a solver's state is kept in .solverstate files and restored from them. BVLC Caffe's layout: a
-// SolverState message, or its fields as data sets of an HDF5 file, history a group of blobs "0",
-// "1"
-// ...
+// Writes a solver's state to .solverstate files and restores it. The format is BVLC Caffe's: a
+// SolverState message, or its fields as datasets of an HDF5 file with the history as a group of
+// blobs "0", "1" ...
 
 #include <fstream>
 
@@ -18,8 +17,8 @@ bool readable(const string& file) {
   return static_cast<bool>(std::ifstream(file));
 }
 
-/// Where a state's model is: where the state says, or else beside the state, so that a folder of
-/// snapshots can be moved.
+/// The path of a state's model: the one in the state or, if there is no such file, the same name in
+/// the state's folder, so that a folder of snapshots can be moved.
 string find_model(const string& state_file, const string& model) {
   if (readable(model)) return model;
   const size_t slash = state_file.rfind('/');

@@ -11,9 +11,9 @@ namespace caffe {
 namespace {
 
 #ifdef USE_ONEDNN
-/// oneDNN's product, which has this processor's vectors even where the BLAS was built for, or told
-/// to use, older ones, and runs on OpenMP's threads: two pools of threads would wait for each other
-/// at the cores' cost. False where it has no use: small ones are faster without it.
+/// oneDNN's product. It uses this processor's vectors even if the BLAS was built for older ones or
+/// told to use them, and runs on OpenMP's threads: two thread pools would compete for the cores.
+/// Returns false for small products, which are faster without it.
 bool onednn_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha,
                  const float* a, int lda, const float* b, int ldb, float beta, float* c) {
   constexpr int64_t kWorthIt = 1 << 17;  // products

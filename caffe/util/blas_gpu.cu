@@ -1,4 +1,4 @@
-// Products of matrices and vectors on the GPU, through cuBLAS. Without CUDA they throw.
+// Products of matrices and vectors on the GPU, through cuBLAS. Without CUDA these functions throw.
 
 #ifdef __CUDACC__
 #include <cublas_v2.h>
@@ -19,7 +19,7 @@ void check(cublasStatus_t status, const char* what) {
               "cuBLAS, " << what << ": " << cublasGetStatusString(status));
 }
 
-/// One handle for each thread and GPU, made at the first use. They live as long as the thread.
+/// One handle per thread and GPU, created at the first use and kept as long as the thread exists.
 class Handles {
  public:
   ~Handles() {

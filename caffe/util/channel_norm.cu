@@ -7,7 +7,7 @@ namespace caffe {
 
 namespace {
 
-/// A channel's values and their squares, both less its first value.
+/// A channel's values minus its first value, and the squares of these differences.
 template <typename T>
 struct Moments {
   int inner;
@@ -23,7 +23,7 @@ template <typename T>
 struct StoreMoments {
   int inner;
   const T* x;
-  double count;  // values of a channel
+  double count;  // values per channel
   T* mean;       // [channels]
   T* variance;   // [channels]
   CAFFE_HD void operator()(int c, double sum, double squares) const {

@@ -12,7 +12,7 @@ namespace {
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 
-// One value of either a repeated field, at `index`, or a single one.
+// One value: of a repeated field, at `index`, or of a single field.
 #define VALUE(Type)                                                          \
   (from_field.is_repeated() ? in.GetRepeated##Type(from, &from_field, index) \
                             : in.Get##Type(from, &from_field))

@@ -31,7 +31,7 @@ class LMDBEnvironment {
   LMDBEnvironment(const string& path, Mode mode);
   ~LMDBEnvironment() { mdb_env_close(env_); }
 
-  /// An environment to read from, shared by all who have it open.
+  /// An environment for reading, shared by all readers that have it open.
   static shared_ptr<LMDBEnvironment> Shared(const string& path);
 
   MDB_env* env() const { return env_; }
@@ -57,7 +57,7 @@ class LMDBEnvironment {
 
 namespace {
 
-/// LMDB calls this where a file contradicts itself, and ends the process should it return.
+/// LMDB calls this if a file is inconsistent, and ends the process if it returns.
 void on_damage(MDB_env* env, const char* what) {
   const char* path = "";
   mdb_env_get_path(env, &path);
@@ -110,7 +110,7 @@ LMDBEnvironment::LMDBEnvironment(const string& path, Mode mode) : path_(path) {
 void LMDBEnvironment::Open(unsigned int flags) {
   if (!fs::is_directory(path_)) flags |= MDB_NOSUBDIR;
   int status = mdb_env_open(env_, path_.c_str(), flags, 0664);
-  if (status == EACCES && (flags & MDB_RDONLY)) {  // no place for the lock file
+  if (status == EACCES && (flags & MDB_RDONLY)) {  // the lock file cannot be written
     mdb_env_close(env_);
     env_ = nullptr;
     check(mdb_env_create(&env_), path_, "cannot be opened");
@@ -170,8 +170,8 @@ LMDBCursor::LMDBCursor(const shared_ptr<LMDBEnvironment>& environment) : environ
   }
 }
 
-/// A snapshot's head is overwritten by the next but one; until the transaction holds the snapshot
-/// and its head was read, another process may have got that far.
+/// The next snapshot but one overwrites a snapshot's head. Another process may write that many
+/// before the transaction holds the snapshot and its head is read.
 void LMDBCursor::Begin() {
   for (int attempt = 0; attempt < 100; ++attempt) {
     mdb_txn_ = environment_->Begin(MDB_RDONLY);

@@ -27,7 +27,7 @@ bool usable(int id) {
   int before = 0;
   cudaGetDevice(&before);
   const bool works = cudaSetDevice(id) == cudaSuccess && cudaFree(nullptr) == cudaSuccess;
-  cudaGetLastError();  // a failure above must not be taken for a later call's
+  cudaGetLastError();  // a failure above must not be reported for a later call
   cudaSetDevice(before);
   return works;
 }

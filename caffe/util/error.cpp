@@ -7,7 +7,7 @@ namespace caffe {
 
 namespace {
 
-/// Levenshtein's distance, upper and lower case alike.
+/// Levenshtein distance, ignoring case.
 size_t edits_between(const std::string& a, const std::string& b) {
   std::vector<size_t> row(b.size() + 1);  // edits from a's first i letters to b's first j
   for (size_t j = 0; j <= b.size(); ++j) row[j] = j;

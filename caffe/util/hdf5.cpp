@@ -15,8 +15,8 @@ typedef Hdf5Handle Handle;
 class Session {
  public:
   Session() : lock_(hdf5_lock()) {
-    // All that is opened here is closed here. A file that could not be written whole (no space
-    // left) HDF5 would try to write again and again when the process ends, and complain.
+    // Everything opened here is closed here. Otherwise, if a file could not be written completely
+    // (no space left), HDF5 would try again when the process ends, and print errors.
     static const herr_t once = H5dont_atexit();
     (void)once;
     H5Eget_auto2(H5E_DEFAULT, &report_, &report_data_);
@@ -75,8 +75,8 @@ hid_t open_dataset(hid_t loc_id, const string& name) {
   return id;
 }
 
-/// The most bytes that what is stored for a data set can stand for: as many as there are, and,
-/// compressed, about 1100 times as many, deflate's limit being 1032.
+/// The most bytes that a dataset's stored data can represent: its size or, if compressed, about
+/// 1100 times that, since deflate's limit is 1032.
 uint64_t most_bytes(hid_t dataset, uint64_t file_size) {
   const uint64_t stored = std::min<uint64_t>(H5Dget_storage_size(dataset), file_size);
   const Handle plist(H5Dget_create_plist(dataset), H5Pclose);
@@ -84,7 +84,7 @@ uint64_t most_bytes(hid_t dataset, uint64_t file_size) {
   return compressed ? stored * 1100 : stored;
 }
 
-/// Nothing is allocated for a data set that the file cannot hold.
+/// Nothing is allocated for a dataset larger than the file can hold.
 void check_fits(hid_t loc_id, const string& name, hid_t dataset, uint64_t count) {
   const Handle type(H5Dget_type(dataset), H5Tclose);
   const H5T_class_t kind = H5Tget_class(type);
@@ -231,7 +231,7 @@ vector<string> hdf5_names(hid_t loc_id) {
   return names;
 }
 
-// ---- data sets
+// ---- datasets
 
 vector<int> hdf5_shape(hid_t loc_id, const string& dataset_name) {
   const Session session;

@@ -11,7 +11,7 @@ namespace {
 
 const uint64_t kChecksum = 4;  // bytes that fletcher32 adds
 
-/// Bytes that come out of a zlib stream, counted up to `enough`; 0 for a damaged one.
+/// The number of bytes in a zlib stream after decompression, counted up to `enough`; 0 if damaged.
 uint64_t inflated_size(const vector<unsigned char>& stream, uint64_t length, uint64_t enough) {
   z_stream state = {};
   if (inflateInit(&state) != Z_OK) return 0;
@@ -30,7 +30,7 @@ uint64_t inflated_size(const vector<unsigned char>& stream, uint64_t length, uin
   return result == Z_OK || result == Z_STREAM_END ? total : 0;
 }
 
-/// The chunks of one data set.
+/// The chunks of one dataset.
 class Chunks {
  public:
   Chunks(hid_t dataset, const vector<int>& shape, const string& where)
@@ -51,7 +51,7 @@ class Chunks {
       CAFFE_CHECK(bytes_ > 0 && bytes_ <= UINT_MAX,
                   where_ << "has chunks of shape " << shape_text(lengths) << ": it is damaged");
     }
-    // Each chunk takes some bytes of the file; a damaged shape may ask for billions of them.
+    // Each chunk takes some bytes of the file; a damaged shape may request billions of chunks.
     uint64_t chunks = 1;
     for (int axis = 0; axis < axes; ++axis) {
       chunks *= (static_cast<hsize_t>(shape_[axis]) + lengths[axis] - 1) / lengths[axis];
@@ -59,7 +59,7 @@ class Chunks {
     CAFFE_CHECK(chunks <= file_size(), where_ << "has " << chunks << " chunks: it is damaged");
     for (int axis = 0; axis >= 0;) {
       check_one(place.data());
-      for (axis = axes - 1; axis >= 0; --axis) {  // on to the next chunk
+      for (axis = axes - 1; axis >= 0; --axis) {  // move to the next chunk
         place[axis] += lengths[axis];
         if (place[axis] < static_cast<hsize_t>(shape_[axis])) break;
         place[axis] = 0;
@@ -73,14 +73,14 @@ class Chunks {
     const bool found = H5Dget_chunk_storage_size(dataset_, place, &stored) >= 0;
     CAFFE_CHECK(found && stored <= file_size(),
                 where_ << "has a chunk that cannot be found: the file is damaged");
-    if (stored == 0) return;  // never written: HDF5 fills it
+    if (stored == 0) return;  // never written: HDF5 uses the fill value
     const uint64_t held = H5Pget_nfilters(plist_) > 0 ? uncompressed(place, stored) : stored;
     CAFFE_CHECK(held >= bytes_, where_ << "has a chunk of " << held << " bytes, where " << bytes_
                                        << " are needed: the file is damaged");
   }
 
-  /// Bytes that the filters make of a chunk, from the last to the first, without those that were
-  /// left out when it was written.
+  /// The size of a chunk after reversing its filters, from the last to the first, except those that
+  /// were skipped when it was written.
   uint64_t uncompressed(const hsize_t* place, uint64_t stored) {
     uint32_t mask = 0;
     raw_.resize(std::max<size_t>(raw_.size(), stored));
@@ -117,7 +117,7 @@ class Chunks {
   const vector<int>& shape_;
   const string& where_;
   const Hdf5Handle plist_;
-  uint64_t bytes_ = 0;  // of a whole chunk
+  uint64_t bytes_ = 0;  // of a complete chunk
   vector<unsigned char> raw_;
 };
 

@@ -10,7 +10,7 @@ namespace caffe {
 
 namespace {
 
-/// The outputs o in [*first, *end) of an axis whose place in the image, o stride + offset, exists.
+/// The outputs o in [*first, *end) of an axis for which o stride + offset is inside the image.
 CAFFE_HD inline void inside(int outputs, int image, int stride, int offset, int* first, int* end) {
   *first = offset >= 0 ? 0 : (-offset + stride - 1) / stride;
   *end = image <= offset ? 0 : (image - offset + stride - 1) / stride;
@@ -20,9 +20,9 @@ CAFFE_HD inline void inside(int outputs, int image, int stride, int offset, int*
 
 /// One line of the columns along the last axis, from one of a row and all output axes but the last.
 struct Line {
-  int row;      // channel and place in the kernel
+  int row;      // channel and position in the kernel
   int offset;   // of output 0 in the image's line, by stride of the last axis
-  int base;     // where the image's line starts; -1: it does not exist
+  int base;     // where the image's line starts; -1: there is none
   int channel;  // of the row
 
   CAFFE_HD Line(const ConvGeometry& g, int index) {
@@ -50,7 +50,7 @@ struct Line {
   }
 };
 
-/// Whole lines, for the CPU: the divisions are paid once a line.
+/// Whole lines, for the CPU: the divisions are done once per line.
 template <typename T>
 struct Im2colLine {
   ConvGeometry g;
@@ -73,7 +73,7 @@ struct Im2colLine {
   }
 };
 
-/// Single values, for the GPU, where neighbouring threads are to write neighbouring addresses.
+/// Single values, for the GPU, where neighbouring threads should write to neighbouring addresses.
 template <typename T>
 struct Im2colValue {
   ConvGeometry g;
@@ -87,8 +87,8 @@ struct Im2colValue {
   }
 };
 
-/// One channel's columns added up where they belong, for the CPU: lines are added to lines, a
-/// multiple faster than looking for what belongs to each value.
+/// Adds one channel's columns to the image, for the CPU: adding lines to lines is several times
+/// faster than gathering the columns of each value.
 template <typename T>
 struct Col2imScatter {
   ConvGeometry g;
@@ -116,8 +116,8 @@ struct Col2imScatter {
   }
 };
 
-/// One value of the image from all columns that hold it, for the GPU: a scatter would need atomics,
-/// whose sums depend on the order.
+/// One value of the image from all columns that contain it, for the GPU: a scatter would need
+/// atomics, whose sums depend on the order.
 template <typename T>
 struct Col2imGather {
   ConvGeometry g;
@@ -270,7 +270,7 @@ void col2im_nd_gpu(const T* data_col, int num_spatial_axes, int, const int* im_s
       data_col, data_im);
 }
 
-// The entries for two axes, for both devices.
+// The functions for two axes, for both devices.
 #define DEFINE_2D(im2col_name, col2im_name, device)                                                \
   template <typename T>                                                                            \
   void im2col_name(const T* data_im, int channels, int height, int width, int kernel_h,            \

@@ -6,13 +6,14 @@ namespace caffe {
 
 namespace {
 
-/// One top of one layer: what a blob's name means between this layer and the next that writes it.
+/// One top of one layer: the meaning of a blob's name between this layer and the next one that
+/// writes it.
 struct Top {
   string layer;
   string blob;
   int index = 0;
   int readers = 0;
-  int given = 0;  // readers that have got their blob
+  int given = 0;  // readers that already have a blob
   float loss_weight = 0;
 
   bool split() const { return readers > 1; }
@@ -61,7 +62,7 @@ Reading read(const NetParameter& param) {
   for (Top& top : reading.tops) {
     if (top.loss_weight == 0 || top.readers == 0) continue;
     ++top.readers;
-    ++top.given;  // the loss itself takes the first
+    ++top.given;  // the loss takes the first
   }
   return reading;
 }

@@ -23,7 +23,7 @@ string reason() {
   return std::strerror(errno);
 }
 
-/// A file descriptor that closes itself.
+/// A file descriptor, closed by the destructor.
 class File {
  public:
   File(const string& name, int flags) : fd_(open(name.c_str(), flags | O_CLOEXEC, 0666)) {}
@@ -50,7 +50,7 @@ struct stat checked_stat(const string& filename, const File& file) {
   return status;
 }
 
-/// Syncs what was renamed, as far as the file system knows how to.
+/// Syncs the folder after a rename, if the file system supports it.
 void sync_folder_of(const string& filename) {
   const size_t slash = filename.rfind('/');
   const File folder(slash == string::npos ? "." : filename.substr(0, slash + 1), O_RDONLY);
@@ -63,7 +63,7 @@ bool is_special(const string& filename) {
          !S_ISDIR(status.st_mode);
 }
 
-/// Where a link leads, so that it is the file that is replaced.
+/// The target of a link, so that the file is replaced, not the link.
 string resolved(const string& filename) {
   char* const path = realpath(filename.c_str(), nullptr);
   if (path == nullptr) return filename;

@@ -11,9 +11,9 @@ namespace caffe {
 
 namespace {
 
-/// Whether a JPEG ends with its end-of-image marker, whatever follows it; true for other formats.
-/// A file is segments FF code length ..., and behind a start of scan (DA) come coded bytes, in
-/// which an FF is followed by 00 or a restart marker.
+/// Whether a JPEG ends with its end-of-image marker, whatever follows it; true for other formats. A
+/// file consists of segments FF code length ...; after a start of scan (DA) come coded bytes, in
+/// which FF is followed by 00 or a restart marker.
 bool is_whole(std::string_view bytes) {
   const auto at = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
   if (bytes.size() < 4 || at(0) != 0xFF || at(1) != 0xD8 || at(2) != 0xFF) return true;
@@ -42,9 +42,9 @@ string lower(string text) {
   return text;
 }
 
-/// Whether a file's name tells that it is encoded so.
+/// Whether a file's name has the ending of this encoding.
 bool ends_in(const string& filename, const string& encoding) {
-  const string ending = lower(filename.substr(filename.rfind('.') + 1));  // all where there is none
+  const string ending = lower(filename.substr(filename.rfind('.') + 1));  // without a dot: all
   return ending == lower(encoding) || (ending == "jpeg" && lower(encoding) == "jpg");
 }
 
@@ -85,7 +85,7 @@ bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why
   }
   const cv::Mat input(1, static_cast<int>(bytes.size()), CV_8UC1, const_cast<char*>(bytes.data()));
   try {
-    // Not into *image: OpenCV leaves there what it holds when the bytes are no image.
+    // Not into *image: OpenCV leaves its content unchanged if the bytes are not an image.
     *image = cv::imdecode(input, flags);
     if (!image->empty()) return true;
     *why = "is no image that can be decoded";

@@ -1,4 +1,4 @@
-// Reading prototxt text: what is wrong, where, and what may have been meant.
+// Reads prototxt text. Errors say what is wrong, where, and what may have been meant.
 
 #include "caffe/util/io.hpp"
 #include "google/protobuf/descriptor.h"
@@ -31,7 +31,7 @@ vector<string> field_names(const Descriptor& message) {
   return names;
 }
 
-/// Values of every enum that a field of that name has anywhere below `message`.
+/// The values of the enums of all fields of that name in `message` and its submessages.
 void collect_values(const Descriptor& message, const string& field_name,
                     set<const Descriptor*>* seen, vector<string>* values) {
   if (!seen->insert(&message).second) return;
@@ -46,7 +46,7 @@ void collect_values(const Descriptor& message, const string& field_name,
   }
 }
 
-/// Takes what the parser finds and makes one error of it.
+/// Collects the parser's messages and makes one error of them.
 class Findings : public google::protobuf::io::ErrorCollector {
  public:
   Findings(const string& what, const Descriptor& root) : what_(what), root_(root) {}

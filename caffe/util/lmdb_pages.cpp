@@ -18,8 +18,7 @@ constexpr uint64_t kNoPage = ~uint64_t(0);
 constexpr uint64_t kPageHeader = 16, kNodeHeader = 8;
 constexpr size_t kMaxDepth = 32;
 constexpr uint64_t kMaxMapSize = uint64_t(1) << 46;
-constexpr uint32_t kHarmlessFlags =
-    0x4008;  // a file without a folder; free pages have integer keys
+constexpr uint32_t kHarmlessFlags = 0x4008;  // no folder; integer keys for free pages
 enum PageFlags { kBranch = 1, kLeaf = 2 };
 enum NodeFlags { kOnPagesOfItsOwn = 1, kDuplicates = 6 };
 
@@ -59,8 +58,8 @@ LMDBPages::LMDBPages(const string& path) : path_(path), file_(path) {
 }
 
 /// A head: magic, version, address and size of the map, two trees (the free pages', which begins
-/// with the size of a page and the flags, and the records') of 48 bytes, number of the last page,
-/// number of the transaction.
+/// with the size of a page and the flags, and the records') of 48 bytes, the last page's number,
+/// the transaction's number.
 LMDBPages::Meta LMDBPages::read_meta(uint64_t offset) const {
   const uint32_t flags = read<uint16_t>(offset + 28);
   if (read<uint32_t>(offset) != kMagic || read<uint32_t>(offset + 4) != kVersion ||
@@ -111,7 +110,7 @@ Int LMDBPages::read(uint64_t offset) const {
   return value;
 }
 
-/// How many a page of the tree has.
+/// The number of nodes in a page of the tree.
 int LMDBPages::nodes(uint64_t page) const {
   if (page > meta_.last_page) fail("a page has number " + std::to_string(page));
   const uint64_t lower = read<uint16_t>(page * page_size_ + 12);
@@ -143,7 +142,7 @@ LMDBPages::Node LMDBPages::node(uint64_t page, int index) const {
   return node;
 }
 
-/// To the first record at or below a page.
+/// Moves to the first record at or below a page.
 void LMDBPages::descend(uint64_t page) {
   for (;;) {
     if (places_.size() >= kMaxDepth) fail("its tree has no end");

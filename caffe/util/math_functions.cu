@@ -31,7 +31,7 @@ struct Scale {
   CAFFE_HD void operator()(int i) const { y[i] = factor * x[i]; }
 };
 
-/// y = alpha x + beta y; beta 0 does not read y, which may hold anything.
+/// y = alpha x + beta y; with beta 0, y is not read and may hold anything.
 template <typename T>
 struct Axpby {
   T alpha;
@@ -94,7 +94,7 @@ BINARY(Quotient, u / v);
 
 }  // namespace
 
-// The two entries of one functor, for float and double.
+// The CPU and GPU functions of one functor, for float and double.
 #define DEFINE_UNARY(cpu_name, gpu_name, Functor)              \
   template <typename T>                                        \
   void cpu_name(int n, const T* x, T* y) {                     \
@@ -177,7 +177,7 @@ void caffe_cpu_axpby(int N, T alpha, const T* X, T beta, T* Y) {
 template <typename T>
 void caffe_cpu_scale(int n, T alpha, const T* x, T* y) {
   if (alpha == T(0)) {
-    caffe_set(n, T(0), y);  // as the BLAS does: what is scaled with 0 is not read
+    caffe_set(n, T(0), y);  // as in the BLAS: values scaled by 0 are not read
   } else {
     parallel_for(Device::kCPU, n, Scale<T>{alpha, x, y});
   }

@@ -23,7 +23,7 @@ template <typename Dtype, typename Int>
 void bernoulli(int n, Dtype p, Int* r) {
   CAFFE_CHECK(p >= Dtype(0) && p <= Dtype(1), "a probability is in [0, 1], not " << p);
   rng_t* generator = caffe_rng();
-  // In double, so that p of either type is met exactly and float and double draw alike.
+  // In double, so that p is exact for both types, and float and double draw the same values.
   for (int i = 0; i < n; ++i) r[i] = unit(generator, double()) < p ? 1 : 0;
 }
 
@@ -50,7 +50,7 @@ void caffe_rng_uniform(int n, Dtype a, Dtype b, Dtype* r) {
   }
 }
 
-/// Two numbers from a point in the unit disc (Marsaglia's polar method).
+/// Draws two numbers from a point in the unit disc (Marsaglia's polar method).
 template <typename Dtype>
 void caffe_rng_gaussian(int n, Dtype mu, Dtype sigma, Dtype* r) {
   CAFFE_CHECK(sigma >= Dtype(0),

@@ -9,7 +9,7 @@ namespace caffe {
 
 namespace {
 
-/// Two sequences that the thread's generator seeds: 64 random bits for each place.
+/// Two sequences that the thread's generator seeds: 64 random bits per index.
 struct Random {
   RandomBits high, low;
 
@@ -41,7 +41,7 @@ struct Uniform {
   CAFFE_HD void operator()(int i) const {
     const T u = random.unit_at(i, T());
     const T value = (T(1) - u) * a + u * b;  // b - a might overflow
-    r[i] = value < b || a == b ? value : a;  // rounded up to b: once in 2^24
+    r[i] = value < b || a == b ? value : a;  // rounding to b happens once in 2^24
   }
 };
 

@@ -16,10 +16,10 @@ namespace caffe {
 
 namespace {
 
-constexpr int kImages = 32;            // at most: two vectors
+constexpr int kImages = 32;            // the most: two vectors
 constexpr int64_t kWorthIt = 1 << 16;  // values of the large matrix
 
-/// Values from which a vector starts at a multiple of 64 bytes, kept from call to call.
+/// A buffer aligned to 64 bytes, kept from call to call.
 class Workspace {
  public:
   float* get(size_t count) {
@@ -43,7 +43,8 @@ CAFFE_AVX512 inline __mmask16 first_lanes(int count) {
 
 // ---- C (M x N) = A (M x K) B^T, B (N x K) large
 
-// A is laid out as columns of 16 kVectors values, so that a value of B meets all images at once.
+// A is laid out as columns of 16 kVectors values, so that a value of B is multiplied with all
+// images at once.
 
 /// sums[r] += sum over k of rows[r][k] columns[k], for kRows rows of B.
 template <int kRows, int kVectors>
@@ -82,11 +83,12 @@ CAFFE_AVX512 inline void add_dots(const float* rows, int64_t stride, const float
   }
 }
 
-/// kRows columns of C from n0 on.
+/// Computes kRows columns of C, starting at n0.
 template <int kRows, int kVectors>
 CAFFE_AVX512 void dot_rows(int M, int N, int K, float alpha, const float* columns, const float* B,
                            float beta, float* C, int n0) {
-  // Sums of sums: in one row of 9216 additions a float loses digits. Also what stays in the cache.
+  // Sums of partial sums: in a single chain of 9216 additions a float loses digits. The parts also
+  // stay in the cache.
   constexpr int kPart = 1024;
   __m512 sums[kRows][kVectors];
   for (int i = 0; i < kRows * kVectors; ++i) sums[i / kVectors][i % kVectors] = _mm512_setzero_ps();
@@ -107,7 +109,7 @@ CAFFE_AVX512 void dot_rows(int M, int N, int K, float alpha, const float* column
 template <int kVectors>
 CAFFE_AVX512 void gemm_nt(int M, int N, int K, float alpha, const float* A, const float* B,
                           float beta, float* C) {
-  constexpr int kRows = 10;  // more are slower: rows lie 4096 bytes apart in the cache's sets
+  constexpr int kRows = 10;  // more are slower: rows 4096 bytes apart share cache sets
   constexpr int kWidth = 16 * kVectors;
   float* const columns = workspace().get(size_t(kWidth) * K);
 #pragma omp parallel
@@ -129,7 +131,7 @@ CAFFE_AVX512 void gemm_nt(int M, int N, int K, float alpha, const float* A, cons
 }
 
 // ---- for the other two: coefficients in the order in which they are used, [rows / 8][M][8],
-// filled up with zeros, and strips of columns that stay in the first cache
+// padded with zeros, and strips of columns that stay in the first cache
 
 constexpr int kGroup = 8;
 constexpr int kStrip = 512;
@@ -209,8 +211,8 @@ CAFFE_AVX512 void gemm_nn(int M, int N, int K, float alpha, const float* A, cons
 
 // ---- C (M x N) = A^T B, A (K x M), B (K x N), C large
 
-/// c[r][n] = beta c[r][n] + sum over k of coefficients[k][r] b[k][n] for kRows rows of C and the 16
-/// columns from n on, or the first of them.
+/// c[r][n] = beta c[r][n] + sum over k of coefficients[k][r] b[k][n] for kRows rows of C and 16
+/// columns starting at n, or the first of these.
 template <int kRows, bool kAll>
 CAFFE_AVX512 inline void add_products(int K, const float* coefficients, const float* b,
                                       __mmask16 lanes, float beta, float* c, int64_t stride) {
@@ -290,7 +292,7 @@ bool thin_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int
   const bool few_rows = TransA == CblasNoTrans && M <= kImages && int64_t(N) * K >= kWorthIt;
   if (few_rows && TransB == CblasTrans) {
     (M <= 16 ? gemm_nt<1> : gemm_nt<2>)(M, N, K, alpha, A, B, beta, C);
-  } else if (few_rows && M <= 24) {  // of more the sums do not stay in the first cache
+  } else if (few_rows && M <= 24) {  // with more, the sums do not stay in the first cache
     gemm_nn(M, N, K, alpha, A, B, beta, C);
   } else if (TransA == CblasTrans && TransB == CblasNoTrans && K <= kImages &&
              int64_t(M) * N >= kWorthIt) {

@@ -13,7 +13,7 @@ namespace {
 
 using google::protobuf::FieldDescriptor;
 
-/// in which the type stands under its V1 number
+/// The layer types by V1 number.
 const map<int, const char*>& v1_types() {
   static const map<int, const char*> types = {
       {V1LayerParameter_LayerType_NONE, ""},
@@ -64,7 +64,7 @@ ParamSpec* param_spec(LayerParameter* layer, int index) {
   return layer->mutable_param(index);
 }
 
-/// Everything of a V1 layer but its blobs.
+/// Everything in a V1 layer except its blobs.
 void upgrade_settings(const V1LayerParameter& from, LayerParameter* to) {
   static const set<string> renamed = {
       "type", "param", "blob_share_mode", "blobs_lr", "weight_decay", "layer", "blobs"};
@@ -88,7 +88,7 @@ void upgrade_settings(const V1LayerParameter& from, LayerParameter* to) {
   }
 }
 
-/// Upgrades in place; the blobs, which may be hundreds of megabytes, are moved.
+/// Upgrades in place; the blobs, which may be hundreds of megabytes, are moved, not copied.
 bool upgrade_v1(NetParameter* net) {
   CAFFE_CHECK(net->layer_size() == 0,
               "net '" << net->name() << "' has both layer { } and layers { }: bring the layers, of "
@@ -108,7 +108,7 @@ bool upgrade_v1(NetParameter* net) {
   return complete;
 }
 
-/// Moves one of the fields that are in transform_param now.
+/// Moves one of the fields that now belong to transform_param.
 template <typename Data>
 void move_transformation(Data* data, TransformationParameter* transform) {
   if (data->has_scale()) transform->set_scale(data->scale());
@@ -278,7 +278,7 @@ void UpgradeNetInput(NetParameter* net_param) {
     }
     for (int axis = 0; axis < 4; ++axis) shape->add_dim(net_param->input_dim(4 * i + axis));
   }
-  // To the front.
+  // Put the input layer first.
   net_param->add_layer()->Swap(&input);
   for (int i = net_param->layer_size() - 1; i > 0; --i) {
     net_param->mutable_layer()->SwapElements(i, i - 1);

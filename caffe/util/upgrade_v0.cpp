@@ -44,8 +44,8 @@ const TypeName kTypes[] = {
     {"tanh", V1LayerParameter_LayerType_TANH},
     {"window_data", V1LayerParameter_LayerType_WINDOW_DATA}};
 
-/// Where the value of a V0 field goes: into MESSAGE.FIELD of the V1 layer, for layers of that type
-/// ("" is any), or into FIELD of the layer itself when there is no message.
+/// The new field for a V0 field's value: MESSAGE.FIELD of the V1 layer, for layers of that type (""
+/// is any), or FIELD of the layer itself if there is no message.
 struct Place {
   const char* v0_field;
   const char* v0_type;
@@ -104,7 +104,7 @@ const Place kPlaces[] = {{"name", "", "", "name"},
                          {"concat_dim", "concat", "concat_param", "concat_dim"},
                          {"hdf5_output_param", "hdf5_output", "", "hdf5_output_param"}};
 
-/// Puts one field where it belongs; false when it belongs nowhere.
+/// Copies one field to its new field; false if there is none.
 bool place(const V0LayerParameter& from, const FieldDescriptor& field, V1LayerParameter* to) {
   for (const Place& entry : kPlaces) {
     if (field.name() != entry.v0_field) continue;
@@ -146,7 +146,7 @@ bool UpgradeV0Net(const NetParameter& v0_net_param, NetParameter* net_param) {
 void UpgradeV0PaddingLayers(const NetParameter& param, NetParameter* param_upgraded_pad) {
   param_upgraded_pad->CopyFrom(param);
   param_upgraded_pad->clear_layers();
-  map<string, const V1LayerParameter*> paddings;  // by the blob they make
+  map<string, const V1LayerParameter*> paddings;  // by the name of their top
   for (const V1LayerParameter& layer : param.layers()) {
     if (is_padding(layer)) {
       CAFFE_CHECK(layer.bottom_size() == 1 && layer.top_size() == 1,
@@ -175,7 +175,7 @@ bool UpgradeV0LayerParameter(const V1LayerParameter& v0_layer_connection,
                              V1LayerParameter* layer_param) {
   layer_param->CopyFrom(v0_layer_connection);
   layer_param->clear_layer();
-  if (!v0_layer_connection.has_layer()) return true;  // a V1 layer among them
+  if (!v0_layer_connection.has_layer()) return true;  // a V1 layer
   const V0LayerParameter& layer = v0_layer_connection.layer();
   bool complete = true;
   vector<const FieldDescriptor*> fields;

@@ -1,10 +1,10 @@
-// BatchNorm and Scale where the bottom has a layout of oneDNN's: by its batch normalisation with
-// given statistics, forward; else by blocked_scale.hpp. A Scale, y = s x + b, is a normalisation
-// with mean 0, variance 1, s and b.
+// BatchNorm and Scale for a bottom in a layout of oneDNN's. The forward pass with given statistics
+// uses oneDNN's batch normalisation, the rest blocked_scale.hpp. A Scale, y = s x + b, is a
+// normalisation with mean 0, variance 1, s and b.
 //
-// In place, a backward pass needs what the forward pass was given. Instead of copying it, the
-// result goes to other memory, which becomes the blob's, and the layer keeps the memory that the
-// blob had; in the next pass they change places again.
+// In place, a backward pass needs the input of the forward pass. Instead of copying it, the layer
+// writes the result to other memory, which becomes the blob's, and keeps the memory that the blob
+// had; in the next pass the two are exchanged again.
 
 #include <cmath>
 #include <memory>
@@ -25,7 +25,7 @@ typedef dnnl::normalization_flags Flags;
 /// The primitives for one layout.
 class Normalization {
  public:
-  /// Whether oneDNN serves that layout.
+  /// Whether oneDNN supports that layout.
   bool prepare(const Layout& layout, float eps, Flags flags) {
     if (made_ && layout == layout_) return works_;
     layout_ = layout;
@@ -42,7 +42,8 @@ class Normalization {
     return works_;
   }
 
-  /// Bottom to top; `arguments` are the others. With `keep`, kept() is what the bottom had.
+  /// Computes the top from the bottom; `arguments` are the other arguments. With `keep`, kept()
+  /// then has the bottom's values.
   void forward(Blob<float>* bottom, Blob<float>* top, bool keep, Arguments arguments) {
     pass(bottom, top, keep, [&](const dnnl::memory& from, const dnnl::memory& to) {
       arguments[DNNL_ARG_SRC] = from;
@@ -52,7 +53,7 @@ class Normalization {
     });
   }
 
-  /// The same by the batch's statistics, which `mean` and `variance` receive.
+  /// The same with the batch's statistics, which are stored in `mean` and `variance`.
   void forward(Blob<float>* bottom, Blob<float>* top, bool keep, float* mean, float* variance,
                float eps) {
     pass(bottom, top, keep, [&](const dnnl::memory& from, const dnnl::memory& to) {
@@ -60,7 +61,7 @@ class Normalization {
     });
   }
 
-  /// The top's gradient to the bottom's, whose statistics these are.
+  /// Computes the bottom's gradient from the top's; the statistics are the bottom's.
   void backward(const Blob<float>& top, Blob<float>* bottom, const float* mean,
                 const float* variance, float eps) {
     const Input gradient(top, Part::kDiff, layout_, Slot::kGradient);
@@ -72,8 +73,8 @@ class Normalization {
     to.done();
   }
 
-  /// The same through y = s x + b, to the bottom if `wanted`; with `sums` (2, channels) also the
-  /// gradients of s and b.
+  /// The same through y = s x + b: the bottom's gradient if `wanted`; with `sums` (2, channels)
+  /// also the gradients of s and b.
   void backward_scaled(const Blob<float>& top, Blob<float>* bottom, bool wanted,
                        const float* factors, vector<double>* sums) {
     const Input gradient(top, Part::kDiff, layout_, Slot::kGradient);
@@ -119,7 +120,7 @@ class Normalization {
   std::shared_ptr<OneDnnCopy> kept_;
 };
 
-/// Where blocks are filled up, oneDNN's normalisation leaves other values than 0 there.
+/// In channels that pad a block, oneDNN's normalisation writes values other than 0.
 bool has_full_blocks(const Blob<float>& blob) {
   return full_block(blob) != 0;
 }
@@ -174,7 +175,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float> {
   }
 
   Normalization normalization_;
-  bool forward_was_here_ = false;  // the last forward pass was oneDNN's
+  bool forward_was_here_ = false;  // whether oneDNN ran the last forward pass
 };
 
 class OneDnnScaleLayer : public ScaleLayer<float> {
@@ -207,7 +208,7 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
   }
 
  private:
-  /// One factor for each channel, axis 1.
+  /// Whether there is one factor per channel (axis 1).
   bool is_by_channel(const Blob<float>& x) const {
     return shape_.outer == x.shape(0) && shape_.channels == x.shape(1);
   }
@@ -231,7 +232,7 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
   Normalization normalization_;
   vector<float> mean_, variance_;
   vector<double> sums_;            // gradients of s, then of b
-  bool forward_was_here_ = false;  // the last forward pass was oneDNN's
+  bool forward_was_here_ = false;  // whether oneDNN ran the last forward pass
 };
 
 template <typename LayerClass>

@@ -9,7 +9,7 @@ namespace caffe {
 namespace onednn {
 namespace {
 
-// Pixels whose sums are made in float before they are added in double.
+// The number of pixels summed in float before the sums are added in double.
 constexpr int64_t kRun = 256;
 
 float* values(const dnnl::memory* memory) {
@@ -25,7 +25,7 @@ void multiply(int64_t pixels, const float* s, const float* dy, float* dx) {
   }
 }
 
-/// ds += sum of dy (x - mean) and db += sum of dy, likewise.
+/// ds += sum of dy (x - mean) and db += sum of dy, for the same pixels.
 template <int kBlock>
 void add_sums(int64_t pixels, const float* x, const float* mean, const float* dy, double* ds,
               double* db) {
@@ -43,7 +43,7 @@ void add_sums(int64_t pixels, const float* x, const float* mean, const float* dy
   }
 }
 
-/// `mean` [channels] is subtracted from x; null: nothing is.
+/// `mean` [channels] is subtracted from x unless it is null.
 template <int kBlock>
 void run_blocks(const BlockedScale& scale, const float* mean) {
   const Dims dims = dims_of(scale.gradient->get_desc());  // (n, channels, height, width)
@@ -53,7 +53,7 @@ void run_blocks(const BlockedScale& scale, const float* mean) {
   const float *const dy = values(scale.gradient), *const x = values(scale.x);
   float* const dx = values(scale.result);
   const float zeros[kBlock] = {};
-  // Of each image, ds and db, so that the sums do not depend on the number of threads.
+  // ds and db of each image, so that the sums do not depend on the number of threads.
   std::vector<double> sums(x == nullptr ? 0 : 2 * static_cast<size_t>(images) * channels);
 #pragma omp parallel for
   for (int i = 0; i < images * blocks; ++i) {
@@ -77,7 +77,7 @@ void run_blocks(const BlockedScale& scale, const float* mean) {
   }
 }
 
-/// sum += sum of x, or of (x - mean)^2, likewise.
+/// sum += sum of x, or of (x - mean)^2, for the same pixels.
 template <int kBlock, bool kSquares>
 void add_powers(int64_t pixels, const float* x, const float* mean, double* sum) {
   float sums[kBlock] = {};

@@ -1,5 +1,6 @@
-// Concat along the channels in oneDNN's blocked layouts. Where every bottom fills its blocks, an
-// image is one run of values in them as well, and the plain layer's own code serves on shadows.
+// Concat along the channels in oneDNN's blocked layouts. If every bottom fills its blocks, each
+// image is one contiguous run of values in the blocked layout as well, so the plain layer's code
+// works on shadows.
 
 #include <vector>
 
@@ -58,7 +59,7 @@ class OneDnnConcatLayer : public ConcatLayer<float> {
   }
 
  private:
-  /// The block that all bottoms have and fill; 0: none.
+  /// The block size that all bottoms have and fill; 0: none.
   int common_block(const Blobs& bottom) const {
     if (axis_ != 1 || bottom.size() < 2) return 0;
     int block = 0;
@@ -70,7 +71,7 @@ class OneDnnConcatLayer : public ConcatLayer<float> {
     return block;
   }
 
-  int block_ = 0;  // of the last forward pass; 0: the plain layer's
+  int block_ = 0;  // block of the last forward pass; 0: the plain layer ran
 };
 
 shared_ptr<Layer<float>> make(const LayerParameter& param) {

@@ -1,25 +1,25 @@
 // Convolution by oneDNN: 4-D blobs, any groups, strides and dilations.
 //
-// The learnt blobs stay row by row, as solvers and files have them. Weights are converted to
-// oneDNN's layout in each pass: they are small beside the arithmetic, and whoever holds a pointer
-// to them may have changed them since.
+// The learnt blobs stay row by row, as in solvers and files. Weights are converted to oneDNN's
+// layout in each pass: this is cheap compared with the arithmetic, and a holder of a pointer to the
+// weights may have changed them since the last pass.
 //
-// 3x3 windows that move by 1 go by Winograd's algorithm where oneDNN has it (AVX-512): F(4x4, 3x3)
-// takes a quarter of the multiplications, at an error of some 1e-6 of the largest value. Measured
-// on one core, time of direct convolution over its own, forward and both gradients, 4 images at a
-// time: 64 channels of 224x224 2.0, 2.0, 1.2; 128 of 112x112 1.8, 1.9, 1.6; 256 of
-// 56x56 2.6, 2.6, 2.2; 512 of 28x28 2.4, 2.5, 2.2; but 512 of 7x7 0.5, 0.5, 1.1, since the
-// transformed weights cost more than is saved. The transformed images take four times the memory,
-// so it works on a few images at a time; more than 4 are no faster.
+// 3x3 windows with stride 1 use Winograd's algorithm if oneDNN has it (AVX-512): F(4x4, 3x3) needs
+// a quarter of the multiplications, with an error of about 1e-6 of the largest value. Measured on
+// one core, the time of direct convolution divided by Winograd's, forward and both gradients, 4
+// images at a time: 64 channels of 224x224 2.0, 2.0, 1.2; 128 of 112x112 1.8, 1.9, 1.6; 256 of
+// 56x56 2.6, 2.6, 2.2; 512 of 28x28 2.4, 2.5, 2.2; but 512 of 7x7 0.5, 0.5, 1.1, since transforming
+// the weights costs more than is saved. The transformed images take four times the memory, so only
+// a few images are processed at a time; more than 4 are no faster.
 //
-// The two gradients are chosen apart from each other: what oneDNN has no fast code for, the plain
-// layer computes, which converts the top's gradient. On a CPU without AVX-512 that is the gradient
-// of the bottom where it has few channels and the stride is more than 1, so of the first layer's
-// images, which training does not need. Filling the channels up to a block of 8 would save the
-// conversion and cost more. Median ms of 15 turns, 2 cores, AVX2, AlexNet's conv1 with 16 images
-// and ResNet's with 4: conversion 1.0 and 0.5, product of matrices 19.6 and 6.0; filled up 47.0 and
-// 11.5. The same holds for the weights where a gray image is the bottom (LeNet's conv1, 64 images:
-// 2.0 in the plain layer, 12.2 filled up).
+// Each of the two gradients is chosen separately: if oneDNN has no fast code for it, the plain
+// layer computes it, which converts the top's gradient. On a CPU without AVX-512 this concerns the
+// gradient of a bottom with few channels if the stride is more than 1, that is, of the first
+// layer's images, which training does not need. Padding the channels to a block of 8 would save the
+// conversion but cost more. Median ms of 15 runs, 2 cores, AVX2, AlexNet's conv1 with 16 images and
+// ResNet's with 4: conversion 1.0 and 0.5, product of matrices 19.6 and 6.0; padded 47.0 and 11.5.
+// The same holds for the weights if the bottom is a gray image (LeNet's conv1, 64 images: 2.0 in
+// the plain layer, 12.2 padded).
 
 #include <algorithm>
 #include <memory>
@@ -35,22 +35,22 @@ namespace {
 
 constexpr auto kWinograd = dnnl::algorithm::convolution_winograd;
 constexpr int kWinogradBlock = 16;   // of channels
-constexpr int kWinogradImages = 4;   // at a time, at most
-constexpr int kWinogradTiles = 96;   // of 4x4 values, at a time, at least
-constexpr int kWinogradScratch = 3;  // times the size of bottom and top, at most
+constexpr int kWinogradImages = 4;   // the most at a time
+constexpr int kWinogradTiles = 96;   // of 4x4 values; the fewest at a time
+constexpr int kWinogradScratch = 3;  // the most, as a multiple of the size of bottom and top
 
 Dims with_images(Dims dims, int images) {
   dims[0] = images;
   return dims;
 }
 
-/// A layout that describe() asks for.
+/// A layout that describe() requests.
 Layout layout_for(dnnl::algorithm algorithm, const Dims& dims, int images, const Layout& direct) {
   return algorithm == kWinograd ? blocked_layout(with_images(dims, images), kWinogradBlock)
                                 : direct;
 }
 
-/// The layout of all images, `part` being that of some of them.
+/// The layout of all images, given `part`, the layout of some of them.
 Layout whole(const Layout& part, const Dims& dims) {
   return dims_of(part) == dims ? part : blocked_layout(dims, kWinogradBlock);
 }
@@ -77,13 +77,13 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float> {
   struct Pass {
     typename Primitive::primitive_desc description;
     Primitive primitive;
-    int images;  // at a time; a divisor of the batch
+    int images;  // images at a time; a divisor of the batch
   };
 
   void prepare(const Blobs& bottom, const Blobs& top);
   void prepare_backward();
-  /// Winograd's algorithm where it suits and `allowed`, direct convolution, or null: oneDNN has no
-  /// fast one. `describe(algorithm, images)` gives a description for that many images.
+  /// Winograd's algorithm if it suits and is `allowed`, else direct convolution, or null if oneDNN
+  /// has no fast code. `describe(algorithm, images)` gives a description for that many images.
   template <typename Primitive, typename Describe>
   std::unique_ptr<Pass<Primitive>> choose(bool allowed, const Describe& describe) const;
   template <typename Primitive, typename Describe>
@@ -97,7 +97,7 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float> {
   /// `gradient` is the top's.
   void backward_data(const dnnl::memory& gradient, Blob<float>* bottom);
   void backward_weights(const dnnl::memory& gradient, const Blob<float>& bottom);
-  /// To the gradients of what is learnt.
+  /// Adds to the gradients of the parameters.
   void add_weights(const dnnl::memory& weights, const dnnl::memory& bias);
   /// The weights in a layout of oneDNN's.
   dnnl::memory weights(const Layout& layout) const;
@@ -169,7 +169,7 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
 void OneDnnConvolutionLayer::prepare_backward() {
   if (backward_prepared_) return;
   backward_prepared_ = true;
-  // The layouts of the forward pass but for the bottom's gradient: nobody made one of that yet.
+  // The layouts of the forward pass, except for the bottom's gradient, which does not have one yet.
   const bool blocked = channel_block(bottom_layout_) == kWinogradBlock &&
                        channel_block(top_layout_) == kWinogradBlock;
   const Layout bias = bias_term_ ? plain_layout({num_output_}) : Layout();
@@ -222,7 +222,7 @@ std::unique_ptr<OneDnnConvolutionLayer::Pass<Primitive>> OneDnnConvolutionLayer:
   for (int images = suits ? std::min(all, kWinogradImages) : 0; images > 0; --images) {
     if (all % images != 0 || images * tiles < kWinogradTiles) continue;
     auto pass = attempt<Primitive>(kWinograd, images, describe);
-    if (pass == nullptr) break;  // of no use with fewer images, either
+    if (pass == nullptr) break;  // not supported with fewer images either
     if (pass->description.scratchpad_desc().get_size() <= room) return pass;
   }
   return attempt<Primitive>(dnnl::algorithm::convolution_direct, all, describe);
@@ -245,7 +245,7 @@ void OneDnnConvolutionLayer::Forward_cpu(const Blobs& bottom, const Blobs& top) 
   for (size_t i = 0; i < bottom.size(); ++i) {
     const Input from(*bottom[i], Part::kData, bottom_layout_, Slot::kSource);
     Output to(top[i], Part::kData, top_layout_);
-    // After the conversions, which have scratch memory, too.
+    // After the conversions, which also use scratch memory.
     arguments[DNNL_ARG_SCRATCHPAD] = scratch(Slot::kPrimitive, description.scratchpad_desc());
     for (int part = 0; part < parts(*forward_); ++part) {
       arguments[DNNL_ARG_SRC] = slice(from.memory(), description.src_desc(), part);
@@ -319,7 +319,7 @@ void OneDnnConvolutionLayer::add_weights(const dnnl::memory& weights, const dnnl
 }
 
 shared_ptr<Layer<float>> make(const LayerParameter& param) {
-  // Another number of spatial axes is seen by the length of the lists at the latest.
+  // A different number of spatial axes shows at the latest in the length of the lists.
   const ConvolutionParameter& conv = param.convolution_param();
   if (conv.kernel_size_size() > 2 || conv.axis() != 1) return nullptr;
   return shared_ptr<Layer<float>>(new OneDnnConvolutionLayer(param));

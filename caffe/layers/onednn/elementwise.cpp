@@ -1,5 +1,5 @@
-// ReLU, Eltwise SUM and the gradient of Split in whatever layout of oneDNN's their bottoms have
-// (shadow.hpp). No primitive of oneDNN is needed.
+// ReLU, Eltwise SUM and the gradient of Split in any layout of oneDNN's that their bottoms have
+// (shadow.hpp). No oneDNN primitive is needed.
 
 #include <memory>
 #include <vector>
@@ -14,7 +14,7 @@ namespace caffe {
 namespace onednn {
 namespace {
 
-/// ReLU of 0 is 0.
+/// Padding stays 0, since ReLU of 0 is 0.
 class OneDnnReLULayer : public ReLULayer<float> {
  public:
   using Base = ReLULayer<float>;
@@ -96,11 +96,11 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
   }
 
  private:
-  Layout layout_;                  // of the last forward pass,
-  bool forward_was_here_ = false;  // which was not the plain layer's
+  Layout layout_;                  // of the last forward pass
+  bool forward_was_here_ = false;  // whether that pass used layout_
 };
 
-/// Forward, the tops have the bottom's memory, whatever its layout.
+/// In the forward pass the tops share the bottom's memory, in any layout.
 class OneDnnSplitLayer : public SplitLayer<float> {
  public:
   using Base = SplitLayer<float>;
@@ -140,7 +140,7 @@ shared_ptr<Layer<float>> make(const LayerParameter& param) {
 }
 
 shared_ptr<Layer<float>> make_eltwise(const LayerParameter& param) {
-  // MAX and PROD keep or need the other bottoms' values when they go backward.
+  // MAX and PROD need stored indices or the other bottoms' values in the backward pass.
   if (param.eltwise_param().operation() != EltwiseParameter::SUM) return nullptr;
   return make<OneDnnEltwiseLayer>(param);
 }

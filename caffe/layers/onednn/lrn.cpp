@@ -1,5 +1,5 @@
-// LRN across channels by oneDNN, in its blocked layouts. A plain bottom is converted: the powers
-// cost more than that.
+// LRN across channels by oneDNN, in its blocked layouts. A plain bottom is converted, because
+// computing the powers costs more than the conversion.
 
 #include <memory>
 #include <vector>
@@ -24,7 +24,7 @@ class OneDnnLRNLayer : public LRNLayer<float> {
 
  private:
   struct Plan {
-    Layout asked;  // of the bottom that it was made for
+    Layout asked;  // layout of the bottom that the plan is for
     dnnl::lrn_forward::primitive_desc forward_description;
     dnnl::lrn_backward::primitive_desc backward_description;
     dnnl::lrn_forward forward;
@@ -33,12 +33,12 @@ class OneDnnLRNLayer : public LRNLayer<float> {
     bool works = false;
   };
 
-  /// Whether oneDNN serves a bottom of this layout; makes plan_.
+  /// Whether oneDNN supports a bottom of this layout; sets plan_.
   bool prepare(const Layout& from);
   bool describe_both(const Layout& layout);
 
   std::unique_ptr<Plan> plan_;
-  bool forward_was_here_ = false;  // the last forward pass was oneDNN's
+  bool forward_was_here_ = false;  // whether oneDNN ran the last forward pass
 };
 
 bool OneDnnLRNLayer::describe_both(const Layout& layout) {

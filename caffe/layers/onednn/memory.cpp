@@ -39,7 +39,7 @@ SyncedMemory* block_of(const Blob<float>& blob, Part part) {
 }  // namespace
 
 dnnl::engine& cpu_engine() {
-  // Never destroyed: a thread's scratch memory may go after it.
+  // Never destroyed: a thread's scratch memory may be freed later.
   static auto* const engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
   return *engine;
 }
@@ -57,7 +57,7 @@ void* scratch(Slot slot, size_t bytes) {
   static thread_local Room rooms[kSlots];
   Room& room = rooms[static_cast<int>(slot)];
   if (room.bytes < bytes) {
-    room = Room();  // the old one first: both need not fit
+    room = Room();  // free the old buffer first: both together may not fit
     room.memory = allocate(bytes);
     room.bytes = bytes;
   }
@@ -183,7 +183,8 @@ Output::Output(Blob<float>* blob, Part part, const Layout& layout) : block_(bloc
   copy_ = std::dynamic_pointer_cast<OneDnnCopy>(block_->foreign());
   if (copy_ == nullptr || copy_->layout() != layout) {
     const size_t bytes = layout.get_size();
-    // The old buffer serves when nobody reads it: this copy_ and the block hold the old copy.
+    // The old buffer can be used if it has no other reader: only this copy_ and the block hold the
+    // old copy.
     const bool reuse = copy_ != nullptr && copy_->capacity() >= bytes && copy_.use_count() == 2 &&
                        copy_->buffer().use_count() == 1;
     const size_t capacity = reuse ? copy_->capacity() : bytes;

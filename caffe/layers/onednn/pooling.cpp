@@ -1,11 +1,12 @@
-// MAX and AVE pooling by oneDNN, where its borders mean the same as Caffe's:
+// MAX and AVE pooling by oneDNN, if it treats borders as Caffe does:
 //
-//   MAX  always: neither counts what lies beyond the plane.
+//   MAX  always: both ignore values beyond the plane.
 //   AVE  Caffe divides by the part of the window within `pad` of the plane. oneDNN divides by the
-//        whole window or by the part within the plane; the one is right where no window reaches
-//        further than `pad`, the other where pad is 0.
+//        whole window or by the part within the plane; the first is right if no window reaches
+//        further than `pad`, the second if pad is 0.
 //
-// Caffe's rounding up becomes padding on the right and below, as much as the last window needs.
+// Caffe's rounding up becomes padding on the right and at the bottom, as much as the last window
+// needs.
 
 #include <algorithm>
 #include <memory>
@@ -37,19 +38,19 @@ class OneDnnPoolingLayer : public PoolingLayer<float> {
     dnnl::pooling_backward::primitive_desc backward_description;
     dnnl::pooling_forward forward;
     dnnl::pooling_backward backward;
-    dnnl::memory workspace;  // MAX: which value was taken
+    dnnl::memory workspace;  // MAX: the index of the chosen value
     bool works = false;
   };
 
   bool shape_of(const Dims& from, const Dims& to, PoolingShape* shape) const;
-  /// Whether oneDNN serves a bottom of this layout; makes plan_.
+  /// Whether oneDNN supports a bottom of this layout; sets plan_.
   bool prepare(const Layout& from, const Blob<float>& top);
 
   std::unique_ptr<Plan> plan_;
-  bool forward_was_here_ = false;  // the last forward pass was oneDNN's
+  bool forward_was_here_ = false;  // whether oneDNN ran the last forward pass
 };
 
-/// False where the borders differ.
+/// False if the borders differ.
 bool OneDnnPoolingLayer::shape_of(const Dims& from, const Dims& to, PoolingShape* shape) const {
   shape->kernel = {kernel_h_, kernel_w_};
   shape->strides = {stride_h_, stride_w_};
@@ -60,7 +61,7 @@ bool OneDnnPoolingLayer::shape_of(const Dims& from, const Dims& to, PoolingShape
     shape->pad_high[axis] = std::max<dnnl::memory::dim>(
         0, (to[2 + axis] - 1) * shape->strides[axis] + shape->kernel[axis] - from[2 + axis] -
                shape->pad_low[axis]);
-    // A window that lies beyond the plane altogether, which a large stride makes.
+    // A window completely beyond the plane, which occurs with a large stride.
     if (shape->pad_high[axis] >= shape->kernel[axis]) return false;
     within_pad = within_pad && shape->pad_high[axis] <= shape->pad_low[axis];
   }
