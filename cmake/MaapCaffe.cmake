@@ -1,4 +1,4 @@
-# Finds the Caffe to build for and gives it as the target maap::caffe.
+# Finds the Caffe to build for and provides it as the target maap::caffe.
 
 add_library(maap_caffe_host INTERFACE)
 add_library(maap::caffe ALIAS maap_caffe_host)
@@ -11,8 +11,8 @@ if(Caffe_DIR)
   if(NOT _definitions)
     set(_definitions "")
   endif()
-  # The library alone, not all that its config names: those are its own links, and some of them
-  # (static protobuf code) must not be linked twice.
+  # Only the library, not everything that its config names: those are the library's own links, and some of them (static
+  # protobuf code) must not be linked twice.
   set(_library $<TARGET_FILE:caffe>)
   set(_message "${Caffe_DIR}")
 else()
@@ -36,7 +36,7 @@ if(MAAP_CUDA AND "CPU_ONLY" IN_LIST _definitions)
 endif()
 message(STATUS "Caffe: ${_message} (${_definitions})")
 
-# /usr/include may be in _includes; as a plain -I it would go before the compiler's own folders.
+# /usr/include may be in _includes; as a plain -I it would precede the compiler's own folders.
 list(REMOVE_ITEM _includes /usr/include)
 target_include_directories(maap_caffe_host SYSTEM INTERFACE ${_includes})
 target_compile_definitions(maap_caffe_host INTERFACE ${_definitions})
@@ -54,12 +54,12 @@ if(NOT Glog_LIBRARY)
 endif()
 target_link_libraries(maap_caffe_host INTERFACE ${Glog_LIBRARY})
 
-# A caffe.pb.h that the installed protobuf cannot compile: Debian 11's libcaffe-dev ships one made by a newer
-# protoc. The installed protoc makes it again, from the descriptor inside pycaffe.
+# A caffe.pb.h that the installed protobuf cannot compile: Debian 11's libcaffe-dev ships one made by a newer protoc.
+# The installed protoc generates it again from the descriptor in pycaffe.
 if(NOT DEFINED MAAP_CAFFE_PB_WORKS)
   file(WRITE ${CMAKE_BINARY_DIR}/caffe_proto/check.cpp
        "#include \"caffe/proto/caffe.pb.h\"\nint main() { return caffe::LayerParameter().top_size(); }\n")
-  set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)  # compiling is the question, not linking
+  set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)  # test compiling, not linking
   try_compile(MAAP_CAFFE_PB_WORKS ${CMAKE_BINARY_DIR}/caffe_proto/check
               ${CMAKE_BINARY_DIR}/caffe_proto/check.cpp
               CMAKE_FLAGS "-DINCLUDE_DIRECTORIES=${_includes};${Protobuf_INCLUDE_DIRS}")

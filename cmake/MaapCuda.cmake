@@ -3,7 +3,7 @@
 set(MAAP_CUDA OFF)
 if(USE_CUDA STREQUAL "ON")
   set(MAAP_CUDA ON)
-elseif(USE_CUDA STREQUAL "AUTO" AND NOT MAAP_PLUGIN)  # the plugin's answer is that of the Caffe it is for
+elseif(USE_CUDA STREQUAL "AUTO" AND NOT MAAP_PLUGIN)  # the plugin follows the Caffe that it is built for
   include(CheckLanguage)
   check_language(CUDA)
   if(CMAKE_CUDA_COMPILER)

@@ -1,4 +1,4 @@
-# What was found, on one screen.
+# Prints what was found, on one screen.
 
 foreach(_name CAFFE_USE_ONEDNN CAFFE_USE_LEVELDB HDF5_VERSION)
   get_directory_property(${_name} DIRECTORY ${PROJECT_SOURCE_DIR}/caffe DEFINITION ${_name})

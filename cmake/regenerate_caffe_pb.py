@@ -18,7 +18,7 @@ def main() -> None:
 
     files = FileDescriptorSet()
     caffe_pb2.DESCRIPTOR.CopyToProto(files.file.add())
-    # The name libcaffe's own code was generated under; the header's symbols are made from it.
+    # The name under which libcaffe's own code was generated; it determines the header's symbols.
     files.file[0].name = "caffe.proto"
     folder = args.out / "caffe" / "proto"
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-# Puts the stubs that protoc made under FROM where Python has the messages, TO.
+# Copies the stubs that protoc wrote under FROM to the messages' folder in Python, TO.
 foreach(name caffe/proto/caffe_pb2 kernels/maap_pb2)
   file(READ ${FROM}/${name}.pyi text)
   string(REPLACE "from kernels import maap_pb2" "from caffe.proto import maap_pb2" text "${text}")

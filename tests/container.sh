@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the Dockerfile and trains for 20 iterations a phase in the image; by hand, as root:
+# Builds the Dockerfile and trains for 20 iterations per phase in the image. Run by hand, as root:
 #
 #   tests/container.sh [--target cpu|bvlc] [VERB ARGS...]     default: cpu, train alexnet --max-iter 20 --phase2-iter 20
 #
-# Needs buildah. With BASE=IMAGE (BVLC_BASE=IMAGE for bvlc) the base image is pulled from a registry; without it a base image
-# is made here with debootstrap, so no registry is needed. No daemon and no user namespace is used
-# (--isolation chroot, vfs storage); all storage lies in one folder that is removed at the end.
+# Needs buildah. With BASE=IMAGE (BVLC_BASE=IMAGE for bvlc) the base image is pulled from a registry; without it,
+# debootstrap makes a base image here, so no registry is needed. No daemon and no user namespace is used (--isolation
+# chroot, vfs storage); all storage is in one folder that is removed at the end.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
@@ -54,7 +54,8 @@ if [ -z "$base" ]; then
   make_base
   base=localhost/debian-$suite pull=--pull=never
 fi
-# How this machine reaches pip's index is not the image's doing: its certificates and pip's settings are lent to the build.
+# The image does not know how this machine reaches pip's index, so the build gets this machine's certificates and pip
+# settings.
 lent=()
 if [ -r /etc/ssl/certs/ca-certificates.crt ]; then
   cp -L /etc/ssl/certs/ca-certificates.crt "$store/certificates.crt"

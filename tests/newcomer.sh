@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# What a newcomer meets: a fresh Debian 12 with nothing but git, a clone, one command. By hand, as root:
+# A newcomer's first steps: a fresh Debian 12 with only git, a clone, one command. Run by hand, as root:
 #
 #   tests/newcomer.sh [--user] [--keep] [--suite NAME] [VERB ARGS...]     default: train alexnet
 #
-# The Debian (--suite trixie: Debian 13) is made with debootstrap in a temporary folder and thrown away (--keep keeps it and says where).
-# --user: an ordinary user with sudo runs the command. The clone is of the last commit of this checkout. The time of the
-# first start and of a second `./maap --version` are printed, and the longest silence between two lines.
+# The Debian (--suite trixie: Debian 13) is made with debootstrap in a temporary folder and deleted at the end (--keep
+# keeps it and prints its path). --user: an ordinary user with sudo runs the command. The clone is of the last commit of
+# this checkout. The time of the first start and of a second `./maap --version` are printed, and the longest silence
+# between two lines.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
 
-# A private mount namespace, so that no mount is left whatever happens.
+# A private mount namespace, so that no mount is left in any case.
 if [ "${MAAP_NEWCOMER_INSIDE:-}" != 1 ]; then
   MAAP_NEWCOMER_INSIDE=1 exec unshare -m -- "$0" "$@"
 fi
@@ -46,7 +47,7 @@ debootstrap --variant=minbase --include="$packages" "$suite" "$fresh" "$mirror" 
 rm -f "$fresh.log"
 mount --bind "$fresh" "$fresh"
 for folder in proc sys dev; do mount --rbind "/$folder" "$fresh/$folder"; done
-# How this machine reaches the network is not the newcomer's doing: names, certificates, pip's index.
+# This machine's access to the network: names, certificates, pip's index.
 for file in /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt /etc/pip.conf; do
   if [ -r "$file" ]; then cp -L "$file" "$fresh$file"; fi
 done
@@ -64,7 +65,7 @@ inside() {
     bash -c "cd && $1" bash "${@:2}"
 }
 
-# Shows the lines with the time each came and, at the end, the longest wait for one.
+# Shows each line with its time and, at the end, the longest wait for a line.
 stamp_lines() {
   local last=$SECONDS longest=0 line
   while IFS= read -r line; do

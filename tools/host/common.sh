@@ -1,4 +1,4 @@
-# Shared by the host scripts; to be sourced by bash. Nothing here prints unless asked to.
+# Shared by the host scripts; sourced by bash. Sourcing it prints nothing.
 
 # shellcheck shell=bash
 
@@ -9,7 +9,7 @@ maap_cache=${MAAP_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/maap}
 
 say() { printf 'maap: %s\n' "$*" >&2; }
 
-# One line of error, then exit status 1.
+# Prints a one-line error and exits with status 1.
 die() {
   printf 'error: %s\n' "$*" >&2
   exit 1
@@ -21,18 +21,18 @@ is_native() {
     grep -q '^VERSION_ID="11"' /etc/os-release
 }
 
-# The packages of packages.txt, one a line, without comments.
+# The packages of packages.txt, one per line, without comments.
 host_packages() { sed -e 's/#.*//' -e '/^[[:space:]]*$/d' "$maap_repo/tools/host/packages.txt"; }
 
-# Runs a command as root: as it is for root, through sudo for others.
+# Runs a command as root: directly for root, through sudo for others.
 as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; else sudo -- "$@"; fi
 }
 
-# can_be_root: root already, or sudo is there (it may ask for a password on a terminal).
+# can_be_root: this user is root, or sudo is installed (it may ask for a password on a terminal).
 can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
 
-# Cores this process may use: the affinity mask, cut by a container's CPU quota.
+# Cores this process may use: the affinity mask, limited by a container's CPU quota.
 usable_cores() {
   local cores quota period
   cores=$(nproc)
@@ -49,9 +49,9 @@ usable_cores() {
   echo "$cores"
 }
 
-# with_progress LABEL LOG COMMAND...: runs COMMAND with its output in LOG (appended) and, every 6 seconds,
-# prints how long it has been running and the last thing it said. The status is the command's.
-# A signal to this shell ends the command's whole process group first.
+# with_progress LABEL LOG COMMAND...: runs COMMAND with its output in LOG (appended) and, every 6 seconds, prints how
+# long it has been running and its last line of output. The status is the command's. A signal to this shell ends the
+# command's whole process group first.
 with_progress() {
   local label=$1 log=$2 started=$SECONDS child status
   shift 2
@@ -76,11 +76,11 @@ with_progress() {
   return "$status"
 }
 
-# The last line of a log that says something, cut to one screen line.
+# The last non-empty line of a log, shortened to one screen line.
 last_words() { tail -c 4096 "$1" 2>/dev/null | tr '\r' '\n' | grep -v '^[[:space:]]*$' | tail -n 1 | cut -c 1-90; }
 
-# unshare's arguments for a private mount namespace. Inside a chroot whose / is no mount point the usual
-# "make everything private" is refused; enter.sh then makes its own mount point private instead. For root.
+# unshare's arguments for a private mount namespace. In a chroot whose / is not a mount point the usual "make everything
+# private" fails; enter.sh then makes its own mount point private instead. For root.
 private_mounts() {
   if unshare -m true 2>/dev/null; then
     echo "-m"

@@ -1,25 +1,25 @@
 #!/usr/bin/env bash
 # Runs inside a private mount namespace made by `bvlc`:
 #   enter.sh ROOT OWNER FOLDER COMMAND...
-# puts a view together in which the system folders (/usr, /etc, /var ...) are those of ROOT and all others
-# (/home, /root, /tmp, /work, /proc, /dev ...) are this machine's, then runs COMMAND in it at FOLDER.
-# OWNER is uid:gid to drop to, or empty. Nothing is written into ROOT; the mounts end with the command.
+# builds a view in which the system folders (/usr, /etc, /var ...) are those of ROOT and all others (/home, /root, /tmp,
+# /work, /proc, /dev ...) are this machine's, then runs COMMAND in it at FOLDER. OWNER is uid:gid to drop to, or empty.
+# Nothing is written into ROOT; the mounts end with the command.
 set -euo pipefail
 
 root=$1 owner=$2 folder=$3
 shift 3
 view=$root/mnt
 
-# Where / is not a mount point (a plain chroot) unshare could not make the mounts private. Then the view's own mount
-# point is made so; it stays behind as one empty mount, and later starts use it again.
+# If / is not a mount point (a plain chroot), unshare could not make the mounts private. Then the view's own mount point
+# is made private; it remains as one empty mount, and later starts use it again.
 if ! mount --make-rprivate / 2>/dev/null; then
   mountpoint -q "$view" || mount --bind "$view" "$view"
   mount --make-private "$view"
 fi
 mount -t tmpfs -o mode=755,size=1m maap "$view"
-mount --make-unbindable "$view" # else binding the folder that holds ROOT would bind the view into itself
+mount --make-unbindable "$view" # otherwise binding the folder that contains ROOT would bind the view into itself
 
-# ours NAME: does the top-level folder NAME come from ROOT?
+# ours NAME: whether the top-level folder NAME comes from ROOT.
 ours() {
   case $1 in
     usr | bin | sbin | lib | lib32 | lib64 | libx32 | etc | var | boot | lost+found) return 0 ;;
@@ -48,7 +48,7 @@ mount --rbind /var/tmp "$view/var/tmp"
 for file in /etc/resolv.conf /etc/hosts; do
   if [ -r "$file" ] && [ -e "$root$file" ]; then mount --bind "$file" "$view$file"; fi
 done
-# A folder in use that lies under a system folder (/usr/src/..., /var/lib/...) is shown there too.
+# A folder in use that is below a system folder (/usr/src/..., /var/lib/...) is shown there too.
 for extra in "$folder" $MAAP_SHOW; do
   top=${extra#/}
   if ours "${top%%/*}" && [[ $extra != /var/tmp* ]]; then
