@@ -9,14 +9,13 @@ from it.
 
 import functools
 import importlib
-import pkgutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
-from maap.data import importers as package
 from maap.data.importing.archive import first_names, is_archive
 from maap.data.importing.layout import Expected, Layout, Published, check_layout
+from maap.data.kinds import importer_names
 
 if TYPE_CHECKING:
     from maap.data.store import Dataset
@@ -114,9 +113,8 @@ def published_maker(
 @functools.cache
 def importers() -> dict[str, Importer]:
     """Every importer by its name: the built-in ones, the published ones, the one for any folder."""
-    found = [
-        importlib.import_module(f"{package.__name__}.{module.name}").IMPORTER
-        for module in pkgutil.iter_modules(package.__path__)
+    found: list[Importer] = [
+        importlib.import_module(f"maap.data.importers.{name}").IMPORTER for name in importer_names()
     ]
     found.sort(key=lambda importer: (not importer.built_in, importer.any_folder, importer.name))
     return {importer.name: importer for importer in found}

@@ -22,7 +22,7 @@ import lmdb
 import numpy as np
 
 from maap.data import records as rec
-from maap.data.importer import importers
+from maap.data.kinds import REWRITTEN, importer_names
 from maap.data.manifest import FORMAT, MANIFEST, Manifest
 from maap.data.records import Record
 from maap.data.write import SplitWriter, write_split
@@ -92,7 +92,7 @@ class Dataset:
             what = "holds no manifest.json" if folder.is_dir() else "does not exist"
             raise MaapError(
                 f"{folder} {what}, so it is not a maap data set; make one with "
-                f"`maap data` ({', '.join(importers())})"
+                f"`maap data` ({', '.join(importer_names())})"
             )
         try:
             manifest = json.loads(path.read_text(encoding="utf-8"))
@@ -100,7 +100,7 @@ class Dataset:
             whole = all(key in manifest for key in ("name", "classes", "size", "splits"))
         except (ValueError, KeyError, TypeError):
             raise MaapError(f"{path} is damaged; {_AGAIN}") from None
-        kinds = [*importers(), "rewritten"]
+        kinds = [*importer_names(), REWRITTEN]
         if version != FORMAT or kind not in kinds or not whole:
             raise MaapError(
                 f"{path} has format {version} and kind {kind!r}; this version reads format "

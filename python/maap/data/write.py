@@ -25,20 +25,11 @@ from maap.data.disk import disk_full_is_error
 from maap.data.manifest import FORMAT, MANIFEST, Manifest
 from maap.data.records import Box, Record, key_bytes
 from maap.errors import MaapError
-from maap.util.files import partial_path, take_up_partial
+from maap.util.files import partial_path, sync_file, sync_folder, take_up_partial
 
 _FIRST_MAP = 1 << 28  # bytes; doubled when full. The file itself grows only as far as it is used
 _COMMIT_BYTES = 64 << 20
 _COMMIT_RECORDS = 256
-
-
-def sync(path: Path) -> None:
-    """fsync a file or a folder."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def begin(out: Path, resume: bool = False) -> Path:
@@ -86,10 +77,10 @@ def finish(partial: Path, out: Path, manifest: Manifest) -> Path:
         (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
         for root, _, names in os.walk(partial):
             for name in names:
-                sync(Path(root) / name)
-            sync(Path(root))
+                sync_file(Path(root) / name)
+            sync_folder(Path(root))
     partial.rename(out)
-    sync(out.parent)
+    sync_folder(out.parent)
     return out
 
 

@@ -24,6 +24,7 @@ import lmdb
 import numpy as np
 
 from maap.data.disk import disk_full_is_error, need_space
+from maap.data.kinds import REWRITTEN
 from maap.data.manifest import Manifest
 from maap.data.records import Record, decode, key_bytes
 from maap.data.store import Split, SplitWriter
@@ -266,7 +267,7 @@ class Output:
         fallbacks = sum(finding.fallback for finding in findings)
         return {
             "format": 1,
-            "kind": "rewritten",
+            "kind": REWRITTEN,
             "name": f"{source['name']}, {self.request.a_star}",
             "classes": self.source.classes,
             "size": list(self.source.size),

@@ -49,10 +49,7 @@ def make_demo(
     from maap.data.store import Dataset
 
     known = demo_pictures.SPECIES
-    if not 2 <= species <= len(known):
-        raise MaapError(f"the demo set can have 2 to {len(known)} species, not {species}")
-    if per_species_train < 1 or per_species_test < 1:
-        raise MaapError("the demo set needs at least one training and one test image per species")
+    _check_counts(species, len(known), per_species_train, per_species_test)
     look = look or demo_pictures.LOOK
     storage = Storage(size, orient=False).check()
     with write.making(out) as partial:
@@ -70,6 +67,13 @@ def make_demo(
         manifest = write_layout(made, partial, storage, seed=seed, about=about)
         write.finish(partial, Path(out), manifest)
     return Dataset.open(out)
+
+
+def _check_counts(species: int, known: int, train: int, test: int) -> None:
+    if not 2 <= species <= known:
+        raise MaapError(f"the demo set can have 2 to {known} species, not {species}")
+    if train < 1 or test < 1:
+        raise MaapError("the demo set needs at least one training and one test image per species")
 
 
 IMPORTER = Importer(
