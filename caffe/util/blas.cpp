@@ -1,4 +1,5 @@
 #include "caffe/common.hpp"
+#include "caffe/util/cpu_isa.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/thin_gemm.hpp"
 
@@ -18,6 +19,7 @@ bool onednn_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, fl
                  const float* a, int lda, const float* b, int ldb, float beta, float* c) {
   constexpr int64_t kWorthIt = 1 << 17;  // products
   if (int64_t(m) * n * k < kWorthIt) return false;
+  avx512_allowed();  // tells oneDNN
   const char transpose_a = ta == CblasNoTrans ? 'N' : 'T';
   const char transpose_b = tb == CblasNoTrans ? 'N' : 'T';
   return dnnl_sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, n) ==

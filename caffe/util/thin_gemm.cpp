@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "caffe/util/cpu_isa.hpp"
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <immintrin.h>
 #define CAFFE_AVX512 __attribute__((target("avx512f")))
@@ -287,8 +289,7 @@ CAFFE_AVX512 void gemm_tn(int M, int N, int K, float alpha, const float* A, cons
 
 bool thin_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, float alpha,
                const float* A, const float* B, float beta, float* C) {
-  static const bool can = __builtin_cpu_supports("avx512f");
-  if (!can) return false;
+  if (!avx512_allowed()) return false;
   const bool few_rows = TransA == CblasNoTrans && M <= kImages && int64_t(N) * K >= kWorthIt;
   if (few_rows && TransB == CblasTrans) {
     (M <= 16 ? gemm_nt<1> : gemm_nt<2>)(M, N, K, alpha, A, B, beta, C);

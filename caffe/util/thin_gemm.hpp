@@ -16,9 +16,9 @@
 
 namespace caffe {
 
-/// C = alpha op(A) op(B) + beta C, like caffe_cpu_gemm, if the processor has AVX-512 and the shape
-/// makes it faster; otherwise returns false and does nothing. The result is the same bits for any
-/// number of threads.
+/// C = alpha op(A) op(B) + beta C, like caffe_cpu_gemm, if AVX-512 is allowed
+/// (caffe/util/cpu_isa.hpp) and the shape makes it faster; otherwise returns false and does
+/// nothing. The result is the same bits for any number of threads.
 bool thin_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, float alpha,
                const float* A, const float* B, float beta, float* C);
 

@@ -1,6 +1,7 @@
-"""How ./maap test counts ctest's result lines; the lines are as ctest 3.18 prints them."""
+"""How ./maap test counts ctest's result lines (as ctest 3.18 prints them); when it runs twice."""
 
 import importlib.util
+import os
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,74 @@ def test_one_line(run_tests, line, expected):
 def test_counts_read_as_one_line(run_tests):
     counts = run_tests.Counts(1, 2, 3).plus(run_tests.Counts(10, 0, 1))
     assert str(counts) == "11 passed, 2 failed, 4 skipped"
+
+
+# ---- with AVX-512 and without it
+
+# A ctest whose first test passes, whose second passes without AVX-512 only, whose third is skipped.
+CTEST = """#!/bin/sh
+echo "$CAFFE_CPU_ISA,$ONEDNN_MAX_CPU_ISA,$OPENBLAS_CORETYPE" >> runs
+echo "1/3 Test #1: A.B ......   Passed    0.70 sec"
+if [ -n "$CAFFE_CPU_ISA" ]; then
+  echo "2/3 Test #2: A.C ......   Passed    0.01 sec"
+else
+  echo "2/3 Test #2: A.C ......***Failed    0.01 sec"
+fi
+echo "3/3 Test #3: A.D ......***Skipped   0.01 sec"
+"""
+AS_IT_IS, WITHOUT = ",,", "AVX2,AVX2,Haswell"
+
+
+@pytest.fixture
+def run_main(run_tests, tmp_path, monkeypatch, capsys):
+    """run_main(host, flags): main()'s runs of ctest and last line, on a CPU with these flags."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ctest").write_text(CTEST)
+    (tmp_path / "bin" / "ctest").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}")
+    for name in run_tests.AVX2:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(run_tests, "REPO", tmp_path)
+    monkeypatch.setattr(run_tests, "CPU_INFO", tmp_path / "cpuinfo")
+    monkeypatch.setattr(
+        run_tests, "run_python", lambda build, arguments: run_tests.Counts(10, 0, 2)
+    )
+
+    def run(host, flags):
+        build = tmp_path / "build" / host
+        build.mkdir(parents=True)
+        if flags is not None:
+            cpu = f"processor\t: 0\nmodel name\t: avx512f\nflags\t\t: {flags}\n\n"
+            (tmp_path / "cpuinfo").write_text(2 * cpu)
+        counts = tmp_path / "counts"
+        monkeypatch.setattr("sys.argv", ["run_tests.py", "--host", host, "--counts", str(counts)])
+        status = run_tests.main()
+        last = capsys.readouterr().out.splitlines()[-1]
+        assert last == f"host {host}: {counts.read_text().strip()}"
+        assert status == (" 0 failed" not in last)
+        return (build / "runs").read_text().split(), counts.read_text().strip()
+
+    return run
+
+
+def test_with_avx512_the_engines_tests_run_both_ways(run_main):
+    runs, counts = run_main("fork", "fpu sse avx2 avx512f avx512vl")
+    assert runs == [AS_IT_IS, WITHOUT]
+    assert counts == "13 passed, 1 failed, 4 skipped"
+
+
+@pytest.mark.parametrize(
+    "host, flags",
+    [("fork", "fpu sse avx2"), ("fork", "avx512fish"), ("fork", None), ("bvlc", "avx2 avx512f")],
+)
+def test_elsewhere_they_run_once(run_main, host, flags):
+    runs, counts = run_main(host, flags)
+    assert runs == [AS_IT_IS]
+    assert counts == "11 passed, 1 failed, 3 skipped"
+
+
+def test_where_avx512_is_hidden_already_they_run_once(run_main, monkeypatch):
+    monkeypatch.setenv("CAFFE_CPU_ISA", "AVX2")
+    runs, counts = run_main("fork", "avx2 avx512f")
+    assert runs == ["AVX2,,"]
+    assert counts == "12 passed, 0 failed, 3 skipped"

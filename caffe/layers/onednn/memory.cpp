@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "caffe/util/cpu_isa.hpp"
 #include "caffe/util/reorder_count.hpp"
 
 namespace caffe {
@@ -40,7 +41,10 @@ SyncedMemory* block_of(const Blob<float>& blob, Part part) {
 
 dnnl::engine& cpu_engine() {
   // Never destroyed: a thread's scratch memory may be freed later.
-  static auto* const engine = new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  static auto* const engine = [] {
+    avx512_allowed();  // tells oneDNN
+    return new dnnl::engine(dnnl::engine::kind::cpu, 0);
+  }();
   return *engine;
 }
 
