@@ -3,7 +3,7 @@
 //
 //   OMP_NUM_THREADS=2 OPENBLAS_NUM_THREADS=2 build/bvlc/bench/bench_enhancement [rounds]
 //
-// The exit status is 1 when a ratio misses its target.
+// The exit status is 1 if a ratio misses its target.
 
 #include <google/protobuf/text_format.h>
 #include <omp.h>
@@ -52,7 +52,7 @@ void fill(float* x, int count) {
   for (int i = 0; i < count; ++i) x[i] = normal(random);
 }
 
-/// Copies in one piece a thread.
+/// Copies one piece per thread.
 void copy(const float* from, float* to, int count) {
 #pragma omp parallel
   {
@@ -71,8 +71,7 @@ boost::shared_ptr<caffe::Layer<float>> enhancement() {
 
 using Times = std::vector<double>;
 
-/// One line: the shortest time, and the median of all rounds in brackets; ratios are of the
-/// shortest.
+/// One line: the shortest time, and the median of all rounds in brackets; ratios use the shortest.
 bool row(const char* what, const Times& t, const Times& copy, double limit, const Times* stock) {
   const double to_copy = bench::best(t) / bench::best(copy);
   const double to_stock = stock ? bench::best(*stock) / bench::best(t) : 3;

@@ -15,7 +15,7 @@ inline double milliseconds(const std::function<void()>& f) {
       .count();
 }
 
-/// The shortest time: what the code takes when nothing else runs.
+/// The shortest time: that of the code when nothing else runs.
 inline double best(const std::vector<double>& v) {
   return *std::min_element(v.begin(), v.end());
 }
@@ -25,7 +25,7 @@ inline double median(std::vector<double> v) {
   return v[v.size() / 2];
 }
 
-/// Times each of `cases` once a round, so that a disturbance of the machine meets all of them.
+/// Times each of `cases` once per round, so that a disturbance of the machine affects all of them.
 /// Returns [case][round] in milliseconds; the first two rounds only warm up.
 inline std::vector<std::vector<double>> rounds(const std::vector<std::function<void()>>& cases,
                                                int n) {

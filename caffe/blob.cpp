@@ -19,11 +19,10 @@ int checked_count(const vector<Int>& shape) {
   int64_t count = 1;
   for (const Int length : shape) {
     CAFFE_CHECK(length >= 0 && length <= INT_MAX,
-                "a blob of shape " << shape_text(shape) << ": " << length << " is no length");
+                "a blob of shape " << shape_text(shape) << ": " << length << " is not a length");
     count *= length;
     CAFFE_CHECK(count <= INT_MAX, "a blob of shape " << shape_text(shape) << " has more than "
-                                                     << INT_MAX
-                                                     << " values, the most a blob holds");
+                                                     << INT_MAX << " values, the limit for a blob");
   }
   return static_cast<int>(count);
 }
@@ -39,9 +38,8 @@ vector<int64_t> file_shape(const BlobProto& proto) {
 template <typename From, typename To>
 void read_values(const google::protobuf::RepeatedField<From>& from, int count, const char* what,
                  To* to) {
-  CAFFE_CHECK(from.size() == count, "a stored blob says it has " << count << " " << what
-                                                                 << " values and has "
-                                                                 << from.size());
+  CAFFE_CHECK(from.size() == count,
+              "a stored blob claims " << count << " " << what << " values and has " << from.size());
   std::transform(from.begin(), from.end(), to, [](From value) { return static_cast<To>(value); });
 }
 
@@ -82,7 +80,7 @@ struct Arithmetic {
 template <typename T>
 struct Arithmetic<T, false> {
   [[noreturn]] static void refuse() {
-    throw Error("a blob of integers has no arithmetic and no place in a file");
+    throw Error("a blob of integers has no arithmetic and cannot be stored in a file");
   }
   [[noreturn]] static T asum(int, const T*) { refuse(); }
   [[noreturn]] static T dot(int, const T*, const T*) { refuse(); }
@@ -158,10 +156,10 @@ int Blob<Dtype>::count(int start_axis, int end_axis) const {
 
 template <typename Dtype>
 int Blob<Dtype>::LegacyShape(int index) const {
-  CAFFE_CHECK(num_axes() <= 4, "num, channels, height and width are asked of a blob of "
+  CAFFE_CHECK(num_axes() <= 4, "num, channels, height and width are not defined for a blob of "
                                    << num_axes() << " axes, shape " << shape_string()
                                    << ": use shape(axis)");
-  CAFFE_CHECK(index >= -4 && index < 4, "legacy axis " << index << ": there are four");
+  CAFFE_CHECK(index >= -4 && index < 4, "legacy axis " << index << ": there are only four");
   const int axis = index < 0 ? index + num_axes() : index;
   return axis >= 0 && axis < num_axes() ? shape_[axis] : 1;
 }

@@ -111,7 +111,8 @@ DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Ph
     vector<int> shape = data_mean_.shape();
     if (shape.size() == 3) shape.insert(shape.begin(), 1);
     CAFFE_CHECK(shape.size() == 4 && shape[0] == 1 && data_mean_.count() > 0,
-                "mean_file '" << param_.mean_file() << "' holds no image, but values of shape "
+                "mean_file '" << param_.mean_file()
+                              << "' does not contain an image, but values of shape "
                               << data_mean_.shape_string());
     data_mean_.Reshape(shape);
   }
@@ -136,7 +137,7 @@ template <typename Dtype>
 Pixels DataTransformer<Dtype>::pixels_of(const cv::Mat& cv_img) {
   CAFFE_CHECK(!cv_img.empty(), "an image is empty");
   CAFFE_CHECK(cv_img.depth() == CV_8U,
-              "an image has other values than 8 bits a channel: convert it, or let force_color do");
+              "an image does not have 8 bits per channel: convert it, or set force_color");
   Pixels pixels;
   pixels.channels = cv_img.channels();
   pixels.height = cv_img.rows;
@@ -198,21 +199,22 @@ template <typename Dtype>
 void DataTransformer<Dtype>::check(int channels, int height, int width,
                                    const vector<int>& shape) const {
   check_crop(height, width);
-  CAFFE_CHECK(shape.size() == 4 && shape[1] == channels && shape[2] == out_length(height) &&
-                  shape[3] == out_length(width),
-              image_text(channels, height, width)
-                  << " does not fit into a batch of shape " << shape_text(shape)
-                  << ": the images of a batch need one size, or crop_size, and equally many "
-                  << "channels (force_color and force_gray see to that)");
+  CAFFE_CHECK(
+      shape.size() == 4 && shape[1] == channels && shape[2] == out_length(height) &&
+          shape[3] == out_length(width),
+      image_text(channels, height, width)
+          << " does not fit into a batch of shape " << shape_text(shape)
+          << ": the images of a batch need the same size, or crop_size, and the same number of "
+          << "channels (set force_color or force_gray)");
   CAFFE_CHECK(
       data_mean_.count() == 0 || (data_mean_.channels() == channels &&
                                   data_mean_.height() == height && data_mean_.width() == width),
       image_text(channels, height, width)
           << " differs from mean_file '" << param_.mean_file() << "' of shape "
-          << data_mean_.shape_string() << ": make the mean of these images, or use mean_value");
+          << data_mean_.shape_string() << ": compute the mean of these images, or use mean_value");
   CAFFE_CHECK(mean_values_.size() <= 1 || static_cast<int>(mean_values_.size()) == channels,
               "there are " << mean_values_.size() << " mean_value for " << channels
-                           << " channels: give one, or one a channel");
+                           << " channels: give one, or one per channel");
 }
 
 template <typename Dtype>

@@ -10,7 +10,7 @@ namespace caffe {
 template <typename Dtype>
 void Filler<Dtype>::refuse_sparse() const {
   CAFFE_CHECK(filler_param_.sparse() == -1,
-              "filler '" << filler_param_.type() << "' does not know 'sparse'; 'gaussian' does");
+              "filler '" << filler_param_.type() << "' does not support 'sparse'; 'gaussian' does");
 }
 
 template <typename Dtype>

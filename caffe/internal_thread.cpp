@@ -52,7 +52,7 @@ InternalThread::~InternalThread() {
 }
 
 void InternalThread::StartInternalThread() {
-  CAFFE_CHECK(!is_started(), "a thread is started that runs already");
+  CAFFE_CHECK(!is_started(), "the thread is already running");
   interruption_.Reset();
   const Settings settings;
   thread_ = std::thread([this, settings] { entry(settings); });

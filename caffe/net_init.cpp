@@ -132,11 +132,12 @@ void Net<Dtype>::AddTop(int layer_id, int top_id, const string& blob_name) {
   const bool exists = found != blob_names_index_.end();
   const bool in_place = exists && top_id < param.bottom_size() &&
                         blob_name == param.bottom(top_id) && !unread_blobs_.count(found->second);
-  CAFFE_CHECK(in_place || !exists,
-              layer.name() << "top blob '" << blob_name << "' is made by another layer already. A "
-                           << "layer can change a blob in place when the blob is its bottom at the "
-                           << "same index and no other layer reads it before; else give the top a "
-                           << "name of its own");
+  CAFFE_CHECK(
+      in_place || !exists,
+      layer.name() << "top blob '" << blob_name << "' is already made by another layer. A "
+                   << "layer can change a blob in place when the blob is its bottom at the "
+                   << "same index and no other layer reads it before; otherwise give the top a "
+                   << "name of its own");
   LOG_IF(INFO, is_root()) << layer_names_[layer_id] << " -> " << blob_name
                           << (in_place ? " (in-place)" : "");
   const int blob_id = in_place ? found->second : static_cast<int>(blobs_.size());

@@ -113,7 +113,7 @@ void Net<Dtype>::JoinParam(int param, int owner, const ParamSpec& spec) {
                   << theirs.shape_string()
                   << (permissive || own.count() != theirs.count()
                           ? ": give it another name, or the same size"
-                          : ": share_mode: PERMISSIVE allows another shape of the same size"));
+                          : ": share_mode: PERMISSIVE allows a different shape of the same size"));
   param_owners_.push_back(owner);
   learnable_param_ids_.push_back(learnable_param_ids_[owner]);
   in_layer(*layers_[param_layer_indices_[param].first],
@@ -129,7 +129,7 @@ void Net<Dtype>::MergeMultipliers(int learnable, const ParamSpec& spec) {
     CAFFE_CHECK(!(*has)[learnable] || (*values)[learnable] == value,
                 "parameter '" << spec.name() << "' is shared and has " << what << " " << value
                               << " here and " << (*values)[learnable]
-                              << " in another layer: give one value, or give it once");
+                              << " in another layer: give the same value, or give it once");
     (*values)[learnable] = value;
     (*has)[learnable] = true;
   };
@@ -235,7 +235,7 @@ template <typename Dtype>
 void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
   const Hdf5File file(trained_filename, Hdf5File::kRead);
   CAFFE_CHECK(hdf5_exists(file.id(), "data"),
-              trained_filename << ": has no group 'data': these are no weights of a net");
+              trained_filename << ": has no group 'data', so it does not contain a net's weights");
   const Hdf5Group data(file.id(), "data");
   for (const string& name : hdf5_names(data.id())) {
     if (!has_layer(name) && !has_layer_below(layer_names_index_, name)) log_ignored(name);

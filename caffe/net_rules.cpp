@@ -54,7 +54,7 @@ void Net<Dtype>::FilterNet(const NetParameter& param, NetParameter* param_filter
   for (const LayerParameter& layer : param.layer()) {
     CAFFE_CHECK(layer.include_size() == 0 || layer.exclude_size() == 0,
                 "layer '" << layer.name() << "' (" << layer.type() << "): has include rules and "
-                          << "exclude rules: give one kind only");
+                          << "exclude rules: give only one kind");
     const auto meets = [&](const NetStateRule& rule) {
       return StateMeetsRule(state, rule, layer.name());
     };

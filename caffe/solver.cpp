@@ -174,7 +174,7 @@ void Solver<Dtype>::check_loss(Dtype loss) {
                           << (rate.empty() ? "" : " (" + rate + ")")
                           << ". The weights are still those of the last good iteration. Lower "
                              "base_lr, set clip_gradients, or look for bad input; "
-                             "continue_on_nonfinite_loss: true in the solver goes on");
+                             "continue_on_nonfinite_loss: true in the solver continues training");
 }
 
 template <typename Dtype>
@@ -221,7 +221,7 @@ void Solver<Dtype>::UpdateSmoothedLoss(Dtype loss, int start_iter, int average_l
 
 template <typename Dtype>
 void Solver<Dtype>::Solve(const char* resume_file) {
-  CAFFE_CHECK(Caffe::root_solver(), "Solve is the root solver's");
+  CAFFE_CHECK(Caffe::root_solver(), "only the root solver can call Solve");
   LOG(INFO) << "Solving " << net_->name();
   LOG(INFO) << "Learning Rate Policy: " << param_.lr_policy();
   requested_early_exit_ = false;
@@ -276,7 +276,7 @@ bool Solver<Dtype>::go_on_testing() {
 
 template <typename Dtype>
 void Solver<Dtype>::Test(const int test_net_id) {
-  CAFFE_CHECK(Caffe::root_solver(), "Test is the root solver's");
+  CAFFE_CHECK(Caffe::root_solver(), "only the root solver can call Test");
   LOG(INFO) << "Iteration " << iter_ << ", Testing net (#" << test_net_id << ")";
   Net<Dtype>& net = *test_nets_.at(test_net_id);
   net.ShareTrainedLayersWith(net_.get());
@@ -316,8 +316,8 @@ void Solver<Dtype>::Test(const int test_net_id) {
 template <typename Dtype>
 string Solver<Dtype>::SnapshotFilename(const string& extension) {
   CAFFE_CHECK(param_.has_snapshot_prefix(),
-              "a snapshot is asked for, but the solver has no snapshot_prefix: set it, or set "
-              "snapshot_after_train: false and leave snapshot out");
+              "a snapshot is requested, but the solver has no snapshot_prefix: set it, or set "
+              "snapshot_after_train: false and remove snapshot");
   return param_.snapshot_prefix() + "_iter_" + std::to_string(iter_) + extension;
 }
 
@@ -334,7 +334,7 @@ void Solver<Dtype>::CheckSnapshotWritePermissions() {
 
 template <typename Dtype>
 void Solver<Dtype>::Snapshot() {
-  CAFFE_CHECK(Caffe::root_solver(), "Snapshot is the root solver's");
+  CAFFE_CHECK(Caffe::root_solver(), "only the root solver can call Snapshot");
   const bool hdf5 = param_.snapshot_format() == SolverParameter_SnapshotFormat_HDF5;
   SnapshotSolverState(hdf5 ? SnapshotToHDF5() : SnapshotToBinaryProto());
 }

@@ -66,7 +66,7 @@ vector<SolverNet> solver_test_nets(const SolverParameter& solver) {
   const size_t states = solver.test_state_size();
   CAFFE_CHECK(states == 0 || states == nets.size(),
               "the solver has " << nets.size() << " test nets and " << states
-                                << " times test_state: give none, or one for each");
+                                << " values of test_state: give none, or one for each");
   CAFFE_CHECK(nets.empty() || solver.test_interval() > 0,
               "the solver has a test net and test_interval "
                   << solver.test_interval() << ": set test_interval, or leave test_iter out");

@@ -46,7 +46,7 @@ void EliminationLayer<Dtype>::LayerSetUp(const std::vector<Blob<Dtype>*>& bottom
   for (Blob<Dtype>* t : top) {
     if (t == bottom[0] || t == bottom[1]) {
       throw maap::Error(maap::name_of(this->layer_param_) +
-                        "cannot work in place; give every top a name that is no bottom's");
+                        "cannot work in place; give every top a name that no bottom has");
     }
   }
 }
@@ -58,8 +58,8 @@ void EliminationLayer<Dtype>::Reshape(const std::vector<Blob<Dtype>*>& bottom,
   maap::require_image_blob(this->layer_param_, f, 0, "a feature map");
   maap::require_image_blob(this->layer_param_, d, 1, "the input data");
   if (f.shape(0) != d.shape(0)) {
-    throw maap::Error(maap::name_of(this->layer_param_) + "the feature map is of " +
-                      f.shape_string() + " and the input of " + d.shape_string() +
+    throw maap::Error(maap::name_of(this->layer_param_) + "the feature map has shape " +
+                      f.shape_string() + " and the input has shape " + d.shape_string() +
                       ": both need the same number of images");
   }
   shape_ = {f.shape(0), f.shape(2), f.shape(3), d.shape(2), d.shape(3)};

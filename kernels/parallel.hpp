@@ -265,7 +265,8 @@ namespace internal {
 template <typename F>
 void gpu_for(int64_t, const F&) {
   throw Error(
-      "GPU mode asked for, but the MAAP layers were built without CUDA: build with -DMAAP_CUDA=ON");
+      "GPU mode was requested, but the MAAP layers were built without CUDA: build with "
+      "-DUSE_CUDA=ON");
 }
 
 template <typename F>

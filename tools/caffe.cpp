@@ -1,5 +1,5 @@
-// The `caffe` command: train, test and time nets. Its exit status is 0, or 1 after an error, whose
-// message is the last line of the log.
+// The `caffe` command: train, test and time nets. The exit status is 0, or 1 after an error; the
+// error's message is the last line of the log.
 
 #include "caffe/caffe.hpp"
 
@@ -13,7 +13,7 @@
 #endif
 
 DEFINE_string(gpu, "",
-              "Optional; run in GPU mode on this device ID. '-gpu all': all there are; 'train' "
+              "Optional; run in GPU mode on this device ID. '-gpu all': all GPUs; 'train' "
               "takes one, 'test' and 'time' the first.");
 DEFINE_string(solver, "", "The solver definition protocol buffer text file.");
 DEFINE_string(model, "", "The model definition protocol buffer text file.");
@@ -63,7 +63,7 @@ std::vector<int> chosen_gpus() {
   for (const std::string& part : split_list(FLAGS_gpu)) {
     const bool number = !part.empty() && part.size() < 9 &&
                         part.find_first_not_of("0123456789") == std::string::npos;
-    CAFFE_CHECK(number, "-gpu " << FLAGS_gpu << ": '" << part << "' is no device ID");
+    CAFFE_CHECK(number, "-gpu " << FLAGS_gpu << ": '" << part << "' is not a device ID");
     gpus.push_back(std::stoi(part));
   }
   return gpus;

@@ -1,7 +1,7 @@
 #ifndef TOOLS_CAFFE_COMMAND_HPP_
 #define TOOLS_CAFFE_COMMAND_HPP_
 
-// What the parts of the `caffe` command share. A verb returns the exit status; errors are
+// Shared by the parts of the `caffe` command. Each command returns the exit status; errors are
 // exceptions.
 
 #include <gflags/gflags.h>
@@ -33,13 +33,13 @@ int time();
 
 /// The GPUs that -gpu names: none, "all" of them, or a list.
 std::vector<int> chosen_gpus();
-/// Computes on the GPU, logging which, or on the CPU where there is no `gpu` (-1).
+/// Selects and logs the GPU `gpu`, or selects the CPU for -1.
 void choose_device(int gpu);
 /// -stage as a list. An empty flag is one empty stage, as in BVLC Caffe.
 std::vector<std::string> chosen_stages();
-/// -phase, or `otherwise` where it is not given.
+/// -phase, or `otherwise` if it is not given.
 caffe::Phase chosen_phase(caffe::Phase otherwise);
-/// The parts of "a,b"; of "" one empty part.
+/// The parts of "a,b"; for "" one empty part.
 std::vector<std::string> split_list(const std::string& list);
 
 }  // namespace caffe_command

@@ -5,7 +5,7 @@ namespace caffe_command {
 
 namespace {
 
-/// The first GPU of -gpu, -1 where none is named.
+/// The first GPU of -gpu; -1 if none is named.
 int first_gpu() {
   const std::vector<int> gpus = chosen_gpus();
   return gpus.empty() ? -1 : gpus[0];

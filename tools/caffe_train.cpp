@@ -15,11 +15,11 @@ caffe::SolverAction::Enum action(const std::string& flag, const std::string& val
   CAFFE_FAIL("-" << flag << " " << value << ": must be stop, snapshot or none");
 }
 
-/// The GPU to train on, -1 for the CPU: -gpu, or else what the solver says, the CPU if nothing.
+/// The GPU to train on, -1 for the CPU: that of -gpu, otherwise the solver's, otherwise the CPU.
 int training_gpu(const caffe::SolverParameter& solver) {
   const std::vector<int> gpus = chosen_gpus();
   CAFFE_CHECK(gpus.size() <= 1, "-gpu " << FLAGS_gpu
-                                        << ": training on several GPUs at a time is "
+                                        << ": training on several GPUs at once is "
                                            "not supported; name one");
   if (!gpus.empty()) return gpus[0];
   const bool gpu = solver.has_solver_mode() && solver.solver_mode() == caffe::SolverParameter::GPU;

@@ -1,4 +1,4 @@
-// compute_image_mean: the mean of the images of a data base, as transform_param's mean_file.
+// compute_image_mean: computes the mean of a database's images, for transform_param's mean_file.
 
 #include "caffe/caffe.hpp"
 #include "caffe/util/db.hpp"
@@ -13,8 +13,8 @@ using caffe::BlobProto;
 using caffe::Datum;
 using caffe::string;
 
-/// The sum of images of one size. In float and in the order of the data base, as any Caffe adds
-/// them up, so that the file is the same to the byte.
+/// The sum of images of one size. It is computed in float and in the order of the database, as in
+/// any Caffe, so that the file is the same to the byte.
 class Sum {
  public:
   void add(const Datum& datum) {
@@ -80,13 +80,13 @@ void compute(const string& db_name, const string& mean_file) {
   const std::unique_ptr<caffe::db::DB> db(caffe::db::GetDB(FLAGS_backend));
   db->Open(db_name, caffe::db::READ);
   const std::unique_ptr<caffe::db::Cursor> cursor(db->NewCursor());
-  CAFFE_CHECK(cursor->valid(), "the data base '" << db_name << "' is empty");
+  CAFFE_CHECK(cursor->valid(), "the database '" << db_name << "' is empty");
   LOG(INFO) << "Starting iteration";
   Sum sum;
   Datum datum;
   for (; cursor->valid(); cursor->Next()) {
     try {
-      CAFFE_CHECK(datum.ParseFromString(cursor->value()), "it is no Datum");
+      CAFFE_CHECK(datum.ParseFromString(cursor->value()), "it is not a Datum");
       caffe::DecodeDatumNative(&datum);
       sum.add(datum);
     } catch (const caffe::Error& error) {

@@ -1,4 +1,4 @@
-// convert_imageset: makes a data base of Datums from images and their labels.
+// convert_imageset: makes a database of Datums from images and their labels.
 
 #include <algorithm>
 
@@ -26,7 +26,7 @@ using caffe::string;
 
 constexpr int kRecordsOfATransaction = 1000;
 
-/// The encoding of a record: what was asked for, else the ending of the file's name.
+/// The encoding of a record: the requested one, otherwise the ending of the file's name.
 string encoding_of(const string& file) {
   if (!FLAGS_encoded || !FLAGS_encode_type.empty()) return FLAGS_encode_type;
   const size_t dot = file.rfind('.');
@@ -39,7 +39,7 @@ string encoding_of(const string& file) {
   return ending;
 }
 
-/// Throws when a record has another size than the first one.
+/// Throws if a record's size differs from the first one's.
 void check_size(const Datum& datum, const string& file) {
   static size_t size = 0;
   const size_t values = static_cast<size_t>(datum.channels()) * datum.height() * datum.width();
@@ -83,7 +83,7 @@ void convert(const string& root, std::vector<caffe::ImageLine> lines, const stri
   }
   const size_t left_out = lines.size() - count;
   CAFFE_CHECK(count > 0, "none of the images could be read: is ROOTFOLDER '" << root << "' right?");
-  if (left_out > 0) LOG(WARNING) << left_out << " images could not be read and are left out.";
+  if (left_out > 0) LOG(WARNING) << left_out << " images could not be read and are skipped.";
 }
 
 int run(int argc, char** argv) {
@@ -103,6 +103,6 @@ int main(int argc, char** argv) {
       "format used as input for Caffe.\n"
       "Usage:\n"
       "    convert_imageset [FLAGS] ROOTFOLDER/ LISTFILE DB_NAME\n"
-      "A line of LISTFILE: an image's path below ROOTFOLDER, a space and its label.\n";
+      "Each line of LISTFILE has an image's path relative to ROOTFOLDER, a space and a label.\n";
   return caffe_tool::run(argc, argv, usage, 0, -1, run);
 }

@@ -1,4 +1,4 @@
-// Runs a network and writes blobs of it, one Datum an image, to data bases.
+// Runs a network and writes some of its blobs, one Datum per image, to databases.
 
 #include <algorithm>
 #include <cstdio>
@@ -49,7 +49,7 @@ void choose_device(int argc, char** argv) {
   }
 }
 
-/// A blob of the net and the data base its values go to.
+/// A blob of the net and the database for its values.
 class Extraction {
  public:
   Extraction(const std::string& blob, const std::string& path, const std::string& type)
@@ -62,7 +62,7 @@ class Extraction {
   void add(const caffe::Blob<float>& blob) {
     CAFFE_CHECK(blob.num_axes() > 0 && blob.num_axes() <= 4,
                 "blob '" << name << "' has " << blob.num_axes()
-                         << " axes; 1 to 4 fit a Datum, the first being the image");
+                         << " axes; a Datum needs 1 to 4, the first for the image");
     const int images = blob.shape(0);
     const int values = images > 0 ? blob.count() / images : 0;
     caffe::Datum datum;

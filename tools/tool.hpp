@@ -5,9 +5,9 @@
 
 namespace caffe_tool {
 
-/// The main() of a command-line tool: starts flags and log, to stderr; needs at least min_args
-/// arguments, at most max_args (-1: any number), and says `usage` otherwise. An Error is logged.
-/// Returns the exit status: that of run(argc, argv), which has argv[0], too; or 1.
+/// The main() of a command-line tool: initialises flags and the log (to stderr). If there are not
+/// min_args to max_args arguments (-1: any number), prints `usage`. Logs an Error. Returns the exit
+/// status: that of run(argc, argv), whose arguments include argv[0], or 1.
 int run(int argc, char** argv, const char* usage, int min_args, int max_args,
         const std::function<int(int argc, char** argv)>& run);
 

@@ -10,8 +10,8 @@ namespace caffe_tool {
 enum class Format { kText, kBinary };
 
 /// The main() of a tool that reads a Message of an older format from the first file of the command
-/// line and writes it as today's to the second. needed(message) says whether there is anything to
-/// do, upgrade(file, &message) does it and returns whether all went well.
+/// line and writes it in the current format to the second. needed(message) says whether an upgrade
+/// is necessary; upgrade(file, &message) does it and returns whether it succeeded.
 template <typename Message, typename Needed, typename Upgrade>
 int run_upgrade(int argc, char** argv, const char* usage, Format format, const Needed& needed,
                 const Upgrade& upgrade) {

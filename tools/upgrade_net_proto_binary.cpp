@@ -1,4 +1,4 @@
-// Brings a network of an older format, a caffemodel, to today's.
+// Upgrades a network in an older format, a caffemodel, to the current one.
 
 #include "tools/upgrade.hpp"
 

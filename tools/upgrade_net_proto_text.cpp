@@ -1,4 +1,4 @@
-// Brings a network of an older format, a prototxt, to today's.
+// Upgrades a network in an older format, a prototxt, to the current one.
 
 #include "tools/upgrade.hpp"
 

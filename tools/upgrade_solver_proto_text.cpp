@@ -1,4 +1,4 @@
-// Brings a solver's prototxt of an older format to today's.
+// Upgrades a solver's prototxt in an older format to the current one.
 
 #include "tools/upgrade.hpp"
 

@@ -140,7 +140,7 @@ void ArgMaxLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void ArgMaxLayer<Dtype>::Backward_any(const Blobs&, const std::vector<bool>& propagate_down,
                                       const Blobs&) {
-  CAFFE_CHECK(!propagate_down[0], this->name() << "places have no gradient: give the layer "
+  CAFFE_CHECK(!propagate_down[0], this->name() << "indices have no gradient: give the layer "
                                                << "propagate_down: false");
 }
 

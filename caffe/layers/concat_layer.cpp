@@ -23,7 +23,7 @@ void ConcatLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   const ConcatParameter& param = this->layer_param_.concat_param();
   refuse_in_place(*this, bottom, top);
   CAFFE_CHECK(!param.has_axis() || !param.has_concat_dim(),
-              this->name() << "has both axis and concat_dim, the old name of it: keep axis");
+              this->name() << "has both axis and concat_dim, its old name: keep axis");
 }
 
 template <typename Dtype>
@@ -35,7 +35,7 @@ void ConcatLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   int64_t length = shape[axis_];
   for (size_t i = 1; i < bottom.size(); ++i) {
     CAFFE_CHECK(alike(bottom[i]->shape(), shape, axis_),
-                this->name() << "its bottoms must be alike but for axis " << axis_
+                this->name() << "its bottoms must have the same shape except for axis " << axis_
                              << "; bottom 0 is " << bottom[0]->shape_string() << " and bottom " << i
                              << " " << bottom[i]->shape_string());
     length += bottom[i]->shape(axis_);

@@ -59,10 +59,10 @@ template <typename Dtype>
 void ContrastiveLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   LossLayer<Dtype>::Reshape(bottom, top);
   CAFFE_CHECK(bottom[0]->count() == bottom[1]->count(),
-              this->name() << "the first two bottoms must be as large; they are "
+              this->name() << "the first two bottoms must have the same size; they are "
                            << bottom[0]->shape_string() << " and " << bottom[1]->shape_string());
   CAFFE_CHECK(bottom[2]->count() == bottom[0]->shape(0),
-              this->name() << "bottom 2 must say of each of the " << bottom[0]->shape(0)
+              this->name() << "bottom 2 must say for each of the " << bottom[0]->shape(0)
                            << " pairs whether it is similar; it is " << bottom[2]->shape_string());
   squared_.Reshape({bottom[0]->shape(0)});
 }
@@ -95,9 +95,9 @@ template <typename Dtype>
 void ContrastiveLossLayer<Dtype>::Backward_any(const Blobs& top,
                                                const std::vector<bool>& propagate_down,
                                                const Blobs& bottom) {
-  CAFFE_CHECK(!propagate_down[2], this->name()
-                                      << "there is no gradient by bottom 2, which says what is "
-                                      << "similar: set propagate_down: false for it");
+  CAFFE_CHECK(!propagate_down[2],
+              this->name() << "there is no gradient for bottom 2, which says which pairs are "
+                           << "similar: set propagate_down: false for it");
   const ContrastiveLossParameter& param = this->layer_param_.contrastive_loss_param();
   const int items = bottom[0]->shape(0), channels = bottom[0]->count(1);
   for (int k = 0; k < 2; ++k) {

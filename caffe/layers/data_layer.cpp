@@ -14,7 +14,7 @@ void DataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
   (void)bottom;
   const DataParameter& param = this->layer_param_.data_param();
   const int batch_size = param.batch_size();
-  CAFFE_CHECK(param.has_source(), "data_param has no source: give the data base's path");
+  CAFFE_CHECK(param.has_source(), "data_param has no source: give the database's path");
   CAFFE_CHECK(batch_size > 0, "data_param.batch_size is " << batch_size << ": give 1 or more");
   if (param.force_encoded_color()) {
     LOG(WARNING) << this->name() << "force_encoded_color has no effect: set force_color in "
@@ -23,7 +23,7 @@ void DataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
   db_.reset(db::GetDB(param.backend()));
   db_->Open(param.source(), db::READ);
   cursor_.reset(db_->NewCursor());
-  CAFFE_CHECK(cursor_->valid(), "the data base '" << param.source() << "' is empty");
+  CAFFE_CHECK(cursor_->valid(), "the database '" << param.source() << "' is empty");
   if (param.rand_skip() > 0) {
     const unsigned int skip = caffe_rng_rand() % param.rand_skip();
     LOG_IF(INFO, Caffe::root_solver()) << "Skipping first " << skip << " data points.";
@@ -55,7 +55,8 @@ void DataLayer<Dtype>::take(Record* record) {
 template <typename Dtype>
 void DataLayer<Dtype>::parse(const Record& record, Datum* datum) {
   CAFFE_CHECK(datum->ParseFromArray(record.value.data(), static_cast<int>(record.value.size())),
-              "its " << record.value.size() << " bytes are no Datum: the data base is damaged, or "
+              "its " << record.value.size()
+                     << " bytes are not a Datum: the database is damaged, or "
                      << "was not made by convert_imageset or a program like it");
 }
 

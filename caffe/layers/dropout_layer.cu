@@ -31,7 +31,7 @@ template <typename Dtype>
 void DropoutLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
   const double ratio = this->layer_param_.dropout_param().dropout_ratio();
   CAFFE_CHECK(ratio >= 0 && ratio < 1, this->name() << "dropout_ratio is " << ratio
-                                                    << "; it is the part of the values that "
+                                                    << "; it is the fraction of values that "
                                                     << "is dropped, at least 0 and less than 1");
   threshold_ = static_cast<uint32_t>(ratio * 4294967296.0);  // below 2^32: a float below 1 is
   scale_ = static_cast<Dtype>(1 / (1 - ratio));

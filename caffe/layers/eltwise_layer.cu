@@ -85,7 +85,7 @@ void EltwiseLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
                                                   << "has " << given << " coeffs and " << bottoms
                                                   << " bottoms: give one for each, or none at all");
   CAFFE_CHECK(given == 0 || param.operation() != EltwiseParameter::PROD,
-              this->name() << "PROD takes no coeffs; put a Power layer with a scale behind it");
+              this->name() << "PROD takes no coeffs; add a Power layer with a scale after it");
   if (given > 0 && param.operation() == EltwiseParameter::MAX) {
     LOG(WARNING) << this->name() << "MAX ignores its coeffs";
   }
@@ -95,7 +95,7 @@ template <typename Dtype>
 void EltwiseLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   for (size_t i = 1; i < bottom.size(); ++i) {
     CAFFE_CHECK(bottom[i]->shape() == bottom[0]->shape(),
-                this->name() << "its bottoms need one shape; bottom 0 is "
+                this->name() << "its bottoms must have the same shape; bottom 0 is "
                              << bottom[0]->shape_string() << " and bottom " << i << " "
                              << bottom[i]->shape_string());
   }

@@ -39,7 +39,7 @@ void ELULayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   const float alpha = this->layer_param_.elu_param().alpha();
   CAFFE_CHECK(alpha >= 0 || bottom[0] != top[0],
               this->name() << "alpha " << alpha << " in place loses the sign that the gradient "
-                           << "needs: give its top a name of its own");
+                           << "needs: give its top a different name");
 }
 
 template <typename Dtype>

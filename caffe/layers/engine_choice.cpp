@@ -36,7 +36,7 @@ shared_ptr<Layer<Dtype>> EngineChoice<Dtype>::make(const LayerParameter& param, 
     reason = "the oneDNN adapter does not support these parameters";
   }
   CAFFE_CHECK(!asked, "layer '" << param.name() << "' (" << param.type() << "): engine: ONEDNN: "
-                                << reason << "; leave engine out to use what can serve");
+                                << reason << "; remove engine to use the default");
   return plain(param);
 }
 

@@ -27,7 +27,7 @@ template <typename Dtype>
 void EuclideanLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   LossLayer<Dtype>::Reshape(bottom, top);
   CAFFE_CHECK(bottom[0]->count() == bottom[1]->count(),
-              this->name() << "both bottoms must be as large; they are "
+              this->name() << "both bottoms must have the same size; they are "
                            << bottom[0]->shape_string() << " and " << bottom[1]->shape_string());
   diff_.ReshapeLike(*bottom[0]);
 }

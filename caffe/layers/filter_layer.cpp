@@ -19,7 +19,7 @@ void FilterLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   const Blob<Dtype>& selector = *bottom.back();
   CAFFE_CHECK(
       selector.num_axes() >= 1 && selector.count() == selector.shape(0),
-      this->name() << "the selector, its last bottom, needs one value an item; its shape is "
+      this->name() << "the selector, its last bottom, needs one value per item; its shape is "
                    << selector.shape_string());
   std::vector<int> kept;
   for (int i = 0; i < selector.count(); ++i) {

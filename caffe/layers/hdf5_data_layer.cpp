@@ -16,7 +16,7 @@ void HDF5DataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   CAFFE_CHECK(param.batch_size() > 0, this->name()
                                           << "hdf5_data_param.batch_size is 0: give 1 or more");
   CAFFE_CHECK(this->layer_param_.top_size() == static_cast<int>(top.size()),
-              this->name() << "its tops have no names, which are those of the data sets");
+              this->name() << "its tops have no names, which must be those of the datasets");
   read_list();
   file_permutation_.resize(hdf_filenames_.size());
   std::iota(file_permutation_.begin(), file_permutation_.end(), 0);
@@ -79,8 +79,9 @@ void HDF5DataLayer<Dtype>::LoadHDF5FileData(const char* filename) {
     CAFFE_CHECK(hdf_blobs_.empty() ||
                     std::equal(blob.shape().begin() + 1, blob.shape().end(),
                                hdf_blobs_[i]->shape().begin() + 1, hdf_blobs_[i]->shape().end()),
-                filename << ": a row of data set '" << name << "' has another shape than before: "
-                         << blob.shape_string() << " and " << hdf_blobs_[i]->shape_string());
+                filename << ": a row of data set '" << name
+                         << "' has a different shape than before: " << blob.shape_string()
+                         << " and " << hdf_blobs_[i]->shape_string());
   }
   hdf_blobs_.swap(blobs);
   data_permutation_.resize(hdf_blobs_[0]->shape(0));

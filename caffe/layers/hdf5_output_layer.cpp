@@ -64,10 +64,11 @@ void HDF5OutputLayer<Dtype>::append(const char* name, const Blob<Dtype>& blob) {
                                    : H5Dopen2(file_->id(), name, H5P_DEFAULT);
   const bool written = dataset >= 0 && write_rows(dataset, type, rows_, lengths, blob.cpu_data());
   if (dataset >= 0) H5Dclose(dataset);
-  CAFFE_CHECK(written, this->name() << "a batch of shape " << blob.shape_string()
-                                    << " cannot be added to data set '" << name << "' of '"
-                                    << file_name_ << "': is the disk full, or had batches before "
-                                    << "it another shape?");
+  CAFFE_CHECK(written, this->name()
+                           << "a batch of shape " << blob.shape_string()
+                           << " cannot be added to data set '" << name << "' of '" << file_name_
+                           << "': is the disk full, or did earlier batches have "
+                           << "a different shape?");
 }
 
 template <typename Dtype>
@@ -75,7 +76,7 @@ void HDF5OutputLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) 
   (void)top;
   for (const Blob<Dtype>* blob : bottom) {
     CAFFE_CHECK(blob->num_axes() > 0 && blob->count() > 0 && blob->shape(0) == bottom[0]->shape(0),
-                this->name() << "data and labels need equally many rows, not shapes "
+                this->name() << "data and labels need the same number of rows, not shapes "
                              << bottom[0]->shape_string() << " and " << bottom[1]->shape_string());
   }
   const auto lock = hdf5_lock();

@@ -20,7 +20,7 @@ void refuse_in_place(const Layer<Dtype>& layer, const std::vector<Blob<Dtype>*>&
                                << (index < layer.layer_param().top_size()
                                        ? "'" + layer.layer_param().top(index) + "'"
                                        : std::to_string(index))
-                               << " is bottom " << b << "): give its top a name of its own");
+                               << " is bottom " << b << "): give its top a different name");
     }
   }
 }
@@ -32,8 +32,9 @@ void refuse_backward_in_place(const Layer<Dtype>& layer, const std::vector<Blob<
                               const std::vector<Blob<Dtype>*>& top) {
   CAFFE_CHECK(
       top[0] != bottom[0],
-      layer.name() << "works in place, which serves forward passes only: its gradient needs "
-                   << "the input that is overwritten. Give its top a name of its own");
+      layer.name()
+          << "works in place, which is possible only without a backward pass: its gradient needs "
+          << "the overwritten input. Give its top a different name");
 }
 
 }  // namespace caffe

@@ -141,7 +141,7 @@ void InfogainLossLayer<Dtype>::Backward_any(const Blobs& top,
                                             const Blobs& bottom) {
   this->refuse_gradient(propagate_down, 1);
   CAFFE_CHECK(bottom.size() < 3 || !propagate_down[2],
-              this->name() << "there is no gradient by bottom 2, the infogain matrix: set "
+              this->name() << "there is no gradient for bottom 2, the infogain matrix: set "
                            << "propagate_down: false for it");
   if (!propagate_down[0]) return;
   const Items items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};

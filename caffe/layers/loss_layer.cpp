@@ -19,16 +19,17 @@ void LossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   refuse_in_place(*this, bottom, top);
   const bool same = bottom[0]->num_axes() > 0 && bottom[1]->num_axes() > 0 &&
                     bottom[0]->shape(0) == bottom[1]->shape(0);
-  CAFFE_CHECK(same, this->name() << "the first axis of both bottoms must be as long, one item for "
-                                 << "one; they are " << bottom[0]->shape_string() << " and "
-                                 << bottom[1]->shape_string());
+  CAFFE_CHECK(same,
+              this->name() << "the first axes of both bottoms must have the same length, one item "
+                           << "each; they are " << bottom[0]->shape_string() << " and "
+                           << bottom[1]->shape_string());
   top[0]->Reshape(vector<int>());
 }
 
 template <typename Dtype>
 void LossLayer<Dtype>::refuse_gradient(const vector<bool>& propagate_down, int bottom_index) const {
   CAFFE_CHECK(!propagate_down[bottom_index],
-              this->name() << "there is no gradient by bottom " << bottom_index
+              this->name() << "there is no gradient for bottom " << bottom_index
                            << ", the labels: set propagate_down: false for it");
 }
 

@@ -39,11 +39,12 @@ template <typename Dtype>
 template <typename Image>
 void MemoryDataLayer<Dtype>::add(const vector<Image>& images, const vector<int>& labels) {
   const int n = static_cast<int>(images.size());
-  CAFFE_CHECK(!has_new_data_, this->name() << "what was added before is not used up: call Forward "
-                                           << "until it is");
+  CAFFE_CHECK(!has_new_data_, this->name()
+                                  << "not all images added before have been used: call Forward "
+                                  << "until they are");
   CAFFE_CHECK(n > 0 && n % batch_size_ == 0,
               this->name() << n << " images were added: give a multiple of the batch size, "
-                           << batch_size_ << ", or change that by set_batch_size");
+                           << batch_size_ << ", or change it with set_batch_size");
   CAFFE_CHECK(labels.size() == images.size(),
               this->name() << n << " images have " << labels.size() << " labels");
   added_data_.Reshape(n, channels_, height_, width_);
@@ -80,7 +81,7 @@ void MemoryDataLayer<Dtype>::Reset(const shared_ptr<Dtype>& data, const shared_p
               this->name() << "data and labels must be given, not null pointers");
   CAFFE_CHECK(n > 0 && n % batch_size_ == 0,
               this->name() << n << " rows were given: give a multiple of the batch size, "
-                           << batch_size_ << ", or change that by set_batch_size");
+                           << batch_size_ << ", or change it with set_batch_size");
   if (this->layer_param_.has_transform_param() && data.get() != added_data_.cpu_data()) {
     LOG(WARNING) << this->name() << "transform_param does not apply to arrays";
   }
@@ -92,9 +93,10 @@ void MemoryDataLayer<Dtype>::Reset(const shared_ptr<Dtype>& data, const shared_p
 
 template <typename Dtype>
 void MemoryDataLayer<Dtype>::set_batch_size(int new_size) {
-  CAFFE_CHECK(!has_new_data_, this->name() << "the batch size cannot change before what was added "
-                                           << "is used up: call Forward until it is");
-  CAFFE_CHECK(new_size > 0, this->name() << "a batch size is 1 or more, not " << new_size);
+  CAFFE_CHECK(!has_new_data_, this->name()
+                                  << "the batch size cannot change before all added images "
+                                  << "have been used: call Forward until they are");
+  CAFFE_CHECK(new_size > 0, this->name() << "a batch size must be 1 or more, not " << new_size);
   batch_size_ = new_size;
 }
 
@@ -104,7 +106,7 @@ void MemoryDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) 
   CAFFE_CHECK(data_ != nullptr, this->name() << "there is no data: call Reset, AddDatumVector or "
                                              << "AddMatVector first");
   CAFFE_CHECK(n_ % batch_size_ == 0, this->name() << "the batch size is " << batch_size_ << " now: "
-                                                  << n_ << " rows are no multiple of that");
+                                                  << n_ << " rows are not a multiple of it");
   top[0]->Reshape(batch_size_, channels_, height_, width_);
   top[1]->Reshape(batch_size_, 1, 1, 1);
   top[0]->set_cpu_data(shared_ptr<Dtype>(data_, data_.get() + pos_ * size_));

@@ -92,8 +92,9 @@ void ReductionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   const bool mean = param.operation() == ReductionParameter::MEAN;
   rows_ = bottom[0]->count(0, axis);
   length_ = bottom[0]->count(axis);
-  CAFFE_CHECK(!mean || length_ > 0, this->name() << "no values have no mean; the bottom's shape is "
-                                                 << bottom[0]->shape_string());
+  CAFFE_CHECK(!mean || length_ > 0, this->name()
+                                        << "an empty bottom has no mean; the bottom's shape is "
+                                        << bottom[0]->shape_string());
   coeff_ = static_cast<Dtype>(double(param.coeff()) / (mean ? length_ : 1));
   top[0]->Reshape(std::vector<int>(bottom[0]->shape().begin(), bottom[0]->shape().begin() + axis));
 }

@@ -42,7 +42,7 @@ void ReLULayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   const float slope = this->layer_param_.relu_param().negative_slope();
   CAFFE_CHECK(slope >= 0 || bottom[0] != top[0],
               this->name() << "negative_slope " << slope << " in place loses the sign that the "
-                           << "gradient needs: give its top a name of its own");
+                           << "gradient needs: give its top a different name");
 }
 
 template <typename Dtype>

@@ -11,7 +11,8 @@ void ReshapeLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   refuse_in_place(*this, bottom, top);
   int inferred = 0;
   for (const int64_t dim : this->layer_param_.reshape_param().shape().dim()) {
-    CAFFE_CHECK(dim >= -1 && dim <= INT_MAX, this->name() << "a dim of " << dim << " is no length");
+    CAFFE_CHECK(dim >= -1 && dim <= INT_MAX, this->name()
+                                                 << "a dim of " << dim << " is not a length");
     inferred += dim == -1;
   }
   CAFFE_CHECK(inferred <= 1, this->name() << "has " << inferred << " dims of -1; only one can be "
@@ -62,7 +63,7 @@ void ReshapeLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
                              " does not fit " + shape_text(shape);
   if (inferred >= 0) {
     CAFFE_CHECK(known > 0 && x.count() % known == 0,
-                shapes << ": its count is no multiple of " << known);
+                shapes << ": its count is not a multiple of " << known);
     shape[inferred] = static_cast<int>(x.count() / known);
   } else {
     CAFFE_CHECK(known == x.count(), shapes << ", which has " << known << " values");

@@ -11,11 +11,11 @@ void SliceLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   const SliceParameter& param = this->layer_param_.slice_param();
   refuse_in_place(*this, bottom, top);
   CAFFE_CHECK(!param.has_axis() || !param.has_slice_dim(),
-              this->name() << "has both axis and slice_dim, the old name of it: keep axis");
+              this->name() << "has both axis and slice_dim, its old name: keep axis");
   const int points = param.slice_point_size(), tops = static_cast<int>(top.size());
   CAFFE_CHECK(points == 0 || points == tops - 1,
               this->name() << "has " << points << " slice_points and " << tops
-                           << " tops: it takes one point less than tops, or none for equal parts");
+                           << " tops: give one point fewer than tops, or none for equal parts");
 }
 
 /// The tops' lengths along the axis, which has length `whole` in the bottom.

@@ -45,8 +45,8 @@ template <typename Dtype>
 void TileLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   const int tiles = this->layer_param_.tile_param().tiles();
   refuse_in_place(*this, bottom, top);
-  CAFFE_CHECK(tiles >= 1, this->name() << "tile_param.tiles is " << tiles
-                                       << "; it says how many there are, at least 1");
+  CAFFE_CHECK(tiles >= 1, this->name()
+                              << "tile_param.tiles is " << tiles << "; it must be at least 1");
 }
 
 template <typename Dtype>

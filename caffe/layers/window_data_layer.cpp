@@ -58,7 +58,7 @@ void WindowDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& to
               "context_pad " << param.context_pad() << " on both sides leaves nothing of crop_size "
                              << crop);
   CAFFE_CHECK(param.crop_mode() == "warp" || param.crop_mode() == "square",
-              "crop_mode is warp or square, not '" << param.crop_mode() << "'");
+              "crop_mode must be warp or square, not '" << param.crop_mode() << "'");
   CAFFE_CHECK(param.fg_fraction() >= 0 && param.fg_fraction() <= 1,
               "fg_fraction " << param.fg_fraction() << " is not in [0, 1]");
   LOG_IF(INFO, Caffe::root_solver())
@@ -122,12 +122,12 @@ void WindowDataLayer<Dtype>::read_image_windows(std::istream& source, int number
     CAFFE_CHECK(source, where << " is not label, overlap, x1, y1, x2 and y2");
     CAFFE_CHECK(window.x1 >= 0 && window.y1 >= 0 && window.x2 >= window.x1 &&
                     window.y2 >= window.y1 && window.x2 < image.width && window.y2 < image.height,
-                where << " does not lie in the image of " << image.height << " x " << image.width
+                where << " is not inside the image of " << image.height << " x " << image.width
                       << " pixels: " << window.x1 << " " << window.y1 << " " << window.x2 << " "
                       << window.y2);
     if (window.overlap >= param.fg_threshold()) {
       CAFFE_CHECK(window.label > 0, where << " is an object with label " << window.label
-                                          << ": 0 is the background's");
+                                          << ": label 0 is for the background");
       fg_windows_.push_back(window);
     } else if (window.overlap < param.bg_threshold()) {
       window.label = 0;
@@ -144,7 +144,7 @@ void WindowDataLayer<Dtype>::read_mean(int crop) {
   mean_values_.assign(param.mean_value().begin(), param.mean_value().end());
   CAFFE_CHECK(mean_values_.size() <= 1 || mean_values_.size() == kChannels,
               "there are " << mean_values_.size() << " mean_value for " << kChannels
-                           << " channels: give one, or one a channel");
+                           << " channels: give one, or one per channel");
   mean_values_.resize(kChannels, mean_values_.empty() ? Dtype(0) : mean_values_[0]);
   if (!param.has_mean_file()) return;
   BlobProto proto;
@@ -158,7 +158,7 @@ void WindowDataLayer<Dtype>::read_mean(int crop) {
 
 template <typename Dtype>
 unsigned int WindowDataLayer<Dtype>::PrefetchRand() {
-  CAFFE_CHECK(prefetch_rng_ != nullptr, "random numbers are drawn before the set-up");
+  CAFFE_CHECK(prefetch_rng_ != nullptr, "random numbers are requested before the set-up");
   return static_cast<unsigned int>((*static_cast<rng_t*>(prefetch_rng_->generator()))());
 }
 

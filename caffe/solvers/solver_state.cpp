@@ -34,14 +34,14 @@ void check_count(const string& state_file, int found, size_t expected, const cha
   CAFFE_CHECK(found == static_cast<int>(expected),
               state_file << ": has " << found << " history blobs, while solver " << type
                          << " keeps " << expected
-                         << " for this net: it is another solver's or another net's state");
+                         << " for this net: the state belongs to a different solver or net");
 }
 
 void check_shape(const string& state_file, int index, bool equal, const string& found,
                  const string& expected) {
   CAFFE_CHECK(equal, state_file << ": history blob " << index << " is " << found
                                 << ", while this net's parameter is " << expected
-                                << ": it is another net's state");
+                                << ": the state belongs to a different net");
 }
 
 void check_place(const string& state_file, int iter, int current_step) {

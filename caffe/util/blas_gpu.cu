@@ -129,7 +129,7 @@ void caffe_gpu_memset(size_t bytes, int value, void* X) {
 namespace {
 
 [[noreturn]] void fail() {
-  CAFFE_FAIL("the GPU is asked for, but this Caffe was built without CUDA: use CPU mode");
+  CAFFE_FAIL("GPU mode was requested, but this Caffe was built without CUDA: use CPU mode");
 }
 
 }  // namespace

@@ -64,7 +64,7 @@ void copy_one(const Message& from, const FieldDescriptor& from_field, int index,
       break;
     }
     default:
-      CAFFE_FAIL("no old message has a field like " << from_field.full_name());
+      CAFFE_FAIL("no old message has the field " << from_field.full_name());
   }
 }
 #undef PUT
@@ -77,7 +77,7 @@ void CopyField(const Message& from, const FieldDescriptor& from_field, Message* 
   const bool unsigned_now = from_field.cpp_type() == FieldDescriptor::CPPTYPE_INT32 &&
                             to_field.cpp_type() == FieldDescriptor::CPPTYPE_UINT32;
   CAFFE_CHECK(from_field.cpp_type() == to_field.cpp_type() || unsigned_now,
-              from_field.full_name() << " is of another type than " << to_field.full_name());
+              from_field.full_name() << " has a different type from " << to_field.full_name());
   const int count =
       from_field.is_repeated() ? from.GetReflection()->FieldSize(from, &from_field) : 1;
   for (int i = 0; i < count; ++i) copy_one(from, from_field, i, to, to_field);

@@ -14,16 +14,17 @@ DB* GetDB(DataParameter::DB backend) {
   if (backend == DataParameter::LEVELDB) return new LevelDB();
 #endif
   CAFFE_CHECK(backend != DataParameter::LEVELDB,
-              "data bases of type LEVELDB (the default of data_param.backend) are not in this "
-              "build: set backend: LMDB if it is one, or build with USE_LEVELDB=ON");
-  CAFFE_FAIL("there is no data base of type " << static_cast<int>(backend)
-                                              << ": LMDB and LEVELDB are known");
+              "databases of type LEVELDB (the default of data_param.backend) are not in this "
+              "build: set backend: LMDB if this is an LMDB, or build with USE_LEVELDB=ON");
+  CAFFE_FAIL("there is no database of type " << static_cast<int>(backend)
+                                             << ": the known types are LMDB and LEVELDB");
 }
 
 DB* GetDB(const string& backend) {
   if (backend == "lmdb") return GetDB(DataParameter::LMDB);
   if (backend == "leveldb") return GetDB(DataParameter::LEVELDB);
-  CAFFE_FAIL("there is no data base of type '" << backend << "': lmdb and leveldb are known");
+  CAFFE_FAIL("there is no database of type '" << backend
+                                              << "': the known types are lmdb and leveldb");
 }
 
 string kind_of_db(const string& source) {

@@ -25,7 +25,7 @@ string LevelDBCursor::value() {
 }
 
 void LevelDBCursor::CheckStatus() const {
-  check(iterator_->status(), source_, "cannot be read; copy it again or make it anew");
+  check(iterator_->status(), source_, "cannot be read; copy it again or create it again");
 }
 
 void LevelDBTransaction::Commit() {

@@ -61,27 +61,27 @@ namespace {
 void on_damage(MDB_env* env, const char* what) {
   const char* path = "";
   mdb_env_get_path(env, &path);
-  CAFFE_FAIL("LMDB '" << path << "' is damaged (" << what << "): make it anew or copy it again");
+  CAFFE_FAIL("LMDB '" << path << "' is damaged (" << what << "): create it again or copy it again");
 }
 
 void check_readable(const string& path) {
   std::error_code ignored;
   CAFFE_CHECK(fs::exists(path, ignored),
               "LMDB '" << path << "' does not exist; a relative path starts at "
-                       << fs::current_path(ignored).string() << ": correct the path, or make the "
-                       << "data base with convert_imageset");
+                       << fs::current_path(ignored).string() << ": correct the path, or create the "
+                       << "database with convert_imageset");
   CAFFE_CHECK(!fs::is_directory(path, ignored) || kind_of_db(path) == "LMDB",
-              "'" << path << "' is not an LMDB, for it has no data.mdb in it"
+              "'" << path << "' is not an LMDB, because it contains no data.mdb"
                   << (kind_of_db(path) == "LevelDB" ? ": it is a LevelDB, set backend: LEVELDB"
-                                                    : ": correct the path, or make the data base "
+                                                    : ": correct the path, or create the database "
                                                       "with convert_imageset"));
 }
 
 void make_folder(const string& path, Mode mode) {
   std::error_code failure;
   const bool made = fs::create_directory(path, failure);
-  CAFFE_CHECK(!failure, "LMDB '" << path << "' cannot be made: " << failure.message()
-                                 << ": the folder that it stands in must exist and be writable");
+  CAFFE_CHECK(!failure, "LMDB '" << path << "' cannot be created: " << failure.message()
+                                 << ": its parent folder must exist and be writable");
   CAFFE_CHECK(made || mode != NEW,
               "'" << path << "' exists already: remove it or choose another name");
 }
@@ -180,7 +180,8 @@ void LMDBCursor::Begin() {
     mdb_txn_abort(mdb_txn_);
     mdb_txn_ = nullptr;
   }
-  CAFFE_FAIL("LMDB '" << environment_->path() << "' cannot be read while it is written so fast");
+  CAFFE_FAIL("LMDB '" << environment_->path()
+                      << "' cannot be read, because another process writes to it too fast");
 }
 
 LMDBCursor::~LMDBCursor() {

@@ -34,21 +34,21 @@ bool usable(int id) {
 
 void select(int id) {
   CAFFE_CHECK(id >= 0 && id < count(),
-              "there is no GPU " << id << ": the CUDA runtime sees " << count());
+              "there is no GPU " << id << ": the CUDA runtime finds " << count());
   check(cudaSetDevice(id), "selecting a GPU");
 }
 
 int current() {
   int id = 0;
-  check(cudaGetDevice(&id), "asking for the current GPU");
+  check(cudaGetDevice(&id), "finding the current GPU");
   return id;
 }
 
 std::string properties(int id) {
   CAFFE_CHECK(id >= 0 && id < count(),
-              "there is no GPU " << id << ": the CUDA runtime sees " << count());
+              "there is no GPU " << id << ": the CUDA runtime finds " << count());
   cudaDeviceProp gpu;
-  check(cudaGetDeviceProperties(&gpu, id), "asking for a GPU's properties");
+  check(cudaGetDeviceProperties(&gpu, id), "reading a GPU's properties");
   std::ostringstream text;
   const auto line = [&text](const char* name) -> std::ostream& {
     return text << std::left << std::setw(31) << (std::string(name) + ":");
@@ -114,7 +114,7 @@ void release_pinned(void* memory) noexcept {
 namespace {
 
 [[noreturn]] void fail() {
-  throw Error("the GPU is asked for, but this Caffe was built without CUDA: use CPU mode");
+  throw Error("GPU mode was requested, but this Caffe was built without CUDA: use CPU mode");
 }
 
 }  // namespace

@@ -69,7 +69,7 @@ hid_t native_type<int>() {
 }
 
 hid_t open_dataset(hid_t loc_id, const string& name) {
-  CAFFE_CHECK(hdf5_exists(loc_id, name), where(loc_id, name) << "is not there");
+  CAFFE_CHECK(hdf5_exists(loc_id, name), where(loc_id, name) << "does not exist");
   const hid_t id = H5Dopen2(loc_id, name.c_str(), H5P_DEFAULT);
   CAFFE_CHECK(id >= 0, where(loc_id, name) << "cannot be opened: it is damaged or a group");
   return id;
@@ -88,9 +88,9 @@ uint64_t most_bytes(hid_t dataset, uint64_t file_size) {
 void check_fits(hid_t loc_id, const string& name, hid_t dataset, uint64_t count) {
   const Handle type(H5Dget_type(dataset), H5Tclose);
   const H5T_class_t kind = H5Tget_class(type);
-  CAFFE_CHECK(
-      kind == H5T_FLOAT || kind == H5T_INTEGER,
-      where(loc_id, name) << "holds no numbers; float, double or an integer type is needed");
+  CAFFE_CHECK(kind == H5T_FLOAT || kind == H5T_INTEGER,
+              where(loc_id, name)
+                  << "does not contain numbers; float, double or an integer type is needed");
   hsize_t file_size = 0;
   const Handle file(H5Iget_file_id(dataset), H5Fclose);
   CAFFE_CHECK(H5Fget_filesize(file, &file_size) >= 0, where(loc_id, name) << "cannot be read");
@@ -113,7 +113,7 @@ vector<int> checked_shape(hid_t loc_id, const string& name, hid_t dataset) {
   for (const hsize_t length : lengths) {
     CAFFE_CHECK(length <= INT_MAX && count * length <= INT_MAX,
                 where(loc_id, name) << "of shape " << shape_text(lengths) << " has more than "
-                                    << INT_MAX << " values, the most a blob holds");
+                                    << INT_MAX << " values, the limit for a blob");
     count *= length;
   }
   check_fits(loc_id, name, dataset, count);
@@ -148,8 +148,8 @@ Hdf5File::Hdf5File(const string& filename, Mode mode) : filename_(filename) {
   if (mode == kRead) {
     CAFFE_CHECK(std::ifstream(filename).good(), filename << ": cannot be opened");
     id_ = H5Fopen(filename.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-    CAFFE_CHECK(id_ >= 0, filename << ": is no HDF5 file, or a damaged one; was a download or a "
-                                   << "copy cut off?");
+    CAFFE_CHECK(id_ >= 0, filename << ": is no HDF5 file, or a damaged one; is a download or a "
+                                   << "copy incomplete?");
   } else {
     id_ = H5Fcreate(filename.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     CAFFE_CHECK(id_ >= 0, filename << ": cannot be written");
@@ -178,8 +178,9 @@ Hdf5Group::Hdf5Group(hid_t loc_id, const string& name, Mode mode) {
     H5Pset_create_intermediate_group(parts, 1);
     id_ = H5Gcreate2(loc_id, name.c_str(), parts, H5P_DEFAULT, H5P_DEFAULT);
   }
-  CAFFE_CHECK(id_ >= 0, file_of(loc_id) << ": group '" << name << "' cannot be "
-                                        << (mode == kOpen ? "opened" : "made: is the name taken?"));
+  CAFFE_CHECK(id_ >= 0, file_of(loc_id)
+                            << ": group '" << name << "' cannot be "
+                            << (mode == kOpen ? "opened" : "created: is the name taken?"));
 }
 
 Hdf5Group::~Hdf5Group() {
@@ -253,8 +254,8 @@ void hdf5_load_nd_dataset_helper(hid_t file_id, const char* dataset_name_, int m
   } else {
     CAFFE_CHECK(blob->shape() == shape, where(file_id, dataset_name_)
                                             << "has shape " << shape_text(shape)
-                                            << ", where a blob of shape " << blob->shape_string()
-                                            << " is to be filled");
+                                            << ", but the blob to fill has shape "
+                                            << blob->shape_string());
   }
 }
 
@@ -300,7 +301,7 @@ string hdf5_load_string(hid_t loc_id, const string& dataset_name) {
   const Handle space(H5Dget_space(dataset), H5Sclose);
   CAFFE_CHECK(H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) <= 0 &&
                   H5Sget_simple_extent_npoints(space) == 1,
-              where(loc_id, dataset_name) << "is no string of a fixed length");
+              where(loc_id, dataset_name) << "is not a string of fixed length");
   const size_t size = H5Tget_size(type);
   CAFFE_CHECK(size <= H5Dget_storage_size(dataset),
               where(loc_id, dataset_name) << "claims more bytes than are stored for it");

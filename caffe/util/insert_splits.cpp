@@ -33,7 +33,7 @@ struct Reading {
   const string nearest = nearest_name(layer.bottom(bottom), names);
   CAFFE_FAIL("unknown bottom blob '" << layer.bottom(bottom) << "' (layer '" << layer.name()
                                      << "', bottom index " << bottom << ")"
-                                     << (nearest.empty() ? ": no layer before it has that top"
+                                     << (nearest.empty() ? ": no earlier layer has that top"
                                                          : "; did you mean '" + nearest + "'?"));
 }
 

@@ -112,7 +112,8 @@ bool ReadProtoFromTextFile(const string& filename, Message* proto) {
   ssize_t bytes;
   while ((bytes = read(file.fd(), block.data(), block.size())) > 0) {
     text.append(block.data(), static_cast<size_t>(bytes));
-    CAFFE_CHECK(text.size() <= INT_MAX, filename << ": a text of more than 2 GiB is no prototxt");
+    CAFFE_CHECK(text.size() <= INT_MAX,
+                filename << ": a text of more than 2 GiB is not a prototxt");
   }
   CAFFE_CHECK(bytes == 0, filename << ": cannot be read: " << reason());
   ReadProtoFromText(text, filename, proto);
@@ -123,10 +124,11 @@ bool ReadProtoFromBinaryFile(const string& filename, Message* proto) {
   const File file(filename, O_RDONLY);
   const struct stat status = checked_stat(filename, file);
   CAFFE_CHECK(!S_ISREG(status.st_mode) || status.st_size > 0,
-              filename << ": is empty; was a download or a copy cut off?");
-  CAFFE_CHECK(status.st_size <= INT_MAX,
-              filename << ": has " << status.st_size
-                       << " bytes; a binary message can have 2 GiB: use HDF5 for larger nets");
+              filename << ": is empty; is a download or a copy incomplete?");
+  CAFFE_CHECK(
+      status.st_size <= INT_MAX,
+      filename << ": has " << status.st_size
+               << " bytes; a binary message can have at most 2 GiB: use HDF5 for larger nets");
   google::protobuf::io::FileInputStream stream(file.fd(), kBlock);
   google::protobuf::io::CodedInputStream coded(&stream);
   coded.SetTotalBytesLimit(INT_MAX);
@@ -136,7 +138,7 @@ bool ReadProtoFromBinaryFile(const string& filename, Message* proto) {
   CAFFE_CHECK(good, filename << ": is no binary " << proto->GetTypeName() << ", or a damaged one: "
                              << "parsing stopped at byte " << coded.CurrentPosition() << " of "
                              << status.st_size
-                             << "; is it a text file, or was a download or a copy cut off?");
+                             << "; is it a text file, or is a download or a copy incomplete?");
   CAFFE_CHECK(proto->IsInitialized(),
               filename << ": lacks required fields: " << proto->InitializationErrorString());
   return true;
@@ -156,7 +158,7 @@ void WriteProtoToTextFile(const Message& proto, const string& filename) {
 void WriteProtoToBinaryFile(const Message& proto, const string& filename) {
   CAFFE_CHECK(proto.ByteSizeLong() <= INT_MAX,
               filename << ": a message of " << proto.ByteSizeLong() << " bytes cannot be written, "
-                       << "2 GiB being the most: use snapshot_format: HDF5");
+                       << "because the limit is 2 GiB: use snapshot_format: HDF5");
   ReplaceFile(filename, [&](const string& beside) {
     write_with(beside, [&](int fd) {
       google::protobuf::io::FileOutputStream stream(fd, kBlock);
@@ -170,7 +172,7 @@ void WriteProtoToBinaryFile(const Message& proto, const string& filename) {
 void MakeTempDir(string* temp_dirname) {
   const char* const base = std::getenv("TMPDIR");
   string name = string(base != nullptr && *base != '\0' ? base : "/tmp") + "/caffe_XXXXXX";
-  CAFFE_CHECK(mkdtemp(&name[0]) != nullptr, name << ": cannot be made: " << reason());
+  CAFFE_CHECK(mkdtemp(&name[0]) != nullptr, name << ": cannot be created: " << reason());
   *temp_dirname = name;
 }
 

@@ -79,7 +79,7 @@ bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why
     return false;
   }
   if (!is_whole(bytes)) {
-    *why = "is a JPEG that is cut short";
+    *why = "is a truncated JPEG";
     image->release();
     return false;
   }
@@ -88,7 +88,7 @@ bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why
     // Not into *image: OpenCV leaves its content unchanged if the bytes are not an image.
     *image = cv::imdecode(input, flags);
     if (!image->empty()) return true;
-    *why = "is no image that can be decoded";
+    *why = "cannot be decoded as an image";
   } catch (const cv::Exception& error) {
     *why = string("cannot be decoded: ") + error.what();
   }
@@ -108,10 +108,11 @@ vector<ImageLine> read_image_list(const string& filename) {
     const string label = space == string::npos ? "" : text.substr(space + 1);
     char* end = nullptr;
     const long value = std::strtol(label.c_str(), &end, 10);  // NOLINT(runtime/int)
-    CAFFE_CHECK(!label.empty() && *end == '\0' && value == static_cast<int>(value),
-                "line " << number << " of '" << filename << "', \"" << text
-                        << "\", does not end in a label: a file's name, a space and a whole number "
-                        << "are asked for");
+    CAFFE_CHECK(
+        !label.empty() && *end == '\0' && value == static_cast<int>(value),
+        "line " << number << " of '" << filename << "', \"" << text
+                << "\", does not end in a label: a line must have a file's name, a space and an "
+                << "integer");
     lines.push_back(
         {text.substr(0, text.find_last_not_of(" \t", space) + 1), static_cast<int>(value), number});
   }
@@ -194,7 +195,7 @@ bool ReadImageToDatum(const string& filename, int label, int height, int width, 
     cv::imencode("." + encoding, image, bytes);
   } catch (const cv::Exception&) {
     CAFFE_FAIL("'" << filename << "' cannot be encoded as '" << encoding
-                   << "': OpenCV knows jpg, png and others");
+                   << "': OpenCV supports jpg, png and others");
   }
   datum->set_data(bytes.data(), bytes.size());
   datum->set_label(label);
@@ -220,7 +221,7 @@ cv::Mat DecodeDatumToCVMat(const Datum& datum, bool is_color) {
 
 void CVMatToDatum(const cv::Mat& cv_img, Datum* datum) {
   CAFFE_CHECK(cv_img.depth() == CV_8U && cv_img.dims == 2,
-              "an image must have 8 bits a channel to become a Datum");
+              "an image must have 8 bits per channel to become a Datum");
   const int channels = cv_img.channels(), height = cv_img.rows, width = cv_img.cols;
   datum->set_channels(channels);
   datum->set_height(height);

@@ -92,7 +92,8 @@ class Findings : public google::protobuf::io::ErrorCollector {
 
 void ReadProtoFromText(const string& text, const string& what, Message* proto) {
   CAFFE_CHECK(text.find('\0') == string::npos,
-              what << ": is a binary file, no prototxt; weights go where weights are asked for");
+              what << ": is a binary file, not a prototxt; if it has weights, give it where "
+                      "weights are expected");
   Findings findings(what, *proto->GetDescriptor());
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&findings);

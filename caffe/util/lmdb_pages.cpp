@@ -45,8 +45,8 @@ MappedFile::~MappedFile() {
 
 LMDBPages::LMDBPages(const string& path) : path_(path), file_(path) {
   if (file_.size() < 4096) fail("it has only " + std::to_string(file_.size()) + " bytes");
-  if (read<uint32_t>(kPageHeader) != kMagic) fail("it is no LMDB file");
-  if (read<uint32_t>(kPageHeader + 4) != kVersion) fail("its format is another version's");
+  if (read<uint32_t>(kPageHeader) != kMagic) fail("it is not an LMDB file");
+  if (read<uint32_t>(kPageHeader + 4) != kVersion) fail("it has the format of a different version");
   page_size_ = read<uint32_t>(kPageHeader + 24);
   if (page_size_ < 512 || page_size_ > 65536 || (page_size_ & (page_size_ - 1)) != 0) {
     fail("its pages have " + std::to_string(page_size_) + " bytes");
@@ -84,7 +84,7 @@ bool LMDBPages::Select(uint64_t transaction) {
     meta_ = meta;
     const uint64_t pages = file_.size() / page_size_;
     if (meta.last_page >= pages) {
-      fail("it is cut short, with " + std::to_string(file_.size()) + " bytes of " +
+      fail("it is truncated: it has " + std::to_string(file_.size()) + " bytes of " +
            std::to_string((meta.last_page + 1) * page_size_));
     }
     return true;
@@ -93,12 +93,12 @@ bool LMDBPages::Select(uint64_t transaction) {
 }
 
 void LMDBPages::fail(const string& what) const {
-  CAFFE_FAIL("LMDB '" << path_ << "' is damaged: " << what << ". Copy it again or make it anew");
+  CAFFE_FAIL("LMDB '" << path_ << "' is damaged: " << what << ". Copy it again or create it again");
 }
 
 std::string_view LMDBPages::bytes(uint64_t offset, uint64_t length) const {
   if (offset > file_.size() || length > file_.size() - offset) {
-    fail("something would stand behind its end");
+    fail("some data would be beyond its end");
   }
   return std::string_view(file_.data() + offset, length);
 }
@@ -131,11 +131,11 @@ LMDBPages::Node LMDBPages::node(uint64_t page, int index) const {
   const uint64_t flags = read<uint16_t>(offset + 4), key_size = read<uint16_t>(offset + 6);
   Node node{bytes(offset + kNodeHeader, key_size), {}, low | high << 16 | flags << 32};
   if (!is_leaf(page)) return node;
-  if (flags & kDuplicates) fail("a key has several values, as no Caffe writes them");
+  if (flags & kDuplicates) fail("a key has several values, which Caffe does not write");
   uint64_t value = offset + kNodeHeader + key_size;
   if (flags & kOnPagesOfItsOwn) {
     const uint64_t first = read<uint64_t>(value);
-    if (first > meta_.last_page) fail("a value stands on page " + std::to_string(first));
+    if (first > meta_.last_page) fail("a value is on page " + std::to_string(first));
     value = first * page_size_ + kPageHeader;
   }
   node.value = bytes(value, low | high << 16);

@@ -21,7 +21,7 @@ double unit(rng_t* generator, double) {
 
 template <typename Dtype, typename Int>
 void bernoulli(int n, Dtype p, Int* r) {
-  CAFFE_CHECK(p >= Dtype(0) && p <= Dtype(1), "a probability is in [0, 1], not " << p);
+  CAFFE_CHECK(p >= Dtype(0) && p <= Dtype(1), "a probability must be in [0, 1], not " << p);
   rng_t* generator = caffe_rng();
   // In double, so that p is exact for both types, and float and double draw the same values.
   for (int i = 0; i < n; ++i) r[i] = unit(generator, double()) < p ? 1 : 0;

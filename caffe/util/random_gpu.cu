@@ -70,7 +70,7 @@ struct Bernoulli {
 
 template <typename T, typename Int>
 void bernoulli(int n, T p, Int* r) {
-  CAFFE_CHECK(p >= T(0) && p <= T(1), "a probability is in [0, 1], not " << p);
+  CAFFE_CHECK(p >= T(0) && p <= T(1), "a probability must be in [0, 1], not " << p);
   parallel_for(Device::kGPU, n, Bernoulli<Int>{Random::drawn(), static_cast<double>(p), r});
 }
 

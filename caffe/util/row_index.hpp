@@ -41,9 +41,9 @@ std::vector<int> indices_of(const LayerType& layer, const Blob<Dtype>& blob, int
   for (int i = 0; i < blob.count(); ++i) {
     const bool whole = values[i] >= Dtype(0) && values[i] < Dtype(limit) &&
                        values[i] == static_cast<Dtype>(static_cast<int>(values[i]));
-    CAFFE_CHECK(whole, layer.name() << "index " << values[i] << ", at place " << i
+    CAFFE_CHECK(whole, layer.name() << "index " << values[i] << ", at position " << i
                                     << " of a blob of shape " << blob.shape_string()
-                                    << ", is no whole number from 0 to " << limit - 1);
+                                    << ", is not an integer from 0 to " << limit - 1);
     indices[i] = static_cast<int>(values[i]);
   }
   return indices;

@@ -34,7 +34,8 @@ void catch_signal(int signal, struct sigaction* before) {
 
 SignalHandler::SignalHandler(SolverAction::Enum SIGINT_action, SolverAction::Enum SIGHUP_action)
     : SIGINT_action_(SIGINT_action), SIGHUP_action_(SIGHUP_action) {
-  CAFFE_CHECK(!in_use.exchange(true), "there is a SignalHandler already: one can be at a time");
+  CAFFE_CHECK(!in_use.exchange(true),
+              "there is already a SignalHandler: only one can exist at a time");
   got_sigint = false;
   got_sighup = false;
   catch_signal(SIGINT, &SIGINT_before_);

@@ -91,12 +91,13 @@ void upgrade_settings(const V1LayerParameter& from, LayerParameter* to) {
 /// Upgrades in place; the blobs, which may be hundreds of megabytes, are moved, not copied.
 bool upgrade_v1(NetParameter* net) {
   CAFFE_CHECK(net->layer_size() == 0,
-              "net '" << net->name() << "' has both layer { } and layers { }: bring the layers, of "
-                      << "the old form, into the new one by hand");
+              "net '" << net->name()
+                      << "' has both layer { } and layers { }: convert the layers, of "
+                      << "the old form, to the new form by hand");
   bool complete = true;
   for (V1LayerParameter& layer : *net->mutable_layers()) {
     if (layer.has_layer()) {
-      LOG(ERROR) << "Layer '" << layer.layer().name() << "' is of V0; it is left out";
+      LOG(ERROR) << "Layer '" << layer.layer().name() << "' is in V0 format; it is skipped";
       complete = false;
       continue;
     }

@@ -163,7 +163,7 @@ void UpgradeV0PaddingLayers(const NetParameter& param, NetParameter* param_upgra
       CAFFE_CHECK((type == "conv" || type == "pool") && layer.bottom_size() == 1,
                   "layer '" << layer.layer().name() << "' (" << type << "): reads padding layer '"
                             << found->second->layer().name()
-                            << "'; only a conv or pool layer of one bottom can");
+                            << "'; only a conv or pool layer with one bottom can");
       upgraded->mutable_layer()->set_pad(found->second->layer().pad());
       upgraded->set_bottom(i, found->second->bottom(0));
     }

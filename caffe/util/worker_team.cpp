@@ -83,7 +83,7 @@ int data_threads() {
   char* end = nullptr;
   const long asked = std::strtol(text, &end, 10);  // NOLINT(runtime/int)
   CAFFE_CHECK(*end == '\0' && asked >= 1 && asked <= 256,
-              "CAFFE_DATA_THREADS is '" << text << "': a number from 1 to 256 is asked for");
+              "CAFFE_DATA_THREADS is '" << text << "': it must be a number from 1 to 256");
   return static_cast<int>(asked);
 }
 

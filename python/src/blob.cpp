@@ -5,7 +5,7 @@ namespace python {
 
 namespace {
 
-/// The values, or the gradient, as an array that is a view on them and holds their memory.
+/// The values, or the gradient, as an array that is a view of them and keeps their memory.
 py::array view(Blob<float>* blob, bool gradient) {
   const shared_ptr<SyncedMemory>& memory = gradient ? blob->diff() : blob->data();
   auto held = std::make_unique<shared_ptr<void>>(memory->share_cpu_data());

@@ -23,7 +23,7 @@ bool python_is_running() {
 }
 
 void let_go(void* object) {
-  if (!python_is_running()) return;  // the process ends: nobody needs the memory
+  if (!python_is_running()) return;  // the process ends: the memory is not needed
   const WithPython lock;
   Py_DECREF(static_cast<PyObject*>(object));
 }
@@ -45,7 +45,7 @@ struct CompanionEntry {
   shared_ptr<Companion> companion;
 };
 
-/// By address of the object; guarded by Python's lock.
+/// By the object's address; protected by Python's lock.
 std::map<const void*, CompanionEntry>& companions() {
   static auto* const all = new std::map<const void*, CompanionEntry>();
   return *all;
@@ -101,7 +101,7 @@ shared_ptr<Companion> companion_of(const shared_ptr<void>& object) {
   if (found != companions().end() && !found->second.object.expired()) {
     return found->second.companion;
   }
-  vector<shared_ptr<Companion>> outlived;  // freed at the end: that may run any code
+  vector<shared_ptr<Companion>> outlived;  // freed at the end, because freeing may run any code
   for (auto entry = companions().begin(); entry != companions().end();) {
     if (entry->second.object.expired()) {
       outlived.push_back(entry->second.companion);
@@ -126,7 +126,7 @@ Companion* lonely_companion(const shared_ptr<void>& object) {
 WithPython::WithPython() {
   try {
     state_ = PyGILState_Ensure();
-  } catch (...) {  // Python ends this thread, by way of an exception
+  } catch (...) {  // Python ends this thread with an exception
     sleep_forever();
   }
 }
@@ -160,7 +160,7 @@ void wait_for_threads_at_exit() {
 }
 
 Call::Call(vector<shared_ptr<Companion>> companions) : companions_(std::move(companions)) {
-  // Everybody in the same order, or two could wait for each other.
+  // All threads lock in the same order; otherwise two could wait for each other.
   std::sort(companions_.begin(), companions_.end());
   for (const shared_ptr<Companion>& companion : companions_) {
     locks_.emplace_back(companion->in_use);

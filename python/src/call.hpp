@@ -3,14 +3,14 @@
 
 // How Python and the engine call each other.
 //
-// Into the engine: whatever may take long runs inside a Call, without Python's lock, so that other
-// threads of Python go on. A net is used by one thread at a time: a Call waits for the others that
-// use the same one, as Python's lock made them wait in BVLC's pycaffe.
+// Into the engine: anything that may take long runs inside a Call, without Python's lock, so that
+// other Python threads continue. A net is used by one thread at a time: a Call waits for the others
+// that use the same one, as in BVLC's pycaffe, where Python's lock made them wait.
 //
-// Back into Python: callbacks and Python layers take the lock with py::gil_scoped_acquire. What
-// they raise travels through the engine as py::error_already_set and arrives as it was raised,
-// traceback included. Python objects that the engine holds are held by hold(): it may let go of
-// them in any thread.
+// Back into Python: callbacks and Python layers take the lock with py::gil_scoped_acquire. Their
+// exceptions pass through the engine as py::error_already_set and arrive unchanged, with the
+// traceback. The engine keeps Python objects with hold(), because it may release them in any
+// thread.
 
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
@@ -31,23 +31,24 @@ namespace python {
 namespace py = pybind11;
 using Path = std::filesystem::path;
 
-/// Text of the engine; bytes that are not UTF-8 become surrogates, as in Python's file names.
+/// A text from the engine; bytes that are not UTF-8 become surrogates, as in Python's file names.
 py::str to_str(const string& text);
 py::list to_list(const vector<string>& texts);
 
-/// The blobs as Python sees them. They outlive their net.
+/// The blobs in Python. They outlive their net.
 py::list to_list(const vector<Blob<float>*>& blobs);
 
-/// A reference to a Python object that any thread may drop, with or without Python's lock.
+/// A reference to a Python object that any thread may release, with or without Python's lock.
 shared_ptr<void> hold(const py::object& object);
 
-/// The index in [0, count) that a possibly negative one means; IndexError when there is none.
+/// The index in [0, count) that a possibly negative one means; IndexError if out of range.
 int checked_index(py::ssize_t index, size_t count, const char* what);
 
 /// While it exists, this thread holds Python's lock.
 ///
-/// These two, not pybind11's: when Python ends, it kills threads that ask for its lock, daemon
-/// threads of Python's module threading, in the middle of C++. Here such a thread sleeps instead.
+/// They replace pybind11's classes: when Python ends, it kills threads that request its lock
+/// (daemon threads of the module threading) in the middle of C++. With these classes such a thread
+/// sleeps instead.
 class WithPython {
  public:
   WithPython();
@@ -57,22 +58,22 @@ class WithPython {
   PyGILState_STATE state_;
 };
 
-/// Functions of Python that the engine calls.
+/// Python functions that the engine calls.
 class PythonCallback {
  public:
   explicit PythonCallback(const vector<py::function>& functions);
   virtual ~PythonCallback() = default;
-  /// For Python's collector of garbage.
+  /// For Python's garbage collector.
   int visit(visitproc visit, void* argument) const;
   void forget() { functions_.clear(); }
 
  protected:
-  /// Calls function number i, which may have been forgotten.
+  /// Calls function number i, which may have been removed.
   template <typename... Arguments>
   void call(size_t i, Arguments... arguments) const {
     const WithPython lock;
     if (i >= functions_.size()) return;
-    const shared_ptr<void> function = functions_[i];  // the call may forget it
+    const shared_ptr<void> function = functions_[i];  // the call may remove it
     py::handle(static_cast<PyObject*>(function.get()))(arguments...);
   }
 
@@ -80,17 +81,17 @@ class PythonCallback {
   vector<shared_ptr<void>> functions_;
 };
 
-/// What Python keeps about a net or a solver.
+/// Data that Python keeps for a net or a solver.
 struct Companion {
   std::recursive_mutex in_use;
-  vector<shared_ptr<PythonCallback>> callbacks;  // which the engine knows by plain pointers
-  vector<uint64_t> shapes;                       // of a net: see Running
+  vector<shared_ptr<PythonCallback>> callbacks;  // to which the engine has plain pointers
+  vector<uint64_t> shapes;                       // for a net: see Running
 };
 
-/// The companion, made at the first call. It lives a little longer than its object.
+/// The companion, created at the first call. It exists slightly longer than its object.
 shared_ptr<Companion> companion_of(const shared_ptr<void>& object);
 
-/// While it exists, this thread is without Python's lock.
+/// While it exists, this thread does not hold Python's lock.
 class WithoutPython {
  public:
   WithoutPython();
@@ -100,7 +101,7 @@ class WithoutPython {
   PyThreadState* state_;
 };
 
-/// While it exists, this thread is without Python's lock and alone in using the objects.
+/// While it exists, this thread does not hold Python's lock and is the only one to use the objects.
 class Call {
  public:
   explicit Call(const shared_ptr<Companion>& companion)
@@ -110,17 +111,18 @@ class Call {
  private:
   vector<shared_ptr<Companion>> companions_;
   WithoutPython without_python_;
-  vector<std::unique_lock<std::recursive_mutex>> locks_;  // let go before Python's is taken again
+  vector<std::unique_lock<std::recursive_mutex>> locks_;  // released before taking Python's again
 };
 
-/// At Python's exit, waits for the threads that are without its lock.
+/// At Python's exit, waits for the threads that do not hold its lock.
 void wait_for_threads_at_exit();
 
-/// The companion, if there is one and nobody holds the object but its owner and the caller: then
-/// what is reachable through its callbacks is reachable through the owner only.
+/// The companion, if there is one and only the owner and the caller hold the object: then
+/// everything that its callbacks reach is reachable only through the owner.
 Companion* lonely_companion(const shared_ptr<void>& object);
 
-/// What Python's collector of garbage asks of a pybind11 class with holder shared_ptr<T>.
+/// The functions that Python's garbage collector needs from a pybind11 class with holder
+/// shared_ptr<T>.
 template <typename T>
 struct Garbage {
   typedef vector<shared_ptr<void>> (*PartsOf)(T* object);
@@ -128,7 +130,8 @@ struct Garbage {
   static inline inquiry former_clear = nullptr;
   static inline PartsOf parts_of = nullptr;
 
-  /// Those of the object and its parts. An object's owner is Python's object, a part's the object.
+  /// The companions of the object and its parts. The owner of an object is its Python object, the
+  /// owner of a part is the object.
   static vector<Companion*> companions(PyObject* self) {
     vector<Companion*> found;
     auto* const instance = reinterpret_cast<py::detail::instance*>(self);
@@ -165,9 +168,10 @@ struct Garbage {
   }
 };
 
-/// Lets Python's collector see the callbacks of a net or a solver and of the nets that are its
-/// parts, for py::class_<T, shared_ptr<T>> with dynamic attributes: a callback that refers to its
-/// own net would keep both for ever. A part that Python holds, too, keeps what its callbacks hold.
+/// Shows Python's garbage collector the callbacks of a net or a solver and of its nets, for
+/// py::class_<T, shared_ptr<T>> with dynamic attributes: otherwise a callback that refers to its
+/// own net would keep both forever. If Python also holds a part, the part keeps what its callbacks
+/// hold.
 template <typename T>
 py::custom_type_setup collect_callbacks(typename Garbage<T>::PartsOf parts_of = nullptr) {
   Garbage<T>::parts_of = parts_of;
@@ -179,7 +183,7 @@ py::custom_type_setup collect_callbacks(typename Garbage<T>::PartsOf parts_of = 
   });
 }
 
-// One for each file here.
+// One for each file in this folder.
 void bind_blob(py::module_* module);
 void bind_layer(py::module_* module);
 void bind_net(py::module_* module);

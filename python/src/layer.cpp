@@ -8,8 +8,8 @@ namespace {
 using FloatLayer = Layer<float>;
 using FloatBlob = Blob<float>;
 
-/// What a layer learns, as a list of blobs that Python may add to. Nothing is taken away or
-/// replaced: the layer computes with what is there.
+/// A layer's parameters, as a list of blobs that Python may extend. Blobs cannot be removed or
+/// replaced: the layer uses them.
 struct BlobVec {
   shared_ptr<FloatLayer> layer;
   vector<shared_ptr<FloatBlob>>& blobs() const { return layer->blobs(); }
@@ -20,7 +20,7 @@ py::list as_list(const BlobVec& all) {
 }
 
 void append(const BlobVec& all, const shared_ptr<FloatBlob>& blob) {
-  if (blob == nullptr) throw py::type_error("a blob is wanted, not None");
+  if (blob == nullptr) throw py::type_error("expected a blob, not None");
   all.blobs().push_back(blob);
 }
 

@@ -45,7 +45,8 @@ void init_log(int level, bool to_stderr) {
 
 unsigned int checked_seed(long long seed) {
   if (seed < 0 || seed > static_cast<long long>(UINT_MAX)) {
-    throw py::value_error("a seed is a number from 0 to 4294967295, not " + std::to_string(seed));
+    throw py::value_error("a seed must be a number from 0 to 4294967295, not " +
+                          std::to_string(seed));
   }
   return static_cast<unsigned int>(seed);
 }

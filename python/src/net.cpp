@@ -31,7 +31,7 @@ void add_callback(const NetPtr& net, const py::function& run) {
 NetPtr make_net(const Path& network_file, int phase, int level,
                 const std::optional<vector<string>>& stages, const std::optional<Path>& weights) {
   if (phase != TRAIN && phase != TEST) {
-    throw py::value_error("phase is caffe.TRAIN or caffe.TEST, not " + std::to_string(phase));
+    throw py::value_error("phase must be caffe.TRAIN or caffe.TEST, not " + std::to_string(phase));
   }
   NetPtr net;
   {
@@ -44,7 +44,7 @@ NetPtr make_net(const Path& network_file, int phase, int level,
   return net;
 }
 
-/// The layers from `start` to `end`, both included; IndexError unless there are such.
+/// The layers from `start` to `end`, both included; IndexError if there are none.
 void check_layers(const FloatNet& net, int start, int end) {
   for (const int layer : {start, end}) {
     if (layer < 0 || layer >= static_cast<int>(net.layers().size())) {
@@ -70,7 +70,7 @@ void backward(const NetPtr& net, int start, int end) {
 }
 
 void share_with(const NetPtr& net, const NetPtr& other) {
-  if (other == nullptr) throw py::type_error("a net is wanted, not None");
+  if (other == nullptr) throw py::type_error("expected a net, not None");
   const Call call(companion_of(net));
   if (other != net) net->ShareTrainedLayersWith(other.get());
 }

@@ -22,7 +22,7 @@ uint64_t shapes_of(const Net<float>& net, int layer) {
   return std::max<uint64_t>(hash, 1);
 }
 
-/// The object as an array of four axes that the engine can use where it is.
+/// The object as an array of four axes that the engine can use without a copy.
 py::array checked_array(const py::object& object, const char* what) {
   if (!py::isinstance<py::array>(object)) {
     throw py::type_error(string(what) + " must be a NumPy array");
@@ -35,7 +35,7 @@ py::array checked_array(const py::object& object, const char* what) {
   return array;
 }
 
-/// The values, which hold the array.
+/// The values, which keep the array alive.
 shared_ptr<float> values_of(const py::array& array) {
   return shared_ptr<float>(hold(array), static_cast<float*>(const_cast<void*>(array.data())));
 }
@@ -68,7 +68,7 @@ void check_shapes(const shared_ptr<Net<float>>& net, int start, int end) {
     const bool known = layer < static_cast<int>(noted.size()) && noted[layer] != 0;
     CAFFE_CHECK(known && noted[layer] == shapes_of(*net, layer),
                 net->layers()[layer]->name()
-                    << (known ? "its blobs have got other shapes since" : "it has failed in")
+                    << (known ? "its blobs have changed shape since" : "it has failed in")
                     << " the last forward: run forward again before backward");
   }
 }

@@ -9,15 +9,15 @@ namespace python {
 
 /// A Call that runs layers start to end forward, or reshapes them.
 ///
-/// It notes what shapes the layers' blobs have afterwards. Anybody may reshape a blob from Python,
-/// or run a part of the net only; a layer whose blobs have changed since its own Reshape would read
-/// gradients where there is no memory, and check_shapes() is what stops it.
+/// It records the shapes of the layers' blobs afterwards. A Python program may reshape a blob or
+/// run only a part of the net. A layer whose blobs have changed since its own Reshape would then
+/// read gradients outside their memory; check_shapes() prevents this.
 class Running {
  public:
   explicit Running(const shared_ptr<Net<float>>& net);
   Running(const shared_ptr<Net<float>>& net, int start, int end);
   ~Running();
-  /// Without this call the layers count as not run.
+  /// If this is not called, the layers count as not run.
   void succeeded() { succeeded_ = true; }
 
  private:
@@ -28,14 +28,14 @@ class Running {
   Call call_;
 };
 
-/// Notes the shapes of all layers of a net that has just been made or run.
+/// Records the shapes of all layers of a net that was just made or run.
 void remember_shapes(const Net<float>& net, Companion* companion);
 
-/// CaffeError that names the layer when backward from layer start down to end would go wrong.
+/// CaffeError that names the layer if backward from layer start down to end would use wrong shapes.
 void check_shapes(const shared_ptr<Net<float>>& net, int start, int end);
 
-/// Lets the net's first layer, of type MemoryData, read from the arrays, which it then holds.
-/// CaffeError when the first layer is another, or the arrays do not fit.
+/// Lets the net's first layer, of type MemoryData, read from the arrays, which it then keeps.
+/// CaffeError if the first layer has a different type or the arrays do not fit.
 void set_input_arrays(const shared_ptr<Net<float>>& net, const py::object& data,
                       const py::object& labels);
 

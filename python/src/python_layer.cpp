@@ -35,7 +35,8 @@ void PythonLayer::Backward_cpu(const Blobs& top, const vector<bool>& propagate_d
 
 namespace {
 
-/// Makes the object of the user's class. The result holds it, and it holds its C++ part.
+/// Makes the object of the user's class. The result keeps the object, and the object keeps its C++
+/// part.
 shared_ptr<Layer<float>> create(const LayerParameter& param) {
   const WithPython lock;
   const PythonParameter& python = param.python_param();
@@ -49,13 +50,14 @@ shared_ptr<Layer<float>> create(const LayerParameter& param) {
                         << python.layer() << " is no subclass of caffe.Layer");
   const shared_ptr<void> held = hold(object);
   Layer<float>* const layer = object.cast<Layer<float>*>();
-  CAFFE_CHECK(layer != nullptr && dynamic_cast<PythonLayer*>(layer) != nullptr,
-              "layer '" << param.name() << "' (Python): " << python.layer() << " made no layer");
+  CAFFE_CHECK(
+      layer != nullptr && dynamic_cast<PythonLayer*>(layer) != nullptr,
+      "layer '" << param.name() << "' (Python): " << python.layer() << " did not make a layer");
   return shared_ptr<Layer<float>>(held, layer);
 }
 
 shared_ptr<Layer<double>> create_double(const LayerParameter& param) {
-  CAFFE_FAIL("layer '" << param.name() << "' (Python): Python layers are for nets of float");
+  CAFFE_FAIL("layer '" << param.name() << "' (Python): Python layers need nets of type float");
 }
 
 }  // namespace

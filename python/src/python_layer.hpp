@@ -6,7 +6,7 @@
 namespace caffe {
 namespace python {
 
-/// The C++ side of a layer that is written in Python:
+/// The C++ part of a layer written in Python:
 ///
 ///   layer { type: "Python" bottom: "x" top: "y" python_param { module: "mine" layer: "Double" } }
 ///
@@ -16,7 +16,7 @@ namespace python {
 ///       def forward(self, bottom, top): top[0].data[...] = 2 * bottom[0].data
 ///       def backward(self, top, propagate_down, bottom): ...
 ///
-/// It is part of the Python object, which the net's shared_ptr to it holds.
+/// It is part of the Python object, which the net's shared_ptr keeps alive.
 class PythonLayer : public Layer<float> {
  public:
   using Layer<float>::Blobs;

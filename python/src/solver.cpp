@@ -12,7 +12,8 @@ namespace {
 using FloatSolver = Solver<float>;
 using SolverPtr = shared_ptr<FloatSolver>;
 
-/// Calls a Python function at the start of every iteration, and one when the gradients are there.
+/// Calls a Python function at the start of every iteration, and another when the gradients are
+/// ready.
 class SolverCallback : public FloatSolver::Callback, public PythonCallback {
  public:
   SolverCallback(const py::function& on_start, const py::function& on_gradients_ready)
@@ -30,8 +31,8 @@ void add_callback(const SolverPtr& solver, const py::function& on_start,
   solver->add_callback(callback.get());
 }
 
-/// Between two iterations: lets Python handle signals. What the handler raises, KeyboardInterrupt
-/// for Ctrl-C, ends Step or Solve there.
+/// Between two iterations: lets Python handle signals. An exception of the handler,
+/// KeyboardInterrupt for Ctrl-C, ends Step or Solve.
 SolverAction::Enum check_signals() {
   const WithPython lock;
   if (PyErr_CheckSignals() != 0) throw py::error_already_set();
@@ -50,7 +51,7 @@ vector<shared_ptr<void>> parts_of(Class* solver) {
   return {nets.begin(), nets.end()};
 }
 
-/// Gives the solver to Python.
+/// Passes the solver to Python.
 SolverPtr adopt(SolverPtr solver) {
   solver->SetActionFunction(check_signals);
   for (const auto& net : nets_of(solver.get())) remember_shapes(*net, companion_of(net).get());
@@ -86,7 +87,7 @@ class Training {
       : solver_(solver), companions_(companions_of(nets_of(solver.get()))), call_(companions_) {
     for (const auto& companion : companions_) companion->shapes.clear();
   }
-  /// Without this call the layers count as not run (Running).
+  /// If this is not called, the layers count as not run (Running).
   void succeeded() {
     const auto nets = nets_of(solver_.get());
     for (size_t i = 0; i < nets.size(); ++i) remember_shapes(*nets[i], companions_[i].get());
@@ -100,7 +101,7 @@ class Training {
   }
 
   SolverPtr solver_;
-  vector<shared_ptr<Companion>> companions_;  // of its nets, in their order
+  vector<shared_ptr<Companion>> companions_;  // of its nets, in order
   Call call_;
 };
 
@@ -163,7 +164,7 @@ void bind_running(Class* solver) {
       .def(
           "share_weights",
           [](const SolverPtr& solver, const shared_ptr<Net<float>>& net) {
-            if (net == nullptr) throw py::type_error("a net is wanted, not None");
+            if (net == nullptr) throw py::type_error("expected a net, not None");
             const Call call(companion_of(solver->net()));
             if (net != solver->net()) solver->net()->ShareTrainedLayersWith(net.get());
           },

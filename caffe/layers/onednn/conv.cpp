@@ -121,7 +121,7 @@ void OneDnnConvolutionLayer::Reshape(const Blobs& bottom, const Blobs& top) {
   CAFFE_CHECK(forward_ != nullptr ||
                   layer_param_.convolution_param().engine() != ConvolutionParameter::ONEDNN,
               name() << "engine: ONEDNN: oneDNN has no fast convolution of a bottom of shape "
-                     << bottom[0]->shape_string() << "; leave engine out to use what can serve");
+                     << bottom[0]->shape_string() << "; remove engine to use the default");
 }
 
 void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {

@@ -53,7 +53,7 @@ void run(const dnnl::primitive& primitive, const Arguments& arguments) {
     primitive.execute(cpu_stream(), arguments);
     cpu_stream().wait();
   } catch (const dnnl::error& error) {
-    CAFFE_FAIL("oneDNN: " << error.what() << " (choose engine: CAFFE to do without it)");
+    CAFFE_FAIL("oneDNN: " << error.what() << " (set engine: CAFFE to avoid oneDNN)");
   }
 }
 

@@ -134,7 +134,7 @@ def set_device(caffe: ModuleType, gpu: int | None) -> None:
     if not has_gpu():
         raise MaapError(
             f"GPU {gpu} was asked for, but this Caffe was built without CUDA; leave --gpu out, "
-            "or use a Caffe built with CUDA and the layers built with -DMAAP_CUDA=ON"
+            "or use a Caffe built with CUDA and the layers built with -DUSE_CUDA=ON"
         )
     caffe.set_device(gpu)
     caffe.set_mode_gpu()

@@ -66,7 +66,7 @@ TYPED_TEST(BlobTest, ScalarsAndEmptyBlobs) {
 TYPED_TEST(BlobTest, ImpossibleShapesAreErrorsAndChangeNothing) {
   auto& blob = this->blob;
   EXPECT_ERROR(blob.Reshape({65536, 65536}), "65536 65536");
-  EXPECT_ERROR(blob.Reshape({2, -1}), "-1 is no length");
+  EXPECT_ERROR(blob.Reshape({2, -1}), "-1 is not a length");
   EXPECT_ERROR(blob.Reshape(vector<int>(33, 1)), "33 axes");
   BlobShape huge;
   huge.add_dim(int64_t(1) << 40);

@@ -65,7 +65,7 @@ TEST_F(DataToolsTest, Converts) {
   EXPECT_TRUE(contains(log_, "A total of 4 images."));
   EXPECT_TRUE(contains(log_, "none.png"));
   EXPECT_TRUE(contains(log_, "Processed 3 files."));
-  EXPECT_TRUE(contains(log_, "1 images could not be read and are left out"));
+  EXPECT_TRUE(contains(log_, "1 images could not be read and are skipped"));
   EXPECT_EQ(convert("./ all.txt db"), 1);
   EXPECT_TRUE(contains(log_, "'db' exists already"));
 }

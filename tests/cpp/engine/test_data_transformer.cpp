@@ -130,7 +130,7 @@ TYPED_TEST(DataTransformerTest, TheMeanFileIsCroppedWithTheImage) {
   mean.set_num(3);
   mean.set_channels(1);
   WriteProtoToBinaryFile(mean, dir / "other");
-  EXPECT_ERROR(this->make("mean_file: '" + dir / "other'"), "holds no image");
+  EXPECT_ERROR(this->make("mean_file: '" + dir / "other'"), "does not contain an image");
 }
 
 /// While training every place and either side must come up, and nothing else.

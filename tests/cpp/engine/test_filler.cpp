@@ -70,7 +70,7 @@ TYPED_TEST(FillerTest, SparseGaussianKeepsSoManyWeightsOfAnInput) {
   EXPECT_ERROR(this->fill("gaussian", {100, 200}), "only 100 weights");
   this->param.set_sparse(3);
   for (const char* type : {"constant", "uniform", "xavier", "msra", "positive_unitball"}) {
-    EXPECT_ERROR(this->fill(type, {100, 200}), "does not know 'sparse'");
+    EXPECT_ERROR(this->fill(type, {100, 200}), "does not support 'sparse'");
   }
 }
 

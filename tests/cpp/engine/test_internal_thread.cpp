@@ -68,7 +68,7 @@ TEST(InternalThread, StopsWhereItAsks) {
   Doubler doubler;
   doubler.busy = true;
   doubler.StartInternalThread();
-  EXPECT_ERROR(doubler.StartInternalThread(), "runs already");
+  EXPECT_ERROR(doubler.StartInternalThread(), "already running");
   doubler.StopInternalThread();
   EXPECT_EQ(doubler.ended, 1);
 }

@@ -301,7 +301,7 @@ TEST(NetErrorTest, SaysWhereAndWhatToDo) {
   EXPECT_ERROR(make_net(kToyData + toy_weights("w", "dat", "a")),
                "unknown bottom blob 'dat' (layer 'w', bottom index 0); did you mean 'data'?");
   EXPECT_ERROR(make_net(kToyData + toy_weights("w", "data", "a") + toy_weights("v", "data", "a")),
-               "layer 'v' (ToyWeights): top blob 'a' is made by another layer already");
+               "layer 'v' (ToyWeights): top blob 'a' is already made by another layer");
   EXPECT_ERROR(make_net(kToyData + toy_weights("w", "data", "a") + toy_weights("v", "a", "v") +
                         "layer { name: 'r' type: 'ReLU' bottom: 'a' top: 'a' }"),
                "layer 'r' (ReLU): top blob 'a' is made");

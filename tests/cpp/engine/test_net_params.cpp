@@ -269,7 +269,7 @@ TEST(NetFilesTest, DamagedFilesAreErrors) {
 TEST(NetFilesTest, AFailedSaveLeavesTheOldFile) {
   auto net = make_net(kToyData + toy_weights("same", "data", "a") + toy_weights("same", "a", "b"));
   const string name = file_with("old", ".h5");
-  EXPECT_ERROR(net->ToHDF5(name), "group 'same' cannot be made");
+  EXPECT_ERROR(net->ToHDF5(name), "group 'same' cannot be created");
   EXPECT_EQ(contents(name), "old");
 }
 

@@ -27,8 +27,9 @@ TYPED_TEST(AbsValLayerTest, RefusesBackwardInPlace) {
   this->top = this->bottom;
   auto layer = this->forward("type: 'AbsVal'");
   layer->Backward(this->top, {false}, this->bottom);
-  EXPECT_ERROR(layer->Backward(this->top, {true}, this->bottom),
-               "'under_test' (AbsVal): works in place, which serves forward passes only");
+  EXPECT_ERROR(
+      layer->Backward(this->top, {true}, this->bottom),
+      "'under_test' (AbsVal): works in place, which is possible only without a backward pass");
 }
 
 }  // namespace caffe

@@ -108,7 +108,7 @@ TYPED_TEST(ArgMaxLayerTest, Errors) {
   EXPECT_ERROR(set_up("axis: 1 top_k: 4"), "top_k is 4, out of 3 values");
   EXPECT_ERROR(set_up("axis: 3"), "axis is 3");
   auto layer = this->forward("type: 'ArgMax'");
-  EXPECT_ERROR(layer->Backward(this->top, {true}, this->bottom), "places have no gradient");
+  EXPECT_ERROR(layer->Backward(this->top, {true}, this->bottom), "indices have no gradient");
   EXPECT_FALSE(layer->AllowForceBackward(0));
   this->top = this->bottom;
   EXPECT_ERROR(set_up(""), "cannot work in place");

@@ -33,7 +33,7 @@ TYPED_TEST(BatchReindexLayerTest, Errors) {
   auto layer = this->make("type: 'BatchReindex'");
   layer->SetUp(this->bottom, this->top);
   EXPECT_ERROR(layer->Forward(this->bottom, this->top),
-               "'under_test' (BatchReindex): index 3, at place 1");
+               "'under_test' (BatchReindex): index 3, at position 1");
   EXPECT_ERROR(layer->Backward(this->top, {true, true}, this->bottom), "have no gradient");
   EXPECT_FALSE(layer->AllowForceBackward(1));
   EXPECT_TRUE(layer->AllowForceBackward(0));

@@ -51,12 +51,12 @@ TYPED_TEST(ConcatLayerTest, Errors) {
     this->make("type: 'Concat' concat_param { " + param + " }")->SetUp(this->bottom, this->top);
   };
   EXPECT_ERROR(set_up(""),
-               "'under_test' (Concat): its bottoms must be alike but for axis 1; "
+               "'under_test' (Concat): its bottoms must have the same shape except for axis 1; "
                "bottom 0 is 2 1 3 (6) and bottom 1 2 2 4 (16)");
   EXPECT_ERROR(set_up("axis: 3"), "axis is 3");
   EXPECT_ERROR(set_up("axis: 1 concat_dim: 1"), "has both axis and concat_dim");
   this->bottom[1]->Reshape({2, 3});
-  EXPECT_ERROR(set_up(""), "must be alike");
+  EXPECT_ERROR(set_up(""), "must have the same shape except");
   this->top = {this->bottom[1]};
   EXPECT_ERROR(set_up(""), "cannot work in place");
 }

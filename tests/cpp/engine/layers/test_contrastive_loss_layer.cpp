@@ -54,11 +54,12 @@ TYPED_TEST(ContrastiveLossLayerTest, Errors) {
   auto layer = this->make("type: 'ContrastiveLoss'");
   layer->SetUp(this->bottom, this->top);
   EXPECT_ERROR(layer->Backward(this->top, {true, true, true}, this->bottom),
-               "'under_test' (ContrastiveLoss): there is no gradient by bottom 2");
+               "'under_test' (ContrastiveLoss): there is no gradient for bottom 2");
   this->bottom[2]->Reshape({2});
-  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "must say of each of the 3 pairs");
+  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "must say for each of the 3 pairs");
   this->bottom[1]->Reshape({3, 1});
-  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "the first two bottoms must be as large");
+  EXPECT_ERROR(layer->Forward(this->bottom, this->top),
+               "the first two bottoms must have the same size");
 }
 
 }  // namespace caffe

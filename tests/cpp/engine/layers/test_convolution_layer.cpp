@@ -224,7 +224,7 @@ TYPED_TEST(ConvolutionLayerTest, RefusesInPlace) {
   this->top = {this->bottom[0]};
   auto layer = this->make(this->layer_text("num_output: 2 kernel_size: 1") + " top: 'y'");
   EXPECT_ERROR(layer->SetUp(this->bottom, this->top),
-               "cannot work in place (top 'y' is bottom 0): give its top a name of its own");
+               "cannot work in place (top 'y' is bottom 0): give its top a different name");
 }
 
 }  // namespace caffe

@@ -103,7 +103,7 @@ TYPED_TEST(EltwiseLayerTest, Errors) {
     this->make(eltwise(param))->SetUp(this->bottom, this->top);
   };
   EXPECT_ERROR(set_up(""),
-               "'under_test' (Eltwise): its bottoms need one shape; bottom 0 is 2 3 (6) "
+               "'under_test' (Eltwise): its bottoms must have the same shape; bottom 0 is 2 3 (6) "
                "and bottom 1 3 2 (6)");
   this->bottom[1]->Reshape({2, 3});
   EXPECT_ERROR(set_up("coeff: 1"), "has 1 coeffs and 2 bottoms");

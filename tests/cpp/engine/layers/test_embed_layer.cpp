@@ -60,10 +60,10 @@ TYPED_TEST(EmbedLayerTest, Errors) {
   auto layer = this->make(kText);
   layer->SetUp(this->bottom, this->top);
   EXPECT_ERROR(layer->Forward(this->bottom, this->top),
-               "index 5, at place 1 of a blob of shape 2 (2), is no whole number from 0 to 4");
+               "index 5, at position 1 of a blob of shape 2 (2), is not an integer from 0 to 4");
   for (const double bad : {-1., 1.5, std::nan(""), 1e30}) {
     this->bottom[0]->mutable_cpu_data()[1] = bad;
-    EXPECT_ERROR(layer->Forward(this->bottom, this->top), "is no whole number from 0 to 4");
+    EXPECT_ERROR(layer->Forward(this->bottom, this->top), "is not an integer from 0 to 4");
   }
   EXPECT_ERROR(layer->Backward(this->top, {true}, this->bottom), "holds indices");
   EXPECT_FALSE(layer->AllowForceBackward(0));

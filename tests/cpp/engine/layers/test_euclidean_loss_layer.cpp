@@ -30,7 +30,7 @@ TYPED_TEST(EuclideanLossLayerTest, Errors) {
   this->add_top();
   auto layer = this->make("type: 'EuclideanLoss'");
   EXPECT_ERROR(layer->SetUp(this->bottom, this->top),
-               "'under_test' (EuclideanLoss): both bottoms must be as large");
+               "'under_test' (EuclideanLoss): both bottoms must have the same size");
   EXPECT_TRUE(layer->AllowForceBackward(1));
   this->bottom[1]->Reshape({3, 2});
   EXPECT_ERROR(this->make("type: 'EuclideanLoss'")->SetUp(this->bottom, this->top), "first axis");

@@ -56,7 +56,7 @@ TYPED_TEST(FilterLayerTest, Errors) {
   const auto set_up = [&] { this->make("type: 'Filter'")->SetUp(this->bottom, this->top); };
   EXPECT_ERROR(set_up(), "'under_test' (Filter): the selector has 2 values, and the shape of");
   this->bottom[1]->Reshape({3, 2});
-  EXPECT_ERROR(set_up(), "needs one value an item");
+  EXPECT_ERROR(set_up(), "needs one value per item");
   this->add_bottom({3});
   EXPECT_ERROR(set_up(), "has 3 bottoms and 1 tops");
   auto layer = this->make("type: 'Filter'");

@@ -147,7 +147,7 @@ TYPED_TEST(HDF5DataLayerTest, ErrorsOfTheOutputLayer) {
   layer =
       this->make("type: 'HDF5Output' hdf5_output_param { file_name: '" + this->dir_ / "out.h5' }");
   layer->SetUp(this->bottom, {});
-  EXPECT_ERROR(layer->Forward(this->bottom, {}), "equally many rows");
+  EXPECT_ERROR(layer->Forward(this->bottom, {}), "the same number of rows");
 }
 
 }  // namespace caffe

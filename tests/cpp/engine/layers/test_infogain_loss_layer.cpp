@@ -88,7 +88,7 @@ TYPED_TEST(InfogainLossLayerTest, Errors) {
   this->bottom[1]->mutable_cpu_data()[0] = 3;
   EXPECT_ERROR(layer->Forward(this->bottom, this->top), "label 3 (number 0 of 4) is out of range");
   EXPECT_ERROR(layer->Backward(this->top, {true, false, true}, this->bottom),
-               "no gradient by bottom 2, the infogain matrix");
+               "no gradient for bottom 2, the infogain matrix");
   this->bottom[1]->Reshape({2});
   EXPECT_ERROR(layer->Forward(this->bottom, this->top), "takes one label for each item");
 }

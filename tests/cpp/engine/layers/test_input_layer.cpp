@@ -33,7 +33,7 @@ TYPED_TEST(InputLayerTest, RefusesOtherCounts) {
   auto layer = this->make("type: 'Input' input_param { shape { } shape { } }");
   EXPECT_ERROR(layer->SetUp(this->bottom, this->top), "'under_test' (Input): has 2 shapes and 1");
   layer = this->make("type: 'Input' input_param { shape { dim: -3 } }");
-  EXPECT_ERROR(layer->SetUp(this->bottom, this->top), "-3 is no length");
+  EXPECT_ERROR(layer->SetUp(this->bottom, this->top), "-3 is not a length");
   this->add_bottom({1});
   EXPECT_ERROR(this->make("type: 'Input'")->SetUp(this->bottom, this->top), "takes 0 bottoms");
 }

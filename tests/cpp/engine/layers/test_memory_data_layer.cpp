@@ -76,7 +76,7 @@ TYPED_TEST(MemoryDataLayerTest, TransformsImages) {
     if (round == 0) layer->AddDatumVector(datums);
     if (round == 1) layer->AddMatVector(this->pictures(4), {10, 11, 12, 13});
     for (int batch = 0; batch < 2; ++batch) {
-      EXPECT_ERROR(layer->AddDatumVector(datums), "not used up");
+      EXPECT_ERROR(layer->AddDatumVector(datums), "not all images added before have been used");
       EXPECT_ERROR(layer->set_batch_size(1), "used up");
       layer->Forward(this->bottom, this->top);
       for (int n = 0; n < 2; ++n) {
@@ -97,7 +97,7 @@ TYPED_TEST(MemoryDataLayerTest, TheBatchSizeMayChange) {
   EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{3, 3, 5, 4}));
   EXPECT_EQ(this->data(*this->top[1]), (std::vector<double>{0, 1, 2}));
   layer->set_batch_size(2);
-  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "3 rows are no multiple");
+  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "3 rows are not a multiple");
 }
 
 TYPED_TEST(MemoryDataLayerTest, Errors) {

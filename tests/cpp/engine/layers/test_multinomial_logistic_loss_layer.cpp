@@ -30,7 +30,7 @@ TYPED_TEST(MultinomialLogisticLossLayerTest, Errors) {
   layer->SetUp(this->bottom, this->top);
   EXPECT_ERROR(layer->Forward(this->bottom, this->top),
                "'under_test' (MultinomialLogisticLoss): label 3 (number 1 of 2) is out of range");
-  EXPECT_ERROR(layer->Backward(this->top, {true, true}, this->bottom), "no gradient by bottom 1");
+  EXPECT_ERROR(layer->Backward(this->top, {true, true}, this->bottom), "no gradient for bottom 1");
   this->bottom[1]->Reshape({2, 2});
   EXPECT_ERROR(layer->Forward(this->bottom, this->top), "takes one label for each item");
 }

@@ -65,8 +65,9 @@ TYPED_TEST(PowerLayerTest, InPlaceRunsForwardAndRefusesBackward) {
   auto layer = this->forward("type: 'Power' power_param { power: 2 }");
   this->expect_near(this->data(*this->top[0]), {4, 0.25, 9});
   layer->Backward(this->top, {false}, this->bottom);
-  EXPECT_ERROR(layer->Backward(this->top, {true}, this->bottom),
-               "layer 'under_test' (Power): works in place, which serves forward passes only");
+  EXPECT_ERROR(
+      layer->Backward(this->top, {true}, this->bottom),
+      "layer 'under_test' (Power): works in place, which is possible only without a backward pass");
 }
 
 }  // namespace caffe

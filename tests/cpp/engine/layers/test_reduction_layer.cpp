@@ -56,7 +56,7 @@ TYPED_TEST(ReductionLayerTest, Errors) {
                "'under_test' (Reduction): axis is 2");
   this->bottom[0]->Reshape(std::vector<int>{2, 0});
   EXPECT_ERROR(this->make(reduction("MEAN", "axis: 1"))->SetUp(this->bottom, this->top),
-               "no values have no mean");
+               "an empty bottom has no mean");
   this->forward(reduction("SUM", "axis: 1"));
   this->expect_near(this->data(*this->top[0]), {0, 0});
   this->top = this->bottom;

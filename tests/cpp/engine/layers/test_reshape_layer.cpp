@@ -47,11 +47,11 @@ TYPED_TEST(ReshapeLayerTest, Errors) {
     this->make("type: 'Reshape' reshape_param { " + param + " }")->SetUp(this->bottom, this->top);
   };
   EXPECT_ERROR(set_up("shape { dim: -1 dim: -1 }"), "'under_test' (Reshape): has 2 dims of -1");
-  EXPECT_ERROR(set_up("shape { dim: -2 }"), "a dim of -2 is no length");
-  EXPECT_ERROR(set_up("shape { dim: 5 dim: -1 }"), "its count is no multiple of 5");
+  EXPECT_ERROR(set_up("shape { dim: -2 }"), "a dim of -2 is not a length");
+  EXPECT_ERROR(set_up("shape { dim: 5 dim: -1 }"), "its count is not a multiple of 5");
   EXPECT_ERROR(set_up("shape { dim: 5 dim: 5 }"), "does not fit 5 5, which has 25 values");
   EXPECT_ERROR(set_up("shape { dim: 2000000000 dim: 2000000000 dim: 2000000000 dim: -1 }"),
-               "its count is no multiple of");
+               "its count is not a multiple of");
   EXPECT_ERROR(set_up("axis: 4 shape { dim: 24 }"), "axis is 4");
   EXPECT_ERROR(set_up("axis: 1 num_axes: 3 shape { dim: 12 }"), "num_axes is 3 from axis 1");
   EXPECT_ERROR(set_up("shape { dim: 24 dim: 1 dim: 1 dim: 0 }"), "copies axis 3 of the bottom");

@@ -136,7 +136,7 @@ TYPED_TEST(SoftmaxWithLossLayerTest, Errors) {
   this->bottom[1]->Reshape({2, 2});
   EXPECT_ERROR(layer->Forward(this->bottom, this->top), "there must be 2 labels");
   this->bottom[1]->Reshape({3});
-  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "the first axis of both bottoms");
+  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "the first axes of both bottoms");
 }
 
 }  // namespace caffe

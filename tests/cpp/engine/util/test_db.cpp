@@ -182,7 +182,7 @@ TEST_F(LMDBTest, NoLMDBIsAnError) {
   std::filesystem::create_directory(path());
   EXPECT_ERROR(read("lmdb", path()), "no data.mdb");
   write_file(file(), string(20000, 'x'));
-  EXPECT_ERROR(read("lmdb", path()), "no LMDB file");
+  EXPECT_ERROR(read("lmdb", path()), "not an LMDB file");
 }
 
 TEST_F(LMDBTest, DamageNeverEndsTheProcess) {

@@ -149,9 +149,9 @@ TEST(Hdf5FileTest, ChecksShapes) {
   EXPECT_EQ(hdf5_shape(file.id(), "x"), vector<int>({2, 3}));
   Blob<float> blob(vector<int>{3, 2});
   EXPECT_ERROR(hdf5_load_nd_dataset(file.id(), "x", 0, 9, &blob),
-               name + ": data set '/x' has shape 2 3, where a blob of shape 3 2 (6)");
+               name + ": data set '/x' has shape 2 3, but the blob to fill has shape 3 2 (6)");
   EXPECT_ERROR(hdf5_load_nd_dataset(file.id(), "x", 3, 4, &blob, true), "has 2 axes; 3 to 4");
-  EXPECT_ERROR(hdf5_load_nd_dataset(file.id(), "y", 3, 4, &blob, true), "'/y' is not there");
+  EXPECT_ERROR(hdf5_load_nd_dataset(file.id(), "y", 3, 4, &blob, true), "'/y' does not exist");
   EXPECT_EQ(blob.shape(), vector<int>({3, 2}));
 }
 
@@ -171,7 +171,8 @@ TEST(Hdf5FileTest, RefusesWhatIsNoNumber) {
   Hdf5File file(name, Hdf5File::kCreate);
   hdf5_save_string(file.id(), "text", "some text");
   Blob<float> blob;
-  EXPECT_ERROR(hdf5_load_nd_dataset(file.id(), "text", 0, 1, &blob, true), "holds no numbers");
+  EXPECT_ERROR(hdf5_load_nd_dataset(file.id(), "text", 0, 1, &blob, true),
+               "does not contain numbers");
   const Hdf5Group group(file.id(), "group", Hdf5Group::kCreate);
   EXPECT_ERROR(hdf5_load_nd_dataset(file.id(), "group", 0, 1, &blob, true), "cannot be opened");
 }
@@ -185,8 +186,8 @@ TEST(Hdf5FileTest, IntsAndStrings) {
   EXPECT_EQ(hdf5_load_int(file.id(), "iter"), -5);
   EXPECT_EQ(hdf5_load_string(file.id(), "learned_net"), "a.caffemodel");
   EXPECT_EQ(hdf5_load_string(file.id(), "empty"), "");
-  EXPECT_ERROR(hdf5_load_string(file.id(), "iter"), "is no string");
-  EXPECT_ERROR(hdf5_load_int(file.id(), "nothing"), "data set '/nothing' is not there");
+  EXPECT_ERROR(hdf5_load_string(file.id(), "iter"), "is not a string");
+  EXPECT_ERROR(hdf5_load_int(file.id(), "nothing"), "data set '/nothing' does not exist");
   EXPECT_ERROR(hdf5_save_int(file.id(), "iter", 3), "name taken");
   EXPECT_EQ(hdf5_get_num_links(file.id()), 3);
   EXPECT_EQ(hdf5_get_name_by_idx(file.id(), 0), "empty");

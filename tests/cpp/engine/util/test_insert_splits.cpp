@@ -78,7 +78,7 @@ TEST(InsertSplitsTest, NamesUnknownBottoms) {
   EXPECT_ERROR(InsertSplits(in, &out),
                "unknown bottom blob 'dat' (layer 'a', bottom index 1); did you mean 'data'?");
   in.mutable_layer(1)->set_bottom(1, "something_else");
-  EXPECT_ERROR(InsertSplits(in, &out), "no layer before it has that top");
+  EXPECT_ERROR(InsertSplits(in, &out), "no earlier layer has that top");
   ReadProtoFromText("layer { name: 'late' bottom: 'x' } layer { name: 'x' top: 'x' }", "test", &in);
   EXPECT_ERROR(InsertSplits(in, &out), "unknown bottom blob 'x' (layer 'late', bottom index 0)");
 }
