@@ -25,9 +25,11 @@ Dtype Filler<Dtype>::fan(const Blob<Dtype>& blob) const {
       return fan_out;
     case FillerParameter_VarianceNorm_AVERAGE:
       return (fan_in + fan_out) / Dtype(2);
-    default:
+    case FillerParameter_VarianceNorm_FAN_IN:
       return fan_in;
   }
+  CAFFE_FAIL("filler '" << filler_param_.type() << "': variance_norm number "
+                        << filler_param_.variance_norm() << " is unknown");
 }
 
 template <typename Dtype>

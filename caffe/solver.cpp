@@ -264,13 +264,14 @@ bool Solver<Dtype>::go_on_testing() {
     switch (GetRequestedAction()) {
       case SolverAction::SNAPSHOT:
         Snapshot();
-        break;
+        continue;
       case SolverAction::STOP:
         requested_early_exit_ = true;
         return false;
-      default:
+      case SolverAction::NONE:
         return true;
     }
+    CAFFE_FAIL("the solver was asked for an action that is unknown");
   }
 }
 

@@ -40,8 +40,7 @@ int maap_regions_f32(const float* map, int n, int h, int w, int H, int W, int th
     std::unique_ptr<float[]> own(upsampled ? nullptr : new float[size]);
     std::unique_ptr<char[]> workspace(new char[maap::region_workspace(maap::Device::kCPU, shape)]);
     std::vector<int> bad(n);
-    maap::find_regions(maap::Device::kCPU, shape,
-                       threshold_at ? maap::ThresholdAt::kMap : maap::ThresholdAt::kInput, map,
+    maap::find_regions(maap::Device::kCPU, shape, static_cast<maap::ThresholdAt>(threshold_at), map,
                        upsampled ? upsampled : own.get(), regions, stats, bad.data(),
                        workspace.get());
     for (int i = 0; i < n; ++i) {

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_C_API_HPP_
-#define CAFFE_LAYERS_C_API_HPP_
+#ifndef MAAP_LAYERS_C_API_HPP_
+#define MAAP_LAYERS_C_API_HPP_
 
 // The layers' functions for callers without C++ or Caffe (Python's ctypes). All memory belongs to
 // the caller, is on the CPU, and is contiguous. A function returns 0, or 1 with the reason in
@@ -9,7 +9,7 @@ extern "C" {
 
 /// Thresholds, regions and upsampled maps, as region.hpp defines them.
 ///   map [n, h, w], regions [n, 4], stats [n, 5], upsampled [n, H, W] or null;
-///   threshold_at: 0 for INPUT, 1 for MAP
+///   threshold_at: 0 for INPUT, 1 for MAP; any other number is an error
 int maap_regions_f32(const float* map, int n, int h, int w, int H, int W, int threshold_at,
                      float* regions, float* stats, float* upsampled);
 
@@ -32,4 +32,4 @@ void maap_set_threads(int n);
 int maap_has_gpu();
 }
 
-#endif  // CAFFE_LAYERS_C_API_HPP_
+#endif  // MAAP_LAYERS_C_API_HPP_

@@ -3,30 +3,12 @@
 #include "caffe_layers/elimination_param.hpp"
 #include "caffe_layers/layer_support.hpp"
 #include "kernels/attention.hpp"
-#include "kernels/render.hpp"
 
 namespace caffe {
 
 using maap::Device;
 
 namespace {
-
-maap::AStar a_star(const EliminationParameter& param) {
-  switch (param.a_star()) {
-    case EliminationParameter::UNCORRELATED:
-      return maap::AStar::kUncorrelated;
-    case EliminationParameter::ENHANCE:
-      return maap::AStar::kEnhance;
-    case EliminationParameter::REDUCE:
-      return maap::AStar::kReduce;
-    case EliminationParameter::ALLSOFT:
-      return maap::AStar::kAllSoft;
-    case EliminationParameter::ALLSOFT_PLUS_ONE:
-      return maap::AStar::kAllSoftPlusOne;
-    default:
-      return maap::AStar::kRoi;
-  }
-}
 
 template <typename Dtype>
 maap::ImageShape image_shape(const Blob<Dtype>& d) {
@@ -42,7 +24,9 @@ void grow(std::unique_ptr<SyncedMemory>* memory, size_t size) {
 template <typename Dtype>
 void EliminationLayer<Dtype>::LayerSetUp(const std::vector<Blob<Dtype>*>& bottom,
                                          const std::vector<Blob<Dtype>*>& top) {
-  param_ = maap::elimination_param(this->layer_param_);
+  const EliminationParameter param = maap::elimination_param(this->layer_param_);
+  a_star_ = static_cast<maap::AStar>(param.a_star());
+  threshold_at_ = static_cast<maap::ThresholdAt>(param.threshold_at());
   for (Blob<Dtype>* t : top) {
     if (t == bottom[0] || t == bottom[1]) {
       throw maap::Error(maap::name_of(this->layer_param_) +
@@ -81,15 +65,13 @@ void EliminationLayer<Dtype>::forward(Device device, const std::vector<Blob<Dtyp
   grow(&workspace_, maap::region_workspace(device, shape_));
   maap::attention_map(device, {f.shape(0), f.shape(1), f.count(2)}, maap::data(f, device),
                       maap::mutable_data(&map_, device));
-  maap::find_regions(device, shape_,
-                     param_.threshold_at() == EliminationParameter::MAP ? maap::ThresholdAt::kMap
-                                                                        : maap::ThresholdAt::kInput,
-                     maap::data(map_, device), maap::mutable_data(&attention_, device),
-                     maap::mutable_data(&regions_, device), maap::mutable_data(&stats_, device),
+  maap::find_regions(device, shape_, threshold_at_, maap::data(map_, device),
+                     maap::mutable_data(&attention_, device), maap::mutable_data(&regions_, device),
+                     maap::mutable_data(&stats_, device),
                      static_cast<int*>(maap::mutable_data(bad_.get(), device)),
                      maap::mutable_data(workspace_.get(), device));
   require_finite();
-  maap::render(device, image_shape(d), a_star(param_), maap::data(d, device),
+  maap::render(device, image_shape(d), a_star_, maap::data(d, device),
                maap::data(attention_, device), maap::data(regions_, device),
                maap::mutable_data(top[0], device));
   if (top.size() > 1) top[1]->CopyFrom(regions_);
@@ -120,7 +102,7 @@ void EliminationLayer<Dtype>::backward(Device device, const Blob<Dtype>& top,
     maap::fill_zero(device, bottom[0]->count(), gradient);
   }
   if (propagate_down[1]) {
-    maap::render_backward(device, image_shape(*bottom[1]), a_star(param_), maap::diff(top, device),
+    maap::render_backward(device, image_shape(*bottom[1]), a_star_, maap::diff(top, device),
                           maap::data(attention_, device), maap::data(regions_, device),
                           maap::mutable_diff(bottom[1], device));
   }

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_ELIMINATION_LAYER_HPP_
-#define CAFFE_LAYERS_ELIMINATION_LAYER_HPP_
+#ifndef MAAP_LAYERS_ELIMINATION_LAYER_HPP_
+#define MAAP_LAYERS_ELIMINATION_LAYER_HPP_
 
 #include <memory>
 #include <vector>
@@ -8,8 +8,8 @@
 #include "caffe/layer.hpp"
 #include "caffe/syncedmem.hpp"
 #include "kernels/device.hpp"
-#include "kernels/maap.pb.h"
 #include "kernels/region.hpp"
+#include "kernels/render.hpp"
 
 namespace caffe {
 
@@ -59,7 +59,8 @@ class EliminationLayer : public Layer<Dtype> {
                 const std::vector<bool>& propagate_down, const std::vector<Blob<Dtype>*>& bottom);
   void require_finite();
 
-  EliminationParameter param_;
+  maap::AStar a_star_ = maap::AStar::kRoi;
+  maap::ThresholdAt threshold_at_ = maap::ThresholdAt::kInput;
   maap::RegionShape shape_ = {0, 0, 0, 0, 0};
   Blob<Dtype> map_;                    // (N, 1, h, w)
   Blob<Dtype> attention_;              // (N, 1, H, W)
@@ -71,4 +72,4 @@ class EliminationLayer : public Layer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_LAYERS_ELIMINATION_LAYER_HPP_
+#endif  // MAAP_LAYERS_ELIMINATION_LAYER_HPP_

@@ -10,7 +10,10 @@
 namespace maap {
 namespace {
 
+using caffe::EliminationParameter;
 using google::protobuf::EnumDescriptor;
+using google::protobuf::FieldDescriptor;
+using google::protobuf::UnknownField;
 
 class FirstError : public google::protobuf::io::ErrorCollector {
  public:
@@ -30,7 +33,7 @@ class FirstError : public google::protobuf::io::ErrorCollector {
 /// "a_star: ROI | UNCORRELATED | ...; threshold_at: INPUT | MAP"
 std::string choices() {
   std::string all;
-  const auto* message = caffe::EliminationParameter::descriptor();
+  const auto* message = EliminationParameter::descriptor();
   for (int i = 0; i < message->field_count(); ++i) {
     all += (i ? "; " : "") + message->field(i)->name() + ":";
     const EnumDescriptor* values = message->field(i)->enum_type();
@@ -40,10 +43,25 @@ std::string choices() {
   return all;
 }
 
+/// Throws for a value that its enum lacks. Where protobuf reads one in a binary file, it puts it
+/// among the unknown fields, and the field then looks as if it had not been set.
+void require_known_values(const std::string& layer, const EliminationParameter& param) {
+  const auto& unknown = param.unknown_fields();
+  for (int i = 0; i < unknown.field_count(); ++i) {
+    const UnknownField& value = unknown.field(i);
+    const FieldDescriptor* const field =
+        EliminationParameter::descriptor()->FindFieldByNumber(value.number());
+    if (field == nullptr || value.type() != UnknownField::TYPE_VARINT) continue;
+    throw Error("layer '" + layer + "' (Elimination): elimination_param has " + field->name() +
+                " number " + std::to_string(value.varint()) +
+                ", which is unknown here. Write any of: " + choices());
+  }
+}
+
 }  // namespace
 
-caffe::EliminationParameter elimination_param(const caffe::LayerParameter& layer) {
-  caffe::EliminationParameter param;
+EliminationParameter elimination_param(const caffe::LayerParameter& layer) {
+  EliminationParameter param;
   const std::string text = layer.has_python_param() ? layer.python_param().param_str() : "";
   if (const caffe::EliminationParameter* const field = elimination_field(layer)) {
     if (!text.empty()) {
@@ -51,6 +69,7 @@ caffe::EliminationParameter elimination_param(const caffe::LayerParameter& layer
           "layer '" + layer.name() +
           "' (Elimination): both elimination_param and python_param.param_str are set; keep one");
     }
+    require_known_values(layer.name(), *field);
     return *field;
   }
   FirstError error;

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_ELIMINATION_PARAM_HPP_
-#define CAFFE_LAYERS_ELIMINATION_PARAM_HPP_
+#ifndef MAAP_LAYERS_ELIMINATION_PARAM_HPP_
+#define MAAP_LAYERS_ELIMINATION_PARAM_HPP_
 
 #include "caffe/proto/caffe.pb.h"
 #include "kernels/maap.pb.h"
@@ -8,8 +8,8 @@ namespace maap {
 
 /// The layer's parameters: LayerParameter.elimination_param if this Caffe has such a field,
 /// otherwise the same message as text in python_param.param_str; the defaults if neither is set.
-/// Throws maap::Error if both are set or if the text does not parse, in this case with line, column
-/// and the possible values.
+/// Throws maap::Error if both are set, if a value is one that maap.proto does not have, or if the
+/// text does not parse, in this case with line, column and the possible values.
 caffe::EliminationParameter elimination_param(const caffe::LayerParameter& layer);
 
 /// LayerParameter.elimination_param; null if it is not set, or if this Caffe has no such field.
@@ -18,4 +18,4 @@ const caffe::EliminationParameter* elimination_field(const caffe::LayerParameter
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_ELIMINATION_PARAM_HPP_
+#endif  // MAAP_LAYERS_ELIMINATION_PARAM_HPP_

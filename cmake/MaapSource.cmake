@@ -29,7 +29,8 @@ endforeach()
 # lets choices between two values vectorise: ReLU takes 0.1 ns per value instead of 8.
 function(maap_compile_options target)
   target_include_directories(${target} PRIVATE ${MAAP_INCLUDE_DIR})
-  set(_cxx -O3 -fopenmp -ffp-contract=off -fno-trapping-math -fno-math-errno -Wall -Wextra -Wno-unknown-pragmas)
+  set(_cxx -O3 -fopenmp -ffp-contract=off -fno-trapping-math -fno-math-errno -Wall -Wextra -Wno-unknown-pragmas
+      -Werror=switch)
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${_cxx}>)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # ccache requires it

@@ -351,9 +351,21 @@ size_t region_workspace(Device device, const RegionShape& shape) {
   return team_slots(device, shape.n) * Workspace<double>::bytes(shape);
 }
 
+const char* name_of(ThresholdAt at) {
+  switch (at) {
+    case ThresholdAt::kInput:
+      return "INPUT";
+    case ThresholdAt::kMap:
+      return "MAP";
+  }
+  throw Error("threshold_at number " + std::to_string(static_cast<int>(at)) +
+              " is not one of EliminationParameter.ThresholdAt");
+}
+
 template <typename T>
 void find_regions(Device device, const RegionShape& shape, ThresholdAt at, const T* maps,
                   T* upsampled, T* regions, T* stats, int* bad, void* workspace) {
+  name_of(at);  // throws when it is neither
   parallel_teams(device, shape.n, static_cast<int64_t>(shape.height) * shape.width,
                  FindRegion<T>{shape, at, maps, upsampled, regions, stats, bad,
                                static_cast<char*>(workspace)});

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_REGION_HPP_
-#define CAFFE_LAYERS_REGION_HPP_
+#ifndef KERNELS_REGION_HPP_
+#define KERNELS_REGION_HPP_
 
 // From attention maps to regions, on raw pointers of either device (no Caffe needed).
 //
@@ -22,10 +22,14 @@ struct RegionShape {
   int height, width;  // of the input
 };
 
+/// The numbers are those of EliminationParameter.ThresholdAt (maap.proto).
 enum class ThresholdAt {
-  kInput,  // on the upsampled map
-  kMap     // on the map itself; the box is then scaled outward to whole pixels of the input
+  kInput = 0,  // on the upsampled map
+  kMap = 1     // on the map itself; the box is then scaled outward to whole pixels of the input
 };
+
+/// The name in maap.proto: "INPUT" or "MAP". Throws an Error for any other number.
+const char* name_of(ThresholdAt at);
 
 /// The columns of `stats`.
 enum RegionStats { kThreshold, kMapMin, kMapMax, kComponentArea, kWholeImage, kStatsSize };
@@ -33,7 +37,8 @@ enum RegionStats { kThreshold, kMapMin, kMapMax, kComponentArea, kWholeImage, kS
 /// The bytes of scratch memory that find_regions needs on the device.
 size_t region_workspace(Device device, const RegionShape& shape);
 
-/// Computes upsampled maps, thresholds, components and boxes of a batch.
+/// Computes upsampled maps, thresholds, components and boxes of a batch. Throws an Error if `at` is
+/// neither of the two.
 ///   maps       [n, map_height, map_width]
 ///   upsampled  [n, height, width], out
 ///   regions    [n, 4], out: x1, y1, x2, y2 in pixels of the input, half-open
@@ -48,4 +53,4 @@ void find_regions(Device device, const RegionShape& shape, ThresholdAt at, const
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_REGION_HPP_
+#endif  // KERNELS_REGION_HPP_

@@ -23,34 +23,56 @@ struct Pixel {
   MAAP_HD bool inside() const { return x >= x1 && x < x2 && y >= y1 && y < y2; }
 };
 
+[[noreturn]] void fail(AStar a_star) {
+  throw Error("A* number " + std::to_string(static_cast<int>(a_star)) +
+              " is not one of EliminationParameter.AStar");
+}
+
+/// What D is multiplied with: `a` A + `one`.
 template <typename T>
-MAAP_HD T weight(AStar a_star, bool inside, T a) {
+struct Factor {
+  T a, one;
+};
+
+template <typename T>
+struct Factors {
+  Factor<T> inside, outside;  // the region
+};
+
+/// Those of an A* that is a product, which kRoi is not.
+template <typename T>
+Factors<T> factors(AStar a_star) {
+  const Factor<T> zero = {0, 0}, one = {0, 1}, a = {1, 0}, a_plus_one = {1, 1};
   switch (a_star) {
+    case AStar::kRoi:
+      break;
     case AStar::kUncorrelated:
-      return inside ? T(1) : T(0);
+      return {one, zero};
     case AStar::kEnhance:
-      return inside ? a + T(1) : T(0);
+      return {a_plus_one, zero};
     case AStar::kReduce:
-      return inside ? T(1) : a;
+      return {one, a};
     case AStar::kAllSoft:
-      return a;
-    default:
-      return a + T(1);
+      return {a, a};
+    case AStar::kAllSoftPlusOne:
+      return {a_plus_one, a_plus_one};
   }
+  fail(a_star);
 }
 
 /// out = A* in, the same for D and for gradients.
 template <typename T>
 struct Multiply {
   ImageShape s;
-  AStar a_star;
+  Factors<T> factors;
   const T* in;       // [n, channels, height, width]
   const T* a;        // [n, 1, height, width]
   const T* regions;  // [n, 4]
   T* out;            // [n, channels, height, width]
   MAAP_HD void operator()(int i) const {
     const Pixel<T> p(i, s, regions);
-    const T w = weight(a_star, p.inside(), a[p.offset]);
+    const Factor<T> factor = p.inside() ? factors.inside : factors.outside;
+    const T w = factor.a * a[p.offset] + factor.one;
     const int64_t plane = static_cast<int64_t>(s.height) * s.width;
     int64_t at = p.offset + p.n * (s.channels - 1) * plane;
     for (int c = 0; c < s.channels; ++c, at += plane) out[at] = w * in[at];
@@ -140,13 +162,31 @@ int64_t pixels(const ImageShape& s) {
 
 }  // namespace
 
+const char* name_of(AStar a_star) {
+  switch (a_star) {
+    case AStar::kRoi:
+      return "ROI";
+    case AStar::kUncorrelated:
+      return "UNCORRELATED";
+    case AStar::kEnhance:
+      return "ENHANCE";
+    case AStar::kReduce:
+      return "REDUCE";
+    case AStar::kAllSoft:
+      return "ALLSOFT";
+    case AStar::kAllSoftPlusOne:
+      return "ALLSOFT_PLUS_ONE";
+  }
+  fail(a_star);
+}
+
 template <typename T>
 void render(Device device, const ImageShape& s, AStar a_star, const T* d, const T* a,
             const T* regions, T* d_star) {
   if (a_star == AStar::kRoi) {
     parallel_for(device, pixels(s), CropResize<T>{s, d, regions, d_star});
   } else {
-    parallel_for(device, pixels(s), Multiply<T>{s, a_star, d, a, regions, d_star});
+    parallel_for(device, pixels(s), Multiply<T>{s, factors<T>(a_star), d, a, regions, d_star});
   }
 }
 
@@ -157,7 +197,7 @@ void render_backward(Device device, const ImageShape& s, AStar a_star, const T* 
     parallel_for(device, pixels(s), CropResizeBackward<T>{s, d_star_gradient, regions, d_gradient});
   } else {
     parallel_for(device, pixels(s),
-                 Multiply<T>{s, a_star, d_star_gradient, a, regions, d_gradient});
+                 Multiply<T>{s, factors<T>(a_star), d_star_gradient, a, regions, d_gradient});
   }
 }
 

@@ -91,9 +91,10 @@ void apply_rule(const Rule& rule, const GradientSteps<T>* steps, Blob<T>* param)
       return for_each(n, OnePass<T, Rule, G::kL1>{*steps, rule, w, g});
     case G::kL2:
       return for_each(n, OnePass<T, Rule, G::kL2>{*steps, rule, w, g});
-    default:
+    case G::kNone:
       return for_each(n, OnePass<T, Rule, G::kNone>{*steps, rule, w, g});
   }
+  CAFFE_FAIL("weight decay number " << steps->kind << " is unknown");
 }
 
 }  // namespace solvers

@@ -92,8 +92,6 @@ void bad_maps(Report* report) {
 
 template <typename T>
 void rendering(Report* report, const maap::ImageShape& s) {
-  const char* const names[] = {"ROI",    "UNCORRELATED", "ENHANCE",
-                               "REDUCE", "ALLSOFT",      "ALLSOFT_PLUS_ONE"};
   const size_t plane = static_cast<size_t>(s.height) * s.width, size = plane * s.n * s.channels;
   std::vector<T> corners;
   for (int n = 0; n < s.n; ++n) {  // from one pixel to the whole image
@@ -103,16 +101,16 @@ void rendering(Report* report, const maap::ImageShape& s) {
   }
   Buffer<T> d(random_values<T>(size, 5)), a(random_values<T>(plane * s.n, 6)), boxes(corners),
       d_star(size), down(size);
-  for (int k = 0; k < 6; ++k) {
-    const auto a_star = static_cast<maap::AStar>(k);
+  for (const maap::AStar a_star : maap::kAStars) {
+    const std::string name = maap::name_of(a_star) + type_name<T>();
     for (Device device : {Device::kCPU, Device::kGPU}) {
       maap::render(device, s, a_star, d.on(device), a.on(device), boxes.on(device),
                    d_star.on(device));
       maap::render_backward(device, s, a_star, d.on(device), a.on(device), boxes.on(device),
                             down.on(device));
     }
-    report->compare(std::string("D* ") + names[k] + type_name<T>(), d_star);
-    report->compare(std::string("dD ") + names[k] + type_name<T>(), down);
+    report->compare("D* " + name, d_star);
+    report->compare("dD " + name, down);
   }
 }
 

@@ -1,15 +1,18 @@
 #include <cmath>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <tuple>
 
+#include "kernels/maap.pb.h"
+#include "kernels/region.hpp"
+#include "kernels/render.hpp"
 #include "tests/cpp/caffe_layers/gradient_checker.hpp"
 #include "tests/cpp/caffe_layers/layer_helpers.hpp"
 
 namespace {
 
-const char* const kAStars[] = {"ROI",    "UNCORRELATED", "ENHANCE",
-                               "REDUCE", "ALLSOFT",      "ALLSOFT_PLUS_ONE"};
+using caffe::EliminationParameter;
 
 template <typename T>
 class EliminationTest : public ::testing::Test {
@@ -45,10 +48,11 @@ class EliminationTest : public ::testing::Test {
 TYPED_TEST_SUITE(EliminationTest, Dtypes);
 
 TYPED_TEST(EliminationTest, Gradient) {
-  for (const char* a_star : kAStars) {
+  for (const maap::AStar a_star : maap::kAStars) {
     for (const char* at : {"INPUT", "MAP"}) {
-      SCOPED_TRACE(std::string(a_star) + " " + at);
-      const std::string param = std::string("a_star: ") + a_star + " threshold_at: " + at;
+      const std::string param =
+          std::string("a_star: ") + maap::name_of(a_star) + " threshold_at: " + at;
+      SCOPED_TRACE(param);
       check_gradients<TypeParam>(make_layer<TypeParam>("Elimination", param).get(),
                                  {&this->f_, &this->d_}, {&this->d_star_}, {1});
       if (::testing::Test::HasFatalFailure()) return;
@@ -134,6 +138,8 @@ TYPED_TEST(EliminationTest, FollowsAChangeOfShape) {
 
 TYPED_TEST(EliminationTest, WrongParametersShapesAndNamesAreErrors) {
   EXPECT_HAS(message_of([&] { this->forward("a_star: CROP"); }), "a_star: ROI | UNCORRELATED");
+  EXPECT_HAS(message_of([&] { this->forward("a_star: 99"); }), "a_star: ROI | UNCORRELATED");
+  EXPECT_HAS(message_of([&] { this->forward("threshold_at: 2"); }), "threshold_at: INPUT | MAP");
   EXPECT_HAS(message_of([&] { this->forward("astar: ROI"); }), "line 1, column 6");
   caffe::Blob<TypeParam> other(3, 2, 9, 11), flat(std::vector<int>{2, 9}), top;
   EXPECT_HAS(
@@ -146,6 +152,23 @@ TYPED_TEST(EliminationTest, WrongParametersShapesAndNamesAreErrors) {
                make_layer<TypeParam>("Elimination")->SetUp({&this->f_, &this->d_}, {&this->d_});
              }),
              "cannot work in place");
+}
+
+/// The numbers and names of the proto's enum are those of the kernels'.
+TEST(EliminationParameters, AreTheKernels) {
+  const auto* const a_stars = EliminationParameter::AStar_descriptor();
+  ASSERT_EQ(a_stars->value_count(),
+            static_cast<int>(std::distance(std::begin(maap::kAStars), std::end(maap::kAStars))));
+  for (int i = 0; i < a_stars->value_count(); ++i) {
+    EXPECT_EQ(a_stars->value(i)->number(), static_cast<int>(maap::kAStars[i]));
+    EXPECT_EQ(a_stars->value(i)->name(), maap::name_of(maap::kAStars[i]));
+  }
+  const auto* const places = EliminationParameter::ThresholdAt_descriptor();
+  ASSERT_EQ(places->value_count(), 2);
+  for (int i = 0; i < places->value_count(); ++i) {
+    EXPECT_EQ(places->value(i)->name(),
+              maap::name_of(static_cast<maap::ThresholdAt>(places->value(i)->number())));
+  }
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // The MAAP layers as part of the engine. What they compute is tested by test_enhancement.cpp and
 // test_elimination.cpp, which are compiled into this program as well as into the plugin's.
 
-#include "caffe_layers/c_api.hpp"
 #include "layers/layer_test.hpp"
 
 namespace caffe {
@@ -45,6 +44,25 @@ TYPED_TEST(MaapLayersTest, EliminationRefusesTwoSetsOfParameters) {
                "layer 'under_test' (Elimination): both elimination_param and python_param");
 }
 
+/// In a binary file; the text form of it does not parse.
+TYPED_TEST(MaapLayersTest, EliminationRefusesAValueThatItsEnumLacks) {
+  typedef typename TypeParam::Dtype Dtype;
+  const auto set_up = [](const std::string& bytes) {
+    LayerParameter param;
+    param.set_name("under_test");
+    param.set_type("Elimination");
+    EXPECT_TRUE(param.mutable_elimination_param()->ParseFromString(bytes));
+    Blob<Dtype> f(2, 3, 4, 5), d(2, 2, 9, 11), d_star;
+    LayerRegistry<Dtype>::CreateLayer(param)->SetUp({&f, &d}, {&d_star});
+  };
+  set_up(std::string("\x08\x05\x10\x01"));  // a_star: ALLSOFT_PLUS_ONE threshold_at: MAP
+  EXPECT_ERROR(set_up("\x08\x63"),
+               "layer 'under_test' (Elimination): elimination_param has a_star number 99, which is "
+               "unknown here. Write any of: a_star: ROI | UNCORRELATED");
+  EXPECT_ERROR(set_up("\x10\x02"), "elimination_param has threshold_at number 2");
+  set_up("\x18\x07");  // a field that only a later version has
+}
+
 TYPED_TEST(MaapLayersTest, GradientWithTypedParameters) {
   this->add_bottom({2, 3, 4, 5});
   this->add_bottom({2, 2, 9, 11});
@@ -54,16 +72,6 @@ TYPED_TEST(MaapLayersTest, GradientWithTypedParameters) {
   this->bottom.pop_back();
   this->top.clear();
   this->check_gradient("type: 'Enhancement' enhancement_param {}");
-}
-
-TEST(MaapFunctions, AreInTheLibrary) {
-  const float f[] = {1, -2, 3, 4};
-  float enhanced[4], a[2];
-  ASSERT_EQ(maap_enhance_f32(f, 1, 2, 1, 2, enhanced, a), 0) << maap_last_error();
-  EXPECT_NEAR(a[0], 1 / (1 + std::exp(-2.)), 1e-6);
-  EXPECT_NEAR(enhanced[3], (1 + a[1]) * 4, 1e-6);
-  EXPECT_EQ(maap_enhance_f32(f, 0, 2, 1, 2, enhanced, a), 1);
-  EXPECT_NE(std::string(maap_last_error()).find("at least 1"), std::string::npos);
 }
 
 }  // namespace caffe
