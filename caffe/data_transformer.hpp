@@ -1,5 +1,5 @@
-#ifndef CAFFE_DATA_TRANSFORMER_HPP
-#define CAFFE_DATA_TRANSFORMER_HPP
+#ifndef CAFFE_DATA_TRANSFORMER_HPP_
+#define CAFFE_DATA_TRANSFORMER_HPP_
 
 #include <string>
 #include <vector>
@@ -96,4 +96,4 @@ class DataTransformer {
 
 }  // namespace caffe
 
-#endif  // CAFFE_DATA_TRANSFORMER_HPP
+#endif  // CAFFE_DATA_TRANSFORMER_HPP_

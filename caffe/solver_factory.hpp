@@ -1,5 +1,5 @@
-#ifndef CAFFE_SOLVER_FACTORY_H_
-#define CAFFE_SOLVER_FACTORY_H_
+#ifndef CAFFE_SOLVER_FACTORY_HPP_
+#define CAFFE_SOLVER_FACTORY_HPP_
 
 // Solvers by name. A solver class registers itself when its library is loaded:
 //
@@ -56,4 +56,4 @@ class SolverRegisterer {
   }                                                                                       \
   REGISTER_SOLVER_CREATOR(type, Creator_##type##Solver)
 
-#endif  // CAFFE_SOLVER_FACTORY_H_
+#endif  // CAFFE_SOLVER_FACTORY_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_ENHANCEMENT_LAYER_HPP_
-#define CAFFE_LAYERS_ENHANCEMENT_LAYER_HPP_
+#ifndef MAAP_LAYERS_ENHANCEMENT_LAYER_HPP_
+#define MAAP_LAYERS_ENHANCEMENT_LAYER_HPP_
 
 #include <vector>
 
@@ -59,4 +59,4 @@ class EnhancementLayer : public Layer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_LAYERS_ENHANCEMENT_LAYER_HPP_
+#endif  // MAAP_LAYERS_ENHANCEMENT_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_LAYER_SUPPORT_HPP_
-#define CAFFE_LAYERS_LAYER_SUPPORT_HPP_
+#ifndef MAAP_LAYERS_LAYER_SUPPORT_HPP_
+#define MAAP_LAYERS_LAYER_SUPPORT_HPP_
 
 // What both layers need to connect Caffe's blobs to functions on raw pointers.
 
@@ -55,4 +55,4 @@ void require_image_blob(const caffe::LayerParameter& param, const caffe::Blob<T>
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_LAYER_SUPPORT_HPP_
+#endif  // MAAP_LAYERS_LAYER_SUPPORT_HPP_

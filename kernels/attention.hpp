@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_ATTENTION_HPP_
-#define CAFFE_LAYERS_ATTENTION_HPP_
+#ifndef KERNELS_ATTENTION_HPP_
+#define KERNELS_ATTENTION_HPP_
 
 // Attention from activations, on raw pointers of either device (no Caffe needed).
 //
@@ -38,4 +38,4 @@ void enhance_backward(Device device, const FeatureShape& shape, const T* gradien
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_ATTENTION_HPP_
+#endif  // KERNELS_ATTENTION_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_DEVICE_HPP_
-#define CAFFE_LAYERS_DEVICE_HPP_
+#ifndef KERNELS_DEVICE_HPP_
+#define KERNELS_DEVICE_HPP_
 
 namespace maap {
 
@@ -8,4 +8,4 @@ enum class Device { kCPU, kGPU };
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_DEVICE_HPP_
+#endif  // KERNELS_DEVICE_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_ERROR_HPP_
-#define CAFFE_LAYERS_ERROR_HPP_
+#ifndef KERNELS_ERROR_HPP_
+#define KERNELS_ERROR_HPP_
 
 #include <stdexcept>
 #include <string>
@@ -15,4 +15,4 @@ class Error : public std::runtime_error {
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_ERROR_HPP_
+#endif  // KERNELS_ERROR_HPP_

@@ -16,8 +16,8 @@
 // A .cu file is compiled by nvcc in a CUDA build and as plain C++ otherwise. If both compiled the
 // same template into one library, two different functions would have one name; the #error below
 // prevents it. Results are the same bit for bit on both devices only without fused multiply-add,
-// hence the build's -ffp-contract=off and --fmad=false. This is the one file with CUDA
-// conditionals.
+// hence the build's -ffp-contract=off and --fmad=false. docs/design.md names the few other files
+// with CUDA conditionals.
 
 #include <omp.h>
 #ifdef __SSE2__

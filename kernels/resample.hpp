@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_RESAMPLE_HPP_
-#define CAFFE_LAYERS_RESAMPLE_HPP_
+#ifndef KERNELS_RESAMPLE_HPP_
+#define KERNELS_RESAMPLE_HPP_
 
 #include "kernels/parallel.hpp"
 
@@ -39,4 +39,4 @@ MAAP_HD inline T bilinear(const T* plane, int stride, const Tap<T>& y, const Tap
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_RESAMPLE_HPP_
+#endif  // KERNELS_RESAMPLE_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_SIGMOID_HPP_
-#define CAFFE_LAYERS_SIGMOID_HPP_
+#ifndef KERNELS_SIGMOID_HPP_
+#define KERNELS_SIGMOID_HPP_
 
 // The logistic function, written with additions and multiplications only. Two reasons: the compiler
 // can vectorise it (it cannot vectorise libm's exp), and CPU and GPU give the same bits (their exp
@@ -74,4 +74,4 @@ MAAP_HD inline T sigmoid(T x) {
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_SIGMOID_HPP_
+#endif  // KERNELS_SIGMOID_HPP_

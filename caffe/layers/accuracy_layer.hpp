@@ -1,5 +1,5 @@
-#ifndef CAFFE_ACCURACY_LAYER_HPP_
-#define CAFFE_ACCURACY_LAYER_HPP_
+#ifndef CAFFE_LAYERS_ACCURACY_LAYER_HPP_
+#define CAFFE_LAYERS_ACCURACY_LAYER_HPP_
 
 #include <vector>
 
@@ -42,4 +42,4 @@ class AccuracyLayer : public Portable<Layer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_ACCURACY_LAYER_HPP_
+#endif  // CAFFE_LAYERS_ACCURACY_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_BASE_CONVOLUTION_LAYER_HPP_
-#define CAFFE_BASE_CONVOLUTION_LAYER_HPP_
+#ifndef CAFFE_LAYERS_BASE_CONV_LAYER_HPP_
+#define CAFFE_LAYERS_BASE_CONV_LAYER_HPP_
 
 #include <vector>
 
@@ -118,4 +118,4 @@ class BaseConvolutionLayer : public Layer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_BASE_CONVOLUTION_LAYER_HPP_
+#endif  // CAFFE_LAYERS_BASE_CONV_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_BASE_DATA_LAYER_HPP_
-#define CAFFE_BASE_DATA_LAYER_HPP_
+#ifndef CAFFE_LAYERS_BASE_DATA_LAYER_HPP_
+#define CAFFE_LAYERS_BASE_DATA_LAYER_HPP_
 
 #include <exception>
 #include <functional>
@@ -109,4 +109,4 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
 
 }  // namespace caffe
 
-#endif  // CAFFE_BASE_DATA_LAYER_HPP_
+#endif  // CAFFE_LAYERS_BASE_DATA_LAYER_HPP_

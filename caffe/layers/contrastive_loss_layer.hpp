@@ -1,5 +1,5 @@
-#ifndef CAFFE_CONTRASTIVE_LOSS_LAYER_HPP_
-#define CAFFE_CONTRASTIVE_LOSS_LAYER_HPP_
+#ifndef CAFFE_LAYERS_CONTRASTIVE_LOSS_LAYER_HPP_
+#define CAFFE_LAYERS_CONTRASTIVE_LOSS_LAYER_HPP_
 
 #include <vector>
 
@@ -34,4 +34,4 @@ class ContrastiveLossLayer : public Portable<LossLayer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_CONTRASTIVE_LOSS_LAYER_HPP_
+#endif  // CAFFE_LAYERS_CONTRASTIVE_LOSS_LAYER_HPP_

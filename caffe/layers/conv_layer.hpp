@@ -1,5 +1,5 @@
-#ifndef CAFFE_CONV_LAYER_HPP_
-#define CAFFE_CONV_LAYER_HPP_
+#ifndef CAFFE_LAYERS_CONV_LAYER_HPP_
+#define CAFFE_LAYERS_CONV_LAYER_HPP_
 
 #include <vector>
 
@@ -30,4 +30,4 @@ class ConvolutionLayer : public Portable<BaseConvolutionLayer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_CONV_LAYER_HPP_
+#endif  // CAFFE_LAYERS_CONV_LAYER_HPP_

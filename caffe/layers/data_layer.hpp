@@ -1,5 +1,5 @@
-#ifndef CAFFE_DATA_LAYER_HPP_
-#define CAFFE_DATA_LAYER_HPP_
+#ifndef CAFFE_LAYERS_DATA_LAYER_HPP_
+#define CAFFE_LAYERS_DATA_LAYER_HPP_
 
 #include <string>
 #include <string_view>
@@ -49,4 +49,4 @@ class DataLayer : public BasePrefetchingDataLayer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_DATA_LAYER_HPP_
+#endif  // CAFFE_LAYERS_DATA_LAYER_HPP_

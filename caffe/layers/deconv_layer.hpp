@@ -1,5 +1,5 @@
-#ifndef CAFFE_DECONV_LAYER_HPP_
-#define CAFFE_DECONV_LAYER_HPP_
+#ifndef CAFFE_LAYERS_DECONV_LAYER_HPP_
+#define CAFFE_LAYERS_DECONV_LAYER_HPP_
 
 #include <vector>
 
@@ -28,4 +28,4 @@ class DeconvolutionLayer : public Portable<BaseConvolutionLayer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_DECONV_LAYER_HPP_
+#endif  // CAFFE_LAYERS_DECONV_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_EUCLIDEAN_LOSS_LAYER_HPP_
-#define CAFFE_EUCLIDEAN_LOSS_LAYER_HPP_
+#ifndef CAFFE_LAYERS_EUCLIDEAN_LOSS_LAYER_HPP_
+#define CAFFE_LAYERS_EUCLIDEAN_LOSS_LAYER_HPP_
 
 #include <vector>
 
@@ -29,4 +29,4 @@ class EuclideanLossLayer : public Portable<LossLayer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_EUCLIDEAN_LOSS_LAYER_HPP_
+#endif  // CAFFE_LAYERS_EUCLIDEAN_LOSS_LAYER_HPP_

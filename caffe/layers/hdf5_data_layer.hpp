@@ -1,5 +1,5 @@
-#ifndef CAFFE_HDF5_DATA_LAYER_HPP_
-#define CAFFE_HDF5_DATA_LAYER_HPP_
+#ifndef CAFFE_LAYERS_HDF5_DATA_LAYER_HPP_
+#define CAFFE_LAYERS_HDF5_DATA_LAYER_HPP_
 
 #include <string>
 #include <vector>
@@ -59,4 +59,4 @@ class HDF5DataLayer : public Layer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_HDF5_DATA_LAYER_HPP_
+#endif  // CAFFE_LAYERS_HDF5_DATA_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_HDF5_OUTPUT_LAYER_HPP_
-#define CAFFE_HDF5_OUTPUT_LAYER_HPP_
+#ifndef CAFFE_LAYERS_HDF5_OUTPUT_LAYER_HPP_
+#define CAFFE_LAYERS_HDF5_OUTPUT_LAYER_HPP_
 
 #include <memory>
 #include <string>
@@ -49,4 +49,4 @@ class HDF5OutputLayer : public Layer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_HDF5_OUTPUT_LAYER_HPP_
+#endif  // CAFFE_LAYERS_HDF5_OUTPUT_LAYER_HPP_

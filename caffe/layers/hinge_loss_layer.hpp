@@ -1,5 +1,5 @@
-#ifndef CAFFE_HINGE_LOSS_LAYER_HPP_
-#define CAFFE_HINGE_LOSS_LAYER_HPP_
+#ifndef CAFFE_LAYERS_HINGE_LOSS_LAYER_HPP_
+#define CAFFE_LAYERS_HINGE_LOSS_LAYER_HPP_
 
 #include <vector>
 
@@ -29,4 +29,4 @@ class HingeLossLayer : public Portable<LossLayer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_HINGE_LOSS_LAYER_HPP_
+#endif  // CAFFE_LAYERS_HINGE_LOSS_LAYER_HPP_

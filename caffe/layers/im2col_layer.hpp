@@ -1,5 +1,5 @@
-#ifndef CAFFE_IM2COL_LAYER_HPP_
-#define CAFFE_IM2COL_LAYER_HPP_
+#ifndef CAFFE_LAYERS_IM2COL_LAYER_HPP_
+#define CAFFE_LAYERS_IM2COL_LAYER_HPP_
 
 #include <vector>
 
@@ -36,4 +36,4 @@ class Im2colLayer : public Portable<Layer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_IM2COL_LAYER_HPP_
+#endif  // CAFFE_LAYERS_IM2COL_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_IMAGE_DATA_LAYER_HPP_
-#define CAFFE_IMAGE_DATA_LAYER_HPP_
+#ifndef CAFFE_LAYERS_IMAGE_DATA_LAYER_HPP_
+#define CAFFE_LAYERS_IMAGE_DATA_LAYER_HPP_
 
 #include <string>
 #include <vector>
@@ -43,4 +43,4 @@ class ImageDataLayer : public BasePrefetchingDataLayer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_IMAGE_DATA_LAYER_HPP_
+#endif  // CAFFE_LAYERS_IMAGE_DATA_LAYER_HPP_

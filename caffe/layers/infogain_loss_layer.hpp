@@ -1,5 +1,5 @@
-#ifndef CAFFE_INFOGAIN_LOSS_LAYER_HPP_
-#define CAFFE_INFOGAIN_LOSS_LAYER_HPP_
+#ifndef CAFFE_LAYERS_INFOGAIN_LOSS_LAYER_HPP_
+#define CAFFE_LAYERS_INFOGAIN_LOSS_LAYER_HPP_
 
 #include <string>
 #include <vector>
@@ -54,4 +54,4 @@ class InfogainLossLayer : public Portable<LossLayer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_INFOGAIN_LOSS_LAYER_HPP_
+#endif  // CAFFE_LAYERS_INFOGAIN_LOSS_LAYER_HPP_

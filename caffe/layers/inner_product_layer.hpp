@@ -1,5 +1,5 @@
-#ifndef CAFFE_INNER_PRODUCT_LAYER_HPP_
-#define CAFFE_INNER_PRODUCT_LAYER_HPP_
+#ifndef CAFFE_LAYERS_INNER_PRODUCT_LAYER_HPP_
+#define CAFFE_LAYERS_INNER_PRODUCT_LAYER_HPP_
 
 #include <vector>
 
@@ -39,4 +39,4 @@ class InnerProductLayer : public Portable<Layer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_INNER_PRODUCT_LAYER_HPP_
+#endif  // CAFFE_LAYERS_INNER_PRODUCT_LAYER_HPP_

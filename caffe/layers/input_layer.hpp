@@ -1,5 +1,5 @@
-#ifndef CAFFE_INPUT_LAYER_HPP_
-#define CAFFE_INPUT_LAYER_HPP_
+#ifndef CAFFE_LAYERS_INPUT_LAYER_HPP_
+#define CAFFE_LAYERS_INPUT_LAYER_HPP_
 
 #include <vector>
 
@@ -27,4 +27,4 @@ class InputLayer : public Layer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_INPUT_LAYER_HPP_
+#endif  // CAFFE_LAYERS_INPUT_LAYER_HPP_

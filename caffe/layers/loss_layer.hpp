@@ -1,5 +1,5 @@
-#ifndef CAFFE_LOSS_LAYER_HPP_
-#define CAFFE_LOSS_LAYER_HPP_
+#ifndef CAFFE_LAYERS_LOSS_LAYER_HPP_
+#define CAFFE_LAYERS_LOSS_LAYER_HPP_
 
 #include <vector>
 
@@ -54,4 +54,4 @@ int count_labels(const Layer<Dtype>& layer, const Blob<Dtype>& labels, const Lab
 
 }  // namespace caffe
 
-#endif  // CAFFE_LOSS_LAYER_HPP_
+#endif  // CAFFE_LAYERS_LOSS_LAYER_HPP_

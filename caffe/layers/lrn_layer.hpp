@@ -1,5 +1,5 @@
-#ifndef CAFFE_LRN_LAYER_HPP_
-#define CAFFE_LRN_LAYER_HPP_
+#ifndef CAFFE_LAYERS_LRN_LAYER_HPP_
+#define CAFFE_LAYERS_LRN_LAYER_HPP_
 
 #include <vector>
 
@@ -48,4 +48,4 @@ class LRNLayer : public Portable<Layer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_LRN_LAYER_HPP_
+#endif  // CAFFE_LAYERS_LRN_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_MEMORY_DATA_LAYER_HPP_
-#define CAFFE_MEMORY_DATA_LAYER_HPP_
+#ifndef CAFFE_LAYERS_MEMORY_DATA_LAYER_HPP_
+#define CAFFE_LAYERS_MEMORY_DATA_LAYER_HPP_
 
 #include <memory>
 #include <vector>
@@ -56,4 +56,4 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_MEMORY_DATA_LAYER_HPP_
+#endif  // CAFFE_LAYERS_MEMORY_DATA_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_NEURON_LAYER_HPP_
-#define CAFFE_NEURON_LAYER_HPP_
+#ifndef CAFFE_LAYERS_NEURON_LAYER_HPP_
+#define CAFFE_LAYERS_NEURON_LAYER_HPP_
 
 #include <vector>
 
@@ -22,4 +22,4 @@ class NeuronLayer : public Layer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_NEURON_LAYER_HPP_
+#endif  // CAFFE_LAYERS_NEURON_LAYER_HPP_

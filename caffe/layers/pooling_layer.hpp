@@ -1,5 +1,5 @@
-#ifndef CAFFE_POOLING_LAYER_HPP_
-#define CAFFE_POOLING_LAYER_HPP_
+#ifndef CAFFE_LAYERS_POOLING_LAYER_HPP_
+#define CAFFE_LAYERS_POOLING_LAYER_HPP_
 
 #include <vector>
 
@@ -52,4 +52,4 @@ class PoolingLayer : public Portable<Layer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_POOLING_LAYER_HPP_
+#endif  // CAFFE_LAYERS_POOLING_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_RELU_LAYER_HPP_
-#define CAFFE_RELU_LAYER_HPP_
+#ifndef CAFFE_LAYERS_RELU_LAYER_HPP_
+#define CAFFE_LAYERS_RELU_LAYER_HPP_
 
 #include <vector>
 
@@ -26,4 +26,4 @@ class ReLULayer : public Portable<NeuronLayer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_RELU_LAYER_HPP_
+#endif  // CAFFE_LAYERS_RELU_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_SOFTMAX_LAYER_HPP_
-#define CAFFE_SOFTMAX_LAYER_HPP_
+#ifndef CAFFE_LAYERS_SOFTMAX_LAYER_HPP_
+#define CAFFE_LAYERS_SOFTMAX_LAYER_HPP_
 
 #include <vector>
 
@@ -31,4 +31,4 @@ class SoftmaxLayer : public Portable<Layer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_SOFTMAX_LAYER_HPP_
+#endif  // CAFFE_LAYERS_SOFTMAX_LAYER_HPP_

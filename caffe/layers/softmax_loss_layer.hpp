@@ -1,5 +1,5 @@
-#ifndef CAFFE_SOFTMAX_WITH_LOSS_LAYER_HPP_
-#define CAFFE_SOFTMAX_WITH_LOSS_LAYER_HPP_
+#ifndef CAFFE_LAYERS_SOFTMAX_LOSS_LAYER_HPP_
+#define CAFFE_LAYERS_SOFTMAX_LOSS_LAYER_HPP_
 
 #include <vector>
 
@@ -47,4 +47,4 @@ class SoftmaxWithLossLayer : public Portable<LossLayer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_SOFTMAX_WITH_LOSS_LAYER_HPP_
+#endif  // CAFFE_LAYERS_SOFTMAX_LOSS_LAYER_HPP_

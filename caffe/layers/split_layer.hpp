@@ -1,5 +1,5 @@
-#ifndef CAFFE_SPLIT_LAYER_HPP_
-#define CAFFE_SPLIT_LAYER_HPP_
+#ifndef CAFFE_LAYERS_SPLIT_LAYER_HPP_
+#define CAFFE_LAYERS_SPLIT_LAYER_HPP_
 
 #include <vector>
 
@@ -28,4 +28,4 @@ class SplitLayer : public Portable<Layer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_SPLIT_LAYER_HPP_
+#endif  // CAFFE_LAYERS_SPLIT_LAYER_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_SPP_LAYER_HPP_
-#define CAFFE_SPP_LAYER_HPP_
+#ifndef CAFFE_LAYERS_SPP_LAYER_HPP_
+#define CAFFE_LAYERS_SPP_LAYER_HPP_
 
 #include <memory>
 #include <vector>
@@ -45,4 +45,4 @@ class SPPLayer : public Portable<Layer<Dtype>> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_SPP_LAYER_HPP_
+#endif  // CAFFE_LAYERS_SPP_LAYER_HPP_

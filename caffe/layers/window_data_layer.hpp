@@ -1,5 +1,5 @@
-#ifndef CAFFE_WINDOW_DATA_LAYER_HPP_
-#define CAFFE_WINDOW_DATA_LAYER_HPP_
+#ifndef CAFFE_LAYERS_WINDOW_DATA_LAYER_HPP_
+#define CAFFE_LAYERS_WINDOW_DATA_LAYER_HPP_
 
 #include <string>
 #include <vector>
@@ -79,4 +79,4 @@ class WindowDataLayer : public BasePrefetchingDataLayer<Dtype> {
 
 }  // namespace caffe
 
-#endif  // CAFFE_WINDOW_DATA_LAYER_HPP_
+#endif  // CAFFE_LAYERS_WINDOW_DATA_LAYER_HPP_

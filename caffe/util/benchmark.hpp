@@ -1,5 +1,5 @@
-#ifndef CAFFE_UTIL_BENCHMARK_H_
-#define CAFFE_UTIL_BENCHMARK_H_
+#ifndef CAFFE_UTIL_BENCHMARK_HPP_
+#define CAFFE_UTIL_BENCHMARK_HPP_
 
 #include <chrono>
 
@@ -35,4 +35,4 @@ class CPUTimer : public Timer {};
 
 }  // namespace caffe
 
-#endif  // CAFFE_UTIL_BENCHMARK_H_
+#endif  // CAFFE_UTIL_BENCHMARK_HPP_

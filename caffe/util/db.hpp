@@ -1,5 +1,5 @@
-#ifndef CAFFE_UTIL_DB_HPP
-#define CAFFE_UTIL_DB_HPP
+#ifndef CAFFE_UTIL_DB_HPP_
+#define CAFFE_UTIL_DB_HPP_
 
 // Databases of records: each has a key and a value; they are in the order of the keys. Errors are
 // caffe::Error and name the path.
@@ -75,4 +75,4 @@ string kind_of_db(const string& source);
 }  // namespace db
 }  // namespace caffe
 
-#endif  // CAFFE_UTIL_DB_HPP
+#endif  // CAFFE_UTIL_DB_HPP_

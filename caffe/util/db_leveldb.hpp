@@ -1,5 +1,5 @@
-#ifndef CAFFE_UTIL_DB_LEVELDB_HPP
-#define CAFFE_UTIL_DB_LEVELDB_HPP
+#ifndef CAFFE_UTIL_DB_LEVELDB_HPP_
+#define CAFFE_UTIL_DB_LEVELDB_HPP_
 #ifdef USE_LEVELDB
 
 #include <leveldb/db.h>
@@ -69,4 +69,4 @@ class LevelDB : public DB {
 }  // namespace caffe
 
 #endif  // USE_LEVELDB
-#endif  // CAFFE_UTIL_DB_LEVELDB_HPP
+#endif  // CAFFE_UTIL_DB_LEVELDB_HPP_

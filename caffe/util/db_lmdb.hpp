@@ -1,5 +1,5 @@
-#ifndef CAFFE_UTIL_DB_LMDB_HPP
-#define CAFFE_UTIL_DB_LMDB_HPP
+#ifndef CAFFE_UTIL_DB_LMDB_HPP_
+#define CAFFE_UTIL_DB_LMDB_HPP_
 
 #include <lmdb.h>
 
@@ -75,4 +75,4 @@ class LMDB : public DB {
 }  // namespace db
 }  // namespace caffe
 
-#endif  // CAFFE_UTIL_DB_LMDB_HPP
+#endif  // CAFFE_UTIL_DB_LMDB_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_UTIL_HDF5_H_
-#define CAFFE_UTIL_HDF5_H_
+#ifndef CAFFE_UTIL_HDF5_HPP_
+#define CAFFE_UTIL_HDF5_HPP_
 
 // HDF5 files: datasets of numbers and groups of them. Errors are caffe::Error and name the file and
 // the dataset; HDF5's own reports to stderr are off while these functions run. The library is not
@@ -81,4 +81,4 @@ string hdf5_get_name_by_idx(hid_t loc_id, int idx);
 
 }  // namespace caffe
 
-#endif  // CAFFE_UTIL_HDF5_H_
+#endif  // CAFFE_UTIL_HDF5_HPP_

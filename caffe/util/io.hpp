@@ -1,5 +1,5 @@
-#ifndef CAFFE_UTIL_IO_H_
-#define CAFFE_UTIL_IO_H_
+#ifndef CAFFE_UTIL_IO_HPP_
+#define CAFFE_UTIL_IO_HPP_
 
 // Files that hold messages of the schema, as text (.prototxt) and binary (.caffemodel,
 // .binaryproto, .solverstate). Errors are caffe::Error and begin with the file's name.
@@ -51,4 +51,4 @@ inline void ReadProtoFromBinaryFileOrDie(const string& filename, Message* proto)
 
 }  // namespace caffe
 
-#endif  // CAFFE_UTIL_IO_H_
+#endif  // CAFFE_UTIL_IO_HPP_

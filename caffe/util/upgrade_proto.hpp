@@ -1,5 +1,5 @@
-#ifndef CAFFE_UTIL_UPGRADE_PROTO_H_
-#define CAFFE_UTIL_UPGRADE_PROTO_H_
+#ifndef CAFFE_UTIL_UPGRADE_PROTO_HPP_
+#define CAFFE_UTIL_UPGRADE_PROTO_HPP_
 
 // Upgrades older forms of nets and solvers to the current one when they are loaded:
 //   V0     layers { layer { type: "conv" ... } }, from 2013, with padding layers
@@ -61,4 +61,4 @@ void ReadSolverParamsFromTextFileOrDie(const string& param_file, SolverParameter
 
 }  // namespace caffe
 
-#endif  // CAFFE_UTIL_UPGRADE_PROTO_H_
+#endif  // CAFFE_UTIL_UPGRADE_PROTO_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_PYTHON_CALL_HPP_
-#define CAFFE_PYTHON_CALL_HPP_
+#ifndef PYTHON_SRC_CALL_HPP_
+#define PYTHON_SRC_CALL_HPP_
 
 // How Python and the engine call each other.
 //
@@ -194,4 +194,4 @@ void register_python_layer();
 }  // namespace python
 }  // namespace caffe
 
-#endif  // CAFFE_PYTHON_CALL_HPP_
+#endif  // PYTHON_SRC_CALL_HPP_

@@ -1,5 +1,5 @@
-#ifndef CAFFE_PYTHON_NET_CALLS_HPP_
-#define CAFFE_PYTHON_NET_CALLS_HPP_
+#ifndef PYTHON_SRC_NET_CALLS_HPP_
+#define PYTHON_SRC_NET_CALLS_HPP_
 
 #include "caffe/net.hpp"
 #include "call.hpp"
@@ -42,4 +42,4 @@ void set_input_arrays(const shared_ptr<Net<float>>& net, const py::object& data,
 }  // namespace python
 }  // namespace caffe
 
-#endif  // CAFFE_PYTHON_NET_CALLS_HPP_
+#endif  // PYTHON_SRC_NET_CALLS_HPP_

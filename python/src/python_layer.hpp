@@ -1,5 +1,5 @@
-#ifndef CAFFE_PYTHON_PYTHON_LAYER_HPP_
-#define CAFFE_PYTHON_PYTHON_LAYER_HPP_
+#ifndef PYTHON_SRC_PYTHON_LAYER_HPP_
+#define PYTHON_SRC_PYTHON_LAYER_HPP_
 
 #include "call.hpp"
 
@@ -38,4 +38,4 @@ class PythonLayer : public Layer<float> {
 }  // namespace python
 }  // namespace caffe
 
-#endif  // CAFFE_PYTHON_PYTHON_LAYER_HPP_
+#endif  // PYTHON_SRC_PYTHON_LAYER_HPP_
