@@ -1,5 +1,5 @@
-#ifndef CAFFE_LAYERS_PARALLEL_HPP_
-#define CAFFE_LAYERS_PARALLEL_HPP_
+#ifndef KERNELS_PARALLEL_HPP_
+#define KERNELS_PARALLEL_HPP_
 
 // One source for CPU and GPU.
 //
@@ -352,4 +352,4 @@ void parallel_teams(Device device, int n, int64_t work, const F& f) {
 
 }  // namespace maap
 
-#endif  // CAFFE_LAYERS_PARALLEL_HPP_
+#endif  // KERNELS_PARALLEL_HPP_
