@@ -116,6 +116,15 @@ def test_commands_stand_in_blocks_that_are_tested():
                 assert not re.search(r"^ *(\./maap|caffe) ", block.text, re.M), (page, block.text)
 
 
+@pytest.mark.parametrize("page", MARKDOWN)
+def test_blocks_begin_as_the_site_reads_them(page):
+    """A language and a title; anything else behind the fence would be shown as text."""
+    fences = re.findall(r"^ *```.*$", (REPO / page).read_text(), flags=re.M)
+    for opening in fences[::2]:
+        assert re.fullmatch(r' *```\w*( title="\S+")?', opening), opening
+    assert {fence.strip() for fence in fences[1::2]} <= {"```"}
+
+
 # ---- files and links ----------------------------------------------------------------------------
 
 
@@ -171,8 +180,10 @@ def test_files_a_page_names_exist(page):
 
 
 def snippets(language, beginning=""):
-    """{path: code} of the blocks of CONTRIBUTING.md that begin with ```LANGUAGE PATH."""
-    blocks = re.findall(rf"^```{language} (\S+)\n(.*?)^```$", PAGE.read_text(), flags=re.S | re.M)
+    """{path: code} of the blocks of CONTRIBUTING.md that begin with ```LANGUAGE title="PATH"."""
+    blocks = re.findall(
+        rf'^```{language} title="(\S+)"\n(.*?)^```$', PAGE.read_text(), flags=re.S | re.M
+    )
     return {path: code for path, code in blocks if beginning in path}
 
 
