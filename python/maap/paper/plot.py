@@ -3,14 +3,12 @@
 Called where matplotlib may be loaded.
 """
 
-import io
 from pathlib import Path
 
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from maap.paper.results import Table
+from maap.report import charts
 
 _BEHIND = dict(facecolor="white", edgecolor="none", pad=1.0)
 _COLOURS = ("#2563a8", "#e09a1a", "#3f9e4d")
@@ -20,8 +18,7 @@ def plot(table: Table) -> bytes:
     """A PNG: a bar for the mean, its spread, a point a seed, a tick for the paper's figure."""
     nets, rows = table.nets, table.rows
     height = 0.8 / len(nets)
-    figure = Figure(figsize=(8, 1.3 + 0.42 * len(rows) * max(1.0, 0.6 * len(nets))))
-    canvas = FigureCanvasAgg(figure)
+    figure = charts.new_figure(8, 1.3 + 0.42 * len(rows) * max(1.0, 0.6 * len(nets)))
     axes = figure.add_subplot(111)
     for number, net in enumerate(nets):
         places = [y + (number - (len(nets) - 1) / 2) * height for y in range(len(rows))]
@@ -37,9 +34,7 @@ def plot(table: Table) -> bytes:
         axes.spines[side].set_visible(False)
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
-    buffer = io.BytesIO()
-    canvas.print_png(buffer)
-    return buffer.getvalue()
+    return charts.encoded(figure, "png")
 
 
 def _bars(

@@ -59,7 +59,7 @@ def thinned(x: np.ndarray, y: np.ndarray, most: int) -> tuple[np.ndarray, np.nda
 def curve(title: str, series: Sequence[Series], ylabel: str) -> bytes:
     """A line chart over iterations as an SVG file."""
     with rc_context(STYLE):
-        figure = Figure(figsize=(5.6, 3.2))
+        figure = new_figure(5.6, 3.2)
         axes = figure.add_subplot(111)
         colours = iter(COLOURS)
         for line in series:
@@ -70,6 +70,13 @@ def curve(title: str, series: Sequence[Series], ylabel: str) -> bytes:
             axes.legend(frameon=False, fontsize=9)
         figure.tight_layout()
         return encoded(figure, "svg")
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure, sizes in inches. It has a canvas, which tight_layout() measures texts on."""
+    figure = Figure(figsize=(width, height))
+    backend_agg.FigureCanvasAgg(figure)
+    return figure
 
 
 def label(axes: Axes, title: str, ylabel: str) -> None:

@@ -14,7 +14,6 @@ from typing import Literal, Optional
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
@@ -175,7 +174,7 @@ def draw(stories: list[Story], kind: Literal["svg", "png"]) -> bytes:
     with rc_context(charts.STYLE):
         columns = 1 + (len(stories) > 4)
         below = 0.2 + 0.2 * -(-len(stories) // columns)  # inches for the names
-        figure = Figure(figsize=(11, 4.2 + below))
+        figure = charts.new_figure(11, 4.2 + below)
         left, right = figure.subplots(1, 2)
         for number, each in enumerate(stories):
             _draw_one(left, right, each, number)
