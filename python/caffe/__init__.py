@@ -43,7 +43,7 @@ from .pycaffe import (
     Timer,
 )
 
-__version__ = "1.0.0"  # of the Caffe whose interface this is
+__version__ = "1.0.0"  # the version of Caffe that has this interface
 
 __all__ = [
     "TEST",

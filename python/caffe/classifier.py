@@ -1,4 +1,4 @@
-"""Which class an image shows, by a net with one input and one output."""
+"""Classifies images with a net that has one input and one output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def make_transformer(
     raw_scale: float | None,
     channel_swap: Sequence[int] | None,
 ) -> io.Transformer:
-    """A Transformer for the net's first input: K x H x W, and what else is given."""
+    """A Transformer for the net's first input: K x H x W, and the given steps."""
     name = net.inputs[0]
     transformer = io.Transformer({name: net.blobs[name].shape})
     transformer.set_transpose(name, (2, 0, 1))
@@ -37,9 +37,9 @@ def make_transformer(
 class Classifier(Net):
     """A net that classifies images.
 
-    image_dims: height and width that images are resized to before they are cropped; without, that
-    of the net's input, so that the whole image is seen. mean, input_scale, raw_scale, channel_swap:
-    see io.Transformer.
+    image_dims: height and width that images are resized to before they are cropped; by default
+    those of the net's input, so that the whole image is used. mean, input_scale, raw_scale,
+    channel_swap: see io.Transformer.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Classifier(Net):
         """The net's output for each image.
 
         inputs: N images of H x W x K, of any sizes. oversample: the mean over ten crops of each
-        (io.oversample), else the centre alone. Returns N x classes.
+        (io.oversample); otherwise only the centre. Returns N x classes.
         """
         images = np.stack([io.resize_image(image, self.image_dims) for image in inputs])
         if oversample:

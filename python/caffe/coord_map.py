@@ -1,10 +1,10 @@
-"""How the pixels of one top of a net lie on those of another.
+"""How the pixels of one top of a net correspond to those of another.
 
-A coordinate map (axis, scale, shift) says that place x of a layer's input is place
-scale * x + shift of its output, on the axes after ``axis`` (1: behind the channels). Maps of layers
-in a row compose. A layer that works point by point has (None, 1, 0).
+A coordinate map (axis, scale, shift) says that position x of a layer's input is position
+scale * x + shift of its output, on the axes after ``axis`` (1: after the channels). The maps of
+consecutive layers compose. A layer that works point by point has (None, 1, 0).
 
-    score = crop(upscore, n.data)       # a Crop layer that lays one on the other
+    score = crop(upscore, n.data)       # a Crop layer that aligns the two
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class UndefinedMapException(Exception):
 
 
 class AxisMismatchException(Exception):
-    """Two maps are about different axes."""
+    """Two maps have different axes."""
 
 
 def _sizes(params: dict[str, Any], name: str, default: Any) -> np.ndarray:
@@ -67,7 +67,7 @@ def _sizes(params: dict[str, Any], name: str, default: Any) -> np.ndarray:
 def conv_params(fn: Function) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
     """axis, stride, kernel size with its dilation, and padding of a layer with a sliding kernel.
 
-    Raises KeyError when it has no kernel_size.
+    Raises KeyError if it has no kernel_size.
     """
     params = fn.params.get("convolution_param", fn.params.get("pooling_param", fn.params))
     kernel = _sizes(params, "kernel_size", None)
@@ -83,7 +83,7 @@ def crop_params(fn: Function) -> tuple[int, np.ndarray]:
 
 
 def coord_map(fn: Function) -> CoordMap:
-    """The coordinate map of a layer. Raises UndefinedMapException where there is none."""
+    """The coordinate map of a layer. Raises UndefinedMapException if there is none."""
     if fn.type_name in ("Convolution", "Pooling", "Im2col"):
         axis, stride, extent, pad = conv_params(fn)
         return axis, 1 / stride, (pad - (extent - 1) / 2) / stride
@@ -123,7 +123,7 @@ def _maps_from_ancestors(top: Top) -> dict[Top, CoordMap]:
         current = waiting.popleft()
         inputs = current.fn.inputs
         if current.fn.type_name == "Crop":
-            inputs = inputs[:1]  # the other only gives the size
+            inputs = inputs[:1]  # the second bottom only gives the size
         try:
             step = coord_map(current.fn) if inputs else None
         except UndefinedMapException:
@@ -138,7 +138,7 @@ def _maps_from_ancestors(top: Top) -> dict[Top, CoordMap]:
 def coord_map_from_to(top_from: Top, top_to: Top) -> CoordMap:
     """The map from one top to another, through an ancestor of both.
 
-    Raises RuntimeError when there is no way between them.
+    Raises RuntimeError if they are not connected.
     """
     above_from = _maps_from_ancestors(top_from)
     for ancestor, to_map in _maps_from_ancestors(top_to).items():
@@ -148,10 +148,10 @@ def coord_map_from_to(top_from: Top, top_to: Top) -> CoordMap:
 
 
 def crop(top_from: Top, top_to: Top) -> Any:
-    """A Crop layer that cuts from ``top_from`` what lies on ``top_to``.
+    """A Crop layer that crops ``top_from`` to the part that corresponds to ``top_to``.
 
-    Raises ValueError when they have different scales, or the cut would begin outside or between two
-    pixels.
+    Raises ValueError if they have different scales, or if the crop would begin outside or between
+    two pixels.
     """
     axis, scale, shift = coord_map_from_to(top_from, top_to)
     shift = np.atleast_1d(shift)

@@ -1,4 +1,4 @@
-"""What windows of an image show, as in R-CNN (Girshick et al., CVPR 2014)."""
+"""Classifies windows of an image, as in R-CNN (Girshick et al., CVPR 2014)."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from .pycaffe import Net
 
 
 class Detector(Net):
-    """A net that looks at windows of images.
+    """A net that classifies windows of images.
 
-    context_pad: how many pixels of the net's input, on each side, show what surrounds the window;
-    where the image ends they are the mean. mean, input_scale, raw_scale, channel_swap: see
+    context_pad: how many pixels of the net's input, on each side, show the window's surroundings;
+    outside the image they are the mean. mean, input_scale, raw_scale, channel_swap: see
     io.Transformer.
     """
 
@@ -62,7 +62,7 @@ class Detector(Net):
         ]
 
     def detect_selective_search(self, image_fnames: Sequence[str]) -> list[dict[str, Any]]:
-        """detect_windows on what Selective Search proposes.
+        """detect_windows on the windows that Selective Search proposes.
 
         Needs the Python module selective_search_ijcv_with_python, which runs the search's own
         program in MATLAB; ImportError without it.
@@ -74,17 +74,17 @@ class Detector(Net):
         return self.detect_windows(zip(names, windows))
 
     def crop(self, im: np.ndarray, window: Sequence[float]) -> np.ndarray:
-        """A window of an image, H x W x K, with as much context as context_pad says.
+        """A window of an image, H x W x K, with context as context_pad says.
 
-        window: ymin, xmin, ymax, xmax. Without context the window as it is; with context an image
-        of the net's input's size.
+        window: ymin, xmin, ymax, xmax. Without context returns the window unchanged; with context
+        an image of the size of the net's input.
         """
         window = np.asarray(window)
         if not self.context_pad:
             ymin, xmin, ymax, xmax = window.astype(int)
             return im[ymin:ymax, xmin:xmax]
         size = np.array(self.crop_dims)
-        # The window is to fill the input less the border, so it is enlarged about its centre.
+        # The window must fill the input except the border, so it is enlarged about its centre.
         centre = (window[:2] + window[2:]) / 2.0
         half = (window[2:] - window[:2]) / 2.0 * size / (size - 2.0 * self.context_pad)
         low = np.round(centre - half).astype(int)
@@ -103,7 +103,7 @@ class Detector(Net):
     def configure_crop(self, context_pad: int | None) -> None:
         """Set how many pixels of the net's input show context, on each side; None or 0 for none.
 
-        Raises ValueError when nothing of the input would be left for the window.
+        Raises ValueError if no pixel of the input would be left for the window.
         """
         name = self.inputs[0]
         self.crop_dims = tuple(self.blobs[name].shape[2:])
@@ -112,7 +112,7 @@ class Detector(Net):
             return
         if 2 * context_pad >= min(self.crop_dims):
             raise ValueError(f"a context_pad of {context_pad} leaves nothing of {self.crop_dims}")
-        # What stands for the mean in an image, before preprocessing: it becomes 0 in the input.
+        # The mean in terms of an image before preprocessing: it becomes 0 in the input.
         mean = self.transformer.mean.get(name)
         if mean is None:
             self.crop_mean = np.zeros((*self.crop_dims, self.blobs[name].shape[1]), np.float32)

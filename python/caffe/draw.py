@@ -48,7 +48,7 @@ def _kernel_of(layer: Any) -> Any:
 
 
 def get_layer_label(layer: Any, rankdir: str = "LR") -> str:
-    """What is written on a layer: name, type and, for one with a kernel, its sizes."""
+    """The label of a layer: name, type and, if it has a kernel, its sizes."""
     separator = " " if rankdir in ("TB", "BT") else "\\n"
     parts = [layer.name]
     kernel = _kernel_of(layer)
@@ -70,7 +70,7 @@ def choose_color_by_layertype(layertype: str) -> str:
 
 
 def get_edge_label(layer: Any) -> str:
-    """What is written on the way out of a layer: batch size or number of outputs."""
+    """The label of a layer's outgoing edge: batch size or number of outputs."""
     if layer.type == "Data":
         return f'"Batch {layer.data_param.batch_size}"'
     if layer.type in ("Convolution", "Deconvolution"):
@@ -93,7 +93,7 @@ def get_pydot_graph(
 ) -> Any:
     """A pydot graph of a NetParameter.
 
-    rankdir: the direction, "LR", "RL", "TB" or "BT". phase: draw only the layers of this one.
+    rankdir: the direction, "LR", "RL", "TB" or "BT". phase: draw only the layers of this phase.
     Raises ImportError without pydot.
     """
     pydot = _pydot()

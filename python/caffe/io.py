@@ -1,7 +1,7 @@
-"""Arrays, images and Caffe's messages into each other.
+"""Converts between arrays, images and Caffe's messages.
 
-Images are float32 arrays of H x W x K in [0, 1], colours in the order R, G, B: scikit-image's way.
-A Transformer makes of them what a net wants.
+Images are float32 arrays of H x W x K in [0, 1], colours in the order R, G, B, as in
+scikit-image. A Transformer converts them to a net's input.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def _shape_of(blob: Any) -> tuple[int, ...]:
 def blobproto_to_array(blob: Any, return_diff: bool = False) -> np.ndarray:
     """The values of a BlobProto, or its gradient, as an array of float64 in its shape.
 
-    Raises ValueError when there are not as many values as the shape says.
+    Raises ValueError if the number of values does not match the shape.
     """
     kind = "diff" if return_diff else "data"
     values = getattr(blob, f"double_{kind}") or getattr(blob, kind)
@@ -60,7 +60,7 @@ def blobprotovector_str_to_arraylist(text: bytes) -> list[np.ndarray]:
 def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
     """A Datum of an array of C x H x W: uint8 as bytes, any other type as floats.
 
-    Raises ValueError for another number of dimensions.
+    Raises ValueError for a different number of dimensions.
     """
     arr = np.asarray(arr)
     if arr.ndim != 3:
@@ -77,9 +77,9 @@ def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
 
 
 def datum_to_array(datum: Any) -> np.ndarray:
-    """The image of a Datum, C x H x W: uint8 where it holds bytes, else float64.
+    """The image of a Datum, C x H x W: uint8 if it contains bytes, otherwise float64.
 
-    Raises ValueError for an encoded one (a JPEG, say) and when the number of values is wrong.
+    Raises ValueError for an encoded one (such as a JPEG) and if the number of values is wrong.
     """
     if datum.encoded:
         raise ValueError(
@@ -93,7 +93,7 @@ def datum_to_array(datum: Any) -> np.ndarray:
 
 
 class Transformer:
-    """Makes images into a net's input, and back.
+    """Converts images to a net's input, and back.
 
         transformer = caffe.io.Transformer({"data": net.blobs["data"].data.shape})
         transformer.set_transpose("data", (2, 0, 1))        # H x W x K to K x H x W
@@ -102,8 +102,8 @@ class Transformer:
         transformer.set_mean("data", np.array([104, 117, 123]))
         net.blobs["data"].data[...] = transformer.preprocess("data", image)
 
-    inputs: the shape of each input blob, N x K x H x W, by name. Steps that are not set are left
-    out. Every method raises ValueError for an input that is not among them.
+    inputs: the shape of each input blob, N x K x H x W, by name. Steps that are not set are
+    skipped. Every method raises ValueError for an unknown input.
     """
 
     def __init__(self, inputs: dict[str, Sequence[int]]) -> None:
@@ -133,7 +133,7 @@ class Transformer:
             result = result.transpose(self.transpose[in_])
         if in_ in self.channel_swap:
             result = result[list(self.channel_swap[in_]), :, :]
-        # Not in place: the steps so far may have left the caller's own array.
+        # Not in place: this may still be the caller's own array.
         if in_ in self.raw_scale:
             result = result * np.float32(self.raw_scale[in_])
         if in_ in self.mean:
@@ -143,7 +143,7 @@ class Transformer:
         return result
 
     def deprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
-        """A net's input, K x H x W or 1 x K x H x W, as an image: preprocess undone, unresized."""
+        """Turn a net's input, K x H x W or 1 x K x H x W, into an image, without resizing it."""
         self._check_input(in_)
         result = np.array(data, copy=True).squeeze()
         if in_ in self.input_scale:
@@ -159,7 +159,7 @@ class Transformer:
         return result
 
     def set_transpose(self, in_: str, order: Sequence[int]) -> None:
-        """The order of the axes: (2, 0, 1) makes H x W x K into K x H x W."""
+        """The order of the axes: (2, 0, 1) turns H x W x K into K x H x W."""
         self._check_input(in_)
         if len(order) != len(self.inputs[in_]) - 1:
             raise ValueError(
@@ -177,15 +177,15 @@ class Transformer:
         self.channel_swap[in_] = tuple(order)
 
     def set_raw_scale(self, in_: str, scale: float) -> None:
-        """What images are multiplied with before the mean is subtracted: 255 for most nets."""
+        """The factor for images before the mean is subtracted: 255 for most nets."""
         self._check_input(in_)
         self.raw_scale[in_] = scale
 
     def set_mean(self, in_: str, mean: np.ndarray) -> None:
-        """What is subtracted: one value a channel, or an array of K x H x W or 1 x H x W.
+        """The mean to subtract: one value per channel, or an array of K x H x W or 1 x H x W.
 
-        An array of another height and width is resized to the input's. Raises ValueError when the
-        channels do not fit.
+        An array of a different height and width is resized to the input's. Raises ValueError if
+        the channels do not fit.
         """
         self._check_input(in_)
         channels, *size = self.inputs[in_][1:]
@@ -205,7 +205,7 @@ class Transformer:
         self.mean[in_] = mean
 
     def set_input_scale(self, in_: str, scale: float) -> None:
-        """What the input is multiplied with at the end, after the mean was subtracted."""
+        """The factor for the input at the end, after the mean was subtracted."""
         self._check_input(in_)
         self.input_scale[in_] = scale
 
@@ -213,7 +213,7 @@ class Transformer:
 def load_image(filename: str | PathLike[str], color: bool = True) -> np.ndarray:
     """An image file as float32 in [0, 1]: H x W x 3 in RGB, or H x W x 1 in grey without ``color``.
 
-    Grey is made into RGB; an alpha channel is dropped.
+    Grey images are converted to RGB; an alpha channel is dropped.
     """
     import skimage
     import skimage.io
@@ -227,11 +227,11 @@ def load_image(filename: str | PathLike[str], color: bool = True) -> np.ndarray:
 
 
 def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
-    """An image, H x W x K, in another size, as float32.
+    """Resize an image, H x W x K; returns float32.
 
     new_dims: height and width. interp_order: 0 takes the nearest pixel, 1 interpolates linearly, 3
-    with cubics. With one or three channels scikit-image resizes, which takes what lies outside as
-    the image's minimum; with other numbers of channels, scipy.ndimage.zoom does.
+    cubically. Images of one or three channels are resized by scikit-image, which treats pixels
+    outside as the image's minimum; others are resized by scipy.ndimage.zoom.
     """
     im = np.asarray(im)
     if im.ndim != 3:
@@ -255,7 +255,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
 def oversample(images: Iterable[np.ndarray], crop_dims: Sequence[int]) -> np.ndarray:
     """Ten crops of each image: the four corners, the centre, and these five mirrored.
 
-    images: N arrays of H x W x K, all of one size. crop_dims: height and width of the crops.
+    images: N arrays of H x W x K, all of the same size. crop_dims: height and width of the crops.
     Returns 10 N x height x width x K, float32.
     """
     images = list(images)

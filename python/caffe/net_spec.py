@@ -1,7 +1,7 @@
 """Nets written in Python.
 
 A layer is a call of ``layers.TYPE``; it returns its top, or a tuple of tops for ``ntop=2`` and
-more. What is assigned to a NetSpec gets the attribute's name:
+more. A top that is assigned to a NetSpec gets the attribute's name:
 
     from caffe import NetSpec, layers as L, params as P
 
@@ -15,10 +15,10 @@ more. What is assigned to a NetSpec gets the attribute's name:
     print(n.to_proto())
 
 Keywords are fields of the layer's own message (``num_output`` of ``convolution_param`` for a
-Convolution) or, where it has none of that name, of LayerParameter (``loss_weight``, ``include``,
-``transform_param``). A message is written as a dict, a repeated field as a list; one value stands
-for a list of one. ``name=`` overrides the layer's name. Layers that nobody names are called after
-their type: Convolution1, Convolution2 ...
+Convolution) or, if it has none of that name, of LayerParameter (``loss_weight``, ``include``,
+``transform_param``). A message is written as a dict, a repeated field as a list; one value means
+a list of one. ``name=`` overrides the layer's name. Layers without a name are called after their
+type: Convolution1, Convolution2 ...
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _OWN_FIELD = param_name_dict()
 
 
 def _is_repeated(field: Any) -> bool:
-    repeated = getattr(field, "is_repeated", None)  # protobuf 6; `label` is going
+    repeated = getattr(field, "is_repeated", None)  # protobuf 6; `label` is deprecated
     return field.label == field.LABEL_REPEATED if repeated is None else repeated
 
 
@@ -60,14 +60,14 @@ def _fill(message: Any, value: Any) -> None:
 
 
 def _number(field: Any, value: Any) -> Any:
-    """An enum's value may be given by its name, a number by NumPy's or anybody's types."""
+    """An enum's value may be given by its name, a number by NumPy's or other types."""
     if field.enum_type is not None and isinstance(value, str):
         return field.enum_type.values_by_name[value].number
     return value.item() if hasattr(value, "item") else value
 
 
 def _listed(value: Any) -> Any:
-    """One value stands for a list of one."""
+    """One value means a list of one."""
     if isinstance(value, (str, bytes, Mapping)):
         return [value]
     try:
@@ -79,7 +79,7 @@ def _listed(value: Any) -> Any:
 def assign_proto(proto: Any, name: str, value: Any) -> None:
     """Set a field of a message: a number or text, a dict for a message, a list for a repeated one.
 
-    Raises AttributeError when the message has no such field, TypeError or ValueError when the value
+    Raises AttributeError if the message has no such field, TypeError or ValueError if the value
     does not fit it.
     """
     field = proto.DESCRIPTOR.fields_by_name.get(name)
@@ -141,7 +141,7 @@ class Function:
 
 
 class _Writer:
-    """Makes LayerParameters, each after those it reads from."""
+    """Writes LayerParameters, each after those it reads from."""
 
     def __init__(self, names: Mapping[Any, str]) -> None:
         self._names = dict(names)  # of tops, and of layers without tops
@@ -202,7 +202,7 @@ def to_proto(*tops: Top) -> Any:
 
 
 class NetSpec:
-    """Layers by name: what is assigned to an attribute, or an item, gets its name.
+    """Layers by name: a top that is assigned to an attribute, or an item, gets its name.
 
     ``n.to_proto()`` writes all of them and what they read, in the order of assignment.
     """
@@ -274,7 +274,7 @@ class Parameters:
 
     def __getattr__(self, name: str) -> Any:
         message = getattr(caffe_pb2, name + "Parameter", None)
-        if message is None and name in _OWN_FIELD:  # of another file: Elimination
+        if message is None and name in _OWN_FIELD:  # defined in another file: Elimination
             message = type(getattr(caffe_pb2.LayerParameter(), _OWN_FIELD[name]))
         if message is None:
             raise AttributeError(f"there is no message {name}Parameter")

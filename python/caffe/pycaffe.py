@@ -1,4 +1,4 @@
-"""What of Net and the other classes of ``_caffe`` is written in Python.
+"""The parts of Net and the other classes of ``_caffe`` that are written in Python.
 
 The functions here become methods and properties of ``caffe.Net``; so nets that a solver makes have
 them, too.
@@ -40,7 +40,7 @@ Arrays = Mapping[str, Any]
 
 
 def _cached(net: Net, name: str, make: Any) -> Any:
-    """What never changes in a net is made once; the net keeps it."""
+    """Something that never changes in a net: made once and kept by the net."""
     found = net.__dict__.get(name)
     if found is None:
         found = net.__dict__[name] = make()
@@ -53,7 +53,7 @@ def _blobs(net: Net) -> OrderedDict[str, Any]:
 
 
 def _blob_loss_weights(net: Net) -> OrderedDict[str, float]:
-    """How much each blob counts in the loss, by name; 0 for most."""
+    """The loss weight of each blob, by name; 0 for most."""
     return OrderedDict(zip(net._blob_names, net._blob_loss_weights))
 
 
@@ -63,7 +63,7 @@ def _layer_dict(net: Net) -> OrderedDict[str, Any]:
 
 
 def _params(net: Net) -> OrderedDict[str, Any]:
-    """What is learnt, by layer: net.params["conv1"][0] is the weights' blob, [1] the biases'."""
+    """The parameters by layer: net.params["conv1"][0] is the blob of weights, [1] of biases."""
     return _cached(
         net,
         "_params_dict",
@@ -110,7 +110,7 @@ def _layer_index(net: Net, name: str) -> int:
 
 
 def _fill(net: Net, arrays: Arrays, expected: Iterable[str], what: str, attribute: str) -> None:
-    """Copy arrays into the data, or the diff, of the blobs that they are given for."""
+    """Copy arrays into the data, or the diff, of the blobs that they are named for."""
     if set(arrays) != set(expected):
         raise ValueError(
             f"{what} arguments do not match the net's: given {', '.join(arrays) or 'none'}, "
@@ -137,13 +137,13 @@ def _forward(
     """Run the net forward.
 
     inputs: an array for each input blob (``data=images``), of the blob's shape; without any, the
-    inputs are what stands in the blobs, or what data layers read. blobs: names of blobs to return
-    besides the outputs. start, end: names of the first and the last layer to run; with ``end``, its
-    tops are returned instead of the net's outputs.
+    blobs keep their values, or data layers read new ones. blobs: names of blobs to return besides
+    the outputs. start, end: names of the first and the last layer to run; with ``end``, its tops
+    are returned instead of the net's outputs.
 
-    Returns {name: array}; the arrays are views on the blobs, which the next forward fills anew.
+    Returns {name: array}; the arrays are views of the blobs, which the next forward overwrites.
     Raises ValueError for an unknown layer and for arrays that do not fit, KeyError for an unknown
-    blob, CaffeError for what goes wrong in a layer.
+    blob, CaffeError for an error in a layer.
     """
     wanted = set(blobs or [])
     first = 0 if start is None else _layer_index(net, start)
@@ -170,13 +170,13 @@ def _backward(
     """Run the net backward.
 
     top_diffs: an array for each output blob, the gradient to begin with (``prob=gradient``);
-    without any, the gradients are those that loss layers give, or what stands in the outputs'
-    diffs. diffs: names of blobs whose gradients to return besides those of the inputs. start, end:
-    names of the layers to begin and to end with; with ``end``, the gradients of its bottoms are
-    returned instead of those of the net's inputs.
+    without any, the gradients are those of the loss layers, or the values in the outputs' diffs.
+    diffs: names of blobs whose gradients to return besides those of the inputs. start, end: names
+    of the layers to begin and to end with; with ``end``, the gradients of its bottoms are returned
+    instead of those of the net's inputs.
 
-    Returns {name: array}, views on the blobs' diffs. The gradients of what is learnt are added to
-    net.params[...][i].diff. Raises as forward does.
+    Returns {name: array}, views of the blobs' diffs. The gradients of the parameters are added to
+    net.params[...][i].diff. Raises the same errors as forward.
     """
     wanted = set(diffs or [])
     first = len(net._layer_names) - 1 if start is None else _layer_index(net, start)
@@ -194,9 +194,9 @@ def _backward(
 
 
 def _batch(net: Net, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
-    """Cut arrays into batches of the net's size; the last is filled up with zeros."""
+    """Cut arrays into batches of the net's size; the last is padded with zeros."""
     if not arrays:
-        raise ValueError("an array is wanted for each of: " + ", ".join(net.inputs))
+        raise ValueError("an array is needed for each of: " + ", ".join(net.inputs))
     lengths = {name: len(array) for name, array in arrays.items()}
     count = next(iter(lengths.values()))
     if len(set(lengths.values())) > 1:
@@ -223,7 +223,7 @@ def _collect(into: dict[str, list[np.ndarray]], arrays: dict[str, np.ndarray]) -
 def _forward_all(
     net: Net, blobs: Iterable[str] | None = None, **inputs: Any
 ) -> dict[str, np.ndarray]:
-    """Run any number of inputs forward, a batch at a time.
+    """Run any number of inputs forward, one batch at a time.
 
     inputs: for each input blob an array, or a list of arrays, of any length N. blobs: as in
     forward. Returns {name: array of N rows}, copies.
@@ -241,7 +241,7 @@ def _forward_backward_all(
     diffs: Iterable[str] | None = None,
     **arrays: Any,
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Run any number of inputs forward and backward, a batch at a time.
+    """Run any number of inputs forward and backward, one batch at a time.
 
     arrays: for each input blob, and for each output blob its gradient, an array of any length N.
     blobs, diffs: as in forward and backward. Returns two dicts, of values and of gradients, of N
@@ -263,8 +263,8 @@ def _set_input_arrays(net: Net, data: np.ndarray, labels: np.ndarray) -> None:
     """Let the net's first layer, which must be of type MemoryData, read from arrays.
 
     data: float32, N x channels x height x width, C-contiguous, N a multiple of the batch size.
-    labels: float32, N values. They are read at each forward, so later changes of them are seen.
-    Raises CaffeError when the first layer or an array is of another kind.
+    labels: float32, N values. They are read at each forward, so later changes take effect.
+    Raises CaffeError when the first layer or an array has the wrong type.
     """
     if np.ndim(labels) == 1:
         labels = np.ascontiguousarray(np.asarray(labels)[:, np.newaxis, np.newaxis, np.newaxis])
@@ -278,7 +278,7 @@ Net.__doc__ = """A net.
     scores = net.forward()["prob"]
 
 Net(network_file, phase, level=0, stages=None, weights=None): files are str or path-like.
-A net is used by one thread at a time: another thread's call waits.
+Only one thread at a time can use a net: a call from a second thread waits.
 """
 Net.blobs = property(_blobs)
 Net.blob_loss_weights = property(_blob_loss_weights)

@@ -39,33 +39,33 @@ void bind_blob(py::module_* module) {
   using FloatBlob = Blob<float>;
   py::class_<FloatBlob, shared_ptr<FloatBlob>>(
       *module, "Blob",
-      "An array of float32 and, of the same shape, its gradient. ``data`` and ``diff`` are views\n"
-      "without a copy; they stay valid, and keep their memory, when the net is gone or the blob\n"
-      "has got other memory.")
+      "A float32 array and its gradient, of the same shape. ``data`` and ``diff`` are views\n"
+      "without a copy; they stay valid, and keep their memory, if the net is deleted or the blob\n"
+      "gets different memory.")
       .def(py::init([](const py::args& shape) {
              return std::make_shared<FloatBlob>(read_shape(shape));
            }),
            "Blob(2, 3) is a blob of 2 x 3 zeros.")
       .def_property_readonly(
           "data", [](FloatBlob& blob) { return view(&blob, false); },
-          "The values: a float32 array of shape ``shape``. In GPU mode they are fetched at each\n"
-          "access of this property; an array from before is not brought up to date.")
+          "The values: a float32 array of shape ``shape``. In GPU mode they are copied at\n"
+          "each access of this property; arrays from earlier accesses are not updated.")
       .def_property_readonly(
           "diff", [](FloatBlob& blob) { return view(&blob, true); },
-          "The gradient of the loss by the values: a float32 array of shape ``shape``.")
+          "The gradient of the loss: a float32 array of shape ``shape``.")
       .def_property_readonly("shape", &shape_of, "The lengths of the axes, a tuple of int.")
       .def_property_readonly(
           "count", [](const FloatBlob& blob) { return blob.count(); }, "The number of values.")
       .def_property_readonly("num", &FloatBlob::num,
-                             "The first of four axes. CaffeError when there are more than four.")
+                             "The first of four axes. CaffeError if there are more than four.")
       .def_property_readonly("channels", &FloatBlob::channels, "The second of four axes.")
       .def_property_readonly("height", &FloatBlob::height, "The third of four axes.")
       .def_property_readonly("width", &FloatBlob::width, "The fourth of four axes.")
       .def(
           "reshape",
           [](FloatBlob& blob, const py::args& shape) { blob.Reshape(read_shape(shape)); },
-          "reshape(2, 3, 224, 224): other lengths of the axes. Values that were there stay where\n"
-          "there is room for the new ones, else all become 0. CaffeError when a length is\n"
+          "reshape(2, 3, 224, 224): sets the lengths of the axes. The values are kept if\n"
+          "the memory is large enough; otherwise all become 0. CaffeError if a length is\n"
           "negative or the blob would have more than 2**31 - 1 values.")
       .def("__repr__", [](const FloatBlob& blob) {
         return "<caffe.Blob of shape (" + shape_text(blob.shape()) + ")>";

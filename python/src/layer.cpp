@@ -38,7 +38,7 @@ py::object add_blob(const BlobVec& all, const py::args& shape) {
 
 void bind_blobs(py::module_* module) {
   py::class_<BlobVec>(*module, "BlobVec",
-                      "What a layer learns: weights first, then biases. A sequence of Blob.")
+                      "A layer's parameters: weights first, then biases. A sequence of Blob.")
       .def("__len__", [](const BlobVec& all) { return all.blobs().size(); })
       .def("__getitem__",
            [](const BlobVec& all, py::ssize_t index) {
@@ -49,15 +49,15 @@ void bind_blobs(py::module_* module) {
       .def("__iter__", [](const BlobVec& all) { return py::iter(as_list(all)); })
       .def("__contains__",
            [](const BlobVec& all, const py::object& blob) { return as_list(all).contains(blob); })
-      .def("append", &append, py::arg("blob"), "One more blob. TypeError for None.")
+      .def("append", &append, py::arg("blob"), "Adds a blob. TypeError for None.")
       .def(
           "extend",
           [](const BlobVec& all, const vector<shared_ptr<FloatBlob>>& blobs) {
             for (const shared_ptr<FloatBlob>& blob : blobs) append(all, blob);
           },
-          py::arg("blobs"), "More blobs.")
+          py::arg("blobs"), "Adds several blobs.")
       .def("add_blob", &add_blob,
-           "add_blob(3, 4): one more blob, 3 x 4 zeros: how a Python layer's setup makes its\n"
+           "add_blob(3, 4): adds a blob of 3 x 4 zeros. A Python layer's setup creates its\n"
            "weights.");
 }
 
@@ -66,7 +66,7 @@ void bind_blobs(py::module_* module) {
 void bind_layer(py::module_* module) {
   bind_blobs(module);
   py::class_<LayerParameter>(*module, "LayerParameter",
-                             "What Caffe makes a Python layer from; handed on to Layer.__init__.");
+                             "Caffe's arguments for a Python layer; passed to Layer.__init__.");
   py::class_<FloatLayer, shared_ptr<FloatLayer>, PythonLayer>(
       *module, "Layer", py::dynamic_attr(),
       "A layer of a net, and the base class of layers written in Python:\n\n"
@@ -90,7 +90,7 @@ void bind_layer(py::module_* module) {
            py::arg("param"))
       .def_property_readonly(
           "blobs", [](const shared_ptr<FloatLayer>& layer) { return BlobVec{layer}; },
-          "What the layer learns, a BlobVec.")
+          "The layer's parameters, a BlobVec.")
       .def_property_readonly("type", &FloatLayer::type, "As in the prototxt: \"Convolution\".")
       .def(
           "setup", [](const FloatLayer&, const py::object&, const py::object&) {},

@@ -13,8 +13,8 @@ void bind_errors(py::module_* module) {
   static py::handle caffe_error;
   caffe_error = PyErr_NewExceptionWithDoc(
       "caffe.CaffeError",
-      "What Caffe finds wrong: in a file, in a net, in what a function was given. The message\n"
-      "names the file, layer or blob and says what would be right.",
+      "An error in a file, a net or the arguments of a function. The message names the\n"
+      "file, layer or blob and says what to correct.",
       PyExc_RuntimeError, nullptr);
   if (!caffe_error) throw py::error_already_set();
   module->attr("CaffeError") = caffe_error;
@@ -54,22 +54,23 @@ unsigned int checked_seed(long long seed) {
 void bind_settings(py::module_* module) {
   module->def(
       "set_mode_cpu", [] { Caffe::set_mode(Caffe::CPU); },
-      "This thread computes on the CPU from here on.");
+      "From now on this thread computes on the CPU.");
   module->def(
       "set_mode_gpu", [] { Caffe::set_mode(Caffe::GPU); },
-      "This thread computes on its GPU from here on.");
+      "From now on this thread computes on its GPU.");
   module->def("set_device", &Caffe::SetDevice, py::arg("device"),
-              "Makes a GPU this thread's. CaffeError when there is none of that number.");
+              "Selects a GPU for this thread. CaffeError if no GPU has that number.");
   module->def(
       "set_random_seed", [](long long seed) { Caffe::set_random_seed(checked_seed(seed)); },
-      py::arg("seed"),
-      "From here on this thread draws the random numbers that belong to the seed.");
-  module->def("solver_count", &Caffe::solver_count, "How many solvers train one net together.");
+      py::arg("seed"), "From now on this thread draws the random numbers of this seed.");
+  module->def("solver_count", &Caffe::solver_count,
+              "The number of solvers that train one net together.");
   module->def("set_solver_count", &Caffe::set_solver_count, py::arg("count"),
-              "Says how many solvers train one net together.");
-  module->def("solver_rank", &Caffe::solver_rank, "Which of them this thread's is; 0 is first.");
+              "Sets the number of solvers that train one net together.");
+  module->def("solver_rank", &Caffe::solver_rank,
+              "The rank of this thread's solver; the first is 0.");
   module->def("set_solver_rank", &Caffe::set_solver_rank, py::arg("rank"),
-              "Says which of them this thread's is.");
+              "Sets the rank of this thread's solver.");
   module->def("set_multiprocess", &Caffe::set_multiprocess, py::arg("multiprocess"),
               "Whether the solvers that train together are processes, not threads.");
   module->def(
@@ -83,15 +84,15 @@ void bind_log(py::module_* module) {
       "to stderr or into glog's files.");
   module->def(
       "log", [](const string& text) { LOG(INFO) << text; }, py::arg("text"),
-      "Writes a line into Caffe's log.");
+      "Writes a line to Caffe's log.");
 }
 
 void bind_timer(py::module_* module) {
   py::class_<Timer>(*module, "Timer",
-                    "A stopwatch. In GPU mode it waits for the GPU's queued work first.")
+                    "A stopwatch. In GPU mode it first waits for the GPU's queued work.")
       .def(py::init<>())
-      .def("start", &Timer::Start, "Starts it; does nothing while it runs.")
-      .def("stop", &Timer::Stop, "Stops it; does nothing while it stands.")
+      .def("start", &Timer::Start, "Starts it; does nothing if it is running.")
+      .def("stop", &Timer::Stop, "Stops it; does nothing if it is not running.")
       .def_property_readonly("ms", &Timer::MilliSeconds,
                              "Milliseconds from the last start to stop; stops a running one.");
 }
@@ -104,7 +105,7 @@ void bind_timer(py::module_* module) {
 PYBIND11_MODULE(_caffe, module) {
   namespace py = pybind11;
   using namespace caffe::python;  // NOLINT
-  module.doc() = "The engine as Python sees it; import caffe instead.";
+  module.doc() = "The engine's Python interface; import caffe instead.";
   start_log();
   wait_for_threads_at_exit();
   bind_errors(&module);
@@ -113,12 +114,12 @@ PYBIND11_MODULE(_caffe, module) {
   bind_timer(&module);
   module.def(
       "layer_type_list", [] { return to_list(caffe::LayerRegistry<float>::LayerTypeList()); },
-      "The types of layers there are, sorted.");
+      "All layer types, sorted.");
   module.def(
       "load_layers", [](const Path& path) { return to_list(caffe::load_layers(path.string())); },
       py::arg("path"),
-      "Loads a shared library of layers and returns the types it adds. CaffeError when it cannot\n"
-      "be loaded, adds none, or has a type that is there already.");
+      "Loads a shared library of layers and returns the types it adds. CaffeError if it cannot\n"
+      "be loaded, adds no type, or has a type that is already registered.");
   bind_blob(&module);
   bind_layer(&module);
   bind_net(&module);

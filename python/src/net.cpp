@@ -99,16 +99,16 @@ void bind_making(Class* net) {
            py::arg("network_file"), py::arg("weights"), py::arg("phase"))
       .def(py::init(&make_net), py::arg("network_file"), py::arg("phase"), py::arg("level") = 0,
            py::arg("stages") = py::none(), py::arg("weights") = py::none(),
-           "Makes the net of a prototxt.\n\n"
-           "phase: caffe.TRAIN or caffe.TEST. level, stages: what the layers' include and exclude\n"
-           "rules may ask for besides. weights: a .caffemodel or HDF5 file to copy from, by layer\n"
-           "name. CaffeError says what is wrong in which file and layer.");
+           "Creates the net of a prototxt.\n\n"
+           "phase: caffe.TRAIN or caffe.TEST. level, stages: the rest of the state that the\n"
+           "layers' include and exclude rules test. weights: a .caffemodel or HDF5 file to copy\n"
+           "from, by layer name. CaffeError names the file and the layer of an error.");
 }
 
 template <typename Class>
 void bind_running(Class* net) {
   net->def("_forward", &forward, py::arg("start"), py::arg("end"),
-           "Runs layers start to end, both included, and returns their part of the loss.")
+           "Runs layers start to end, both included, and returns their loss.")
       .def("_backward", &backward, py::arg("start"), py::arg("end"),
            "Runs backward from layer start down to layer end, both included.")
       .def(
@@ -118,22 +118,22 @@ void bind_running(Class* net) {
             net->Reshape();
             running.succeeded();
           },
-          "Takes the shapes of the inputs through the net, without computing.")
+          "Passes the shapes of the inputs through the net, without computing.")
       .def(
           "clear_param_diffs",
           [](const NetPtr& net) {
             const Call call(companion_of(net));
             net->ClearParamDiffs();
           },
-          "Sets the gradients of all that is learnt to 0; backward adds to them.")
+          "Sets the gradients of all parameters to 0; backward adds to them.")
       .def("before_forward", &add_callback<&FloatNet::add_before_forward>, py::arg("run"),
-           "Calls run(layer index) before each layer's forward, from here on.")
+           "Calls run(layer index) before each layer's forward, from now on.")
       .def("after_forward", &add_callback<&FloatNet::add_after_forward>, py::arg("run"),
-           "Calls run(layer index) after each layer's forward, from here on.")
+           "Calls run(layer index) after each layer's forward, from now on.")
       .def("before_backward", &add_callback<&FloatNet::add_before_backward>, py::arg("run"),
-           "Calls run(layer index) before each layer's backward, from here on.")
+           "Calls run(layer index) before each layer's backward, from now on.")
       .def("after_backward", &add_callback<&FloatNet::add_after_backward>, py::arg("run"),
-           "Calls run(layer index) after each layer's backward, from here on.")
+           "Calls run(layer index) after each layer's backward, from now on.")
       .def("_set_input_arrays", &set_input_arrays, py::arg("data"), py::arg("labels"));
 }
 
@@ -146,25 +146,25 @@ void bind_files(Class* net) {
            net->CopyTrainedLayersFrom(path.string());
          },
          py::arg("weights"),
-         "Copies what is learnt from a .caffemodel or HDF5 file, by layer name. CaffeError, and\n"
-         "nothing is copied, when a blob's shape differs.")
-      .def("save", &save, py::arg("path"), "Writes what is learnt into a .caffemodel.")
+         "Copies the parameters from a .caffemodel or HDF5 file, by layer name. CaffeError, and\n"
+         "nothing is copied, if a blob's shape differs.")
+      .def("save", &save, py::arg("path"), "Writes the parameters to a .caffemodel.")
       .def(
           "save_hdf5",
           [](const NetPtr& net, const Path& path) {
             const Call call(companion_of(net));
             net->ToHDF5(path.string());
           },
-          py::arg("path"), "Writes what is learnt into an HDF5 file.")
+          py::arg("path"), "Writes the parameters to an HDF5 file.")
       .def(
           "load_hdf5",
           [](const NetPtr& net, const Path& path) {
             const Call call(companion_of(net));
             net->CopyTrainedLayersFromHDF5(path.string());
           },
-          py::arg("path"), "Copies what is learnt from an HDF5 file, by layer name.")
+          py::arg("path"), "Copies the parameters from an HDF5 file, by layer name.")
       .def("share_with", &share_with, py::arg("other"),
-           "Uses the memory of the other net's weights in the layers both have, by name.");
+           "Uses the memory of the other net's weights in the layers that both have, by name.");
 }
 
 template <typename Class>

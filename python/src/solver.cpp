@@ -135,18 +135,18 @@ template <typename Class>
 void bind_running(Class* solver) {
   solver
       ->def("step", &step, py::arg("iterations"),
-            "So many iterations more, max_iter or not. Ctrl-C ends it after an iteration with\n"
-            "KeyboardInterrupt. CaffeError when the loss is no longer finite.")
+            "Runs more iterations, regardless of max_iter. Ctrl-C ends it after an iteration with\n"
+            "KeyboardInterrupt. CaffeError if the loss is no longer finite.")
       .def("solve", &solve, py::arg("resume_file") = py::none(),
            "Trains up to max_iter, from a .solverstate if one is given; then snapshots and tests\n"
-           "as the solver's prototxt says. Ctrl-C as in step.")
+           "as the solver's prototxt says. Ctrl-C works as in step.")
       .def(
           "snapshot",
           [](const SolverPtr& solver) {
             const Call call(companion_of(solver->net()));
             solver->Snapshot();
           },
-          "Writes a .caffemodel and a .solverstate to where snapshot_prefix says.")
+          "Writes a .caffemodel and a .solverstate at snapshot_prefix.")
       .def(
           "restore",
           [](const SolverPtr& solver, const Path& path) {
@@ -160,7 +160,7 @@ void bind_running(Class* solver) {
             const Call call(companion_of(solver->net()));
             solver->ApplyUpdate();
           },
-          "Changes the weights by the gradients that stand in the diffs.")
+          "Updates the weights from the gradients in the diffs.")
       .def(
           "share_weights",
           [](const SolverPtr& solver, const shared_ptr<Net<float>>& net) {
@@ -168,21 +168,21 @@ void bind_running(Class* solver) {
             const Call call(companion_of(solver->net()));
             if (net != solver->net()) solver->net()->ShareTrainedLayersWith(net.get());
           },
-          py::arg("net"), "Lets the training net use the weights of another net, by layer name.");
+          py::arg("net"), "Makes the training net use the weights of another net, by layer name.");
 }
 
 template <typename Class>
 void bind_rest(Class* solver) {
   solver->def_property_readonly("net", &FloatSolver::net, "The net that is trained.")
-      .def_property_readonly("test_nets", &FloatSolver::test_nets, "The nets that test, a list.")
-      .def_property_readonly("iter", &FloatSolver::iter, "Updates made so far.")
+      .def_property_readonly("test_nets", &FloatSolver::test_nets, "The test nets, a list.")
+      .def_property_readonly("iter", &FloatSolver::iter, "The number of updates so far.")
       .def_property_readonly("lr", &learning_rate, "The learning rate of the next update.")
       .def_property_readonly("param", &param_of,
-                             "What the prototxt says: a copy, a SolverParameter.")
+                             "A copy of the prototxt's settings, a SolverParameter.")
       .def_property_readonly("type", &FloatSolver::type, "As in the prototxt: \"SGD\".")
       .def("add_callback", &add_callback, py::arg("on_start"), py::arg("on_gradients_ready"),
            "Calls on_start() at the start of every iteration, and on_gradients_ready() before its\n"
-           "update, from here on.");
+           "update, from now on.");
 }
 
 template <typename Class, typename Base>
@@ -191,7 +191,7 @@ void bind_type(py::module_* module, const char* name) {
                                              collect_callbacks<Class>(parts_of<Class>),
                                              "A solver of this type (see type).")
       .def(py::init(&make_solver<Class>), py::arg("solver_file"),
-           "Makes the solver of a prototxt, and its nets. CaffeError says what is wrong where.");
+           "Creates the solver of a prototxt and its nets. CaffeError says what is wrong where.");
 }
 
 }  // namespace
@@ -199,7 +199,7 @@ void bind_type(py::module_* module, const char* name) {
 void bind_solver(py::module_* module) {
   py::class_<FloatSolver, SolverPtr> solver(*module, "Solver", py::dynamic_attr(),
                                             collect_callbacks<FloatSolver>(parts_of<FloatSolver>),
-                                            "What trains a net.");
+                                            "Trains a net.");
   bind_running(&solver);
   bind_rest(&solver);
   bind_type<SGDSolver<float>, FloatSolver>(module, "SGDSolver");
@@ -209,7 +209,7 @@ void bind_solver(py::module_* module) {
   bind_type<AdaDeltaSolver<float>, SGDSolver<float>>(module, "AdaDeltaSolver");
   bind_type<AdamSolver<float>, SGDSolver<float>>(module, "AdamSolver");
   module->def("get_solver", &get_solver, py::arg("solver_file"),
-              "Makes the solver of a prototxt, of the type it says.");
+              "Creates the solver of a prototxt, of the type given there.");
 }
 
 }  // namespace python
