@@ -4,7 +4,7 @@
 //   tools/nvcc_check            builds build/nvcc/gpu_layers (and runs it)
 //   build/nvcc/gpu_layers [--json FILE]
 //
-// Exit status: 0 all equal, 1 a difference, 77 "skipped, no GPU".
+// Exit status: 0 if all results are equal, 1 for a difference, 77 for "skipped, no GPU".
 
 #include <cuda_runtime.h>
 
@@ -73,7 +73,7 @@ void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at) {
   report->compare_exactly("finite flags " + name, bad);
 }
 
-/// A NaN in one map raises that image's flag and no other's.
+/// A NaN in one map sets only that image's flag.
 void bad_maps(Report* report) {
   const maap::RegionShape s = {5, 13, 13, 50, 50};
   std::vector<float> values = test_maps<float>(s.n, 13, 13);

@@ -21,7 +21,7 @@ inline void check(cudaError_t status) {
   if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
 }
 
-/// The same values on both devices; what each then makes of them stays with it.
+/// The same values on both devices; each device then keeps its own results.
 template <typename T>
 class Buffer {
  public:
@@ -98,7 +98,7 @@ std::vector<T> random_values(size_t size, int seed) {
   return values;
 }
 
-/// Maps that tell labellings apart: bumps, noise, two values, stripes, a spiral-like snake, one
+/// Maps that distinguish labellings: bumps, noise, two values, stripes, a spiral-like snake, one
 /// pixel, flat.
 template <typename T>
 std::vector<T> test_maps(int n, int height, int width) {
@@ -150,7 +150,7 @@ class Report {
     std::printf("on %s\n", device.c_str());
   }
 
-  /// Equal up to a few roundings; how far apart they are is shown.
+  /// Equal up to a few roundings; the difference is printed.
   template <typename T>
   void compare(const std::string& name, const Buffer<T>& buffer) {
     compare(name, buffer, sizeof(T) == 4 ? 1e-5 : 1e-13);

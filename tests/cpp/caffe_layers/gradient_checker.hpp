@@ -10,7 +10,7 @@
 #include "tests/cpp/caffe_layers/layer_helpers.hpp"
 
 /// Compares a layer's gradients with central differences of L = sum over tops t, elements i of
-/// w_t[i] * t[i], w random. Works in place too: bottoms are filled again before every forward.
+/// w_t[i] * t[i], w random. Also works in place: bottoms are filled again before every forward.
 ///   checked  the bottoms whose gradient is compared; the others get propagate_down = false
 /// A failure names the blob and the element. The tolerance is relative, with a floor of 1.
 template <typename T>

@@ -15,7 +15,7 @@
 template <typename T>
 using Blobs = std::vector<caffe::Blob<T>*>;
 
-/// A layer made as a net makes it: by type, through the registry. Its pointer is the host's:
+/// Creates a layer as a net does: by type, through the registry. The pointer type is the host's:
 /// Boost's in BVLC Caffe, the standard library's in the engine.
 template <typename T>
 auto make_layer(const std::string& type, const std::string& param_str = "") {
@@ -47,7 +47,7 @@ void fill(caffe::Blob<T>* blob, const std::vector<T>& from) {
   std::copy(from.begin(), from.end(), blob->mutable_cpu_data());
 }
 
-/// What `statement` throws; "" when it does not.
+/// The message that `statement` throws; "" if it throws nothing.
 template <typename F>
 std::string message_of(const F& statement) {
   try {

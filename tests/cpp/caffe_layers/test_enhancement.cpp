@@ -5,7 +5,8 @@
 
 namespace {
 
-/// One row: batch, channels, height, width. More pixels than a CPU tile; one pixel; one channel.
+/// One row: batch, channels, height, width. With more pixels than a CPU tile, one pixel, or one
+/// channel.
 const std::vector<std::vector<int>> kShapes = {
     {2, 3, 4, 5}, {1, 7, 1, 1}, {3, 1, 2, 2}, {1, 2, 23, 47}};
 
@@ -97,7 +98,7 @@ TYPED_TEST(EnhancementTest, ALaterInPlaceLayerThatChangesTheBlobIsRefused) {
   auto layer = make_layer<TypeParam>("Enhancement");
   layer->SetUp({&f}, {&f});
   layer->Forward({&f}, {&f});
-  for (int i = 0; i < f.count(); i += 2) f.mutable_cpu_data()[i] *= 2;  // as Dropout would
+  for (int i = 0; i < f.count(); i += 2) f.mutable_cpu_data()[i] *= 2;  // as Dropout does
   const std::string message = message_of([&] { layer->Backward({&f}, {true}, {&f}); });
   EXPECT_HAS(message, "'layer under test' (Enhancement)");
   EXPECT_HAS(message, "a later layer has changed that blob in place");

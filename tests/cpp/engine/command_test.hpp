@@ -17,11 +17,11 @@ namespace caffe {
 
 /// How a program ended, and all that it printed.
 struct Finished {
-  int status;  // exit status; -1 when a signal ended it
+  int status;  // exit status; -1 if a signal ended it
   std::string log;
 };
 
-/// Programs of tools/, started by a shell in a folder of its own.
+/// Programs of tools/, started by a shell in a new folder.
 class CommandTest : public ::testing::Test {
  protected:
   void SetUp() override { MakeTempDir(&folder_); }

@@ -10,7 +10,7 @@
 
 namespace caffe {
 
-/// A folder for this run of the tests, which goes when they end.
+/// A folder for this run of the tests, removed when they end.
 class TempFolder {
  public:
   TempFolder() { MakeTempDir(&name_); }
@@ -24,7 +24,7 @@ class TempFolder {
   std::string name_;
 };
 
-/// A new name for a file that goes when the tests end.
+/// A new name for a file that is removed when the tests end.
 inline std::string temp_name(const std::string& ending = "") {
   static const TempFolder folder;
   static int number = 0;
@@ -38,7 +38,7 @@ inline std::string contents(const std::string& filename) {
   return text.str();
 }
 
-/// A new file that holds `text`.
+/// A new file that contains `text`.
 inline std::string file_with(const std::string& text, const std::string& ending = "") {
   const std::string name = temp_name(ending);
   std::ofstream(name, std::ios::binary) << text;

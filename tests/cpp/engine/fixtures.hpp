@@ -10,10 +10,10 @@
 
 namespace caffe {
 
-/// Both types that layers are built for.
+/// The two types that layers are built for.
 typedef ::testing::Types<float, double> Dtypes;
 
-/// The message of the Error that `call` throws; "" when it throws none.
+/// The message of the Error that `call` throws; "" if it throws none.
 inline std::string error_of(const std::function<void()>& call) {
   try {
     call();

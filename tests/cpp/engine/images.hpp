@@ -6,7 +6,7 @@
 
 namespace caffe {
 
-/// Colors that run smoothly over the image, with some noise; the same for the same arguments.
+/// Colours that change smoothly over the image, with some noise; the same for the same arguments.
 inline cv::Mat picture(int channels, int height, int width, int seed = 1) {
   std::mt19937 random(seed);
   cv::Mat image(height, width, CV_8UC(channels));

@@ -11,7 +11,8 @@
 
 namespace caffe {
 
-/// Collects what is logged while it lives, without glog's prefix, whatever FLAGS_minloglevel says.
+/// Collects all log lines while it exists, without glog's prefix and regardless of
+/// FLAGS_minloglevel.
 class LogLines : public google::LogSink {
  public:
   LogLines() {
@@ -43,7 +44,7 @@ class LogLines : public google::LogSink {
     }
     return found;
   }
-  /// The lines must be these, one pattern each.
+  /// The lines must match these patterns, one each.
   void expect(const std::vector<std::string>& patterns) const {
     for (size_t i = 0; i < std::max(patterns.size(), lines.size()); ++i) {
       ASSERT_LT(i, lines.size()) << "missing: " << patterns[i];
@@ -58,7 +59,7 @@ class LogLines : public google::LogSink {
   const int before_ = FLAGS_minloglevel;
 };
 
-/// No log while it lives, but for errors.
+/// Suppresses the log while it exists, except errors.
 class QuietLog {
  public:
   QuietLog() { FLAGS_minloglevel = google::GLOG_ERROR; }

@@ -1,4 +1,4 @@
-// A library with a layer whose name test_layer_factory.cpp has taken already.
+// A library with a layer whose name test_layer_factory.cpp has already registered.
 
 #include "tests/cpp/engine/toy_layer.hpp"
 

@@ -11,7 +11,7 @@
 
 namespace caffe {
 
-/// A folder of the test's own, removed at its end.
+/// A folder for one test, removed at its end.
 class TempDir {
  public:
   TempDir() : path_(::testing::TempDir() + "caffe_test.XXXXXX") {

@@ -178,7 +178,7 @@ TYPED_TEST(BlobTest, GrowsOutOfASmallerSharedMemory) {
   Blob<TypeParam> other(vector<int>{1000}), small(vector<int>{10});
   other.Reshape({10});
   other.ShareData(small);
-  other.Reshape({1000});  // it had as much once, but what it shares has not
+  other.Reshape({1000});  // it was once this large, but the shared memory is not
   EXPECT_EQ(other.data()->size(), 1000 * sizeof(TypeParam));
   EXPECT_NE(other.cpu_data(), small.cpu_data());
 }
@@ -204,7 +204,7 @@ TYPED_TEST(BlobTest, ActiveDataFollowsTheMode) {
   EXPECT_EQ(this->blob.mutable_active_diff(), this->blob.cpu_diff());
 }
 
-TYPED_TEST(BlobTest, ThroughAProtoAndBack) {
+TYPED_TEST(BlobTest, ProtoRoundTrip) {
   BlobProto proto;
   this->blob.ToProto(&proto, true);
   EXPECT_EQ(proto.data_size(), sizeof(TypeParam) == 4 ? 120 : 0);

@@ -1,4 +1,4 @@
-// The caffe command as a user starts it.
+// The caffe command, started as by a user.
 
 #include <regex>
 #include <sstream>

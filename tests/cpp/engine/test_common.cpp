@@ -59,7 +59,7 @@ TEST(Common, CopiesOfAGeneratorShareTheirState) {
   EXPECT_EQ(a.generator(), b.generator());
 }
 
-TEST(Common, ADeviceThatIsNotThereIsAnError) {
+TEST(Common, AMissingDeviceIsAnError) {
   EXPECT_FALSE(Caffe::CheckDevice(1000));
   EXPECT_FALSE(Caffe::CheckDevice(-1));
   EXPECT_EQ(Caffe::FindDevice(1000), -1);

@@ -1,4 +1,4 @@
-// convert_imageset and compute_image_mean as a user starts them.
+// convert_imageset and compute_image_mean, started as by a user.
 
 #include <sys/wait.h>
 

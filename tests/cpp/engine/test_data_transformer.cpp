@@ -49,7 +49,7 @@ class DataTransformerTest : public ::testing::Test {
     transformer->InitRand();
     return transformer;
   }
-  /// What transform_param `text` makes of an image.
+  /// The result of transform_param `text` for an image.
   template <typename Image>
   std::vector<T> run(const std::string& text, const Image& image, Phase phase = TEST) {
     const auto transformer = make(text, phase);
@@ -133,7 +133,7 @@ TYPED_TEST(DataTransformerTest, TheMeanFileIsCroppedWithTheImage) {
   EXPECT_ERROR(this->make("mean_file: '" + dir / "other'"), "does not contain an image");
 }
 
-/// While training every place and either side must come up, and nothing else.
+/// In training, every position and both orientations must occur, and nothing else.
 TYPED_TEST(DataTransformerTest, RandomCropsAndMirrors) {
   const auto transformer = this->make("crop_size: 17 mirror: true", TRAIN);
   std::map<std::vector<TypeParam>, int> counts;
@@ -187,7 +187,7 @@ TYPED_TEST(DataTransformerTest, AnItemsOwnGenerator) {
 }
 
 TYPED_TEST(DataTransformerTest, Mirrors) {
-  // Draws of a TEST phase decide about the mirror alone.
+  // In the TEST phase, random numbers decide only about the mirror.
   const auto transformer = this->make("mirror: true scale: 0.5 mean_value: 3");
   const auto mean = [](int, int, int) { return TypeParam(3); };
   const auto as_it_is = this->expected(19, 0, 0, false, mean, 0.5);

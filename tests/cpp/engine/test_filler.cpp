@@ -48,7 +48,7 @@ TYPED_TEST(FillerTest, Uniform) {
   this->param.set_max(3);
   this->fill("uniform", {100, 200});
   this->expect_between(-1, 3);
-  EXPECT_NEAR(this->mean, 1, 0.05);  // deviation of the mean: 0.008
+  EXPECT_NEAR(this->mean, 1, 0.05);  // standard deviation of the mean: 0.008
   EXPECT_NEAR(this->deviation, 4 / std::sqrt(12.0), 0.05);
 }
 

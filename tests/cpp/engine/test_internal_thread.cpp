@@ -81,7 +81,7 @@ TEST(InternalThread, OutlivesAnException) {
   EXPECT_EQ(doubler.ended, 1);
 }
 
-/// Notes the settings of its thread.
+/// Records the settings of its thread.
 class Witness : public InternalThread {
  public:
   ~Witness() override { StopInternalThread(); }
@@ -96,7 +96,7 @@ class Witness : public InternalThread {
   }
 };
 
-TEST(InternalThread, HasTheSettingsOfWhoStartsIt) {
+TEST(InternalThread, HasTheSettingsOfItsStarter) {
   Caffe::set_solver_count(3);
   Caffe::set_solver_rank(2);
   Witness one, other;

@@ -6,7 +6,7 @@ namespace caffe {
 
 namespace {
 
-/// One bottom to each top; writes down what is called.
+/// One bottom for each top; records the calls.
 template <typename Dtype>
 class ProbeLayer : public Layer<Dtype> {
  public:
@@ -141,7 +141,7 @@ TYPED_TEST(LayerTest, ParamPropagateDown) {
   EXPECT_FALSE(layer.param_propagate_down(1));
 }
 
-TYPED_TEST(LayerTest, WithoutGpuMethodsTheCpuOnesServe) {
+TYPED_TEST(LayerTest, WithoutGpuMethodsTheCpuOnesAreUsed) {
   ProbeLayer<TypeParam> layer(this->param);
   layer.SetUp(this->bottoms, this->tops);
   Caffe::set_mode(Caffe::GPU);

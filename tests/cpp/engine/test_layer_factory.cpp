@@ -8,7 +8,7 @@
 
 namespace caffe {
 
-// Not in an anonymous namespace: the registering macros make names of it.
+// Not in an anonymous namespace: the registration macros make names of the class.
 template <typename Dtype>
 class TwiceLayer : public TimesLayer<Dtype, 2> {
  public:
@@ -56,7 +56,7 @@ TYPED_TEST(LayerFactoryTest, UnknownTypesListTheKnown) {
 }
 
 TYPED_TEST(LayerFactoryTest, LoadsALibraryOfLayers) {
-  // Each test of this file may run in a process of its own or after the other precision's.
+  // Each test of this file may run in a separate process or after the other precision's.
   const auto known = LayerRegistry<TypeParam>::LayerTypeList();
   if (std::count(known.begin(), known.end(), "Thrice") == 0) {
     EXPECT_EQ(load_layers(EXTRA_LAYER), vector<string>{"Thrice"});

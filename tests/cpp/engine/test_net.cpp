@@ -82,7 +82,7 @@ TYPED_TEST(NetTest, TakesInputsAndNewShapes) {
   EXPECT_EQ(gradient(*net->learnable_params()[0]), Values({8, 8, 8}));
 }
 
-TYPED_TEST(NetTest, ClearingWhatNobodyWroteTakesNoMemory) {
+TYPED_TEST(NetTest, ClearingUnusedGradientsTakesNoMemory) {
   auto net = make_net<TypeParam>(toy(), TEST);
   net->ClearParamDiffs();
   for (const auto& param : net->params()) {

@@ -8,7 +8,7 @@ namespace {
 typedef vector<int> Ids;
 typedef vector<bool> Flags;
 
-/// Everything after the echo of the description.
+/// All log lines after the net's description.
 vector<string> lines_of(const string& text, Phase phase = TRAIN) {
   LogLines log;
   Net<float> net(net_param(text, phase));
@@ -96,7 +96,7 @@ TEST(NetInitTest, LogsWhatCaffeLogs) {
             expected);
 }
 
-TEST(NetInitTest, ListsWhatThereIs) {
+TEST(NetInitTest, ListsItsParts) {
   auto net =
       make_net("name: 'n' " + string(kLabelled) + toy_weights("w", "x", "w") +
                "layer { name: 'r' type: 'ReLU' bottom: 'w' top: 'w' }" +
@@ -129,7 +129,7 @@ TEST(NetInitTest, ListsWhatThereIs) {
   EXPECT_EQ(net->layer_by_name("x"), nullptr);
 }
 
-TEST(NetInitTest, AutomaticTopsAreNoOutputs) {
+TEST(NetInitTest, AutomaticTopsAreNotOutputs) {
   auto net = make_net(kToyData + toy_loss("l1", "data") + toy_loss("l2", "data"));
   EXPECT_EQ(net->blob_names(), vector<string>({"data", "data_data_0_split_0", "data_data_0_split_1",
                                                "(automatic)", "(automatic)"}));
@@ -191,7 +191,7 @@ TEST(NetInitTest, GivesLayersThePhase) {
   EXPECT_EQ(net->layers()[1]->layer_param().phase(), TRAIN);
 }
 
-// ---- which layers run backward; each as BVLC Caffe has it
+// ---- which layers run backward; each as in BVLC Caffe
 
 TEST(NetBackwardTest, OnlyWhatLearnsAndReachesALoss) {
   auto net =
@@ -250,7 +250,7 @@ TEST(NetBackwardTest, ForceBackward) {
   EXPECT_EQ(gradient(*net->blob_by_name("x")), vector<double>(3, 2));
 }
 
-TEST(NetBackwardTest, ForceBackwardPassesAccuracyBy) {
+TEST(NetBackwardTest, ForceBackwardSkipsAccuracy) {
   auto net = make_net(
       "force_backward: true layer { name: 'd' type: 'Input' top: 'x' top: 'label' "
       "input_param { shape { dim: 2 dim: 3 } shape { dim: 2 } } } " +
@@ -270,7 +270,7 @@ TEST(NetBackwardTest, ALossThatIsReadCountsOnce) {
   fill(net->input_blobs()[0], 1.f);
   EXPECT_FLOAT_EQ(net->ForwardBackward(), 0.5f * 12 + 24);
   EXPECT_EQ(gradient(*net->blob_by_name("a")), vector<double>(6, 2.5));
-  // The weight of a layer that has one unless the prototxt says another.
+  // The default weight of a layer, unless the prototxt sets another.
   net = make_net(kToyData + toy_weights("w", "data", "a") +
                  toy_loss("l", "a", "top: 'l' loss_weight: 0.5 ") +
                  "layer { name: 'p' type: 'ToyLoss' bottom: 'l' loss_weight: 0.25 }");
@@ -341,7 +341,7 @@ TEST(NetErrorTest, OfARunningLayerNamesIt) {
   EXPECT_THROW(net->Forward(), std::logic_error) << "others' exceptions pass through";
 }
 
-TEST(NetErrorTest, OldFormatsAreUpgradedInMemoryToo) {
+TEST(NetErrorTest, OldFormatsAreAlsoUpgradedInMemory) {
   auto net = make_net(
       "input: 'data' input_dim: 1 input_dim: 1 input_dim: 2 input_dim: 3 "
       "layers { name: 'r' type: RELU bottom: 'data' top: 'r' }");

@@ -105,7 +105,7 @@ TYPED_TEST(NetParamsTest, SharesTrainedLayers) {
 
 // ---- files
 
-TYPED_TEST(NetParamsTest, CaffemodelThereAndBack) {
+TYPED_TEST(NetParamsTest, CaffemodelRoundTrip) {
   auto from = trained<TypeParam>(5, "gone"), to = trained<TypeParam>();
   const string name = temp_name(".caffemodel");
   save(*from, name);
@@ -116,9 +116,9 @@ TYPED_TEST(NetParamsTest, CaffemodelThereAndBack) {
   EXPECT_TRUE(log.has("Ignoring source layer gone"));
 }
 
-TYPED_TEST(NetParamsTest, Hdf5ThereAndBack) {
+TYPED_TEST(NetParamsTest, Hdf5RoundTrip) {
   auto from = trained<TypeParam>(5, "gone"), to = trained<TypeParam>();
-  const string name = temp_name();  // told by its content
+  const string name = temp_name();  // recognised by its content
   from->params()[1]->mutable_cpu_diff()[0] = 3;
   from->ToHDF5(name, true);
   LogLines log;

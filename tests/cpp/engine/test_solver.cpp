@@ -75,7 +75,7 @@ TYPED_TEST(SolverLoopTest, StopsAtALossThatIsNotFiniteAndKeepsTheWeights) {
   EXPECT_ERROR(solver.Step(1), "iteration 2: the training loss is inf");
 }
 
-TYPED_TEST(SolverLoopTest, GoesOnWithALossThatIsNotFiniteWhenAsked) {
+TYPED_TEST(SolverLoopTest, ContinuesWithALossThatIsNotFiniteOnRequest) {
   typedef typename TypeParam::Dtype Dtype;
   SGDSolver<Dtype> solver(this->param("continue_on_nonfinite_loss: true"));
   solver.net()->learnable_params()[0]->mutable_cpu_data()[0] =
@@ -130,7 +130,7 @@ TYPED_TEST(SolverLoopTest, ShowsTheMeanOfTheLastLosses) {
   EXPECT_NEAR(shown[4], (losses[2] + losses[3] + losses[4]) / 3, 1e-5);
 }
 
-TYPED_TEST(SolverLoopTest, TestsWithTheWeightsOfTheMomentAndMeansOverTheBatches) {
+TYPED_TEST(SolverLoopTest, TestsWithTheCurrentWeightsAndAveragesOverTheBatches) {
   typedef typename TypeParam::Dtype Dtype;
   LogLines log;
   SGDSolver<Dtype> solver(
@@ -216,7 +216,7 @@ TYPED_TEST(SolverLoopTest, WritesTheStateAsBvlcCaffeReadsIt) {
             least_squares::kOut * least_squares::kIn);
 }
 
-TYPED_TEST(SolverLoopTest, FindsTheModelBesideTheState) {
+TYPED_TEST(SolverLoopTest, FindsTheModelInTheStatesFolder) {
   typedef typename TypeParam::Dtype Dtype;
   SGDSolver<Dtype> solver(this->param(""));
   solver.Step(1);
@@ -282,7 +282,7 @@ TYPED_TEST(SolverLoopTest, LeavesNothingBehindWhenTheDiskIsFull) {
     std::signal(SIGXFSZ, handler);
     EXPECT_PRED2(contains, message, this->path("s_iter_1.caffemodel"));
     EXPECT_EQ(this->files(), 0);
-    solver.Step(1);  // and training can go on
+    solver.Step(1);  // and training can continue
   }
 }
 

@@ -51,7 +51,7 @@ TEST(SyncedMemory, KeepsWhatIsWritten) {
   EXPECT_EQ(memory.cpu_data(), memory.mutable_cpu_data());
 }
 
-TEST(SyncedMemory, WhoHoldsTheMemoryOutlivesTheBlockAndItsReplacement) {
+TEST(SyncedMemory, HeldMemoryOutlivesTheBlockAndItsReplacement) {
   shared_ptr<void> held;
   char mine[10] = {};
   {
@@ -141,7 +141,7 @@ std::string plain(SyncedMemory* memory) {
 
 }  // namespace
 
-/// What is said of the foreign copy at the top of syncedmem.hpp.
+/// The statements about the foreign copy at the top of syncedmem.hpp.
 TEST(SyncedMemory, ConvertsAForeignCopyOnceWhenPlainDataIsAskedFor) {
   SyncedMemory memory(3);
   EXPECT_EQ(memory.foreign(), nullptr);
@@ -183,7 +183,7 @@ TEST(SyncedMemory, WritingStartsFromTheForeignCopy) {
   EXPECT_EQ(plain(&memory), std::string("m\0\0\0\0", 5));
 }
 
-TEST(SyncedMemory, WhatIsHeldStaysCurrentAndMayBeWrittenAtAnyTime) {
+TEST(SyncedMemory, HeldMemoryStaysCurrentAndMayBeWrittenAtAnyTime) {
   SyncedMemory memory(3);
   shared_ptr<void> held = memory.share_cpu_data();
   char* const view = static_cast<char*>(held.get());
@@ -198,7 +198,7 @@ TEST(SyncedMemory, WhatIsHeldStaysCurrentAndMayBeWrittenAtAnyTime) {
   EXPECT_TRUE(memory.foreign_is_current());
 }
 
-TEST(SyncedMemory, RefusesAForeignCopyThatIsNone) {
+TEST(SyncedMemory, RefusesANullForeignCopy) {
   SyncedMemory memory(3);
   EXPECT_ERROR(memory.foreign_written(nullptr), "null");
   EXPECT_EQ(memory.head(), SyncedMemory::UNINITIALIZED);

@@ -1,4 +1,4 @@
-// The command-line tools beside caffe.
+// The command-line tools other than caffe.
 
 #include "caffe/net.hpp"
 #include "caffe/util/db.hpp"
@@ -56,7 +56,7 @@ TEST_F(Tools, UpgradeASolver) {
   EXPECT_FALSE(solver.has_solver_type());
 }
 
-TEST_F(Tools, SayHowTheyAreUsedAndWhatWentWrong) {
+TEST_F(Tools, PrintTheirUsageAndErrors) {
   for (const std::string tool : {"upgrade_net_proto_text", "upgrade_net_proto_binary",
                                  "upgrade_solver_proto_text", "extract_features"}) {
     const Finished usage = shell(tool);

@@ -7,7 +7,7 @@
 
 namespace caffe {
 
-/// top = factor * bottom: written as anybody's Caffe layer is.
+/// top = factor * bottom: written like a user's Caffe layer.
 template <typename Dtype, int factor>
 class TimesLayer : public Layer<Dtype> {
  public:

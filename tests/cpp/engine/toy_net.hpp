@@ -1,7 +1,7 @@
 #ifndef TESTS_CPP_ENGINE_TOY_NET_HPP_
 #define TESTS_CPP_ENGINE_TOY_NET_HPP_
 
-// Layers whose results one can work out in one's head, and nets from text.
+// Layers with results that are easy to compute by hand, and nets from text.
 
 #include <memory>
 #include <string>
@@ -16,7 +16,7 @@
 namespace caffe {
 
 /// y[i] = w[i % num_output] x[i] + b, with w (num_output values, all 2 at first) and b (1 value, 0)
-/// learnt; num_output comes from inner_product_param, no b without bias_term.
+/// learnt. num_output comes from inner_product_param; without bias_term there is no b.
 template <typename Dtype>
 class ToyWeightsLayer : public Layer<Dtype> {
  public:
@@ -66,8 +66,8 @@ class ToyWeightsLayer : public Layer<Dtype> {
   }
 };
 
-/// The sum of the first bottom's values; a second bottom takes no gradient. Its loss weight is 1
-/// unless the prototxt says another; its top need not be named.
+/// The sum of the first bottom's values; a second bottom takes no gradient. Its default loss weight
+/// is 1; its top need not be named.
 template <typename Dtype>
 class ToyLossLayer : public Layer<Dtype> {
  public:

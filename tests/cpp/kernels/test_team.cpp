@@ -1,6 +1,6 @@
-// The region code as a GPU block runs it, several threads on one map, but with threads of the CPU:
-// the same results as one thread, for every map. What only a GPU can show (its memory model) is in
-// tests/gpu.
+// The region code as a GPU block runs it, several threads on one map, but with CPU threads: the
+// results must equal those of one thread, for every map. Tests that need a GPU (its memory model)
+// are in tests/gpu.
 
 #include <gtest/gtest.h>
 #include <pthread.h>
@@ -17,7 +17,7 @@ namespace {
 
 constexpr int kThreads = 4;
 
-/// What the threads of one team share.
+/// Data that the threads of one team share.
 struct Shared {
   pthread_barrier_t barrier;
   alignas(64) char scratch[kTeamScratch];

@@ -1,5 +1,5 @@
-// What the layer computes is tested by ../test_enhancement.cpp; here, that it does so in
-// blocks of channels without a conversion.
+// ../test_enhancement.cpp tests the layer's results; this file tests that it works in blocks of
+// channels without a conversion.
 
 #include "layers/onednn/net_pair.hpp"
 
@@ -95,7 +95,7 @@ TEST_F(OneDnnEnhancement, ALaterLayerThatChangesTheBlobInPlaceIsRefused) {
   NetPair pair(net(32, "top: 'a'", layer("Power", "a", "a", "power_param { scale: 3 shift: 1 }")));
   pair.forward();
   EXPECT_ERROR(pair.net.Backward(), "a later layer has changed that blob in place");
-  // After a ReLU, another changes nothing.
+  // After a ReLU, a second one changes nothing.
   const std::string relu = layer("ReLU", "a", "a");
   NetPair allowed(input(2, 3, 13, 11) + conv("x", "a", 32) + relu + layer("Enhancement", "a", "a") +
                   "layer { name: 'again' type: 'ReLU' bottom: 'a' top: 'a' }" + conv("a", "y", 16));

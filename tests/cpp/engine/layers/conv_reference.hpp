@@ -7,7 +7,7 @@
 
 namespace caffe {
 
-/// A convolution as its definition says: in double, one product after another.
+/// A convolution by its definition: in double, one product after another.
 struct ConvReference {
   typedef std::vector<int> Ints;
   Ints image, output;  // spatial lengths of the convolution's input and output
@@ -25,7 +25,7 @@ struct ConvReference {
     }
     return index;
   }
-  /// Where place k of the kernel at output o lies in the image; -1: outside.
+  /// The position in the image of kernel element k at output o; -1: outside.
   int image_place(int o, int k) const {
     const Ints at = index_of(o, output), tap = index_of(k, kernel);
     int flat = 0;

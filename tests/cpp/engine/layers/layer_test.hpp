@@ -1,7 +1,7 @@
 #ifndef TESTS_CPP_ENGINE_LAYERS_LAYER_TEST_HPP_
 #define TESTS_CPP_ENGINE_LAYERS_LAYER_TEST_HPP_
 
-// What every layer's test is made of: a fixture for each number type and device, and the check of
+// The base of every layer's test: a fixture for each number type and device, and the check of
 // gradients against central differences.
 
 #include <gtest/gtest.h>
@@ -36,15 +36,15 @@ typedef ::testing::Types<On<float, Caffe::CPU>, On<double, Caffe::CPU>, On<float
 #endif
 
 /// How gradients are compared. A difference of more than `tolerance` times the larger of both
-/// values, or of 1, fails. Values within `kink_range` of +-`kink` are left out (the kink of
-/// ReLU, say).
+/// values, or of 1, fails. Values within `kink_range` of +-`kink` (for example the kink of ReLU)
+/// are skipped.
 struct GradientOptions {
   double step = 0;       // 0: 1e-2 for float, 1e-5 for double
   double tolerance = 0;  // 0: 2e-3 for float, 1e-6 for double
   double kink = 0;
   double kink_range = -1;
-  std::vector<int> bottoms = {0};  // those whose gradient is compared
-  bool params = true;              // compare the gradients of what is learnt, too
+  std::vector<int> bottoms = {0};  // those with a gradient to compare
+  bool params = true;              // also compare the gradients of the parameters
 };
 
 /// A layer, its bottoms and its tops. TypeParam is On<Dtype, mode>.
@@ -69,7 +69,7 @@ class LayerTest : public ::testing::Test {
     fill_random(bottom.back(), 100 + static_cast<int>(bottom.size()), low, high);
     return bottom.back();
   }
-  /// Adds a bottom with just these values.
+  /// Adds a bottom with these values.
   Blob<Dtype>* add_bottom(const std::vector<int>& shape, const std::vector<double>& values) {
     Blob<Dtype>* blob = add_bottom(shape);
     EXPECT_EQ(static_cast<size_t>(blob->count()), values.size());
@@ -82,8 +82,8 @@ class LayerTest : public ::testing::Test {
     return top.back();
   }
 
-  /// The layer that `text` describes, as a net makes it; `text` is what stands between
-  /// layer { and }. Bottoms and tops are not named in it.
+  /// The layer that `text` describes, created as by a net; `text` is the content of layer { },
+  /// without bottoms and tops.
   std::shared_ptr<Layer<Dtype>> make(const std::string& text, Phase phase = TRAIN) {
     LayerParameter param;
     EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &param)) << text;
@@ -122,8 +122,8 @@ class LayerTest : public ::testing::Test {
   }
 
   /// Compares the layer's gradients with central differences of L = sum over tops t and elements i
-  /// of w_t[i] t[i], w random; with `loss_layer`, of L = the layer's own loss. Works in place, too
-  /// (give the bottom as top), and with random layers: each forward starts from the same seed. A
+  /// of w_t[i] t[i], w random; with `loss_layer`, of L = the layer's own loss. Also works in place
+  /// (give the bottom as top) and with random layers: each forward starts from the same seed. A
   /// failure names blob and element.
   void check_gradient(const std::string& text, const GradientOptions& options = {},
                       bool loss_layer = false, Phase phase = TRAIN) {

@@ -6,7 +6,7 @@ template <typename TypeParam>
 class AbsValLayerTest : public LayerTest<TypeParam> {};
 TYPED_TEST_SUITE(AbsValLayerTest, DtypesAndDevices);
 
-TYPED_TEST(AbsValLayerTest, ValuesInPlaceToo) {
+TYPED_TEST(AbsValLayerTest, ValuesAlsoInPlace) {
   this->add_bottom({4}, {-2, 0, 0.5, -3});
   this->forward("type: 'AbsVal'");
   this->expect_near(this->data(*this->top[0]), {2, 0, 0.5, 3});

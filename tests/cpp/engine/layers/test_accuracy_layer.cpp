@@ -45,7 +45,7 @@ TYPED_TEST(AccuracyLayerTest, AxisAndIgnoredLabels) {
   this->expect("ignore_label: -1", 2 / 3., {1 / 2., 1});
 }
 
-TYPED_TEST(AccuracyLayerTest, NothingCounts) {
+TYPED_TEST(AccuracyLayerTest, AllItemsIgnored) {
   this->add_bottom({1, 2}, std::vector<double>{1, 5});
   this->add_bottom({1}, std::vector<double>{7});
   this->expect("ignore_label: 7", 0, {0, 0});

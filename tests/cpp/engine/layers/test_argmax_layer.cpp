@@ -18,7 +18,7 @@ TYPED_TEST(ArgMaxLayerTest, OfEachItem) {
   this->add_bottom({2, 4}, {1, 3, 3, 2, 0, -1, 5, 5});
   this->forward("type: 'ArgMax'");
   EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 1, 1}));
-  this->expect_near(this->data(*this->top[0]), {2, 3});  // of equal ones the last
+  this->expect_near(this->data(*this->top[0]), {2, 3});  // the last of equal ones
   this->forward(argmax("top_k: 4"));
   EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 1, 4}));
   this->expect_near(this->data(*this->top[0]), {2, 1, 3, 0, 3, 2, 0, 1});
@@ -58,7 +58,7 @@ TYPED_TEST(ArgMaxLayerTest, IsAPartOfTheOrder) {
   }
 }
 
-// With more rows side by side than are taken at a time.
+// With more neighbouring rows than are processed at once.
 TYPED_TEST(ArgMaxLayerTest, AlongAnAxisOfManyRows) {
   const int outer = 2, length = 5, inner = 150;
   auto* x = this->add_bottom({outer, length, inner});

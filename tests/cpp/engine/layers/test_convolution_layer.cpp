@@ -14,8 +14,8 @@ class ConvolutionLayerTest : public LayerTest<TypeParam> {
            "weight_filler { type: 'gaussian' std: 0.5 } bias_filler { type: 'gaussian' std: 1 } " +
            param + " }";
   }
-  /// Runs the layer on a random bottom and compares with the definition. `r` says all but the
-  /// output's lengths and the kernel's, which the test gives, too.
+  /// Runs the layer on a random bottom and compares with the definition. `r` has everything except
+  /// the lengths of the output and the kernel, which the test also gives.
   void expect_convolution(const std::string& param, const Ints& bottom_shape, ConvReference r,
                           bool bias = true) {
     SCOPED_TRACE(param);

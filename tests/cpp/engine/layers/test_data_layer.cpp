@@ -29,7 +29,7 @@ Datum encoded(const cv::Mat& image, int label, const char* format = ".png") {
   return datum;
 }
 
-/// Sets CAFFE_DATA_THREADS for a while.
+/// Sets CAFFE_DATA_THREADS while it exists.
 class Threads {
  public:
   explicit Threads(int n) { setenv("CAFFE_DATA_THREADS", std::to_string(n).c_str(), 1); }
@@ -58,7 +58,7 @@ class DataLayerTest : public LayerTest<TypeParam> {
     }
     transaction->Commit();
   }
-  /// n pictures of their own, labels 0, 1, ...
+  /// n different pictures, labels 0, 1, ...
   void write_pictures(int n, int height = 12, int width = 14) {
     std::vector<Datum> datums;
     for (int i = 0; i < n; ++i) datums.push_back(encoded(picture(3, height, width, i + 1), i));
@@ -99,7 +99,7 @@ class DataLayerTest : public LayerTest<TypeParam> {
 };
 TYPED_TEST_SUITE(DataLayerTest, DtypesAndDevices);
 
-TYPED_TEST(DataLayerTest, GoesThroughTheRecordsAgainAndAgain) {
+TYPED_TEST(DataLayerTest, RepeatsTheRecords) {
   for (const string backend : {"lmdb", "leveldb"}) {
     if (contains(error_of([&] { delete db::GetDB(backend); }), "not in this build")) continue;
     std::filesystem::remove_all(this->path());
@@ -149,7 +149,7 @@ TYPED_TEST(DataLayerTest, TheSameForAnyNumberOfThreads) {
     EXPECT_EQ(this->batches(text, 8), one) << n << " threads";
   }
   EXPECT_EQ(this->batches(text, 8), one);
-  // Not all images are treated alike, nor is one image in each epoch.
+  // Different images are transformed differently, and so is one image in different epochs.
   const size_t image = 3 * 9 * 9, epoch = 17 * image;
   EXPECT_FALSE(
       std::equal(one.begin(), one.begin() + image, one.begin() + epoch) &&
@@ -216,7 +216,7 @@ TYPED_TEST(DataLayerTest, ErrorsOfSetUp) {
   EXPECT_ERROR(this->start(this->text("batch_size: 1")), "record 'key100'");
 }
 
-/// The net's thread hears of it in its turn, and may go on.
+/// The net's thread gets the error in order, and can continue.
 TYPED_TEST(DataLayerTest, ErrorsOfTheThreads) {
   Datum cut = encoded(picture(3, 30, 30), 2, ".jpg");
   cut.mutable_data()->resize(cut.data().size() / 2);
@@ -244,7 +244,7 @@ TYPED_TEST(DataLayerTest, ErrorsOfTheThreads) {
 TYPED_TEST(DataLayerTest, EndsAtOnce) {
   this->write_pictures(3);
   for (int i = 0; i < 20; ++i) this->start(this->text("batch_size: 3"));
-  // In the middle of a batch that would take a minute, too.
+  // Also in the middle of a batch that would take a minute.
   std::filesystem::remove_all(this->path());
   this->write_pictures(2, 300, 300);
   const auto start = std::chrono::steady_clock::now();
@@ -252,7 +252,7 @@ TYPED_TEST(DataLayerTest, EndsAtOnce) {
   EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
 }
 
-/// Somebody's layer that has only a load_batch of its own.
+/// A user's layer that implements only load_batch.
 template <typename Dtype>
 class CountingLayer : public BasePrefetchingDataLayer<Dtype> {
  public:

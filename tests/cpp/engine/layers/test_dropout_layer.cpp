@@ -16,7 +16,7 @@ std::string ratio(const std::string& value) {
 
 }  // namespace
 
-TYPED_TEST(DropoutLayerTest, KeepsTheRightPartAndScalesIt) {
+TYPED_TEST(DropoutLayerTest, KeepsTheRightFractionAndScalesIt) {
   const int count = 1000000;
   this->add_bottom({10, count / 10}, 1, 2);
   for (const double p : {0.1, 0.5, 0.75, 0.999}) {
@@ -33,7 +33,7 @@ TYPED_TEST(DropoutLayerTest, KeepsTheRightPartAndScalesIt) {
   }
 }
 
-// Neighbours, and passes one after the other, are independent.
+// Neighbouring values and consecutive passes are independent.
 TYPED_TEST(DropoutLayerTest, MasksAreUncorrelated) {
   const int count = 1 << 20;
   Blob<typename TypeParam::Dtype>* const x = this->add_bottom({count}, 1, 2);
@@ -71,7 +71,7 @@ TYPED_TEST(DropoutLayerTest, SameSeedSameMaskForAnyNumberOfThreads) {
   EXPECT_NE(results[0], this->data(*this->top[0]));
 }
 
-// The mask that NumPy's twister and SplitMix64, written in Python, give.
+// The mask computed with NumPy's Mersenne twister and SplitMix64, written in Python.
 TYPED_TEST(DropoutLayerTest, TheMaskIsTheOneDescribed) {
   this->add_bottom({16}, std::vector<double>(16, 1));
   Caffe::set_random_seed(1701);
@@ -109,7 +109,7 @@ TYPED_TEST(DropoutLayerTest, Gradient) {
   this->check_gradient(ratio("0.3"));
 }
 
-TYPED_TEST(DropoutLayerTest, RefusesARatioThatIsNone) {
+TYPED_TEST(DropoutLayerTest, RefusesAnInvalidRatio) {
   this->add_bottom({2, 3});
   this->add_top();
   for (const char* bad : {"1", "-0.1", "1.5", "nan"}) {

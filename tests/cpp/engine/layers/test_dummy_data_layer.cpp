@@ -24,7 +24,7 @@ TYPED_TEST(DummyDataLayerTest, OneShapeForAllAndZeros) {
   }
 }
 
-TYPED_TEST(DummyDataLayerTest, ConstantsAreMadeOnceAndRandomNumbersAnew) {
+TYPED_TEST(DummyDataLayerTest, ConstantsAreFilledOnceAndRandomNumbersInEveryPass) {
   this->add_top();
   this->add_top();
   auto layer = this->forward(

@@ -56,7 +56,7 @@ TYPED_TEST(EltwiseLayerTest, GradientOfTheMaximum) {
     this->add_bottom({3, 8});
     if (b > 0) options.bottoms.push_back(b);
   }
-  for (int i = 0; i < 24; ++i) {  // no two values nearer than the step of the comparison
+  for (int i = 0; i < 24; ++i) {  // no two values closer than the step of the comparison
     for (int b = 0; b < 3; ++b) {
       this->bottom[b]->mutable_cpu_data()[i] = static_cast<float>((i + b * (i % 2 ? 1 : 2)) % 3);
     }

@@ -25,7 +25,7 @@ template <typename Dtype>
 shared_ptr<Layer<Dtype>> make_plain_one(const LayerParameter& param) {
   return std::make_shared<Made<Dtype, kPlain>>(param);
 }
-/// Supports layers of the name "good".
+/// Supports layers named "good".
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> make_adapter(const LayerParameter& param) {
   if (param.name() != "good") return nullptr;

@@ -33,7 +33,7 @@ TYPED_TEST(ExpLayerTest, Gradient) {
   }
 }
 
-TYPED_TEST(ExpLayerTest, RefusesABaseThatIsNone) {
+TYPED_TEST(ExpLayerTest, RefusesAnInvalidBase) {
   this->add_bottom({2});
   this->add_top();
   for (const char* base : {"0", "-2", "inf", "nan"}) {

@@ -47,7 +47,7 @@ class HDF5DataLayerTest : public LayerTest<TypeParam> {
 };
 TYPED_TEST_SUITE(HDF5DataLayerTest, DtypesAndDevices);
 
-TYPED_TEST(HDF5DataLayerTest, GoesThroughTheFilesAgainAndAgain) {
+TYPED_TEST(HDF5DataLayerTest, RepeatsTheFiles) {
   this->write("a.h5", 0, 4);
   this->write("b.h5", 4, 5);
   const auto layer = this->start(this->text("batch_size: 4"));
@@ -110,7 +110,7 @@ TYPED_TEST(HDF5DataLayerTest, Errors) {
                "remove transform_param");
   EXPECT_ERROR(this->start(this->text("batch_size: 1", "top: 'data' top: 'more'")), "'/more'");
   EXPECT_ERROR(this->start(this->text("batch_size: 1", "top: 'data'")), "tops have no names");
-  this->write("b.h5", 2, 2, 4);  // found when it is its turn
+  this->write("b.h5", 2, 2, 4);  // found when the file is read
   const auto layer = this->start(this->text("batch_size: 1"));
   layer->Forward(this->bottom, this->top);
   EXPECT_ERROR(layer->Forward(this->bottom, this->top), "b.h5: a row of data set 'data'");

@@ -15,7 +15,7 @@ class ImageDataLayerTest : public LayerTest<TypeParam> {
   typedef typename TypeParam::Dtype Dtype;
   typedef std::vector<double> Values;
 
-  /// Pictures 0.png, 1.png ... of their own, with labels 0, 1, ...
+  /// Different pictures 0.png, 1.png ..., with labels 0, 1, ...
   void write(int n, int height = 10, int width = 12) {
     string list;
     for (int i = 0; i < n; ++i) {
@@ -48,7 +48,7 @@ class ImageDataLayerTest : public LayerTest<TypeParam> {
 };
 TYPED_TEST_SUITE(ImageDataLayerTest, DtypesAndDevices);
 
-TYPED_TEST(ImageDataLayerTest, GoesThroughTheListAgainAndAgain) {
+TYPED_TEST(ImageDataLayerTest, RepeatsTheList) {
   this->write(5);
   const auto layer = this->start(this->text("batch_size: 3", "mean_value: 7"));
   EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{3, 3, 10, 12}));
@@ -78,7 +78,7 @@ TYPED_TEST(ImageDataLayerTest, ResizesAndTakesGray) {
             ReadImageToCVMat(this->dir_ / "0.png", false).ptr(6)[3]);
 }
 
-TYPED_TEST(ImageDataLayerTest, ShufflesEachEpochAnew) {
+TYPED_TEST(ImageDataLayerTest, ShufflesInEachEpoch) {
   this->write(20);
   const auto epochs = [&](int seed) {
     Caffe::set_random_seed(seed);

@@ -35,7 +35,7 @@ TYPED_TEST(LogLayerTest, InPlaceRunsForwardAndRefusesBackward) {
   EXPECT_ERROR(layer->Backward(this->top, {true}, this->bottom), "only without a backward pass");
 }
 
-TYPED_TEST(LogLayerTest, RefusesABaseThatIsNone) {
+TYPED_TEST(LogLayerTest, RefusesAnInvalidBase) {
   this->add_bottom({2});
   this->add_top();
   for (const char* base : {"0", "1", "-2", "inf", "nan"}) {

@@ -29,7 +29,7 @@ class MemoryDataLayerTest : public LayerTest<TypeParam> {
 };
 TYPED_TEST_SUITE(MemoryDataLayerTest, DtypesAndDevices);
 
-TYPED_TEST(MemoryDataLayerTest, GoesThroughAnArray) {
+TYPED_TEST(MemoryDataLayerTest, ReadsAnArray) {
   const auto layer = this->start(this->sizes_);
   EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 3, 5, 4}));
   EXPECT_EQ(this->top[1]->shape(), (std::vector<int>{2, 1, 1, 1}));

@@ -5,7 +5,7 @@
 
 namespace caffe {
 
-/// One pooling along both axes as its definition says.
+/// One pooling along both axes, by its definition.
 struct PoolingReference {
   int height, width, kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w, out_h, out_w;
 
@@ -21,7 +21,7 @@ struct PoolingReference {
       }
     }
   }
-  /// The places of a window that lie in the plane or its padding.
+  /// The positions of a window that are in the plane or its padding.
   int area(int w) const {
     int n = 0;
     for (int ky = 0; ky < kernel_h; ++ky) {
@@ -64,7 +64,7 @@ class PoolingLayerTest : public LayerTest<TypeParam> {
     start(r, param + " pool: AVE");
     this->expect_near(this->data(*this->top[0]), mean);
   }
-  /// Values whose order central differences do not change.
+  /// Values whose order does not change in central differences.
   void spread(Blob<typename TypeParam::Dtype>* blob) {
     std::vector<int> order(blob->count());
     for (int i = 0; i < blob->count(); ++i) order[i] = i;

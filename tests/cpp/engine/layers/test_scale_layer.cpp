@@ -95,7 +95,7 @@ TYPED_TEST(ScaleLayerTest, GradientWithTwoBottoms) {
   }
 }
 
-TYPED_TEST(ScaleLayerTest, InPlaceKeepsNoInputThatNobodyNeeds) {
+TYPED_TEST(ScaleLayerTest, InPlaceKeepsNoUnneededInput) {
   this->add_bottom({2, 3});
   this->top = this->bottom;
   auto layer = this->make("type: 'Scale' scale_param { bias_term: true }");

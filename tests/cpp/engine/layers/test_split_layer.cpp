@@ -17,7 +17,7 @@ TYPED_TEST_SUITE(SplitLayerTest, DtypesAndDevices);
 TYPED_TEST(SplitLayerTest, SharesData) {
   this->run(3);
   for (auto* top : this->top) EXPECT_EQ(top->cpu_data(), this->bottom[0]->cpu_data());
-  this->bottom[0]->Reshape({5, 7});  // more than there was
+  this->bottom[0]->Reshape({5, 7});  // more than before
   this->bottom[0]->mutable_cpu_data()[34] = 5;
   this->layer_->Forward(this->bottom, this->top);
   EXPECT_EQ(this->top[2]->shape(), std::vector<int>({5, 7}));

@@ -5,7 +5,7 @@ namespace caffe {
 template <typename TypeParam>
 class SPPLayerTest : public LayerTest<TypeParam> {
  protected:
-  /// Values in steps far larger than the differences', in no order, so that no maximum changes.
+  /// Values in steps far larger than the differences', in random order, so that no maximum changes.
   void add_shuffled_bottom(const std::vector<int>& shape) {
     auto* const blob = this->add_bottom(shape);
     for (int i = 0; i < blob->count(); ++i) {
@@ -26,7 +26,7 @@ TYPED_TEST(SPPLayerTest, Values) {
   this->expect_near(this->data(*this->top[0]), {7.5, 2.5, 4.5, 10.5, 12.5});
 }
 
-TYPED_TEST(SPPLayerTest, LengthIsThatOfTheLevelsAlone) {
+TYPED_TEST(SPPLayerTest, LengthDependsOnlyOnTheLevels) {
   auto* const blob = this->add_bottom({2, 3, 9, 7});
   auto layer = this->forward("type: 'SPP' spp_param { pyramid_height: 3 }");
   EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{2, 3 * (1 + 4 + 16)}));

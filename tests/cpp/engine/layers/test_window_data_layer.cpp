@@ -64,7 +64,7 @@ TYPED_TEST(WindowDataLayerTest, ResizesAWindow) {
 }
 
 /// 20 pixels of the window in 12 of 16 are 26.7 of the image in all: from -3 on 24 wide, and so on.
-TYPED_TEST(WindowDataLayerTest, TakesWhatSurroundsIt) {
+TYPED_TEST(WindowDataLayerTest, AddsContext) {
   this->write({"7 1 0 10 19 29", "1 0 0 0 9 9"});
   for (const string mode : {"warp", "square"}) {
     const auto layer = this->start(

@@ -1,11 +1,11 @@
 #ifndef TESTS_CPP_ENGINE_SOLVERS_LEAST_SQUARES_HPP_
 #define TESTS_CPP_ENGINE_SOLVERS_LEAST_SQUARES_HPP_
 
-// A problem whose gradient is known in closed form, as a layer, and the same in plain doubles.
+// A problem with a gradient in closed form, as a layer and in plain doubles.
 //
 //   y = w x + b,  loss = sum (y - t)^2 / (2 N)     w 2 x 3, b 2, N = 4 rows of x and t
 //
-// Every batch has other rows; which one is next is a number that tests may set.
+// Every batch has different rows; tests may set the number of the next one.
 
 #include <cmath>
 #include <vector>
@@ -29,7 +29,7 @@ inline double x_at(int batch, int row, int i) {
 inline double t_at(int batch, int row, int o) {
   return 0.5 + std::cos(0.9 * batch - 1.1 * row + 1.9 * o);
 }
-/// Where training starts: w row by row, then b.
+/// The initial weights: w row by row, then b.
 inline std::vector<double> start() {
   return {0.5, -0.25, 0.125, -0.75, 0.3125, 0.0, 0.1875, -0.0625};
 }

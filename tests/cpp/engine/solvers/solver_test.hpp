@@ -1,7 +1,7 @@
 #ifndef TESTS_CPP_ENGINE_SOLVERS_SOLVER_TEST_HPP_
 #define TESTS_CPP_ENGINE_SOLVERS_SOLVER_TEST_HPP_
 
-// What every solver's test is made of: least squares trained by the solver and by the same rule in
+// The base of every solver's test: least squares trained by the solver and by the same rule in
 // plain doubles.
 
 #include <gtest/gtest.h>
@@ -22,8 +22,8 @@
 
 namespace caffe {
 
-/// What a solver does with a gradient: rule(g, rate, h, s, t) changes the histories of one value
-/// and returns what its weight loses; t is 1 at the first iteration.
+/// A solver's use of a gradient: rule(g, rate, h, s, t) changes the histories of one value and
+/// returns the amount to subtract from its weight; t is 1 at the first iteration.
 typedef std::function<double(double g, double rate, double* h, double* s, int t)> UpdateRule;
 
 /// Least squares in doubles, by a rule.
@@ -60,7 +60,7 @@ struct PlainTraining {
   int iter = 0, batch = 0;
 };
 
-/// A solver that overrides nothing, but is not one of the six: it takes ApplyUpdate's steps one by
+/// A solver that overrides nothing, but is not one of the six: it runs ApplyUpdate's steps one by
 /// one.
 template <typename Base>
 class StepByStep : public Base {
@@ -88,7 +88,7 @@ class SolverTest : public ::testing::Test {
     EXPECT_EQ(std::system(("rm -r '" + folder + "'").c_str()), 0);
   }
 
-  /// The solver's prototxt: what all tests have, then `text`, which may change it.
+  /// The solver's prototxt: the settings of all tests, then `text`, which may change them.
   SolverParameter param(const std::string& text) const {
     SolverParameter all, own;
     const std::string common =
@@ -102,7 +102,7 @@ class SolverTest : public ::testing::Test {
     return all;
   }
 
-  /// Everything a step leaves, in the order of least_squares::start().
+  /// All results of a step, in the order of least_squares::start().
   static std::vector<double> values(const std::vector<Blob<Dtype>*>& blobs, bool diff = false) {
     std::vector<double> all;
     for (const Blob<Dtype>* blob : blobs) {
@@ -147,8 +147,8 @@ class SolverTest : public ::testing::Test {
     EXPECT_EQ(solver.iter(), 5);
   }
 
-  /// The same with each of the gradient's steps alone and with all of them; `text` has what the
-  /// solver always needs.
+  /// The same with each of the gradient's steps alone and with all of them; `text` has the settings
+  /// that the solver always needs.
   template <typename S>
   void check_all(const std::string& text, const UpdateRule& rule) {
     for (const char* more :
@@ -167,7 +167,7 @@ class SolverTest : public ::testing::Test {
     resumes<S>(text + " weight_decay: 0.05 snapshot_format: HDF5", ".solverstate.h5");
   }
 
-  /// One pass over memory and the steps one after the other: the same bits.
+  /// One pass over memory and separate steps give the same bits.
   template <typename S>
   void steps_equal_one_pass(const std::string& text) {
     SCOPED_TRACE(text);
@@ -186,8 +186,8 @@ class SolverTest : public ::testing::Test {
     }
   }
 
-  /// lr_mult 0: the weights stay; everything is as with the steps one by one, and no gradient is
-  /// made where none was.
+  /// lr_mult 0: the weights do not change; everything is as with separate steps, and no new
+  /// gradient is allocated.
   template <typename S>
   void leaves_alone_what_is_frozen(const std::string& text) {
     SCOPED_TRACE(text);
@@ -212,13 +212,13 @@ class SolverTest : public ::testing::Test {
     for (size_t i = 0; i < solver.history().size() / 2; ++i) {
       EXPECT_EQ(history(&solver, i), history(&steps, i));
     }
-    // Thawed, it learns: also from a state in which it was frozen.
+    // When lr_mult is no longer 0, it learns, also from a state in which it was frozen.
     solver.Snapshot();
     S other(param(text));
     other.Restore((folder + "/frozen_iter_3.solverstate").c_str());
     other.Step(1);
     EXPECT_NE(values(other.net()->learnable_params()), values(solver.net()->learnable_params()));
-    // And frozen with a history that is not 0, it has to go through it.
+    // If it is frozen with a history that is not 0, the history must be updated.
     other.Snapshot();
     S again(frozen);
     again.Restore((folder + "/s_iter_4.solverstate").c_str());
@@ -235,7 +235,7 @@ class SolverTest : public ::testing::Test {
     }
   }
 
-  /// Interrupted after 3 of 6 iterations and resumed: the same bits as without.
+  /// Interrupting after 3 of 6 iterations and resuming gives the same bits.
   template <typename S>
   void resumes(const std::string& text, const std::string& extension) {
     SCOPED_TRACE(text);

@@ -21,7 +21,7 @@ struct Policy {
   std::vector<double> rates;  // of the iterations 0, 1 ...
 };
 
-// Of BVLC Caffe's pycaffe: solver.lr before each step.
+// From BVLC Caffe's pycaffe: solver.lr before each step.
 const std::vector<Policy> kPolicies = {
     {"lr_policy: 'fixed'", {0.01, 0.01, 0.01}},
     {"lr_policy: 'step' gamma: 0.5 stepsize: 4",
@@ -60,8 +60,8 @@ TEST(LearningRate, NotesItsSteps) {
   EXPECT_EQ(step, 2);
   const SolverParameter multi =
       parse("lr_policy: 'multistep' gamma: 0.5 stepvalue: 2 stepvalue: 3 stepvalue: 11");
-  // One step an iteration, also when more are due: as BVLC Caffe goes on from a state of iteration
-  // 10 that was written under another policy.
+  // One step an iteration, also when more are due: as when BVLC Caffe continues from a state of
+  // iteration 10 that was written under a different policy.
   step = 0;
   int t = 10;
   for (const double rate : {0.005, 0.0025, 0.00125, 0.00125}) {
@@ -76,7 +76,7 @@ TEST(LearningRate, EndsAtZeroWithPoly) {
   EXPECT_EQ(learning_rate(parse("lr_policy: 'poly' max_iter: 20 power: 0.5"), 25, &step), 0);
 }
 
-TEST(LearningRate, RefusesWhatGivesNone) {
+TEST(LearningRate, RefusesSettingsThatGiveNoRate) {
   int step = 0;
   const auto rate = [&](const std::string& text) { return learning_rate(parse(text), 1, &step); };
   EXPECT_ERROR(rate("lr_policy: 'fixd'"), "did you mean fixed?");

@@ -21,7 +21,7 @@ bool own_kernel_serves() {
                    c.data());
 }
 
-/// The same in a process that starts with this CAFFE_CPU_ISA: it is read once.
+/// The same in a new process with this CAFFE_CPU_ISA, which is read only once.
 int own_kernel_serves_with(const char* setting) {
   setenv("CAFFE_CPU_ISA", setting, 1);
   return own_kernel_serves() ? 1 : 0;
@@ -42,7 +42,7 @@ TEST(CpuIsaDeathTest, Avx2HidesAvx512) {
 #endif
 }
 
-/// A program that uses what the switch governs, in a process of its own.
+/// A program that uses the code that the switch controls, in a separate process.
 class CpuIsaCommand : public CommandTest {
  protected:
   Finished time_a_net(const std::string& environment) {
@@ -63,7 +63,7 @@ TEST_F(CpuIsaCommand, OneVariableHidesAvx512FromOneDnnToo) {
 #endif
   const Finished run = time_a_net("CAFFE_CPU_ISA=AVX2 ONEDNN_MAX_CPU_ISA= ONEDNN_VERBOSE=1");
   EXPECT_EQ(run.status, 0) << run.log;
-  EXPECT_LOGGED(run, ",convolution,");  // oneDNN's own account of what it ran
+  EXPECT_LOGGED(run, ",convolution,");  // oneDNN's log of what it ran
   EXPECT_FALSE(contains(run.log, "avx512")) << run.log;
 }
 

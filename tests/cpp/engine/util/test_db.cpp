@@ -107,7 +107,7 @@ TEST_P(DBTest, AnEmptyOneHasNoRecord) {
   EXPECT_ERROR(cursor->value(), "no record");
 }
 
-TEST_P(DBTest, RefusesToReplaceADataBase) {
+TEST_P(DBTest, RefusesToReplaceADatabase) {
   write(GetParam(), path(), {{"a", "1"}});
   EXPECT_ERROR(open(GetParam(), path(), db::NEW), "exists already");
   EXPECT_EQ(read(GetParam(), path()), (Records{{"a", "1"}}));
@@ -166,7 +166,7 @@ TEST_F(LMDBTest, ReadsInAFolderThatCannotBeWritten) {
   std::filesystem::permissions(path(), std::filesystem::perms(0755));
 }
 
-TEST_F(LMDBTest, AFileThatIsCutShortIsAnErrorAtAnyLength) {
+TEST_F(LMDBTest, ATruncatedFileIsAnErrorAtAnyLength) {
   write("lmdb", path(), some_records(50, 5000));
   const string whole = read_file(file());
   for (size_t bytes : {size_t(0), size_t(1), size_t(100), size_t(4096), size_t(4200), size_t(8192),
@@ -178,7 +178,7 @@ TEST_F(LMDBTest, AFileThatIsCutShortIsAnErrorAtAnyLength) {
   EXPECT_EQ(read("lmdb", path()).size(), 50u);
 }
 
-TEST_F(LMDBTest, NoLMDBIsAnError) {
+TEST_F(LMDBTest, OtherFilesAreErrors) {
   std::filesystem::create_directory(path());
   EXPECT_ERROR(read("lmdb", path()), "no data.mdb");
   write_file(file(), string(20000, 'x'));

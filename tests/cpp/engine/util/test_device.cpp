@@ -6,7 +6,7 @@
 
 namespace caffe {
 
-TEST(Device, ThereIsNoneOfAnImpossibleNumber) {
+TEST(Device, ImpossibleNumbersAreErrors) {
   EXPECT_FALSE(device::usable(-1));
   EXPECT_FALSE(device::usable(device::count()));
   EXPECT_ERROR(device::select(-1), "GPU");

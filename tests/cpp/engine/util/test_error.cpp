@@ -22,7 +22,7 @@ TEST(ErrorTest, ACheckThatHoldsEvaluatesNoMessage) {
   EXPECT_EQ(made, 1);
 }
 
-TEST(ErrorTest, IsTheErrorOfTheLayersToo) {
+TEST(ErrorTest, IsAlsoTheErrorOfTheMaapLayers) {
   EXPECT_THROW(throw maap::Error("x"), Error);
   EXPECT_THROW(CAFFE_FAIL("x"), std::runtime_error);
 }

@@ -17,8 +17,8 @@ void count_up(Blob<Dtype>* blob) {
   for (int i = 0; i < blob->count(); ++i) blob->mutable_cpu_data()[i] = static_cast<Dtype>(i + 1);
 }
 
-/// A file with a data set "x" of `shape` that is stored as `type`, in chunks when `level` >= 0,
-/// compressed when > 0, and written only when `values` is given.
+/// A file with a dataset "x" of `shape` that is stored as `type`, in chunks if `level` >= 0,
+/// compressed if > 0, and written only if `values` is given.
 string hdf5_file(const vector<hsize_t>& shape, hid_t type, const void* values, hid_t memory_type,
                  int level = -1) {
   const string name = temp_name(".h5");
@@ -56,7 +56,7 @@ class Hdf5Test : public ::testing::Test {};
 typedef ::testing::Types<float, double, int> Numbers;
 TYPED_TEST_SUITE(Hdf5Test, Numbers);
 
-TYPED_TEST(Hdf5Test, ThereAndBack) {
+TYPED_TEST(Hdf5Test, RoundTrip) {
   const string name = temp_name(".h5");
   Blob<TypeParam> blob(vector<int>{2, 3, 1, 4, 1}), scalar(vector<int>{}), none(vector<int>{0, 2});
   count_up(&blob);
@@ -109,7 +109,7 @@ TEST(Hdf5FileTest, ReadsCompressedData) {
   EXPECT_EQ(shape, vector<int>({100, 1000}));
 }
 
-TEST(Hdf5FileTest, AChunkMustBeWhole) {
+TEST(Hdf5FileTest, AChunkMustBeComplete) {
   const hsize_t length = 100, chunk = 64;
   const vector<float> values(length, 3);
   const vector<unsigned char> raw(chunk * sizeof(float) - 1, 0);
@@ -156,7 +156,7 @@ TEST(Hdf5FileTest, ChecksShapes) {
 }
 
 TEST(Hdf5FileTest, AsksForNoMoreThanTheFileHolds) {
-  // Claimed, and never written: in chunks, and in one piece.
+  // Claimed but never written: in chunks and in one piece.
   EXPECT_ERROR(load<float>(hdf5_file({1 << 30}, H5T_IEEE_F32LE, nullptr, 0, 1)),
                "claims 4294967296 bytes, more than are stored");
   EXPECT_ERROR(load<float>(hdf5_file({1 << 30}, H5T_IEEE_F32LE, nullptr, 0, 0)), "more than are");
@@ -166,7 +166,7 @@ TEST(Hdf5FileTest, AsksForNoMoreThanTheFileHolds) {
   EXPECT_ERROR(load<double>(hdf5_file({0, 1ull << 40}, H5T_IEEE_F32LE, nullptr, 0)), "has more");
 }
 
-TEST(Hdf5FileTest, RefusesWhatIsNoNumber) {
+TEST(Hdf5FileTest, RefusesOtherTypes) {
   const string name = temp_name(".h5");
   Hdf5File file(name, Hdf5File::kCreate);
   hdf5_save_string(file.id(), "text", "some text");
@@ -214,8 +214,8 @@ TEST(Hdf5FileTest, SurvivesDamage) {
   for (size_t length = 0; length < whole.size(); length += 97) {
     EXPECT_NE(error_of([&] { load<float>(file_with(whole.substr(0, length))); }), "") << length;
   }
-  // Any byte may be wrong: values or an error, never a crash. In a process of its own, because
-  // HDF5 1.10 keeps parts of damaged files and reports that when it ends.
+  // Any byte may be wrong: values or an error, never a crash. In a separate process, because HDF5
+  // 1.10 keeps parts of damaged files and reports them at its end.
   const string name = temp_name();
   const pid_t child = fork();
   if (child == 0) {

@@ -31,7 +31,7 @@ class Im2colTest : public ::testing::Test {
     }
     return g;
   }
-  /// Both directions against the definition, through the general entries.
+  /// Both directions against the definition, through the general functions.
   void expect_both(const ConvReference& r) {
     Caffe::set_random_seed(1701);
     const ConvGeometry g = geometry_of(r);

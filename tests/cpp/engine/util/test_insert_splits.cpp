@@ -7,7 +7,7 @@ namespace caffe {
 
 namespace {
 
-/// What InsertSplits makes of `layers` must be `expected`; both in text.
+/// InsertSplits must turn `layers` into `expected`; both are text.
 void expect_split(const string& layers, const string& expected) {
   NetParameter in, out, wanted;
   ReadProtoFromText(layers, "test", &in);
@@ -31,7 +31,7 @@ TEST(InsertSplitsTest, LeavesSingleReadersAlone) {
   expect_split(net, net);
 }
 
-TEST(InsertSplitsTest, SplitsBehindTheMaker) {
+TEST(InsertSplitsTest, SplitsAfterTheProducer) {
   expect_split(string("name: 'n' ") + kData +
                    "layer { name: 'a' bottom: 'label' bottom: 'label' top: 'a' }"
                    "layer { name: 'b' bottom: 'label' }",
@@ -43,7 +43,7 @@ TEST(InsertSplitsTest, SplitsBehindTheMaker) {
                    "layer { name: 'b' bottom: 'label_d_1_split_2' }");
 }
 
-TEST(InsertSplitsTest, SplitsBehindTheLastThatChangesInPlace) {
+TEST(InsertSplitsTest, SplitsAfterTheLastLayerThatWorksInPlace) {
   expect_split(string(kData) +
                    "layer { name: 'a' bottom: 'data' top: 'a' }"
                    "layer { name: 'relu' bottom: 'a' top: 'a' }"

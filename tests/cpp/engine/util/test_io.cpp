@@ -26,17 +26,17 @@ NetParameter small_net() {
 
 }  // namespace
 
-TEST(IoTest, TextThereAndBack) {
+TEST(IoTest, TextRoundTrip) {
   const NetParameter net = small_net();
   const string name = temp_name(".prototxt");
   WriteProtoToTextFile(net, name);
   NetParameter read;
-  read.set_force_backward(true);  // what was there is gone
+  read.set_force_backward(true);  // the old value is replaced
   EXPECT_TRUE(ReadProtoFromTextFile(name, &read));
   EXPECT_EQ(read.DebugString(), net.DebugString());
 }
 
-TEST(IoTest, BinaryThereAndBack) {
+TEST(IoTest, BinaryRoundTrip) {
   const NetParameter net = small_net();
   const string name = temp_name(".caffemodel");
   WriteProtoToBinaryFile(net, name);

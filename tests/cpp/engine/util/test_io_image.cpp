@@ -68,7 +68,7 @@ TEST_F(IOImageTest, ADatumHasItsPixelsPlaneByPlane) {
   EXPECT_EQ(datum.label(), 3);
   EXPECT_EQ(datum.float_data_size(), 0);
   EXPECT_FALSE(datum.encoded());
-  CVMatToDatum(image_(cv::Rect(3, 4, 20, 10)), &datum);  // rows that do not adjoin
+  CVMatToDatum(image_(cv::Rect(3, 4, 20, 10)), &datum);  // rows that are not contiguous
   EXPECT_TRUE(equal(datum, image_(cv::Rect(3, 4, 20, 10))));
   EXPECT_ERROR(CVMatToDatum(cv::Mat(2, 2, CV_16UC1), &datum), "8 bits");
 }
@@ -85,7 +85,7 @@ TEST_F(IOImageTest, ReadsIntoADatum) {
   EXPECT_EQ(datum.width(), 20);
 }
 
-TEST_F(IOImageTest, TakesAFileAsItIsWhereTheEncodingIsTheSame) {
+TEST_F(IOImageTest, TakesAFileUnchangedIfTheEncodingIsTheSame) {
   const string png = save("a.PNG", image_);
   Datum datum;
   ASSERT_TRUE(ReadImageToDatum(png, 7, string("png"), &datum));
@@ -126,7 +126,7 @@ TEST_F(IOImageTest, DecodesADatum) {
   EXPECT_TRUE(equal(datum, picture(1, 5, 6)));
 }
 
-TEST_F(IOImageTest, WhatCannotBeReadGivesNothing) {
+TEST_F(IOImageTest, UnreadableFilesGiveNothing) {
   Datum datum;
   EXPECT_TRUE(ReadImageToCVMat(dir_ / "none.jpg").empty());
   EXPECT_TRUE(ReadImageToCVMat(dir_.path()).empty());
@@ -141,7 +141,7 @@ TEST_F(IOImageTest, WhatCannotBeReadGivesNothing) {
   EXPECT_ERROR(DecodeDatumNative(&datum), "no image");
 }
 
-TEST_F(IOImageTest, AJpegThatIsCutShortIsNoImage) {
+TEST_F(IOImageTest, ATruncatedJpegIsNotAnImage) {
   const string jpg = read_file(save("a.jpg", picture(3, 100, 100)));
   for (size_t length = jpg.size() - 1; length > 0; length -= 1 + length / 5) {
     write_file(dir_ / "cut.jpg", jpg.substr(0, length));

@@ -21,8 +21,8 @@ TEST(ItemRandom, DependsOnSeedAndItemAlone) {
   EXPECT_EQ(seen.size(), 900u);
 }
 
-TEST(ItemRandom, EachNumberIsAsLikely) {
-  // First draws of neighbouring items must not be alike either.
+TEST(ItemRandom, NumbersAreUniform) {
+  // The first numbers of neighbouring items must differ as well.
   for (const int n : {2, 30}) {
     std::vector<int> first(n, 0), second(n, 0);
     const int draws = 3000 * n;

@@ -19,7 +19,7 @@ class MathTest : public ::testing::Test {
     caffe_rng_uniform(n, Dtype(low), Dtype(high), values.data());
     return values;
   }
-  /// What the BLAS must compute, sums in double.
+  /// The expected result of the BLAS, with sums in double.
   static Values product(bool ta, bool tb, int m, int n, int k, double alpha, const Values& a,
                         const Values& b, double beta, const Values& c) {
     Values result(m * n);
@@ -41,7 +41,7 @@ class MathTest : public ::testing::Test {
       ASSERT_NEAR(got[i], wanted[i], tolerance * std::max(1.0, std::fabs(double(wanted[i])))) << i;
     }
   }
-  /// a, b: the values of GPU memory x and y, z room for as many.
+  /// a, b: the values of GPU memory x and y, z has room for as many.
   void expect_gpu_products(Dtype* x, Dtype* y, Dtype* z, const Values& a, const Values& b) {
     const int m = 5, n = 7, k = 3, count = static_cast<int>(a.size());
     for (const bool ta : {false, true}) {
@@ -84,7 +84,8 @@ class MathTest : public ::testing::Test {
     EXPECT_GE(*std::min_element(first.begin(), first.end()), -1);
     EXPECT_LT(*std::max_element(first.begin(), first.end()), 1);
   }
-  /// f on every element, through both `run` and std::transform; more than one thread's share.
+  /// Applies f to every element, through both `run` and std::transform; more elements than one
+  /// thread's share.
   void expect_elementwise(void (*run)(int, const Dtype*, Dtype*), double (*f)(double), double low,
                           double high) {
     const Values x = random(40001, low, high);

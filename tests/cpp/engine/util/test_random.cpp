@@ -23,7 +23,7 @@ class RandomTest : public ::testing::Test {
     for (const Dtype v : values) sum += (v - m) * (v - m);
     return std::sqrt(sum / kCount);
   }
-  /// The share of values within `k` deviations of the mean.
+  /// The fraction of values within `k` deviations of the mean.
   double within(double k, double mu, double sigma) const {
     int count = 0;
     for (const Dtype v : values) count += std::fabs(v - mu) < k * sigma;
@@ -38,7 +38,7 @@ TYPED_TEST(RandomTest, Uniform) {
   const TypeParam a = -1.5, b = 2.5;
   caffe_rng_uniform(this->kCount, a, b, this->values.data());
   for (const TypeParam v : this->values) ASSERT_TRUE(v >= a && v < b) << v;
-  EXPECT_NEAR(this->mean(), 0.5, 0.02);  // deviation of the mean: 0.0037
+  EXPECT_NEAR(this->mean(), 0.5, 0.02);  // standard deviation of the mean: 0.0037
   EXPECT_NEAR(this->deviation(), 4 / std::sqrt(12.0), 0.02);
 }
 
@@ -56,7 +56,7 @@ TYPED_TEST(RandomTest, UniformBetweenNeighboursAndExtremes) {
 
 TYPED_TEST(RandomTest, Gaussian) {
   caffe_rng_gaussian(this->kCount, TypeParam(3), TypeParam(2), this->values.data());
-  EXPECT_NEAR(this->mean(), 3, 0.04);  // deviation of the mean: 0.0063
+  EXPECT_NEAR(this->mean(), 3, 0.04);  // standard deviation of the mean: 0.0063
   EXPECT_NEAR(this->deviation(), 2, 0.03);
   EXPECT_NEAR(this->within(1, 3, 2), 0.6827, 0.01);
   EXPECT_NEAR(this->within(2, 3, 2), 0.9545, 0.005);

@@ -6,7 +6,7 @@
 
 namespace caffe {
 
-TEST(Rng, RandomBelowStaysBelowAndMeetsEveryNumberAlike) {
+TEST(Rng, RandomBelowIsUniform) {
   rng_t generator(1);
   vector<int> met(7);
   for (int i = 0; i < 70000; ++i) {
@@ -35,7 +35,7 @@ TEST(Rng, ShuffleKeepsTheElementsAndFollowsTheSeed) {
   for (int i = 0; i < 100; ++i) EXPECT_EQ(values[i], i);
 }
 
-TEST(Rng, ShuffleGivesEveryOrderAlike) {
+TEST(Rng, AllOrdersAreEquallyLikely) {
   rng_t generator(2);
   std::map<vector<int>, int> met;
   for (int i = 0; i < 6000; ++i) {

@@ -62,7 +62,8 @@ void expect_as_in_double(const Case& c, float alpha, float beta) {
 }  // namespace
 
 TEST(ThinGemm, AgreesWithDouble) {
-  // Rows, columns and images that fill their groups, and that do not; more images than are taken.
+  // Rows, columns and images that fill their groups and that do not; more images than the code
+  // takes.
   for (const int images : {1, 2, 15, 16, 17, 24, 25, 32, 33}) {
     for (const Case& c : cases_of(images, 300, 1040)) expect_as_in_double(c, 1, 0);
     for (const Case& c : cases_of(images, 203, 1037)) expect_as_in_double(c, 1, 1);

@@ -46,7 +46,7 @@ TEST(UpgradeProtoTest, GoldenInputShape) {
 TEST(UpgradeProtoTest, GoldenBatchNorm) {
   expect_golden("batch_norm");
 }
-TEST(UpgradeProtoTest, LeavesTodaysAlone) {
+TEST(UpgradeProtoTest, LeavesTheCurrentFormatUnchanged) {
   expect_golden("today", false);
 }
 
@@ -61,7 +61,7 @@ TEST(UpgradeProtoTest, EveryV1TypeHasAName) {
   EXPECT_EQ(names.count("SoftmaxWithLoss"), 1u);
 }
 
-TEST(UpgradeProtoTest, TellsFormsApart) {
+TEST(UpgradeProtoTest, DistinguishesFormats) {
   const NetParameter v0 = golden("v0.prototxt");
   EXPECT_TRUE(NetNeedsV0ToV1Upgrade(v0));
   EXPECT_TRUE(NetNeedsV1ToV2Upgrade(v0));

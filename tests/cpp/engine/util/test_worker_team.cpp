@@ -23,7 +23,7 @@ TEST(WorkerTeam, DoesEachItemOnce) {
   }
 }
 
-/// Items that wait for each other can only end when they run at the same time.
+/// Items that wait for each other can only end if they run at the same time.
 TEST(WorkerTeam, WorksAtTheSameTime) {
   WorkerTeam team(3);
   for (int round = 0; round < 20; ++round) {
@@ -46,7 +46,7 @@ TEST(WorkerTeam, ThrowsWhatTheFirstFailureThrew) {
                           }),
                  "item 10 failed");
     EXPECT_LT(done, 100);
-    team.run(5, [&](int) { ++done; });  // and works on
+    team.run(5, [&](int) { ++done; });  // and continues to work
   }
 }
 

@@ -1,8 +1,8 @@
 #ifndef TESTS_CPP_ENGINE_LAYERS_ONEDNN_NET_PAIR_HPP_
 #define TESTS_CPP_ENGINE_LAYERS_ONEDNN_NET_PAIR_HPP_
 
-// The adapters to oneDNN are for float; the same net in double runs the plain layers and is the
-// judge of their results.
+// The adapters to oneDNN are for float; the same net in double runs the plain layers and gives the
+// expected results.
 
 #include <gtest/gtest.h>
 
@@ -24,7 +24,7 @@
 
 namespace caffe {
 
-/// Every blob gets a gradient, the inputs too, unless the text says `force_backward: false`.
+/// Every blob gets a gradient, including the inputs, unless the text says `force_backward: false`.
 inline NetParameter parse_net(const std::string& text, Phase phase = TRAIN) {
   NetParameter param;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &param)) << text;
@@ -44,7 +44,7 @@ inline bool has_onednn() {
   return has;
 }
 
-/// Channels in a block of a blob's data, 16 or 8; 0 where the data lies plain.
+/// Channels in a block of a blob's data, 16 or 8; 0 if the data is plain.
 inline int block_of(const Blob<float>& blob) {
 #ifdef USE_ONEDNN
   return onednn::channel_block(onednn::layout_of(blob));
@@ -64,7 +64,7 @@ class NetPair {
     fill_inputs();
   }
 
-  /// Values uniform in [low, high), or with `steps` so many different ones.
+  /// Values uniform in [low, high), or, with `steps`, that many different values.
   void fill_inputs(double low = -1, double high = 1, int steps = 0) {
     for (int i = 0; i < judge.num_inputs(); ++i) {
       fill(judge.input_blobs()[i], low, high, steps);
@@ -72,7 +72,7 @@ class NetPair {
     }
   }
 
-  /// What the layer computes is its bottom, in oneDNN's layout.
+  /// The layer's output is its bottom in oneDNN's layout.
   void make_identity(const std::string& convolution) {
     Blob<double>& weights = *judge.layer_by_name(convolution)->blobs()[0];
     for (int o = 0; o < weights.shape(0); ++o) {
@@ -89,7 +89,7 @@ class NetPair {
     net.CopyTrainedLayersFrom(values);
   }
 
-  /// Both forward; returns how many conversions that took in `net`.
+  /// Both forward; returns the number of conversions in `net`.
   int64_t forward() {
     judge.Forward();
     const int64_t before = reorder_count();
@@ -113,7 +113,7 @@ class NetPair {
     return reorder_count() - before;
   }
 
-  /// Data and gradient of every blob and of everything learnt.
+  /// Data and gradient of every blob and every parameter.
   void expect_equal(double tolerance = 1e-5) const {
     for (size_t i = 0; i < net.blobs().size(); ++i) {
       expect_near(*net.blobs()[i], *judge.blobs()[i], net.blob_names()[i], tolerance);
@@ -123,7 +123,7 @@ class NetPair {
     }
   }
 
-  /// Forward, backward twice, so that gradients of what is learnt add up, and compare.
+  /// Forward, backward twice, so that gradients of parameters add up, and compares.
   void run_and_compare(double tolerance = 1e-5) {
     forward();
     backward();
@@ -168,7 +168,7 @@ class NetPair {
   std::mt19937 random_;
 };
 
-/// Skipped where the engine was built without oneDNN.
+/// Skipped if the engine was built without oneDNN.
 class OneDnn : public ::testing::Test {
  protected:
   void SetUp() override {

@@ -1,4 +1,4 @@
-// Several layers in a row: what they hand on to each other must not be converted.
+// Chains of layers: values passed from one to the next must not be converted.
 
 #include <omp.h>
 
@@ -14,7 +14,7 @@ class OneDnnChain : public OneDnn {
   static std::string lrn(const std::string& bottom, const std::string& top) {
     return layer("LRN", bottom, top, "lrn_param { local_size: 5 alpha: 0.1 beta: 0.75 }");
   }
-  // In front of a BatchNorm, where a bias has no effect and its gradient is noise.
+  // Before a BatchNorm, where a bias has no effect and its gradient is noise.
   static constexpr const char* kNoBias = "kernel_size: 3 pad: 1 bias_term: false";
 
   static std::string relu(const std::string& blob) { return layer("ReLU", blob, blob); }
@@ -41,7 +41,7 @@ class OneDnnChain : public OneDnn {
   static int conversions_of_backward(const NetPair& pair) {
     return block_of(*pair.net.blob_by_name("conv1")) == 8 ? 2 : 1;
   }
-  /// The running sums of a BatchNorm must be what makes sense of them.
+  /// Sets the running sums of a BatchNorm to consistent values.
   static void set_statistics(NetPair* pair) {
     for (const auto& layer : pair->judge.layers()) {
       if (string(layer->type()) != "BatchNorm") continue;
@@ -61,7 +61,7 @@ TEST_F(OneDnnChain, ConvertsNothingBetweenItsLayers) {
   pair.expect_equal();
 }
 
-/// As in training, where nobody asks for the gradient of the images.
+/// As in training, without the gradient of the images.
 TEST_F(OneDnnChain, ConvertsNothingBetweenItsLayersInTraining) {
   NetPair pair("force_backward: false " + alexnet_like() +
                layer("Power", "conv3", "loss", "loss_weight: 1"));
@@ -85,7 +85,7 @@ TEST_F(OneDnnChain, TakesPlainValuesOnlyFromWhoAsks) {
   pair.expect_equal();
 }
 
-TEST_F(OneDnnChain, WorksOnWhatSomebodyWroteInBetween) {
+TEST_F(OneDnnChain, WorksOnValuesWrittenInBetween) {
   NetPair pair(alexnet_like());
   pair.forward();
   const auto middle = pair.net.blob_by_name("pool1");
@@ -140,7 +140,7 @@ TEST_F(OneDnnChain, GivesTheSameBitsAgain) {
   }
 }
 
-/// A residual block: a Split in front, a sum behind.
+/// A residual block: a Split before, a sum after.
 TEST_F(OneDnnChain, ConvertsNothingInResidualBlocks) {
   const std::string text =
       input(2, 3, 12, 12) + conv("x", "a", 32, kNoBias) + batch_norm("a", "a") + relu("a") +
@@ -153,7 +153,7 @@ TEST_F(OneDnnChain, ConvertsNothingInResidualBlocks) {
     EXPECT_EQ(pair.forward(), 0);
     EXPECT_EQ(pair.backward(), 1);
     pair.expect_equal(3e-5);
-    // The second iteration changes memory with the first.
+    // The second iteration exchanges memory with the first.
     EXPECT_EQ(pair.forward(), 0);
     EXPECT_EQ(pair.backward(), 1);
     pair.expect_equal(3e-5);
@@ -173,7 +173,7 @@ TEST_F(OneDnnChain, NormalisesOutOfPlace) {
   }
 }
 
-/// With given statistics and more pixels than are summed up at once; weights that do not learn.
+/// With given statistics and more pixels than are summed at once; with weights that do not learn.
 TEST_F(OneDnnChain, NormalisesByGivenStatistics) {
   for (const string learns : {"", "param { lr_mult: 0 } param { lr_mult: 0 }"}) {
     NetPair pair(input(3, 3, 19, 23) + conv("x", "a", 32, kNoBias) +
@@ -190,7 +190,7 @@ TEST_F(OneDnnChain, NormalisesByGivenStatistics) {
   }
 }
 
-TEST_F(OneDnnChain, NormalisesBlocksThatAreFilledUpInThePlainLayer) {
+TEST_F(OneDnnChain, NormalisesPaddedBlocksInThePlainLayer) {
   NetPair pair(input(3, 3, 9, 9) + conv("x", "a", 20, kNoBias) + batch_norm("a", "a") + relu("a") +
                conv("a", "b", 16));
   pair.run_and_compare(3e-5);
@@ -226,7 +226,7 @@ TEST_F(OneDnnChain, PassesFromAndToPlainLayers) {
   pair.run_and_compare();
 }
 
-TEST_F(OneDnnChain, SplitSumsWhateverItsReadersGive) {
+TEST_F(OneDnnChain, SplitSumsAnyGradientsOfItsReaders) {
   NetPair pair(input(2, 3, 8, 8) + conv("x", "a", 16) + conv("a", "b", 16) +
                layer("TanH", "a", "c") + layer("TanH", "a", "d") + layer("ReLU", "a", "e"));
   pair.run_and_compare();

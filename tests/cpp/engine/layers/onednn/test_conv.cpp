@@ -13,7 +13,7 @@ class OneDnnConvolution : public OneDnn {
 };
 
 TEST_F(OneDnnConvolution, AgreesWithThePlainLayer) {
-  // Few channels, full blocks, and blocks that are filled up.
+  // Few channels, full blocks, and padded blocks.
   for (const int channels : {1, 3, 16, 20, 33}) {
     for (const int outputs : {1, 16, 37}) {
       expect_as_plain(channels, 9, outputs, "kernel_size: 3 pad: 1");
@@ -29,8 +29,8 @@ TEST_F(OneDnnConvolution, AgreesWithThePlainLayer) {
 }
 
 /// Large enough for Winograd's algorithm (where the CPU has it): several images at a time, a batch
-/// of of which they are a divisor or not, and widths that tiles do not divide.
-TEST_F(OneDnnConvolution, AgreesWhereWinogradsAlgorithmServes) {
+/// that is a multiple of them or not, and widths that tiles do not divide.
+TEST_F(OneDnnConvolution, AgreesForWinogradsAlgorithm) {
   for (const int images : {5, 6, 8}) {
     SCOPED_TRACE(std::to_string(images) + " images");
     const std::string rest =
@@ -53,7 +53,7 @@ TEST_F(OneDnnConvolution, TakesDilationsAndGroups) {
   expect_as_plain(6, 9, 4, "kernel_size: 3 pad: 1 group: 2");
 }
 
-TEST_F(OneDnnConvolution, LeavesGradientsAloneThatNobodyWants) {
+TEST_F(OneDnnConvolution, ComputesNoUnneededGradients) {
   for (const std::string frozen : {"param { lr_mult: 0 }", "param { } param { lr_mult: 0 }",
                                    "param { lr_mult: 0 } param { lr_mult: 0 }"}) {
     NetPair pair(input(2, 16, 6, 6) +
@@ -72,7 +72,7 @@ TEST_F(OneDnnConvolution, ServesSeveralBottomsWithOneSetOfWeights) {
   pair.run_and_compare();
 }
 
-TEST_F(OneDnnConvolution, SeesWeightsThatChangeBehindItsBack) {
+TEST_F(OneDnnConvolution, SeesWeightsThatTheProgramChanges) {
   NetPair pair(input(1, 16, 5, 5) + conv("x", "y", 16));
   float* const mine = pair.net.params()[0]->mutable_cpu_data();
   pair.forward();
@@ -81,7 +81,7 @@ TEST_F(OneDnnConvolution, SeesWeightsThatChangeBehindItsBack) {
   pair.run_and_compare();
 }
 
-TEST_F(OneDnnConvolution, TakesShapesThatOneDnnHasNothingFor) {
+TEST_F(OneDnnConvolution, TakesShapesThatOneDnnDoesNotSupport) {
   // Three spatial axes, and channels on another axis.
   NetPair pair(
       "layer { name: 'input' type: 'Input' top: 'x' input_param {"
@@ -95,7 +95,7 @@ TEST_F(OneDnnConvolution, TakesShapesThatOneDnnHasNothingFor) {
   other.run_and_compare();
 }
 
-TEST_F(OneDnnConvolution, SaysWhereItCannotServe) {
+TEST_F(OneDnnConvolution, SaysWhichCasesItDoesNotSupport) {
   const std::string text =
       "layer { name: 'input' type: 'Input' top: 'x' input_param {"
       "  shape { dim: 1 dim: 4 dim: 5 dim: 6 dim: 5 } } }" +

@@ -4,8 +4,8 @@ namespace caffe {
 
 class OneDnnPooling : public OneDnn {
  protected:
-  /// Pools a blob in oneDNN's layout; returns how many conversions both passes took. With few
-  /// different values, equal ones stand in most windows.
+  /// Pools a blob in oneDNN's layout; returns the number of conversions in both passes. With few
+  /// different values, most windows contain equal ones.
   static int64_t compare(int channels, int height, int width, const std::string& rest, int steps) {
     SCOPED_TRACE(std::to_string(channels) + " channels of " + std::to_string(height) + " x " +
                  std::to_string(width) + ", " + rest);
@@ -34,7 +34,7 @@ TEST_F(OneDnnPooling, AgreesWithThePlainLayerOnAllBorders) {
                                        " pad: " + std::to_string(pad) + " round_mode: " + rounding;
               const int64_t conversions = compare(16, size, size + 1, rest, 0);
               ++cases;
-              // The input, twice, and the gradient that the test gives; more where the plain layer
+              // The input, twice, and the gradient that the test gives; more if the plain layer
               // computes.
               if (conversions <= 3) ++exact;
               const bool leaves_the_plane = kernel < stride && pad == 0;
@@ -51,7 +51,7 @@ TEST_F(OneDnnPooling, AgreesWithThePlainLayerOnAllBorders) {
   EXPECT_GT(exact, cases * 3 / 4) << "the adapter serves most cases";
 }
 
-TEST_F(OneDnnPooling, TakesBlocksThatAreFilledUp) {
+TEST_F(OneDnnPooling, TakesPaddedBlocks) {
   for (const int channels : {1, 3, 17, 40}) {
     compare(channels, 7, 7, "pool: MAX kernel_size: 3 stride: 2", 0);
     compare(channels, 7, 7, "pool: AVE kernel_size: 3 stride: 2", 0);
