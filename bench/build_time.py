@@ -1,4 +1,4 @@
-"""How long the engine takes to build from nothing, and which files take most of it.
+"""Measures how long a full build of the engine takes, and which files take longest.
 
     ./maap python bench/build_time.py [--jobs N] [--keep DIR]
 
@@ -18,7 +18,7 @@ REPO = Path(__file__).resolve().parents[1]
 
 
 def build(folder: Path, jobs: int) -> tuple[float, float]:
-    """Seconds of configuring and of compiling."""
+    """The seconds for configuring and for compiling."""
     started = time.monotonic()
     configure = ["cmake", "-S", str(REPO), "-B", str(folder), "-G", "Ninja", "-DUSE_CUDA=OFF"]
     configure.append(f"-DPython_EXECUTABLE={sys.executable}")
@@ -32,7 +32,7 @@ def build(folder: Path, jobs: int) -> tuple[float, float]:
 
 
 def steps(folder: Path) -> list[tuple[float, str]]:
-    """(seconds, output) of each step, the slowest first, from ninja's log."""
+    """(seconds, output) of each step, slowest first, from ninja's log."""
     found = {}
     for line in (folder / ".ninja_log").read_text().splitlines()[1:]:
         begin, end, _, output, _ = line.split("\t")

@@ -1,4 +1,4 @@
-"""How fast the Data layer gives images, on the engine and on BVLC Caffe.
+"""Measures how fast the Data layer delivers images, on the engine and on BVLC Caffe.
 
     python3 bench/data_layer.py [--build build/fork] [--rounds N] [--threads N]
 
@@ -34,7 +34,7 @@ layer {
 
 
 def make_data(folder: Path) -> None:
-    """Writes the two LMDBs and their nets; on the BVLC host, which has what it takes."""
+    """Writes the two LMDBs and their nets; on the BVLC host, which has the tools for it."""
     import cv2
     import lmdb
     import skimage.data
@@ -65,7 +65,7 @@ def make_data(folder: Path) -> None:
 
 
 def serve(folder: Path) -> None:
-    """A host's side: for each line "KIND BATCHES" on stdin, "WALL CPU" in seconds on stdout."""
+    """On a host: answers "KIND BATCHES" on stdin with "WALL CPU" in seconds on stdout."""
     import caffe
 
     nets = {kind: None for kind in ("jpeg", "pixels")}
@@ -75,7 +75,7 @@ def serve(folder: Path) -> None:
         if nets[kind] is None:
             nets[kind] = caffe.Net(str(folder / f"{kind}.prototxt"), caffe.TRAIN)
         net = nets[kind]
-        for _ in range(6):  # what was made while nobody asked for it
+        for _ in range(6):  # batches that were prepared in advance
             net.forward()
         wall, cpu = time.perf_counter(), time.process_time()
         for _ in range(int(batches)):
@@ -84,7 +84,7 @@ def serve(folder: Path) -> None:
 
 
 class Host:
-    """A process that serves."""
+    """A process that runs ``serve``."""
 
     def __init__(self, command: list[str], folder: Path, **environment: str) -> None:
         self.process = subprocess.Popen(
@@ -103,7 +103,7 @@ class Host:
         return line
 
     def ask(self, kind: str, batches: int) -> tuple[float, float]:
-        """Seconds, and seconds of processor time, of so many batches."""
+        """Seconds, and seconds of processor time, for this many batches."""
         self.process.stdin.write(f"{kind} {batches}\n")
         self.process.stdin.flush()
         wall, cpu = self.read().split()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What Enhancement adds to an iteration of AlexNet: forward and backward of both nets, in one run.
+"""Measures what Enhancement adds to forward and backward of AlexNet: both nets, in one run.
 
     bench/laap_overhead.py [--batch 16] [--rounds 15] [--limit 3]
 

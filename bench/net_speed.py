@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A training step's forward and backward pass on the CPU: this engine, BVLC Caffe and PyTorch.
+"""Times forward and backward of a training step on the CPU: this engine, BVLC Caffe and PyTorch.
 
     bench/net_speed.py [alexnet|vgg19|resnet152 ...] [--batch 16] [--rounds 9] [--threads 2]
                        [--torch PYTHON] [--apart]
@@ -44,11 +44,11 @@ NETS = {  # net -> title of each of its variants, without and with LAAP
 BVLC, TORCH = "BVLC Caffe", ("PyTorch contiguous", "PyTorch channels_last")
 TARGETS = {BVLC: 2.5, "PyTorch": 1.5}
 
-# ---- workers: commands come in as lines, answers go out as JSON
+# ---- workers: they read commands as lines and answer as JSON
 
 
 class CaffeNet:
-    """A training net of prototxt/ in whichever Caffe this Python has."""
+    """A training net of prototxt/ in the Caffe of this Python."""
 
     def __init__(self, name: str, batch: int, laap: bool) -> None:
         os.environ.setdefault("GLOG_minloglevel", "2")
@@ -79,7 +79,7 @@ class CaffeNet:
         return time.perf_counter() - start
 
     def layers(self, rounds: int) -> list[dict[str, Any]]:
-        """Best time of each layer, with its arithmetic and the memory it cannot but touch."""
+        """Best time of each layer, with its arithmetic and the memory it must access."""
         net, names = self.net, list(self.net._layer_names)
         best = [[float("inf")] * 2 for _ in names]
         for _ in range(rounds):
@@ -99,7 +99,7 @@ class CaffeNet:
         return rows
 
     def _work(self, name: str, layer: Any) -> tuple[float, float]:
-        """Operations and bytes of both passes. A gradient of what is learnt is read and written."""
+        """Operations and bytes of both passes. A parameter's gradient is read and written."""
         net = self.net
         bottoms, tops = net.bottom_names[name], net.top_names[name]
         if not bottoms:
@@ -141,7 +141,7 @@ class TorchNet:
 
 
 def resident(what: str = "VmRSS") -> float:
-    """Megabytes of this process: VmRSS now, VmHWM at the most."""
+    """Megabytes of this process: VmRSS (current) and VmHWM (peak)."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(what + ":"):
             return int(line.split()[1]) / 1024
@@ -193,7 +193,7 @@ def best_of(call: Callable[[], None], times: int = 12) -> float:
 
 
 def work(args: argparse.Namespace) -> None:
-    """A worker's life: makes its net, then answers until its input ends."""
+    """Runs a worker: makes its net, then answers until its input ends."""
     if args.worker in TORCH:
         net: Any = TorchNet(
             args.nets[0], args.batch, args.laap, args.threads, args.worker == TORCH[1]
@@ -210,7 +210,7 @@ def work(args: argparse.Namespace) -> None:
         print(json.dumps(answers[line.strip()]()), flush=True)
 
 
-# ---- the program that asks them
+# ---- the main program
 
 
 class Worker:
@@ -222,7 +222,7 @@ class Worker:
     def __init__(self, name: str, net: str, laap: bool, args: argparse.Namespace) -> None:
         self.name, self.laap = name, laap
         self.times: list[float] = []
-        self.memory = (0.0, 0.0)  # before the net was made, at the most; MB
+        self.memory = (0.0, 0.0)  # before the net was made, and peak; MB
         self.layers: list[dict[str, Any]] = []
         self.limits: dict[str, float] = {}
         start = {
@@ -264,7 +264,7 @@ class Worker:
 
 
 def measure(net: str, laap: bool, args: argparse.Namespace) -> list[Worker]:
-    """Every program's times and the rest, in turns or one program after the other."""
+    """The times and other results of all programs, in turns or one program after the other."""
     names = ["engine", BVLC, *(TORCH if args.torch else ())]
     done: list[Worker] = []
     for together in [[name] for name in names] if args.apart else [names]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What training with the Elimination layer inside the net costs beside rewriting, in one run.
+"""Compares training with the Elimination layer inside the net with rewriting, in one run.
 
     bench/online.py [--net alexnet] [--batch 16] [--images 128] [--iterations 4] [--rounds 3]
 
@@ -43,7 +43,7 @@ DEMO_IMAGES, CUB_IMAGES = 600, 5994  # training images
 
 
 class Step:
-    """A solver of a resolved training net, its batch filled in once."""
+    """A solver of a resolved training net, its batch filled once."""
 
     def __init__(self, net, name: str, files, folder: Path):
         path = folder / f"{name}.prototxt"
@@ -59,14 +59,14 @@ class Step:
         label[...] = np.arange(len(label)) % CLASSES
 
     def seconds(self, iterations: int) -> float:
-        """Seconds an iteration."""
+        """Seconds per iteration."""
         started = time.perf_counter()
         self.solver.step(iterations)
         return (time.perf_counter() - started) / iterations
 
 
 def rewriting_seconds(options, net, weights: Path, folder: Path) -> tuple[float, float]:
-    """Seconds of a rewriting of any length, and seconds of each image: from two lengths."""
+    """The fixed seconds of a rewriting and its seconds per image, from two lengths."""
     path = folder / "rewrite.prototxt"
     write_text(net, path)
     finder = RegionNet(path, weights, options.batch)
@@ -117,7 +117,7 @@ def main() -> int:
 
 
 def report(options, online, plain: float, inside: float, rewriting: tuple[float, float]) -> None:
-    """Print the figures; seconds an iteration of either net, seconds of rewriting: (always, an
+    """Print the figures: seconds per iteration of either net, seconds of rewriting (fixed, per
     image)."""
     always, image = rewriting
     branch = sum(layer.name.startswith(BRANCH) for layer in online.layer)

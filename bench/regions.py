@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""From attention maps to regions: the layers' code against scikit-image's calls, in one run.
+"""Times attention maps to regions: the layers' code against scikit-image's calls, in one run.
 
     bench/regions.py [--images 256] [--map 13] [--input 227] [--rounds 5]
 
@@ -37,7 +37,7 @@ def attention_maps(count: int, side: int) -> np.ndarray:
 
 
 class ByTheLayers:
-    """The layers' code on a batch, into memory that stays, as the Elimination layer's blobs do."""
+    """The layers' code on a batch, into reused memory, like the Elimination layer's blobs."""
 
     def __init__(self, maps: np.ndarray, size: int) -> None:
         self.maps, self.size = maps, size

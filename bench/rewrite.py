@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What rewriting costs over the forward pass alone, in one run.
+"""Measures what rewriting costs compared with the forward pass alone, in one run.
 
     bench/rewrite.py [--images 512] [--batch 16] [--a-star ROI] [--rounds 3] [--laap]
 
@@ -41,7 +41,7 @@ MEAN = np.array([104.0, 117.0, 123.0], np.float32)
 
 
 def make_source(folder: Path, count: int) -> Split:
-    """`count` images with a photograph's spectrum, roughly: noise at four scales."""
+    """`count` images with roughly a photograph's spectrum: noise at four scales."""
     random = np.random.RandomState(0)
     records, datums = [], []
     for index in range(count):
@@ -85,13 +85,13 @@ def make_net(folder: Path, batch: int, laap: bool, a_star: str):
 
 
 def clocks() -> np.ndarray:
-    """Seconds on the wall, and of processor time of this process and its ended children."""
+    """Elapsed seconds, and seconds of processor time of this process and its ended children."""
     used = os.times()
     return np.array([time.perf_counter(), sum(used[:4])])
 
 
 def forward_alone(finder: RegionNet, passes: int) -> np.ndarray:
-    """`clocks` for `passes` forward passes, the layer's tops read as rewriting reads them."""
+    """`clocks` for `passes` forward passes, reading the layer's tops as rewriting does."""
     random = np.random.RandomState(1)
     images = random.randn(finder.batch, 3, *finder.size).astype(np.float32)
     started = clocks()

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kills a training at random moments and compares what comes out with an uninterrupted run.
+"""Kills a training at random moments and compares the result with an uninterrupted run.
 
     python3 tests/kill_resume.py                         the tests' small net, ten kills
     python3 tests/kill_resume.py --net alexnet --data demo --max-iter 20 --phase2-iter 10
@@ -34,7 +34,7 @@ class Moment(NamedTuple):
 
 
 class Trial:
-    """The same training twice: once in one go, once killed again and again."""
+    """The same training twice: once uninterrupted, once killed repeatedly."""
 
     def __init__(self, options: argparse.Namespace, work: Path) -> None:
         self.options, self.work = options, work
@@ -77,7 +77,7 @@ class Trial:
     # ---- killing ----
 
     def moments(self, count: int) -> list[Moment]:
-        """Random moments of the uninterrupted run, in order, each stage once if they are enough."""
+        """Random moments of the uninterrupted run, in order, in every stage if there are enough."""
         state = json.loads((self.folder("whole") / "state.json").read_text())
         spans = [(stage["name"], max(stage["seconds"], 0.2)) for stage in state["stages"]]
         spans = [(STARTING, 1.0)] + [span for span in spans if span[0] != "report"]
@@ -90,7 +90,7 @@ class Trial:
         return [Moment(name, self.random.uniform(0, 0.5 * longest[name])) for name in drawn]
 
     def kill_at(self, moment: Moment) -> Optional[str]:
-        """Start or resume, and kill at that moment; None when the stage was over before."""
+        """Start or resume, and kill at that moment; None if the stage ended earlier."""
         process = self.start(self.name)
         begun = time.monotonic()
         while process.poll() is None:
@@ -130,7 +130,7 @@ class Trial:
     # ---- comparing ----
 
     def differences(self) -> list[str]:
-        """What differs between the two runs, and what lies about half-written."""
+        """The differences between the two runs, and files left half-written."""
         whole, killed = self.folder("whole"), self.folder(self.name)
         names = ["deploy.prototxt", "rewrite.prototxt"]
         for path in sorted(whole.glob("phase*")):
@@ -151,7 +151,7 @@ class Trial:
         return wrong + [f"left over: {path}" for path in leftovers]
 
     def run(self) -> int:
-        """The exit status: 0 when all is equal."""
+        """The exit status: 0 if everything is equal."""
         if self.start("whole").wait() != 0:
             print((self.work / "whole.out").read_text())
             return 1
@@ -168,7 +168,7 @@ class Trial:
         return 1 if wrong else 0
 
     def kill_often(self, count: int) -> int:
-        """Kill a run at up to ``count`` moments; how many came before it was finished."""
+        """Kill a run at up to ``count`` moments; how many were before its end."""
         hits = 0
         for moment in self.moments(count):
             where = self.kill_at(moment)
@@ -193,7 +193,7 @@ def _records(folder: Path) -> Any:
 
 
 def _evaluation(folder: Path) -> Any:
-    """evaluation.json without what a clock says."""
+    """evaluation.json without measured times."""
 
     def timeless(value: Any) -> Any:
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Runs the C++ and the Python tests of one host, inside it, and counts both together.
+"""Runs the C++ and the Python tests of one host, on that host, and counts both together.
 
     run_tests.py --host fork|bvlc --counts FILE [pytest arguments]
 
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-# What hides AVX-512 from the engine (caffe/util/cpu_isa.hpp), oneDNN and OpenBLAS.
+# These variables hide AVX-512 from the engine (caffe/util/cpu_isa.hpp), oneDNN and OpenBLAS.
 AVX2 = {"CAFFE_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
 CPU_INFO = Path("/proc/cpuinfo")
 REPO = Path(__file__).resolve().parents[1]
@@ -28,7 +28,7 @@ CTEST_LINE = re.compile(rb"^\s*\d+/\d+ Test\s+#\d+: .* \.*\s*(?:\*\*\*)?(\w[^.]*
 
 
 class Counts(NamedTuple):
-    """How many tests ended which way."""
+    """The numbers of passed, failed and skipped tests."""
 
     passed: int = 0
     failed: int = 0
@@ -52,7 +52,7 @@ def has_avx512(cpu_info: Path) -> bool:
 
 
 def run_cpp_both_ways(host: str, build: Path) -> Counts:
-    """Runs ctest as the machine is and, where that is another thing, with AVX2 alone.
+    """Runs ctest as the machine is and, if it has AVX-512, again with AVX2 only.
 
     BVLC Caffe has no such switch, and an environment that hides AVX-512 already leaves one way.
     """
@@ -64,7 +64,7 @@ def run_cpp_both_ways(host: str, build: Path) -> Counts:
 
 
 def run_cpp(build: Path, environment: Mapping[str, str]) -> Counts:
-    """Runs ctest in the build folder, shows its output as it comes and counts its result lines.
+    """Runs ctest in the build folder, shows its output immediately and counts its result lines.
 
     `environment` is set in addition to this process's.
     """
@@ -84,7 +84,7 @@ def run_cpp(build: Path, environment: Mapping[str, str]) -> Counts:
 
 
 def count_line(line: bytes) -> Counts:
-    """What one line of ctest's output adds; zeros for a line that is no test's result."""
+    """The counts of one line of ctest's output; zeros if it is not a test's result."""
     match = CTEST_LINE.match(line)
     if not match:
         return Counts()

@@ -1,4 +1,4 @@
-"""Compares what two hosts computed, and says it in a table.
+"""Compares the results of two hosts and prints a table.
 
 The difference of two arrays a (BVLC's) and b: max |a - b| / max |a|, over the whole array, in
 double. It is infinite where shapes differ, where a NaN or an infinity stands in one and not in the
@@ -22,7 +22,7 @@ OK, DIFFERS, SKIPPED, FAILED = "ok", "DIFFERS", "skipped", "FAILED"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one case came out; ``worst`` is the array closest to (or furthest past) its limit."""
+    """The result of one case; ``worst`` is the array closest to (or furthest past) its limit."""
 
     case: Case
     status: str
@@ -57,7 +57,7 @@ def is_exact(case: Case, name: str) -> bool:
 
 
 def compare(case: Case, a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]) -> Outcome:
-    """Holds the arrays ``b`` to BVLC's arrays ``a``."""
+    """Compares the arrays ``b`` with BVLC's arrays ``a``."""
     only_a, only_b = sorted(set(a) - set(b)), sorted(set(b) - set(a))
     if only_a or only_b:
         reason = f"only BVLC has {only_a}" if only_a else f"only the fork has {only_b}"
@@ -75,7 +75,7 @@ def compare(case: Case, a: Mapping[str, np.ndarray], b: Mapping[str, np.ndarray]
 
 
 def describe(a: np.ndarray, b: np.ndarray) -> str:
-    """The place of the largest distance, with both values."""
+    """The position of the largest distance, with both values."""
     if a.shape != b.shape:
         return f"shapes {a.shape} and {b.shape}"
     if a.dtype.kind in "US":
@@ -91,7 +91,7 @@ def describe(a: np.ndarray, b: np.ndarray) -> str:
 
 
 def read(folder: Path, case: Case) -> Mapping[str, np.ndarray] | Outcome:
-    """What a host wrote of a case: its arrays, or why there are none."""
+    """A host's result of a case: its arrays, or why there are none."""
     arrays = folder / f"{case.name}.npz"
     if arrays.exists():
         with np.load(arrays) as file:
@@ -105,7 +105,7 @@ def read(folder: Path, case: Case) -> Mapping[str, np.ndarray] | Outcome:
 
 
 def table(outcomes: Iterable[Outcome], every: bool = False) -> str:
-    """Groups with counts and their largest difference, then what differs, failed or was skipped.
+    """Groups with counts and their largest difference, then cases that differ, failed or skipped.
 
     ``every`` lists every case first.
     """
@@ -140,7 +140,7 @@ def table(outcomes: Iterable[Outcome], every: bool = False) -> str:
 
 
 def alike(outcomes: Iterable[Outcome]) -> list[str]:
-    """A line for each outcome; those of one reason share a line."""
+    """A line for each outcome; outcomes with the same reason share a line."""
     reasons: dict[str, list[str]] = {}
     for outcome in outcomes:
         reasons.setdefault(told(outcome), []).append(outcome.case.name)

@@ -22,7 +22,7 @@ SAMPLE = 100
 
 
 def condense(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays as golden files have them: NAME, or NAME#sample, NAME#norm and NAME#shape."""
+    """The arrays in the form of golden files: NAME, or NAME#sample, NAME#norm and NAME#shape."""
     out = {}
     for name, array in arrays.items():
         if array.size <= KEEP or array.dtype.kind in "US":
@@ -40,7 +40,7 @@ def path(group: str) -> Path:
 
 
 def write(cases: Sequence[Case], results: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Writes the files of the cases' groups anew; other cases stay, if they still exist."""
+    """Rewrites the files of the cases' groups; other cases stay, if they still exist."""
     FOLDER.mkdir(parents=True, exist_ok=True)
     for group in dict.fromkeys(case.group for case in cases):
         old = _load(path(group)) if path(group).exists() else {}
@@ -55,7 +55,7 @@ def write(cases: Sequence[Case], results: Mapping[str, Mapping[str, np.ndarray]]
 
 
 def keep_written(cases: Sequence[Case], files: Path) -> None:
-    """Keeps, in FILES/written, what BVLC Caffe wrote for the cases that read it."""
+    """Stores, in FILES/written, the files of BVLC Caffe that other cases read."""
     for case in cases:
         if "of" not in case.settings:
             continue
@@ -68,7 +68,7 @@ def keep_written(cases: Sequence[Case], files: Path) -> None:
 
 
 def read(case: Case) -> dict[str, np.ndarray] | None:
-    """The case's golden arrays, or None where there are none."""
+    """The case's golden arrays, or None if there are none."""
     file = path(case.group)
     if not file.exists():
         return None
@@ -84,5 +84,5 @@ def _load(file: Path) -> dict[str, np.ndarray]:
 
 
 def total_size() -> int:
-    """Bytes of all golden files."""
+    """The size of all golden files in bytes."""
     return sum(file.stat().st_size for file in FOLDER.rglob("*") if file.is_file())

@@ -1,4 +1,4 @@
-"""What the runners share on both hosts: where files lie, how nets are made and arrays filled.
+"""Shared by the runners on both hosts: paths of files, making of nets, filling of arrays.
 
 Stock pycaffe only, Python 3.9 and later.
 """
@@ -39,7 +39,7 @@ class Host:
     written: dict[str, Path]
 
     def folder(self, case: Case) -> Path:
-        """The folder of the case's own files, made when needed."""
+        """The folder of the case's own files, made if necessary."""
         path = self.out / "files" / case.name
         path.mkdir(parents=True, exist_ok=True)
         return path
@@ -58,7 +58,7 @@ class Host:
         return str(path)
 
     def net(self, case: Case) -> Any:
-        """The case's net, in its phase, with the fillers' values; its texts lie in ``@OUT@``."""
+        """The case's net, in its phase, with the fillers' values; its files are in ``@OUT@``."""
         for name, text in case.settings.get("texts", {}).items():
             self.write(case, name, text)
         phase = getattr(self.caffe, case.phase)

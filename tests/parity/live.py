@@ -1,4 +1,4 @@
-"""What `parity` does: runs both sides, compares, prints the table."""
+"""The work of `parity`: runs both sides, compares, prints the table."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 def run_both(
     bvlc: sides.Side, fork: sides.Side, cases: Sequence[Case], work: Path, files: Path, reuse: bool
 ) -> None:
-    """BVLC Caffe, the fork, then each again for the cases that read what both wrote."""
+    """Runs BVLC Caffe and the fork, then each again for the cases that read both results."""
     firsts = [case for case in cases if case.kind not in READERS]
     readers = [case.name for case in cases if case.kind in READERS]
     written = {side.name: work / side.name / "files" for side in (bvlc, fork)}
@@ -72,7 +72,7 @@ def run_both(
 def run_all(
     side: sides.Side, names: Sequence[str], work: Path, files: Path, written: Mapping[str, Path]
 ) -> None:
-    """One side alone: what writes files first, then what reads those in ``written``."""
+    """Runs one side: first the cases that write files, then those that read ``written``."""
     kinds = {name: all_cases()[name].kind for name in names}
     for reading in (False, True):
         chosen = [name for name in names if (kinds[name] in READERS) == reading]
@@ -80,7 +80,7 @@ def run_all(
 
 
 def copy_files(work: Path) -> Path:
-    """The input files where both hosts may write beside them (LMDB makes a lock file)."""
+    """A copy of the input files in a writable folder (LMDB makes a lock file there)."""
     files = work / "files"
     shutil.rmtree(files, ignore_errors=True)
     if golden.FILES.is_dir():

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the input files of the parity cases, tests/golden/parity/files, anew.
+"""Makes the input files of the parity cases, tests/golden/parity/files, again.
 
     tools/host/bvlc python3 tests/parity/make_files.py
 
@@ -60,7 +60,7 @@ def datums() -> dict[str, list]:
     out["floats_lmdb"] = [array(rng.uniform(-2, 2, SHAPE), i) for i in range(5)]
     gray = (1, *SHAPE[1:])
     out["gray_lmdb"] = [array(rng.randint(0, 256, gray).astype(np.uint8), i) for i in range(5)]
-    ramp = np.arange(72, dtype=np.uint8).reshape(1, 8, 9)  # a pixel's value tells its place
+    ramp = np.arange(72, dtype=np.uint8).reshape(1, 8, 9)  # a pixel's value gives its position
     out["ramp_lmdb"] = [array(ramp, 1)]
     out["encoded_lmdb"] = [encoded(i) for i in range(2)]
     out["mixed_lmdb"] = [encoded(i) for i in range(4)]
@@ -68,7 +68,7 @@ def datums() -> dict[str, list]:
 
 
 def encoded(index: int):
-    """A record that holds a PNG or a JPEG, in colour or (2, 3) gray, all of one size."""
+    """A record with a PNG or a JPEG, in colour or (2, 3) gray, all of one size."""
     ending, channels = ((".png", 3), (".jpg", 3), (".png", 1), (".jpg", 1))[index]
     done, data = cv2.imencode(ending, smooth(10, 12, channels, 20 + index))
     assert done

@@ -31,7 +31,7 @@ def run_memory(host: Host, case: Case) -> Arrays:
 
 
 def passes(case: Case, net: Any) -> Arrays:
-    """All iterations of a net that is ready."""
+    """Runs all iterations of a net that was set up."""
     out: Arrays = {"names/blobs": names(net.blobs), "names/layers": names(net._layer_names)}
     for iteration in range(case.iterations):
         if iteration < len(case.shapes):
@@ -57,7 +57,7 @@ def passes(case: Case, net: Any) -> Arrays:
 
 
 def keep(out: Arrays, prefix: str, arrays: Arrays, before: Arrays | None = None) -> None:
-    """Adds copies of the arrays that are not as they were ``before``."""
+    """Adds copies of the arrays that differ from ``before``."""
     for name, array in arrays.items():
         if before is None or name not in before or not np.array_equal(before[name], array):
             out[f"{prefix}/{name}"] = np.array(array)
@@ -90,7 +90,7 @@ def fill_inputs(case: Case, net: Any, iteration: int) -> Arrays:
 
 
 def fill_gradients(case: Case, net: Any, iteration: int) -> Arrays:
-    """Random numbers into every gradient but a loss's weight; returns copies by blob name.
+    """Puts random numbers into every gradient except a loss's weight; returns copies by blob name.
 
     What backward overwrites shows that it does, what it adds to (parameters) shows that it adds,
     and what it leaves alone stays. The net's outputs come last: some layers share a bottom's.

@@ -71,7 +71,7 @@ def run(host: Host, case: Case) -> Arrays:
     keep(out, "data", {name: blob.data for name, blob in solver.net.blobs.items()})
     end = params(solver.net, "data")
     keep(out, "param", end)
-    # Of the way weights moved the length alone: one weight moves by no more than some last bits.
+    # Only the length of the weights' change: a single weight changes only in its last bits.
     moved = {name: length(array - start[name]) for name, array in end.items() if array.ndim > 1}
     keep(out, "moved", moved)
     return sampled(out)
@@ -82,7 +82,7 @@ def length(array: np.ndarray) -> np.ndarray:
 
 
 def load_weights(host: Host, case: Case, net: Any) -> None:
-    """Random weights, from the file that BVLC Caffe wrote where there is one.
+    """Random weights, from BVLC Caffe's file if there is one.
 
     ``settings["weights"]`` names the case whose weights they are, by default the case's own.
     """
@@ -100,13 +100,13 @@ def load_weights(host: Host, case: Case, net: Any) -> None:
             bound *= 0.1 if "fc8" in layer else 1
             rng = random_state(seeded, "param", layer, index)
             blob.data[...] = rng.random_sample(blob.data.shape).astype(np.float32) * 2 - 1
-            blob.data[...] *= np.float32(bound)  # in float, whatever NumPy
+            blob.data[...] *= np.float32(bound)  # in float, with any NumPy version
     if owner == case.name:
         net.save(str(host.folder(case) / "weights.caffemodel"))
 
 
 def sampled(arrays: Arrays) -> Arrays:
-    """The arrays; of very large ones a sample and the norm."""
+    """The arrays; for very large ones a sample and the norm."""
     out = {}
     for name, array in arrays.items():
         if array.size <= KEEP:

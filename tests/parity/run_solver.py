@@ -1,4 +1,4 @@
-"""Trains nets and records what came of it."""
+"""Trains nets and records the results."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(host: Host, case: Case) -> Arrays:
 
 
 def make(host: Host, case: Case) -> Any:
-    """The case's solver; its net stands in its own file, or with ``inline`` in the solver's."""
+    """The case's solver; its net is in a separate file or, with ``inline``, in the solver's."""
     text = case.settings["solver"]
     if case.settings.get("inline"):
         text += f"\nnet_param {{ {host.text(case, case.net)} }}\n"
@@ -43,7 +43,7 @@ def make(host: Host, case: Case) -> Any:
 
 
 def train(case: Case, solver: Any, iterations: int) -> Arrays:
-    """Goes on for so many iterations; returns each loss's values."""
+    """Trains for this many more iterations; returns each loss's values."""
     net = solver.net
     weights = {name: net.blob_loss_weights[name] for name in net.outputs}
     losses: dict = {name: [] for name, weight in weights.items() if weight}

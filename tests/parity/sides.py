@@ -52,7 +52,7 @@ def run(
     files: Path,
     written: Mapping[str, Path] | None = None,
 ) -> None:
-    """Runs the named cases; their results lie in ``work/NAME_OF_SIDE`` afterwards."""
+    """Runs the named cases; their results are in ``work/NAME_OF_SIDE`` afterwards."""
     out = work / side.name
     out.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -66,7 +66,7 @@ def run(
         if culprit is None:
             break
         name, reason = culprit
-        if name not in waiting:  # it ended before or between cases: nothing more can be had from it
+        if name not in waiting:  # it ended before or between cases: there are no more results
             for left in waiting:
                 (out / f"{left}.error").write_text(reason)
             break
@@ -79,7 +79,7 @@ def is_done(out: Path, name: str) -> bool:
 
 
 def attempt(side: Side, names: Sequence[str], out: Path, files: Path, more: Sequence[str]):
-    """One process. Returns None when it ended well, else the case it died in and its last words."""
+    """One process. Returns None if it succeeded, else the case that ended it and its last line."""
     listed, log, running = out / "list", out / "log", out / "running"
     listed.write_text("\n".join(names))
     running.unlink(missing_ok=True)

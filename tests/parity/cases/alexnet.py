@@ -7,7 +7,7 @@ from .case import LAYER_LIMIT, RUN_LIMIT, Case
 FOLDER = "prototxt/alexnet"
 FILES = {"alexnet": "train_val", "alexnet_laap": "train_val_laap"}
 # Weights are uniform within sqrt(6 / fan in) (He initialisation), the classifier's a tenth of that;
-# inputs U(-1.7, 1.7) have the unit variance it wants; dropout is off, since hosts draw different
+# inputs U(-1.7, 1.7) have the unit variance it expects; dropout is off, since hosts draw different
 # masks. The rate is the largest at which rounding alone stays below the limit of 50 iterations:
 # BVLC Caffe with one thread against itself with two (--noise) changed by 4e-4 at 3e-6, 2e-2 at 2e-5
 # and everything at 1e-3, where the loss jumps to 87. At 2e-6 the loss of AlexNet still falls from
@@ -18,7 +18,7 @@ SOLVER = (
 )
 # The gradient jumps where two values of a max-pool window, or an activation and zero, are closer
 # than rounding: changing every pixel by 5e-6 of itself moves single gradients of five images in six
-# by 1 to 30%. These images (numbers of random ones) are of the others.
+# by 1 to 30%. These images (numbers of random ones) are not among them.
 SMOOTH_IMAGES = {"alexnet": (0, 5, 7, 9), "alexnet_laap": (0, 12, 20, 25)}
 
 

@@ -1,4 +1,4 @@
-"""What a case is, and how the lists of this package write one.
+"""Defines a case, and how the lists of this package write one.
 
 Pure data: both hosts import this package (Python 3.9 and later, no other package needed).
 """
@@ -24,7 +24,7 @@ RUN_LIMIT = 1e-3  # after 50 iterations
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: what both hosts run, and how far the arrays that come out must agree.
+    """One comparison: what both hosts run, and how closely the resulting arrays must agree.
 
     Attributes:
         name: Unique; ``reference`` names the case whose BVLC result this one is compared with (an
@@ -116,7 +116,7 @@ def single(
 
 
 def with_engines(cases: Sequence[Case]) -> list[Case]:
-    """Adds for every case with ``@ENGINE@`` one that asks for the plain kernels, engine: CAFFE."""
+    """Adds for every case with ``@ENGINE@`` one with the plain kernels, engine: CAFFE."""
     out = []
     for case in cases:
         if "@ENGINE@" not in case.net:

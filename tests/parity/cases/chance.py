@@ -1,4 +1,4 @@
-"""What draws random numbers: the hosts draw different ones, so each is held to the distribution."""
+"""Cases with random numbers: the hosts draw different ones, so the distribution is compared."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def case(name: str, check: str, net: str = "", **settings) -> Case:
 
 
 def ramp(transform: str, batch: int = 100) -> str:
-    """Every image is the same 8 x 9 ramp, so that a crop tells where it is from."""
+    """Every image is the same 8 x 9 ramp, so that a crop shows its position."""
     data = f'data_param {{ source: "@FILES@/ramp_lmdb" backend: LMDB batch_size: {batch} }}'
     return layer("Data", f"{data} transform_param {{ {transform} }}", (), ("data",))
 

@@ -19,7 +19,7 @@ NETS = {
     "vgg19": ("VGG19", dict(side=64, image=15)),
     "resnet152": ("ResNet-152", dict(side=64, image=7, kernels={"pool5": 2})),
 }
-# What is kept of the many blobs: about one a stage.
+# The blobs that are kept: about one per stage.
 BLOBS = {
     "vgg19": "conv1_1 conv1_2 pool1 conv2_2 conv3_1 conv3_4 conv4_2 conv4_4 conv5_1 conv5_4 pool5 "
     "fc6 fc7 fc8_cub loss",

@@ -1,4 +1,4 @@
-"""Files that one host writes and the other reads, and the tools that make and turn data sets."""
+"""Files that one host writes and the other reads, and the tools that make and convert data sets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SNAPSHOT_AT = 20
 
 
 def snapshots() -> list[Case]:
-    """Per solver and format: training with a snapshot, and going on from every host's snapshot."""
+    """Per solver and format: training with a snapshot, and continuing from each host's snapshot."""
     out = []
     for name, text in SOLVERS.items():
         for form in ("BINARYPROTO", "HDF5"):

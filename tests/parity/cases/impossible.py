@@ -1,4 +1,4 @@
-"""What cannot be compared with unmodified BVLC Caffe, and why."""
+"""Features that cannot be compared with unmodified BVLC Caffe, and why."""
 
 from __future__ import annotations
 

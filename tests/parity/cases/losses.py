@@ -107,8 +107,8 @@ def other_losses() -> list[Case]:
 
 
 def infogain(name: str, body: str = "", scores=(5, 4), labels=(5, 1, 1, 1)) -> Case:
-    """Four classes. The scores come from a Bias, whose parameter asks for a gradient: forcing all
-    would ask for one of H as well, which is refused."""
+    """Four classes. The scores come from a Bias, whose parameter needs a gradient: forcing all
+    gradients would also request that of H, which is an error."""
     shapes = {"x": scores, "label": labels, "h": (1, 1, 4, 4)}
     net = "".join(input_layer(blob, shape) for blob, shape in shapes.items())
     net += layer("Bias", "", ("x",), ("moved",), "bias")

@@ -145,7 +145,7 @@ def graphs() -> list[Case]:
 
 
 def rules() -> list[Case]:
-    """Layers that phase, level and stage take in or leave out; the layers' names tell which."""
+    """Layers that phase, level and stage include or exclude; the layers' names say which."""
     x = input_layer("x", (2, 3))
 
     def power(name, rule):

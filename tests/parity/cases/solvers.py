@@ -38,7 +38,7 @@ def ip(name: str, bottom: str, outputs: int, more: str) -> str:
 
 
 def perceptron(first: str = LR.format(1, 1, 2, 0), second: str = LR.format(1, 1, 1, 1)) -> str:
-    """Two layers with a smooth activation between them, whatever gives ``x`` and ``label``."""
+    """Two layers with a smooth activation between them, for any source of ``x`` and ``label``."""
     return (
         ip("ip1", "x", 6, first)
         + layer("TanH", "", ("ip1",), ("ip1",), "tanh")

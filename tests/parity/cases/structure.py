@@ -1,4 +1,4 @@
-"""Layers that move, join, cut and repeat values, the MAAP layers and layers written in Python."""
+"""Layers that move, join, split and repeat values, the MAAP layers and layers written in Python."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def reductions() -> list[Case]:
 
 
 def indexed() -> list[Case]:
-    """Embed and BatchReindex refuse a gradient to their indices; a loss asks for the others."""
+    """Embed and BatchReindex have no gradient for their indices; a loss needs the others."""
     target = input_layer("target", (6, 4)) + layer(
         "EuclideanLoss", "", ("y", "target"), ("loss",), "loss"
     )
