@@ -4,8 +4,8 @@
 
 Photographs of scikit-image, cut to 256 x 256, are stored in two LMDBs, as JPEGs and as pixels, and
 go through one Data layer each: crop_size 227, mirror and mean_value while training. Both hosts
-are started, and take turns, so that a disturbance of the machine meets both; the best of the rounds
-counts, since nothing makes a round faster than it is. It needs the BVLC host (tools/host/bvlc) and
+are started and take turns, so that a disturbance of the machine affects both. The best round
+counts, since disturbances only make a round slower. It needs the BVLC host (tools/host/bvlc) and
 the engine with pycaffe, built for the Python that runs this.
 """
 
@@ -99,7 +99,7 @@ class Host:
     def read(self) -> str:
         line = self.process.stdout.readline()
         if not line:
-            sys.exit("error: a host ended; its message stands above")
+            sys.exit("error: a host ended; its message is above")
         return line
 
     def ask(self, kind: str, batches: int) -> tuple[float, float]:

@@ -4,8 +4,8 @@
     bench/laap_overhead.py [--batch 16] [--rounds 15] [--limit 3]
 
 The two training nets, with the same weights and the same random batch, take turns. Prints the
-best and the median time of each, what LAAP adds in percent of the best, and what the layer itself
-takes of it by its own clock. Exit status 1 when it adds more than --limit percent.
+best and the median time of each, what LAAP adds in percent of the best, and the time of the layer
+itself, measured separately. Exit status 1 if it adds more than --limit percent.
 """
 
 from __future__ import annotations

@@ -6,18 +6,18 @@
 
 AlexNet, AlexNet + LAAP, VGG19 and ResNet-152 (BatchNorm on each batch's own statistics) with random
 weights and one random batch, in a process for each program and net; they take turns, so that a
-disturbance of the machine meets all of them. --apart runs them one after the other instead, for
-nets of which several do not fit into memory: ResNet-152 with 16 images takes some 9 GB a program.
-PyTorch, eager, is the faster one of its two memory layouts for each net; PYTHON is an interpreter
-that has torch. It zeroes gradients by letting go of them, the Caffes by writing zeros outside the
-clock.
+disturbance of the machine affects all of them. --apart runs them one after the other instead, for
+large nets that do not fit into memory together: ResNet-152 with 16 images takes about 9 GB per
+program. PyTorch runs eagerly, in the faster of its two memory layouts for each net; PYTHON is an
+interpreter that has torch. PyTorch resets gradients by releasing them; both Caffes write zeros,
+which is not timed.
 
-Prints the median and the best time, what the engine is faster by, and the peak of resident memory,
-with that before the net was made. Then the ten layers that cost the engine most, beside BVLC
-Caffe's time, with the least time this machine allows: its arithmetic over the rate of a large
-matrix product, or its memory traffic over the bandwidth of a copy, whichever is more, both measured
-in the same run. Exit status 1 when a target is missed: 2.5 times BVLC Caffe's speed, 1.5 times
-PyTorch's, no more memory than BVLC Caffe.
+Prints the median and the best time, the engine's speed-up, and the peak of resident memory, with
+that before the net was made. Then prints the engine's ten slowest layers with BVLC Caffe's times
+and the least time that this machine allows: the larger of the layer's arithmetic divided by the
+rate of a large matrix product, and its memory traffic divided by the bandwidth of a copy, both
+measured in the same run. Exit status 1 if a target is missed: 2.5 times BVLC Caffe's speed, 1.5
+times PyTorch's, no more memory than BVLC Caffe.
 """
 
 from __future__ import annotations
@@ -216,7 +216,7 @@ def work(args: argparse.Namespace) -> None:
 class Worker:
     """A process that runs one net in one program.
 
-    ``close`` asks it for what is reported besides the times, and ends it.
+    ``close`` requests the other results and ends it.
     """
 
     def __init__(self, name: str, net: str, laap: bool, args: argparse.Namespace) -> None:

@@ -4,12 +4,12 @@
     bench/online.py [--net alexnet] [--batch 16] [--images 128] [--iterations 4] [--rounds 3]
 
 Three things are timed with random weights, on the CPU: an iteration (forward, backward, update) of
-the training net with Enhancement; an iteration of the online net made of it (--haap online); the
-rewriting of one batch and of --images JPEG images of 256x256, whole: start the workers, read,
-decode, forward, render, encode, sync. The two iterations alternate, rounds times, after a first one
-each that is not counted; batches lie ready, since feeders prepare them beside Caffe. Printed are
-the medians, and what an iteration of phase 2 costs in either mode: rewriting's share is its seconds
-for all the training images over the iterations of phase 2, here for the demo set and for
+the training net with Enhancement; an iteration of the online net made from it (--haap online); the
+complete rewriting of one batch and of --images JPEG images of 256x256: start the workers, read,
+decode, forward, render, encode, sync. The two iterations alternate, --rounds times, after one
+warm-up iteration each; batches are ready, since feeders prepare them in parallel. Prints the
+medians, and the cost of an iteration of phase 2 in either mode: rewriting's share is its seconds
+for all training images divided by the iterations of phase 2, here for the demo set and for
 CUB-200-2011 with the iterations of maap/hyperparameters.yaml.
 """
 

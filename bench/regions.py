@@ -3,8 +3,8 @@
 
     bench/regions.py [--images 256] [--map 13] [--input 227] [--rounds 5]
 
-Both upsample, threshold, label and box the same maps. Prints the best time of each and how many
-times as fast ours is, and checks that the boxes agree. Exit status 1 when that is below --limit.
+Both upsample, threshold, label and box the same maps. Prints the best time of each and the
+speed-up, and checks that the boxes agree. Exit status 1 if the speed-up is below --limit.
 """
 
 from __future__ import annotations

@@ -4,11 +4,11 @@
     bench/rewrite.py [--images 512] [--batch 16] [--a-star ROI] [--rounds 3] [--laap]
 
 A data set of JPEG Datums of 256x256 is made from noise-textured images. AlexNet's rewrite net
-(random weights) then goes over it twice a round: the network alone, on a batch that lies ready, and
+(random weights) then processes it twice per round: only the network, on a prepared batch, and
 the whole rewriting: start the workers, read, decode, resize, forward, render, encode, commit,
 contact sheet, sync, rename. The network is set up before the clock starts, for both. Prints
 seconds, their ratio and the ratio of processor time (all processes) per round; the last line is
-the median of the ratios of seconds. Exit status 1 when that is above --limit.
+the median of the ratios of seconds. Exit status 1 if that is above --limit.
 """
 
 import argparse

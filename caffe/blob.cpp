@@ -115,13 +115,13 @@ void Blob<Dtype>::Reshape(int num, int channels, int height, int width) {
   Reshape(vector<int>{num, channels, height, width});
 }
 
-/// Memory for count_ values: the existing memory if it is large enough, unless `anew`. The size
+/// Memory for count_ values: the existing memory if it is large enough, unless `replace`. The size
 /// comes from the memory itself, since shared memory may be smaller than this blob once was.
 template <typename Dtype>
-void Blob<Dtype>::own_memory(bool anew) {
+void Blob<Dtype>::own_memory(bool replace) {
   const size_t bytes = sizeof(Dtype) * static_cast<size_t>(count_);
   for (shared_ptr<SyncedMemory>* memory : {&data_, &diff_}) {
-    if (anew || *memory == nullptr || (*memory)->size() < bytes) {
+    if (replace || *memory == nullptr || (*memory)->size() < bytes) {
       *memory = std::make_shared<SyncedMemory>(bytes);
     }
   }

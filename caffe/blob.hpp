@@ -117,7 +117,7 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   static Dtype* as_values(void* memory) { return static_cast<Dtype*>(memory); }
   static const Dtype* as_values(const void* memory) { return static_cast<const Dtype*>(memory); }
   const shared_ptr<SyncedMemory>& checked(const shared_ptr<SyncedMemory>& memory) const;
-  void own_memory(bool anew);
+  void own_memory(bool replace);
 
   shared_ptr<SyncedMemory> data_;
   shared_ptr<SyncedMemory> diff_;

@@ -280,8 +280,8 @@ void Net<Dtype>::LoadHDF5(int layer_id, int64_t group, bool checking) {
 
 template <typename Dtype>
 void Net<Dtype>::ToHDF5(const string& filename, bool write_diff) const {
-  ReplaceFile(filename, [&](const string& beside) {
-    Hdf5File file(beside, Hdf5File::kCreate);
+  ReplaceFile(filename, [&](const string& temporary) {
+    Hdf5File file(temporary, Hdf5File::kCreate);
     SaveHDF5(file.id(), "data", false);
     if (write_diff) SaveHDF5(file.id(), "diff", true);
     file.Close();

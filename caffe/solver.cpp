@@ -271,7 +271,7 @@ bool Solver<Dtype>::go_on_testing() {
       case SolverAction::NONE:
         return true;
     }
-    CAFFE_FAIL("the solver was asked for an action that is unknown");
+    CAFFE_FAIL("the action function returned an unknown action");
   }
 }
 

@@ -56,15 +56,15 @@ if [ -z "$base" ]; then
 fi
 # The image does not know how this machine reaches pip's index, so the build gets this machine's certificates and pip
 # settings.
-lent=()
+mounts=()
 if [ -r /etc/ssl/certs/ca-certificates.crt ]; then
   cp -L /etc/ssl/certs/ca-certificates.crt "$store/certificates.crt"
   { if [ -r /etc/pip.conf ]; then sed '/^cert *=/d' /etc/pip.conf; else echo '[global]'; fi
     echo 'cert = /run/certificates.crt'; } >"$store/pip.conf"
-  lent=(--volume "$store/certificates.crt:/run/certificates.crt:ro" --volume "$store/pip.conf:/etc/pip.conf:ro")
+  mounts=(--volume "$store/certificates.crt:/run/certificates.crt:ro" --volume "$store/pip.conf:/etc/pip.conf:ro")
 fi
 say "building the image $target from $base"
-buildah_ bud --isolation chroot "${lent[@]}" "$pull" --build-arg "BASE=$base" --build-arg "BVLC_BASE=$base" \
+buildah_ bud --isolation chroot "${mounts[@]}" "$pull" --build-arg "BASE=$base" --build-arg "BVLC_BASE=$base" \
   --target "$target" -t maap-caffe "$repo"
 container=$(buildah_ from --pull=never maap-caffe)
 say "other commands run as given"

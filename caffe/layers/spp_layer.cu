@@ -69,8 +69,8 @@ void SPPLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
               this->name() << "takes a blob of four axes, N x C x H x W, that is not empty; the "
                            << "bottom is " << bottom[0]->shape_string());
   const int height = bottom[0]->shape(2), width = bottom[0]->shape(3);
-  const bool anew = levels_.empty() || height != height_ || width != width_;
-  if (anew) {
+  const bool changed = levels_.empty() || height != height_ || width != width_;
+  if (changed) {
     std::vector<std::shared_ptr<Level>> levels;
     const unsigned count = this->layer_param_.spp_param().pyramid_height();
     for (unsigned l = 0; l < count; ++l) levels.push_back(make_level(l, height, width));
@@ -81,7 +81,7 @@ void SPPLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   int64_t length = 0;
   for (const auto& level : levels_) {
     level->input.ReshapeLike(*bottom[0]);
-    if (anew) {
+    if (changed) {
       level->pooling->SetUp(level->bottom, level->top);
     } else {
       level->pooling->Reshape(level->bottom, level->top);

@@ -23,11 +23,11 @@ string find_model(const string& state_file, const string& model) {
   if (readable(model)) return model;
   const size_t slash = state_file.rfind('/');
   const string folder = slash == string::npos ? "" : state_file.substr(0, slash + 1);
-  const string beside = folder + model.substr(model.rfind('/') + 1);
-  CAFFE_CHECK(readable(beside), state_file << ": the weights that belong to it are in '" << model
-                                           << "', which cannot be read; neither can '" << beside
-                                           << "'");
-  return beside;
+  const string moved = folder + model.substr(model.rfind('/') + 1);
+  CAFFE_CHECK(readable(moved), state_file << ": the weights that belong to it are in '" << model
+                                          << "', which cannot be read; neither can '" << moved
+                                          << "'");
+  return moved;
 }
 
 void check_count(const string& state_file, int found, size_t expected, const char* type) {

@@ -4,12 +4,12 @@
 namespace caffe {
 
 /// Whether code on the CPU may use AVX-512: the processor has it, and the environment's
-/// CAFFE_CPU_ISA, which is read once, does not hide it. Its one value is AVX2; a caffe::Error for
-/// any other.
+/// CAFFE_CPU_ISA, which is read once, does not hide it. Its only value is AVX2; any other is a
+/// caffe::Error.
 ///
-/// The first call tells oneDNN the same, which must happen before oneDNN chooses any code: whoever
-/// uses oneDNN calls this first. OpenBLAS chooses when it is loaded; there OPENBLAS_CORETYPE says
-/// so, which tools/engine/run sets.
+/// The first call passes this on to oneDNN, which must happen before oneDNN chooses any code, so
+/// code that uses oneDNN calls this first. OpenBLAS chooses its code when it is loaded and reads
+/// OPENBLAS_CORETYPE, which tools/engine/run sets.
 bool avx512_allowed();
 
 }  // namespace caffe

@@ -86,19 +86,19 @@ void ReplaceFile(const string& filename, const std::function<void(const string&)
   if (is_special(filename)) return write(filename);
   static std::atomic<int> number{0};
   const string target = resolved(filename);
-  const string beside =
+  const string temporary =
       target + ".part-" + std::to_string(getpid()) + "-" + std::to_string(number++);
   try {
-    write(beside);
-    File written(beside, O_RDONLY);
+    write(temporary);
+    File written(temporary, O_RDONLY);
     CAFFE_CHECK(written.fd() >= 0 && fsync(written.fd()) == 0,
                 filename << ": writing failed: " << reason());
     struct stat old;
     if (stat(target.c_str(), &old) == 0) fchmod(written.fd(), old.st_mode & 07777);
-    CAFFE_CHECK(rename(beside.c_str(), target.c_str()) == 0,
+    CAFFE_CHECK(rename(temporary.c_str(), target.c_str()) == 0,
                 filename << ": cannot be replaced: " << reason());
   } catch (...) {
-    unlink(beside.c_str());
+    unlink(temporary.c_str());
     throw;
   }
   sync_folder_of(target);
@@ -145,8 +145,8 @@ bool ReadProtoFromBinaryFile(const string& filename, Message* proto) {
 }
 
 void WriteProtoToTextFile(const Message& proto, const string& filename) {
-  ReplaceFile(filename, [&](const string& beside) {
-    write_with(beside, [&](int fd) {
+  ReplaceFile(filename, [&](const string& temporary) {
+    write_with(temporary, [&](int fd) {
       google::protobuf::io::FileOutputStream stream(fd, kBlock);
       if (google::protobuf::TextFormat::Print(proto, &stream) && stream.Flush()) return true;
       errno = stream.GetErrno();
@@ -159,8 +159,8 @@ void WriteProtoToBinaryFile(const Message& proto, const string& filename) {
   CAFFE_CHECK(proto.ByteSizeLong() <= INT_MAX,
               filename << ": a message of " << proto.ByteSizeLong() << " bytes cannot be written, "
                        << "because the limit is 2 GiB: use snapshot_format: HDF5");
-  ReplaceFile(filename, [&](const string& beside) {
-    write_with(beside, [&](int fd) {
+  ReplaceFile(filename, [&](const string& temporary) {
+    write_with(temporary, [&](int fd) {
       google::protobuf::io::FileOutputStream stream(fd, kBlock);
       if (proto.SerializeToZeroCopyStream(&stream) && stream.Flush()) return true;
       errno = stream.GetErrno();

@@ -1,8 +1,8 @@
 """Compares the results of two hosts and prints a table.
 
 The difference of two arrays a (BVLC's) and b: max |a - b| / max |a|, over the whole array, in
-double. It is infinite where shapes differ, where a NaN or an infinity stands in one and not in the
-other, and where a is all zeros and b is not. Arrays that must be exact have the same measure and
+double. It is infinite if shapes differ, if only one of them has a NaN or an infinity at some
+position, and if a is all zeros and b is not. Arrays that must be exact have the same measure and
 the limit 0.
 """
 

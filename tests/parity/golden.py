@@ -1,7 +1,7 @@
 """BVLC Caffe's results as small files, for machines without it: tests/golden/parity/GROUP.npz.
 
-Arrays of more than KEEP values are kept as SAMPLE of their values, at places that depend on the
-size alone, and their norm.
+Arrays of more than KEEP values are kept as SAMPLE of their values, at positions that depend only
+on the size, and their norm.
 """
 
 from __future__ import annotations

@@ -22,13 +22,13 @@ class Host:
     """Where one host's cases run.
 
     Attributes:
-        name: Of the side: ``"bvlc"``, ``"fork"`` or ``"bvlc_one_thread"``.
+        name: The name of the side: ``"bvlc"``, ``"fork"`` or ``"bvlc_one_thread"``.
         caffe: Its pycaffe, in CPU mode, with the MAAP layers.
         files: The golden input files.
         out: The folder of the results; a case's own files go to ``out/files/CASE``.
         tools: The folder of the command line tools; empty when PATH has them.
-        written: Host name -> the ``files`` folder of what that host has written, for cases that
-            read what the hosts wrote.
+        written: Host name -> the ``files`` folder with that host's output, for cases that read
+            the hosts' files.
     """
 
     name: str

@@ -2,8 +2,8 @@
 """Runs cases on the Caffe that this Python imports, and writes each one's arrays to OUT/NAME.npz.
 
 Started by `parity` on either host. A case that raises leaves OUT/NAME.error, one that needs a layer
-which this Caffe has not OUT/NAME.skip. OUT/running names the case at work, which is the one to
-blame where the process ends early (BVLC Caffe aborts it on most mistakes).
+that this Caffe does not have leaves OUT/NAME.skip. OUT/running names the current case, which is the
+cause if the process ends early (BVLC Caffe aborts it on most mistakes).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Holds what is random to its distribution.
+"""Checks random results against their distribution.
 
-Each check returns whole numbers that are the same on every right host: ``violations``, how often a
-certain property failed (0), and ``likely``, 1 where a statistic lies within six standard deviations
-of what it should be (a right host fails one in 10^9 times).
+Each check returns integers that are the same on every correct host: ``violations``, how often a
+certain property failed (0), and ``likely``, 1 if a statistic is within six standard deviations of
+its expected value (a correct host fails once in 10^9 times).
 """
 
 from __future__ import annotations

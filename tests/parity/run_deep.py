@@ -40,9 +40,9 @@ def one_pass(host: Host, case: Case) -> Arrays:
 
 
 def layer_by_layer(host: Host, case: Case) -> Arrays:
-    """Forward and backward pass of each layer on its own, from random values and gradients.
+    """Forward and backward pass of each layer separately, from random values and gradients.
 
-    Of layers with the same type, settings and shapes, the first.
+    Of layers with the same type, settings and shapes, only the first is run.
     """
     net = load(host, case)
     text = message(host, case)

@@ -92,8 +92,8 @@ def fill_inputs(case: Case, net: Any, iteration: int) -> Arrays:
 def fill_gradients(case: Case, net: Any, iteration: int) -> Arrays:
     """Puts random numbers into every gradient except a loss's weight; returns copies by blob name.
 
-    What backward overwrites shows that it does, what it adds to (parameters) shows that it adds,
-    and what it leaves alone stays. The net's outputs come last: some layers share a bottom's.
+    So the results show which gradients backward overwrites, which it adds to (parameters), and
+    which it does not change. The net's outputs come last: some layers share a bottom's.
     ``settings["gradients_left"]`` names blobs that are not filled; with ``params_cleared`` the
     parameters' gradients are zero instead.
     """

@@ -18,8 +18,8 @@ class Side:
     """One host of the comparison.
 
     Attributes:
-        name: ``"bvlc"`` or ``"fork"``; the folder of its results has this name too.
-        command: What starts its Python.
+        name: ``"bvlc"`` or ``"fork"``; the folder of its results has the same name.
+        command: The command that starts its Python.
         environment: Added to the environment.
         arguments: Further arguments of run_case.py.
     """

@@ -61,7 +61,7 @@ def all_cases() -> dict[str, Case]:
 def select(pattern: str = "*") -> list[Case]:
     """The cases whose name or group matches a pattern and none of those that start with ``!``.
 
-    Patterns (fnmatch) are separated by commas; with none but ``!`` ones, all cases are wanted.
+    Patterns (fnmatch) are separated by commas; with only ``!`` patterns, all others are selected.
     """
     patterns = pattern.split(",")
     unwanted = [p[1:] for p in patterns if p.startswith("!")]

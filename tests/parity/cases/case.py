@@ -31,17 +31,17 @@ class Case:
             engine variant has the same result, inputs and weights as its plain case).
         group: The row of the summary it counts in.
         kind: Which runner runs it: a function of ``run_case.RUNNERS``.
-        net: Prototxt. ``@ENGINE@`` stands where a layer's parameters take an engine, ``@FILES@``
-            for the folder of the golden input files, ``@OUT@`` for a folder of the case's own.
+        net: Prototxt. ``@ENGINE@`` marks where a layer's parameters take an engine, ``@FILES@``
+            for the folder of the golden input files, ``@OUT@`` for the case's folder.
         phase: ``"TRAIN"`` or ``"TEST"``.
         inputs: Blob name -> Fill, for the blobs filled before every forward pass.
         params: Layer name -> one Fill per parameter blob; layers left out get WEIGHTS.
         shapes: One mapping blob name -> shape per iteration, to reshape before it; may be shorter.
-        iterations: Forward (and backward) passes, each with inputs of its own.
-        backward: Whether to go back, from random gradients at every net output that is no loss.
+        iterations: Forward (and backward) passes, each with new inputs.
+        backward: Whether to run backward, from random gradients at every net output except losses.
         exact: Patterns (fnmatch) of the arrays that must be equal to the last bit.
         limit: The largest difference allowed in the others.
-        settings: What the runner of this kind needs besides.
+        settings: Further settings for the runner of this kind.
     """
 
     name: str

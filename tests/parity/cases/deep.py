@@ -1,12 +1,13 @@
 """The repository's VGG19 and ResNet-152: the forward pass, gradients, and every shape of layer.
 
-A ReLU's gradient jumps where its input is nearer to zero than rounding, a max-pool's where two
-values of a window are. At 224 x 224 a pass has 15 to 20 million such places, and a few always are:
-of eight random images ResNet-152's gradients differed by 0.4 to 4% of the largest in single values
-for every one, VGG19's at 64 x 64 move by 0.7 to 3% on one host where every pixel changes by 3e-6 of
-itself, for four images in five. So ``_forward`` has 224 x 224 pixels, ``_pass``, which goes back,
-64 x 64 of an image without such a place, and ``_layers`` every layer at its published size, forward
-and back, with values and gradients of its own: each shape and setting once.
+A ReLU's gradient jumps where its input is closer to zero than rounding, a max-pool's where two
+values of a window are that close. At 224 x 224 a pass has 15 to 20 million such places, and a few
+always are: of eight random images ResNet-152's gradients differed by 0.4 to 4% of the largest in
+single values for every one, VGG19's at 64 x 64 move by 0.7 to 3% on one host where every pixel
+changes by 3e-6 of itself, for four images in five. So ``_forward`` has 224 x 224 pixels, ``_pass``,
+which also runs backward, 64 x 64 of an image without such a place, and ``_layers`` every layer at
+its published size, forward and backward, with its own values and gradients: each shape and setting
+once.
 """
 
 from __future__ import annotations

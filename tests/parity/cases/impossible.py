@@ -10,7 +10,7 @@ WHY = {
         "SoftmaxWithLoss",
         "BVLC Caffe aborts at a second top: its inner Softmax inherits the loss weight",
     ),
-    "mvn_eps": ("MVN", "on purpose: the gradient is exact for a large eps, too"),
+    "mvn_eps": ("MVN", "on purpose: the gradient is also exact for a large eps"),
     "parameter": ("Parameter", "on purpose: the top is a copy of the parameter, not its memory"),
     "chance_rand_skip": ("Distributions", "BVLC Caffe ignores rand_skip"),
 }

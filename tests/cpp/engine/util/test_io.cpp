@@ -98,19 +98,19 @@ TEST(IoTest, ReplacesAsAWhole) {
   const string name = file_with("old");
   chmod(name.c_str(), 0640);
   EXPECT_ERROR(ReplaceFile(name,
-                           [](const string& beside) {
-                             std::ofstream(beside) << "half";
+                           [](const string& temporary) {
+                             std::ofstream(temporary) << "half";
                              throw Error("the disk is full");
                            }),
                "the disk is full");
   EXPECT_EQ(contents(name), "old");
   string written;
-  ReplaceFile(name, [&](const string& beside) {
-    written = beside;
-    std::ofstream(beside) << "new";
+  ReplaceFile(name, [&](const string& temporary) {
+    written = temporary;
+    std::ofstream(temporary) << "new";
   });
   EXPECT_EQ(contents(name), "new");
-  EXPECT_NE(access(written.c_str(), F_OK), 0) << "what was written beside is left";
+  EXPECT_NE(access(written.c_str(), F_OK), 0) << "the temporary file is left";
   struct stat status;
   ASSERT_EQ(stat(name.c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 0777, 0640u);
@@ -119,7 +119,7 @@ TEST(IoTest, ReplacesAsAWhole) {
 TEST(IoTest, ReplacesWhatALinkLeadsTo) {
   const string name = file_with("old"), link = temp_name();
   ASSERT_EQ(symlink(name.c_str(), link.c_str()), 0);
-  ReplaceFile(link, [&](const string& beside) { std::ofstream(beside) << "new"; });
+  ReplaceFile(link, [&](const string& temporary) { std::ofstream(temporary) << "new"; });
   EXPECT_EQ(contents(name), "new");
   WriteProtoToTextFile(NetParameter(), "/dev/null");
   EXPECT_ERROR(WriteProtoToBinaryFile(small_net(), "/dev/full"),
