@@ -148,7 +148,7 @@ Hdf5File::Hdf5File(const string& filename, Mode mode) : filename_(filename) {
   if (mode == kRead) {
     CAFFE_CHECK(std::ifstream(filename).good(), filename << ": cannot be opened");
     id_ = H5Fopen(filename.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-    CAFFE_CHECK(id_ >= 0, filename << ": is no HDF5 file, or a damaged one; is a download or a "
+    CAFFE_CHECK(id_ >= 0, filename << ": is not an HDF5 file, or is damaged; is a download or a "
                                    << "copy incomplete?");
   } else {
     id_ = H5Fcreate(filename.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);

@@ -135,7 +135,8 @@ bool ReadProtoFromBinaryFile(const string& filename, Message* proto) {
   const bool good = proto->ParsePartialFromCodedStream(&coded) && coded.ConsumedEntireMessage();
   CAFFE_CHECK(stream.GetErrno() == 0,
               filename << ": cannot be read: " << std::strerror(stream.GetErrno()));
-  CAFFE_CHECK(good, filename << ": is no binary " << proto->GetTypeName() << ", or a damaged one: "
+  CAFFE_CHECK(good, filename << ": is not a binary " << proto->GetTypeName()
+                             << ", or a damaged one: "
                              << "parsing stopped at byte " << coded.CurrentPosition() << " of "
                              << status.st_size
                              << "; is it a text file, or is a download or a copy incomplete?");

@@ -98,8 +98,8 @@ void ReadProtoFromText(const string& text, const string& what, Message* proto) {
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&findings);
   const bool good = parser.ParseFromString(text, proto);
-  CAFFE_CHECK(
-      good, (findings.text().empty() ? what + ": is no " + proto->GetTypeName() : findings.text()));
+  CAFFE_CHECK(good, (findings.text().empty() ? what + ": is not a " + proto->GetTypeName()
+                                             : findings.text()));
 }
 
 }  // namespace caffe

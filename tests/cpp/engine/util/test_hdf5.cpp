@@ -204,7 +204,7 @@ TEST(Hdf5FileTest, KnowsItsFiles) {
   EXPECT_FALSE(IsHdf5File(file_with("name: 'x'")));
   EXPECT_ERROR(Hdf5File("/nowhere/a.h5", Hdf5File::kRead), "/nowhere/a.h5: cannot be opened");
   EXPECT_ERROR(Hdf5File("/nowhere/a.h5", Hdf5File::kCreate), "/nowhere/a.h5: cannot be written");
-  EXPECT_ERROR(Hdf5File(file_with("text"), Hdf5File::kRead), "is no HDF5 file");
+  EXPECT_ERROR(Hdf5File(file_with("text"), Hdf5File::kRead), "is not an HDF5 file");
 }
 
 TEST(Hdf5FileTest, SurvivesDamage) {

@@ -85,13 +85,14 @@ TEST(IoTest, DamagedBinaryFilesAreErrors) {
   NetParameter net;
   for (const size_t length : {size_t(1), size_t(9), size_t(100), whole.size() - 1}) {
     const string name = file_with(whole.substr(0, length));
-    EXPECT_ERROR(ReadProtoFromBinaryFile(name, &net), name + ": is no binary caffe.NetParameter");
+    EXPECT_ERROR(ReadProtoFromBinaryFile(name, &net),
+                 name + ": is not a binary caffe.NetParameter");
   }
   // A packed field that claims 2 GiB of values, in a file of a few bytes.
   const string claims = string("\xa2\x06\x0c\x3a\x0a\x2a\xf8\xff\xff\xff\x07", 11);
-  EXPECT_ERROR(ReadProtoFromBinaryFile(file_with(claims), &net), "is no binary");
+  EXPECT_ERROR(ReadProtoFromBinaryFile(file_with(claims), &net), "is not a binary");
   // An end of a group that never began.
-  EXPECT_ERROR(ReadProtoFromBinaryFile(file_with("\x0c"), &net), "is no binary");
+  EXPECT_ERROR(ReadProtoFromBinaryFile(file_with("\x0c"), &net), "is not a binary");
 }
 
 TEST(IoTest, ReplacesAsAWhole) {
