@@ -4,6 +4,7 @@
 #include <random>
 
 #include "caffe/util/device.hpp"
+#include "caffe/util/log_prefix.hpp"
 #include "caffe/util/rng.hpp"
 
 namespace caffe {
@@ -52,13 +53,15 @@ int Caffe::FindDevice(int start_id) {
   return -1;
 }
 
-void GlobalInit(int* pargc, char*** pargv) {
-  // Caffe's log lines begin "I1124 22:48:41.123456": without the year that glog 0.6 adds by
-  // default. The flag is set by name, because an older glog does not have it;
-  // $GLOG_log_year_in_prefix and the flag itself take precedence.
+void UseCaffeLogPrefix() {
+  // The flag is set by name, because an older glog does not have it.
   if (std::getenv("GLOG_log_year_in_prefix") == nullptr) {
     gflags::SetCommandLineOption("log_year_in_prefix", "false");
   }
+}
+
+void GlobalInit(int* pargc, char*** pargv) {
+  UseCaffeLogPrefix();
   gflags::ParseCommandLineFlags(pargc, pargv, true);
   google::InitGoogleLogging(*pargc > 0 ? (*pargv)[0] : "caffe");
 }

@@ -1,6 +1,7 @@
 #include <glog/logging.h>
 
 #include "caffe/util/benchmark.hpp"
+#include "caffe/util/log_prefix.hpp"
 #include "call.hpp"
 
 namespace caffe {
@@ -35,6 +36,7 @@ void bind_errors(py::module_* module) {
 void start_log() {
   if (google::IsGoogleLoggingInitialized()) return;
   FLAGS_logtostderr = true;
+  UseCaffeLogPrefix();
   google::InitGoogleLogging("caffe");
 }
 

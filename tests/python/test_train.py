@@ -109,6 +109,8 @@ def test_a_whole_run(finished):
     assert len(rows) == 21 and rows[1].startswith("0,")
     log = (folder / "phase1" / "log").read_text()
     assert re.search(r"\] Iteration 0 .*, loss = ", log)  # what parsers of Caffe's log look for
+    # They read month and day behind the letter: no year in front of them.
+    assert re.search(r"^I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ solver\.cpp:\d+\] ", log, re.M)
     resolved = Run(folder).config()
     assert (resolved.preset, resolved.from_scratch, resolved.max_iter) == ("scratch", True, 20)
     assert Run(folder).finished()

@@ -1,6 +1,10 @@
 """caffe.Net: construction, running, files, callbacks, errors."""
 
 import gc
+import os
+import re
+import subprocess
+import sys
 import weakref
 from collections import OrderedDict
 from pathlib import Path
@@ -19,6 +23,19 @@ def net(make_net):
 
 
 X = np.array([[1, 2, 3], [-1, 0, 1]], dtype=np.float32)
+
+
+def test_log_lines_begin_as_caffes_do(tmp_path):
+    """Month and day without the year, which glog would add: log parsers read them so."""
+    path = tmp_path / "net.prototxt"
+    path.write_text(nets.CHAIN)
+    program = f"import caffe; caffe.init_log(0); caffe.Net({str(path)!r}, caffe.TEST)"
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("GLOG_")}
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=kept, capture_output=True, text=True, check=True
+    )
+    first = done.stderr.splitlines()[0]
+    assert re.match(r"I\d{4} \d\d:\d\d:\d\d\.\d{6} +\d+ \w+\.cpp:\d+\] ", first), first
 
 
 def expected_prob(net, x):
