@@ -24,6 +24,17 @@ def test_lines_at_start_end_and_in_between():
     assert "10/10 (100%)" in lines[-1] and "done" in lines[-1]
 
 
+def test_a_rate_is_a_plain_number(monkeypatch):
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 100.0)
+    task = progress.Task("work", None)
+    task.started = 90.0
+    said = []
+    for done in (4.82, 268, 9994, 9996, 123_456):
+        task.done = done
+        said.append(task.rate_text())
+    assert said == ["0.482/s", "26.8/s", "999/s", "1000/s", "12346/s"]
+
+
 def test_an_exception_passes_and_the_last_line_says_how_far():
     stream = io.StringIO()
     with pytest.raises(ValueError), progress.track("work", 3, stream=stream) as bar:

@@ -31,7 +31,7 @@ def _number(value: float) -> str:
 
 
 class Task:
-    """A running piece of work; what :func:`track` yields.
+    """A running piece of work; what ``track`` yields.
 
     ``done`` and ``total`` are in the caller's unit (images, iterations, bytes / 1e6 ...).
     """
@@ -60,8 +60,13 @@ class Task:
         """Units a second since the start."""
         return (self.done - self.before) / max(time.monotonic() - self.started, 1e-9)
 
+    def rate_text(self) -> str:
+        """The rate in three digits or, from 1000 on, a whole number: 0.482/s, 26.8/s, 1043/s."""
+        rate = self.rate()
+        return f"{rate:.0f}/s" if rate >= 999.5 else f"{rate:.3g}/s"
+
     def suffix(self) -> str:
-        """The values given to :meth:`advance` as text."""
+        """The values given to ``advance`` as text."""
         return "  ".join(f"{key} {_value(value)}" for key, value in self.shown.items())
 
     def line(self) -> str:
@@ -72,7 +77,7 @@ class Task:
         if self.total:
             text += f"/{_number(self.total)} ({100.0 * self.done / self.total:.0f}%)"
         if self.done > self.before:
-            text += f", {rate:.3g}/s"
+            text += f", {self.rate_text()}"
             if self.total and self.done < self.total:
                 text += f", {duration((self.total - self.done) / rate, tenths=False)} left"
         else:
@@ -120,8 +125,7 @@ def _bar(task: Task, stream: TextIO) -> Iterator[None]:
         handle = bar.add_task(task.description, total=total, rate="", shown="")
 
         def update() -> None:
-            rate = f"{task.rate():.3g}/s"
-            bar.update(handle, completed=task.done, rate=rate, shown=task.suffix())
+            bar.update(handle, completed=task.done, rate=task.rate_text(), shown=task.suffix())
 
         task._update = update
         yield
