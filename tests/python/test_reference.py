@@ -30,6 +30,16 @@ def test_every_setting_has_its_source_and_option():
         assert f"source: {FIELDS[name].metadata['source']}" in entry
 
 
+def test_the_help_of_a_setting_has_no_accidental_marks():
+    text = settings.page(REPO)
+    assert (
+        r"a folder train/CLASS/\*.jpg \[test/CLASS/\*.jpg\]; or a data set that `maap data`" in text
+    )
+    assert r"short\_side: the shorter side" in text and r"\_" not in "".join(
+        re.findall("`.*?`", text)
+    )
+
+
 OURS = {"enhancement_param", "elimination_param", "continue_on_nonfinite_loss", "ONEDNN"}
 
 

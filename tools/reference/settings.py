@@ -1,5 +1,6 @@
 """The page of a training's settings, from the fields of TrainConfig."""
 
+import re
 from pathlib import Path
 
 from maap.config.check import field_type
@@ -51,4 +52,10 @@ def _entry(name: str) -> str:
         facts.insert(2, "one of " + ", ".join(f"`{choice}`" for choice in about["choices"]))
     if about["may_change"]:
         facts.append("may change on `--resume`")
-    return f"### `{name}`\n\n{about['help']}\n\n*{'; '.join(facts)}*\n"
+    return f"### `{name}`\n\n{_as_text(about['help'])}\n\n*{'; '.join(facts)}*\n"
+
+
+def _as_text(help_text: str) -> str:
+    """Help for a terminal as Markdown: outside `code`, its *, [ and _ are characters, not marks."""
+    parts = re.split(r"(`[^`]*`)", help_text)
+    return "".join(p if p.startswith("`") else re.sub(r"([*_\[\]<])", r"\\\1", p) for p in parts)

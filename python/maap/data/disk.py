@@ -54,7 +54,7 @@ def disk_full_is_error(
     """Turn a full disk inside the block into a MaapError that names ``what`` and ``needed()``
     bytes.
 
-    ``pending()`` are the bytes being written, see :func:`is_disk_full`.
+    ``pending()`` are the bytes being written, see ``is_disk_full``.
     """
     try:
         yield

@@ -1,6 +1,6 @@
 """Batches for training and testing, prepared while Caffe computes and repeatable to the bit.
 
-What :class:`Feeder` gives is a function of (seed, iteration) alone: the order of an epoch comes
+What ``Feeder`` gives is a function of (seed, iteration) alone: the order of an epoch comes
 from (seed, epoch), crops and mirroring from (seed, iteration). A run resumed at iteration k
 therefore sees the batches that the uninterrupted one saw. numpy's RandomState is used because its
 streams never change between versions.

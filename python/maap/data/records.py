@@ -119,7 +119,7 @@ def _pixels(datum: "caffe_pb2.Datum", name: str) -> np.ndarray:
 
 
 def _float_datum(data: bytes) -> Optional[tuple[np.ndarray, int]]:
-    """Image and label of a float Datum in the layout of :func:`encode_pixels`; None for any other.
+    """Image and label of a float Datum in the layout of ``encode_pixels``; None for any other.
 
     The message is: some varint fields, then one tag byte and four bytes per float to the end.
     """

@@ -1,6 +1,6 @@
-"""Data sets on disk: reading them (:class:`Dataset`, :class:`Split`).
+"""Data sets on disk: reading them (``Dataset``, ``Split``).
 
-A data set is a folder::
+A data set is a folder:
 
     manifest.json                what it is, its classes, size and counts; written last
     train_lmdb/  test_lmdb/      Datums, readable by Caffe's Data layer
@@ -139,7 +139,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Split:
-    """One split of a data set: its records, and its images on demand. See :meth:`open`."""
+    """One split of a data set: its records, and its images on demand. See ``open``."""
 
     folder: Path
     name: str

@@ -199,7 +199,7 @@ def _write_csv(path: Path, records: Sequence[Record]) -> None:
 def write_split(
     folder: Path, name: str, records: Sequence[Record], datums: Iterable[bytes]
 ) -> None:
-    """Write split ``name`` into ``folder`` (from :func:`begin`): one serialised Datum per record,
+    """Write split ``name`` into ``folder`` (from ``begin``): one serialised Datum per record,
     in the records' order. Raises MaapError on a full disk or when the counts differ."""
     with SplitWriter(folder, name, records) as writer:
         for datum in datums:

@@ -1,7 +1,7 @@
 """The Caffe that runs the nets, with the MAAP layers loaded into it.
 
-Everything that imports ``caffe`` goes through :func:`load`; the layers' library also serves arrays
-without any net (:func:`find_regions`).
+Everything that imports ``caffe`` goes through ``load``; the layers' library also serves arrays
+without any net (``find_regions``).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ THRESHOLD_AT = ("INPUT", "MAP")
 
 @dataclass(frozen=True)
 class Regions:
-    """What :func:`find_regions` found in N maps.
+    """What ``find_regions`` found in N maps.
 
     Attributes:
         boxes: (N, 4) int: x1, y1, x2, y2 in pixels of the input, half-open.
@@ -183,5 +183,5 @@ def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "I
 
 
 def pointer(array: np.ndarray) -> ctypes.Array:
-    """The address of a contiguous float32 array, for the functions of :func:`lib`."""
+    """The address of a contiguous float32 array, for the functions of ``lib``."""
     return array.ctypes.data_as(ctypes.POINTER(ctypes.c_float))

@@ -2,7 +2,7 @@
 
 OpenCV decodes a truncated JPEG without a word and leaves the rest grey, and training on such an
 image goes unnoticed. So the file's structure is walked to its end marker first
-(:func:`check_complete`), and what libjpeg prints while it decodes is read (:func:`decode_watched`).
+(``check_complete``), and what libjpeg prints while it decodes is read (``decode_watched``).
 """
 
 import os
@@ -158,7 +158,7 @@ def decode_watched(
     pool: ThreadPoolExecutor,
     warn: Optional[Callable[[str], None]] = None,
 ) -> list[Result]:
-    """``work(item)``, which calls :func:`read` on ``item.path``, for every item on the pool's
+    """``work(item)``, which calls ``read`` on ``item.path``, for every item on the pool's
     threads.
 
     When the decoder complained about one of them they are decoded again one by one to learn which.

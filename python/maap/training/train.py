@@ -21,7 +21,16 @@ from maap.util.progress import say
 
 @dataclass(frozen=True)
 class RunResult:
-    """A finished run. Shares are 0 to 1; ``evaluation`` is the content of evaluation.json."""
+    """A finished run.
+
+    Attributes:
+        name: The run's name.
+        folder: Its folder, ``runs/NAME``.
+        top1: Share of the test images whose class is the first guess, after the last phase; 0 to 1.
+        top5: The same for the first five guesses.
+        evaluation: The content of evaluation.json, phase by phase.
+        report: The path of report.html.
+    """
 
     name: str
     folder: Path
@@ -32,11 +41,17 @@ class RunResult:
 
 
 def train(config: TrainConfig, given: Optional[Settings] = None, debug: bool = False) -> RunResult:
-    """Train as ``config`` says, or resume a run (``resume=True``).
+    """Train as ``config`` says, or resume a run (``resume=True``); returns a RunResult.
 
-    ``given``: which settings were set by hand (default: those that are not TrainConfig's defaults);
-    on a resume they must not contradict the run's. Raises MaapError, and supervise.Stopped after
-    Ctrl-C, with a snapshot taken.
+    Args:
+        config: The settings of the run.
+        given: Which settings were set by hand (default: those that are not TrainConfig's defaults);
+            on a resume they must not contradict the run's.
+        debug: Show the whole traceback of an error in the child process.
+
+    Raises:
+        MaapError: Something is wrong with a setting, a file or the machine.
+        maap.errors.Stopped: Ctrl-C was pressed; a snapshot was taken.
     """
     config = settings.validate(config)
     if given is None:
