@@ -25,6 +25,12 @@ PAGES = [
 _QUICK = " --batch 4 --max-iter 4 --phase2-iter 2 --snapshot 2 --image-size 64"
 _TINY = "./maap train --net-dir tests/nets/tiny --data photos" + _QUICK
 
+# The run that stands for one from published weights, and the two that continue or resemble it.
+_BIRDS = f"{_TINY} --name birds"
+_WEIGHTED = "./maap train alexnet --data photos --weights published"
+_BASELINE = f"{_WEIGHTED} --variant baseline --name birds-baseline"
+_REDUCE = f"{_WEIGHTED} --a-star reduce --phase1-from birds --name birds-reduce"
+
 # What runs in place of a command: the same options on a tiny net and 68 images.
 INSTEAD = {
     "./maap train alexnet": f"{_TINY} --name alexnet-maap-demo",
@@ -34,13 +40,11 @@ INSTEAD = {
     "./maap train alexnet --a-star reduce --phase1-from alexnet-maap-demo --name demo-reduce": (
         f"{_TINY} --a-star reduce --phase1-from alexnet-maap-demo --name demo-reduce"
     ),
-    "./maap train alexnet --data photos --name birds": f"{_TINY} --name birds",
-    "./maap train alexnet --data photos --variant baseline --name birds-baseline": (
-        f"{_TINY} --variant baseline --name birds-baseline"
+    "./maap train alexnet --data photos --max-iter 20 --phase2-iter 10 --name trial": (
+        f"{_TINY} --name trial"
     ),
-    "./maap train alexnet --data photos --a-star reduce --phase1-from birds --name birds-reduce": (
-        f"{_TINY} --a-star reduce --phase1-from birds --name birds-reduce"
-    ),
+    _BASELINE: f"{_TINY} --variant baseline --name birds-baseline",
+    _REDUCE: f"{_TINY} --a-star reduce --phase1-from birds --name birds-reduce",
     "./maap data folder photos --out data/photos --policy short-side": (
         "./maap data folder photos --out data/photos --policy short-side --size 64"
     ),
@@ -58,6 +62,10 @@ INSTEAD = {
 # What must have run before a command whose page does not show it.
 _BOTH = ["./maap train alexnet", "./maap train alexnet --variant baseline"]
 NEEDS = {
+    "./maap train --resume birds": [_BIRDS],
+    "./maap evaluate birds --crops 10 --out birds-tables": [_BIRDS],
+    "./maap visualize bird.jpg --run birds": [_BIRDS],
+    _REDUCE: [_BIRDS],
     "./maap train --resume alexnet-maap-demo": _BOTH[:1],
     "./maap report alexnet-maap-demo": _BOTH[:1],
     "./maap compare alexnet-maap-demo alexnet-baseline-demo": _BOTH,
