@@ -12,7 +12,7 @@ from maap.util.schema import caffe_pb2
 REPO = Path(__file__).resolve().parents[2]
 sys.path.append(str(REPO / "tools"))
 
-from reference import commands, headers, protos, settings  # noqa: E402
+from reference import commands, headers, networks, protos, settings  # noqa: E402
 
 
 def test_every_command_has_its_help():
@@ -38,6 +38,12 @@ def test_the_help_of_a_setting_has_no_accidental_marks():
     assert r"short\_side: the shorter side" in text and r"\_" not in "".join(
         re.findall("`.*?`", text)
     )
+
+
+def test_a_network_has_its_readme_with_links_to_the_other_pages():
+    text = networks.page(REPO, "vgg19")
+    assert text.startswith("# VGG19\n") and "[AlexNet's](alexnet.md)" in text
+    assert "README.md)" not in text
 
 
 OURS = {"enhancement_param", "elimination_param", "continue_on_nonfinite_loss", "ONEDNN"}

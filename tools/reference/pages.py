@@ -1,9 +1,10 @@
 """Which pages of the documentation are made from the code, and by what."""
 
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
-from reference import commands, headers, protos, settings
+from reference import commands, headers, networks, protos, settings
 
 PAGES: dict[str, Callable[[Path], str]] = {
     "reference/commands.md": commands.page,
@@ -11,4 +12,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "reference/prototxt.md": protos.page,
     "reference/layers.md": headers.layers_page,
     "reference/cpp.md": headers.api_page,
+    "reference/alexnet.md": partial(networks.page, network="alexnet"),
+    "reference/vgg19.md": partial(networks.page, network="vgg19"),
+    "reference/resnet152.md": partial(networks.page, network="resnet152"),
 }
