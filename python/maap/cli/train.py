@@ -43,9 +43,9 @@ def train(
     to --config to train with the same settings again.
 
     vgg19 and resnet152 are far larger than alexnet. On the demo set they are trained, by default,
-    for only a hundred iterations of four images. This takes about ten minutes on two cores and
-    shows that every step works, but the nets learn next to nothing. To train them well, start from
-    --weights published.
+    for only a hundred iterations of four images. This takes about a quarter of an hour on two cores
+    and shows that every step works, but the nets learn next to nothing. To train them well, start
+    from --weights published.
     """
     given = read_yaml(Path(file)) if file else {}
     given.update(check_settings(options))

@@ -96,7 +96,7 @@ class TrainConfig:
         "warp",
         "How stored images become square. warp: proportions change; short_side: the shorter side "
         "fits, the centre is kept, what is beyond it is cut off.",
-        "ours",
+        "published solver of the paper's group, for 256 x 256",
         choices=("warp", "short_side"),
     )
     crop_size: Optional[int] = _setting(

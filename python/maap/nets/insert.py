@@ -48,8 +48,8 @@ def insert(request: InsertRequest) -> list[str]:
     if not _enhanced_in_place(made):
         lines.append("Enhancement has a blob of its own: in place it would spoil a gradient")
     lines += [
-        f"classifier {old} is now {new}, ten times the learning rate: weights of other classes "
-        "load without it"
+        f"classifier {old} is now called {new} and has ten times the learning rate; it starts from "
+        "random numbers, with --weights too"
         for old, new in renamed.items()
     ]
     lines += _missing_means(network)

@@ -120,7 +120,8 @@ def read_tables(planned: list[Cell]) -> list[Table]:
         done = [cell for cell in cells if cell.run.exists and cell.run.finished()]
         if not done:
             raise MaapError(
-                f"table {number}: none of its runs is finished; run them with: maap table {number}"
+                f"table {number}: none of its runs is finished; run them: maap table {number} with "
+                "the same options, without --page-only"
             )
         tables.append(Table(number, [read_result(cell) for cell in done], cells))
     return tables

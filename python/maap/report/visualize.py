@@ -60,7 +60,8 @@ def draw_images(
         "visualize.html", about=subject.title, weights=str(source.weights), images=shown
     )
     write_atomically(out / "index.html", page)
-    return [subject.title, f"{len(loaded)} pictures and {out / 'index.html'}"]
+    pictures = "1 picture" if len(loaded) == 1 else f"{len(loaded)} pictures"
+    return [subject.title, f"{pictures} and {out / 'index.html'}"]
 
 
 @dataclass(frozen=True)
