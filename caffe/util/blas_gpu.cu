@@ -129,7 +129,9 @@ void caffe_gpu_memset(size_t bytes, int value, void* X) {
 namespace {
 
 [[noreturn]] void fail() {
-  CAFFE_FAIL("GPU mode was requested, but this Caffe was built without CUDA: use CPU mode");
+  CAFFE_FAIL(
+      "GPU mode was requested, but this Caffe was built without CUDA: write solver_mode: CPU "
+      "in the solver, leave -gpu out, or call caffe.set_mode_cpu()");
 }
 
 }  // namespace

@@ -114,7 +114,9 @@ void release_pinned(void* memory) noexcept {
 namespace {
 
 [[noreturn]] void fail() {
-  throw Error("GPU mode was requested, but this Caffe was built without CUDA: use CPU mode");
+  throw Error(
+      "GPU mode was requested, but this Caffe was built without CUDA: write solver_mode: CPU "
+      "in the solver, leave -gpu out, or call caffe.set_mode_cpu()");
 }
 
 }  // namespace

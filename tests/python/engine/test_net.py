@@ -15,6 +15,19 @@ import numpy as np
 import pytest
 
 
+def test_without_cuda_the_error_says_what_to_change():
+    try:
+        caffe.set_device(0)
+    except caffe.CaffeError as error:
+        message = str(error)
+    else:
+        pytest.skip("there is a GPU")
+    if "without CUDA" not in message:
+        pytest.skip("built with CUDA")
+    for fix in ("solver_mode: CPU in the solver", "-gpu", "caffe.set_mode_cpu()"):
+        assert fix in message
+
+
 @pytest.fixture
 def net(make_net):
     net = make_net(nets.CHAIN)
