@@ -158,6 +158,8 @@ def test_a_run_without_regions_has_no_region_table(run_folder):
     (run_folder / "evaluation.json").write_text(json.dumps(found))
     words = Page(report.write_report(run_folder).read_text(encoding="utf-8")).words
     assert "How well the regions sit" not in words and "Accuracy" in words
+    legend = " ".join(" ".join(words).split())
+    assert "Left: the image with region; right: its attention map" in legend
 
 
 def test_the_inside_of_a_few_samples(run_folder):
@@ -242,6 +244,14 @@ def test_a_curve_is_smoothed_and_thinned():
     assert charts.window(50) == 2 and list(x[:2]) == [101, 102] and list(y[:2]) == [0.5, 1.5]
     few = charts.thinned(x, y, 10)
     assert len(few[0]) == len(few[1]) == 13 and few[0][1] == 105
+
+
+def test_iterations_are_marked_at_whole_numbers():
+    axes = charts.new_figure(9, 3).add_subplot()
+    axes.plot([0, 1, 2], [3, 2, 1])
+    charts.label(axes, "loss", "loss")
+    axes.set_xlim(0, 2.1)
+    assert [tick for tick in axes.get_xticks() if tick != int(tick)] == []
 
 
 def test_durations():

@@ -10,6 +10,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends import backend_agg, backend_svg
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 STYLE = {
     "svg.hashsalt": "maap",  # the same picture has the same bytes
@@ -83,6 +84,7 @@ def label(axes: Axes, title: str, ylabel: str) -> None:
     """Titles and grid of a chart over iterations whose values start at 0."""
     axes.set_title(title, loc="left", fontsize=11)
     axes.set_xlabel("iteration")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_ylabel(ylabel)
     axes.set_ylim(bottom=0)
     highest = float(axes.dataLim.y1)
