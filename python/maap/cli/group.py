@@ -37,6 +37,13 @@ class Commands(click.Group):
             raise MaapError(f"no command {name!r}; {nearest(name, self.list_commands(context))}")
         return found
 
+    def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+        """A group of commands that is called alone shows its help, with any version of click."""
+        if not args and self.no_args_is_help:
+            click.echo(context.get_help(), color=context.color)
+            context.exit()
+        return super().parse_args(context, args)
+
     def list_commands(self, context: click.Context) -> list[str]:
         """In the order of use, not of the alphabet."""
         return list(dict.fromkeys([*self.homes, *self.commands]))

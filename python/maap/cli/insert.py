@@ -1,5 +1,6 @@
 """``maap insert``."""
 
+import math
 from pathlib import Path
 from typing import Any, Optional
 
@@ -64,6 +65,6 @@ def _mean(text: Optional[str]) -> Optional[list[float]]:
         values = [float(word) for word in text.split(",")]
     except ValueError:
         values = []
-    if len(values) not in (1, 3):
+    if len(values) not in (1, 3) or not all(map(math.isfinite, values)):
         raise MaapError(f"--mean {text!r}: give one number, or three as 104,117,123 (B, G, R)")
     return values

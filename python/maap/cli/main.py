@@ -73,6 +73,7 @@ def cli(context: click.Context) -> None:
 def main(arguments: Optional[list[str]] = None) -> None:
     """Run the command line and end the process with its exit status."""
     try:
+        _check_words(sys.argv[1:] if arguments is None else arguments)
         cli.main(args=arguments, prog_name="maap", standalone_mode=False)
         status = 0
     except MaapError as error:
@@ -90,7 +91,18 @@ def main(arguments: Optional[list[str]] = None) -> None:
         status = 130
     except BrokenPipeError:
         status = 1
+    except OSError as error:  # the child reports its own; here, a file that a person named
+        status = _fail(f"{error.filename or 'a file'}: {error.strerror}; check the path")
     sys.exit(status)
+
+
+def _check_words(words: list[str]) -> None:
+    """Raises MaapError for an empty word: most often a shell's variable that is not set."""
+    for before, word in zip(["maap", *words], words):
+        option, sign, value = word.partition("=")
+        if word == "" or (word.startswith("--") and sign and value == ""):
+            after = before if word == "" else option
+            raise MaapError(f"nothing stands after {after}; give a value, or leave it out")
 
 
 def _fail(text: str) -> int:

@@ -14,9 +14,18 @@ RUNS_DIR = click.option(
     "--runs-dir", default="runs", show_default=True, metavar="DIR", help="Folder of the runs."
 )
 DEBUG = click.option("--debug", is_flag=True, help="Show Python's traceback with an error.")
-THREADS = click.option("--threads", type=int, help="CPU threads. [default: all cores]")
-GPU = click.option("--gpu", type=int, help="GPU number. [default: the CPU]")
-BATCH = click.option("--batch", type=int, help="Images in one forward pass.")
+THREADS = click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    metavar="INTEGER",
+    help="CPU threads. [default: all cores]",
+)
+GPU = click.option(
+    "--gpu", type=click.IntRange(min=0), metavar="INTEGER", help="GPU number. [default: the CPU]"
+)
+BATCH = click.option(
+    "--batch", type=click.IntRange(min=1), metavar="INTEGER", help="Images in one forward pass."
+)
 DATA = click.option(
     "--data", metavar="DATA", help="Images, as for train. [default: the run's, or demo]"
 )

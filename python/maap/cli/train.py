@@ -11,7 +11,7 @@ from maap.config.fields import TrainConfig
 from maap.config.values import Settings
 from maap.errors import MaapError
 from maap.nets.folder import find_net
-from maap.runs.run import all_runs, find_run, run_at
+from maap.runs.run import find_run, run_at, waiting_runs
 from maap.training import train as training
 
 
@@ -68,7 +68,7 @@ def _net_or_run(word: Optional[str], given: Settings) -> None:
             given.update(name=run.name, runs_dir=str(run.folder.parent))
             return
         if word is None and "net" not in given:
-            waiting = [run for run in all_runs(runs_dir) if not run.finished()]
+            waiting = waiting_runs(runs_dir)
             if not waiting:
                 raise MaapError(f"no unfinished run in {runs_dir}; start one: maap train alexnet")
             given["name"] = waiting[0].name

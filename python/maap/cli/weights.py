@@ -1,5 +1,6 @@
 """``maap weights``: the published ImageNet weights, and how a weights file fits a net."""
 
+import shlex
 from pathlib import Path
 from typing import Optional
 
@@ -8,7 +9,7 @@ import click
 from maap.cli.group import Commands
 from maap.errors import MaapError
 from maap.nets.folder import find_net
-from maap.util.files import megabytes
+from maap.util.files import given_path, megabytes
 from maap.weights import published
 
 
@@ -56,7 +57,7 @@ def fetch(name: str, source: Optional[str], urls: tuple[str, ...]) -> None:
     A file in the cache that is damaged is fetched again.
     """
     entry = published.named(name)
-    given = Path(source).expanduser() if source else None
+    given = given_path(source) if source else None
     path = published.fetch(entry, urls, given, replace=True)
     click.echo(f"{path}: {entry.size:,} bytes, {_hashes(entry)} right")
     click.echo(f"use it: maap train {entry.net} --weights published --data ...")
@@ -78,7 +79,7 @@ def verify(files: tuple[str, ...]) -> None:
 
 
 def _verified(word: str, table: dict[str, published.Weights]) -> str:
-    path = table[word].path if word in table else Path(word).expanduser()
+    path = table[word].path if word in table else given_path(word)
     if not path.is_file():
         fix = f"maap weights fetch {word}" if word in table else "give a file or a published name"
         raise MaapError(f"{path}: no such file; {fix}")
@@ -107,7 +108,7 @@ def use(file: str, net: Optional[str], allow_partial: bool) -> None:
     from maap.nets.prototxt import read_net  # Caffe's messages: not for --help
     from maap.weights.caffemodel import check_weights
 
-    path = Path(file).expanduser()
+    path = given_path(file)
     if not path.is_file():
         path = published.find_weights(file, net or "")
     entry = published.identify(path)
@@ -129,7 +130,8 @@ def use(file: str, net: Optional[str], allow_partial: bool) -> None:
         click.echo(f"  {title}: {', '.join(layers) or 'none'}")
     word = published.PUBLISHED if entry and entry.net == Path(name).name else str(path)
     partial = " --allow-partial" if len(matched) < len(missing) else ""
-    click.echo(f"use it: maap train {name} --weights {word}{partial} --data ...")
+    words = f"maap train {shlex.quote(name)} --weights {shlex.quote(word)}{partial}"
+    click.echo(f"use it: {words} --data ...")
 
 
 def _hashes(entry: published.Weights) -> str:

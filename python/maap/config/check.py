@@ -4,6 +4,8 @@
 """
 
 import dataclasses
+import math
+import os
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -43,10 +45,14 @@ def _scalar(name: str, kind: type, value: object) -> Union[bool, int, float, str
             return value
         raise wrong
     if kind is str:
+        if not isinstance(value, (str, int, float, os.PathLike)):
+            raise wrong
+        if str(value) == "":
+            raise MaapError(f"setting {name} is empty; give a value or leave it out")
         return str(value)
     try:
         number = float(value)
-        if kind is float:
+        if kind is float and math.isfinite(number):
             return number
         if number.is_integer():
             return int(number)
@@ -100,6 +106,8 @@ def to_yaml(config: TrainConfig) -> str:
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=False)
 
 
+_LONGEST_NAME = 200  # bytes; file systems allow 255, and some files add to it
+
 _LEAST = {
     "batch": 1, "max_iter": 1, "phase2_iter": 1, "rounds": 1, "snapshot": 1, "display": 1,
     "converge_window": 1, "image_size": 8, "crop_size": 8, "threads": 1, "iter_size": 1, "seed": 0,
@@ -119,7 +127,7 @@ def validate(config: TrainConfig) -> TrainConfig:
     if config.seed >= 2**31:
         raise MaapError(f"setting seed: {config.seed} is too large; give less than 2147483648")
     if config.name is not None:
-        _check_name(config.name)
+        check_name(config.name)
     if config.input_scale is not None and not config.input_scale > 0:
         raise MaapError(f"setting input_scale: {config.input_scale}; give a number above 0")
     _check_method(config)
@@ -160,9 +168,13 @@ def _check_batch_norm(config: TrainConfig) -> None:
         )
 
 
-def _check_name(name: str) -> None:
-    if not name or "/" in name or name.startswith((".", "-")) or "\0" in name:
+def check_name(name: str) -> None:
+    if not name or "/" in name or name.startswith((".", "-")) or not name.isprintable():
         raise MaapError(f"run name {name!r}: use letters, digits, - and _ (it names a folder)")
+    if len(os.fsencode(name)) > _LONGEST_NAME:
+        raise MaapError(
+            f"run name {name[:40]}...: too long; give a --name of {_LONGEST_NAME} bytes"
+        )
 
 
 def contradictions(stored: TrainConfig, given: Mapping[str, object]) -> list[str]:

@@ -21,7 +21,7 @@ from maap.images import pixels
 from maap.nets.folder import find_net
 from maap.nets.prototxt import read_net
 from maap.nets.transform import data_transform
-from maap.util.files import default_cache, one_at_a_time
+from maap.util.files import default_cache, given_path, one_at_a_time
 from maap.util.progress import say
 from maap.util.text import nearest
 
@@ -39,7 +39,7 @@ def find_data(data: str, size: int, policy: str = "warp", allow_partial: bool = 
     check_data_name(data)
     if data in _built_in():
         return _made(_built_in()[data], size)
-    path = Path(data).expanduser()
+    path = given_path(data)
     if (path / MANIFEST).is_file():
         return path.resolve()
     return _imported(path.resolve(), size, policy, allow_partial)
@@ -69,7 +69,7 @@ def stored_size(config: TrainConfig) -> int:
 
 def check_data_name(data: str) -> None:
     """Raises MaapError when a ``--data`` value is neither built in nor a file or folder."""
-    if data in _built_in() or Path(data).expanduser().exists():
+    if data in _built_in() or given_path(data).exists():
         return
     built_in = list(_built_in())
     published = [importer.title for importer in importers().values() if importer.counted]

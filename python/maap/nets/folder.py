@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from maap.errors import MaapError
+from maap.util.files import given_path
 from maap.util.text import nearest
 
 # In the repository, or in the package where it is installed.
@@ -68,7 +69,7 @@ class NetFiles:
 def find_net(name_or_dir: Union[str, Path]) -> NetFiles:
     """The net folder of that name under prototxt/, or the folder at that path."""
     name = str(name_or_dir)
-    here = Path(name)
+    here = given_path(name)
     if os.sep not in name and (_FOLDER / name / "deploy.prototxt").is_file():
         return NetFiles(_FOLDER / name)
     if here.is_dir():

@@ -6,6 +6,7 @@ From a train_val or deploy prototxt (`imported`) it makes a net folder like prot
 """
 
 import copy
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
@@ -53,7 +54,10 @@ def insert(request: InsertRequest) -> list[str]:
         for old, new in renamed.items()
     ]
     lines += _missing_means(network)
-    return [*lines, f"{request.out}: {count} files; maap train --net-dir {request.out}"]
+    return [
+        *lines,
+        f"{request.out}: {count} files; maap train --net-dir {shlex.quote(str(request.out))}",
+    ]
 
 
 def describe_folder(made: Plan, out: Path, solver: Optional[Path] = None) -> NetFolder:

@@ -25,7 +25,7 @@ from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.paper.cells import Cell, Request, Step
 from maap.paper.rows import NETS, Row, rows
-from maap.runs.run import Run, all_runs
+from maap.runs.run import Run, all_runs, resume_command
 from maap.runs.stages import FINAL, lost
 from maap.runs.state import Stage
 from maap.training.prepare import set_up
@@ -210,12 +210,4 @@ def _beyond_repair(run: Run, missing: list[str]) -> MaapError:
     return MaapError(
         f"run {run.name} is incomplete: {', '.join(missing)} missing in {run.folder}; "
         f"remove it with: rm -r {shlex.quote(str(run.folder))}, and ask for the table again"
-    )
-
-
-def resume_command(run: Run) -> str:
-    """The command that continues a run."""
-    folder = str(run.folder.parent)
-    return f"maap train --resume {run.name}" + (
-        "" if folder == "runs" else f" --runs-dir {shlex.quote(folder)}"
     )

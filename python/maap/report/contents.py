@@ -338,7 +338,8 @@ def _rewritten(run_dir: Path, state: RunState) -> list[Rewritten]:
     for stage in state.of_kind("rewrite"):
         sheet = run_dir / stage.name / "contact_sheet.jpg"
         path = run_dir / stage.name / "manifest.json"
-        made = read_json(path).get("rewritten")
+        manifest = read_json(path)
+        made = manifest.get("rewritten") if isinstance(manifest, dict) else {}
         if made is None or not sheet.is_file():
             continue
         picture = Picture(sheet.read_bytes(), f"contact sheet of {stage.name}")

@@ -22,7 +22,7 @@ from maap.report import html
 from maap.runs.request import Request
 from maap.runs.run import all_runs, run_at
 from maap.runs.subject import Subject, of_run, resolve
-from maap.util.files import cannot_write, make_folder, write_atomically
+from maap.util.files import cannot_write, given_path, make_folder, write_atomically
 from maap.util.progress import say, track
 from maap.util.text import nearest
 
@@ -115,7 +115,7 @@ def _baseline(word: Optional[str], runs_dir: Path, source: Source) -> Optional[t
     """The run or the weights file that the maps are compared with."""
     if word is None:
         return None
-    run, path = run_at(runs_dir, word), Path(word).expanduser()
+    run, path = run_at(runs_dir, word), given_path(word)
     if run is not None:
         subject = of_run(run)
         return subject.title, source_of(subject)

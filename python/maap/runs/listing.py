@@ -4,7 +4,7 @@ from pathlib import Path
 
 from maap.errors import MaapError
 from maap.runs.evaluation import read_evaluation
-from maap.runs.run import Run, all_runs
+from maap.runs.run import Run, all_runs, resume_command
 
 
 def run_lines(runs_dir: Path) -> list[str]:
@@ -21,7 +21,7 @@ def _about(run: Run) -> str:
     if state.waiting:
         stage = state.waiting[0]
         at = "" if stage.iteration is None else f" after iteration {stage.iteration}"
-        how = f"stopped in {stage.name}{at} (maap train --resume {run.name})"
+        how = f"stopped in {stage.name}{at} ({resume_command(run)})"
     else:
         how = f"finished, {_accuracy(run.folder)}"
     return f"{config.net} {config.variant} on {config.data}: {how}"

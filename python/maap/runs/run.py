@@ -9,8 +9,10 @@
 A run folder is used by one process at a time (a lock that the kernel frees when the process ends).
 """
 
+import contextlib
 import fcntl
 import os
+import shlex
 import time
 from pathlib import Path
 from typing import Optional
@@ -20,7 +22,7 @@ from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.runs.stages import final_weights
 from maap.runs.state import STATE, RunState, read_state, write_state
-from maap.util.files import cannot_write, remove_partials, write_atomically
+from maap.util.files import cannot_write, given_path, remove_partials, write_atomically
 from maap.util.text import nearest
 
 LOCK_PATIENCE = 10.0  # seconds; a process killed a moment ago may still be ending
@@ -39,7 +41,10 @@ class Run:
 
     @property
     def exists(self) -> bool:
-        return (self.folder / "config.yaml").is_file()
+        try:
+            return (self.folder / "config.yaml").is_file()
+        except OSError:  # a name that no folder can have
+            return False
 
     def lock(self) -> None:
         """Take the folder for this process, until it ends. Raises MaapError when it is in use."""
@@ -126,7 +131,7 @@ def run_at(runs_dir: Path, word: str) -> Optional[Run]:
         return None
     run = Run(runs_dir / word)
     if not (run.exists and run.name == word.rstrip("/")):
-        run = Run(Path(os.path.abspath(Path(word).expanduser())))
+        run = Run(Path(os.path.abspath(given_path(word))))
     return run if run.exists else None
 
 
@@ -137,6 +142,14 @@ def find_run(runs_dir: Path, word: str) -> Run:
         known = [other.name for other in all_runs(runs_dir)]
         raise MaapError(f"no run {word} in {runs_dir}; {nearest(word, known)}")
     return run
+
+
+def resume_command(run: Run) -> str:
+    """The command that continues a run, as it can be pasted into a shell."""
+    folder = str(run.folder.parent)
+    near = folder in ("runs", str(Path.cwd() / "runs"))
+    command = f"maap train --resume {shlex.quote(run.name)}"
+    return command if near else f"{command} --runs-dir {shlex.quote(folder)}"
 
 
 def default_name(config: TrainConfig) -> str:
@@ -154,12 +167,23 @@ def free_name(runs_dir: Path, base: str) -> str:
     return next(name for name in names if not Run(runs_dir / name).exists)
 
 
+def waiting_runs(runs_dir: Path) -> list[Run]:
+    """The runs that are not finished, the one last worked on first. A run whose state.json is
+    damaged cannot be resumed and is left out."""
+    found = []
+    for run in all_runs(runs_dir):
+        with contextlib.suppress(MaapError):
+            if not run.finished():
+                found.append(run)
+    return found
+
+
 def unfinished(runs_dir: Path, base: str) -> list[Run]:
     """Runs named `base` or `base-N` that are not finished, last worked on first."""
     found = []
-    for run in all_runs(runs_dir):
+    for run in waiting_runs(runs_dir):
         end = run.name[len(base) :]
         numbered = not end or (end[0] == "-" and end[1:].isdigit())
-        if run.name.startswith(base) and numbered and not run.finished():
+        if run.name.startswith(base) and numbered:
             found.append(run)
     return found

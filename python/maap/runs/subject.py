@@ -25,7 +25,7 @@ from maap.nets.resolve import resolve_deploy, resolve_rewrite
 from maap.nets.transform import data_transform
 from maap.runs import feed
 from maap.runs.request import Request
-from maap.runs.run import Run, find_run
+from maap.runs.run import Run, find_run, resume_command
 from maap.weights.caffemodel import check_weights
 from maap.weights.published import find_weights
 
@@ -115,7 +115,7 @@ def _weights_of(run: Run, request: Request) -> tuple[Path, str]:
         ready = [path for path in ready if path.parent.name == f"phase{request.phase}"]
     if not ready:
         which = "no weights" if request.phase is None else f"no weights of phase {request.phase}"
-        raise MaapError(f"run {run.name} has {which} yet; continue: maap train --resume {run.name}")
+        raise MaapError(f"run {run.name} has {which} yet; continue: {resume_command(run)}")
     return ready[-1], f"{run.name} after {ready[-1].parent.name.replace('phase', 'phase ')}"
 
 

@@ -14,7 +14,7 @@ from maap import __version__
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.nets.prototxt import read_solver, to_text
-from maap.runs.run import Run, find_run
+from maap.runs.run import Run, find_run, resume_command
 from maap.runs.stages import FINAL
 from maap.runs.state import RunState, SharedFrom, Stage
 from maap.util.files import file_sha256, put_file
@@ -111,13 +111,13 @@ def _finished_phase1(donor: Run) -> Stage:
     if not stage.done:
         raise MaapError(
             f"run {donor.name} has not finished its phase 1; resume it first: "
-            f"maap train --resume {donor.name}"
+            f"{resume_command(donor)}"
         )
     path = donor.folder / "phase1" / FINAL
     if not path.is_file():
         raise MaapError(
             f"run {donor.name}: phase1/{FINAL} is missing, so its phase 1 cannot be shared; "
-            f"repair it with: maap train --resume {donor.name}"
+            f"repair it with: {resume_command(donor)}"
         )
     return stage
 

@@ -15,7 +15,7 @@ from maap.config.values import Settings
 from maap.errors import MaapError
 from maap.host.supervise import call
 from maap.runs.evaluation import Evaluation
-from maap.runs.run import Run, default_name, find_run, free_name, run_at, unfinished
+from maap.runs.run import Run, default_name, find_run, free_name, resume_command, run_at, unfinished
 from maap.util.progress import say
 
 
@@ -90,9 +90,10 @@ def locate(config: TrainConfig, given: Settings) -> Run:
             return find_run(runs_dir, config.name)
         return run
     base = default_name(config)
+    settings.check_name(base)
     waiting = unfinished(runs_dir, base)
     if config.resume:
         return waiting[0] if waiting else Run(runs_dir / base)
     if waiting:
-        say(f"(run {waiting[0].name} is not finished: maap train --resume {waiting[0].name})")
+        say(f"(run {waiting[0].name} is not finished: {resume_command(waiting[0])})")
     return Run(runs_dir / free_name(runs_dir, base))

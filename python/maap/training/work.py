@@ -34,7 +34,7 @@ from maap.report.page import write_report
 from maap.rewrite.rewrite import rewrite
 from maap.runs import feed, tensorboard
 from maap.runs.evaluation import need_evaluation
-from maap.runs.run import Run, find_run
+from maap.runs.run import Run, find_run, resume_command
 from maap.runs.stages import FINAL, REPORT, lost
 from maap.runs.state import Stage
 from maap.training.phase import PhaseSettings, run_phase, seed_of
@@ -59,7 +59,7 @@ def work(config: TrainConfig, given: Settings) -> RunResult:
             return Work(run, config).all_stages()
         except (Stopped, KeyboardInterrupt) as stopped:
             text = str(stopped) or "stopped"
-            raise Stopped(f"{text}; continue with: maap train --resume {run.name}") from None
+            raise Stopped(f"{text}; continue with: {resume_command(run)}") from None
         finally:
             run.unlock()
 
@@ -241,7 +241,7 @@ class Work:
 
     def result(self) -> RunResult:
         """What the finished run found."""
-        advice = f"remove it and measure again: maap train --resume {self.run.name}"
+        advice = f"remove it and measure again: {resume_command(self.run)}"
         evaluation = need_evaluation(self.run.folder, advice)
         return RunResult(
             name=self.run.name,

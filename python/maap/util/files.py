@@ -68,6 +68,23 @@ def sync_folder(path: Path) -> None:
     sync_file(path)
 
 
+def given_path(word: str) -> Path:
+    """The path that a person gave, with ``~`` and ``~user`` replaced by the home folder. Raises
+    MaapError when no file can have that path (no such user, a name that is too long)."""
+    try:
+        path = Path(word).expanduser()
+        path.lstat()
+    except RuntimeError:
+        user = Path(word).parts[0]
+        raise MaapError(f"{word}: there is no home folder {user}; write the whole path") from None
+    except ValueError:
+        raise MaapError(f"{word!r}: no path can hold a null character; check it") from None
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise MaapError(f"{word[:40]}...: no file can have such a long name") from None
+    return path
+
+
 def write_atomically(path: Path, text: str) -> None:
     """Replace a file's content in one step. Raises MaapError (disk full, no permission)."""
     partial = partial_path(path)
@@ -194,6 +211,8 @@ def cannot_write(path: Path, error: OSError) -> MaapError:
     """The error for a file that cannot be written, with what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return MaapError(f"{path}: the disk is full; make room there, then continue with --resume")
+    if error.errno in (errno.EEXIST, errno.ENOTDIR):
+        return MaapError(f"{path}: a file stands where a folder is needed; give another path")
     return MaapError(
         f"{path}: cannot be written ({error.strerror}); check the folder's permissions"
     )

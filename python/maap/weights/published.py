@@ -18,6 +18,7 @@ from maap.util import progress
 from maap.util.files import (
     default_cache,
     free_bytes,
+    given_path,
     megabytes,
     one_at_a_time,
     partial_path,
@@ -119,7 +120,7 @@ def find_weights(word: str, net: str) -> Path:
     A published file that is not in the cache is downloaded. A file with a published one's name and
     other bytes is taken, with a warning. Raises MaapError as `fetch` does."""
     check_word(word, net)
-    path = Path(word).expanduser()
+    path = given_path(word)
     if not path.is_file():
         return fetch(named(word, net))
     for weights in read_table().values():
@@ -133,7 +134,7 @@ def find_weights(word: str, net: str) -> Path:
 
 def check_word(word: str, net: str) -> None:
     """Raises MaapError when ``--weights WORD`` is neither a file nor a published file's name."""
-    if Path(word).expanduser().is_file() or word == PUBLISHED and named(word, net):
+    if given_path(word).is_file() or word == PUBLISHED and named(word, net):
         return
     table = read_table()
     if word not in table:

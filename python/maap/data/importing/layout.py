@@ -6,6 +6,7 @@ published ones are refused too, unless the caller allows a part of the set; then
 the counts, and the data set's note keeps them.
 """
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -114,7 +115,7 @@ def _counts(layout: Layout, source: Path, published: Published, allow_partial: b
         raise MaapError(
             f"{source} is not the whole {published.title}: {listed}are expected; "
             f"{published.where}; or import what is there: maap data {published.command} "
-            f"{source} --allow-partial, or maap train --allow-partial-data"
+            f"{shlex.quote(str(source))} --allow-partial, or maap train --allow-partial-data"
         )
     sentence = f"Not the whole {published.title}: {listed}were published."
     progress.say(f"warning: {source}: {sentence}")

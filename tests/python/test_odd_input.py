@@ -1,0 +1,120 @@
+"""Words that nobody should type, and folders that somebody has touched: one clear line for each."""
+
+import json
+from pathlib import Path
+
+import pytest
+from maap.config.check import check_settings, validate
+from maap.config.fields import TrainConfig
+from maap.errors import MaapError
+from maap.runs.run import Run, resume_command, waiting_runs
+from maap.runs.state import RunState, Stage
+from maap.util.files import cannot_write, given_path
+from test_cli import TINY, maap
+
+pytestmark = pytest.mark.usefixtures("private_cache")
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "words, expected",
+    [
+        (["train", "--data", ""], "nothing stands after --data"),
+        (["train", "--data="], "nothing stands after --data"),
+        (["train", "--config", ""], "nothing stands after --config"),
+        (["train", ""], "nothing stands after train"),
+        (["evaluate", ""], "nothing stands after evaluate"),
+        (["train", "--name", LONG], "too long"),
+        (["train", "--data", LONG], "too long"),
+        (["train", LONG], "long"),
+        (["train", "--weights", LONG], "such a long name"),
+        (["report", LONG], "such a long name"),
+        (["evaluate", LONG], "such a long name"),
+        (["train", "--resume", "~nobody_here"], "no home folder ~nobody_here"),
+        (["train", "--data", "~nobody_here"], "no home folder ~nobody_here"),
+        (["train", "--weights", "~nobody_here/w"], "no home folder ~nobody_here"),
+        (["report", "~nobody_here"], "no home folder ~nobody_here"),
+        (["weights", "verify", "~nobody_here"], "no home folder ~nobody_here"),
+        (["train", "--name", "a\nb"], "run name"),
+        (["train", "--gamma", "nan"], "gamma: 'nan' is not a number"),
+        (["insert", "x.prototxt", "--out", "y", "--mean", "1,nan,3"], "--mean"),
+        (["train", "--power", "inf"], "power: 'inf' is not a number"),
+        (["evaluate", "x", "--batch", "0"], "--batch"),
+        (["evaluate", "x", "--threads", "-1"], "--threads"),
+        (["rewrite", "x", "--out", "y", "--batch", "-4"], "--batch"),
+        (["visualize", "x.png", "--run", "x", "--gpu", "-1"], "--gpu"),
+    ],
+)
+def test_words_that_cannot_be(tmp_path, words, expected):
+    text = maap(*words, cwd=tmp_path)
+    assert expected in text and len(text) < 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_settings_that_cannot_be_are_refused_from_python_too():
+    for name, value in (("data", ""), ("base_lr", float("nan")), ("data", ["a"])):
+        with pytest.raises(MaapError, match=f"setting {name}"):
+            check_settings({name: value})
+    with pytest.raises(MaapError, match="too long"):
+        validate(TrainConfig(name=LONG))
+
+
+def test_a_given_path(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert given_path("~/x") == tmp_path / "x" and given_path("x/") == Path("x")
+    with pytest.raises(MaapError, match="null character"):
+        given_path("a\0b")
+
+
+def test_a_file_where_a_folder_is_needed(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "file" / "inside").mkdir()
+    assert "give another path" in str(cannot_write(tmp_path / "file", caught.value))
+
+
+def _run(folder: Path, status: str) -> Run:
+    run = Run(folder)
+    run.folder.mkdir(parents=True)
+    run.write_config(TrainConfig(name=run.name))
+    run.write_state(RunState(name=run.name, stages=[Stage("phase1", "train", 1, status=status)]))
+    return run
+
+
+def test_resuming_beside_a_damaged_run(tmp_path):
+    """`maap train --resume` finds the run to continue although another's state is damaged."""
+    waiting, done = _run(tmp_path / "waiting", "running"), _run(tmp_path / "done", "done")
+    (_run(tmp_path / "damaged", "running").folder / "state.json").write_text("")
+    assert [run.name for run in waiting_runs(tmp_path)] == [waiting.name] and done.finished()
+
+
+def test_the_command_that_resumes_can_be_pasted(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert resume_command(Run(Path("runs/birds"))) == "maap train --resume birds"
+    assert resume_command(Run(tmp_path / "runs" / "my birds")) == "maap train --resume 'my birds'"
+    command = "maap train --resume b --runs-dir '/my runs'"
+    assert resume_command(Run(Path("/my runs/b"))) == command
+
+
+def test_a_list_where_a_manifest_is_due(tmp_path):
+    from maap.report.contents import _rewritten
+
+    folder = tmp_path / "rewrite1"
+    folder.mkdir()
+    (folder / "manifest.json").write_text(json.dumps([]))
+    (folder / "contact_sheet.jpg").write_bytes(b"x")
+    state = RunState(stages=[Stage("rewrite1", "rewrite", 1)])
+    with pytest.raises(MaapError, match="manifest.json is damaged"):
+        _rewritten(tmp_path, state)
+
+
+@pytest.mark.parametrize("group", ["data", "weights"])
+def test_a_group_without_a_command_shows_its_help(group):
+    text = maap(group, status=0)
+    assert text.startswith(f"Usage: maap {group} ") and "error" not in text
+
+
+def test_the_command_that_insert_names_can_be_pasted(tmp_path):
+    net = Path(TINY) / "train_val.prototxt"
+    text = maap("insert", net, "--out", tmp_path / "my net", status=0)
+    assert f"maap train --net-dir '{tmp_path}/my net'" in text
