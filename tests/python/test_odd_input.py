@@ -7,8 +7,10 @@ import pytest
 from maap.config.check import check_settings, validate
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
+from maap.runs.evaluation import read_evaluation
+from maap.runs.files import read_columns
 from maap.runs.run import Run, resume_command, waiting_runs
-from maap.runs.state import RunState, Stage
+from maap.runs.state import RunState, Stage, read_state
 from maap.util.files import cannot_write, given_path
 from test_cli import TINY, maap
 
@@ -106,6 +108,10 @@ def test_a_list_where_a_manifest_is_due(tmp_path):
     state = RunState(stages=[Stage("rewrite1", "rewrite", 1)])
     with pytest.raises(MaapError, match="manifest.json is damaged"):
         _rewritten(tmp_path, state)
+    made = {"rewritten": {"records": "x", "a_star": "roi", "fallbacks": None}}
+    (folder / "manifest.json").write_text(json.dumps(made))
+    with pytest.raises(MaapError, match="manifest.json is damaged"):
+        _rewritten(tmp_path, state)
 
 
 @pytest.mark.parametrize("group", ["data", "weights"])
@@ -118,3 +124,56 @@ def test_the_command_that_insert_names_can_be_pasted(tmp_path):
     net = Path(TINY) / "train_val.prototxt"
     text = maap("insert", net, "--out", tmp_path / "my net", status=0)
     assert f"maap train --net-dir '{tmp_path}/my net'" in text
+
+
+CURVES = "metrics.csv is damaged"
+
+
+@pytest.mark.parametrize(
+    "content, expected",
+    [
+        (b"a,loss\n0,1\n", f"{CURVES}: no column iteration"),
+        (b"iteration,loss,lr\n0,x,1\n", f"{CURVES}: not all of it is numbers"),
+        (b"\xff\xfe\x00", CURVES),
+    ],
+)
+def test_curves_that_are_none(tmp_path, content, expected):
+    (tmp_path / "metrics.csv").write_bytes(content)
+    with pytest.raises(MaapError, match=expected):
+        read_columns(tmp_path / "metrics.csv", ("iteration", "loss"))
+
+
+def test_curves_that_a_power_cut_left_empty(tmp_path):
+    (tmp_path / "metrics.csv").write_bytes(b"")
+    assert read_columns(tmp_path / "metrics.csv", ("iteration", "loss")) == {}
+
+
+@pytest.mark.parametrize(
+    "change, expected",
+    [
+        (dict(chance=0), "chance is 0"),
+        (dict(format=2), "format 2"),
+        (dict(top1=1.2), "an accuracy of phase1 is not from 0 to 1"),
+        (dict(top5=float("nan")), "an accuracy of phase1 is not from 0 to 1"),
+    ],
+)
+def test_an_evaluation_that_cannot_be(tmp_path, change, expected):
+    phase = dict(phase="phase1", title="after phase 1", iterations=1, seconds=1.0, count=1)
+    phase.update(top1=0.5, top5=1.0, per_class=[], confusion=[])
+    data = dict(
+        name="d", kind="folder", note=None, classes=["a", "b"], size=[8, 8], train=1, test=1
+    )
+    whole = dict(format=1, data=data, chance=0.5, phases=[phase], regions=[], rewrites=[])
+    (tmp_path / "evaluation.json").write_text(json.dumps(whole))
+    assert read_evaluation(tmp_path).last.top1 == 0.5
+    phase.update({k: v for k, v in change.items() if k in phase})
+    whole.update({k: v for k, v in change.items() if k in whole})
+    (tmp_path / "evaluation.json").write_text(json.dumps(whole))
+    with pytest.raises(MaapError, match=f"evaluation.json is damaged .{expected}"):
+        read_evaluation(tmp_path)
+
+
+def test_a_state_without_stages(tmp_path):
+    (tmp_path / "state.json").write_text(json.dumps(dict(format=1, stages=[])))
+    with pytest.raises(MaapError, match="stages is empty"):
+        read_state(tmp_path / "state.json")

@@ -78,8 +78,10 @@ def story(run: Run) -> Story:
     start, ends, losses = 0, [], []
     points: list[tuple[float, float]] = []
     for stage in state.phases:
-        loss = read_columns(run.folder / stage.name / "metrics.csv").get("loss", np.zeros(0))
-        tests = read_columns(run.folder / stage.name / "accuracy.csv")
+        loss = read_columns(run.folder / stage.name / "metrics.csv", ("iteration", "loss")).get(
+            "loss", np.zeros(0)
+        )
+        tests = read_columns(run.folder / stage.name / "accuracy.csv", ("iteration", "top1"))
         points += [
             (start + float(i), float(t))
             for i, t in zip(tests.get("iteration", ()), tests.get("top1", ()))

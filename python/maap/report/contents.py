@@ -280,11 +280,11 @@ def _curves(run_dir: Path, state: RunState) -> list[Picture]:
     shown = []
     for stage in state.phases:
         name = stage.title.capitalize()
-        columns = read_columns(run_dir / stage.name / "metrics.csv")
+        columns = read_columns(run_dir / stage.name / "metrics.csv", ("iteration", "loss"))
         if not len(columns.get("loss", ())):
             continue
         charts_of = [(f"{name}: training loss", _loss(columns), "loss")]
-        tests = read_columns(run_dir / stage.name / "accuracy.csv")
+        tests = read_columns(run_dir / stage.name / "accuracy.csv", ("iteration", "top1"))
         if len(tests.get("top1", ())):
             line = charts.Series("top-1", tests["iteration"], 100 * tests["top1"])
             charts_of.append((f"{name}: accuracy on the test images", [line], "top-1 [%]"))
@@ -345,6 +345,8 @@ def _rewritten(run_dir: Path, state: RunState) -> list[Rewritten]:
         picture = Picture(sheet.read_bytes(), f"contact sheet of {stage.name}")
         try:
             counts = made["records"], made["a_star"], made["fallbacks"]
+            if not all(isinstance(n, int) for n in (counts[0], counts[2])):
+                raise TypeError
         except (KeyError, TypeError):
             raise MaapError(f"{path} is damaged; rewrite the images again") from None
         shown.append(Rewritten(stage, *counts, picture))

@@ -207,8 +207,15 @@ def need_evaluation(folder: Path, advice: str) -> Evaluation:
 
 def _parsed(path: Path) -> Evaluation:
     found = Evaluation.from_json(json.loads(path.read_text(encoding="utf-8")))
+    if found.format != FORMAT:
+        raise Damaged(f"format {found.format}")
     if not found.phases:
         raise Damaged("phases is empty")
+    if not 0 < found.chance <= 1:
+        raise Damaged(f"chance is {found.chance}")
+    for phase in found.phases:
+        if not (0 <= phase.top1 <= 1 and 0 <= phase.top5 <= 1):
+            raise Damaged(f"an accuracy of {phase.phase} is not from 0 to 1")
     return found
 
 

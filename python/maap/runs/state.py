@@ -144,6 +144,8 @@ def read_state(path: Path, advice: str = "start a new run") -> RunState:
         state = RunState.from_json(found)
         if "stages" not in found:
             raise Damaged("stages is missing")
+        if not found["stages"]:
+            raise Damaged("stages is empty")
     except OSError as error:
         raise MaapError(f"{path}: cannot be read ({error.strerror}); {advice}") from None
     except ValueError as error:  # no JSON, or Damaged

@@ -49,10 +49,10 @@ class EventFiles:
             self._writer = SummaryWriter(logdir=str(target), flush_secs=10)
         except OSError as error:
             raise cannot_write(target, error) from None
-        metrics = read_columns(phase / "metrics.csv")
+        metrics = read_columns(phase / "metrics.csv", ("iteration", "loss", "lr"))
         for step, loss, rate in _rows(metrics, ("iteration", "loss", "lr"), done, False):
             self.add(step, loss, rate)
-        tests = read_columns(phase / "accuracy.csv")
+        tests = read_columns(phase / "accuracy.csv", ("iteration", "top1", "top5"))
         for step, top1, top5 in _rows(tests, ("iteration", "top1", "top5"), done, True):
             self.tested(step, top1, top5)
 
