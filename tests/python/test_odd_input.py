@@ -1,20 +1,24 @@
 """Words that nobody should type, and folders that somebody has touched: one clear line for each."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from maap.config.check import check_settings, validate
 from maap.config.fields import TrainConfig
+from maap.data.importing import demo_sources
 from maap.errors import MaapError
 from maap.runs.evaluation import read_evaluation
 from maap.runs.files import read_columns
 from maap.runs.run import Run, resume_command, waiting_runs
 from maap.runs.state import RunState, Stage, read_state
 from maap.util.files import cannot_write, given_path
-from test_cli import TINY, maap
+from maap.util.text import nearest
+from test_cli import REPO, TINY, maap
 
 pytestmark = pytest.mark.usefixtures("private_cache")
+SOURCES = (".py", ".cpp", ".hpp", ".cu", ".md", ".sh")
 LONG = "a" * 300
 
 
@@ -177,3 +181,38 @@ def test_a_state_without_stages(tmp_path):
     (tmp_path / "state.json").write_text(json.dumps(dict(format=1, stages=[])))
     with pytest.raises(MaapError, match="stages is empty"):
         read_state(tmp_path / "state.json")
+
+
+def test_a_message_lists_no_more_names_than_one_reads():
+    names = [f"run{n:02d}" for n in range(40)]
+    assert nearest("zzz", names).endswith("run19 and 20 more")
+    assert nearest("zzz", names[:20]).endswith("run19")
+
+
+def test_advice_names_the_build_option_that_there_is():
+    """CMake's option is USE_CUDA; MAAP_CUDA is a variable of its own files."""
+    files = [path for top in ("python/maap", "kernels", "caffe", "caffe_layers", "docs", "tools")
+             for path in (REPO / top).rglob("*") if path.suffix in SOURCES]  # fmt: skip
+    texts = [path.read_text(encoding="utf-8") for path in files]
+    assert not any("-DMAAP_CUDA" in text for text in texts)
+    assert any("-DUSE_CUDA=ON" in text for text in texts)
+
+
+def test_maps_are_coloured_in_one_place():
+    """The attention map has the same colours in the report, in visualize and on the sheets."""
+    texts = {
+        path.name: path.read_text(encoding="utf-8")
+        for path in (REPO / "python" / "maap").rglob("*.py")
+    }
+    found = [n for n, text in texts.items() if re.search(r"COLORMAP_|applyColorMap|cmap\b", text)]
+    assert found == ["draw.py"]
+
+
+def test_why_the_demos_pictures_could_not_be_fetched(tmp_path, monkeypatch):
+    """apt-get's own words, as a sentence has them and not as Python shows a list."""
+    said = "Hit:1\nE: no network\nW: Failed to fetch x\nE: no network\n"
+    monkeypatch.setattr(demo_sources, "_apt", lambda *_: said)
+    monkeypatch.setattr(demo_sources.shutil, "which", lambda name: f"/usr/bin/{name}")
+    with pytest.raises(MaapError) as caught:
+        demo_sources._download(tmp_path)
+    assert "(E: no network; W: Failed to fetch x)" in str(caught.value)

@@ -19,6 +19,7 @@ from maap.data.store import Split
 from maap.errors import MaapError
 from maap.images import boxes, draw, pixels, render
 from maap.measure.classify import Prediction
+from maap.runs.evaluation import MEASURE_AGAIN
 from maap.runs.files import read_json
 from maap.util.files import write_atomically
 from maap.util.json_record import Damaged, JsonRecord, named
@@ -166,7 +167,7 @@ def _read(path: Path, kind: type[Entry]) -> list[Entry]:
     try:
         return [kind.from_json(each, f"[{n}]") for n, each in enumerate(found)]
     except Damaged as error:
-        raise MaapError(f"{path} is damaged ({error}); evaluate the run again") from None
+        raise MaapError(f"{path} is damaged ({error}); {MEASURE_AGAIN}") from None
 
 
 def _write(path: Path, entries: Sequence[JsonRecord]) -> None:

@@ -41,6 +41,7 @@ from maap.util.json_record import Damaged, JsonRecord, left_out, missing, named
 
 FORMAT = 1
 EVALUATION = "evaluation.json"
+MEASURE_AGAIN = "remove evaluation.json and resume the run (maap train --resume)"  # what to do
 
 
 # ---- accuracy -----------------------------------------------------------------------------------
@@ -184,7 +185,7 @@ class Evaluation(JsonRecord):
         return self.phases[-1]
 
 
-def read_evaluation(folder: Path, advice: str = "evaluate the run again") -> Optional[Evaluation]:
+def read_evaluation(folder: Path, advice: str = MEASURE_AGAIN) -> Optional[Evaluation]:
     """The evaluation in a run's folder, None when there is none. Raises MaapError, which names the
     file, when it is damaged; ``advice`` is what to do then."""
     path = folder / EVALUATION

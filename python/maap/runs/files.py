@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from maap.errors import MaapError
+from maap.runs.evaluation import MEASURE_AGAIN
 
 
 def read_json(path: Path) -> Any:
@@ -18,7 +19,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise MaapError(f"{path} is damaged ({error}); evaluate the run again") from None
+        raise MaapError(f"{path} is damaged ({error}); {MEASURE_AGAIN}") from None
 
 
 def read_columns(path: Path, needed: Sequence[str] = ()) -> dict[str, np.ndarray]:

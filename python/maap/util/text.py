@@ -4,17 +4,22 @@ import difflib
 from collections.abc import Iterable
 from typing import Optional
 
+_MOST_KNOWN = 20  # names that a message lists
+
 
 def nearest(
     name: str, known: Iterable[str], otherwise: Optional[str] = None, most: int = 2, quote: str = ""
 ) -> str:
-    """ "did you mean X?" with up to ``most`` names, or else ``otherwise``, or all known names."""
+    """ "did you mean X?" with up to ``most`` names, or else ``otherwise``, or the known
+    names."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=most, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(quote + each + quote for each in near)}?"
     if otherwise is not None:
         return otherwise
+    if len(names) > _MOST_KNOWN:
+        return f"known: {', '.join(names[:_MOST_KNOWN])} and {len(names) - _MOST_KNOWN} more"
     return f"known: {', '.join(names)}" if names else "there is none"
 
 
