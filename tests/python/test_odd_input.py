@@ -1,5 +1,6 @@
 """Words that nobody should type, and folders that somebody has touched: one clear line for each."""
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -77,6 +78,12 @@ def test_a_file_where_a_folder_is_needed(tmp_path):
     with pytest.raises(OSError) as caught:
         (tmp_path / "file" / "inside").mkdir()
     assert "give another path" in str(cannot_write(tmp_path / "file", caught.value))
+
+
+def test_a_full_disk_names_no_option_that_the_command_lacks():
+    """Only `maap train` has --resume; evaluate, compare and insert write files, too."""
+    text = str(cannot_write(Path("x.csv"), OSError(errno.ENOSPC, "")))
+    assert "give the command again (maap train: with --resume)" in text
 
 
 def _run(folder: Path, status: str) -> Run:

@@ -210,7 +210,10 @@ def megabytes(count: int) -> str:
 def cannot_write(path: Path, error: OSError) -> MaapError:
     """The error for a file that cannot be written, with what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return MaapError(f"{path}: the disk is full; make room there, then continue with --resume")
+        return MaapError(
+            f"{path}: the disk is full; make room there, then give the command again (maap train: "
+            "with --resume)"
+        )
     if error.errno in (errno.EEXIST, errno.ENOTDIR):
         return MaapError(f"{path}: a file stands where a folder is needed; give another path")
     return MaapError(
