@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from maap.data.importing import demo_sources
 from maap.errors import MaapError
 from maap.runs.evaluation import read_evaluation
 from maap.runs.files import read_columns
+from maap.runs.listing import run_lines
 from maap.runs.run import Run, resume_command, waiting_runs
 from maap.runs.state import RunState, Stage, read_state
 from maap.util.files import cannot_write, given_path
@@ -99,6 +101,18 @@ def test_resuming_beside_a_damaged_run(tmp_path):
     waiting, done = _run(tmp_path / "waiting", "running"), _run(tmp_path / "done", "done")
     (_run(tmp_path / "damaged", "running").folder / "state.json").write_text("")
     assert [run.name for run in waiting_runs(tmp_path)] == [waiting.name] and done.finished()
+
+
+def test_a_run_at_work_is_not_called_stopped(tmp_path):
+    run = _run(tmp_path / "birds", "running")
+    assert "stopped in phase1" in run_lines(tmp_path)[0] and run.user() is None
+    run.lock()
+    try:
+        line = run_lines(tmp_path)[0]
+        assert line.endswith(f": in phase1, process {os.getpid()} works on it")
+    finally:
+        run.unlock()
+    assert "stopped in phase1" in run_lines(tmp_path)[0]
 
 
 def test_the_command_that_resumes_can_be_pasted(monkeypatch, tmp_path):

@@ -21,7 +21,10 @@ def _about(run: Run) -> str:
     if state.waiting:
         stage = state.waiting[0]
         at = "" if stage.iteration is None else f" after iteration {stage.iteration}"
+        user = run.user()
         how = f"stopped in {stage.name}{at} ({resume_command(run)})"
+        if user is not None:
+            how = f"in {stage.name}{at}, process {user} works on it"
     else:
         how = f"finished, {_accuracy(run.folder)}"
     return f"{config.net} {config.variant} on {config.data}: {how}"

@@ -76,6 +76,20 @@ class Run:
             os.close(self._lock)
             self._lock = None
 
+    def user(self) -> Optional[str]:
+        """The number of the process that works in the folder; None when none does."""
+        try:
+            handle = os.open(self.folder / ".lock", os.O_RDONLY)
+        except OSError:  # never locked
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return os.pread(handle, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        finally:
+            os.close(handle)
+        return None
+
     def weights(self) -> list[Path]:
         """The weights after each phase that is finished, in the order of the phases."""
         return final_weights(self.folder)
