@@ -45,7 +45,7 @@ def stones(tmp_path, monkeypatch):
 
 def test_one_module_is_all_that_a_new_data_set_takes(stones, tmp_path, monkeypatch):
     assert registry.recognise(stones) == ("stones", stones)
-    with pytest.raises(MaapError, match="Flowers-102, Stones-2 as published"):
+    with pytest.raises(MaapError, match="Flowers-102, .*Stones-2.* as published"):
         from maap.data.find import check_data_name
 
         check_data_name("nowhere")
@@ -62,7 +62,9 @@ def test_one_module_is_all_that_a_new_data_set_takes(stones, tmp_path, monkeypat
 
 def test_the_importers():
     found = registry.importers()
-    assert list(found) == ["demo", "aircraft", "cars", "cub", "flowers", "folder"]
+    assert {"aircraft", "cars", "cub", "flowers"} <= set(found)
+    between = list(found)[1:-1]  # the built-in one first, the one for any folder last
+    assert list(found) == ["demo", *between, "folder"] and between == sorted(between)
     assert [name for name in found if found[name].built_in] == ["demo"]
     assert [name for name in found if found[name].any_folder] == ["folder"]
     assert [name for name in found if found[name].any_archive] == ["cub"]

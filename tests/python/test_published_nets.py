@@ -1,5 +1,6 @@
-"""The three net folders against the published networks (tests/facts), and their nets at work."""
+"""The net folders against their generators, the published networks (tests/facts), and at work."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -16,8 +17,8 @@ from maap.util.schema import caffe_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 TINY = ROOT / "tests" / "nets" / "tiny"
-NETS = ("alexnet", "vgg19", "resnet152")
-FOLDERS = [*(ROOT / "prototxt" / name for name in NETS), TINY]
+NETS = ("alexnet", "vgg19", "resnet152")  # those with published facts in tests/facts
+FOLDERS = [*sorted(path.parent for path in ROOT.glob("prototxt/*/generate.py")), TINY]
 INPUTS = dict(alexnet=3, vgg19=1, resnet152=1)  # the first rows: test_input_as_published
 CLASSIFIER = dict(alexnet=("fc8_cub", "fc8"), vgg19=("fc8_cub", "fc8"),
                   resnet152=("fc_cub", "fc1000"))  # fmt: skip
@@ -39,6 +40,15 @@ ROWS = {name: net_facts.rows(name) for name in NETS}
 @pytest.fixture(scope="module")
 def caffe():
     return loader.load()
+
+
+def sites(folder):
+    """(behind which layer Enhancement is, behind which Elimination is), of the folder's recipe."""
+    if folder.name in AFTER:
+        return AFTER[folder.name]
+    made = runpy.run_path(str(folder / "generate.py"))
+    (recipe,) = [each for each in made.values() if type(each).__name__ == "Recipe"]
+    return recipe.enhance[0], recipe.eliminate[0]
 
 
 def with_fillers(net, kind):
@@ -107,6 +117,10 @@ def thousand(caffe, tmp_path_factory, request):
 
 
 # ---- the files ----------------------------------------------------------------------------------
+
+
+def test_the_published_networks_are_here():
+    assert {folder.name for folder in FOLDERS} >= {*NETS, "tiny"}
 
 
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
@@ -194,7 +208,7 @@ def test_input_as_published(name):
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 def test_variants_differ_in_the_attention_layers_alone(folder):
     files = find_net(folder)
-    enhance, eliminate = AFTER[folder.name]
+    enhance, eliminate = sites(folder)
     for file in (files.train_val, files.deploy, files.rewrite):
         plain, laap = read_net(file(False)), read_net(file(True))
         # data_param.source of the rewritten images differs on purpose

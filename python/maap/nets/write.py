@@ -21,7 +21,6 @@ from typing import NamedTuple
 
 from maap.config.values import Value
 from maap.errors import MaapError
-from maap.images.a_star import NAMES as A_STARS
 from maap.nets.attention_layers import with_elimination, with_enhancement
 from maap.nets.prototxt import to_text
 from maap.nets.resolve import PHASE2
@@ -196,7 +195,7 @@ def _elimination_note(layer: LayerParameter) -> str:
         "Tops: D* as data; R (N,4) as x1 y1 x2 y2 in pixels, half-open; A (N,1,H,W); per image\n"
         "(N,5): threshold, map minimum, map maximum, component area in pixels, 1 if R is the\n"
         "whole image because there was no foreground.\n"
-        f"a_star: {' | '.join(A_STARS)}.\n"
+        "a_star: ROI (default), or another A* (`maap train --help` names them).\n"
         "threshold_at: INPUT (default) | MAP, separated by a blank."
     )
 
