@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,26 @@ def private_cache(cache_folder, monkeypatch):
     """Points programs that the test starts at `cache_folder`."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(cache_folder))
     return cache_folder
+
+
+@pytest.fixture
+def usual_signals():
+    """SIGINT, SIGHUP and SIGTERM as at a terminal, for the test and for what it starts.
+
+    Under nohup, in background jobs and in some CI systems they are ignored. Programs inherit that,
+    and in a Python that starts so Ctrl-C raises no KeyboardInterrupt.
+    """
+    usual = {
+        signal.SIGINT: signal.default_int_handler,
+        signal.SIGHUP: signal.SIG_DFL,
+        signal.SIGTERM: signal.SIG_DFL,
+    }
+    mask = signal.pthread_sigmask(signal.SIG_UNBLOCK, usual)
+    before = {number: signal.signal(number, handler) for number, handler in usual.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
 
 @pytest.fixture(scope="session")

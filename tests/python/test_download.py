@@ -4,7 +4,6 @@ import errno
 import hashlib
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ from file_server import dead_url, serving
 from maap.errors import MaapError
 from maap.weights import download as module
 from maap.weights.download import download, partial_path, wrong_with
+from waiting import wait_until
 
 CONTENT = np.random.RandomState(3).bytes(1_000_000)
 OTHER = CONTENT[:-1] + bytes([CONTENT[-1] ^ 1])
@@ -56,10 +56,7 @@ def test_a_killed_process_leaves_what_it_had(tmp_path):
         command = [sys.executable, "-c", code, server.url, tmp_path / "deep" / "file.bin"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         try:
-            deadline = time.monotonic() + 30
-            while not partial.exists() or partial.stat().st_size < 300_000:
-                assert time.monotonic() < deadline and process.poll() is None
-                time.sleep(0.02)
+            wait_until(lambda: partial.exists() and partial.stat().st_size >= 300_000, process)
         finally:
             process.kill()
             process.wait()

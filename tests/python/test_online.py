@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +26,7 @@ from maap.runs.run import Run, default_name
 from maap.training import phase as phases
 from maap.util.schema import caffe_pb2
 from maap.weights.caffemodel import check_weights
+from waiting import PATIENCE, wait_until
 
 TINY = str(Path(__file__).resolve().parents[1] / "nets" / "tiny")
 CLASSES, BATCH = 4, 4
@@ -218,6 +218,7 @@ def test_the_weights_load_by_name_into_the_plain_deploy_net(run, caffe):
     assert abs(np.array(plain["conv1"].blobs[0].data) - before).max() > 1e-6  # it has learnt
 
 
+@pytest.mark.usefixtures("usual_signals")
 def test_a_stopped_online_phase_goes_on_to_the_same_bytes(run, private_cache):
     config, whole = run
     words = [sys.executable, "-m", "maap", "train", config.net, "--haap", "online"]
@@ -226,12 +227,10 @@ def test_a_stopped_online_phase_goes_on_to_the_same_bytes(run, private_cache):
     words += ["--threads", "1", "--runs-dir", config.runs_dir, "--name", "stopped"]
     process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     folder = Path(config.runs_dir) / "stopped"
-    metrics, until = folder / "phase2" / "metrics.csv", time.monotonic() + 60
-    while not metrics.is_file() or metrics.read_text().count("\n") < 4:
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.002)
+    metrics = folder / "phase2" / "metrics.csv"
+    wait_until(lambda: metrics.is_file() and metrics.read_text().count("\n") >= 4, process)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130, errors.decode()
     stage = Run(folder).state().stages[1]
     assert stage.status == "running" and 0 < stage.iteration < 30

@@ -21,6 +21,7 @@ from maap.images.a_star import NAMES
 from maap.images.boxes import into_crop
 from maap.rewrite.output import read_findings
 from rewrite_fakes import MEAN, NET_INPUT, SIZE, FakeFinder, make_source, run
+from waiting import wait_until
 
 FAKES = Path(__file__).with_name("rewrite_fakes.py")
 
@@ -178,18 +179,11 @@ def test_workers_die_with_the_rewriting(source, tmp_path):
     log = (tmp_path / "log").open("w")
     command = [sys.executable, str(FAKES), str(source.folder), str(tmp_path / "out"), "ROI", "5"]
     process = subprocess.Popen(command, stdout=log)
-    children = []
-    until = time.monotonic() + 600  # a hang, on any machine
-    while len(children) != 2:
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.02)
-        children = [int(pid) for pid in _children(process.pid)]
+    wait_until(lambda: len(_children(process.pid)) == 2, process)
+    children = [int(pid) for pid in _children(process.pid)]
     process.kill()
     process.wait()
-    until = time.monotonic() + 60  # nothing ends a worker that does not notice
-    while any(_alive(pid) for pid in children):
-        assert time.monotonic() < until, "a worker outlived its parent"
-        time.sleep(0.02)
+    wait_until(lambda: not any(_alive(pid) for pid in children))
 
 
 def _children(pid: int):

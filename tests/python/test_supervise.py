@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from maap.errors import MaapError
 from maap.host.supervise import Stopped, call, fatal_message, stop_wanted, stopping_deferred
+from waiting import PATIENCE, wait_until
 
 HERE = Path(__file__).resolve().parent
 ME = "test_supervise"
-PATIENCE = 60  # seconds until a test that hangs is given up
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +124,7 @@ def test_messages_of_glog_and_of_the_runtime():
 _PARENT = """
 import signal, sys
 signal.signal(signal.SIGHUP, signal.Handlers({hangups}))
-sys.path.insert(0, {here!r})
+sys.path[:0] = {here!r}
 from maap.host.supervise import Stopped, call
 try:
     call("test_supervise:wait", {path!r}, {how!r})
@@ -137,18 +137,16 @@ def start(tmp_path, how, hangups=signal.SIG_DFL):
     """A parent whose child waits for a signal; both process ids. ``hangups``: what SIGHUP does."""
     path = tmp_path / "pid"
     script = textwrap.dedent(_PARENT).format(
-        here=str(HERE), path=str(path), how=how, hangups=int(hangups)
+        here=[str(HERE), str(HERE.parent)], path=str(path), how=how, hangups=int(hangups)
     )
     parent = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, universal_newlines=True
     )
-    until = time.monotonic() + PATIENCE
-    while not (path.is_file() and path.read_text()):
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: path.is_file() and path.read_text(), parent)
     return parent, int(path.read_text())
 
 
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     "how, words", [("deferred", "stopped at iteration 5"), ("at once", "stopped")]
@@ -159,6 +157,7 @@ def test_a_signal_stops_in_good_order(tmp_path, number, how, words):
     assert parent.communicate(timeout=PATIENCE)[0] == f"{words} {int(number)}\n"
 
 
+@pytest.mark.usefixtures("usual_signals")
 @pytest.mark.parametrize("hangups, number", [(signal.SIG_DFL, 15), (signal.SIG_IGN, 2)])
 def test_a_closed_terminal_stops_the_work_but_not_under_nohup(tmp_path, hangups, number):
     parent, _ = start(tmp_path, "deferred", hangups)
@@ -172,10 +171,12 @@ def test_the_child_dies_with_its_parent(tmp_path):
     parent, child = start(tmp_path, "at once")
     parent.kill()
     parent.communicate()
-    until = time.monotonic() + PATIENCE
-    while Path(f"/proc/{child}").exists():
-        state = Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0]
-        if state == "Z":
-            break
-        assert time.monotonic() < until
-        time.sleep(0.01)
+    wait_until(lambda: has_ended(child))
+
+
+def has_ended(child):
+    """Whether the process is gone, or nobody has asked yet how it ended."""
+    try:
+        return Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except FileNotFoundError:
+        return True

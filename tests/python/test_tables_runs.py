@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from unittest import mock
 
@@ -23,6 +22,7 @@ from maap.paper.rows import BEFORE, CONTROL
 from maap.runs import feed
 from maap.runs.run import Run, all_runs
 from paper_render import attention_and_region, enlarged, paper
+from waiting import wait_until
 
 REPO = Path(__file__).resolve().parents[2]
 TINY = str(REPO / "tests" / "nets" / "tiny")
@@ -239,10 +239,7 @@ def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(whole, mini_images, t
             command(mini_images, runs, "3"), stdout=output, stderr=output, start_new_session=True
         )
     target = runs / named(whole[0], "maap-reduce").name / "phase2" / "metrics.csv"
-    until = time.monotonic() + 120
-    while not target.is_file() or target.read_text().count("\n") < 2:
-        assert process.poll() is None and time.monotonic() < until, log.read_text()
-        time.sleep(0.002)
+    wait_until(lambda: target.is_file() and target.read_text().count("\n") >= 2, process)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     run = Run(target.parents[1])

@@ -5,7 +5,6 @@ import signal
 import struct
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import maap
@@ -14,6 +13,7 @@ import pytest
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.runs import tensorboard
+from waiting import wait_until
 
 TINY = str(Path(__file__).resolve().parents[2] / "tests" / "nets" / "tiny")
 pytestmark = pytest.mark.usefixtures("private_cache")
@@ -75,10 +75,7 @@ def test_a_killed_run_has_every_point_once(config):
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
     folder = Path(config.runs_dir) / "run"
     metrics = folder / "phase1" / "metrics.csv"
-    until = time.monotonic() + 600  # a hang, on any machine
-    while not metrics.is_file() or metrics.read_text().count("\n") < 9:
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.002)
+    wait_until(lambda: metrics.is_file() and metrics.read_text().count("\n") >= 9, process)
     process.send_signal(signal.SIGKILL)
     process.wait()
     maap.train(TrainConfig(runs_dir=config.runs_dir, name="run", resume=True))

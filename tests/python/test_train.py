@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import maap
@@ -19,6 +18,7 @@ from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.runs.run import Run
 from maap.util.schema import caffe_pb2
+from waiting import PATIENCE, wait_until
 
 REPO = Path(__file__).resolve().parents[2]
 TINY = str(REPO / "tests" / "nets" / "tiny")
@@ -235,6 +235,7 @@ def test_a_loss_that_is_not_finite_says_what_to_try(config):
         maap.train(config)
 
 
+@pytest.mark.usefixtures("usual_signals")
 def test_ctrl_c_takes_a_snapshot_and_the_run_goes_on_as_if_nothing_was(config):
     whole = dataclasses.replace(
         config, name="whole", variant="baseline", max_iter=150, snapshot=100
@@ -245,12 +246,9 @@ def test_ctrl_c_takes_a_snapshot_and_the_run_goes_on_as_if_nothing_was(config):
     process = subprocess.Popen(
         options(config), stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True
     )
-    until = time.monotonic() + 600  # a hang, on any machine
-    while not metrics.is_file() or metrics.read_text().count("\n") < 5:
-        assert time.monotonic() < until and process.poll() is None
-        time.sleep(0.002)
+    wait_until(lambda: metrics.is_file() and metrics.read_text().count("\n") >= 5, process)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=600)
+    output, errors = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert "stopped at iteration" in errors and "maap train --resume stopped" in errors
     stage = Run(Path(config.runs_dir) / "stopped").state().stages[0]

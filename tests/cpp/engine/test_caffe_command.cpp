@@ -119,7 +119,7 @@ TEST_F(CaffeCommand, SnapshotsOnHangupAndStopsOnInterrupt) {
         "net: 'net.prototxt' base_lr: 0.125 lr_policy: 'fixed' max_iter: 100000000 display: 0 "
         "snapshot_prefix: 's' solver_mode: CPU test_iter: 1 test_interval: 100000000");
   const std::string wait_for =
-      "for i in $(seq 600); do grep -q \"$w\" out && break; sleep 0.05; done";
+      "for i in $(seq 12000); do grep -q \"$w\" out && break; sleep 0.05; done";
   const Finished run = shell(std::string("caffe train -solver solver.prototxt -layers ") +
                              LEAST_SQUARES_LIBRARY + " 2> out & p=$!; w='Testing net'; " +
                              wait_for + "; kill -HUP $p; " + "w='Snapshotting solver state'; " +

@@ -1,7 +1,5 @@
 """Layers in Python for the tests."""
 
-import time
-
 import caffe
 
 
@@ -80,13 +78,6 @@ class WithoutBaseInit(caffe.Layer):
 class Exits(Double):
     def forward(self, bottom, top):
         raise SystemExit(3)
-
-
-class Slow(Double):
-    """A forward of 0.3 s, most of it without Python's lock."""
-
-    def forward(self, bottom, top):
-        time.sleep(0.3)
 
 
 class Grows(Double):

@@ -1,6 +1,9 @@
 #include <stdlib.h>
 
+#include <atomic>
+#include <chrono>
 #include <opencv2/imgcodecs.hpp>
+#include <thread>
 
 #include "caffe/layers/base_data_layer.hpp"
 #include "caffe/util/db.hpp"
@@ -244,12 +247,49 @@ TYPED_TEST(DataLayerTest, ErrorsOfTheThreads) {
 TYPED_TEST(DataLayerTest, EndsAtOnce) {
   this->write_pictures(3);
   for (int i = 0; i < 20; ++i) this->start(this->text("batch_size: 3"));
-  // Also in the middle of a batch that would take a minute.
-  std::filesystem::remove_all(this->path());
-  this->write_pictures(2, 300, 300);
-  const auto start = std::chrono::steady_clock::now();
-  this->start(this->text("batch_size: 20000", "crop_size: 1"));
-  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5));
+}
+
+/// A batch that takes a quarter of an hour for one thread; counts the images that it has read.
+class LongBatchLayer : public BasePrefetchingDataLayer<float> {
+ public:
+  static constexpr int kImages = 1000000;
+  LongBatchLayer(const LayerParameter& param, std::atomic<int>* read)
+      : BasePrefetchingDataLayer<float>(param), read_(read) {}
+  ~LongBatchLayer() override { StopInternalThread(); }
+  void DataLayerSetUp(const Blobs& bottom, const Blobs& top) override {
+    (void)bottom;
+    reshape_all({kImages, 1, 1, 1}, top);
+  }
+
+ protected:
+  void load_batch(Batch<float>* batch) override {
+    static constexpr unsigned char kPixel = 1;
+    const auto read = [this](int) {
+      ++*read_;
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      Pixels pixels;
+      pixels.channels = pixels.height = pixels.width = 1;
+      pixels.bytes = &kPixel;
+      return pixels;
+    };
+    load_images(batch, kImages, read, [](int i) { return "image " + std::to_string(i); });
+  }
+
+ private:
+  std::atomic<int>* read_;
+};
+
+TEST(PrefetchingDataLayer, EndsInTheMiddleOfABatch) {
+  std::atomic<int> read{0};
+  {
+    LayerParameter param;
+    param.mutable_data_param()->set_prefetch(1);
+    LongBatchLayer layer(param, &read);
+    Blob<float> top;
+    layer.SetUp({}, {&top});
+    while (read == 0) std::this_thread::yield();
+  }
+  EXPECT_LT(read, LongBatchLayer::kImages);
 }
 
 /// A user's layer that implements only load_batch.
