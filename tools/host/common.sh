@@ -91,3 +91,9 @@ private_mounts() {
       "use the Dockerfile, or give the container --privileged"
   fi
 }
+
+# Lets ccache keep what is compiled with precompiled headers (without the sloppiness it keeps nothing), and lets another
+# clone of the same sources find it.
+use_ccache() {
+  export CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$maap_repo CCACHE_NOHASHDIR=true
+}
