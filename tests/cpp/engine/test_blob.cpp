@@ -256,7 +256,7 @@ TYPED_TEST(BlobTest, DamagedProtosAreErrors) {
   EXPECT_ERROR(blob.FromProto(proto), "more than 2147483647");
   proto.mutable_shape()->Clear();
   proto.mutable_shape()->add_dim(-1);
-  EXPECT_ERROR(blob.FromProto(proto), "no length");
+  EXPECT_ERROR(blob.FromProto(proto), "-1 is not a length");
   EXPECT_EQ(blob.shape_string(), "2 (2)");
   proto.mutable_shape()->set_dim(0, 1);
   EXPECT_ERROR(blob.FromProto(proto, false), "does not fit one of shape 2 (2)");

@@ -304,9 +304,9 @@ TEST(NetErrorTest, SaysWhereAndWhatToDo) {
                "layer 'v' (ToyWeights): top blob 'a' is already made by another layer");
   EXPECT_ERROR(make_net(kToyData + toy_weights("w", "data", "a") + toy_weights("v", "a", "v") +
                         "layer { name: 'r' type: 'ReLU' bottom: 'a' top: 'a' }"),
-               "layer 'r' (ReLU): top blob 'a' is made");
+               "layer 'r' (ReLU): top blob 'a' is already made");
   EXPECT_ERROR(make_net(kToyData + toy_weights("w", "data", "a", "top: 'a' ")),
-               "top blob 'a' is made");
+               "top blob 'a' is already made");
   EXPECT_ERROR(make_net(kToyData + string("layer { name: 'w' type: 'ToyWeight' bottom: 'data' }")),
                "layer 'w': unknown layer type 'ToyWeight'; did you mean 'ToyWeights'?");
   EXPECT_ERROR(make_net(kToyData + toy_weights("w", "data", "a", "param { } param { } param { } ")),

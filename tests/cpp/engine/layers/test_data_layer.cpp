@@ -237,7 +237,8 @@ TYPED_TEST(DataLayerTest, ErrorsOfTheThreads) {
     for (int epoch = 0; epoch < 3; ++epoch) {
       EXPECT_EQ(this->labels(layer.get()), (std::vector<double>{0, 1}));
       EXPECT_ERROR(this->labels(layer.get()), "layer 'under_test' (Data): record 'key102' of '" +
-                                                  this->path() + "': an encoded image is a JPEG");
+                                                  this->path() +
+                                                  "': an encoded image is a truncated JPEG");
       EXPECT_ERROR(this->labels(layer.get()), "record 'key105'");
       EXPECT_ERROR(this->labels(layer.get()), "record 'key106'");
     }

@@ -33,7 +33,8 @@ TYPED_TEST(EuclideanLossLayerTest, Errors) {
                "'under_test' (EuclideanLoss): both bottoms must have the same size");
   EXPECT_TRUE(layer->AllowForceBackward(1));
   this->bottom[1]->Reshape({3, 2});
-  EXPECT_ERROR(this->make("type: 'EuclideanLoss'")->SetUp(this->bottom, this->top), "first axis");
+  EXPECT_ERROR(this->make("type: 'EuclideanLoss'")->SetUp(this->bottom, this->top),
+               "first axes of both bottoms must have the same length");
   this->bottom[1]->Reshape({2, 3});
   this->top = {this->bottom[0]};
   EXPECT_ERROR(this->make("type: 'EuclideanLoss'")->SetUp(this->bottom, this->top), "in place");

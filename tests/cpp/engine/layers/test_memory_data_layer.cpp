@@ -77,7 +77,7 @@ TYPED_TEST(MemoryDataLayerTest, TransformsImages) {
     if (round == 1) layer->AddMatVector(this->pictures(4), {10, 11, 12, 13});
     for (int batch = 0; batch < 2; ++batch) {
       EXPECT_ERROR(layer->AddDatumVector(datums), "not all images added before have been used");
-      EXPECT_ERROR(layer->set_batch_size(1), "used up");
+      EXPECT_ERROR(layer->set_batch_size(1), "before all added images have been used");
       layer->Forward(this->bottom, this->top);
       for (int n = 0; n < 2; ++n) {
         const int i = 2 * batch + n;

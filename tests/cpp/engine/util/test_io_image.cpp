@@ -138,7 +138,7 @@ TEST_F(IOImageTest, UnreadableFilesGiveNothing) {
   EXPECT_TRUE(ReadImageToCVMat(dir_ / "text.jpg").empty());
   ASSERT_TRUE(ReadFileToDatum(dir_ / "text.jpg", &datum));
   EXPECT_TRUE(DecodeDatumToCVMatNative(datum).empty());
-  EXPECT_ERROR(DecodeDatumNative(&datum), "no image");
+  EXPECT_ERROR(DecodeDatumNative(&datum), "cannot be decoded as an image");
 }
 
 TEST_F(IOImageTest, ATruncatedJpegIsNotAnImage) {
