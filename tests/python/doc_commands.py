@@ -125,7 +125,7 @@ def _text(page: str) -> str:
 
 
 def commands(block: Block) -> list[str]:
-    """The lines of a block of commands, without comments; a line that ends in \\ goes on."""
+    """The lines of a block of commands, without comments; a line that ends in \\ continues."""
     joined = re.sub(r" *\\\n *", " ", block.text)
     lines = [re.sub(r" +# .*", "", line).strip() for line in joined.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]

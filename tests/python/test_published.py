@@ -160,14 +160,14 @@ def test_verify_files_that_are_not_published(entry, content, tmp_path):
 
 
 def test_other_weights_of_a_published_files_size_are_no_damaged_copy(entry, content, tmp_path):
-    """A net trained anew and saved in the same layout has the same size."""
+    """A net trained again and saved in the same layout has the same size."""
     half = len(content) // 2  # a zero among the values of fc3
-    anew = save(content[:half] + b"x" + content[half + 1 :], tmp_path, "anew.caffemodel")
-    assert anew.stat().st_size == entry.size
-    assert "none of the published files" in maap("weights", "verify", anew)
-    assert f"--weights {anew}" in maap("weights", "use", anew, "--net", TINY)
-    anew = anew.rename(tmp_path / "tiny.caffemodel")
-    for words in (["verify", anew], ["use", anew, "--net", TINY]):
+    again = save(content[:half] + b"x" + content[half + 1 :], tmp_path, "again.caffemodel")
+    assert again.stat().st_size == entry.size
+    assert "none of the published files" in maap("weights", "verify", again)
+    assert f"--weights {again}" in maap("weights", "use", again, "--net", TINY)
+    again = again.rename(tmp_path / "tiny.caffemodel")
+    for words in (["verify", again], ["use", again, "--net", TINY]):
         with pytest.raises(MaapError, match="not the published tiny.caffemodel, or damaged"):
             maap("weights", *words)
 
@@ -185,7 +185,7 @@ def test_use_refuses_another_networks_weights(entry, tmp_path):
     with pytest.raises(MaapError, match=r"1 are in it .conv1.*--allow-partial"):
         maap("weights", "use", other, "--net", TINY)
     text = maap("weights", "use", other, "--net", TINY, "--allow-partial")
-    assert "1 of 4 layers" in text and "start afresh: conv2, fc3, fc4" in text
+    assert "1 of 4 layers" in text and "start from new weights: conv2, fc3, fc4" in text
     assert "in the file, not in the net: x" in text and f"--weights {other} --allow-partial" in text
     with pytest.raises(MaapError, match="say for which net: --net NET"):
         maap("weights", "use", other)

@@ -124,7 +124,7 @@ def use(file: str, net: Optional[str], allow_partial: bool) -> None:
     click.echo(f"{len(matched)} of {len(matched) + len(missing)} layers of {name} start from it")
     for title, layers in (
         ("start from it", matched),
-        ("start afresh", missing),
+        ("start from new weights", missing),
         ("in the file, not in the net", found["unused"]),
     ):
         click.echo(f"  {title}: {', '.join(layers) or 'none'}")

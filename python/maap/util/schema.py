@@ -44,7 +44,7 @@ def attach(caffe: types.ModuleType) -> None:
     """Give a freshly imported ``caffe`` its attribute ``proto``.
 
     Python sets a submodule as its package's attribute when it loads it; here it was loaded
-    before. Whoever imports ``caffe`` on others' behalf calls this once afterwards.
+    before. A module that imports ``caffe`` for others calls this once afterwards.
     """
     caffe.proto = sys.modules["caffe.proto"]  # type: ignore[attr-defined]
 
