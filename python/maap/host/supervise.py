@@ -204,7 +204,7 @@ def stop_wanted() -> Optional[int]:
 
 @contextmanager
 def stopping_deferred() -> Iterator[None]:
-    """Inside, a stop signal does not interrupt; the caller inside asks `stop_wanted` now and then."""
+    """Inside, a stop signal does not interrupt; the caller asks `stop_wanted` now and then."""
     before, _Side.deferred = _Side.deferred, True
     try:
         yield
