@@ -150,17 +150,17 @@ def coord_map_from_to(top_from: Top, top_to: Top) -> CoordMap:
 def crop(top_from: Top, top_to: Top) -> Any:
     """A Crop layer that crops ``top_from`` to the part that corresponds to ``top_to``.
 
-    Raises ValueError if they have different scales, or if the crop would begin outside or between
-    two pixels.
+    Raises AssertionError if they have different scales, or if the crop would begin outside or
+    between two pixels.
     """
     axis, scale, shift = coord_map_from_to(top_from, top_to)
     shift = np.atleast_1d(shift)
     if not np.all(np.asarray(scale) == 1):
-        raise ValueError(f"scale mismatch on crop (a = {scale})")
+        raise AssertionError(f"scale mismatch on crop (a = {scale})")
     if not np.all(shift <= 0):
-        raise ValueError(f"cannot crop negative offset (b = {shift})")
+        raise AssertionError(f"cannot crop negative offset (b = {shift})")
     if not np.all(np.round(shift) == shift):
-        raise ValueError(f"cannot crop noninteger offset (b = {shift})")
+        raise AssertionError(f"cannot crop noninteger offset (b = {shift})")
     offset = [int(value) for value in -np.round(shift)]
     return L.Crop(
         top_from, top_to, crop_param=dict(axis=2 if axis is None else axis + 1, offset=offset)

@@ -12,6 +12,7 @@ from . import io
 from .classifier import make_transformer
 from .proto.caffe_pb2 import TEST
 from .pycaffe import Net
+from .shapes import shape_text
 
 
 class Detector(Net):
@@ -111,7 +112,9 @@ class Detector(Net):
         if not context_pad:
             return
         if 2 * context_pad >= min(self.crop_dims):
-            raise ValueError(f"a context_pad of {context_pad} leaves nothing of {self.crop_dims}")
+            raise ValueError(
+                f"a context_pad of {context_pad} leaves nothing of {shape_text(self.crop_dims)}"
+            )
         # The mean in terms of an image before preprocessing: it becomes 0 in the input.
         mean = self.transformer.mean.get(name)
         if mean is None:

@@ -16,6 +16,7 @@ NEURON_LAYER_STYLE = {"shape": "record", "fillcolor": "#90EE90", "style": "fille
 BLOB_STYLE = {"shape": "octagon", "fillcolor": "#E0E0E0", "style": "filled"}
 _COLORS = {"Convolution": "#FF5050", "Deconvolution": "#FF5050", "Pooling": "#FF9900"}
 _COLORS["InnerProduct"] = "#CC33FF"
+_LEARNING = ("Convolution", "Deconvolution", "InnerProduct")
 
 
 def _pydot() -> Any:
@@ -47,20 +48,53 @@ def _kernel_of(layer: Any) -> Any:
     return layer.pooling_param if layer.type == "Pooling" else None
 
 
-def get_layer_label(layer: Any, rankdir: str = "LR") -> str:
-    """The label of a layer: name, type and, if it has a kernel, its sizes."""
-    separator = " " if rankdir in ("TB", "BT") else "\\n"
-    parts = [layer.name]
+def get_layer_lr_mult(layer: Any) -> tuple[float, float]:
+    """The learning rate multipliers of a layer's weights and biases; 1 where none is set.
+
+    Raises ValueError for any type but Convolution, Deconvolution and InnerProduct.
+    """
+    if layer.type not in _LEARNING:
+        raise ValueError(f"{layer.type} layers do not have a learning rate multiplier")
+    weights, biases, *_ = [*(param.lr_mult for param in layer.param), 1.0, 1.0]
+    return weights, biases
+
+
+def _decimal(value: float) -> str:
+    """0.1 for a float32's 0.10000000149, 10.0 for 10."""
+    return str(float(f"{value:.6g}"))
+
+
+def _multipliers(layer: Any) -> str:
+    """The learning rate multipliers of any layer; empty if it has none."""
+    known = layer.type in _LEARNING
+    values = get_layer_lr_mult(layer) if known else [param.lr_mult for param in layer.param]
+    return ", ".join(_decimal(value) for value in values)
+
+
+def _sizes(layer: Any) -> list[str]:
     kernel = _kernel_of(layer)
     if kernel is None:
-        return f'"{separator.join([*parts, f"({layer.type})"])}"'
-    kind = layer.type
-    if layer.type == "Pooling":
-        kind = f"{get_pooling_types_dict()[kernel.pool]} {kind}"
+        return []
+    if layer.type == "Pooling" and kernel.global_pooling:
+        return ["kernel size: global"]
     size = _each(kernel.kernel_size, kernel.kernel_h, kernel.kernel_w, 1)
     stride = _each(kernel.stride, kernel.stride_h, kernel.stride_w, 1)
     pad = _each(kernel.pad, kernel.pad_h, kernel.pad_w, 0)
-    parts += [f"({kind})", f"kernel size: {size}", f"stride: {stride}", f"pad: {pad}"]
+    return [f"kernel size: {size}", f"stride: {stride}", f"pad: {pad}"]
+
+
+def get_layer_label(layer: Any, rankdir: str = "LR", display_lrm: bool = False) -> str:
+    """The label of a layer, in quotes: name, type and, if it has a kernel, its sizes.
+
+    display_lrm: also the learning rate multipliers of the types that get_layer_lr_mult knows.
+    """
+    kind = layer.type
+    if layer.type == "Pooling":
+        kind += f" {get_pooling_types_dict()[layer.pooling_param.pool]}"
+    parts = [layer.name, f"({kind})", *_sizes(layer)]
+    if display_lrm and layer.type in _LEARNING:
+        parts.append(f"lr mult: {_multipliers(layer)}")
+    separator = " " if rankdir in ("TB", "BT") else "\\n"
     return f'"{separator.join(parts)}"'
 
 
@@ -72,11 +106,11 @@ def choose_color_by_layertype(layertype: str) -> str:
 def get_edge_label(layer: Any) -> str:
     """The label of a layer's outgoing edge: batch size or number of outputs."""
     if layer.type == "Data":
-        return f'"Batch {layer.data_param.batch_size}"'
+        return f"Batch {layer.data_param.batch_size}"
     if layer.type in ("Convolution", "Deconvolution"):
-        return f'"{layer.convolution_param.num_output}"'
+        return str(layer.convolution_param.num_output)
     if layer.type == "InnerProduct":
-        return f'"{layer.inner_product_param.num_output}"'
+        return str(layer.inner_product_param.num_output)
     return '""'
 
 
@@ -89,12 +123,18 @@ def _is_in(layer: Any, phase: int | None) -> bool:
 
 
 def get_pydot_graph(
-    caffe_net: Any, rankdir: str, label_edges: bool = True, phase: int | None = None
+    caffe_net: Any,
+    rankdir: str,
+    label_edges: bool = True,
+    phase: int | None = None,
+    display_lrm: bool = False,
 ) -> Any:
     """A pydot graph of a NetParameter.
 
-    rankdir: the direction, "LR", "RL", "TB" or "BT". phase: draw only the layers of this phase.
-    Raises ImportError without pydot.
+    rankdir: the direction, "LR", "RL", "TB" or "BT". label_edges: whether the edges say batch size
+    and number of outputs. phase: draw only the layers of this phase. display_lrm: whether layers
+    show their learning rate multipliers: in the label as get_layer_label does, and for all types
+    in the tooltip of an SVG. Raises ImportError without pydot.
     """
     pydot = _pydot()
     graph = pydot.Dot(
@@ -107,7 +147,10 @@ def get_pydot_graph(
         style = NEURON_LAYER_STYLE if in_place else LAYER_STYLE_DEFAULT
         if not in_place:
             style = {**style, "fillcolor": choose_color_by_layertype(layer.type)}
-        graph.add_node(pydot.Node(node, label=get_layer_label(layer, rankdir), **style))
+        if display_lrm and _multipliers(layer):
+            style = {**style, "tooltip": f'"lr_mult: {_multipliers(layer)}"'}
+        label = get_layer_label(layer, rankdir, display_lrm)
+        graph.add_node(pydot.Node(node, label=label, **style))
         for name in layer.bottom:
             blobs.add(name)
             graph.add_edge(pydot.Edge(f'"blob_{name}"', node, label='""'))
@@ -120,9 +163,16 @@ def get_pydot_graph(
     return graph
 
 
-def draw_net(caffe_net: Any, rankdir: str, ext: str = "png", phase: int | None = None) -> bytes:
-    """The picture of a NetParameter as bytes of the format ``ext``."""
-    return get_pydot_graph(caffe_net, rankdir, phase=phase).create(format=ext)
+def draw_net(
+    caffe_net: Any,
+    rankdir: str,
+    ext: str = "png",
+    phase: int | None = None,
+    display_lrm: bool = False,
+) -> bytes:
+    """The picture of a NetParameter as bytes of the format ``ext``; see get_pydot_graph."""
+    graph = get_pydot_graph(caffe_net, rankdir, phase=phase, display_lrm=display_lrm)
+    return graph.create(format=ext)
 
 
 def draw_net_to_file(
@@ -130,7 +180,11 @@ def draw_net_to_file(
     filename: str | PathLike[str],
     rankdir: str = "LR",
     phase: int | None = None,
+    display_lrm: bool = False,
 ) -> None:
-    """Write the picture of a NetParameter; the format is the file name's suffix."""
+    """Write the picture of a NetParameter; the format is the file name's suffix.
+
+    See get_pydot_graph.
+    """
     path = Path(filename)
-    path.write_bytes(draw_net(caffe_net, rankdir, path.suffix[1:] or "png", phase))
+    path.write_bytes(draw_net(caffe_net, rankdir, path.suffix[1:] or "png", phase, display_lrm))

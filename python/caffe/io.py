@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .proto import caffe_pb2
+from .shapes import shape_text
 
 
 def _shape_of(blob: Any) -> tuple[int, ...]:
@@ -39,7 +40,10 @@ def array_to_blobproto(arr: np.ndarray, diff: np.ndarray | None = None) -> Any:
     blob.data.extend(arr.astype(float).flat)
     if diff is not None:
         if np.shape(diff) != arr.shape:
-            raise ValueError(f"the values have shape {arr.shape}, the diff {np.shape(diff)}")
+            raise ValueError(
+                f"the values have the shape {shape_text(arr.shape)}, the diff "
+                f"{shape_text(np.shape(diff))}"
+            )
         blob.diff.extend(np.asarray(diff, dtype=float).flat)
     return blob
 
@@ -60,11 +64,14 @@ def blobprotovector_str_to_arraylist(text: bytes) -> list[np.ndarray]:
 def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
     """A Datum of an array of C x H x W: uint8 as bytes, any other type as floats.
 
-    Raises ValueError for a different number of dimensions.
+    Raises ValueError for a different number of dimensions, TypeError for a label that is not a
+    whole number.
     """
     arr = np.asarray(arr)
     if arr.ndim != 3:
-        raise ValueError(f"a Datum has channels x height x width, not the shape {arr.shape}")
+        raise ValueError(
+            f"a Datum has channels x height x width, not the shape {shape_text(arr.shape)}"
+        )
     datum = caffe_pb2.Datum()
     datum.channels, datum.height, datum.width = arr.shape
     if arr.dtype == np.uint8:
@@ -72,6 +79,8 @@ def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
     else:
         datum.float_data.extend(arr.astype(float).flat)
     if label is not None:
+        if isinstance(label, str) or int(label) != label:
+            raise TypeError(f"a label is a whole number, not {label!r}")
         datum.label = int(label)
     return datum
 
@@ -201,7 +210,9 @@ class Transformer:
             if mean.shape[1:] != (1, 1) and list(mean.shape[1:]) != list(size):
                 mean = resize_image(mean.transpose(1, 2, 0), size).transpose(2, 0, 1)
         else:
-            raise ValueError(f"a mean has the axes K x H x W or K alone, not {mean.shape}")
+            raise ValueError(
+                f"a mean has the axes K x H x W or K alone, not the shape {shape_text(mean.shape)}"
+            )
         self.mean[in_] = mean
 
     def set_input_scale(self, in_: str, scale: float) -> None:
@@ -226,6 +237,15 @@ def load_image(filename: str | PathLike[str], color: bool = True) -> np.ndarray:
     return image[:, :, :3] if image.shape[2] == 4 else image
 
 
+def _checked_image(image: Any) -> np.ndarray:
+    image = np.asarray(image)
+    if image.ndim != 3:
+        raise ValueError(
+            f"an image has height x width x channels, not the shape {shape_text(image.shape)}"
+        )
+    return image
+
+
 def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1) -> np.ndarray:
     """Resize an image, H x W x K; returns float32.
 
@@ -233,9 +253,7 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
     cubically. Images of one or three channels are resized by scikit-image, which treats pixels
     outside as the image's minimum; others are resized by scipy.ndimage.zoom.
     """
-    im = np.asarray(im)
-    if im.ndim != 3:
-        raise ValueError(f"an image has height x width x channels, not the shape {im.shape}")
+    im = _checked_image(im)
     height, width = (int(length) for length in new_dims)
     if im.shape[2] in (1, 3):
         from skimage.transform import resize
@@ -256,15 +274,23 @@ def oversample(images: Iterable[np.ndarray], crop_dims: Sequence[int]) -> np.nda
     """Ten crops of each image: the four corners, the centre, and these five mirrored.
 
     images: N arrays of H x W x K, all of the same size. crop_dims: height and width of the crops.
-    Returns 10 N x height x width x K, float32.
+    Returns 10 N x height x width x K, float32. Raises ValueError if the crops do not fit.
     """
-    images = list(images)
+    images = [_checked_image(image) for image in images]
+    if not images:
+        raise ValueError("there is no image to take crops of")
     height, width, channels = images[0].shape
     crop_height, crop_width = (int(length) for length in crop_dims)
     if crop_height > height or crop_width > width:
         raise ValueError(
             f"crops of {crop_height} x {crop_width} do not fit in images of {height} x {width}"
         )
+    for image in images:
+        if image.shape != images[0].shape:
+            raise ValueError(
+                f"the images have different shapes, {shape_text(images[0].shape)} and "
+                f"{shape_text(image.shape)}: resize them first"
+            )
     # A centre between two pixels is rounded down.
     centre = ((height - crop_height) // 2, (width - crop_width) // 2)
     corners = [(y, x) for y in (0, height - crop_height) for x in (0, width - crop_width)]

@@ -101,6 +101,8 @@ def assign_proto(proto: Any, name: str, value: Any) -> None:
 class Top:
     """The output number ``n`` of the layer ``fn``."""
 
+    __slots__ = ("fn", "n")  # so that n.conv1.num_output = 3 is an error, not ignored
+
     def __init__(self, fn: Function, n: int) -> None:
         self.fn = fn
         self.n = n
@@ -112,6 +114,8 @@ class Top:
 
 class Function:
     """A layer: its type, the tops it reads, its parameters and how many tops it has."""
+
+    __slots__ = ("type_name", "inputs", "params", "ntop", "in_place", "tops")
 
     def __init__(self, type_name: str, inputs: tuple[Any, ...], params: Mapping[str, Any]) -> None:
         for i, top in enumerate(inputs):
@@ -201,6 +205,12 @@ def to_proto(*tops: Top) -> Any:
     return writer.net()
 
 
+class UnknownTop(AttributeError, KeyError):
+    """A NetSpec has no top of this name: an AttributeError for hasattr, a KeyError as in BVLC's."""
+
+    __str__ = Exception.__str__
+
+
 class NetSpec:
     """Layers by name: a top that is assigned to an attribute, or an item, gets its name.
 
@@ -224,18 +234,20 @@ class NetSpec:
         try:
             return self.__dict__["tops"][name]
         except KeyError:
-            raise AttributeError(f"the NetSpec has no top {name!r}") from None
+            raise UnknownTop(f"the NetSpec has no top {name!r}") from None
 
     def __delattr__(self, name: str) -> None:
         try:
             del self.tops[name]
         except KeyError:
-            raise AttributeError(f"the NetSpec has no top {name!r}") from None
+            raise UnknownTop(f"the NetSpec has no top {name!r}") from None
 
     def __setitem__(self, name: str, value: Top | Function) -> None:
         self.__setattr__(name, value)
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.tops:
+            raise UnknownTop(f"the NetSpec has no top {name!r}")
         return self.tops[name]
 
     def __contains__(self, name: str) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ._caffe import (
     SGDSolver,
     Timer,
 )
+from .shapes import shape_text
 
 __all__ = [
     "AdaDeltaSolver",
@@ -109,20 +111,34 @@ def _layer_index(net: Net, name: str) -> int:
         raise ValueError(f"the net has no layer {name!r}") from None
 
 
-def _fill(net: Net, arrays: Arrays, expected: Iterable[str], what: str, attribute: str) -> None:
-    """Copy arrays into the data, or the diff, of the blobs that they are named for."""
+def _check_blobs(net: Net, names: Iterable[str]) -> None:
+    """KeyError for a name that no blob has, before anything is computed."""
+    for name in names:
+        if name not in net.blobs:
+            close = get_close_matches(name, net.blobs, 1)
+            hint = f"; did you mean {close[0]!r}?" if close else f": it has {', '.join(net.blobs)}"
+            raise KeyError(f"the net has no blob {name!r}{hint}")
+
+
+def _check_arguments(arrays: Arrays, expected: Iterable[str], what: str) -> None:
     if set(arrays) != set(expected):
         raise ValueError(
             f"{what} arguments do not match the net's: given {', '.join(arrays) or 'none'}, "
             f"wanted {', '.join(expected) or 'none'}"
         )
+
+
+def _fill(net: Net, arrays: Arrays, expected: Iterable[str], what: str, attribute: str) -> None:
+    """Copy arrays into the data, or the diff, of the blobs that they are named for."""
+    _check_arguments(arrays, expected, what)
     for name, array in arrays.items():
         blob = net.blobs[name]
         rows, array = len(blob.data) if blob.shape else None, np.asarray(array)
         if rows is not None and (array.ndim == 0 or len(array) != rows):
             raise ValueError(
-                f"{what} {name!r} has shape {array.shape}, the blob {blob.shape}: it is not batch "
-                f"sized. Call net.blobs[{name!r}].reshape(...) first, or forward_all"
+                f"{what} {name!r} has the shape {shape_text(array.shape)}, the blob "
+                f"{shape_text(blob.shape)}: it is not batch sized. Call "
+                f"net.blobs[{name!r}].reshape(...) first, or forward_all"
             )
         getattr(blob, attribute)[...] = array
 
@@ -153,6 +169,7 @@ def _forward(
     else:
         last = _layer_index(net, end)
         wanted.update(net.top_names[end])
+    _check_blobs(net, wanted)
     if inputs:
         _fill(net, inputs, net.inputs, "input", "data")
     if last >= first:  # a net may have no layers at all
@@ -186,6 +203,7 @@ def _backward(
     else:
         last = _layer_index(net, end)
         wanted.update(net.bottom_names[end])
+    _check_blobs(net, wanted)
     if top_diffs:
         _fill(net, top_diffs, net.outputs, "top diff", "diff")
     if first >= last:
@@ -211,13 +229,24 @@ def _batch(net: Net, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
         yield batch
 
 
-def _join(parts: dict[str, list[np.ndarray]], count: int) -> dict[str, np.ndarray]:
-    return {name: np.concatenate(list_of_parts)[:count] for name, list_of_parts in parts.items()}
+class _Rows:
+    """The results of several batches, by name."""
 
+    def __init__(self, net: Net, names: Iterable[str]) -> None:
+        self.parts: dict[str, list[np.ndarray]] = {name: [] for name in names}
+        self.net = net
 
-def _collect(into: dict[str, list[np.ndarray]], arrays: dict[str, np.ndarray]) -> None:
-    for name, array in arrays.items():
-        into.setdefault(name, []).append(np.array(array, copy=True))
+    def add(self, arrays: dict[str, np.ndarray]) -> None:
+        for name, array in arrays.items():
+            self.parts[name].append(np.array(array, copy=True))
+
+    def joined(self, count: int) -> dict[str, np.ndarray]:
+        if count == 0:
+            return {
+                name: np.zeros((0, *self.net.blobs[name].shape[1:]), np.float32)
+                for name in self.parts
+            }
+        return {name: np.concatenate(parts)[:count] for name, parts in self.parts.items()}
 
 
 def _forward_all(
@@ -226,13 +255,16 @@ def _forward_all(
     """Run any number of inputs forward, one batch at a time.
 
     inputs: for each input blob an array, or a list of arrays, of any length N. blobs: as in
-    forward. Returns {name: array of N rows}, copies.
+    forward. Returns {name: array of N rows}, copies. Raises the same errors as forward.
     """
-    parts: dict[str, list[np.ndarray]] = {}
     blobs = list(blobs or [])
+    values = _Rows(net, {*blobs, *net.outputs})
+    _check_blobs(net, values.parts)
+    if inputs:
+        _check_arguments(inputs, net.inputs, "input")
     for batch in _batch(net, inputs):
-        _collect(parts, net.forward(blobs=blobs, **batch))
-    return _join(parts, len(next(iter(inputs.values()))))
+        values.add(net.forward(blobs=blobs, **batch))
+    return values.joined(len(next(iter(inputs.values()))))
 
 
 def _forward_backward_all(
@@ -245,18 +277,19 @@ def _forward_backward_all(
 
     arrays: for each input blob, and for each output blob its gradient, an array of any length N.
     blobs, diffs: as in forward and backward. Returns two dicts, of values and of gradients, of N
-    rows, copies.
+    rows, copies. Raises the same errors as forward.
     """
-    values: dict[str, list[np.ndarray]] = {}
-    gradients: dict[str, list[np.ndarray]] = {}
     blobs, diffs = list(blobs or []), list(diffs or [])
+    values = _Rows(net, {*blobs, *net.outputs})
+    gradients = _Rows(net, {*diffs, *net.inputs})
+    _check_blobs(net, [*values.parts, *gradients.parts, *arrays])
     for batch in _batch(net, arrays):
         inputs = {name: array for name, array in batch.items() if name in net.inputs}
         tops = {name: array for name, array in batch.items() if name not in net.inputs}
-        _collect(values, net.forward(blobs=blobs, **inputs))
-        _collect(gradients, net.backward(diffs=diffs, **tops))
+        values.add(net.forward(blobs=blobs, **inputs))
+        gradients.add(net.backward(diffs=diffs, **tops))
     count = len(next(iter(arrays.values())))
-    return _join(values, count), _join(gradients, count)
+    return values.joined(count), gradients.joined(count)
 
 
 def _set_input_arrays(net: Net, data: np.ndarray, labels: np.ndarray) -> None:

@@ -48,7 +48,7 @@ def test_blobproto():
     doubles.shape.dim[0] = 3
     with pytest.raises(ValueError, match="reshape"):
         io.blobproto_to_array(doubles)
-    with pytest.raises(ValueError, match="diff"):
+    with pytest.raises(ValueError, match="shape 2 x 3 x 4, the diff 3 x 4"):
         io.array_to_blobproto(values, diff=values[0])
 
 
@@ -72,8 +72,12 @@ def test_datum(dtype):
 
 
 def test_datums_that_are_wrong():
-    with pytest.raises(ValueError, match="channels x height x width"):
-        io.array_to_datum(np.zeros((2, 2)))
+    with pytest.raises(ValueError, match="channels x height x width, not the shape 2 x 5"):
+        io.array_to_datum(np.zeros((2, 5)))
+    for label in ("a", "1", 1.5):  # TypeError in BVLC Caffe as well
+        with pytest.raises(TypeError, match="whole number"):
+            io.array_to_datum(np.zeros((1, 1, 1)), label)
+    assert io.array_to_datum(np.zeros((1, 1, 1)), np.float32(3)).label == 3
     with pytest.raises(ValueError, match="encoded"):
         io.datum_to_array(caffe_pb2.Datum(encoded=True, data=b"x", channels=1, height=1, width=1))
     with pytest.raises(ValueError, match="reshape"):
@@ -138,9 +142,15 @@ def test_load_image(tmp_path):
         io.load_image(tmp_path / "none.png")
 
 
-def test_oversample_crops_that_do_not_fit():
+def test_oversample_of_images_that_do_not_fit():
     with pytest.raises(ValueError, match="do not fit"):
         io.oversample([np.zeros((4, 4, 3))], (5, 4))
+    with pytest.raises(ValueError, match="different shapes, 4 x 4 x 3 and 5 x 6 x 3"):
+        io.oversample([np.zeros((4, 4, 3)), np.zeros((5, 6, 3))], (2, 2))
+    with pytest.raises(ValueError, match="no image"):
+        io.oversample([], (2, 2))
+    with pytest.raises(ValueError, match="channels, not the shape 4 x 4$"):
+        io.oversample([np.zeros((4, 4))], (2, 2))
 
 
 @pytest.fixture
@@ -162,7 +172,7 @@ def test_context_of_a_window(files, tmp_path):
     assert outside[1:, 1:].min() > 0.4
     plain = caffe.Detector(*files)
     assert plain.crop(image, (1, 2, 5, 9)).shape == (4, 7, 3)
-    with pytest.raises(ValueError, match="leaves nothing"):
+    with pytest.raises(ValueError, match="leaves nothing of 4 x 4"):
         plain.configure_crop(2)
     assert plain.detect_windows([]) == []
     with pytest.raises(ImportError):

@@ -121,9 +121,9 @@ def test_backward_is_the_gradient(net):
 def test_wrong_arguments(net):
     with pytest.raises(ValueError, match="given wrong, wanted data"):
         net.forward(wrong=X)
-    with pytest.raises(ValueError, match="batch sized"):
+    with pytest.raises(ValueError, match="shape 1 x 3, the blob 2 x 3: it is not batch sized"):
         net.forward(data=X[:1])
-    with pytest.raises(ValueError, match="batch sized"):
+    with pytest.raises(ValueError, match="shape a single number, the blob .*batch sized"):
         net.forward(data=3)
     with pytest.raises(ValueError, match="broadcast"):
         net.forward(data=np.zeros((2, 4)))
@@ -131,8 +131,17 @@ def test_wrong_arguments(net):
         net.forward(start="nope")
     with pytest.raises(ValueError, match="no layer 'nope'"):
         net.backward(end="nope")
-    with pytest.raises(KeyError):
-        net.forward(blobs=["nope"])
+    before = net.forward(data=X)["prob"].copy()
+    net.blobs["data"].data[...] = 9
+    for call in [
+        lambda: net.forward(blobs=["prb"]),
+        lambda: net.backward(diffs=["prb"]),
+        lambda: net.forward_all(data=X, blobs=["prb"]),
+        lambda: net.forward_backward_all(data=X, diffs=["prb"]),
+    ]:
+        with pytest.raises(KeyError, match="no blob 'prb'; did you mean 'prob'"):
+            call()
+    np.testing.assert_array_equal(net.blobs["prob"].data, before)  # nothing was computed
     with pytest.raises(ValueError, match="wanted prob"):
         net.backward(ip=X)
     with pytest.raises(KeyError):
@@ -160,6 +169,10 @@ def test_forward_all(net):
     assert outputs["ip"].shape == (5, 4)
     np.testing.assert_allclose(outputs["prob"], expected_prob(net, many), rtol=1e-5)
     assert net.forward_all(data=list(many))["prob"].shape == (5, 4)
+    with pytest.raises(ValueError, match="given dta, wanted data"):
+        net.forward_all(dta=many)
+    none = net.forward_all(data=many[:0], blobs=["ip"])
+    assert {name: array.shape for name, array in none.items()} == {"prob": (0, 4), "ip": (0, 4)}
     for arguments in [{}, {"data": 3}, {"data": many, "other": many[:2]}]:
         with pytest.raises((ValueError, TypeError)):
             net.forward_all(**arguments)

@@ -41,10 +41,12 @@ def test_coordinate_maps_that_do_not_exist():
         cm.compose((2, 1, 0), (1, 2, 1))
     with pytest.raises(RuntimeError, match="connected"):
         cm.coord_map_from_to(L.ReLU(data), L.Input())
-    with pytest.raises(ValueError, match="negative"):
+    with pytest.raises(AssertionError, match="negative"):
         cm.crop(data, L.Convolution(data, kernel_size=4, pad=100))
-    with pytest.raises(ValueError, match="scale"):
+    with pytest.raises(AssertionError, match="scale"):
         cm.crop(L.Pooling(data, kernel_size=2, stride=2), data)
+    with pytest.raises(AssertionError, match="noninteger"):
+        cm.crop(L.Convolution(data, kernel_size=2, pad=5), data)
     with pytest.raises(KeyError):
         cm.coord_map(L.Convolution(data).fn)
     square = L.Convolution(data, kernel_h=3, kernel_w=5)
@@ -103,12 +105,14 @@ def test_names():
     del n.x
     assert "x" not in n
     assert not hasattr(n, "x")
-    with pytest.raises(AttributeError, match="'x'"):
-        _ = n.x
-    with pytest.raises(AttributeError, match="'x'"):
-        del n.x
-    with pytest.raises(KeyError):
-        _ = n["x"]
+    for error in (AttributeError, KeyError):  # KeyError in BVLC Caffe; hasattr wants the other
+        with pytest.raises(error, match="^the NetSpec has no top 'x'$"):
+            _ = n.x
+        with pytest.raises(error, match="'x'"):
+            del n.x
+        with pytest.raises(error, match="'x'"):
+            _ = n["x"]
+    assert getattr(n, "x", None) is None
 
 
 def test_mistakes():
@@ -129,6 +133,20 @@ def test_mistakes():
     for wrong in [dict(num_output="many"), dict(num_output=-1), dict(pool="BEST"), dict(stride={})]:
         with pytest.raises((TypeError, ValueError, KeyError, AttributeError)):
             (L.Pooling if "pool" in wrong else L.Convolution)(n.data, **wrong).to_proto()
+
+
+def test_what_a_top_does_not_have_cannot_be_set():
+    n = NetSpec()
+    n.ip = L.InnerProduct(num_output=2)
+    for thing, name in [(n.ip, "num_output"), (n.ip, "name"), (n.ip.fn, "name")]:
+        with pytest.raises(AttributeError, match=name):
+            setattr(thing, name, 3)
+    n.ip.fn.params["num_output"] = 5
+    n.ip.fn.params["name"] = "other"
+    written = n.to_proto().layer[0]
+    assert (written.inner_product_param.num_output, written.name) == (5, "other")
+    written.name = "changed"  # a message of the caller's own
+    assert n.to_proto().layer[0].name == "other"
 
 
 def test_a_net_that_is_written_runs(make_net):
