@@ -15,7 +15,8 @@ DB* GetDB(DataParameter::DB backend) {
 #endif
   CAFFE_CHECK(backend != DataParameter::LEVELDB,
               "databases of type LEVELDB (the default of data_param.backend) are not in this "
-              "build: set backend: LMDB if this is an LMDB, or build with USE_LEVELDB=ON");
+              "build: set backend: LMDB if this is an LMDB, or install libleveldb-dev and build "
+              "with USE_LEVELDB=ON");
   CAFFE_FAIL("there is no database of type " << static_cast<int>(backend)
                                              << ": the known types are LMDB and LEVELDB");
 }
