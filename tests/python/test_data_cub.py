@@ -160,7 +160,10 @@ def damage_scan(root: Path) -> None:
         (lambda r: cut_line(r, "bounding_boxes.txt"), "bounding_boxes.txt lacks image 10"),
         (lambda r: cut_line(r, "classes.txt"), "has class 2, but classes.txt has only 1"),
         (lambda r: rewrite(r, "bounding_boxes.txt", "3 20.0", "3 x"), "box of image 3 is damaged"),
-        (lambda r: rewrite(r, "images.txt", "4 ", "3 "), "images.txt, line 4 is damaged"),
+        (
+            lambda r: rewrite(r, "images.txt", "4 ", "3 "),
+            "images.txt, line 4 has 3 again, which line 3 has",
+        ),
         (
             lambda r: (r / "images" / CLASSES[0] / "bird_0003.jpg").unlink(),
             "missing.*bird_0003.jpg",

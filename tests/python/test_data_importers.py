@@ -67,7 +67,7 @@ def test_the_importers():
     assert list(found) == ["demo", *between, "folder"] and between == sorted(between)
     assert [name for name in found if found[name].built_in] == ["demo"]
     assert [name for name in found if found[name].any_folder] == ["folder"]
-    assert [name for name in found if found[name].any_archive] == ["cub"]
+    assert [name for name in found if found[name].any_archive] == ["folder"]
     for name, importer in found.items():
         assert importer.name == name and callable(importer.make) and importer.title
 

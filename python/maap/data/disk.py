@@ -11,6 +11,7 @@ from typing import Callable, Optional
 import lmdb
 
 from maap.errors import MaapError
+from maap.util.files import megabytes
 
 
 def need_space(folder: Path, needed: int, what: str) -> None:
@@ -19,15 +20,24 @@ def need_space(folder: Path, needed: int, what: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise MaapError(
-            f"{what} needs about {needed / 1e6:.0f} MB, but the disk that holds {folder} has "
-            f"{free / 1e6:.0f} MB free: free some space or choose another folder"
+            f"{what} needs {_about(needed)}, but the disk that holds {folder} has "
+            f"{_megabytes(free)} free: free some space or choose another folder"
         )
+
+
+def _megabytes(count: int) -> str:
+    """A byte count in whole MB, for a person."""
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 or count == 0 else "less than 1 MB"
+
+
+def _about(count: int) -> str:
+    return f"about {_megabytes(count)}" if count >= 1e6 else _megabytes(count)
 
 
 def _full_disk(folder: Path, needed: Optional[int], what: str) -> MaapError:
     free = shutil.disk_usage(folder).free
-    text = f"the disk that holds {folder} is full while writing {what} ({free / 1e6:.1f} MB free"
-    text += f", about {needed / 1e6:.0f} MB needed in all)" if needed else ")"
+    text = f"the disk that holds {folder} is full while writing {what} ({megabytes(free)} free"
+    text += f", {_about(needed)} needed in all)" if needed else ")"
     return MaapError(f"{text}: free some space or choose another folder, then run it again")
 
 

@@ -10,10 +10,12 @@ A built-in name wins over a file or folder of that name, as for networks; ``./de
 import dataclasses
 import hashlib
 import importlib
+import os
 from pathlib import Path
 
 from maap.config.fields import TrainConfig
 from maap.data.importer import Importer, importers, recognise
+from maap.data.importing.tree import cannot_read, leftover
 from maap.data.manifest import MANIFEST
 from maap.data.store import Dataset
 from maap.errors import MaapError
@@ -21,7 +23,7 @@ from maap.images import pixels
 from maap.nets.folder import find_net
 from maap.nets.prototxt import read_net
 from maap.nets.transform import data_transform
-from maap.util.files import default_cache, given_path, one_at_a_time
+from maap.util.files import default_cache, given_path, make_folder, one_at_a_time
 from maap.util.progress import say
 from maap.util.text import nearest
 
@@ -40,9 +42,13 @@ def find_data(data: str, size: int, policy: str = "warp", allow_partial: bool = 
     if data in _built_in():
         return _made(_built_in()[data], size)
     path = given_path(data)
-    if (path / MANIFEST).is_file():
-        return path.resolve()
-    return _imported(path.resolve(), size, policy, allow_partial)
+    try:
+        if (path / MANIFEST).is_file():
+            return path.resolve()
+        kind, source = recognise(path.resolve())
+    except OSError as error:
+        raise cannot_read(error.filename or path, error) from None
+    return _imported(importers()[kind], source, size, policy, allow_partial)
 
 
 def data_for(config: TrainConfig) -> tuple[TrainConfig, Dataset]:
@@ -90,26 +96,26 @@ def _made(importer: Importer, size: int) -> Path:
     for name in importer.code:
         code.update(Path(str(importlib.import_module(name).__file__)).read_bytes())
     folder = _cache() / f"{importer.name}-{size}-{code.hexdigest()[:8]}"
-    with one_at_a_time(folder):
-        if not (folder / MANIFEST).is_file():
-            say(f"making {importer.title} in {folder} (once)")
-            importer.make(folder, seed=SEED, size=size)
+    if not (folder / MANIFEST).is_file():  # a cache that may only be read serves what it has
+        with one_at_a_time(folder):
+            if not (folder / MANIFEST).is_file():
+                say(f"making {importer.title} in {folder} (once)")
+                importer.make(folder, seed=SEED, size=size)
     return folder
 
 
-def _imported(source: Path, size: int, policy: str, allow_partial: bool) -> Path:
+def _imported(importer: Importer, source: Path, size: int, policy: str, partial: bool) -> Path:
     """A published set or class folders as a data set in the cache, named after its source."""
-    kind, source = recognise(source)
-    importer = importers()[kind]
     stem = source.name.split(".")[0] or "data"
     how = "" if policy == "warp" else f"-{policy}"
     folder = _cache() / f"{stem}-{size}{how}-{_signature(source)}"
-    more = dict(allow_partial=True) if allow_partial and importer.counted else {}
-    with one_at_a_time(folder):
-        if not (folder / MANIFEST).is_file():
-            say(f"importing {source} ({kind}) to {folder} (once)")
-            importer.make(source, folder, size=size, policy=policy, **more)
-    _check_whole(folder, source, allow_partial)
+    more = dict(allow_partial=True) if partial and importer.counted else {}
+    if not (folder / MANIFEST).is_file():  # a cache that may only be read serves what it has
+        with one_at_a_time(folder):
+            if not (folder / MANIFEST).is_file():
+                say(f"importing {source} ({importer.name}) to {folder} (once)")
+                importer.make(source, folder, size=size, policy=policy, **more)
+    _check_whole(folder, source, partial)
     return folder
 
 
@@ -121,16 +127,44 @@ def _check_whole(folder: Path, source: Path, allow_partial: bool) -> None:
 
 
 def _signature(source: Path) -> str:
-    """Changes with every file's name, size and time of change."""
-    digest = hashlib.sha256(str(source).encode())
-    files = [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file())
-    for path in files:
-        stat = path.stat()
-        digest.update(f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "replace"))
+    """Changes with every file's name, size and time of change, except of what other programs leave
+    (macOS writes .DS_Store whenever a folder is looked at)."""
+    digest = hashlib.sha256(os.fsencode(source))
+    for path in _files(source):
+        try:
+            stat = path.stat()
+        except OSError as error:
+            raise cannot_read(path, error) from None
+        line = f"{path}\0{stat.st_size}\0{stat.st_mtime_ns}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()[:12]
 
 
+def _files(source: Path) -> list[Path]:
+    """The files of a source, those behind links to folders too. Raises MaapError for what cannot be
+    read."""
+    if source.is_file():
+        return [source]
+    found: list[Path] = []
+    seen: set[str] = set()
+
+    def stop(error: OSError) -> None:
+        raise cannot_read(error.filename, error)
+
+    for root, folders, names in os.walk(source, onerror=stop, followlinks=True):
+        if os.path.realpath(root) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(root))
+        folders[:] = [name for name in folders if leftover(name) is None]
+        paths = (Path(root) / name for name in names if leftover(name) is None)
+        found += [path for path in paths if path.is_file()]
+    return sorted(found)
+
+
 def _cache() -> Path:
+    """The cache's folder for data sets. Raises MaapError when it cannot be made."""
     folder = default_cache() / "data"
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        make_folder(folder)
     return folder

@@ -9,12 +9,13 @@ from it.
 
 import functools
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Callable, Optional
 
 from maap.data.importing.archive import first_names, is_archive
 from maap.data.importing.layout import Expected, Layout, Published, check_layout
+from maap.data.importing.tree import beside, folders_in
 from maap.data.kinds import importer_names
 
 if TYPE_CHECKING:
@@ -83,25 +84,29 @@ def published_maker(
         *,
         encode: str = "jpeg",
         seed: int = 1,
-        expected: Optional[Expected] = None,
+        expected: Optional[Expected] = published.counts,
         allow_partial: bool = False,
     ) -> "Dataset":
         """Make the data set ``out`` of the published files at ``source``.
 
         size: pixels a side of the stored square images. policy: "warp" (proportions change) or
         "short_side" (the shorter side fits, the centre is kept). encode: "jpeg" (quality 95) or
-        "raw". seed: of the training order. expected: the `Expected` counts of a whole copy (None:
-        the published ones). allow_partial: other counts are a warning.
+        "raw". seed: of the training order. expected: the `Expected` counts of a whole copy (the
+        published ones; None: any counts). allow_partial: other counts are a warning.
         Raises MaapError when ``source`` is incomplete, contradicts itself, is another set or holds
         a damaged image; when ``out`` exists; when the disk is full.
         """
         from maap.data.importing.images import About, Storage, make_set
+        from maap.images.pixels import SUFFIXES
 
         source = Path(source)
-        about = published if expected is None else published.expecting(expected)
+        about = published.expecting(expected)
 
         def layout(unpacked: Path) -> Layout:
-            return check_layout(read(source, unpacked), source, about, allow_partial)
+            found = check_layout(read(source, unpacked), source, about, allow_partial)
+            left_out = beside((item.path for item in found.train + found.test), SUFFIXES)
+            left_out.say(source)
+            return replace(found, left_out=dict(left_out.kinds))
 
         described = About(about.command, about.title, note, dict(path=str(source)))
         storage = Storage(size, policy, encode, orient=False)
@@ -134,9 +139,10 @@ def make_data(
     when it is not there. Raises MaapError as the importer does.
     """
     from maap.images.pixels import stored_size
+    from maap.util.files import make_folder
 
     size, crop_size = sizes
-    Path(out).parent.mkdir(parents=True, exist_ok=True)
+    make_folder(Path(out).parent)
     given = dict(settings, size=stored_size(crop_size or 0) if size is None else size)
     importers()[name].make(*map(Path, sources), out=Path(out), **given)
 
@@ -156,7 +162,10 @@ def recognise(source: Path) -> tuple[str, Path]:
     if _has(source, whatever.marks):
         return whatever.name, source
     others = [importer for importer in known if importer is not whatever]
-    for folder in (source, *sorted(path for path in source.iterdir() if path.is_dir())):
+    below = folders_in(source)
+    if len(below) == 1:  # a download may be wrapped in two folders
+        below += folders_in(below[0])
+    for folder in (source, *below):
         telling = [importer for importer in others if _has(folder, importer.marks)]
         telling += [importer for importer in others if _has(folder, importer.hints)]
         if telling:
@@ -167,13 +176,13 @@ def recognise(source: Path) -> tuple[str, Path]:
 def _recognise_file(source: Path) -> tuple[str, Path]:
     known = importers().values()
     for importer in known:
-        if source.name.startswith(importer.parts):
+        if source.name.lower().startswith(importer.parts):
             return importer.name, source.parent
-    if source.suffix == ".mat":
+    if source.suffix.lower() == ".mat":
         return recognise(source.parent)
     names = first_names(source) if is_archive(source) else []
     for importer in known:
-        if any(word in name for word in importer.members for name in names):
+        if any(word.lower() in name.lower() for word in importer.members for name in names):
             return importer.name, source
     return next(importer.name for importer in known if importer.any_archive), source
 

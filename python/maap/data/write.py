@@ -25,7 +25,7 @@ from maap.data.disk import disk_full_is_error
 from maap.data.manifest import FORMAT, MANIFEST, Manifest
 from maap.data.records import Box, Record, key_bytes
 from maap.errors import MaapError
-from maap.util.files import partial_path, sync_file, sync_folder, take_up_partial
+from maap.util.files import make_folder, partial_path, sync_file, sync_folder, take_up_partial
 
 _FIRST_MAP = 1 << 28  # bytes; doubled when full. The file itself grows only as far as it is used
 _COMMIT_BYTES = 64 << 20
@@ -43,7 +43,7 @@ def begin(out: Path, resume: bool = False) -> Path:
     partial = take_up_partial(out)
     if partial.exists() and not resume:
         shutil.rmtree(partial)
-    partial.mkdir(parents=True, exist_ok=True)
+    make_folder(partial)
     return partial
 
 
@@ -74,7 +74,8 @@ def finish(partial: Path, out: Path, manifest: Manifest) -> Path:
             )
     with disk_full_is_error(partial, str(out)):
         text = json.dumps({"format": FORMAT, **manifest}, indent=1, ensure_ascii=False)
-        (partial / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        # Bytes of names that are not UTF-8 (surrogates) become JSON's own escapes.
+        (partial / MANIFEST).write_bytes((text + "\n").encode("utf-8", "backslashreplace"))
         for root, _, names in os.walk(partial):
             for name in names:
                 sync_file(Path(root) / name)

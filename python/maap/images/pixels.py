@@ -2,15 +2,15 @@
 
 OpenCV decodes a truncated JPEG without a word and leaves the rest grey, and training on such an
 image goes unnoticed. So the file's structure is walked to its end marker first
-(``check_complete``), and what libjpeg prints while it decodes is read (``decode_watched``).
+(`images.structure`), and what libjpeg prints while it decodes is read (``decode_watched``).
 """
 
 import os
-import re
 import sys
-import zlib
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Callable, Optional, Protocol, TypeVar
 
@@ -18,13 +18,15 @@ import cv2
 import numpy as np
 
 from maap.errors import MaapError
+from maap.images.structure import check_complete, what_else
 from maap.util.text import times
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+# By the ending of a file's name, in lower case: what every OpenCV from 4.5 on reads.
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".tif", ".tiff")
 POLICIES = ("warp", "short_side")
 
-_PNG = b"\x89PNG\r\n\x1a\n"
-_END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
+_LARGE = 16 << 20  # bytes of a file; such files are decoded one at a time, to save memory
+_one_large = threading.Lock()
 _FATAL_WARNINGS = (
     "premature end",
     "bad Huffman",
@@ -52,85 +54,46 @@ def stored_size(crop: int) -> int:
     return 256 if crop == 0 or 192 <= crop <= 256 else -(-crop * 8 // 7)
 
 
-def check_complete(data: bytes, name: str) -> None:
-    """Raise MaapError naming ``name`` when a JPEG or PNG file ends before its end marker.
-
-    Other formats pass. Bytes after the end marker (some cameras append them) are allowed.
-    """
-    if data[:2] == b"\xff\xd8":
-        whole = _jpeg_is_whole(data)
-    elif data[:8] == _PNG:
-        whole = _png_is_whole(data)
-    else:
-        return
-    if not whole:
-        raise MaapError(
-            f"{name} is truncated or damaged ({len(data)} bytes, no end-of-image marker where its "
-            "structure needs one): fetch the file again or remove it"
-        )
-
-
-def _jpeg_is_whole(data: bytes) -> bool:
-    """Walk the segments (ITU T.81, annex B): markers with lengths, scans up to the next marker."""
-    at, seen_scan = 2, False
-    while at + 1 < len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-        elif marker == 0xD9:
-            return seen_scan
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD7:
-            at += 2
-        else:
-            if at + 4 > len(data):
-                return False
-            at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-            if marker == 0xDA:
-                seen_scan = True
-                found = _END_OF_SCAN.search(data, at)
-                if found is None:
-                    return False
-                at = found.start()
-    return False
-
-
-def _png_is_whole(data: bytes) -> bool:
-    at = 8
-    while at + 12 <= len(data):
-        length = int.from_bytes(data[at : at + 4], "big")
-        end = at + 8 + length
-        if end + 4 > len(data) or zlib.crc32(data[at + 4 : end]) != int.from_bytes(
-            data[end : end + 4], "big"
-        ):
-            return False
-        if data[at + 4 : at + 8] == b"IEND":
-            return True
-        at = end + 4
-    return False
-
-
 def decode(data: bytes, name: str, orient: bool = True) -> np.ndarray:
     """An image file's bytes as (H, W, 3) uint8 BGR; grey and palette images get three channels.
 
-    ``orient`` applies the EXIF orientation. Raises MaapError when it is no image OpenCV reads.
+    ``orient`` applies the EXIF orientation. Raises MaapError when it is no image OpenCV reads, or
+    has more pixels than OpenCV decodes.
     """
     flags = cv2.IMREAD_COLOR if orient else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    try:
+        with _one_large if len(data) >= _LARGE else nullcontext():
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
+    except cv2.error as error:
+        raise MaapError(f"{name} {_refusal(error)}") from None
     if image is None:
-        what = "is empty" if not data else "is not an image that OpenCV can decode"
+        what = "is empty" if not data else what_else(data)
         raise MaapError(f"{name} {what}: fetch the file again or remove it")
     return image
 
 
-def read(path: Path, orient: bool = True) -> np.ndarray:
-    """The image file ``path`` as (H, W, 3) uint8 BGR. Raises MaapError naming it when it is
-    missing, truncated or no image."""
+def _refusal(error: cv2.error) -> str:
+    if "CV_IO_MAX_IMAGE" in str(error):
+        return "has more pixels than OpenCV decodes (2^30): make it smaller or remove it"
+    reason = " ".join(str(getattr(error, "err", "") or error).split())
+    return f"cannot be decoded by OpenCV ({reason}): fetch the file again or remove it"
+
+
+def load(path: Path) -> bytes:
+    """The content of the image file ``path``. Raises MaapError naming it when it is missing,
+    cannot be read or is truncated."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
         raise MaapError(f"cannot read the image {path}: {error.strerror}") from None
     check_complete(data, str(path))
-    return decode(data, str(path), orient)
+    return data
+
+
+def read(path: Path, orient: bool = True) -> np.ndarray:
+    """The image file ``path`` as (H, W, 3) uint8 BGR. Raises MaapError naming it when it is
+    missing, truncated or no image."""
+    return decode(load(path), str(path), orient)
 
 
 class quiet:

@@ -35,8 +35,14 @@ def default_cache() -> Path:
 
 @contextlib.contextmanager
 def one_at_a_time(path: Path) -> Iterator[None]:
-    """Hold ``path``'s lock: two processes that want the same file or folder make it once."""
-    with path.with_name(path.name + ".lock").open("w") as handle:
+    """Hold ``path``'s lock: two processes that want the same file or folder make it once. Raises
+    MaapError when nothing can be written there."""
+    lock = path.with_name(path.name + ".lock")
+    try:
+        handle = lock.open("w")
+    except OSError as error:
+        raise cannot_write(lock, error) from None
+    with handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

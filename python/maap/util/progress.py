@@ -18,8 +18,12 @@ INTERVAL = 7.0
 
 
 def say(text: str, stream: Optional[TextIO] = None) -> None:
-    """Print one line for the user at once (stdout unless ``stream`` is given)."""
-    print(text, file=stream or sys.stdout, flush=True)
+    """Print one line for the user at once (stdout unless ``stream`` is given). What the stream's
+    encoding lacks (bytes of a file name that are not UTF-8, say) becomes an escape."""
+    stream = stream or sys.stdout
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    text = text.encode(encoding, "backslashreplace").decode(encoding)
+    print(text, file=stream, flush=True)
 
 
 def _value(value: Any) -> str:

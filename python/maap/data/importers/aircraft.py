@@ -1,4 +1,4 @@
-"""FGVC-Aircraft 2013b (Maji et al. 2013) as a data set, from its folder or its .tar.gz.
+"""FGVC-Aircraft 2013b (Maji et al. 2013) as a data set, from its folder or an archive.
 
     fgvc-aircraft-2013b/data/images/           1025794.jpg ...
     .../variants.txt                           a class (variant) a line
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 from maap.data.importer import Importer, published_maker
 from maap.data.importing import archive
 from maap.data.importing.layout import Expected, Item, Layout, Published, check_same_images
+from maap.data.importing.lists import inner_path, read_lines, read_table
+from maap.data.importing.tree import folders, readable
 from maap.errors import MaapError
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ LISTS = (
     "images_variant_test.txt",
     "images_box.txt",
 )
-_WANTED = r"^(\./)?([^/]+/)?data/(images/.+\.jpg|[a-z_]+\.txt)$"
+_WANTED = r"(?i)^([^/]+/){0,2}data/(images/.+\.jpg|[a-z_]+\.txt)$"
+_WRAPPED = 3  # folders that a download may be wrapped in
 
 
 def read_aircraft(source: Path, unpacked: Path) -> Layout:
     """What the lists of FGVC-Aircraft's variants say; ``source`` is the folder
-    fgvc-aircraft-2013b, its data/, or the .tar.gz, which is unpacked into ``unpacked``.
+    fgvc-aircraft-2013b, its data/, one that holds it, or the archive, which is unpacked into
+    ``unpacked``.
 
     Raises MaapError naming what is missing, damaged or contradicts another list.
     """
@@ -49,15 +53,19 @@ def read_aircraft(source: Path, unpacked: Path) -> Layout:
 
 
 def _read_lists(root: Path) -> Layout:
-    classes = [line for line in _lines(root / LISTS[0]) if line]
+    classes = [line for line in read_lines(root / LISTS[0], WHERE) if line]
     index = {name: number for number, name in enumerate(classes)}
-    boxes = {name: _box(text, name, root) for name, text in _pairs(root / LISTS[4])}
+    if len(index) < len(classes):
+        twice = next(name for number, name in enumerate(classes) if index[name] != number)
+        raise MaapError(f"{root / LISTS[0]} has variant {twice!r} twice: remove one; {WHERE}")
+    listed_boxes = read_table(root / LISTS[4], 1, WHERE)
+    boxes = {name: _box(text, name, root) for name, (text,) in listed_boxes.items()}
     splits: dict[str, list[Item]] = {}
     listed: list[str] = []
     for split in ("train", "val", "test"):
         path = root / f"images_variant_{split}.txt"
         splits[split] = []
-        for name, variant in _pairs(path):
+        for name, (variant,) in read_table(path, 1, WHERE).items():
             if variant not in index:
                 raise MaapError(
                     f"{path}: image {name} has variant {variant!r}, which variants.txt lacks: the "
@@ -65,18 +73,18 @@ def _read_lists(root: Path) -> Layout:
                 )
             if name not in boxes:
                 raise MaapError(f"{root / LISTS[4]} lacks image {name}; {WHERE}")
-            picture = root / "images" / f"{name}.jpg"
-            relative = f"{name}.jpg"
+            relative = inner_path(f"{name}.jpg", path, WHERE)
+            picture = root / "images" / relative
             splits[split].append(Item(picture, relative, index[variant], boxes[name], BANNER))
             listed.append(name)
     check_same_images(root / LISTS[4], boxes, listed, root / "images_variant_*.txt")
-    return Layout(splits["train"] + splits["val"], splits["test"], classes)
+    names = [readable(name) for name in classes]
+    return Layout(splits["train"] + splits["val"], splits["test"], names)
 
 
 def _find_root(folder: Path, source: Path) -> Path:
-    """The folder with the lists and images/: ``folder``, its data/, or data/ in one below."""
-    below = [path / "data" for path in sorted(folder.iterdir()) if path.is_dir()]
-    for candidate in (folder, folder / "data", *below):
+    """The folder with the lists and images/: ``folder`` or one below."""
+    for candidate in folders(folder, _WRAPPED):
         if (candidate / LISTS[1]).is_file() or (candidate / LISTS[0]).is_file():
             missing = [name for name in LISTS if not (candidate / name).is_file()]
             if not (candidate / "images").is_dir():
@@ -85,26 +93,6 @@ def _find_root(folder: Path, source: Path) -> Path:
                 raise MaapError(f"{source} lacks {', '.join(missing)}; {WHERE}")
             return candidate
     raise MaapError(f"{source} is not FGVC-Aircraft: it has no data/{LISTS[1]}; {WHERE}")
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError as error:
-        raise MaapError(f"cannot read {path}: {error.strerror}; {WHERE}") from None
-
-
-def _pairs(path: Path) -> list[tuple[str, str]]:
-    """(first word, the rest) of each line."""
-    result = []
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        parts = line.strip().split(maxsplit=1)
-        if len(parts) != 2:
-            raise MaapError(f"{path}, line {number} is damaged: {line!r}; {WHERE}")
-        result.append((parts[0], parts[1]))
-    return result
 
 
 def _box(text: str, name: str, root: Path) -> "Box":
@@ -122,7 +110,8 @@ import_aircraft = published_maker(AIRCRAFT, read_aircraft, NOTE)
 IMPORTER = Importer(
     name="aircraft",
     title=AIRCRAFT.title,
-    help="""FGVC-Aircraft: SOURCE is the folder fgvc-aircraft-2013b or its .tar.gz.
+    help="""FGVC-Aircraft: SOURCE is the folder fgvc-aircraft-2013b or its .tar.gz (or a
+    .zip of it).
 
     10,000 images (6,667 for training: the published train and val; 3,333 for testing) of 100
     variants, with boxes. The bottom 20 pixel rows, a banner with the copyright, are cut off.""",

@@ -9,10 +9,12 @@ are no boxes, and the classes have numbers for names.
 """
 
 from pathlib import Path
+from typing import Optional
 
 from maap.data.importer import Importer, published_maker
 from maap.data.importing import archive, matlab
 from maap.data.importing.layout import Expected, Item, Layout, Published
+from maap.data.importing.tree import entries, folders
 from maap.errors import MaapError
 
 NOTE = "Trained on the published training and validation images, 20 a class; there are no boxes."
@@ -23,40 +25,68 @@ WHERE = (
 )
 FLOWERS = Published("Flowers-102", COUNTS, WHERE, "flowers")
 _ARCHIVE = "102flowers.tgz"
+_WANTED = r"(?i)^([^/]+/){0,3}[^/]+\.(jpg|mat)$"
+_WRAPPED = 3  # folders that a copy may have around its parts
 
 
 def read_flowers(source: Path, unpacked: Path) -> Layout:
     """What the lists say; ``source`` is the folder that holds jpg/ or 102flowers.tgz (unpacked into
-    ``unpacked``), imagelabels.mat and setid.mat.
+    ``unpacked``), imagelabels.mat and setid.mat, or an archive of all of it.
 
     Raises MaapError naming what is missing, damaged or contradicts another list.
     """
-    if not source.is_dir():
+    if source.is_file() and source.name.lower().startswith(IMPORTER.parts):
+        source = source.parent
+    if not source.exists():
         raise MaapError(f"{source} is not a folder: give the one that holds jpg/; {WHERE}")
-    path = source / "imagelabels.mat"
+    if source.is_file():
+        archive.unpack(source, unpacked / "whole", _WANTED, WHERE)
+    root = _find_root(unpacked / "whole" if source.is_file() else source)
+    path = root / "imagelabels.mat"
     labels = [
         matlab.whole_number(value, f"label {number}", path)
         for number, value in enumerate(matlab.read(path, "labels", WHERE), start=1)
     ]
     if min(labels) < 1:
         raise MaapError(f"{path}: label {min(labels)} is below 1: the copy is damaged; {WHERE}")
-    lists = source / "setid.mat"
+    lists = root / "setid.mat"
     sets = {
         name: [matlab.whole_number(v, name, lists) for v in matlab.read(lists, name, WHERE)]
         for name in ("trnid", "valid", "tstid")
     }
-    pictures = source / "jpg"
-    if not pictures.is_dir():
-        if not (source / _ARCHIVE).is_file():
-            raise MaapError(f"{source} has neither jpg/ nor {_ARCHIVE}; {WHERE}")
-        archive.unpack(source / _ARCHIVE, unpacked, r"^(\./)?jpg/[^/]+\.jpg$", WHERE)
-        pictures = unpacked / "jpg"
+    pictures = _pictures(root, source, unpacked)
 
     def items(names: tuple[str, ...]) -> list[Item]:
         return [_item(number, labels, pictures, lists) for name in names for number in sets[name]]
 
     classes = [f"flower {number:03d}" for number in range(1, max(labels) + 1)]
     return Layout(items(("trnid", "valid")), items(("tstid",)), classes)
+
+
+def _find_root(folder: Path) -> Path:
+    """The folder with the lists: ``folder`` or one below it; ``folder`` when there is none."""
+    found = (f for f in folders(folder, _WRAPPED) if (f / "imagelabels.mat").is_file())
+    return next(found, folder)
+
+
+def _pictures(root: Path, source: Path, unpacked: Path) -> Path:
+    """The folder with the images, unpacked first where it is an archive."""
+    found = _find_pictures(root)
+    if found is not None:
+        return found
+    stem = _ARCHIVE.split(".")[0]
+    packed = [p for p in entries(root) if p.name.lower().split(".")[0] == stem and p.is_file()]
+    if not packed:
+        raise MaapError(f"{source} has neither jpg/ nor {_ARCHIVE}; {WHERE}")
+    archive.unpack(packed[0], unpacked / "jpg", _WANTED, WHERE)
+    return _find_pictures(unpacked) or unpacked / "jpg"
+
+
+def _find_pictures(root: Path) -> Optional[Path]:
+    """The folder jpg/ that holds image_00001.jpg ..., or else the first one called jpg/."""
+    named = [f for f in folders(root, _WRAPPED) if f.name.lower() == "jpg"]
+    filled = (f for f in named if any(p.suffix.lower() == ".jpg" for p in entries(f)))
+    return next(filled, named[0] if named else None)
 
 
 def _item(number: int, labels: list[int], pictures: Path, lists: Path) -> Item:
@@ -82,4 +112,5 @@ IMPORTER = Importer(
     counted=True,
     marks=("imagelabels.mat", "setid.mat", "102flowers.tgz"),
     parts=("102flowers",),
+    members=("imagelabels.mat", "jpg/image_"),
 )

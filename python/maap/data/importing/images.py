@@ -8,11 +8,12 @@ as a JPEG of quality 95 inside a Datum, or raw. Training records are in a shuffl
 depends on the seed alone, because Caffe's Data layer reads in key order; test records keep the
 order they came in."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Callable, Optional
@@ -22,6 +23,7 @@ import numpy as np
 
 from maap.data import records, write
 from maap.data.disk import need_space
+from maap.data.importing.copies import Seen, check_copies
 from maap.data.importing.layout import Item, Layout
 from maap.data.manifest import Manifest
 from maap.data.records import Box, Record
@@ -29,6 +31,7 @@ from maap.data.store import Dataset
 from maap.data.write import SplitWriter
 from maap.errors import MaapError
 from maap.images import boxes, pixels
+from maap.images.structure import orientation
 from maap.util import progress
 
 _CHUNK = 64
@@ -97,24 +100,48 @@ def write_layout(
     """Write both splits into ``folder``; returns the manifest to finish with.
 
     A layout that is a part of a published set says so in the manifest's note and source."""
-    train = shuffled(layout.train, seed)
-    counts = {
-        "train": import_split(folder, "train", train, storage),
-        "test": import_split(folder, "test", layout.test, storage),
-    }
+    parts = {"train": shuffled(layout.train, seed), "test": layout.test}
+    where = about.source.get("path", about.name)
+    seen: list[Seen] = []
+    turned: list[Item] = []
+    for split, items in parts.items():
+        for item, loaded in zip(items, import_split(folder, split, items, storage)):
+            seen.append(Seen(split, item, loaded.digest))
+            turned += [item] if loaded.turned else []
+    _say_turned(turned, storage.orient, where)
+    leak = check_copies(seen, layout.classes, where)
     how: dict[str, object] = dict(seed=seed, policy=storage.policy, encode=storage.encode)
     if layout.partial:
         how["partial"] = True
+    if layout.left_out:
+        how["left_out"] = dict(sorted(layout.left_out.items()))
     return {
         "kind": about.kind,
         "name": about.name,
-        "note": " ".join(filter(None, [about.note, layout.partial])),
+        "note": " ".join(filter(None, [about.note, layout.partial, leak])),
         "source": {**about.source, **how},
         "classes": layout.classes,
         "size": [storage.size, storage.size],
         "mean_subtracted": False,
-        "splits": {split: {"count": count} for split, count in counts.items()},
+        "splits": {split: {"count": len(items)} for split, items in parts.items()},
     }
+
+
+def _say_turned(turned: list[Item], orient: bool, where: object) -> None:
+    """Tell what is done with images whose EXIF data says that they are turned or mirrored."""
+    if not turned:
+        return
+    number = len(turned)
+    which = "1 image is" if number == 1 else f"{number:,} images are"
+    first = f"turned, as EXIF data says (the first is {turned[0].relative})"
+    if orient:
+        progress.say(f"{where}: {which} {first}: stored upright")
+        return
+    boxes_too = ", which the set's boxes are for" if turned[0].box is not None else ""
+    progress.say(
+        f"warning: {where}: {which} {first}: stored with the pixels as they are in the "
+        f"file{boxes_too}"
+    )
 
 
 def shuffled(items: Sequence[Item], seed: int) -> list[Item]:
@@ -123,9 +150,20 @@ def shuffled(items: Sequence[Item], seed: int) -> list[Item]:
     return [items[index] for index in order]
 
 
-def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storage) -> int:
-    """Write ``items`` as split ``name`` of the data set being made in ``folder``; returns the
-    count.
+@dataclass(frozen=True)
+class Loaded:
+    """An image as it is stored: the serialised Datum, its box there, a digest of its pixels, and
+    whether the file's EXIF data says that it is turned or mirrored."""
+
+    datum: bytes
+    box: Optional[Box]
+    digest: bytes
+    turned: bool
+
+
+def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storage) -> list[Loaded]:
+    """Write ``items`` as split ``name`` of the data set being made in ``folder``; returns what is
+    known of each image, without its Datum.
 
     Raises MaapError for a damaged image, or a disk without enough space.
     """
@@ -136,6 +174,7 @@ def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storag
         Record(records.key_for(index, item.relative), item.label, item.relative)
         for index, item in enumerate(items)
     ]
+    stored: list[Loaded] = []
     with (
         SplitWriter(folder, name, announced) as writer,
         ThreadPoolExecutor(os.cpu_count() or 1) as pool,
@@ -144,23 +183,25 @@ def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storag
         for begin in range(0, len(items), _CHUNK):
             chunk = items[begin : begin + _CHUNK]
             made = pixels.decode_watched(chunk, partial(_load, storage), pool, progress.say)
-            for datum, box in made:
-                writer.append(datum, box)
+            for loaded in made:
+                writer.append(loaded.datum, loaded.box)
+                stored.append(replace(loaded, datum=b""))
             bar.advance(len(chunk))
-    return len(items)
+    return stored
 
 
-def _load(storage: Storage, item: Item) -> tuple[bytes, Optional[Box]]:
-    """The serialised Datum of an item, and its box on the stored image."""
-    image = pixels.read(item.path, storage.orient)
+def _load(storage: Storage, item: Item) -> Loaded:
+    """The item's image, read and fitted."""
+    data = pixels.load(item.path)
+    image = pixels.decode(data, str(item.path), storage.orient)
     if item.box is not None:
         _check_box(item, item.box, image.shape[:2])
     if item.banner:
         image = image[: max(1, image.shape[0] - item.banner)]
     image, box = pixels.fit(image, (storage.size, storage.size), storage.policy, item.box)
-    if storage.encode == "jpeg":
-        return records.encode_jpeg(image, item.label), box
-    return records.encode_pixels(image, item.label), box
+    encode = records.encode_jpeg if storage.encode == "jpeg" else records.encode_pixels
+    digest = hashlib.blake2b(image, digest_size=16).digest()
+    return Loaded(encode(image, item.label), box, digest, orientation(data) != 1)
 
 
 def _check_box(item: Item, box: Box, size: tuple[int, int]) -> None:

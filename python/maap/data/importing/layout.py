@@ -9,10 +9,11 @@ the counts, and the data set's note keeps them.
 import shlex
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
+from maap.data.importing.tree import NameFinder
 from maap.errors import MaapError
 from maap.util import progress
 
@@ -40,12 +41,14 @@ class Layout:
     """The images of both splits and the names of the classes.
 
     partial: one sentence with the counts when this is a part of a published set, else "".
+    left_out: files beside the images that were passed over, {kind: how many}.
     """
 
     train: list[Item]
     test: list[Item]
     classes: list[str]
     partial: str = ""
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,15 @@ class Expected:
 
 @dataclass(frozen=True)
 class Published:
-    """How a set was published: its title, the counts of a complete copy, where to get one, and the
-    name of its ``maap data`` command."""
+    """How a set was published: its title, the counts of a complete copy (None: unknown), where to
+    get one, and the name of its ``maap data`` command."""
 
     title: str
-    counts: Expected
+    counts: Optional[Expected]
     where: str
     command: str
 
-    def expecting(self, counts: Expected) -> "Published":
+    def expecting(self, counts: Optional[Expected]) -> "Published":
         """The same with other counts of a complete copy."""
         return replace(self, counts=counts)
 
@@ -81,12 +84,11 @@ def check_layout(
     not allowed, an image that is listed twice, a class without training images, a missing file.
     """
     partial = _counts(layout, source, published, allow_partial)
-    if partial:
+    if partial or published.counts is None:
         layout = replace(_without_empty_classes(layout, source), partial=partial)
     _check_enough(layout, source)
     _check_once(layout, source, published.where)
-    _check_files(layout, published.where)
-    return layout
+    return _with_files(layout, source, published.where)
 
 
 def check_same_images(path: Path, found: Iterable[str], listed: Iterable[str], by: Path) -> None:
@@ -101,10 +103,11 @@ def check_same_images(path: Path, found: Iterable[str], listed: Iterable[str], b
 
 
 def _counts(layout: Layout, source: Path, published: Published, allow_partial: bool) -> str:
-    """The sentence on a layout whose counts are not the published ones; "" when they are."""
+    """The sentence on a layout whose counts are not the published ones; "" when they are, or when
+    none are known."""
     found = Expected(len(layout.classes), len(layout.train), len(layout.test))
     wanted = published.counts
-    if found == wanted:
+    if wanted is None or found == wanted:
         return ""
     listed = (
         f"it lists {found.train + found.test:,} images ({found.train:,} training, "
@@ -136,7 +139,7 @@ def _without_empty_classes(layout: Layout, source: Path) -> Layout:
         [replace(item, label=label[item.label]) for item in items]
         for items in (layout.train, layout.test)
     )
-    return Layout(train, test, [layout.classes[old] for old in used])
+    return replace(layout, train=train, test=test, classes=[layout.classes[old] for old in used])
 
 
 def _check_enough(layout: Layout, source: Path) -> None:
@@ -165,11 +168,29 @@ def _check_once(layout: Layout, source: Path, where: str) -> None:
         )
 
 
-def _check_files(layout: Layout, where: str) -> None:
-    items = layout.train + layout.test
-    missing = [item.path for item in items if not item.path.is_file()]
+def _with_files(layout: Layout, source: Path, where: str) -> Layout:
+    """The layout with the paths of files that are there, found by nearly the same names too."""
+    finder = NameFinder()
+    train, test = ([_found(item, finder) for item in part] for part in (layout.train, layout.test))
+    missing = [
+        item.path for item, found in zip(layout.train + layout.test, train + test) if found is None
+    ]
     if missing:
         raise MaapError(
-            f"{len(missing)} of {len(items)} images are missing, the first is {missing[0]}: "
+            f"{len(missing)} of {len(train + test)} images are missing, the first is {missing[0]}: "
             f"unpack the archive again; {where}"
         )
+    if finder.first is not None:
+        wanted, found = (path.name for path in finder.first)
+        progress.say(
+            f"{source}: {finder.inexact:,} images have other names than in the lists (upper and "
+            f"lower case, blanks or accents; the first is {found!r} for {wanted!r}); they are used"
+        )
+    return replace(
+        layout, train=[item for item in train if item], test=[item for item in test if item]
+    )
+
+
+def _found(item: Item, finder: NameFinder) -> Optional[Item]:
+    path = finder.find(item.path)
+    return item if path == item.path else path and replace(item, path=path)
