@@ -22,9 +22,12 @@ from ._caffe import (
     Net,
     RMSPropSolver,
     SGDSolver,
+    Solver,
     Timer,
 )
+from .fixed import FixedDict, FixedList
 from .shapes import shape_text
+from .solver_param import MessageView
 
 __all__ = [
     "AdaDeltaSolver",
@@ -39,6 +42,8 @@ __all__ = [
 ]
 
 Arrays = Mapping[str, Any]
+FIXED_LAYERS = "the layers of a net, their tops and bottoms cannot be changed: make another net"
+FIXED_WEIGHTS = "loss weights cannot be changed in a net: they are set in the prototxt, loss_weight"
 
 
 def _cached(net: Net, name: str, make: Any) -> Any:
@@ -51,46 +56,57 @@ def _cached(net: Net, name: str, make: Any) -> Any:
 
 def _blobs(net: Net) -> OrderedDict[str, Any]:
     """The blobs by name, in the order of the layers that make them: {"data": Blob, ...}."""
-    return _cached(net, "_blobs_dict", lambda: OrderedDict(zip(net._blob_names, net._blobs)))
+    why = "net.blobs cannot be changed: write into a blob, net.blobs[name].data[...] = array"
+    return _cached(net, "_blobs_dict", lambda: FixedDict(zip(net._blob_names, net._blobs), why))
 
 
 def _blob_loss_weights(net: Net) -> OrderedDict[str, float]:
     """The loss weight of each blob, by name; 0 for most."""
-    return OrderedDict(zip(net._blob_names, net._blob_loss_weights))
+    return FixedDict(zip(net._blob_names, net._blob_loss_weights), FIXED_WEIGHTS)
 
 
 def _layer_dict(net: Net) -> OrderedDict[str, Any]:
     """The layers by name, first to last."""
-    return _cached(net, "_layer_dict", lambda: OrderedDict(zip(net._layer_names, net.layers)))
+    return _cached(
+        net, "_layer_dict", lambda: FixedDict(zip(net._layer_names, net.layers), FIXED_LAYERS)
+    )
 
 
 def _params(net: Net) -> OrderedDict[str, Any]:
     """The parameters by layer: net.params["conv1"][0] is the blob of weights, [1] of biases."""
-    return _cached(
-        net,
-        "_params_dict",
-        lambda: OrderedDict(
-            (name, layer.blobs)
-            for name, layer in zip(net._layer_names, net.layers)
-            if len(layer.blobs) > 0
-        ),
-    )
+    why = "net.params cannot be changed: write into a blob, net.params[name][0].data[...] = array"
+
+    def make() -> FixedDict:
+        named = zip(net._layer_names, net.layers)
+        return FixedDict(((name, layer.blobs) for name, layer in named if len(layer.blobs)), why)
+
+    return _cached(net, "_params_dict", make)
 
 
 def _inputs(net: Net) -> list[str]:
-    """The names of the input blobs: tops of Input layers, and inputs that a net names itself."""
+    """The names of the input blobs: tops of Input layers, and inputs that a net names itself.
+
+    A change of the list changes what forward takes.
+    """
     return _cached(net, "_input_list", lambda: [net._blob_names[i] for i in net._inputs])
 
 
 def _outputs(net: Net) -> list[str]:
-    """The names of the blobs that no layer reads."""
+    """The names of the blobs that no layer reads.
+
+    A change of the list changes what forward returns.
+    """
     return _cached(net, "_output_list", lambda: [net._blob_names[i] for i in net._outputs])
 
 
 def _names_by_layer(net: Net, ids: Any) -> OrderedDict[str, list[str]]:
     names = net._blob_names
-    return OrderedDict(
-        (layer, [names[i] for i in ids(number)]) for number, layer in enumerate(net._layer_names)
+    return FixedDict(
+        (
+            (layer, FixedList((names[i] for i in ids(number)), FIXED_LAYERS))
+            for number, layer in enumerate(net._layer_names)
+        ),
+        FIXED_LAYERS,
     )
 
 
@@ -304,6 +320,26 @@ def _set_input_arrays(net: Net, data: np.ndarray, labels: np.ndarray) -> None:
     net._set_input_arrays(data, labels)
 
 
+def _fixed(listed: property, why: str) -> property:
+    """The same property, but a change of its list, which is a copy, is an error."""
+    return property(lambda owner: FixedList(listed.fget(owner), why), doc=listed.__doc__)
+
+
+def _param(solver: Solver) -> Any:
+    """The settings of the prototxt, as a SolverParameter.
+
+    A change takes effect at once: solver.param.base_lr = 0.01. Raises AttributeError for a setting
+    that a solver reads only when it is made (net, type, random_seed ...), CaffeError for one with
+    which it could not continue; then nothing is changed.
+    """
+    return MessageView(solver)
+
+
+Solver.param = property(_param)
+Solver.test_nets = _fixed(Solver.test_nets, "the test nets of a solver are those of its prototxt")
+for _name in ("layers", "_layer_names", "_blob_names", "_blobs", "_inputs", "_outputs"):
+    setattr(Net, _name, _fixed(vars(Net)[_name], FIXED_LAYERS))
+Net._blob_loss_weights = _fixed(Net._blob_loss_weights, FIXED_WEIGHTS)
 Net.__doc__ = """A net.
 
     net = caffe.Net("deploy.prototxt", caffe.TEST, weights="net.caffemodel")

@@ -33,6 +33,14 @@ py::tuple shape_of(const Blob<float>& blob) {
   return shape;
 }
 
+/// For assignments that would replace what only its values can be written to.
+[[noreturn]] void refuse(const string& name) {
+  throw py::attribute_error(name == "shape"
+                                ? "blob.shape cannot be set: call blob.reshape(2, 3)"
+                                : "blob." + name + " cannot be replaced: write into it, blob." +
+                                      name + "[...] = array");
+}
+
 }  // namespace
 
 void bind_blob(py::module_* module) {
@@ -46,14 +54,18 @@ void bind_blob(py::module_* module) {
              return std::make_shared<FloatBlob>(read_shape(shape));
            }),
            "Blob(2, 3) is a blob of 2 x 3 zeros.")
-      .def_property_readonly(
+      .def_property(
           "data", [](FloatBlob& blob) { return view(&blob, false); },
+          [](const FloatBlob&, const py::object&) { refuse("data"); },
           "The values: a float32 array of shape ``shape``. In GPU mode they are copied at\n"
           "each access of this property; arrays from earlier accesses are not updated.")
-      .def_property_readonly(
+      .def_property(
           "diff", [](FloatBlob& blob) { return view(&blob, true); },
+          [](const FloatBlob&, const py::object&) { refuse("diff"); },
           "The gradient of the loss: a float32 array of shape ``shape``.")
-      .def_property_readonly("shape", &shape_of, "The lengths of the axes, a tuple of int.")
+      .def_property(
+          "shape", &shape_of, [](const FloatBlob&, const py::object&) { refuse("shape"); },
+          "The lengths of the axes, a tuple of int; reshape changes them.")
       .def_property_readonly(
           "count", [](const FloatBlob& blob) { return blob.count(); }, "The number of values.")
       .def_property_readonly("num", &FloatBlob::num,

@@ -69,7 +69,9 @@ py::list to_list(const vector<string>& texts) {
 py::list to_list(const vector<Blob<float>*>& blobs) {
   py::list all;
   for (Blob<float>* blob : blobs) all.append(py::cast(blob, py::return_value_policy::reference));
-  return all;
+  return py::module_::import("caffe.fixed")
+      .attr("FixedList")(
+          all, "a layer's blobs cannot be replaced: write into one, top[0].data[...] = array");
 }
 
 shared_ptr<void> hold(const py::object& object) {

@@ -30,6 +30,13 @@ py::object add_blob(const BlobVec& all, const py::args& shape) {
   return py::none();
 }
 
+template <typename... Arguments>
+void refuse(const BlobVec&, Arguments...) {
+  throw py::type_error(
+      "the blobs of a layer cannot be replaced or deleted: write into one, "
+      "net.params[name][0].data[...] = array");
+}
+
 [[noreturn]] void not_implemented(const FloatLayer& layer, const char* what) {
   const string text = layer.name() + what;
   PyErr_SetString(PyExc_NotImplementedError, text.c_str());
@@ -46,6 +53,8 @@ void bind_blobs(py::module_* module) {
            })
       .def("__getitem__",
            [](const BlobVec& all, const py::slice& range) { return py::list(as_list(all)[range]); })
+      .def("__setitem__", &refuse<py::object, py::object>)
+      .def("__delitem__", &refuse<py::object>)
       .def("__iter__", [](const BlobVec& all) { return py::iter(as_list(all)); })
       .def("__contains__",
            [](const BlobVec& all, const py::object& blob) { return as_list(all).contains(blob); })
@@ -68,7 +77,7 @@ void bind_layer(py::module_* module) {
   py::class_<LayerParameter>(*module, "LayerParameter",
                              "Caffe's arguments for a Python layer; passed to Layer.__init__.");
   py::class_<FloatLayer, shared_ptr<FloatLayer>, PythonLayer>(
-      *module, "Layer", py::dynamic_attr(),
+      *module, "Layer",
       "A layer of a net, and the base class of layers written in Python:\n\n"
       "    class Double(caffe.Layer):\n"
       "        def setup(self, bottom, top):       # once; self.param_str, self.phase, self.blobs\n"

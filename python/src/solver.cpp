@@ -3,6 +3,7 @@
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "net_calls.hpp"
+#include "solver_param.hpp"
 
 namespace caffe {
 namespace python {
@@ -120,11 +121,6 @@ void solve(const SolverPtr& solver, const std::optional<Path>& resume_file) {
   training.succeeded();
 }
 
-py::object param_of(const FloatSolver& solver) {
-  const py::object message = py::module_::import("caffe.proto.caffe_pb2").attr("SolverParameter");
-  return message.attr("FromString")(py::bytes(solver.param().SerializeAsString()));
-}
-
 float learning_rate(FloatSolver* solver) {
   auto* sgd = dynamic_cast<SGDSolver<float>*>(solver);
   CAFFE_CHECK(sgd != nullptr, "a solver of type " << solver->type() << " has no learning rate");
@@ -177,8 +173,8 @@ void bind_rest(Class* solver) {
       .def_property_readonly("test_nets", &FloatSolver::test_nets, "The test nets, a list.")
       .def_property_readonly("iter", &FloatSolver::iter, "The number of updates so far.")
       .def_property_readonly("lr", &learning_rate, "The learning rate of the next update.")
-      .def_property_readonly("param", &param_of,
-                             "A copy of the prototxt's settings, a SolverParameter.")
+      .def("_settings", &settings_of)
+      .def("_change_settings", &change_settings, py::arg("serialized"))
       .def_property_readonly("type", &FloatSolver::type, "As in the prototxt: \"SGD\".")
       .def("add_callback", &add_callback, py::arg("on_start"), py::arg("on_gradients_ready"),
            "Calls on_start() at the start of every iteration, and on_gradients_ready() before its\n"

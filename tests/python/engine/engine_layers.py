@@ -106,3 +106,15 @@ class NotALayer:
 
 
 NOT_A_CLASS = 3
+
+
+class Replaces(Double):
+    """Tries to assign to its top instead of writing into it, then writes 7."""
+
+    def forward(self, bottom, top):
+        for value in (bottom[0], bottom[0].data):
+            try:
+                top[0] = value
+            except TypeError as error:
+                assert "top[0].data[...] = array" in str(error)
+                top[0].data[...] = 7
