@@ -10,6 +10,7 @@ import numpy as np
 from . import io
 from .proto.caffe_pb2 import TEST
 from .pycaffe import Net
+from .shapes import shape_text
 
 
 def make_transformer(
@@ -55,15 +56,25 @@ class Classifier(Net):
         super().__init__(model_file, TEST, weights=pretrained_file)
         self.transformer = make_transformer(self, mean, input_scale, raw_scale, channel_swap)
         self.crop_dims = np.array(self.blobs[self.inputs[0]].shape[2:])
-        self.image_dims = image_dims if image_dims else self.crop_dims
+        is_given = image_dims is not None and np.size(image_dims) > 0
+        self.image_dims = image_dims if is_given else self.crop_dims
 
     def predict(self, inputs: Iterable[np.ndarray], oversample: bool = True) -> np.ndarray:
         """The net's output for each image.
 
         inputs: N images of H x W x K, of any sizes. oversample: the mean over ten crops of each
-        (io.oversample); otherwise only the centre. Returns N x classes.
+        (io.oversample); otherwise only the centre. Returns N x classes. Raises ValueError if
+        image_dims are smaller than the net's input.
         """
-        images = np.stack([io.resize_image(image, self.image_dims) for image in inputs])
+        resized = [io.resize_image(image, self.image_dims) for image in inputs]
+        if not resized:
+            return np.zeros((0, *self.blobs[self.outputs[0]].shape[1:]), np.float32)
+        images = np.stack(resized)
+        if any(np.array(self.image_dims) < self.crop_dims):
+            raise ValueError(
+                f"images of {shape_text(self.image_dims)} are smaller than the net's input, "
+                f"{shape_text(self.crop_dims)}"
+            )
         if oversample:
             crops = io.oversample(images, self.crop_dims)
         else:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from .image_file import read_image
 from .proto import caffe_pb2
 from .shapes import shape_text
 
@@ -154,7 +155,11 @@ class Transformer:
     def deprocess(self, in_: str, data: np.ndarray) -> np.ndarray:
         """Turn a net's input, K x H x W or 1 x K x H x W, into an image, without resizing it."""
         self._check_input(in_)
-        result = np.array(data, copy=True).squeeze()
+        result = np.array(data, copy=True)
+        if in_ not in self.transpose:
+            result = result.squeeze()
+        elif result.ndim == len(self.inputs[in_]) and len(result) == 1:
+            result = result[0]  # a grey image keeps its axis of channels, for transposing
         if in_ in self.input_scale:
             result = result / np.float32(self.input_scale[in_])
         if in_ in self.mean:
@@ -224,17 +229,13 @@ class Transformer:
 def load_image(filename: str | PathLike[str], color: bool = True) -> np.ndarray:
     """An image file as float32 in [0, 1]: H x W x 3 in RGB, or H x W x 1 in grey without ``color``.
 
-    Grey images are converted to RGB; an alpha channel is dropped.
+    So for every kind of file: grey becomes three equal channels, an alpha channel is dropped,
+    palettes, CMYK and others are converted, and of an animation or of several pages the first is
+    read. The image is upright, as its EXIF data says. Values of 8, 16 or 32 bits are divided by the
+    largest; those of a file of floats are returned as they are. filename: a file, an address, or an
+    open file. Raises OSError if it cannot be read.
     """
-    import skimage
-    import skimage.io
-
-    image = skimage.util.img_as_float(skimage.io.imread(filename, as_gray=not color))
-    image = image.astype(np.float32)
-    if image.ndim == 2:
-        image = image[:, :, np.newaxis]
-        return np.tile(image, (1, 1, 3)) if color else image
-    return image[:, :, :3] if image.shape[2] == 4 else image
+    return read_image(filename, color)
 
 
 def _checked_image(image: Any) -> np.ndarray:
@@ -254,6 +255,8 @@ def resize_image(im: np.ndarray, new_dims: Sequence[int], interp_order: int = 1)
     outside as the image's minimum; others are resized by scipy.ndimage.zoom.
     """
     im = _checked_image(im)
+    if im.dtype.kind in "biu" or im.dtype == np.float16:
+        im = im.astype(np.float64)  # in which no difference overflows
     height, width = (int(length) for length in new_dims)
     if im.shape[2] in (1, 3):
         from skimage.transform import resize

@@ -121,25 +121,36 @@ def test_transformer_mistakes():
     assert (transformer.mean["data"] == 1).all()
 
 
-def test_load_image(tmp_path):
-    from PIL import Image
+def test_integers_of_every_size_are_resized():
+    image = np.array([[[-128], [127]], [[0], [64]]]).repeat(3, 2)
+    expected = io.resize_image(image.astype(np.float64), (3, 3))
+    for dtype in (np.int8, np.int16, np.int64, np.float16):
+        np.testing.assert_allclose(
+            io.resize_image(image.astype(dtype), (3, 3)), expected, rtol=1e-3
+        )
+    as_bool, as_float = (
+        io.resize_image(kind(image > 0), (4, 4)) for kind in (np.array, np.float32)
+    )
+    np.testing.assert_allclose(as_bool, as_float)
 
-    colour = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
-    Image.fromarray(colour).save(tmp_path / "colour.png")
-    Image.fromarray(colour[:, :, 0]).save(tmp_path / "grey.png")
-    Image.fromarray(np.dstack([colour, colour[:, :, :1]])).save(tmp_path / "alpha.png")
-    grey = (colour[:, :, :1] / 255).astype(np.float32)
-    for name in ("colour", "alpha"):
-        image = io.load_image(tmp_path / f"{name}.png")
-        np.testing.assert_allclose(image, colour / 255, atol=1e-6)
-        assert image.dtype == np.float32
-    np.testing.assert_allclose(io.load_image(tmp_path / "grey.png"), grey.repeat(3, 2), atol=1e-6)
-    np.testing.assert_allclose(io.load_image(str(tmp_path / "grey.png"), color=False), grey)
-    luma = io.load_image(tmp_path / "colour.png", color=False)
-    assert luma.shape == (5, 7, 1)
-    assert colour.min() / 255 <= luma.mean() <= colour.max() / 255
-    with pytest.raises(FileNotFoundError):
-        io.load_image(tmp_path / "none.png")
+
+def test_deprocess_of_a_grey_image():
+    transformer = io.Transformer({"data": (2, 1, 4, 5)})
+    transformer.set_transpose("data", (2, 0, 1))
+    image = np.random.default_rng(0).random((4, 5, 1)).astype(np.float32)
+    data = transformer.preprocess("data", image)
+    for given in (data, data[np.newaxis]):
+        np.testing.assert_array_equal(transformer.deprocess("data", given), image)
+
+
+def test_classifier_with_odd_sizes(files):
+    classifier = caffe.Classifier(*files, image_dims=np.array([6, 8]))
+    assert classifier.predict([np.zeros((9, 9, 3))], oversample=False).shape == (1, 5)
+    assert classifier.predict([]).shape == (0, 5)
+    small = caffe.Classifier(*files, image_dims=(3, 8))
+    for oversample in (True, False):
+        with pytest.raises(ValueError, match="images of 3 x 8 are smaller than .* 4 x 4"):
+            small.predict([np.zeros((9, 9, 3))], oversample)
 
 
 def test_oversample_of_images_that_do_not_fit():
