@@ -8,7 +8,7 @@ solver = caffe.get_solver("solver.prototxt")
 solver.step(100)
 """
 
-from . import io
+from . import engine_check, io
 from ._caffe import (
     Layer,
     get_solver,
@@ -43,6 +43,7 @@ from .pycaffe import (
     Timer,
 )
 
+del engine_check  # it has done its work
 __version__ = "1.0.0"  # the version of Caffe that has this interface
 
 __all__ = [
