@@ -1,0 +1,73 @@
+"""Draws a net: python -m caffe.draw_net [options] NET.prototxt PICTURE.png
+
+Needs pydot and the program dot of Graphviz.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+
+from . import draw
+from .program import run
+from .proto import caffe_pb2
+
+PHASES = {"TRAIN": caffe_pb2.TRAIN, "TEST": caffe_pb2.TEST, "ALL": None}
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of a command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m caffe.draw_net", description="Draw a net as a graph of layers and blobs."
+    )
+    add = parser.add_argument
+    add("input_net_proto_file", help="the net's prototxt")
+    add("output_image_file", help="the picture; its ending says the format: png, svg, pdf, dot")
+    add(
+        "--rankdir",
+        choices=["LR", "RL", "TB", "BT"],
+        default="LR",
+        help="the direction, LR for left to right (%(default)s)",
+    )
+    add(
+        "--phase",
+        choices=sorted(PHASES),
+        default="ALL",
+        help="draw only the layers of this phase (%(default)s)",
+    )
+    add(
+        "--display_lrm",
+        action="store_true",
+        help="show the learning rate multipliers of convolutions and inner products",
+    )
+    return parser.parse_args(argv)
+
+
+def read_net(path: Path) -> Any:
+    """The NetParameter of a prototxt. Raises ValueError for one of an old form, or none."""
+    net = caffe_pb2.NetParameter()
+    try:
+        text_format.Parse(path.read_text(encoding="utf-8-sig"), net)
+    except (text_format.ParseError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is no prototxt of a net: {error}") from None
+    if net.layers:
+        raise ValueError(f"{path} has the old form: upgrade_net_proto_text {path} NEW.prototxt")
+    return net
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    net = read_net(Path(args.input_net_proto_file))
+    print(f"Drawing net to {args.output_image_file}")
+    draw.draw_net_to_file(
+        net, args.output_image_file, args.rankdir, PHASES[args.phase], args.display_lrm
+    )
+
+
+if __name__ == "__main__":
+    run(main)
