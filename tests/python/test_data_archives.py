@@ -131,7 +131,8 @@ def test_class_folders_in_an_archive(tmp_path, capsys, pack, name):
     source = pack(tmp_path / name, tmp_path / "in", "photos")
     assert registry.recognise(source) == ("folder", source)
     data = import_folder(source, tmp_path / "set", 16)
-    assert data.classes == ["a", "b"] and [len(data.split(n)) for n in ("train", "test")] == [6, 2]
+    assert data.name == "photos" and data.classes == ["a", "b"]
+    assert [len(data.split(n)) for n in ("train", "test")] == [6, 2]
     assert lines_of(capsys.readouterr().out) == [
         f"{source}: left out: files in __MACOSX (1)",
         f"{source}: the class folders are in photos/",

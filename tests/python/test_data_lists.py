@@ -177,6 +177,14 @@ def test_cars_in_folders_of_the_same_name(tmp_path, cars):
     assert again.split("test").records == data.split("test").records
 
 
+def test_cars_without_the_devkit_and_with_the_lists_of_the_other_release(tmp_path, cars):
+    """As Kaggle's copy is before anything is added to it."""
+    os.rename(cars / "car_devkit", tmp_path / "car_devkit")
+    (cars / "cars_annos.mat").write_bytes(b"")
+    with pytest.raises(MaapError, match="has neither devkit/ nor car_devkit.tgz; the original"):
+        import_cars(cars, tmp_path / "set", 32)
+
+
 def test_cars_with_any_counts(tmp_path, cars, capsys):
     data = import_cars(cars, tmp_path / "set", 32, expected=None)
     assert [len(data.split(name)) for name in ("train", "test")] == [6, 3] and data.note == ""

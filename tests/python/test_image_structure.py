@@ -71,6 +71,18 @@ def test_damaged_directories_of_tiff_are_errors_not_crashes():
         check_complete(b"II*\0" + b"\xff" * 20, "x")
 
 
+def test_floats_in_a_tiff_are_refused(tmp_path):
+    path = tmp_path / "x.tif"
+    assert cv2.imwrite(str(path), picture(1).astype(np.float32) / 255)
+    with pytest.raises(MaapError) as error:
+        pixels.read(path)
+    assert str(error.value) == (
+        f"{path} holds floats, whose range of brightness is not known; save it with 8 bits"
+    )
+    assert cv2.imwrite(str(path), picture(1).astype(np.uint16) * 257)
+    np.testing.assert_array_equal(pixels.read(path), picture(1))
+
+
 @pytest.mark.parametrize(
     "data, what",
     [

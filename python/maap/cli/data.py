@@ -7,7 +7,7 @@ import click
 
 from maap.cli.group import Commands
 from maap.cli.options import DEBUG
-from maap.data.importer import Importer, importers
+from maap.data.importer import Importer, importers, set_name
 from maap.host.supervise import call
 
 
@@ -104,7 +104,7 @@ def _make(
 ) -> None:
     if "policy" in settings:
         settings["policy"] = settings["policy"].replace("-", "_")
-    name = Path(source).resolve().name if importer.any_folder else importer.name
+    name = set_name(Path(source)) if importer.any_folder else importer.name
     out = out or f"data/{name}"
     sources, sizes = [] if importer.built_in else [source], (size, crop_size)
     target = "maap.data.importer:make_data"

@@ -139,12 +139,16 @@ def make_data(
     when it is not there. Raises MaapError as the importer does.
     """
     from maap.images.pixels import stored_size
-    from maap.util.files import make_folder
 
     size, crop_size = sizes
-    make_folder(Path(out).parent)
     given = dict(settings, size=stored_size(crop_size or 0) if size is None else size)
     importers()[name].make(*map(Path, sources), out=Path(out), **given)
+
+
+def set_name(source: Path) -> str:
+    """The name of a set made of a folder, or of an archive: then without .zip, .tar.gz ..."""
+    source = source.resolve()
+    return (source.name.split(".")[0] if source.is_file() else source.name) or "data"
 
 
 # ---- which one a path is for --------------------------------------------------------------------

@@ -18,7 +18,7 @@ import cv2
 import numpy as np
 
 from maap.errors import MaapError
-from maap.images.structure import check_complete, what_else
+from maap.images.structure import check_complete, holds_floats, what_else
 from maap.util.text import times
 
 # By the ending of a file's name, in lower case: what every OpenCV from 4.5 on reads.
@@ -61,6 +61,8 @@ def decode(data: bytes, name: str, orient: bool = True) -> np.ndarray:
     has more pixels than OpenCV decodes.
     """
     flags = cv2.IMREAD_COLOR if orient else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    if holds_floats(data):
+        raise MaapError(f"{name} {what_else(data)}")
     try:
         with _one_large if len(data) >= _LARGE else nullcontext():
             image = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None

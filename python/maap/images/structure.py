@@ -18,6 +18,7 @@ _END_OF_SCAN = re.compile(rb"\xff[\x01-\xcf\xd8-\xfe]")
 _TIFF_ORDER = {b"II*\0": "<", b"MM\0*": ">"}
 _TIFF_BYTES = {1: 1, 3: 2, 4: 4}  # bytes of a value by its type: BYTE, SHORT, LONG
 _ORIENTATION = 0x0112
+_SAMPLE_FORMAT, _FLOATS = 0x0153, 3
 # Tags with the places and with the lengths of the pixels, in strips and in tiles.
 _TIFF_PIXELS = ((0x0111, 0x0117), (0x0144, 0x0145))
 
@@ -61,10 +62,17 @@ def check_complete(data: bytes, name: str) -> None:
 
 def what_else(data: bytes) -> str:
     """What bytes are that OpenCV does not decode; "is ..."."""
+    if holds_floats(data):
+        return "holds floats, whose range of brightness is not known; save it with 8 bits"
     for pattern, what in _OTHERS:
         if pattern.match(data):
             return what
     return "is not an image that OpenCV can decode"
+
+
+def holds_floats(data: bytes) -> bool:
+    """Whether a TIFF file has floats as pixels; some versions of OpenCV take them for 0 to 255."""
+    return data[:4] in _TIFF_ORDER and _FLOATS in _tiff_tags(data).get(_SAMPLE_FORMAT, [])
 
 
 def orientation(data: bytes) -> int:

@@ -42,7 +42,7 @@ def read_cars(source: Path, unpacked: Path) -> Layout:
     Raises MaapError when a part is missing or damaged, and for the release in one folder.
     """
     root = _root(source, unpacked)
-    if (root / "cars_annos.mat").is_file() and _find(root, "devkit") is None:
+    if (root / "cars_annos.mat").is_file() and not any(_find(root, name) for name in _ARCHIVES):
         raise MaapError(
             f"{source} holds the release in one folder (car_ims/, cars_annos.mat), whose order of "
             f"images is another; the one with cars_train/ and cars_test/ is needed: {WHERE}"

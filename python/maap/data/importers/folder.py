@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from maap.data.importer import Importer
+from maap.data.importer import Importer, set_name
 from maap.data.importing import archive
 from maap.data.importing.class_folders import Parts, find_parts, read_classes, suffixes_text
 from maap.data.importing.copies import same_bytes
@@ -50,7 +50,7 @@ def import_folder(
     from maap.data.importing.images import About, Storage, make_set
 
     source = Path(source)
-    about = About("folder", name or source.resolve().name, "", dict(path=str(source)))
+    about = About("folder", name or set_name(source), "", dict(path=str(source)))
     storage = Storage(size, policy, encode).check()
     if not 0.0 < test_share < 1.0:
         raise MaapError(f"test share {test_share} is not between 0 and 1")
