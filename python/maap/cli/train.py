@@ -11,6 +11,7 @@ from maap.config.fields import TrainConfig
 from maap.config.values import Settings
 from maap.errors import MaapError
 from maap.nets.folder import find_net
+from maap.runs.evaluation import shown_shares
 from maap.runs.run import find_run, run_at, waiting_runs
 from maap.training import train as training
 
@@ -55,7 +56,8 @@ def train(
         given["net"] = net_dir
     _net_or_run(net, given)
     result = training.train(TrainConfig(**given), given, debug)
-    click.echo(f"top-1 {result.top1:.1%}, top-5 {result.top5:.1%} on the test images")
+    shares = shown_shares(result.top1, result.top5, len(result.evaluation.data.classes))
+    click.echo(f"{shares} on the test images")
     click.echo(f"report: {result.report}")
 
 

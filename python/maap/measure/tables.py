@@ -10,7 +10,7 @@ from maap.data.store import Split
 from maap.images import boxes as geometry
 from maap.measure.classify import Prediction
 from maap.measure.result import Measured
-from maap.runs.evaluation import EVALUATION, FORMAT, Accuracy, RegionFigures
+from maap.runs.evaluation import EVALUATION, FORMAT, Accuracy, RegionFigures, shown_shares
 from maap.util.files import write_atomically
 
 PREDICTION_COLUMNS = ["phase", "key", "label", "predicted", "score", "rank"]
@@ -95,7 +95,8 @@ def lines(found: Measured, split: Split) -> list[str]:
     accuracy, chance = found.accuracy, 1 / len(split.classes)
     how = "centre crop" if accuracy.crops == 1 else f"mean of {accuracy.crops} crops"
     text = [
-        f"top-1 {accuracy.top1:.1%}, top-5 {accuracy.top5:.1%} ({how}; chance {chance:.1%})",
+        f"{shown_shares(accuracy.top1, accuracy.top5, len(split.classes))} ({how}; chance "
+        f"{chance:.1%})",
         *_class_lines(accuracy, split),
     ]
     quality, cropped = found.regions, accuracy.cropped

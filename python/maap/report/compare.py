@@ -139,7 +139,7 @@ def _result(each: Story) -> list[str]:
         str(each.config.seed),
         " + ".join(str(stage.iteration or 0) for stage in each.state.phases),
         html.percent(last.top1 if last else None),
-        html.percent(last.top5 if last else None),
+        html.percent(last.top5 if last and each.evaluation.has_top5 else None),
         html.figure(regions[0].mean_iou if regions else None),
         duration(each.state.seconds),
     ]

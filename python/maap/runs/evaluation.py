@@ -47,6 +47,15 @@ MEASURE_AGAIN = "remove evaluation.json and resume the run (maap train --resume)
 # ---- accuracy -----------------------------------------------------------------------------------
 
 
+TOP = 5  # of top-5
+
+
+def shown_shares(top1: float, top5: float, classes: int) -> str:
+    """The shares as text; without top-5 where five guesses name every class, so that it is always
+    100%."""
+    return f"top-1 {top1:.1%}" + (f", top-5 {top5:.1%}" if classes > TOP else "")
+
+
 @dataclass(frozen=True)
 class ClassAccuracy(JsonRecord):
     """Accuracy on the images of one class; None where there is no image."""
@@ -178,6 +187,11 @@ class Evaluation(JsonRecord):
     rewrites: list[Rewriting]
     haap: Optional[Literal["rewrite", "online"]] = missing(None)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def has_top5(self) -> bool:
+        """Whether top-5 says anything: with up to five classes it is always 100%."""
+        return len(self.data.classes) > TOP
 
     @property
     def last(self) -> PhaseResult:
