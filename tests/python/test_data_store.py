@@ -1,5 +1,6 @@
 """Data sets on disk: whole or refused, and never half-written under their final name."""
 
+import errno
 import json
 import os
 import shutil
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import lmdb
@@ -228,3 +230,23 @@ def test_full_disk_is_a_clear_error_and_what_is_whole_stays(small_disk):
 def test_too_little_space_is_seen_before_the_work(tmp_path, monkeypatch):
     with pytest.raises(MaapError, match=r"needs about .* MB free"):
         disk.need_space(tmp_path, 10**18, "the test")
+
+
+@pytest.mark.parametrize(
+    "needed, free, said",
+    [
+        (400, 100, "x needs less than 1 MB, but the disk that holds {} has less than 1 MB free"),
+        (999_999, 0, "x needs less than 1 MB, but the disk that holds {} has 0 MB free"),
+        (1_600_000, 1_499_999, "x needs about 2 MB, but the disk that holds {} has 1 MB free"),
+    ],
+)
+def test_small_amounts_are_not_called_zero(tmp_path, monkeypatch, needed, free, said):
+    monkeypatch.setattr(disk.shutil, "disk_usage", lambda _: SimpleNamespace(free=free))
+    with pytest.raises(MaapError) as error:
+        disk.need_space(tmp_path, needed, "x")
+    assert str(error.value).startswith(said.format(tmp_path) + ": free some space")
+    with (
+        pytest.raises(MaapError, match="full while writing x .*, (less than 1|about 2) MB needed"),
+        disk.disk_full_is_error(tmp_path, "x", lambda: needed),
+    ):
+        raise OSError(errno.ENOSPC, "full")

@@ -107,7 +107,7 @@ def test_errors_name_file_line_and_field(text, said, tmp_path):
 def test_files_that_are_no_text(tmp_path):
     with pytest.raises(MaapError, match="none.prototxt: cannot be read .*No such file"):
         prototxt.parse_file(tmp_path / "none.prototxt", caffe_pb2.NetParameter())
-    with pytest.raises(MaapError, match="Is a directory"):
+    with pytest.raises(MaapError, match="is a folder: give a .prototxt file; there is none in it"):
         prototxt.parse_file(tmp_path, caffe_pb2.NetParameter())
     (tmp_path / "x").write_bytes(b"\xff\xd8\xff\xe0 a JPEG")
     with pytest.raises(MaapError, match="not a text file"):

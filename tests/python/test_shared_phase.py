@@ -83,6 +83,9 @@ def test_other_settings_are_refused_by_name(copied, change, said):
     other = dataclasses.replace(copied, name="other", phase1_from="first", **change)
     with pytest.raises(MaapError, match=said):
         maap.train(other)
+    assert "other" not in os.listdir(copied.runs_dir)  # the name is free
+    again = dataclasses.replace(copied, name="other", phase1_from="first", phase2_iter=4)
+    assert maap.train(again).name == "other"
 
 
 def test_a_run_that_cannot_give_says_what_to_do(copied):
@@ -95,6 +98,7 @@ def test_a_run_that_cannot_give_says_what_to_do(copied):
     other = dataclasses.replace(other, phase1_from="first", snapshot=2, display=7)
     with pytest.raises(MaapError, match=r"phase1/final.caffemodel is missing.*--resume first"):
         maap.train(other)
+    assert "other" not in os.listdir(copied.runs_dir)
     mended = maap.train(dataclasses.replace(copied, resume=True))
     assert mended.folder == run.folder.resolve()
     assert maap.train(dataclasses.replace(other, resume=True)).top1 == mended.top1

@@ -97,11 +97,36 @@ def test_dropout_variant(config, tmp_path):
         maap.train(wrong)
 
 
+@pytest.mark.parametrize(
+    "wrong, said",
+    [
+        (dict(weights=__file__), "not a caffemodel"),
+        (dict(image_size=32), "crop_size 56 is larger than the stored images"),
+        (dict(gpu=3), "GPU 3 was asked for|invalid device ordinal"),
+        (dict(phase1_from="nobody"), "no run nobody"),
+    ],
+)
+def test_a_run_that_cannot_begin_leaves_its_name_free(config, wrong, said):
+    with pytest.raises(MaapError, match=said):
+        maap.train(dataclasses.replace(config, **wrong))
+    assert not Path(config.runs_dir).exists()
+
+
+def test_a_folder_that_was_there_stays(config):
+    kept = Path(config.runs_dir) / config.name / "notes.txt"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("mine")
+    with pytest.raises(MaapError, match="not a caffemodel"):
+        maap.train(dataclasses.replace(config, weights=__file__))
+    assert kept.read_text() == "mine"
+
+
 def test_a_whole_run(finished):
     config, result = finished
     folder = Path(config.runs_dir) / "run"
     assert result.folder == folder.resolve() and result.name == "run"
-    assert 0.0 <= result.top1 <= result.top5 <= 1.0
+    assert 0.0 <= result.top1 <= result.top5 == 1.0  # of four classes
+    assert "top-5" not in result.report.read_text()
     assert result.report.is_file() and "</html>" in result.report.read_text()
     assert [phase.phase for phase in result.evaluation.phases] == ["phase1", "phase2"]
     assert [phase.iterations for phase in result.evaluation.phases] == [20, 10]

@@ -116,7 +116,9 @@ def test_a_net_folder_without_elimination_shows_its_maps(runs, pictures, tmp_pat
     [
         ([], "IMAGE"),
         (["nothere.jpg", "--run", "both"], "nothere.jpg"),
-        (["in0", "--run", "both"], "in0"),
+        (["in0", "--run", "both"], "in0 is a folder: give image files, such as in0/*.png"),
+        (["two words", "--run", "both"], "give image files, such as 'two words/a b'/*.JPG"),
+        (["empty", "--run", "both"], "empty is a folder: give image files; there is none in it"),
         (["in0/a bird0.png", "text.png", "--run", "both"], "text.png"),
         (["in0/a bird0.png", "cut.jpg", "--run", "both"], "cut.jpg"),
         (["in0/a bird0.png", "--run", "bth"], "did you mean both"),
@@ -135,6 +137,9 @@ def test_a_net_folder_without_elimination_shows_its_maps(runs, pictures, tmp_pat
 )
 def test_mistakes(runs, pictures, tmp_path, words, expected):
     (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "two words" / "a b").mkdir(parents=True)
+    (tmp_path / "two words" / "a b" / "x.JPG").write_bytes(b"")
     data = cv2.imencode(".jpg", cv2.imread(str(pictures[0])))[1].tobytes()
     (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
     assert expected in maap("visualize", *words, "--runs-dir", runs, cwd=tmp_path)

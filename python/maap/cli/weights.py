@@ -9,7 +9,7 @@ import click
 from maap.cli.group import Commands
 from maap.errors import MaapError
 from maap.nets.folder import find_net
-from maap.util.files import given_path, megabytes
+from maap.util.files import file_to_give, given_path, megabytes
 from maap.weights import published
 
 
@@ -80,6 +80,8 @@ def verify(files: tuple[str, ...]) -> None:
 
 def _verified(word: str, table: dict[str, published.Weights]) -> str:
     path = table[word].path if word in table else given_path(word)
+    if path.is_dir():
+        raise MaapError(f"{path} is a folder: {file_to_give(path, '.caffemodel')}")
     if not path.is_file():
         fix = f"maap weights fetch {word}" if word in table else "give a file or a published name"
         raise MaapError(f"{path}: no such file; {fix}")

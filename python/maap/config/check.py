@@ -16,6 +16,7 @@ import yaml
 from maap.config.fields import FIELDS, TrainConfig, option_name
 from maap.config.values import Settings, Value
 from maap.errors import MaapError
+from maap.util.files import cannot_read
 from maap.util.text import nearest, plain
 
 
@@ -89,7 +90,7 @@ def read_yaml(path: Path) -> Settings:
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
-        raise MaapError(f"{path}: cannot be read ({error.strerror}); check the path") from None
+        raise cannot_read(Path(path), error, ".yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())
         raise MaapError(f"{path}: not a YAML file ({text})") from None

@@ -25,7 +25,14 @@ from maap.data.disk import disk_full_is_error
 from maap.data.manifest import FORMAT, MANIFEST, Manifest
 from maap.data.records import Box, Record, key_bytes
 from maap.errors import MaapError
-from maap.util.files import make_folder, partial_path, sync_file, sync_folder, take_up_partial
+from maap.util.files import (
+    folder_for,
+    make_folder,
+    partial_path,
+    sync_file,
+    sync_folder,
+    take_up_partial,
+)
 
 _FIRST_MAP = 1 << 28  # bytes; doubled when full. The file itself grows only as far as it is used
 _COMMIT_BYTES = 64 << 20
@@ -53,12 +60,15 @@ def making(out: Path) -> Iterator[Path]:
 
     The block's last act is ``finish``.
     """
-    partial = begin(out)
-    try:
-        yield partial
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    if Path(out).exists():  # or it would be made for nothing
+        begin(out)
+    with folder_for(Path(out).parent):
+        partial = begin(out)
+        try:
+            yield partial
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
 
 def finish(partial: Path, out: Path, manifest: Manifest) -> Path:

@@ -1,5 +1,6 @@
 """What ``maap evaluate`` does in its child process."""
 
+import contextlib
 import tempfile
 from pathlib import Path
 from typing import Optional
@@ -7,9 +8,10 @@ from typing import Optional
 from maap.errors import MaapError
 from maap.measure import tables
 from maap.measure.evaluation import measure_weights
+from maap.measure.result import Measured
 from maap.runs.request import Request
-from maap.runs.subject import resolve
-from maap.util.files import make_folder
+from maap.runs.subject import Subject, resolve
+from maap.util.files import folder_for
 
 
 def evaluate(
@@ -21,12 +23,13 @@ def evaluate(
     folder for all tables. Raises MaapError as `runs.subject.resolve` and `measure_weights` do,
     and for a file or folder that cannot be written.
     """
-    for folder in (out, predictions.parent if predictions is not None else None):
-        if folder is not None:
-            make_folder(folder)  # now: an evaluation may take an hour
     if predictions is not None and predictions.is_dir():
         raise MaapError(f"{predictions}: a folder; --predictions takes the name of a CSV file")
-    with tempfile.TemporaryDirectory() as work:
+    with contextlib.ExitStack() as opened:
+        for folder in (out, predictions.parent if predictions is not None else None):
+            if folder is not None:  # now: an evaluation may take an hour
+                opened.enter_context(folder_for(folder))
+        work = opened.enter_context(tempfile.TemporaryDirectory())
         subject = resolve(request, Path(work))
         images = subject.dataset.split("test")
         found = measure_weights(
@@ -39,6 +42,14 @@ def evaluate(
             crops=crops,
             gpu=subject.gpu,
         )
+        return _written(subject, found, predictions, out)
+
+
+def _written(
+    subject: Subject, found: Measured, predictions: Optional[Path], out: Optional[Path]
+) -> list[str]:
+    """Write the tables; the lines to print."""
+    images = subject.dataset.split("test")
     lines = [f"{subject.weights} on {len(images)} test images of {subject.dataset.name}"]
     lines += tables.lines(found, images)
     if predictions is not None:

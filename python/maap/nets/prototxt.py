@@ -16,7 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from maap.errors import MaapError
-from maap.util.files import write_atomically
+from maap.util.files import cannot_read, write_atomically
 from maap.util.schema import NetParameter, SolverParameter, caffe_pb2
 from maap.util.text import nearest
 
@@ -41,7 +41,7 @@ def parse_file(path: Union[str, Path], message: Text) -> Text:
             f"{path}: not a text file (byte {error.start} is not UTF-8): give a .prototxt"
         ) from None
     except OSError as error:
-        raise MaapError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+        raise cannot_read(path, error, ".prototxt") from None
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:

@@ -7,6 +7,7 @@ import numpy as np
 
 from maap.errors import MaapError
 from maap.nets import graph
+from maap.util.files import cannot_read
 from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 
 # From random weights: MSRA fillers (He et al. 2015) assume inputs of about unit variance, which
@@ -63,7 +64,7 @@ def read_mean(path: Union[str, Path]) -> np.ndarray:
         shape = list(blob.shape.dim) or [blob.num, blob.channels, blob.height, blob.width]
         return values.reshape(shape[-3:])
     except OSError as error:
-        raise MaapError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+        raise cannot_read(path, error, ".binaryproto") from None
     except Exception as error:  # a DecodeError's class differs between protobuf implementations
         raise MaapError(
             f"{path}: not a mean image (a .binaryproto of compute_image_mean): {error}"

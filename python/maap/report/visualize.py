@@ -6,6 +6,7 @@ Called in the child process (`draw_images`).
 import dataclasses
 import os
 import re
+import shlex
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,13 +17,15 @@ import numpy as np
 
 from maap.attention import figure
 from maap.attention.inside import Inside, Source
+from maap.data.importing.tree import entries
 from maap.errors import MaapError
 from maap.images import pixels
+from maap.images.pixels import SUFFIXES
 from maap.report import html
 from maap.runs.request import Request
 from maap.runs.run import all_runs, run_at
 from maap.runs.subject import Subject, of_run, resolve
-from maap.util.files import cannot_write, given_path, make_folder, write_atomically
+from maap.util.files import cannot_write, folder_for, given_path, write_atomically
 from maap.util.progress import say, track
 from maap.util.text import nearest
 
@@ -47,8 +50,7 @@ def draw_images(
         source = source_of(subject)
         compared = _baseline(baseline, Path(request.runs_dir), source)
         inside = Inside(source, baseline=compared, blobs=names, gpu=request.gpu)
-        make_folder(out)
-        with track("looking at images", total=len(loaded)) as progress:
+        with folder_for(out), track("looking at images", total=len(loaded)) as progress:
             for number, (path, image) in enumerate(zip(paths, loaded), start=1):
                 drawn = figure.draw(inside.look(path, image), title="")
                 stem = re.sub(r"[^\w.-]", "_", Path(path).stem)
@@ -70,10 +72,25 @@ class _File:
 
 
 def _read(paths: list[str]) -> list[np.ndarray]:
-    """The images, (H,W,3) uint8 BGR each."""
+    """The images, (H,W,3) uint8 BGR each. Raises MaapError for a folder, with what to give."""
+    for path in map(Path, paths):
+        if path.is_dir():
+            raise MaapError(f"{path} is a folder: give image files{_example(path)}")
     items = [_File(Path(path)) for path in paths]
     with ThreadPoolExecutor(2) as pool:
         return pixels.decode_watched(items, lambda item: pixels.read(item.path), pool, say)
+
+
+def _example(folder: Path) -> str:
+    """The files to give instead of a folder: those directly in it, or a class folder's."""
+    near = [folder, *(path for path in entries(folder) if path.is_dir())]
+    for place in near:
+        endings = sorted(
+            {path.suffix for path in entries(place) if path.suffix.lower() in SUFFIXES}
+        )
+        if endings:
+            return f", such as {shlex.quote(str(place))}/*{endings[0]}"
+    return "; there is none in it"
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -7,6 +7,7 @@ from maap.errors import MaapError
 from maap.rewrite.rewrite import rewrite
 from maap.runs.request import Request
 from maap.runs.subject import resolve
+from maap.util.files import folder_for
 
 
 def rewrite_images(request: Request, out: Path) -> str:
@@ -24,15 +25,15 @@ def rewrite_images(request: Request, out: Path) -> str:
             raise MaapError(
                 f"run {request.run} was started with --a-star {subject.a_star}; leave --a-star out"
             )
-        out.parent.mkdir(parents=True, exist_ok=True)
-        made = rewrite(
-            subject.dataset.split("train"),
-            out,
-            subject.rewrite,
-            subject.weights,
-            subject.a_star,
-            subject.transform,
-            subject.batch,
-            gpu=subject.gpu,
-        )
+        with folder_for(out.parent):
+            made = rewrite(
+                subject.dataset.split("train"),
+                out,
+                subject.rewrite,
+                subject.weights,
+                subject.a_star,
+                subject.transform,
+                subject.batch,
+                gpu=subject.gpu,
+            )
     return f"{made.count} images in {out}, {made.fallbacks} of them kept whole"

@@ -23,6 +23,7 @@ from maap.runs.run import Run
 from maap.runs.stages import stage_list
 from maap.runs.state import DataNote, InputNote, RunState, Stage, WeightsNote
 from maap.training.phase import seed_of
+from maap.training.sharing import check_phase1
 from maap.util.files import file_sha256, put_file
 from maap.util.progress import say
 from maap.util.schema import caffe_pb2
@@ -67,6 +68,7 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
         stages=stages,
     )
     run.write_state(state)
+    check_phase1(run, config, state)
     run.write_config(config)
     return config
 

@@ -69,23 +69,25 @@ def settings_hash(settings: dict[str, Json]) -> str:
     return hashlib.sha256(text).hexdigest()[:12]
 
 
+def check_donor(config: TrainConfig) -> None:
+    """Raises MaapError when the run that ``config.phase1_from`` names has no phase 1 to give."""
+    if config.phase1_from is not None:
+        _finished_phase1(find_run(Path(config.runs_dir), config.phase1_from))
+
+
+def check_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
+    """Raises MaapError as `take_phase1` does, before the run has its config.yaml."""
+    if config.phase1_from is not None:
+        _agreed(run, config, state)
+
+
 def take_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
     """Phase 1 from the run that ``config.phase1_from`` names; noted in the state's first stage.
 
     Raises MaapError: no such run, its phase 1 not done or its weights gone, or settings that
     differ (names them). Killed at any moment, it can be called again.
     """
-    donor = find_run(run.folder.parent, str(config.phase1_from))
-    given = _finished_phase1(donor)
-    ours = phase1_settings(run, config, state)
-    theirs = phase1_settings(donor, donor.config(), donor.state())
-    wrong = [name for name in ours if ours[name] != theirs[name]]
-    if wrong:
-        raise MaapError(
-            f"run {run.name} cannot take phase 1 from {donor.name}, which was trained otherwise: "
-            f"{'; '.join(_difference(name, ours[name], theirs[name]) for name in wrong)}; leave "
-            "--phase1-from out"
-        )
+    donor, given, ours = _agreed(run, config, state)
     source, target = donor.folder / "phase1", run.folder / "phase1"
     for name in _CURVES:
         if (source / name).is_file():
@@ -97,6 +99,22 @@ def take_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
     first = given.shared_from.trained_in if given.shared_from else donor.name
     sha256 = file_sha256(target / FINAL)
     stage.shared_from = SharedFrom(donor.name, first, settings_hash(ours), sha256)
+
+
+def _agreed(run: Run, config: TrainConfig, state: RunState) -> tuple[Run, Stage, dict[str, Json]]:
+    """(the run that gives, its phase 1, the settings of both for it)."""
+    donor = find_run(run.folder.parent, str(config.phase1_from))
+    given = _finished_phase1(donor)
+    ours = phase1_settings(run, config, state)
+    theirs = phase1_settings(donor, donor.config(), donor.state())
+    wrong = [name for name in ours if ours[name] != theirs[name]]
+    if wrong:
+        raise MaapError(
+            f"run {run.name} cannot take phase 1 from {donor.name}, which was trained otherwise: "
+            f"{'; '.join(_difference(name, ours[name], theirs[name]) for name in wrong)}; leave "
+            "--phase1-from out"
+        )
+    return donor, given, ours
 
 
 def _difference(name: str, ours: Json, theirs: Json) -> str:
@@ -122,4 +140,11 @@ def _finished_phase1(donor: Run) -> Stage:
     return stage
 
 
-__all__ = ["phase1_settings", "settings_hash", "solver_text", "take_phase1"]
+__all__ = [
+    "check_donor",
+    "check_phase1",
+    "phase1_settings",
+    "settings_hash",
+    "solver_text",
+    "take_phase1",
+]

@@ -34,14 +34,14 @@ from maap.report.page import write_report
 from maap.rewrite.rewrite import rewrite
 from maap.runs import feed, tensorboard
 from maap.runs.evaluation import need_evaluation
-from maap.runs.run import Run, find_run, resume_command
+from maap.runs.run import Run, resume_command
 from maap.runs.stages import FINAL, REPORT, lost
 from maap.runs.state import Stage
 from maap.training.phase import PhaseSettings, run_phase, seed_of
 from maap.training.prepare import set_up
-from maap.training.sharing import take_phase1
+from maap.training.sharing import check_donor, take_phase1
 from maap.training.train import RunResult
-from maap.util.files import file_sha256
+from maap.util.files import file_sha256, remove_empty
 from maap.util.progress import say
 from maap.weights import published
 
@@ -49,25 +49,39 @@ from maap.weights import published
 def work(config: TrainConfig, given: Settings) -> RunResult:
     """Set the run up, or find how far it came, and do its stages. Called by `train` in a child."""
     run = Run(Path(config.runs_dir).resolve() / str(config.name))
+    made = [each for each in (run.folder, *run.folder.parents) if not each.exists()]
     if not run.exists:  # a misspelt name should leave no folder behind
         _check_names(config)
     run.lock()
-    with caffe_log(run.folder / "log"):
-        run.clean()
-        try:
+    try:
+        with caffe_log(run.folder / "log"):
+            run.clean()
             config = _resumed(run, given) if run.exists else _new(run, config)
             return Work(run, config).all_stages()
-        except (Stopped, KeyboardInterrupt) as stopped:
-            text = str(stopped) or "stopped"
-            raise Stopped(f"{text}; continue with: {resume_command(run)}") from None
-        finally:
-            run.unlock()
+    except (Stopped, KeyboardInterrupt) as stopped:
+        text = str(stopped) or "stopped"
+        raise Stopped(f"{text}; continue with: {resume_command(run)}") from None
+    except MaapError as error:
+        if run.folder in made and _is_for_nothing(run, str(error)):
+            shutil.rmtree(run.folder, ignore_errors=True)
+            remove_empty(made[1:])
+        raise
+    finally:
+        run.unlock()
+
+
+def _is_for_nothing(run: Run, error: str) -> bool:
+    """Whether a folder that was just made can be removed after an error, so that the name is free:
+    nothing was trained, and the error names no file in it."""
+    if str(run.folder) in error or "prototxt" in error:
+        return False
+    curves = (path.read_text(encoding="utf-8") for path in run.folder.glob("*/metrics.csv"))
+    return all(text.count("\n") <= 1 for text in curves)
 
 
 def _check_names(config: TrainConfig) -> None:
     """Raises MaapError when a run, net, file or library that the settings name does not exist."""
-    if config.phase1_from is not None:
-        find_run(Path(config.runs_dir), config.phase1_from)
+    check_donor(config)
     if config.tensorboard:
         tensorboard.check_library()
     files = find_net(config.net)

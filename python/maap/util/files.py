@@ -15,8 +15,9 @@ import fcntl
 import fnmatch
 import hashlib
 import os
+import shlex
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Optional
 
@@ -116,6 +117,43 @@ def make_folder(folder: Path) -> None:
         raise cannot_write(folder, error) from None
     if not os.access(folder, os.W_OK | os.X_OK):
         raise MaapError(f"{folder}: cannot be written into; check the folder's permissions")
+
+
+def cannot_read(path: Path, error: OSError, ending: str) -> MaapError:
+    """The error for a file that cannot be read; for a folder it says which file to give: one with
+    that ending, an example of which is named if there is one in it."""
+    if not path.is_dir():
+        return MaapError(f"{path}: cannot be read ({error.strerror}): check the path")
+    return MaapError(f"{path} is a folder: {file_to_give(path, ending)}")
+
+
+def file_to_give(folder: Path, ending: str) -> str:
+    """ "give a .x file, such as FOLDER/a.x"; without an example where there is none."""
+    with contextlib.suppress(OSError):
+        found = sorted(path for path in folder.iterdir() if path.suffix == ending)
+        if found:
+            return f"give a {ending} file, such as {shlex.quote(str(found[0]))}"
+    return f"give a {ending} file; there is none in it"
+
+
+@contextlib.contextmanager
+def folder_for(folder: Path) -> Iterator[None]:
+    """`make_folder` for the block; when it raises, what was made is removed again where it is
+    empty, so that a mistake leaves no folder behind."""
+    made = [each for each in (folder, *folder.parents) if not each.exists()]
+    make_folder(folder)
+    try:
+        yield
+    except BaseException:
+        remove_empty(made)
+        raise
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of the folders that are empty, in their order."""
+    for each in folders:
+        with contextlib.suppress(OSError):
+            each.rmdir()
 
 
 # ---- partial files and folders ------------------------------------------------------------------

@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 
 from maap.errors import MaapError
 from maap.nets import layer_types
+from maap.util.files import cannot_read
 from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 from maap.util.wire import VARINT, WireError, fields, varint
 
@@ -46,7 +47,7 @@ def stored_layers(path: Union[str, Path]) -> list[StoredLayer]:
                 _read_net(data, layers)
                 start = bytes(data[:8])
     except OSError as error:
-        raise MaapError(f"{path}: cannot be read ({error.strerror}): check the path") from None
+        raise cannot_read(path, error, ".caffemodel") from None
     except WireError as error:
         raise MaapError(_not_weights(path, layers, error)) from None
     if not any(layer.shapes for layer in layers):

@@ -17,6 +17,7 @@ from maap.errors import MaapError
 from maap.util import progress
 from maap.util.files import (
     default_cache,
+    file_to_give,
     free_bytes,
     given_path,
     megabytes,
@@ -137,6 +138,8 @@ def check_word(word: str, net: str) -> None:
     if given_path(word).is_file() or word == PUBLISHED and named(word, net):
         return
     table = read_table()
+    if word not in table and given_path(word).is_dir():
+        raise MaapError(f"{word} is a folder: {file_to_give(given_path(word), '.caffemodel')}")
     if word not in table:
         hint = nearest(word, [PUBLISHED, *table], "check --weights")
         raise MaapError(
@@ -169,6 +172,8 @@ def state(weights: Weights) -> str:
 
 
 def _copied(weights: Weights, source: Path, target: Path) -> Path:
+    if source.is_dir():
+        raise MaapError(f"{source} is a folder: {file_to_give(source, '.caffemodel')}")
     if not source.is_file():
         raise MaapError(f"{source}: no such file; check --from")
     wrong = wrong_with(source, weights.size, weights.hashes)
