@@ -71,7 +71,7 @@ def what_else(data: bytes) -> str:
 
 
 def holds_floats(data: bytes) -> bool:
-    """Whether a TIFF file has floats as pixels; some versions of OpenCV take them for 0 to 255."""
+    """Whether a TIFF file has floats as pixels, which OpenCV makes no 8-bit colours of."""
     return data[:4] in _TIFF_ORDER and _FLOATS in _tiff_tags(data).get(_SAMPLE_FORMAT, [])
 
 
