@@ -1,5 +1,6 @@
 """Archives as people have them: told by content, with what other programs put in, and hostile."""
 
+import contextlib
 import io
 import shutil
 import stat
@@ -7,6 +8,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_fakes import picture, save
 from maap.data import importer as registry
@@ -262,6 +264,48 @@ def test_a_damaged_archive_is_one_line(tmp_path, mode):
     path = tarred(tmp_path / "x.tar", tmp_path / "in", "in", mode)
     damaged_gzip(path)
     with pytest.raises(MaapError, match="x.tar is not a complete tar archive"):
+        archive.unpack(path, tmp_path / "out", JPG, "get it")
+
+
+def damage(data: bytes, random: np.random.RandomState) -> bytes:
+    """Some bytes changed; one in five is cut as well."""
+    changed = bytearray(data)
+    for _ in range(random.choice([1, 1, 2, 5])):
+        changed[random.randint(len(changed))] = random.randint(256)
+    return bytes(changed[: random.randint(len(changed))] if random.rand() < 0.2 else changed)
+
+
+@pytest.mark.parametrize(
+    "mode", ["w", "w:gz", "w:bz2", "w:xz", zipfile.ZIP_STORED, zipfile.ZIP_LZMA]
+)
+def test_any_damage_is_one_line_or_nothing(tmp_path, mode):
+    path, random = tmp_path / "x", np.random.RandomState(7)
+    for i in range(3):
+        save(tmp_path / "in" / f"{i}.jpg", picture(i, 20, 20))
+    if isinstance(mode, str):
+        tarred(path, tmp_path / "in", "in", mode)
+    else:
+        with zipfile.ZipFile(path, "w", mode) as packed:
+            for i in range(3):
+                packed.write(tmp_path / "in" / f"{i}.jpg", f"in/{i}.jpg")
+    whole = path.read_bytes()
+    for _ in range(60):
+        path.write_bytes(damage(whole, random))
+        archive.first_names(path)
+        with contextlib.suppress(MaapError):
+            archive.unpack(path, tmp_path / "out", r".+", "get it")
+    assert {p.name for p in tmp_path.iterdir()} <= {"x", "in", "out"}
+
+
+def test_a_zip_of_a_later_version(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as packed:
+        packed.writestr("1.jpg", b"1")
+    data = path.read_bytes()
+    at = data.index(b"PK\1\2") + 6
+    path.write_bytes(data[:at] + b"\x80" + data[at + 1 :])
+    assert archive.first_names(path) == []
+    with pytest.raises(MaapError, match="cannot be unpacked here .zip file version 12.8.: unpack"):
         archive.unpack(path, tmp_path / "out", JPG, "get it")
 
 

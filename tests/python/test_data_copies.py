@@ -168,6 +168,18 @@ def test_no_orientation(tmp_path):
     assert orientation(b"\xff\xd8\xff\xe1\0\x10Exif\0\0II*\0\xff\xff\xff\xff") == 1
 
 
+def test_damaged_exif_is_no_orientation(tmp_path):
+    path = save(tmp_path / "x.jpg", picture(3))
+    turn(path, 6)
+    data, random = path.read_bytes(), np.random.RandomState(2)
+    assert orientation(data[:24] + bytes([0]) + data[25:]) in range(1, 9)
+    for at in range(4, 46):
+        for value in (0, 255, random.randint(256)):
+            damaged = data[:at] + bytes([value]) + data[at + 1 :]
+            assert orientation(damaged) in range(1, 9)
+            assert orientation(damaged[: at + 2]) in range(1, 9)
+
+
 def test_turned_photographs_in_class_folders_are_stored_upright(both, capsys):
     path = save(both / "train/a/turned.jpg", picture(77, 40, 80))
     turn(path, 6)

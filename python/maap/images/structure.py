@@ -82,7 +82,7 @@ def orientation(data: bytes) -> int:
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if data[at + 1] == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
             tags = _tiff_tags(data[at + 10 : at + 2 + length])
-            value = tags.get(_ORIENTATION, [1])[0]
+            value = (tags.get(_ORIENTATION) or [1])[0]
             return value if 1 <= value <= 8 else 1
         at += 2 + length
     return 1

@@ -104,7 +104,7 @@ def first_names(archive: Path, most: int = 50) -> list[str]:
                 names.append(member.name)
                 if len(names) == most and not packed:
                     break
-    except (*_DAMAGE, MaapError):
+    except (*_DAMAGE, RuntimeError, MaapError):  # also NotImplementedError
         pass
     return names
 
