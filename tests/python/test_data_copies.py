@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 from data_fakes import picture, save
+from maap.data import find
 from maap.data.folder import import_folder
 from maap.data.importers.cub import import_cub
 from maap.data.importing.layout import Expected
@@ -51,6 +52,18 @@ def test_images_of_both_parts_are_counted(both, capsys):
         "from one of the parts"
     ]
     assert data.note == "2 of 6 test images are also in the training part."
+
+
+def test_a_set_from_the_cache_says_it_again(both, capsys, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(both.parent / "cache"))
+    shutil.copy(both / "train/a/3.png", both / "test/a/copy.png")
+    find.find_data(str(both), 32)
+    capsys.readouterr()
+    find.find_data(str(both), 32)
+    assert capsys.readouterr().out == (
+        f"warning: {both}: 1 of 5 test images is also in the training part. The accuracy will be "
+        "too high.\n"
+    )
 
 
 def test_many_copies_are_one_short_line(both, capsys):

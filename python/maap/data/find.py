@@ -110,20 +110,19 @@ def _imported(importer: Importer, source: Path, size: int, policy: str, partial:
     how = "" if policy == "warp" else f"-{policy}"
     folder = _cache() / f"{stem}-{size}{how}-{_signature(source)}"
     more = dict(allow_partial=True) if partial and importer.counted else {}
-    if not (folder / MANIFEST).is_file():  # a cache that may only be read serves what it has
+    made = not (folder / MANIFEST).is_file()
+    if made:  # a cache that may only be read serves what it has
         with one_at_a_time(folder):
             if not (folder / MANIFEST).is_file():
                 say(f"importing {source} ({importer.name}) to {folder} (once)")
                 importer.make(source, folder, size=size, policy=policy, **more)
-    _check_whole(folder, source, partial)
-    return folder
-
-
-def _check_whole(folder: Path, source: Path, allow_partial: bool) -> None:
-    """Raises MaapError for a part of a published set, imported before, that is not allowed now."""
     dataset = Dataset.open(folder)
-    if dataset.manifest.get("source", {}).get("partial") and not allow_partial:
+    facts = dataset.manifest.get("source", {})
+    if facts.get("partial") and not partial:
         raise MaapError(f"{source}: {dataset.note} Give --allow-partial-data to use it")
+    if facts.get("leak") and not made:  # when it was made, it was said
+        say(f"warning: {source}: {facts['leak']} The accuracy will be too high.")
+    return folder
 
 
 def _signature(source: Path) -> str:

@@ -17,8 +17,9 @@ class Manifest(TypedDict, total=False):
 
     kind: the importer's name, or "rewritten". name, note: for people; a note says what one must
     know of the set. classes: their names, by label. size: [height, width] of the stored images.
-    source: how an imported set was made (path, seed, policy, encode, partial). rewritten: how a
-    rewritten set was made. The keys without ``source`` and ``rewritten`` are in every manifest.
+    source: how an imported set was made (path, seed, policy, encode, partial; left_out: {kind of
+    file: how many}; leak: a sentence on images in both parts). rewritten: how a rewritten set was
+    made. The keys without ``source`` and ``rewritten`` are in every manifest.
     """
 
     format: int

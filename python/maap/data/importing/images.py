@@ -115,6 +115,8 @@ def write_layout(
         how["partial"] = True
     if layout.left_out:
         how["left_out"] = dict(sorted(layout.left_out.items()))
+    if leak:
+        how["leak"] = leak
     return {
         "kind": about.kind,
         "name": about.name,
