@@ -101,6 +101,15 @@ class Detector(Net):
         result[begin[0] : end[0], begin[1] : end[1]] = io.resize_image(part, end - begin)
         return result
 
+    @property
+    def context_pad(self) -> int | None:
+        """How many pixels of the net's input show context; setting it is configure_crop."""
+        return self._context_pad
+
+    @context_pad.setter
+    def context_pad(self, pad: int | None) -> None:
+        self.configure_crop(pad)
+
     def configure_crop(self, context_pad: int | None) -> None:
         """Set how many pixels of the net's input show context, on each side; None or 0 for none.
 
@@ -108,13 +117,13 @@ class Detector(Net):
         """
         name = self.inputs[0]
         self.crop_dims = tuple(self.blobs[name].shape[2:])
-        self.context_pad = context_pad
-        if not context_pad:
-            return
-        if 2 * context_pad >= min(self.crop_dims):
+        if context_pad and 2 * context_pad >= min(self.crop_dims):
             raise ValueError(
                 f"a context_pad of {context_pad} leaves nothing of {shape_text(self.crop_dims)}"
             )
+        self._context_pad = context_pad
+        if not context_pad:
+            return
         # The mean in terms of an image before preprocessing: it becomes 0 in the input.
         mean = self.transformer.mean.get(name)
         if mean is None:

@@ -64,9 +64,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     net = read_net(Path(args.input_net_proto_file))
     print(f"Drawing net to {args.output_image_file}")
-    draw.draw_net_to_file(
-        net, args.output_image_file, args.rankdir, PHASES[args.phase], args.display_lrm
-    )
+    target = args.output_image_file
+    try:
+        draw.draw_net_to_file(net, target, args.rankdir, PHASES[args.phase], args.display_lrm)
+    except AssertionError as error:  # what pydot makes of a dot that fails
+        raise ValueError(f"{target}: dot cannot draw it: {error}") from None
 
 
 if __name__ == "__main__":

@@ -102,6 +102,9 @@ def datum_to_array(datum: Any) -> np.ndarray:
     return values.reshape(datum.channels, datum.height, datum.width)
 
 
+STEPS = ("transpose", "channel_swap", "raw_scale", "mean", "input_scale")  # of a Transformer
+
+
 class Transformer:
     """Converts images to a net's input, and back.
 
@@ -123,6 +126,11 @@ class Transformer:
         self.raw_scale: dict[str, float] = {}
         self.mean: dict[str, np.ndarray] = {}
         self.input_scale: dict[str, float] = {}
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in STEPS and not isinstance(value, dict):
+            raise AttributeError(f"{name} is a dict by input: call set_{name}(input, value)")
+        super().__setattr__(name, value)
 
     def _check_input(self, in_: str) -> None:
         if in_ not in self.inputs:

@@ -26,6 +26,7 @@ from ._caffe import (
     Timer,
 )
 from .fixed import FixedDict, FixedList
+from .proto import caffe_pb2
 from .shapes import shape_text
 from .solver_param import MessageView
 
@@ -335,6 +336,24 @@ def _param(solver: Solver) -> Any:
     return MessageView(solver)
 
 
+def _refuse_settings(cls: type, message: Any, where: str) -> None:
+    """Let an assignment to an attribute that is named like a setting of the prototxt be an error.
+
+    Objects of the class itself take other attributes, and those of derived classes take any.
+    """
+    settings = set(message.DESCRIPTOR.fields_by_name)
+
+    def set_attribute(self: Any, name: str, value: Any) -> None:
+        own = type(self).__module__ == cls.__module__ and not hasattr(type(self), name)
+        if own and name in settings:
+            raise AttributeError(f"{name} is a setting of the prototxt: {where.format(name)}")
+        object.__setattr__(self, name, value)
+
+    cls.__setattr__ = set_attribute
+
+
+_refuse_settings(Net, caffe_pb2.NetParameter, "change it there, and make another net")
+_refuse_settings(Solver, caffe_pb2.SolverParameter, "write solver.param.{} instead")
 Solver.param = property(_param)
 Solver.test_nets = _fixed(Solver.test_nets, "the test nets of a solver are those of its prototxt")
 for _name in ("layers", "_layer_names", "_blob_names", "_blobs", "_inputs", "_outputs"):

@@ -30,7 +30,9 @@ void PythonLayer::Backward_cpu(const Blobs& top, const vector<bool>& propagate_d
   const WithPython lock;
   py::list down;
   for (const bool wanted : propagate_down) down.append(wanted);
-  self().attr("backward")(to_list(top), down, to_list(bottom));
+  const char* const why = "propagate_down says which gradients are wanted: the net decides that";
+  const py::object fixed = py::module_::import("caffe.fixed").attr("FixedList")(down, why);
+  self().attr("backward")(to_list(top), fixed, to_list(bottom));
 }
 
 namespace {

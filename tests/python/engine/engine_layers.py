@@ -118,3 +118,10 @@ class Replaces(Double):
             except TypeError as error:
                 assert "top[0].data[...] = array" in str(error)
                 top[0].data[...] = 7
+
+    def backward(self, top, propagate_down, bottom):
+        assert propagate_down == [True]
+        try:
+            propagate_down[0] = False
+        except TypeError:
+            bottom[0].diff[...] = 5

@@ -42,6 +42,8 @@ REFUSED = [
     ("net.layer_dict['ip'] = net.layers[0]", TypeError, LAYERS),
     ("net.top_names['ip'].append('x')", TypeError, LAYERS),
     ("net.bottom_names['ip'] = ['x']", TypeError, LAYERS),
+    ("net.debug_info = True", AttributeError, "setting of the prototxt: change it there"),
+    ("net.force_backward = True", AttributeError, "setting of the prototxt: change it there"),
     ("net._layer_names[0] = 'x'", TypeError, LAYERS),
     ("net._inputs.clear()", TypeError, LAYERS),
     ("net.blob_loss_weights['prob'] = 2", TypeError, "prototxt, loss_weight"),
@@ -104,7 +106,43 @@ def test_the_test_nets_of_a_solver(make_solver):
             setattr(solver, name, None)
 
 
+@pytest.mark.parametrize("name", ["base_lr", "max_iter", "momentum", "snapshot_prefix"])
+def test_settings_are_not_attributes_of_the_solver(make_solver, name):
+    solver = make_solver(nets.TRAIN)
+    with pytest.raises(AttributeError, match=f"write solver.param.{name} instead"):
+        setattr(solver, name, 1)
+    solver.notes = [1]
+    assert solver.notes == [1]
+
+
+class Named(caffe.SGDSolver):
+    """A solver of one's own may call its attributes as it likes."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.momentum, self.display = "mine", 3
+
+
+def test_derived_classes_have_attributes_of_their_own(make_solver):
+    solver = make_solver(nets.TRAIN, cls=Named)
+    assert (solver.momentum, solver.display) == ("mine", 3)
+    with pytest.raises(AttributeError):
+        solver.iter = 3
+    solver.param.momentum = 0.5
+    assert solver.momentum == "mine"
+
+
+@pytest.mark.parametrize("step", caffe.io.STEPS)
+def test_steps_of_a_transformer(step):
+    transformer = caffe.io.Transformer({"data": (1, 3, 4, 4)})
+    with pytest.raises(AttributeError, match=rf"call set_{step}\(input, value\)"):
+        setattr(transformer, step, (2, 0, 1))
+    setattr(transformer, step, {})
+
+
 def test_blobs_of_a_python_layer(make_net):
     net = make_net(nets.python_net("Replaces"))
     net.forward()
     assert (net.blobs["y"].data == 7).all()
+    net.backward()
+    assert (net.blobs["data"].diff == 5).all()

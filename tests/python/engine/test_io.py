@@ -185,6 +185,11 @@ def test_context_of_a_window(files, tmp_path):
     assert plain.crop(image, (1, 2, 5, 9)).shape == (4, 7, 3)
     with pytest.raises(ValueError, match="leaves nothing of 4 x 4"):
         plain.configure_crop(2)
+    plain.context_pad = 1  # as configure_crop(1)
+    assert plain.crop(image, (8, 8, 12, 12)).shape == (4, 4, 3)
+    with pytest.raises(ValueError, match="leaves nothing"):
+        plain.context_pad = 9
+    assert plain.context_pad == 1
     assert plain.detect_windows([]) == []
     with pytest.raises(ImportError):
         plain.detect_selective_search(["x.png"])

@@ -241,8 +241,16 @@ def test_draw_net(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == ["Drawing net to n.png", "Drawing net to n.svg"]
 
 
-def test_mistakes_of_draw_net(tmp_path):
+def test_mistakes_of_draw_net(tmp_path, monkeypatch):
     path = tmp_path / "net.prototxt"
+
+    def fail(*_):
+        raise AssertionError("dot returned code 1")
+
+    path.write_text('name: "n"')
+    monkeypatch.setattr(draw, "draw_net_to_file", fail)
+    with pytest.raises(ValueError, match="n.nope: dot cannot draw it: dot returned code 1"):
+        draw_net.main([str(path), "n.nope"])
     for text, message in [
         ("layer {", "no prototxt of a net"),
         ("layers { name: 'a' type: RELU }", "upgrade_net_proto_text"),
