@@ -80,10 +80,7 @@ void Net<Dtype>::AddLayer(const LayerParameter& param) {
                            << " times and bottom " << bottoms
                            << " times: give it once for each bottom, or not at all");
   layer_names_.push_back(param.name());
-  if (!layer_names_index_.emplace(param.name(), id).second) {
-    LOG_IF(WARNING, is_root()) << "More than one layer is named '" << param.name()
-                               << "': weights are loaded into the first only";
-  }
+  const bool named_again = !layer_names_index_.emplace(param.name(), id).second;
   bottom_vecs_.emplace_back();
   bottom_id_vecs_.emplace_back();
   bottom_need_backward_.emplace_back();
@@ -95,6 +92,9 @@ void Net<Dtype>::AddLayer(const LayerParameter& param) {
   if (layer.AutoTopBlobs()) AddAutoTops(id);
   SetUpLayer(id);
   AddParams(id);
+  LOG_IF(WARNING, is_root() && named_again && !layers_[id]->blobs().empty())
+      << "More than one layer is named '" << param.name()
+      << "': weights are loaded into the first only";
 
   const vector<bool>& needs = bottom_need_backward_[id];
   bool learns = std::find(needs.begin(), needs.end(), true) != needs.end();
