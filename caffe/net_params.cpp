@@ -114,6 +114,9 @@ void Net<Dtype>::JoinParam(int param, int owner, const ParamSpec& spec) {
                   << (permissive || own.count() != theirs.count()
                           ? ": give it another name, or the same size"
                           : ": share_mode: PERMISSIVE allows a different shape of the same size"));
+  // At once, not when the net is complete: an unrolled net's steps would all fill memory.
+  params_[param]->ShareData(theirs);
+  params_[param]->ShareDiff(theirs);
   param_owners_.push_back(owner);
   learnable_param_ids_.push_back(learnable_param_ids_[owner]);
   in_layer(*layers_[param_layer_indices_[param].first],
