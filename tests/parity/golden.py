@@ -40,7 +40,10 @@ def path(group: str) -> Path:
 
 
 def write(cases: Sequence[Case], results: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-    """Rewrites the files of the cases' groups; other cases stay, if they still exist."""
+    """Rewrites the files of the cases' groups; other cases stay, if they still exist.
+
+    A case with ``settings["live_only"]`` has no golden arrays.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     for group in dict.fromkeys(case.group for case in cases):
         old = _load(path(group)) if path(group).exists() else {}
@@ -48,6 +51,8 @@ def write(cases: Sequence[Case], results: Mapping[str, Mapping[str, np.ndarray]]
         for case in cases:
             if case.group == group and case.name in results:
                 new = {k: v for k, v in new.items() if not k.startswith(f"{case.name}:")}
+                if case.settings.get("live_only"):
+                    continue
                 new |= {f"{case.name}:{k}": v for k, v in condense(results[case.name]).items()}
         if new:
             np.savez_compressed(path(group), **new)

@@ -34,6 +34,7 @@ def test_every_type_of_this_host_has_a_row(caffe):
     assert len(there) > 50 and there <= set(TYPES)
     if loader.name_of(caffe) == "fork":  # a row that is neither's has its name wrong
         assert set(TYPES) <= there | set(FACTS)
+        assert set(FACTS) <= there
 
 
 @pytest.mark.parametrize("name", FACTS)
@@ -146,9 +147,25 @@ LAYERS = [
     one("DummyData", "dummy_data_param { shape { dim: 1 dim: 2 dim: 3 dim: 4 } }", (), ("t", "u")),
     one("Enhancement"),
     one("Elimination", bottoms=("small", "data"), tops=("t", "r", "a", "s")),
+    one("LSTM", "recurrent_param { num_output: 3 }", ("data", "cont")),
+    one("LSTM", "recurrent_param { num_output: 3 }", ("data", "cont", "still")),
+    one("RNN", "recurrent_param { num_output: 3 }", ("data", "cont")),
+    one(
+        "RNN",
+        "recurrent_param { num_output: 5 expose_hidden: true }",
+        ("data", "cont", "still", "state"),
+        ("t", "u"),
+    ),
+    one("LSTMUnit", bottoms=("state", "gates", "continues"), tops=("t", "u")),
     one("EuclideanLoss", bottoms=("data", "data")),
 ]
 PICK = 'layer { name: "pick" type: "Input" top: "pick" input_param { shape { dim: 2 } } }'
+# For layers of 2 steps and 4 streams, the first axes of `data`.
+STEPS = """
+layer { name: "steps" type: "Input" top: "cont" top: "still" top: "state" top: "gates"
+        top: "continues" input_param { shape { dim: 2 dim: 4 } shape { dim: 4 dim: 3 }
+        shape { dim: 1 dim: 4 dim: 5 } shape { dim: 1 dim: 4 dim: 20 } shape { dim: 1 dim: 4 } } }
+"""
 
 
 @pytest.mark.parametrize(
@@ -158,7 +175,8 @@ def test_sizes_and_blobs_are_those_of_caffe(caffe, tmp_path, text):
     kind = re.search(r'type: "(\w+)"', text).group(1)
     if kind not in caffe.layer_type_list():
         pytest.skip(f"this host has no {kind}")
-    net = text_format.Parse(HEAD + PICK + text, caffe_pb2.NetParameter(name="n"))
+    head = HEAD + PICK + STEPS
+    net = text_format.Parse(head + text, caffe_pb2.NetParameter(name="n"))
     write_text(net, tmp_path / "net.prototxt")
     loaded = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
     layer = net.layer[-1]

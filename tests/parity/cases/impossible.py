@@ -10,6 +10,10 @@ WHY = {
         "SoftmaxWithLoss",
         "BVLC Caffe aborts at a second top: its inner Softmax inherits the loss weight",
     ),
+    "lstm_shared_train": (
+        "LSTM",
+        "on purpose: all steps use weights shared by name, in BVLC Caffe the first alone",
+    ),
     "mvn_eps": ("MVN", "on purpose: the gradient is also exact for a large eps"),
     "parameter": ("Parameter", "on purpose: the top is a copy of the parameter, not its memory"),
     "chance_rand_skip": ("Distributions", "BVLC Caffe ignores rand_skip"),

@@ -1,4 +1,4 @@
-"""LSTM and RNN from Python: what they learn, their parameters, files, and programs that list them."""
+"""LSTM and RNN from Python: what they learn, their parameters, files, programs that list them."""
 
 import subprocess
 from pathlib import Path

@@ -60,7 +60,7 @@ class RecurrentTest : public LayerTest<TypeParam> {
            "bias_filler { type: 'uniform' min: -0.5 max: 0.5 } " + more + " }";
   }
   /// The gradient of every input that has one, and of all parameters.
-  void expect_gradients(const std::string& description) {
+  void check_gradients(const std::string& description) {
     GradientOptions options;
     this->check_gradient(description, options);
     if (this->HasFatalFailure()) return;

@@ -103,7 +103,7 @@ TYPED_TEST(LSTMLayerTest, Blobs) {
 
 TYPED_TEST(LSTMLayerTest, Gradient) {
   this->add_inputs();
-  this->expect_gradients(this->text("LSTM"));
+  this->check_gradients(this->text("LSTM"));
 }
 
 TYPED_TEST(LSTMLayerTest, GradientWithExposedStates) {
