@@ -56,9 +56,9 @@ def arraylist_to_blobprotovector_str(arraylist: Iterable[np.ndarray]) -> bytes:
     return vector.SerializeToString()
 
 
-def blobprotovector_str_to_arraylist(text: bytes) -> list[np.ndarray]:
+def blobprotovector_str_to_arraylist(str: bytes) -> list[np.ndarray]:
     """The arrays of a serialized BlobProtoVector."""
-    vector = caffe_pb2.BlobProtoVector.FromString(text)
+    vector = caffe_pb2.BlobProtoVector.FromString(str)
     return [blobproto_to_array(blob) for blob in vector.blobs]
 
 

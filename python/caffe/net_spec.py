@@ -76,7 +76,7 @@ def _listed(value: Any) -> Any:
         return [value]
 
 
-def assign_proto(proto: Any, name: str, value: Any) -> None:
+def assign_proto(proto: Any, name: str, val: Any) -> None:
     """Set a field of a message: a number or text, a dict for a message, a list for a repeated one.
 
     Raises AttributeError if the message has no such field, TypeError or ValueError if the value
@@ -87,11 +87,11 @@ def assign_proto(proto: Any, name: str, value: Any) -> None:
         raise AttributeError(f"{proto.DESCRIPTOR.name} has no field {name!r}")
     if not _is_repeated(field):
         if field.message_type is None:
-            setattr(proto, name, _number(field, value))
+            setattr(proto, name, _number(field, val))
         else:
-            _fill(getattr(proto, name), value)
+            _fill(getattr(proto, name), val)
         return
-    for item in _listed(value):
+    for item in _listed(val):
         if field.message_type is None:
             getattr(proto, name).append(_number(field, item))
         else:

@@ -116,12 +116,14 @@ def arrays(caffe):
 
 def main():
     import caffe
+    import interface
     import specs
 
     GOLDEN.mkdir(parents=True, exist_ok=True)
     for spec in specs.SPECS:
         (GOLDEN / (spec.__name__ + ".prototxt")).write_text(str(spec()))
     (GOLDEN / "coordinate_maps.json").write_text(json.dumps(specs.coordinate_maps()) + "\n")
+    (GOLDEN / "interface.json").write_text(json.dumps(interface.interface(caffe), indent=1) + "\n")
     np.savez_compressed(GOLDEN / "arrays.npz", **arrays(caffe))
 
 

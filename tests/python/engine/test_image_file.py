@@ -4,6 +4,7 @@ import caffe
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image, ImageCms
 
 load = caffe.io.load_image
@@ -30,6 +31,11 @@ def pages(image, *others):
     return pil(image, save_all=True, append_images=[Image.fromarray(other) for other in others])
 
 
+def floats(image):
+    """Not by OpenCV, some versions of which write another kind."""
+    return lambda path: tifffile.imwrite(path, image.astype(np.float32), photometric="rgb")
+
+
 WITH_ALPHA = np.dstack([COLOUR, ALPHA])
 DEEP = COLOUR.astype(np.uint16) * 200 + 7
 COLOUR_FILES = {  # name: (how it is written, what is read)
@@ -50,7 +56,7 @@ COLOUR_FILES = {  # name: (how it is written, what is read)
     "deep.png": (opencv(DEEP), DEEP / 65535),
     "deep.tif": (opencv(DEEP), DEEP / 65535),
     "deep-alpha.png": (opencv(np.dstack([DEEP, DEEP[:, :, :1]])), DEEP / 65535),
-    "floats.tif": (opencv((COLOUR / 255).astype(np.float32)), COLOUR / 255),
+    "floats.tif": (floats(COLOUR / 255), COLOUR / 255),
     "thin.png": (pil(COLOUR[:, :1]), COLOUR[:, :1] / 255),
     "three-rows.png": (pil(COLOUR[:3]), COLOUR[:3] / 255),
 }
