@@ -6,6 +6,7 @@
 #include "caffe/layers/conv_axes.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/learnt.hpp"
+#include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -18,6 +19,31 @@ struct AddBias {
   const T* bias;  // [channels]
   T* top;         // [channels x positions]
   CAFFE_HD void operator()(int channel, int i) const { top[i] += bias[channel]; }
+};
+
+/// The same for a batch; a row is a channel of an image.
+template <typename T>
+struct AddBiasOfAll {
+  int channels;
+  const T* bias;  // [channels]
+  T* top;         // [images x channels x positions]
+  CAFFE_HD void operator()(int row, int i) const { top[i] += bias[row % channels]; }
+};
+
+/// For channel_sums: the sum of the values themselves.
+template <typename T>
+struct Values {
+  const T* x;
+  CAFFE_HD double first(int, int i) const { return x[i]; }
+  CAFFE_HD double second(int, int) const { return 0; }
+};
+
+template <typename T>
+struct AddSum {
+  T* bias;  // [channels]
+  CAFFE_HD void operator()(int channel, double sum, double) const {
+    bias[channel] += static_cast<T>(sum);
+  }
 };
 
 vector<int> lengths(const Blob<int>& blob, int axes) {
@@ -208,6 +234,18 @@ template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::backward_bias(Dtype* bias, const Dtype* top_diff) {
   caffe_gemv(CblasNoTrans, num_output_, out_spatial_dim_, Dtype(1), top_diff,
              bias_multiplier_.active_data(), Dtype(1), bias);
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::forward_bias_of_all(Dtype* top, const Dtype* bias) {
+  parallel_planes(num_ * num_output_, out_spatial_dim_,
+                  AddBiasOfAll<Dtype>{num_output_, bias, top});
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::backward_bias_of_all(Dtype* bias, const Dtype* top_diff) {
+  channel_sums(ChannelShape{num_, num_output_, out_spatial_dim_}, Values<Dtype>{top_diff},
+               &bias_sums_, AddSum<Dtype>{bias});
 }
 
 INSTANTIATE_CLASS(BaseConvolutionLayer);

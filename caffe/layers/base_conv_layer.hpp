@@ -42,6 +42,9 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   void forward_bias(Dtype* top, const Dtype* bias);
   /// bias += the sum of one image's top gradient over its positions.
   void backward_bias(Dtype* bias, const Dtype* top_diff);
+  /// The same for all images of a batch at once.
+  void forward_bias_of_all(Dtype* top, const Dtype* bias);
+  void backward_bias_of_all(Dtype* bias, const Dtype* top_diff);
 
   void forward_cpu_gemm(const Dtype* input, const Dtype* weights, Dtype* output,
                         bool skip_im2col = false) {
@@ -108,6 +111,7 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   ConvGeometry geometry_;
   Blob<Dtype> col_buffer_;
   Blob<Dtype> bias_multiplier_;  // ones, one per position
+  Blob<double> bias_sums_;       // of backward_bias_of_all
 
  private:
   void read_axes();

@@ -2,17 +2,18 @@
 #define CAFFE_LAYERS_ENGINE_CHOICE_HPP_
 
 // Which class computes a layer: the plain one, which handles any shape and both devices, or an
-// adapter to oneDNN. The field `engine` in the layer's parameters chooses:
+// adapter to oneDNN (in CPU mode) or cuDNN (in GPU mode). The field `engine` in the layer's
+// parameters chooses:
 //
-//   DEFAULT  in CPU mode the adapter if there is one that supports the case, else the plain class
+//   DEFAULT  the mode's adapter if there is one that supports the case, else the plain class
 //   CAFFE    the plain class
-//   CUDNN    the plain class, as this engine has no cuDNN layers. This is not an error, so that
-//            a prototxt for training with cuDNN also runs here
-//   ONEDNN   the adapter; an Error with the reason if it does not support the case
+//   CUDNN    in GPU mode as DEFAULT, in CPU mode the plain class. Where there is no cuDNN this is
+//            not an error, so that a prototxt for training with cuDNN also runs here
+//   ONEDNN   oneDNN's adapter; an Error with the reason if it does not support the case
 //
 // The thread's mode at the layer's construction counts. An adapter derives from the plain class and
-// overrides Forward_cpu and Backward_cpu; the GPU methods remain the plain ones, so the layer also
-// works after a later change of mode.
+// overrides the methods of its own device; the other device's remain the plain ones, so the layer
+// also works after a later change of mode.
 
 #include <string>
 
@@ -20,14 +21,17 @@
 
 namespace caffe {
 
+/// A library with adapters.
+enum class Library { kOneDnn, kCudnn };
+
 template <typename Dtype>
 struct EngineChoice {
   typedef shared_ptr<Layer<Dtype>> (*Maker)(const LayerParameter&);
 
-  /// Registers oneDNN's adapter for a layer type, at static initialisation; the last registration
-  /// counts. The maker returns nullptr for a case that the adapter does not support; if the engine
-  /// is ONEDNN, it may throw an Error with the reason instead.
-  static void offer(const string& type, Maker maker);
+  /// Registers a library's adapter for a layer type, at static initialisation; the last
+  /// registration counts. The maker returns nullptr for a case that the adapter does not support;
+  /// if the engine is ONEDNN, it may throw an Error with the reason instead.
+  static void offer(Library library, const string& type, Maker maker);
 
   /// The layer for param.type(), where `engine` is the value of the type's own enum Engine (they
   /// all have the same values) and `plain` creates the plain class.

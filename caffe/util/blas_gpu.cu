@@ -31,6 +31,9 @@ class Handles {
     if (found != handles_.end()) return found->second;
     cublasHandle_t made = nullptr;
     check(cublasCreate(&made), "starting");
+    if (device::allows_tf32()) {
+      check(cublasSetMathMode(made, CUBLAS_TF32_TENSOR_OP_MATH), "allowing TF32");
+    }
     handles_[id] = made;
     return made;
   }

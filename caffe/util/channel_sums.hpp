@@ -2,12 +2,14 @@
 #define CAFFE_UTIL_CHANNEL_SUMS_HPP_
 
 // Sums over all axes but one: statistics of a channel, or the gradient of a channel's parameter.
-// They are computed in double, plane by plane, in an order that does not depend on the number of
-// threads.
+// They are computed in double, in an order that does not depend on the number of threads: plane by
+// plane on the CPU; on the GPU by channel and part of the images, since a plane of 7 x 7 values
+// would leave most of a team idle.
 
 #include "caffe/blob.hpp"
 #include "caffe/util/channel_shape.hpp"
 #include "caffe/util/parallel.hpp"
+#include "kernels/tiles.hpp"
 
 namespace caffe {
 
@@ -74,12 +76,59 @@ struct SumOfValues {
   }
 };
 
+/// On the GPU: a team adds up one channel of a part of the images.
+template <typename F>
+struct PartSums {
+  ChannelShape shape;
+  int images;  // per part
+  F f;
+  double* sums;  // [parts channels, 2]
+  template <typename Team>
+  CAFFE_HD void operator()(int row, const Team& team) const {
+    const int channel = row % shape.channels, from = row / shape.channels * images;
+    const int to = from + images < shape.outer ? from + images : shape.outer;
+    double first = 0, second = 0;
+    for (int k = team.rank(); k < (to - from) * shape.inner; k += Team::size()) {
+      const int image = from + k / shape.inner;
+      const int i = (image * shape.channels + channel) * shape.inner + k % shape.inner;
+      first += f.first(channel, i);
+      second += f.second(channel, i);
+    }
+    first = team.sum(first);
+    second = team.sum(second);
+    if (team.rank() == 0) {
+      sums[2 * row] = first;
+      sums[2 * row + 1] = second;
+    }
+  }
+};
+
+/// Enough teams to fill a large GPU: a team per channel and part of the images.
+constexpr int kTeams = 1024;
+
+template <typename F, typename Store>
+void gpu_channel_sums(const ChannelShape& shape, const F& f, Blob<double>* planes,
+                      const Store& store) {
+  const int wanted = std::max(1, std::min(shape.outer, kTeams / std::max(shape.channels, 1)));
+  const int images = (shape.outer + wanted - 1) / wanted;
+  ChannelShape parts = shape;
+  parts.outer = images > 0 ? (shape.outer + images - 1) / images : 0;
+  planes->Reshape({parts.rows(), 2});
+  double* const sums = planes->mutable_gpu_data();
+  maap::internal::gpu_tiles(parts.rows(), PartSums<F>{shape, images, f, sums});
+  parallel_for(shape.channels, SumOfPlanes<Store>{parts, sums, store});
+}
+
 }  // namespace internal
 
 /// For every channel c: store(c, sum of f.first(c, i), sum of f.second(c, i)), over the indices i
 /// of its values. `planes` is memory for the sums, kept between calls.
 template <typename F, typename Store>
 void channel_sums(const ChannelShape& shape, const F& f, Blob<double>* planes, const Store& store) {
+  if (current_device() == Device::kGPU && shape.rows() * shape.inner > 0) {
+    internal::gpu_channel_sums(shape, f, planes, store);
+    return;
+  }
   if (shape.inner < internal::kShortPlane) {
     parallel_rows(shape.channels, static_cast<int64_t>(shape.outer) * shape.inner,
                   internal::SumOfValues<F, Store>{shape, f, store});

@@ -1,11 +1,18 @@
 #include "caffe/util/device.hpp"
 
+#include <cstdlib>
+#include <cstring>
 #include <iomanip>
 
 #include "caffe/util/error.hpp"
 
 namespace caffe {
 namespace device {
+
+bool allows_tf32() {
+  const char* const value = std::getenv("CAFFE_TF32");
+  return value != nullptr && std::strcmp(value, "1") == 0;
+}
 
 #ifdef __CUDACC__
 

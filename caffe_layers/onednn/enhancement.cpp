@@ -77,7 +77,7 @@ shared_ptr<Layer<float>> make(const LayerParameter& param) {
   return shared_ptr<Layer<float>>(new OneDnnEnhancementLayer(param));
 }
 
-const bool offered = (EngineChoice<float>::offer("Enhancement", make), true);
+const bool offered = (EngineChoice<float>::offer(Library::kOneDnn, "Enhancement", make), true);
 
 }  // namespace
 }  // namespace onednn

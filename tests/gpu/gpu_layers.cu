@@ -1,8 +1,8 @@
 // The layers' kernels on raw device pointers, without Caffe: GPU against CPU, and against a device
 // copy in time.
 //
-//   tools/nvcc_check            builds build/nvcc/gpu_layers (and runs it)
-//   build/nvcc/gpu_layers [--json FILE]
+//   tools/nvcc_check            builds build/cuda/tests/cpp/gpu_layers (and runs it)
+//   build/cuda/tests/cpp/gpu_layers [--short] [--json FILE]
 //
 // Exit status: 0 if all results are equal, 1 for a difference, 77 for "skipped, no GPU".
 
@@ -119,16 +119,16 @@ void time_enhancement(Report* report, const maap::FeatureShape& s) {
   Buffer<float> f(random_values<float>(size, 7)), out(size), a(static_cast<size_t>(s.n) * s.pixels),
       g(size);
   const Device gpu = Device::kGPU;
-  const float copy = best_ms(
+  const float copy = median_ms(
       [&] { cudaMemcpyAsync(out.gpu(), f.gpu(), size * sizeof(float), cudaMemcpyDeviceToDevice); });
-  report->time("device copy " + describe(s), copy, copy);
-  report->time("enhancement forward",
-               best_ms([&] { maap::enhance(gpu, s, f.gpu(), out.gpu(), a.gpu()); }), copy);
-  report->time("enhancement backward", best_ms([&] {
-                 maap::enhance_backward<float>(gpu, s, g.gpu(), nullptr, f.gpu(), false, a.gpu(),
-                                               out.gpu());
-               }),
-               copy);
+  const std::string shape = describe(s);
+  report->time("device copy " + shape, copy, copy, 1);
+  report->time("enhancement forward " + shape,
+               median_ms([&] { maap::enhance(gpu, s, f.gpu(), out.gpu(), a.gpu()); }), copy, 1);
+  const auto backward = [&] {
+    maap::enhance_backward<float>(gpu, s, g.gpu(), nullptr, f.gpu(), false, a.gpu(), out.gpu());
+  };
+  report->time("enhancement backward " + shape, median_ms(backward), copy, 1.5);
 }
 
 /// Everything the Elimination layer does to a batch: map, regions, D*.
@@ -144,7 +144,7 @@ void time_elimination(Report* report, const maap::FeatureShape& f_shape,
   Buffer<int> bad(s.n);
   const Device gpu = Device::kGPU;
   Workspace workspace(gpu, maap::region_workspace(gpu, s));
-  const float copy = best_ms([&] {
+  const float copy = median_ms([&] {
     cudaMemcpyAsync(d_star.gpu(), d.gpu(), 3 * pixels * sizeof(float), cudaMemcpyDeviceToDevice);
   });
   const auto map_step = [&] { maap::attention_map(gpu, f_shape, f.gpu(), map.gpu()); };
@@ -156,12 +156,12 @@ void time_elimination(Report* report, const maap::FeatureShape& f_shape,
     maap::render(gpu, image, maap::AStar::kRoi, d.gpu(), upsampled.gpu(), boxes.gpu(),
                  d_star.gpu());
   };
-  report->time("device copy of D, " + describe(s), copy, copy);
-  report->time("elimination: map", best_ms(map_step), copy);
-  report->time("elimination: regions", best_ms(region_step), copy);
-  report->time("elimination: D* by ROI", best_ms(render_step), copy);
-  report->time("elimination: all", best_ms([&] { map_step(), region_step(), render_step(); }),
-               copy);
+  report->time("device copy of D, " + describe(s), copy, copy, 1);
+  report->time("elimination: map", median_ms(map_step), copy, 0);
+  report->time("elimination: regions", median_ms(region_step), copy, 0);
+  report->time("elimination: D* by ROI", median_ms(render_step), copy, 0);
+  report->time("elimination: all", median_ms([&] { map_step(), region_step(), render_step(); }),
+               copy, 0);
 }
 
 template <typename T>
@@ -183,8 +183,33 @@ void compare_all(Report* report) {
   rendering<T>(report, {7, 2, 31, 47});
 }
 
+/// Little of everything, for compute-sanitizer, which is slow.
+void compare_few(Report* report) {
+  enhancement<float>(report, {3, 96, 305}, false, true);
+  enhancement<double>(report, {1, 7, 1}, true, false);
+  attention_map<float>(report, {4, 56, 169});
+  for (maap::ThresholdAt at : {maap::ThresholdAt::kInput, maap::ThresholdAt::kMap}) {
+    regions<float>(report, {8, 13, 13, 57, 57}, at);
+    regions<double>(report, {7, 14, 9, 5, 40}, at);
+  }
+  bad_maps(report);
+  rendering<float>(report, {3, 2, 31, 47});
+}
+
+void compare_and_time(Report* report) {
+  compare_all<float>(report);
+  compare_all<double>(report);
+  bad_maps(report);
+  time_enhancement(report, {64, 96, 3025});   // AlexNet's conv1, 55 x 55
+  time_enhancement(report, {64, 64, 50176});  // VGG19's conv1_1, 224 x 224
+  time_enhancement(report, {64, 64, 12544});  // ResNet-152's conv1, 112 x 112
+  time_elimination(report, {64, 256, 169}, {64, 13, 13, 227, 227});
+  time_elimination(report, {64, 512, 784}, {64, 28, 28, 224, 224});
+}
+
 }  // namespace
 
+// [--short] [--json FILE]
 int main(int argc, char** argv) {
   int devices = 0;
   if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
@@ -194,13 +219,13 @@ int main(int argc, char** argv) {
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, 0));
   Report report(properties.name);
-  compare_all<float>(&report);
-  compare_all<double>(&report);
-  bad_maps(&report);
-  time_enhancement(&report, {16, 96, 3025});
-  time_enhancement(&report, {4, 64, 50176});
-  time_enhancement(&report, {256, 96, 3025});
-  time_elimination(&report, {256, 256, 169}, {256, 13, 13, 227, 227});
-  if (argc == 3 && std::strcmp(argv[1], "--json") == 0) std::ofstream(argv[2]) << report.json();
+  if (argc > 1 && std::strcmp(argv[1], "--short") == 0) {
+    compare_few(&report);
+  } else {
+    compare_and_time(&report);
+  }
+  if (argc > 2 && std::strcmp(argv[argc - 2], "--json") == 0) {
+    std::ofstream(argv[argc - 1]) << report.json();
+  }
   return report.finish();
 }

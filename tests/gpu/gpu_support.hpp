@@ -123,24 +123,29 @@ std::vector<T> test_maps(int n, int height, int width) {
   return values;
 }
 
-/// Shortest of 20 runs in milliseconds, by the device's clock.
-inline float best_ms(const std::function<void()>& f) {
+/// Median of 20 runs in milliseconds, by the device's clock. Before each run 256 MB are written, so
+/// that the caches hold none of its data.
+inline float median_ms(const std::function<void()>& f) {
+  constexpr size_t kFlush = size_t(256) << 20;
+  static Buffer<char> other(kFlush);
   cudaEvent_t start, stop;
   check(cudaEventCreate(&start));
   check(cudaEventCreate(&stop));
-  float best = std::numeric_limits<float>::max();
+  std::vector<float> times;
   for (int i = -3; i < 20; ++i) {
+    check(cudaMemsetAsync(other.gpu(), i, kFlush));
     check(cudaEventRecord(start));
     f();
     check(cudaEventRecord(stop));
     check(cudaEventSynchronize(stop));
     float time = 0;
     check(cudaEventElapsedTime(&time, start, stop));
-    if (i >= 0) best = std::min(best, time);
+    if (i >= 0) times.push_back(time);
   }
   cudaEventDestroy(start);
   cudaEventDestroy(stop);
-  return best;
+  std::nth_element(times.begin(), times.begin() + times.size() / 2, times.end());
+  return times[times.size() / 2];
 }
 
 /// Prints each result as it comes and remembers it for the JSON.
@@ -162,10 +167,13 @@ class Report {
   void expect(const std::string& name, bool passed) {
     add(name, passed, passed ? "as expected" : "NOT so");
   }
-  void time(const std::string& name, float ms, float copy) {
-    std::printf("%-45s %8.4f ms %7.2f x the copy\n", name.c_str(), ms, ms / copy);
+  /// `traffic`: the bytes that the code must move, as a multiple of the copy's; 0: not compared.
+  void time(const std::string& name, float ms, float copy, double traffic) {
+    const double share = traffic * copy / ms;
+    std::printf("%-60s %8.4f ms  %5.1f %% of the copy's bandwidth\n", name.c_str(), ms,
+                100 * share);
     times_ << (times_.tellp() ? ", " : "") << "{\"name\": \"" << name << "\", \"ms\": " << ms
-           << ", \"copies\": " << ms / copy << "}";
+           << ", \"share\": " << share << "}";
   }
   std::string json() const {
     return "{\"device\": \"" + device_ + "\", \"checks\": [" + checks_.str() + "], \"times\": [" +

@@ -54,6 +54,8 @@ def cuda_conditionals(text):
     """The preprocessor's questions about CUDA in a file."""
     joined = text.replace("\\\n", " ")
     lines = re.findall(r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*", joined, flags=re.M)
+    guards = re.compile(r"#\s*ifndef CAFFE_LAYERS_CUDNN_\w*_HPP_$")  # of a file's own
+    lines = [line for line in lines if not guards.search(line.rstrip())]
     return [line for line in lines if re.search(r"CUDA|CUDNN|NVCC|CPU_ONLY", line)]
 
 

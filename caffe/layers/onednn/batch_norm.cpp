@@ -240,8 +240,9 @@ shared_ptr<Layer<float>> make(const LayerParameter& param) {
   return shared_ptr<Layer<float>>(new LayerClass(param));
 }
 
-const bool offered = (EngineChoice<float>::offer("BatchNorm", make<OneDnnBatchNormLayer>),
-                      EngineChoice<float>::offer("Scale", make<OneDnnScaleLayer>), true);
+const bool offered =
+    (EngineChoice<float>::offer(Library::kOneDnn, "BatchNorm", make<OneDnnBatchNormLayer>),
+     EngineChoice<float>::offer(Library::kOneDnn, "Scale", make<OneDnnScaleLayer>), true);
 
 }  // namespace
 }  // namespace onednn

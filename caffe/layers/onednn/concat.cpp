@@ -78,7 +78,7 @@ shared_ptr<Layer<float>> make(const LayerParameter& param) {
   return shared_ptr<Layer<float>>(new OneDnnConcatLayer(param));
 }
 
-const bool offered = (EngineChoice<float>::offer("Concat", make), true);
+const bool offered = (EngineChoice<float>::offer(Library::kOneDnn, "Concat", make), true);
 
 }  // namespace
 }  // namespace onednn

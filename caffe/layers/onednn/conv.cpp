@@ -325,7 +325,7 @@ shared_ptr<Layer<float>> make(const LayerParameter& param) {
   return shared_ptr<Layer<float>>(new OneDnnConvolutionLayer(param));
 }
 
-const bool offered = (EngineChoice<float>::offer("Convolution", make), true);
+const bool offered = (EngineChoice<float>::offer(Library::kOneDnn, "Convolution", make), true);
 
 }  // namespace
 }  // namespace onednn

@@ -145,9 +145,10 @@ shared_ptr<Layer<float>> make_eltwise(const LayerParameter& param) {
   return make<OneDnnEltwiseLayer>(param);
 }
 
-const bool offered = (EngineChoice<float>::offer("ReLU", make<OneDnnReLULayer>),
-                      EngineChoice<float>::offer("Eltwise", make_eltwise),
-                      EngineChoice<float>::offer("Split", make<OneDnnSplitLayer>), true);
+const bool offered =
+    (EngineChoice<float>::offer(Library::kOneDnn, "ReLU", make<OneDnnReLULayer>),
+     EngineChoice<float>::offer(Library::kOneDnn, "Eltwise", make_eltwise),
+     EngineChoice<float>::offer(Library::kOneDnn, "Split", make<OneDnnSplitLayer>), true);
 
 }  // namespace
 }  // namespace onednn

@@ -110,7 +110,7 @@ shared_ptr<Layer<float>> make(const LayerParameter& param) {
   return shared_ptr<Layer<float>>(new OneDnnLRNLayer(param));
 }
 
-const bool offered = (EngineChoice<float>::offer("LRN", make), true);
+const bool offered = (EngineChoice<float>::offer(Library::kOneDnn, "LRN", make), true);
 
 }  // namespace
 }  // namespace onednn

@@ -137,7 +137,7 @@ shared_ptr<Layer<float>> make(const LayerParameter& param) {
   return shared_ptr<Layer<float>>(new OneDnnPoolingLayer(param));
 }
 
-const bool offered = (EngineChoice<float>::offer("Pooling", make), true);
+const bool offered = (EngineChoice<float>::offer(Library::kOneDnn, "Pooling", make), true);
 
 }  // namespace
 }  // namespace onednn

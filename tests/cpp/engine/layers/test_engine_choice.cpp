@@ -19,7 +19,7 @@ class Made : public Layer<Dtype> {
   void Backward_cpu(const Blobs&, const vector<bool>&, const Blobs&) override {}
 };
 
-constexpr int kPlain = 1, kAdapter = 2;
+constexpr int kPlain = 1, kAdapter = 2, kGpuAdapter = 3;
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> make_plain_one(const LayerParameter& param) {
@@ -30,6 +30,12 @@ template <typename Dtype>
 shared_ptr<Layer<Dtype>> make_adapter(const LayerParameter& param) {
   if (param.name() != "good") return nullptr;
   return std::make_shared<Made<Dtype, kAdapter>>(param);
+}
+
+template <typename Dtype>
+shared_ptr<Layer<Dtype>> make_gpu_adapter(const LayerParameter& param) {
+  if (param.name() != "good") return nullptr;
+  return std::make_shared<Made<Dtype, kGpuAdapter>>(param);
 }
 
 LayerParameter named(const string& name, const string& type) {
@@ -44,7 +50,11 @@ LayerParameter named(const string& name, const string& type) {
 template <typename Dtype>
 class EngineChoiceTest : public ::testing::Test {
  protected:
-  EngineChoiceTest() { EngineChoice<Dtype>::offer("Adapted", make_adapter<Dtype>); }
+  EngineChoiceTest() {
+    EngineChoice<Dtype>::offer(Library::kOneDnn, "Adapted", make_adapter<Dtype>);
+    EngineChoice<Dtype>::offer(Library::kOneDnn, "Both", make_adapter<Dtype>);
+    EngineChoice<Dtype>::offer(Library::kCudnn, "Both", make_gpu_adapter<Dtype>);
+  }
   ~EngineChoiceTest() override { Caffe::set_mode(Caffe::CPU); }
   static int made(const string& name, const string& type, int engine) {
     return EngineChoice<Dtype>::make(named(name, type), engine, make_plain_one<Dtype>)
@@ -72,6 +82,18 @@ TYPED_TEST(EngineChoiceTest, OneDnnAskedForAndImpossibleIsAnError) {
   Caffe::set_mode(Caffe::GPU);
   EXPECT_ERROR(this->made("good", "Adapted", ConvolutionParameter::ONEDNN), "the mode is GPU");
   EXPECT_EQ(this->made("good", "Adapted", ConvolutionParameter::DEFAULT), kPlain);
+}
+
+TYPED_TEST(EngineChoiceTest, CudnnsAdapterOnTheGpuOnly) {
+  EXPECT_EQ(this->made("good", "Both", ConvolutionParameter::DEFAULT), kAdapter);
+  EXPECT_EQ(this->made("good", "Both", ConvolutionParameter::CUDNN), kPlain);
+  Caffe::set_mode(Caffe::GPU);
+  EXPECT_EQ(this->made("good", "Both", ConvolutionParameter::DEFAULT), kGpuAdapter);
+  EXPECT_EQ(this->made("good", "Both", ConvolutionParameter::CUDNN), kGpuAdapter);
+  EXPECT_EQ(this->made("good", "Both", ConvolutionParameter::CAFFE), kPlain);
+  EXPECT_EQ(this->made("bad", "Both", ConvolutionParameter::DEFAULT), kPlain);
+  EXPECT_EQ(this->made("bad", "Both", ConvolutionParameter::CUDNN), kPlain);
+  EXPECT_ERROR(this->made("good", "Both", ConvolutionParameter::ONEDNN), "the mode is GPU");
 }
 
 }  // namespace caffe

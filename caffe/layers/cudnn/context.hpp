@@ -1,0 +1,51 @@
+#ifndef CAFFE_LAYERS_CUDNN_CONTEXT_HPP_
+#define CAFFE_LAYERS_CUDNN_CONTEXT_HPP_
+
+// What all cuDNN layers of a thread share on one GPU: the handle, one workspace, and the plans
+// (which kernel computes which shape), so that two layers of one shape choose once.
+
+#include <cudnn.h>
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <string>
+
+namespace caffe {
+namespace cudnn {
+
+/// Throws an Error that names `what` unless the status is a success.
+void check(cudnnStatus_t status, const char* what);
+
+/// Whether the fastest kernel is found by timing: CAFFE_CUDNN_AUTOTUNE=1 in the environment.
+bool autotunes();
+
+class ConvPlan;
+
+class Context {
+ public:
+  /// That of the calling thread and its GPU, made at the first use.
+  static Context& current();
+  Context();
+  ~Context();
+  Context(const Context&) = delete;
+  Context& operator=(const Context&) = delete;
+
+  cudnnHandle_t handle() const { return handle_; }
+  /// At least `bytes` of GPU memory, valid until the next call. Work is in order on one stream, so
+  /// layers may use it one after another.
+  void* workspace(size_t bytes);
+  /// Plans by a text that describes them; null: cuDNN has none.
+  std::map<std::string, std::shared_ptr<ConvPlan>>& plans() { return plans_; }
+
+ private:
+  cudnnHandle_t handle_ = nullptr;
+  size_t bytes_ = 0;
+  std::shared_ptr<void> workspace_;
+  std::map<std::string, std::shared_ptr<ConvPlan>> plans_;
+};
+
+}  // namespace cudnn
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_CUDNN_CONTEXT_HPP_

@@ -1,0 +1,90 @@
+"""The report of tests/gpu/run: gpu-results.json has everything, gpu-results.md what people read."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+NOT_RUN = "not run"
+
+
+def write_results(results: dict[str, Any], folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "gpu-results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (folder / "gpu-results.md").write_text("\n".join(report(results)) + "\n")
+
+
+def report(results: dict[str, Any]) -> list[str]:
+    m = results["machine"]
+    lines = ["# On a GPU", ""]
+    lines += [f"{m['gpu']}, {m['memory_mb']} MiB, driver {m['driver']}, {m['date']}."]
+    lines += [f"PyTorch, its CUDA, its cuDNN: {m['torch'] or 'none'}.", "", "## Checks", ""]
+    lines += ["| check | result |", "| --- | --- |"]
+    lines += [f"| {name} | {say(results.get(name))} |" for name, say in CHECKS.items()]
+    lines += ["", "## MAAP kernels", "", *kernel_lines(results.get("kernels"))]
+    lines += ["", "## Training steps", "", *bench_lines(results.get("bench"))]
+    return lines
+
+
+def say_layers(step: dict[str, Any] | None) -> str:
+    if step is None:
+        return NOT_RUN
+    return f"{step['passed']} passed, {step['failed']} failed, {step['skipped']} skipped"
+
+
+def say_kernels(step: dict[str, Any] | None) -> str:
+    if step is None:
+        return NOT_RUN
+    return "GPU and CPU agree" if step["good"] else "FAILED"
+
+
+def say_training(step: dict[str, Any] | None) -> str:
+    if step is None:
+        return NOT_RUN
+    if step.get("largest") is None:
+        return "FAILED: the training stopped"
+    what = f"{step['iterations']} iterations, losses differ by at most {step['largest']:.1e}"
+    return what if step["good"] else "FAILED: " + what
+
+
+def say_sanitizer(step: dict[str, Any] | None) -> str:
+    return NOT_RUN if step is None else step["output"].replace("\n", "<br>")
+
+
+CHECKS = {
+    "layers": say_layers,
+    "kernels": say_kernels,
+    "training": say_training,
+    "sanitizer": say_sanitizer,
+}
+
+
+def kernel_lines(step: dict[str, Any] | None) -> list[str]:
+    times = (step or {}).get("rows", {}).get("times", [])
+    if not times:
+        return [NOT_RUN]
+    lines = ["| kernel | ms | share of a copy's bandwidth |", "| --- | ---: | ---: |"]
+    for row in times:
+        share = f"{100 * row['share']:.0f} %" if row["share"] else ""
+        lines.append(f"| {row['name']} | {row['ms']:.3f} | {share} |")
+    return lines
+
+
+def bench_lines(step: dict[str, Any] | None) -> list[str]:
+    if step is None:
+        return [NOT_RUN]
+    lines = [
+        "Clear, forward, backward and update of one batch; medians. Memory: the most in use there.",
+        "The engine with CAFFE_CUDNN_AUTOTUNE=1; PyTorch eager, channels_last, cudnn.benchmark.",
+        "",
+        "| net | batch | TF32 | engine ms | PyTorch ms | engine MiB | PyTorch MiB |",
+        "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for row in step["rows"]:
+        ours, torch = row.get("engine", row), row.get("torch", {})
+        cells = [row["net"], row.get("batch", ""), "on" if row["tf32"] else "off"]
+        cells += [ours.get("ms", "failed"), torch.get("ms", NOT_RUN)]
+        cells += [ours.get("memory_mb", ""), torch.get("memory_mb", "")]
+        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+    return lines
