@@ -124,8 +124,14 @@ def read_image(source: Any, color: bool) -> np.ndarray:
 
     Raises OSError if it cannot be opened, or is no image.
     """
+    from PIL import Image
+
     with _opened(source) as file:
-        image = _decoded(file)
+        try:
+            image = _decoded(file)
+        except Image.DecompressionBombError as error:
+            limit = "PIL.Image.MAX_IMAGE_PIXELS = None takes any"
+            raise OSError(f"{source}: {error} ({limit})") from None
     if image is None:
         raise OSError(f"{source} is not an image, or of a kind that cannot be read")
     if image.ndim == 2:

@@ -148,6 +148,15 @@ def test_sources(tmp_path):
     np.testing.assert_allclose(load(path.as_uri()), COLOUR / 255, atol=1e-6)
 
 
+def test_more_pixels_than_pillow_takes(tmp_path, monkeypatch):
+    Image.fromarray(COLOUR).save(tmp_path / "big.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(OSError, match=r"big\.png: .*MAX_IMAGE_PIXELS = None takes any"):
+        load(tmp_path / "big.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    assert load(tmp_path / "big.png").shape == (5, 7, 3)
+
+
 def test_what_is_no_image(tmp_path):
     text = tmp_path / "text.png"
     for content in (b"", b"bad", b"\x89PNG\r\n\x1a\n", b"GIF89a"):
