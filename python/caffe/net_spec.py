@@ -33,15 +33,15 @@ _FIELDS = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name
 
 
 def param_name_dict() -> dict[str, str]:
-    """The field that holds a type's own parameters: {"Convolution": "convolution_param", ...}."""
+    """The field of a type's own parameters, without _param: {"InnerProduct": "inner_product"}."""
     return {
-        field.message_type.name[: -len("Parameter")]: field.name
+        field.message_type.name[: -len("Parameter")]: field.name[: -len("_param")]
         for field in _FIELDS.values()
         if field.name.endswith("_param") and field.message_type is not None
     }
 
 
-_OWN_FIELD = param_name_dict()
+_OWN_FIELD = {name: f"{stem}_param" for name, stem in param_name_dict().items()}
 
 
 def _is_repeated(field: Any) -> bool:

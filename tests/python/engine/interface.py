@@ -177,10 +177,46 @@ def labels():
     return found
 
 
+VALUES = """
+spec.param_name_dict()
+draw.get_pooling_types_dict()
+cm.conv_params(L.Convolution(x, kernel_size=3, stride=2, pad=1).fn)
+cm.conv_params(L.Pooling(x, kernel_size=[3, 4], stride=[2, 1]).fn)
+cm.crop_params(L.Crop(x, x, axis=1, offset=3).fn)
+cm.crop_params(L.Crop(x, x).fn)
+cm.compose((1, 2, 3), (None, 4, 5))
+cm.inverse((1, 2, 4))
+cm.coord_map(L.ReLU(x).fn)
+sorted(cm.PASS_THROUGH_LAYERS)
+P.Pooling.MAX, P.Data.LMDB, P.Eltwise.SUM, P.Convolution.CAFFE
+x.fn.type_name, x.fn.ntop, x.fn.params, len(x.fn.inputs), x.n
+str(caffe.to_proto(L.ReLU(x)))
+caffe.__version__
+""".strip().splitlines()
+
+
+def values(caffe):
+    """{expression: its value, as JSON has it} of functions and constants."""
+    from caffe import coord_map, draw, net_spec
+
+    names = dict(caffe=caffe, cm=coord_map, draw=draw, spec=net_spec, x=caffe.layers.Input())
+    names.update(L=caffe.layers, P=caffe.params)
+
+    def plain(value):
+        if isinstance(value, dict):
+            return {str(key): plain(inner) for key, inner in value.items()}
+        if isinstance(value, (tuple, list, np.ndarray)):
+            return [plain(inner) for inner in value]
+        return value.item() if isinstance(value, np.generic) else value
+
+    return {text: plain(eval(text, names)) for text in VALUES}
+
+
 def interface(caffe):
     """All of it."""
     return {
         "signatures": signatures(caffe),
         "exceptions": exceptions(caffe),
         "labels": labels(),
+        "values": values(caffe),
     }

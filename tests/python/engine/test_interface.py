@@ -34,3 +34,16 @@ def test_exceptions(call, raised):
 
 def test_labels_of_drawn_layers():
     assert interface.labels() == THEIRS["labels"]
+
+
+def test_values():
+    """A dict or a list may have more here: this engine has two more layers."""
+    mine = interface.values(caffe)
+    assert list(mine) == list(THEIRS["values"])
+    for text, wanted in THEIRS["values"].items():
+        if isinstance(wanted, dict):
+            assert wanted.items() <= mine[text].items(), text
+        elif text.startswith("sorted"):
+            assert set(wanted) <= set(mine[text])
+        else:
+            assert mine[text] == wanted, text
