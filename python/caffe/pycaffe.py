@@ -331,9 +331,22 @@ def _param(solver: Solver) -> Any:
 
     A change takes effect at once: solver.param.base_lr = 0.01. Raises AttributeError for a setting
     that a solver reads only when it is made (net, type, random_seed ...), CaffeError for one with
-    which it could not continue; then nothing is changed.
+    which it could not continue; then nothing is changed. copy.copy(solver.param) is a message of
+    one's own.
     """
     return MessageView(solver)
+
+
+def _nameable(name: property) -> property:
+    """Net.name, which programs set: in BVLC Caffe it is an attribute like any other."""
+
+    def get(net: Net) -> str:
+        return net.__dict__.get("_own_name", name.fget(net))
+
+    def set_name(net: Net, value: str) -> None:
+        net.__dict__["_own_name"] = value
+
+    return property(get, set_name, doc="The name in the prototxt, or the one it was given since.")
 
 
 def _refuse_settings(cls: type, message: Any, where: str) -> None:
@@ -354,6 +367,7 @@ def _refuse_settings(cls: type, message: Any, where: str) -> None:
 
 _refuse_settings(Net, caffe_pb2.NetParameter, "change it there, and make another net")
 _refuse_settings(Solver, caffe_pb2.SolverParameter, "write solver.param.{} instead")
+Net.name = _nameable(vars(Net)["name"])
 Solver.param = property(_param)
 Solver.test_nets = _fixed(Solver.test_nets, "the test nets of a solver are those of its prototxt")
 for _name in ("layers", "_layer_names", "_blob_names", "_blobs", "_inputs", "_outputs"):

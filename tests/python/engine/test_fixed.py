@@ -97,6 +97,14 @@ def test_inputs_and_outputs_are_what_forward_reads(net):
     assert list(net.forward(data=ARRAY)) == ["prob"]
 
 
+def test_a_net_may_be_given_a_name(make_net):
+    net = make_net(nets.CHAIN)
+    assert net.name == "chain"
+    net.name = "resnet50_iter_1000"
+    net.notes = 3
+    assert (net.name, net.notes) == ("resnet50_iter_1000", 3)
+
+
 def test_the_test_nets_of_a_solver(make_solver):
     solver = make_solver(nets.TRAIN, test_iter=[1], test_interval=100)
     with pytest.raises(TypeError, match="those of its prototxt"):
