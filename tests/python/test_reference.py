@@ -75,11 +75,15 @@ def test_defaults_and_comments_of_a_message():
 
 def test_every_layer_type_has_its_contract():
     caffe = pytest.importorskip("caffe")
-    known = {layer.type for layer in headers.layers(REPO)}
-    assert {"Enhancement", "Elimination", "Convolution"} <= known
-    assert all(layer.text for layer in headers.layers(REPO))
+    texts = {layer.type: layer.text for layer in headers.layers(REPO)}
+    assert {"Enhancement", "Elimination", "Convolution"} <= set(texts)
+    assert all(texts.values())
     if hasattr(caffe, "load_layers"):  # the engine; BVLC Caffe has types of its own
-        assert set(caffe.layer_type_list()) - known <= {"Python"}
+        assert set(caffe.layer_type_list()) ^ set(texts) == {"Python", "Recurrent"}
+    # Two types in one header, and the base whose contract both LSTM and RNN refer to.
+    assert texts["LSTM"].startswith("Long short-term memory")
+    assert texts["LSTMUnit"].startswith("One step of LSTM")
+    assert "T x N" in texts["Recurrent"]
 
 
 def test_a_declaration_is_shown_without_its_body():

@@ -33,6 +33,7 @@ _API = (
 _CLASS = re.compile(
     r"((?:^[ \t]*///.*\n)+)(?:^[ \t]*template.*\n)?^[ \t]*(?:class|struct)\s+(\w+)[^;\n]*", re.M
 )
+_TYPE = re.compile(r'type\(\) const override \{\s*return "(\w+)"')
 _DECLARED = re.compile(
     r"((?:^[ \t]*///.*\n)+)((?:^(?![ \t]*//).+\n)+?)(?=^[ \t]*$|^[ \t]*//|^[ \t]*\})", re.M
 )
@@ -57,11 +58,13 @@ def layers(repo: Path) -> list[Layer]:
     for folder in ("caffe/layers", "caffe_layers"):
         for path in sorted((repo / folder).glob("*_layer.hpp")):
             text = path.read_text(encoding="utf-8")
-            kind = re.search(r'type\(\) const override \{\s*return "(\w+)"', text)
-            about = [m for m in _CLASS.finditer(text) if m.group(2).endswith("Layer")]
-            if kind and about:
-                header = str(path.relative_to(repo))
-                found.append(Layer(kind.group(1), header, comment_of(about[-1].group(1))))
+            header = str(path.relative_to(repo))
+            classes = [m for m in _CLASS.finditer(text) if m.group(2).endswith("Layer")]
+            ends = [m.start() for m in classes[1:]] + [len(text)]
+            for match, end in zip(classes, ends):
+                kind = _TYPE.search(text, match.end(), end)
+                if kind:
+                    found.append(Layer(kind.group(1), header, comment_of(match.group(1))))
     return sorted(found, key=lambda layer: layer.type.lower())
 
 
