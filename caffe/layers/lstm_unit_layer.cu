@@ -8,15 +8,18 @@ namespace caffe {
 
 namespace {
 
-/// The gates of one cell. `inputs` points to the cell's i' in a row of 4 dim values.
+/// The gates of one cell. `inputs` points to the cell's i' in a row of 4 dim values. Without a
+/// branch around the sigmoid, so that the compiler vectorises it.
 template <typename T>
 struct Gates {
   T i, f, o, g;
-  CAFFE_HD Gates(const T* inputs, int dim, T cont)
-      : i(maap::sigmoid(inputs[0])),
-        f(cont == T(0) ? T(0) : cont * maap::sigmoid(inputs[dim])),
-        o(maap::sigmoid(inputs[2 * dim])),
-        g(vector_tanh(inputs[3 * dim])) {}
+  CAFFE_HD Gates(const T* inputs, int dim, T cont) {
+    i = maap::sigmoid(inputs[0]);
+    const T open = maap::sigmoid(inputs[dim]);
+    f = cont == T(0) ? T(0) : cont * open;
+    o = maap::sigmoid(inputs[2 * dim]);
+    g = vector_tanh(inputs[3 * dim]);
+  }
 };
 
 /// Cell k of stream n, which has the cells [n dim, (n + 1) dim), has its i' at 3 n dim + k.
