@@ -104,8 +104,8 @@ void BilinearFiller<Dtype>::Fill(Blob<Dtype>* blob) {
                   << blob->shape_string());
   const int size = blob->width();
   const int factor = (size + 1) / 2;
-  // A triangle: 1 at the centre, 0 at a distance of one factor.
-  const double centre = (2 * factor - 1 - factor % 2) / 2.0;
+  // A triangle, symmetric in the kernel: 1 at the centre, 0 at a distance of one factor.
+  const double centre = (size - 1) / 2.0;
   std::vector<double> triangle(size);
   for (int i = 0; i < size; ++i) triangle[i] = 1 - std::fabs(i - centre) / factor;
   Dtype* values = blob->mutable_cpu_data();

@@ -114,6 +114,15 @@ TYPED_TEST(FillerTest, Bilinear) {
   this->fill("bilinear", {1, 1, 5, 5});  // by 3
   const double odd[] = {1 / 3.0, 2 / 3.0, 1, 2 / 3.0, 1 / 3.0};
   for (int i = 0; i < 25; ++i) EXPECT_NEAR(this->blob.cpu_data()[i], odd[i % 5] * odd[i / 5], 1e-6);
+  for (int size = 1; size <= 14; ++size) {  // about the centre (size - 1) / 2, for every size
+    this->fill("bilinear", {1, 1, size, size});
+    const double factor = (size + 1) / 2, centre = (size - 1) / 2.0;
+    for (int i = 0; i < size * size; ++i) {
+      const double y = std::fabs(i / size - centre) / factor,
+                   x = std::fabs(i % size - centre) / factor;
+      EXPECT_NEAR(this->blob.cpu_data()[i], (1 - y) * (1 - x), 1e-6) << size << " " << i;
+    }
+  }
   EXPECT_ERROR(this->fill("bilinear", {1, 1, 4, 5}), "square");
   EXPECT_ERROR(this->fill("bilinear", {4, 4}), "four axes");
 }
