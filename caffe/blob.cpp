@@ -167,14 +167,23 @@ int Blob<Dtype>::LegacyShape(int index) const {
 template <typename Dtype>
 int Blob<Dtype>::offset(int n, int c, int h, int w) const {
   const int index[] = {n, c, h, w};
+  CAFFE_CHECK(n >= 0, "value (" << n << ", " << c << ", " << h << ", " << w
+                                << ") of a blob of shape " << shape_string());
   int place = 0;
   for (int axis = 0; axis < 4; ++axis) {
     const int length = LegacyShape(axis);
-    CAFFE_CHECK(index[axis] >= 0 && index[axis] < length,
-                "value (" << n << ", " << c << ", " << h << ", " << w << ") of a blob of shape "
-                          << shape_string());
+    CAFFE_CHECK(index[axis] <= length, "value (" << n << ", " << c << ", " << h << ", " << w
+                                                 << ") of a blob of shape " << shape_string());
     place = place * length + index[axis];
   }
+  return place;
+}
+
+template <typename Dtype>
+int Blob<Dtype>::place_of(int n, int c, int h, int w) const {
+  const int place = offset(n, c, h, w);
+  CAFFE_CHECK(place >= 0 && place < count_, "value (" << n << ", " << c << ", " << h << ", " << w
+                                                      << ") of a blob of shape " << shape_string());
   return place;
 }
 

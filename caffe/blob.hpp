@@ -58,12 +58,15 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   int width() const { return LegacyShape(3); }
   int LegacyShape(int index) const;
 
-  /// The position of a value in the array.
+  /// The position of a value in the array. An index may be the axis's length, or less than 0 behind
+  /// the first axis, so that `p += blob.offset(0, 1)` steps by a plane whatever the number of
+  /// planes; the result may then be outside the array.
   int offset(int n, int c = 0, int h = 0, int w = 0) const;
-  /// Missing indices are 0.
+  /// Missing indices are 0; each must be smaller than its axis's length.
   int offset(const vector<int>& indices) const;
-  Dtype data_at(int n, int c, int h, int w) const { return cpu_data()[offset(n, c, h, w)]; }
-  Dtype diff_at(int n, int c, int h, int w) const { return cpu_diff()[offset(n, c, h, w)]; }
+  /// Throw for a position outside the array.
+  Dtype data_at(int n, int c, int h, int w) const { return cpu_data()[place_of(n, c, h, w)]; }
+  Dtype diff_at(int n, int c, int h, int w) const { return cpu_diff()[place_of(n, c, h, w)]; }
   Dtype data_at(const vector<int>& index) const { return cpu_data()[offset(index)]; }
   Dtype diff_at(const vector<int>& index) const { return cpu_diff()[offset(index)]; }
 
@@ -116,6 +119,7 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   static bool on_gpu() { return Caffe::mode() == Caffe::GPU; }
   static Dtype* as_values(void* memory) { return static_cast<Dtype*>(memory); }
   static const Dtype* as_values(const void* memory) { return static_cast<const Dtype*>(memory); }
+  int place_of(int n, int c, int h, int w) const;
   const shared_ptr<SyncedMemory>& checked(const shared_ptr<SyncedMemory>& memory) const;
   void own_memory(bool replace);
 

@@ -112,10 +112,32 @@ TYPED_TEST(BlobTest, Offsets) {
   EXPECT_EQ(blob.data_at(0, 1, 2, 3), TypeParam(33));
   EXPECT_EQ(blob.data_at({1, 0, 0, 1}), TypeParam(61));
   EXPECT_EQ(blob.diff_at(1, 2, 3, 4), blob.cpu_diff()[119]);
-  EXPECT_ERROR(blob.offset(2), "2 3 4 5");
-  EXPECT_ERROR(blob.offset(0, 0, -1), "2 3 4 5");
+  EXPECT_ERROR(blob.offset(-1), "2 3 4 5");
+  EXPECT_ERROR(blob.offset(3), "2 3 4 5");
+  EXPECT_ERROR(blob.offset(0, 4), "(0, 4, 0, 0)");
   EXPECT_ERROR(blob.offset({0, 3}), "(0 3)");
   EXPECT_ERROR(blob.offset({0, 0, 0, 0, 0}), "5 indices");
+}
+
+/// Code that steps through a blob asks for offsets one past an axis, and before a window's edge.
+TYPED_TEST(BlobTest, OffsetsThatStep) {
+  const Blob<TypeParam> one(vector<int>{2, 1, 4, 5});
+  EXPECT_EQ(one.offset(0, 1), 20);
+  EXPECT_EQ(one.offset(2), 40);
+  EXPECT_EQ(one.offset(1, 1, 4, 5), 65);
+  EXPECT_EQ(one.offset(0, 0, -1, 2), -3);
+  const Blob<TypeParam> row(vector<int>{2, 3});
+  EXPECT_EQ(row.offset(0, 1, 1, 1), 3);  // ((0 + 1) 1 + 1) 1 + 1
+  EXPECT_ERROR(row.offset(0, 0, 2), "(0, 0, 2, 0)");
+}
+
+TYPED_TEST(BlobTest, NothingOutsideIsRead) {
+  auto& blob = this->blob;
+  this->count_up(&blob);
+  EXPECT_EQ(blob.data_at(0, 3, 0, 0), TypeParam(60));  // as in Caffe, the next image's first value
+  EXPECT_ERROR(blob.data_at(2, 0, 0, 0), "2 3 4 5");
+  EXPECT_ERROR(blob.data_at(1, 3, 0, 0), "(1, 3, 0, 0)");
+  EXPECT_ERROR(blob.diff_at(0, 0, -1, 0), "(0, 0, -1, 0)");
 }
 
 TYPED_TEST(BlobTest, Sums) {
