@@ -30,11 +30,13 @@ std::vector<int> read_axis_field(const std::string& layer, const AxisField& fiel
     out[0] = static_cast<int>(field.h);
     out[1] = static_cast<int>(field.w);
   } else {
-    CAFFE_CHECK(given > 0 || field.otherwise >= 0, layer << field.name << " is missing");
+    CAFFE_CHECK(given > 0 || field.otherwise >= 0 || axes == 0,
+                layer << field.name << " is missing");
     CAFFE_CHECK(given <= 1 || given == axes,
                 layer << field.name << " has " << given << " values for " << axes
                       << " spatial axes: give one, or one for each axis");
-    for (int a = 0; a < std::max(axes, 1); ++a) {
+    if (axes == 0) return {field.at_least};  // a window of one value, whatever is given
+    for (int a = 0; a < axes; ++a) {
       out[a] =
           given == 0 ? field.otherwise : static_cast<int>(field.values->Get(given == 1 ? 0 : a));
     }

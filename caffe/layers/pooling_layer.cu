@@ -344,9 +344,12 @@ void PoolingLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
 template <typename Dtype>
 int PoolingLayer<Dtype>::pooled_size(int length, int kernel, int stride, int pad) const {
   const int room = length + 2 * pad - kernel;
-  CAFFE_CHECK(room >= 0, this->name() << "kernel_size " << kernel << " is larger than the bottom, "
-                                      << length << " and pad " << pad << " on both sides");
-  int size = (round_mode_ == PoolingParameter::CEIL ? room + stride - 1 : room) / stride + 1;
+  const bool up = round_mode_ == PoolingParameter::CEIL;
+  // Rounded up, one window that is larger than the plane by less than a stride is left.
+  CAFFE_CHECK(up ? room > -stride : room >= 0,
+              this->name() << "kernel_size " << kernel << " is larger than the bottom, " << length
+                           << " and pad " << pad << " on both sides");
+  int size = (up ? room + stride - 1 : room) / stride + 1;
   if ((pad_h_ > 0 || pad_w_ > 0) && (size - 1) * stride >= length + pad) --size;
   return size;
 }

@@ -76,6 +76,20 @@ TYPED_TEST(ConvolutionLayerTest, OneByOne) {
                            {{5, 4}, {3, 2}, {1, 1}, {2, 2}, {0, 0}, {1, 1}, 3, 4, 1});
 }
 
+/// Without spatial axes it is an inner product, and needs no kernel_size.
+TYPED_TEST(ConvolutionLayerTest, NoSpatialAxes) {
+  for (const std::string more : {"", "kernel_size: 3 pad: 2 stride: 5", "bias_term: false"}) {
+    this->expect_convolution("num_output: 4 " + more, {3, 5}, {{}, {}, {}, {}, {}, {}, 5, 4, 1},
+                             more != "bias_term: false");
+    this->expect_convolution("num_output: 4 group: 2 axis: -1 " + more, {3, 6},
+                             {{}, {}, {}, {}, {}, {}, 6, 4, 2}, more != "bias_term: false");
+  }
+  this->bottom.clear();
+  this->add_bottom({3, 5});
+  EXPECT_ERROR(this->forward(this->layer_text("num_output: 4 kernel_size: 3 kernel_size: 3")),
+               "kernel_size has 2 values for 0 spatial axes");
+}
+
 TYPED_TEST(ConvolutionLayerTest, PadLargerThanKernel) {
   this->expect_convolution("num_output: 2 kernel_size: 2 pad: 5 stride: 3", {1, 1, 2, 3},
                            {{2, 3}, {4, 4}, {2, 2}, {3, 3}, {5, 5}, {1, 1}, 1, 2, 1});

@@ -199,6 +199,24 @@ TYPED_TEST(PoolingLayerTest, StochasticStaysInsideWhateverTheValues) {
   EXPECT_EQ(this->data(*this->top[0])[0], 0);
 }
 
+/// Rounded up, a window may be larger than the plane by less than a stride.
+TYPED_TEST(PoolingLayerTest, AWindowLargerThanThePlane) {
+  typedef std::vector<double> Values;
+  this->add_bottom({1, 1, 2, 3}, {1, 2, 3, 4, 5, 9});
+  this->forward(this->layer_text("kernel_size: 4 stride: 3"));
+  EXPECT_EQ(this->top[0]->shape(), (std::vector<int>{1, 1, 1, 1}));
+  EXPECT_EQ(this->data(*this->top[0]), Values({9}));
+  this->top.clear();
+  this->forward(this->layer_text("kernel_h: 4 kernel_w: 2 stride_h: 3 stride_w: 1 pool: AVE"));
+  EXPECT_EQ(this->data(*this->top[0]), Values({3, 4.75}));
+  this->top.clear();
+  EXPECT_ERROR(this->forward(this->layer_text("kernel_size: 4 stride: 3 round_mode: FLOOR")),
+               "larger than the bottom");
+  this->top.clear();
+  EXPECT_ERROR(this->forward(this->layer_text("kernel_size: 5 stride: 3")),
+               "kernel_size 5 is larger than the bottom, 2");
+}
+
 TYPED_TEST(PoolingLayerTest, Errors) {
   this->add_bottom({1, 1, 4, 4});
   this->add_top();
