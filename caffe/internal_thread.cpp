@@ -40,7 +40,7 @@ Interruption::Sleep::~Sleep() {
 /// The settings of the thread that starts another.
 struct InternalThread::Settings {
   Caffe::Brew mode = Caffe::mode();
-  int device = mode == Caffe::GPU ? device::current() : 0;
+  int device = mode == Caffe::GPU && device::count() > 0 ? device::current() : -1;  // -1: none
   unsigned int seed = caffe_rng_rand();
   int solver_count = Caffe::solver_count();
   int solver_rank = Caffe::solver_rank();
@@ -67,7 +67,7 @@ void InternalThread::StopInternalThread() {
 void InternalThread::entry(const Settings& settings) {
   Interruption::OfThisThread() = &interruption_;
   try {
-    if (settings.mode == Caffe::GPU) Caffe::SetDevice(settings.device);
+    if (settings.device >= 0) Caffe::SetDevice(settings.device);
     Caffe::set_mode(settings.mode);
     Caffe::set_random_seed(settings.seed);
     Caffe::set_solver_count(settings.solver_count);

@@ -3,6 +3,7 @@
 #include <future>
 
 #include "caffe/net_error.hpp"
+#include "caffe/util/device.hpp"
 
 namespace caffe {
 
@@ -70,7 +71,7 @@ void BasePrefetchingDataLayer<Dtype>::InternalThreadEntry() {
     batch->error_ = nullptr;
     try {
       load_batch(batch);
-      if (Caffe::mode() == Caffe::GPU) {
+      if (Caffe::mode() == Caffe::GPU && device::count() > 0) {
         batch->data_.gpu_data();
         if (this->output_labels_) batch->label_.gpu_data();
       }

@@ -156,10 +156,18 @@ void fill_zero(void*, size_t) {
 void copy(void*, const void*, size_t) {
   fail();
 }
-void* allocate_pinned(size_t) {
-  fail();
+void* allocate_pinned(size_t bytes) {
+  const size_t alignment = 64;  // a multiple of it is what aligned_alloc takes
+  void* const memory =
+      std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
+  CAFFE_CHECK(memory != nullptr, "cannot allocate "
+                                     << bytes << " bytes of memory: use a smaller "
+                                     << "batch_size, or free memory on this machine");
+  return memory;
 }
-void release_pinned(void*) noexcept {}
+void release_pinned(void* memory) noexcept {
+  std::free(memory);
+}
 
 #endif
 

@@ -3,7 +3,8 @@
 
 // The few things the engine asks of a GPU's runtime. One file implements them (device.cu), so that
 // code that uses memory needs no conditionals: without CUDA each function throws an Error that says
-// so, except count(), which returns 0, and usable(), which returns false.
+// so, except count(), which returns 0, usable(), which returns false, and the pinned memory, which
+// is ordinary memory then.
 
 #include <cstddef>
 #include <string>
@@ -35,7 +36,7 @@ void fill_zero(void* memory, size_t bytes);
 /// Copies in any direction between host and GPU, and waits until done.
 void copy(void* to, const void* from, size_t bytes);
 
-/// Pinned host memory, which the GPU copies directly.
+/// Pinned host memory, which the GPU copies directly, aligned to 64 bytes.
 void* allocate_pinned(size_t bytes);
 void release_pinned(void* memory) noexcept;
 

@@ -1,6 +1,8 @@
 #include "caffe/util/device.hpp"
 
+#include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "tests/cpp/engine/fixtures.hpp"
 
@@ -17,10 +19,21 @@ TEST(Device, WithoutOneEverythingThrows) {
   if (device::count() > 0) GTEST_SKIP() << "there is a GPU";
   char bytes[4] = {1, 2, 3, 4};
   EXPECT_THROW(device::allocate(4), Error);
-  EXPECT_THROW(device::allocate_pinned(4), Error);
   EXPECT_THROW(device::fill_zero(bytes, 4), Error);
   EXPECT_THROW(device::properties(0), Error);
   EXPECT_EQ(bytes[3], 4);
+}
+
+/// A net can be made, filled and saved while the mode is GPU, as with a Caffe built for the CPU
+/// only.
+TEST(Device, WithoutOnePinnedMemoryIsOrdinaryMemory) {
+  if (device::count() > 0) GTEST_SKIP() << "there is a GPU";
+  void* const pinned = device::allocate_pinned(100);
+  ASSERT_NE(pinned, nullptr);
+  EXPECT_EQ(reinterpret_cast<uintptr_t>(pinned) % 64, 0u);
+  std::memset(pinned, 7, 100);
+  device::release_pinned(pinned);
+  EXPECT_ERROR(device::allocate_pinned(std::numeric_limits<size_t>::max() / 2), "cannot allocate");
 }
 
 TEST(Device, CopiesInEveryDirection) {
