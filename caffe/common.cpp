@@ -4,7 +4,6 @@
 #include <random>
 
 #include "caffe/util/device.hpp"
-#include "caffe/util/log_prefix.hpp"
 #include "caffe/util/rng.hpp"
 
 namespace caffe {
@@ -53,15 +52,23 @@ int Caffe::FindDevice(int start_id) {
   return -1;
 }
 
-void UseCaffeLogPrefix() {
+namespace {
+
+/// Makes log lines begin as Caffe's do, "I1124 22:48:41.123456": without the year that glog 0.6 and
+/// later add by default. Done when the library is loaded, so that all that use it, also programs
+/// that start glog themselves, log alike; $GLOG_log_year_in_prefix and the flag on a command line
+/// take precedence.
+const bool kPrefixIsSet = [] {
   // The flag is set by name, because an older glog does not have it.
   if (std::getenv("GLOG_log_year_in_prefix") == nullptr) {
     gflags::SetCommandLineOption("log_year_in_prefix", "false");
   }
-}
+  return true;
+}();
+
+}  // namespace
 
 void GlobalInit(int* pargc, char*** pargv) {
-  UseCaffeLogPrefix();
   gflags::ParseCommandLineFlags(pargc, pargv, true);
   google::InitGoogleLogging(*pargc > 0 ? (*pargv)[0] : "caffe");
 }

@@ -1,7 +1,6 @@
 #include <glog/logging.h>
 
 #include "caffe/util/benchmark.hpp"
-#include "caffe/util/log_prefix.hpp"
 #include "call.hpp"
 
 namespace caffe {
@@ -36,7 +35,6 @@ void bind_errors(py::module_* module) {
 void start_log() {
   if (google::IsGoogleLoggingInitialized()) return;
   FLAGS_logtostderr = true;
-  UseCaffeLogPrefix();
   google::InitGoogleLogging("caffe");
 }
 

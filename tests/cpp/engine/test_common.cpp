@@ -1,5 +1,9 @@
 #include "caffe/common.hpp"
 
+#include <gflags/gflags.h>
+
+#include <cstdlib>
+#include <string>
 #include <thread>
 
 #include "caffe/util/rng.hpp"
@@ -26,6 +30,14 @@ TEST(Common, EachThreadHasItsOwnSettings) {
   Caffe::set_solver_count(1);
   Caffe::set_solver_rank(0);
   Caffe::set_multiprocess(false);
+}
+
+/// Also in a program that does not call GlobalInit(), as this one.
+TEST(Common, LogLinesBeginWithoutTheYear) {
+  std::string value;
+  if (!gflags::GetCommandLineOption("log_year_in_prefix", &value)) GTEST_SKIP() << "an old glog";
+  if (std::getenv("GLOG_log_year_in_prefix") != nullptr) GTEST_SKIP() << "the user's choice";
+  EXPECT_EQ(value, "false");
 }
 
 TEST(Common, SeedsGiveTheSameSequenceInEveryThread) {
