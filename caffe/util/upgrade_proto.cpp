@@ -1,6 +1,7 @@
 #include "caffe/util/upgrade_proto.hpp"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "caffe/net_error.hpp"
 #include "caffe/util/copy_field.hpp"
@@ -331,9 +332,25 @@ bool UpgradeSolverAsNeeded(const string& param_file, SolverParameter* param) {
   return true;
 }
 
+void CompleteSnapshotPrefix(const string& param_file, SolverParameter* param) {
+  namespace fs = std::filesystem;
+  const fs::path file(param_file);
+  std::error_code ignored;
+  if (!param->has_snapshot_prefix()) {
+    param->set_snapshot_prefix(fs::path(file).replace_extension().string());
+    LOG_IF(INFO, Caffe::root_solver())
+        << "snapshot_prefix was not specified and is set to " << param->snapshot_prefix();
+  } else if (fs::is_directory(param->snapshot_prefix(), ignored)) {
+    param->set_snapshot_prefix((fs::path(param->snapshot_prefix()) / file.stem()).string());
+    LOG_IF(INFO, Caffe::root_solver())
+        << "snapshot_prefix was a directory and is replaced to " << param->snapshot_prefix();
+  }
+}
+
 void ReadSolverParamsFromTextFileOrDie(const string& param_file, SolverParameter* param) {
   ReadProtoFromTextFile(param_file, param);
   in_file(param_file, [&] { UpgradeSolverAsNeeded(param_file, param); });
+  CompleteSnapshotPrefix(param_file, param);
 }
 
 }  // namespace caffe

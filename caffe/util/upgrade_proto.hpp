@@ -57,6 +57,9 @@ void UpgradeNetBatchNorm(NetParameter* net_param);
 bool SolverNeedsTypeUpgrade(const SolverParameter& solver_param);
 bool UpgradeSolverType(SolverParameter* solver_param);
 bool UpgradeSolverAsNeeded(const string& param_file, SolverParameter* param);
+/// Without snapshot_prefix, snapshots get the solver file's path without its ending; where
+/// snapshot_prefix is a folder, the file's name without its ending in that folder.
+void CompleteSnapshotPrefix(const string& param_file, SolverParameter* param);
 void ReadSolverParamsFromTextFileOrDie(const string& param_file, SolverParameter* param);
 
 }  // namespace caffe

@@ -1,5 +1,8 @@
 #include "caffe/util/upgrade_proto.hpp"
 
+#include <filesystem>
+#include <fstream>
+
 #include "files.hpp"
 #include "fixtures.hpp"
 #include "test_paths.hpp"
@@ -136,6 +139,28 @@ TEST(UpgradeProtoTest, ReadsFiles) {
   EXPECT_EQ(param.layer(0).type(), "ReLU");
   EXPECT_ERROR(ReadNetParamsFromTextFileOrDie("/nowhere.prototxt", &param), "/nowhere.prototxt: ");
   EXPECT_ERROR(ReadNetParamsFromBinaryFileOrDie("/nowhere", &param), "/nowhere: cannot be opened");
+}
+
+/// As BVLC Caffe has it since 2018.
+TEST(UpgradeProtoTest, SnapshotPrefix) {
+  const TempFolder folder;
+  const auto prefix = [&](const string& name, const string& text) {
+    const string file = folder.name() + "/" + name;
+    std::ofstream(file) << text;
+    SolverParameter solver;
+    ReadSolverParamsFromTextFileOrDie(file, &solver);
+    return solver.snapshot_prefix();
+  };
+  const string here = folder.name() + "/", in = "snapshot_prefix: '" + folder.name();
+  EXPECT_EQ(prefix("my.solver.prototxt", "base_lr: 1"), here + "my.solver");
+  EXPECT_EQ(prefix("solver", "base_lr: 1"), here + "solver");
+  EXPECT_EQ(prefix("a.b.prototxt", in + "'"), here + "a.b");
+  EXPECT_EQ(prefix("slash.prototxt", in + "/'"), here + "slash");
+  EXPECT_EQ(prefix("other.prototxt", in + "/other/x'"), here + "other/x");
+  EXPECT_EQ(prefix("none.prototxt", "snapshot_prefix: ''"), "");
+  std::filesystem::create_directory(here + "with.dot");
+  EXPECT_EQ(prefix("with.dot/solver", "base_lr: 1"), here + "with.dot/solver");
+  EXPECT_EQ(prefix("s.prototxt", in + "/with.dot'"), here + "with.dot/s");
 }
 
 TEST(UpgradeProtoTest, SolverType) {
