@@ -42,7 +42,13 @@ void LevelDB::Open(const string& source, Mode mode) {
               "LevelDB '" << source << "' does not exist; a relative path starts at "
                           << std::filesystem::current_path(ignored).string()
                           << ": correct the path");
-  CAFFE_CHECK(mode != NEW || !std::filesystem::exists(source, ignored),
+  CAFFE_CHECK(mode != READ || kind_of_db(source) == "LevelDB",
+              "'" << source
+                  << "' is not a LevelDB, because it contains no file CURRENT: correct the "
+                  << "path, or set data_param.backend, whose default is LEVELDB");
+  // A folder without a database is good for one.
+  CAFFE_CHECK(mode != NEW || !std::filesystem::exists(source, ignored) ||
+                  (std::filesystem::is_directory(source, ignored) && kind_of_db(source).empty()),
               "'" << source << "' exists already: remove it or choose another name");
   leveldb::Options options;
   options.create_if_missing = mode != READ;

@@ -113,6 +113,22 @@ TEST_P(DBTest, RefusesToReplaceADatabase) {
   EXPECT_EQ(read(GetParam(), path()), (Records{{"a", "1"}}));
 }
 
+/// LevelDB makes its database in a folder that is there already.
+TEST_P(DBTest, NewInAFolderWithoutADatabase) {
+  if (string(GetParam()) == "lmdb") GTEST_SKIP() << "LMDB's folder must be new";
+  std::filesystem::create_directory(path());
+  write(GetParam(), path(), {{"a", "1"}});
+  EXPECT_EQ(read(GetParam(), path()), (Records{{"a", "1"}}));
+  const string other = dir_ / "other";
+  std::filesystem::create_directory(other);
+  write_file(other + "/notes.txt", "not a database");
+  write(GetParam(), other, {{"b", "2"}});
+  EXPECT_EQ(read(GetParam(), other), (Records{{"b", "2"}}));
+  write("lmdb", dir_ / "taken", {{"c", "3"}});
+  EXPECT_ERROR(open(GetParam(), dir_ / "taken", db::NEW), "exists already");
+  EXPECT_ERROR(open(GetParam(), other + "/notes.txt", db::NEW), "exists already");
+}
+
 TEST_P(DBTest, SaysWhatIsMissing) {
   EXPECT_ERROR(open(GetParam(), path(), db::READ), "'" + path() + "' does not exist");
   EXPECT_ERROR(open(GetParam(), path() + "/deeper/down", db::NEW), "deeper/down");
@@ -127,6 +143,13 @@ TEST_P(DBTest, NamesTheOtherKind) {
   write_file(path() + (lmdb ? "/CURRENT" : "/data.mdb"), "x");
   EXPECT_ERROR(open(GetParam(), path(), db::READ),
                lmdb ? "set backend: LEVELDB" : "set backend: LMDB");
+}
+
+TEST_P(DBTest, AFolderWithoutADatabase) {
+  std::filesystem::create_directory(path());
+  const string kind = string(GetParam()) == "lmdb" ? "an LMDB" : "a LevelDB";
+  EXPECT_ERROR(open(GetParam(), path(), db::READ), "'" + path() + "' is not " + kind + ", because");
+  EXPECT_TRUE(std::filesystem::is_empty(path()));
 }
 
 TEST(DB, UnknownBackend) {
