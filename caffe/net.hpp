@@ -178,6 +178,7 @@ class Net {
   void AddParam(int layer_id, int param_id);
   void JoinParam(int param, int owner, const ParamSpec& spec);
   void MergeMultipliers(int learnable, const ParamSpec& spec);
+  vector<string> learning_layers() const;
   void LoadHDF5(int layer_id, int64_t group, bool checking);
   void SaveHDF5(int64_t file, const string& kind, bool diff) const;
   // net.cpp

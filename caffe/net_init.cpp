@@ -94,7 +94,7 @@ void Net<Dtype>::AddLayer(const LayerParameter& param) {
   AddParams(id);
   LOG_IF(WARNING, is_root() && named_again && !layers_[id]->blobs().empty())
       << "More than one layer is named '" << param.name()
-      << "': weights are loaded into the first only";
+      << "': in files of weights only their order tells them apart";
 
   const vector<bool>& needs = bottom_need_backward_[id];
   bool learns = std::find(needs.begin(), needs.end(), true) != needs.end();

@@ -2,8 +2,10 @@
 
 #include <algorithm>
 
+#include "caffe/layer_names.hpp"
 #include "caffe/net.hpp"
 #include "caffe/net_error.hpp"
+#include "caffe/util/file_kind.hpp"
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
@@ -45,10 +47,28 @@ void check_values(const Layer<Dtype>& layer, size_t index, const BlobProto& stor
                                             << ": the file is damaged");
 }
 
-/// Whether a layer is named "NAME/...", which HDF5 reads as a group in NAME.
-bool has_layer_below(const map<string, int>& layers, const string& name) {
-  const auto next = layers.lower_bound(name + "/");
-  return next != layers.end() && next->first.compare(0, name.size() + 1, name + "/") == 0;
+/// Whether a layer's group is NAME or in NAME.
+bool is_used(const vector<string>& paths, const string& name) {
+  return std::any_of(paths.begin(), paths.end(), [&](const string& path) {
+    return path == name || path.compare(0, name.size() + 1, name + "/") == 0;
+  });
+}
+
+/// Warns if no weights of a file were loaded.
+void warn_if_unused(const string& file, bool loaded, const vector<string>& stored,
+                    const vector<string>& learning) {
+  if (loaded || learning.empty()) return;
+  const auto some = [](const vector<string>& names) {
+    const size_t most = 5;
+    const vector<string> first(names.begin(), names.begin() + std::min(most, names.size()));
+    return "'" + join(first, "', '") + (names.size() > most ? "' ..." : "'");
+  };
+  if (stored.empty()) {
+    LOG(WARNING) << file << ": nothing was loaded: it holds no weights" << kind_note(file);
+    return;
+  }
+  LOG(WARNING) << file << ": nothing was loaded: its layers with weights (" << some(stored)
+               << ") have other names than this net's (" << some(learning) << ")";
 }
 
 void log_ignored(const string& layer) {
@@ -154,13 +174,14 @@ template <typename Dtype>
 void Net<Dtype>::ShareTrainedLayersWith(const Net* other) {
   // All checks come first, so an error leaves this net unchanged.
   for (const bool checking : {true, false}) {
+    LayerFinder finder(layer_names_);
     for (size_t l = 0; l < other->layers_.size(); ++l) {
-      const auto found = layer_names_index_.find(other->layer_names_[l]);
-      if (found == layer_names_index_.end()) {
+      const int found = finder.find(other->layer_names_[l]);
+      if (found < 0) {
         if (checking) log_ignored(other->layer_names_[l]);
         continue;
       }
-      Layer<Dtype>& layer = *layers_[found->second];
+      Layer<Dtype>& layer = *layers_[found];
       const auto& theirs = other->layers_[l]->blobs();
       if (checking) check_number(layer, theirs.size());
       for (size_t i = 0; i < theirs.size(); ++i) {
@@ -187,13 +208,14 @@ void Net<Dtype>::CopyTrainedLayersFrom(const NetParameter& given) {
     return CopyTrainedLayersFrom(upgraded);
   }
   for (const bool checking : {true, false}) {
+    LayerFinder finder(layer_names_);
     for (const LayerParameter& source : given.layer()) {
-      const auto found = layer_names_index_.find(source.name());
-      if (found == layer_names_index_.end()) {
+      const int found = finder.find(source.name());
+      if (found < 0) {
         if (checking) log_ignored(source.name());
         continue;
       }
-      Layer<Dtype>& layer = *layers_[found->second];
+      Layer<Dtype>& layer = *layers_[found];
       if (checking) check_number(layer, source.blobs_size());
       for (int i = 0; i < source.blobs_size(); ++i) {
         Blob<Dtype>& own = *layer.blobs()[i];
@@ -223,6 +245,14 @@ void Net<Dtype>::CopyTrainedLayersFromBinaryProto(const string& trained_filename
   NetParameter param;
   ReadNetParamsFromBinaryFileOrDie(trained_filename, &param);
   in_file(trained_filename, [&] { CopyTrainedLayersFrom(param); });
+  vector<string> stored;
+  bool loaded = false;
+  for (const LayerParameter& layer : param.layer()) {
+    if (layer.blobs_size() == 0) continue;
+    stored.push_back(layer.name());
+    loaded = loaded || has_layer(layer.name());
+  }
+  warn_if_unused(trained_filename, loaded, stored, learning_layers());
 }
 
 template <typename Dtype>
@@ -238,20 +268,40 @@ template <typename Dtype>
 void Net<Dtype>::CopyTrainedLayersFromHDF5(const string& trained_filename) {
   const Hdf5File file(trained_filename, Hdf5File::kRead);
   CAFFE_CHECK(hdf5_exists(file.id(), "data"),
-              trained_filename << ": has no group 'data', so it does not contain a net's weights");
+              trained_filename << ": has no group 'data', so it does not contain a net's weights"
+                               << (hdf5_exists(file.id(), "learned_net")
+                                       ? "; it is a solver state, whose weights are in '" +
+                                             hdf5_load_string(file.id(), "learned_net") + "'"
+                                       : ""));
   const Hdf5Group data(file.id(), "data");
+  const vector<string> paths = hdf5_paths(layer_names_);
+  vector<string> stored;
   for (const string& name : hdf5_names(data.id())) {
-    if (!has_layer(name) && !has_layer_below(layer_names_index_, name)) log_ignored(name);
+    if (!is_used(paths, name)) log_ignored(name);
+    if (hdf5_get_num_links(Hdf5Group(data.id(), name).id()) > 0) stored.push_back(name);
   }
+  bool loaded = false;
   in_file(trained_filename, [&] {
     for (const bool checking : {true, false}) {
-      for (const auto& entry : layer_names_index_) {
-        if (!hdf5_exists(data.id(), entry.first)) continue;
-        const Hdf5Group group(data.id(), entry.first);
-        in_layer(*layers_[entry.second], [&] { LoadHDF5(entry.second, group.id(), checking); });
+      for (size_t l = 0; l < layers_.size(); ++l) {
+        if (!hdf5_exists(data.id(), paths[l])) continue;
+        const Hdf5Group group(data.id(), paths[l]);
+        in_layer(*layers_[l], [&] { LoadHDF5(static_cast<int>(l), group.id(), checking); });
+        loaded = loaded || !layers_[l]->blobs().empty();
       }
     }
   });
+  warn_if_unused(trained_filename, loaded, stored, learning_layers());
+}
+
+/// The names of the layers with parameters.
+template <typename Dtype>
+vector<string> Net<Dtype>::learning_layers() const {
+  vector<string> names;
+  for (size_t l = 0; l < layers_.size(); ++l) {
+    if (!layers_[l]->blobs().empty()) names.push_back(layer_names_[l]);
+  }
+  return names;
 }
 
 /// Checks or loads a group's values for a layer.
@@ -294,8 +344,9 @@ void Net<Dtype>::ToHDF5(const string& filename, bool write_diff) const {
 template <typename Dtype>
 void Net<Dtype>::SaveHDF5(int64_t file, const string& kind, bool diff) const {
   const Hdf5Group all(file, kind, Hdf5Group::kCreate);
+  const vector<string> paths = hdf5_paths(layer_names_);
   for (size_t l = 0; l < layers_.size(); ++l) {
-    const Hdf5Group group(all.id(), layer_names_[l], Hdf5Group::kCreate);
+    const Hdf5Group group(all.id(), paths[l], Hdf5Group::kCreate);
     for (size_t i = 0; i < param_id_vecs_[l].size(); ++i) {
       const int param = param_id_vecs_[l][i];
       if (!diff && param_owners_[param] >= 0) continue;

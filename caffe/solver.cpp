@@ -4,7 +4,9 @@
 #include <cmath>
 #include <cstdio>
 
+#include "caffe/layer_names.hpp"
 #include "caffe/solver_nets.hpp"
+#include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "google/protobuf/text_format.h"
@@ -39,10 +41,6 @@ string loss_part(Dtype weight, Dtype value) {
   return text.str();
 }
 
-bool ends_with(const string& text, const string& end) {
-  return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 }  // namespace
 
 template <typename Dtype>
@@ -71,6 +69,9 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
     Caffe::set_random_seed(static_cast<unsigned int>(param_.random_seed() + Caffe::solver_rank()));
   }
   InitTrainNet();
+  if (param_.snapshot_format() == SolverParameter_SnapshotFormat_HDF5) {
+    hdf5_paths(net_->layer_names());  // throws now, not at the first snapshot
+  }
   InitTestNets();
   LOG_IF(INFO, Caffe::root_solver()) << "Solver scaffolding done.";
   iter_ = 0;
@@ -362,7 +363,7 @@ template <typename Dtype>
 void Solver<Dtype>::Restore(const char* resume_file) {
   CAFFE_CHECK(resume_file != nullptr && *resume_file != '\0', "no solver state to restore from");
   const string state_file = resume_file;
-  if (ends_with(state_file, ".h5")) {
+  if (IsHdf5File(state_file)) {
     RestoreSolverStateFromHDF5(state_file);
   } else {
     RestoreSolverStateFromBinaryProto(state_file);

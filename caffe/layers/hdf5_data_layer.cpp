@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "caffe/net_error.hpp"
+#include "caffe/util/file_kind.hpp"
 #include "caffe/util/hdf5.hpp"
 
 namespace caffe {
@@ -15,7 +16,8 @@ void HDF5DataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
               this->name() << "HDF5 data is not transformed: remove transform_param");
   CAFFE_CHECK(param.batch_size() > 0, this->name()
                                           << "hdf5_data_param.batch_size is 0: give 1 or more");
-  CAFFE_CHECK(this->layer_param_.top_size() == static_cast<int>(top.size()),
+  const int names = this->layer_param_.top_size();
+  CAFFE_CHECK(names > 0 && names <= static_cast<int>(top.size()),
               this->name() << "its tops have no names, which must be those of the datasets");
   read_list();
   file_permutation_.resize(hdf_filenames_.size());
@@ -25,7 +27,7 @@ void HDF5DataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
     shuffle(file_permutation_.begin(), file_permutation_.end(), &random_);
   }
   load_file();
-  for (size_t i = 0; i < top.size(); ++i) {
+  for (size_t i = 0; i < hdf_blobs_.size(); ++i) {
     vector<int> shape = hdf_blobs_[i]->shape();
     shape[0] = static_cast<int>(param.batch_size());
     top[i]->Reshape(shape);
@@ -39,8 +41,17 @@ void HDF5DataLayer<Dtype>::read_list() {
   std::ifstream list(source);
   CAFFE_CHECK(list, this->name() << "the list of HDF5 files '" << source << "' "
                                  << "(hdf5_data_param.source) cannot be opened: correct the path");
+  const string kind = kind_of_file(source);
+  CAFFE_CHECK(
+      kind.empty() || kind == "text",
+      this->name() << "hdf5_data_param.source must be a text file that lists HDF5 files, one "
+                   << "per line, and '" << source << "' is " << kind
+                   << (kind == "an HDF5 file"
+                           ? " itself: write its path into a text file, and give that"
+                           : ""));
   string line;
   while (std::getline(list, line)) {
+    if (hdf_filenames_.empty()) remove_byte_order_mark(&line);
     line.erase(line.find_last_not_of(" \t\r") + 1);
     if (!line.empty()) hdf_filenames_.push_back(line);
   }
@@ -115,7 +126,7 @@ void HDF5DataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) {
   const int batch_size = this->layer_param_.hdf5_data_param().batch_size();
   for (int i = 0; i < batch_size; ++i) {
     while (Skip()) Next();
-    for (size_t j = 0; j < top.size(); ++j) {
+    for (size_t j = 0; j < hdf_blobs_.size(); ++j) {
       const size_t length = top[j]->count(1), row = data_permutation_[current_row_];
       const Dtype* const values = hdf_blobs_[j]->cpu_data() + row * length;
       std::copy(values, values + length, top[j]->mutable_cpu_data() + i * length);

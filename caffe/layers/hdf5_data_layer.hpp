@@ -9,10 +9,11 @@
 
 namespace caffe {
 
-/// Rows of datasets in HDF5 files: each top takes the dataset of its name. `source` lists the
-/// files, one per line. Repeats them endlessly, with one whole file in memory at a time; `shuffle`
-/// puts the files, and the rows of each, in a new random order every time. While several solvers
-/// train, solver r of n takes every n-th row, starting with the r-th. transform_param is an error.
+/// Rows of datasets in HDF5 files: each top takes the dataset of its name (tops that a program adds
+/// without naming them in the parameters stay as they are). `source` lists the files, one per line.
+/// Repeats them endlessly, with one whole file in memory at a time; `shuffle` puts the files, and
+/// the rows of each, in a new random order every time. While several solvers train, solver r of n
+/// takes every n-th row, starting with the r-th. transform_param is an error.
 template <typename Dtype>
 class HDF5DataLayer : public Layer<Dtype> {
  public:

@@ -3,6 +3,7 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "caffe/util/file_kind.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/rng.hpp"
 
@@ -80,8 +81,13 @@ void WindowDataLayer<Dtype>::read_source() {
   std::ifstream source(param.source());
   CAFFE_CHECK(source, "the file of windows '" << param.source() << "' (window_data_param.source) "
                                               << "cannot be opened: correct the path");
+  const string kind = kind_of_file(param.source());
+  CAFFE_CHECK(kind.empty() || kind == "text",
+              "the file of windows '" << param.source() << "' (window_data_param.source) is "
+                                      << kind << ": it must be text");
   string hash;
   for (int number = 0; source >> hash; ++number) {
+    if (number == 0) remove_byte_order_mark(&hash);
     int index = 0;
     CAFFE_CHECK(hash == "#" && source >> index, "image " << number << " of '" << param.source()
                                                          << "' does not begin with # and a "

@@ -6,6 +6,7 @@
 
 #include "caffe/net_error.hpp"
 #include "caffe/sgd_solvers.hpp"
+#include "caffe/util/file_kind.hpp"
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
 
@@ -28,6 +29,13 @@ string find_model(const string& state_file, const string& model) {
                                           << "', which cannot be read; neither can '" << moved
                                           << "'");
   return moved;
+}
+
+[[noreturn]] void refuse(const string& file, const string& kind) {
+  CAFFE_FAIL(
+      file << ": is not a solver state" << kind << ". A snapshot's state is in the file "
+           << "whose name has .solverstate; to begin with weights alone, give them as weights "
+           << "(caffe train -weights)");
 }
 
 void check_count(const string& state_file, int found, size_t expected, const char* type) {
@@ -101,6 +109,7 @@ template <typename Dtype>
 void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_file) {
   SolverState state;
   ReadProtoFromBinaryFile(state_file, &state);
+  if (!state.has_iter()) refuse(state_file, kind_note(state_file));
   check_place(state_file, state.iter(), state.current_step());
   check_count(state_file, state.history_size(), history_.size(), this->type());
   for (int i = 0; i < state.history_size(); ++i) {
@@ -130,6 +139,9 @@ void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_fil
 template <typename Dtype>
 void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   const Hdf5File file(state_file, Hdf5File::kRead);
+  if (!hdf5_exists(file.id(), "iter")) {
+    refuse(state_file, hdf5_exists(file.id(), "data") ? "; it is a net's weights" : "");
+  }
   const int iter = hdf5_load_int(file.id(), "iter");
   const int current_step = hdf5_load_int(file.id(), "current_step");
   check_place(state_file, iter, current_step);

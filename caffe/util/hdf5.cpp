@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "caffe/util/file_kind.hpp"
 #include "caffe/util/hdf5_chunks.hpp"
 
 namespace caffe {
@@ -148,8 +149,12 @@ Hdf5File::Hdf5File(const string& filename, Mode mode) : filename_(filename) {
   if (mode == kRead) {
     CAFFE_CHECK(std::ifstream(filename).good(), filename << ": cannot be opened");
     id_ = H5Fopen(filename.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
-    CAFFE_CHECK(id_ >= 0, filename << ": is not an HDF5 file, or is damaged; is a download or a "
-                                   << "copy incomplete?");
+    if (id_ < 0) {
+      const bool marked = H5Fis_hdf5(filename.c_str()) > 0;
+      const string kind = marked ? "" : kind_note(filename);
+      CAFFE_FAIL(filename << ": is not an HDF5 file, or is damaged"
+                          << (kind.empty() ? "; is a download or a copy incomplete?" : kind));
+    }
   } else {
     id_ = H5Fcreate(filename.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT);
     CAFFE_CHECK(id_ >= 0, filename << ": cannot be written");
@@ -171,7 +176,7 @@ void Hdf5File::Close() {
 
 Hdf5Group::Hdf5Group(hid_t loc_id, const string& name, Mode mode) {
   const Session session;
-  if (mode == kOpen) {
+  if (mode == kOpen || hdf5_exists(loc_id, name)) {  // a part of an earlier path exists already
     id_ = H5Gopen2(loc_id, name.c_str(), H5P_DEFAULT);
   } else {
     const Handle parts(H5Pcreate(H5P_LINK_CREATE), H5Pclose);
@@ -190,19 +195,18 @@ Hdf5Group::~Hdf5Group() {
 
 bool IsHdf5File(const string& filename) {
   const Session session;
-  if (H5Fis_hdf5(filename.c_str()) > 0) return true;
-  const auto ends_in = [&](const string& ending) {
-    return filename.size() > ending.size() &&
-           filename.compare(filename.size() - ending.size(), ending.size(), ending) == 0;
-  };
-  return ends_in(".h5") || ends_in(".hdf5");
+  return H5Fis_hdf5(filename.c_str()) > 0;
 }
 
 bool hdf5_exists(hid_t loc_id, const string& path) {
   const Session session;
   if (path.empty()) return false;
+  // H5Lexists() asks for the last part only, and knows no part that is "." or empty.
   for (size_t slash = path.find('/', 1); slash != string::npos; slash = path.find('/', slash + 1)) {
-    if (H5Lexists(loc_id, path.substr(0, slash).c_str(), H5P_DEFAULT) <= 0) return false;
+    const string parent = path.substr(0, slash);
+    const string part = parent.substr(parent.rfind('/') + 1);
+    if (part.empty() || part == ".") continue;
+    if (H5Lexists(loc_id, parent.c_str(), H5P_DEFAULT) <= 0) return false;
   }
   return H5Lexists(loc_id, path.c_str(), H5P_DEFAULT) > 0 &&
          H5Oexists_by_name(loc_id, path.c_str(), H5P_DEFAULT) > 0;

@@ -33,7 +33,8 @@ class Hdf5File {
   DISABLE_COPY_AND_ASSIGN(Hdf5File);
 };
 
-/// An open group; its name may be a path, whose missing parts kCreate creates.
+/// An open group; its name may be a path, whose missing parts kCreate creates; it opens what
+/// exists.
 class Hdf5Group {
  public:
   enum Mode { kOpen, kCreate };
@@ -46,7 +47,7 @@ class Hdf5Group {
   DISABLE_COPY_AND_ASSIGN(Hdf5Group);
 };
 
-/// Whether a file is HDF5, by its content or, if it cannot be read, by its ending (.h5, .hdf5).
+/// Whether a file is HDF5, whatever its name; false for one that cannot be read.
 bool IsHdf5File(const string& filename);
 
 bool hdf5_exists(hid_t loc_id, const string& path);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "caffe/util/file_kind.hpp"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl.h"
 #include "google/protobuf/text_format.h"
@@ -135,11 +136,13 @@ bool ReadProtoFromBinaryFile(const string& filename, Message* proto) {
   const bool good = proto->ParsePartialFromCodedStream(&coded) && coded.ConsumedEntireMessage();
   CAFFE_CHECK(stream.GetErrno() == 0,
               filename << ": cannot be read: " << std::strerror(stream.GetErrno()));
-  CAFFE_CHECK(good, filename << ": is not a binary " << proto->GetTypeName()
-                             << ", or a damaged one: "
-                             << "parsing stopped at byte " << coded.CurrentPosition() << " of "
-                             << status.st_size
-                             << "; is it a text file, or is a download or a copy incomplete?");
+  if (!good) {
+    const string kind = S_ISREG(status.st_mode) ? kind_note(filename) : "";
+    CAFFE_FAIL(filename << ": is not a binary " << proto->GetTypeName() << ", or a damaged one: "
+                        << "parsing stopped at byte " << coded.CurrentPosition() << " of "
+                        << status.st_size
+                        << (kind.empty() ? "; is a download or a copy incomplete?" : kind));
+  }
   CAFFE_CHECK(proto->IsInitialized(),
               filename << ": lacks required fields: " << proto->InitializationErrorString());
   return true;

@@ -7,6 +7,8 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "caffe/util/file_kind.hpp"
+
 namespace caffe {
 
 namespace {
@@ -99,9 +101,15 @@ bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why
 vector<ImageLine> read_image_list(const string& filename) {
   std::ifstream list(filename);
   CAFFE_CHECK(list, "the list of images '" << filename << "' cannot be opened: correct the path");
+  const string kind = kind_of_file(filename);
+  CAFFE_CHECK(kind.empty() || kind == "text",
+              "the list of images '" << filename << "' is " << kind
+                                     << ": it must be a text file, a line of which has a file's "
+                                     << "name, a space and an integer");
   vector<ImageLine> lines;
   string text;
   for (int number = 1; std::getline(list, text); ++number) {
+    if (number == 1) remove_byte_order_mark(&text);
     text.erase(text.find_last_not_of(" \t\r") + 1);
     if (text.empty()) continue;
     const size_t space = text.find_last_of(" \t");

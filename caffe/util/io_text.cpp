@@ -1,5 +1,6 @@
 // Reads prototxt text. Errors say what is wrong, where, and what may have been meant.
 
+#include "caffe/util/file_kind.hpp"
 #include "caffe/util/io.hpp"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/tokenizer.h"
@@ -88,18 +89,56 @@ class Findings : public google::protobuf::io::ErrorCollector {
   int count_ = 0;
 };
 
+/// Keeps the parser from printing.
+class Silence : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int, int, const string&) override {}
+  void AddWarning(int, int, const string&) override {}
+};
+
+bool parses(const string& text, Message* proto) {
+  Silence silence;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&silence);
+  parser.AllowPartialMessage(true);
+  return parser.ParseFromString(text, proto);
+}
+
+/// A note if a text that is no `proto` is a prototxt of another kind.
+string other_kind(const string& text, const Message& proto) {
+  NetParameter net;
+  SolverParameter solver;
+  if (proto.GetDescriptor() == solver.GetDescriptor() && parses(text, &net)) {
+    return " (this is the prototxt of a net, not of a solver: give the solver's, whose field 'net' "
+           "names it)";
+  }
+  if (proto.GetDescriptor() == net.GetDescriptor() && parses(text, &solver)) {
+    return " (this is the prototxt of a solver, not of a net: give the net's" +
+           (solver.has_net() ? ", '" + solver.net() + "'" : "") + ")";
+  }
+  return "";
+}
+
 }  // namespace
 
-void ReadProtoFromText(const string& text, const string& what, Message* proto) {
-  CAFFE_CHECK(text.find('\0') == string::npos,
+void ReadProtoFromText(const string& given, const string& what, Message* proto) {
+  const string kind = kind_of_bytes(given);
+  CAFFE_CHECK(kind.empty() || kind == "text",
+              what << ": is not a prototxt; it is " << kind
+                   << (kind == "text in UTF-16" ? ": save it as UTF-8" : ""));
+  CAFFE_CHECK(given.find('\0') == string::npos,
               what << ": is a binary file, not a prototxt; if it has weights, give it where "
                       "weights are expected");
+  string text = given;
+  remove_byte_order_mark(&text);
   Findings findings(what, *proto->GetDescriptor());
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&findings);
   const bool good = parser.ParseFromString(text, proto);
-  CAFFE_CHECK(good, (findings.text().empty() ? what + ": is not a " + proto->GetTypeName()
-                                             : findings.text()));
+  if (good) return;
+  const string found =
+      findings.text().empty() ? what + ": is not a " + proto->GetTypeName() : findings.text();
+  throw Error(found + other_kind(text, *proto));
 }
 
 }  // namespace caffe

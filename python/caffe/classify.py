@@ -46,12 +46,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def is_npy(path: Path) -> bool:
+    """Whether a file is a .npy, whatever its name."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        return stream.read(6) == b"\x93NUMPY"
+
+
 def load_inputs(path: Path, ext: str, color: bool) -> list[np.ndarray]:
     """The images of a .npy, of a folder in the order of their names, or of one file.
 
     Raises ValueError if a folder has none.
     """
-    if path.suffix == ".npy":
+    if is_npy(path):
         print(f"Loading file: {path}")
         return list(np.load(path))
     if not path.is_dir():

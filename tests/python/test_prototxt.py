@@ -104,6 +104,12 @@ def test_errors_name_file_line_and_field(text, said, tmp_path):
     assert str(error.value).startswith(str(path))
 
 
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text("name: 'n'\r\n", encoding="utf-8-sig")
+    assert read(path).name == "n"
+
+
 def test_files_that_are_no_text(tmp_path):
     with pytest.raises(MaapError, match="none.prototxt: cannot be read .*No such file"):
         prototxt.parse_file(tmp_path / "none.prototxt", caffe_pb2.NetParameter())

@@ -35,7 +35,7 @@ def parse_file(path: Union[str, Path], message: Text) -> Text:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise MaapError(
             f"{path}: not a text file (byte {error.start} is not UTF-8): give a .prototxt"

@@ -60,6 +60,33 @@ TEST_F(CaffeCommand, ResumesAndFinetunes) {
   EXPECT_LOGGED(both, "not both");
 }
 
+TEST_F(CaffeCommand, NamesSnapshotsAfterTheSolver) {
+  write("my.solver.prototxt",
+        "net: 'net.prototxt' base_lr: 0.125 lr_policy: 'fixed' max_iter: 2 solver_mode: CPU");
+  EXPECT_EQ(command("train -solver my.solver.prototxt").status, 0);
+  for (const std::string name : {"my.solver_iter_2.caffemodel", "my.solver_iter_2.solverstate"}) {
+    EXPECT_NE(read(name), "") << name;
+  }
+  write("in_folder.prototxt", read("my.solver.prototxt") + " snapshot_prefix: 'models'");
+  EXPECT_EQ(shell("mkdir models").status, 0);
+  EXPECT_EQ(command("train -solver in_folder.prototxt").status, 0);
+  EXPECT_NE(read("models/in_folder_iter_2.caffemodel"), "");
+}
+
+TEST_F(CaffeCommand, SaysWhichOfItsFilesWereMixedUp) {
+  EXPECT_EQ(command("train -solver solver.prototxt").status, 0);
+  const auto message = [this](const std::string& arguments) { return command(arguments).log; };
+  const std::string model = "s_iter_4.caffemodel", state = "s_iter_4.solverstate";
+  EXPECT_PRED2(contains, message("train -solver solver.prototxt -snapshot " + model),
+               model + ": is not a solver state; it is a net's weights. A snapshot's state is in");
+  EXPECT_PRED2(contains, message("train -solver solver.prototxt -weights " + state),
+               "it is a solver state");
+  EXPECT_PRED2(contains, message("train -solver net.prototxt"), "not of a solver");
+  EXPECT_PRED2(contains, message("time -model solver.prototxt"), "give the net's, 'net.prototxt'");
+  EXPECT_PRED2(contains, message("time -model " + model), "is a binary file, not a prototxt");
+  EXPECT_PRED2(contains, message("test -model net.prototxt -weights net.prototxt"), "it is text");
+}
+
 TEST_F(CaffeCommand, TestsAModel) {
   EXPECT_EQ(command("train -solver solver.prototxt").status, 0);
   const Finished run =

@@ -266,10 +266,91 @@ TEST(NetFilesTest, DamagedFilesAreErrors) {
   EXPECT_ERROR(net->ToHDF5("/nowhere/a.h5"), "/nowhere/a.h5");
 }
 
+/// Names that HDF5 reads as other paths, or cannot hold.
+const char* const kOddNames[] = {"b",  "./b", "a/./b", "a/b", "a//b", "/b",
+                                 "b/", "b/0", ".",     "",    "0"};
+
+TEST(NetFilesTest, Hdf5KeepsEveryName) {
+  string text = kToyData, bottom = "data";
+  for (const string name : kOddNames) {
+    text += toy_weights(name, bottom, "top of " + name);
+    bottom = "top of " + name;
+  }
+  text += toy_weights("b", bottom, "c") + toy_weights("", "c", "d");  // two of a name
+  auto from = make_net(text), to = make_net(text);
+  for (size_t i = 0; i < from->params().size(); ++i) {
+    fill(from->params()[i].get(), static_cast<float>(i) + 3);
+  }
+  const string h5 = temp_name(".h5"), model = temp_name(".caffemodel");
+  from->ToHDF5(h5);
+  save(*from, model);
+  for (const string& file : {h5, model}) {
+    to = make_net(text);
+    const LogLines log;
+    to->CopyTrainedLayersFrom(file);
+    for (size_t i = 0; i < from->params().size(); ++i) {
+      EXPECT_EQ(values(*to->params()[i]), values(*from->params()[i])) << file << " " << i;
+    }
+    EXPECT_TRUE(log.lines.empty()) << log.lines[0];
+  }
+  const Hdf5File file(h5, Hdf5File::kRead);
+  for (const string path : {"data/b/0", "data/a/b/0", "data/0/0"}) {  // as Caffe writes them
+    EXPECT_TRUE(hdf5_exists(file.id(), path)) << path;
+  }
+}
+
+TEST(NetFilesTest, EquallyNamedLayersShareInTheirOrder) {
+  const string text = kToyData + toy_weights("same", "data", "a") + toy_weights("same", "a", "b");
+  auto train = make_net(text), test = make_net(text, TEST);
+  test->ShareTrainedLayersWith(train.get());
+  for (const int i : {0, 2}) {
+    EXPECT_EQ(test->params()[i]->cpu_data(), train->params()[i]->cpu_data()) << i;
+  }
+  auto one = make_net(kToyData + toy_weights("same", "data", "a"));
+  one->ShareTrainedLayersWith(train.get());  // as in Caffe, the last one
+  EXPECT_EQ(one->params()[0]->cpu_data(), train->params()[2]->cpu_data());
+}
+
+TEST(NetFilesTest, TheContentTellsAFilesKindNotItsName) {
+  auto from = trained(5), to = trained();
+  const string model = temp_name(".h5"), h5 = temp_name(".caffemodel");
+  save(*from, model);
+  from->ToHDF5(h5);
+  for (const string& file : {model, h5}) {
+    fill(to->params()[0].get(), 0.f);
+    to->CopyTrainedLayersFrom(file);
+    EXPECT_EQ(values(*to->params()[0]), Values({5, 6, 7})) << file;
+  }
+  EXPECT_ERROR(to->CopyTrainedLayersFrom(file_with("layer { name: 'x' }", ".h5")), "it is text");
+  EXPECT_ERROR(to->CopyTrainedLayersFrom(file_with("\x93NUMPY\1", ".h5")), "it is a NumPy array");
+}
+
+TEST(NetFilesTest, WeightsThatLoadNothingSaySo) {
+  auto from = make_net(kToyData + toy_weights("u", "data", "a") + toy_weights("v", "a", "b"));
+  auto to = trained();
+  const string model = temp_name(".caffemodel"), h5 = temp_name(".h5");
+  save(*from, model);
+  from->ToHDF5(h5);
+  for (const string& file : {model, h5}) {
+    const LogLines log;
+    to->CopyTrainedLayersFrom(file);
+    EXPECT_TRUE(log.has(file +
+                        ": nothing was loaded: its layers with weights ('u', 'v') have other "
+                        "names than this net's ('w1', 'w2')"))
+        << log.lines.back();
+  }
+  const string empty = temp_name(".caffemodel");
+  save(*make_net(kToyData), empty);
+  const LogLines log;
+  to->CopyTrainedLayersFrom(empty);
+  EXPECT_TRUE(log.has(empty + ": nothing was loaded: it holds no weights; it is a net's weights"))
+      << log.lines.back();
+}
+
 TEST(NetFilesTest, AFailedSaveLeavesTheOldFile) {
-  auto net = make_net(kToyData + toy_weights("same", "data", "a") + toy_weights("same", "a", "b"));
+  auto net = make_net(kToyData + toy_weights(".", "data", "a") + toy_weights("%2E", "a", "b"));
   const string name = file_with("old", ".h5");
-  EXPECT_ERROR(net->ToHDF5(name), "group 'same' cannot be created");
+  EXPECT_ERROR(net->ToHDF5(name), "layers '.' and '%2E' would be one group, '%2E'");
   EXPECT_EQ(contents(name), "old");
 }
 

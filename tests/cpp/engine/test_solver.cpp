@@ -250,6 +250,40 @@ TYPED_TEST(SolverLoopTest, RefusesAStateOfAnotherSolverOrNet) {
   }
 }
 
+/// The names of the files do not matter, and what is no state says what it is.
+TYPED_TEST(SolverLoopTest, TellsAStateByItsContent) {
+  typedef typename TypeParam::Dtype Dtype;
+  for (const std::string format : {"BINARYPROTO", "HDF5"}) {
+    const std::string end = format == "HDF5" ? ".h5" : "";
+    SGDSolver<Dtype> solver(this->param("snapshot_format: " + format));
+    solver.Step(1);
+    solver.Snapshot();
+    const std::string state = this->path("s_iter_1.solverstate" + end);
+    const std::string model = this->path("s_iter_1.caffemodel" + end);
+    EXPECT_ERROR(solver.Restore(model.c_str()),
+                 model + ": is not a solver state; it is a net's weights");
+    EXPECT_ERROR(solver.net()->CopyTrainedLayersFrom(state), "it is a solver state");
+    const std::string renamed = this->path(format == "HDF5" ? "state" : "state.h5");
+    ASSERT_EQ(std::rename(state.c_str(), renamed.c_str()), 0);
+    SGDSolver<Dtype> other(this->param(""));
+    other.Restore(renamed.c_str());
+    EXPECT_EQ(other.iter(), 1);
+  }
+}
+
+TYPED_TEST(SolverLoopTest, NamesThatHdf5CannotKeepApartAreAnErrorAtTheStart) {
+  typedef typename TypeParam::Dtype Dtype;
+  SolverParameter param = this->param("max_iter: 1 snapshot_format: HDF5");
+  LayerParameter* const first = param.mutable_net_param()->mutable_layer(0);
+  param.mutable_net_param()->add_layer()->CopyFrom(*first);
+  first->set_name("a//b");
+  param.mutable_net_param()->mutable_layer(1)->set_name("a/%/b");
+  param.mutable_net_param()->mutable_layer(1)->set_top(0, "more");
+  EXPECT_ERROR(SGDSolver<Dtype>{param}, "layers 'a//b' and 'a/%/b' would be one group");
+  param.set_snapshot_format(SolverParameter_SnapshotFormat_BINARYPROTO);
+  SGDSolver<Dtype> solver(param);
+}
+
 TYPED_TEST(SolverLoopTest, SaysAtTheStartWhereItCannotWriteTo) {
   typedef typename TypeParam::Dtype Dtype;
   SolverParameter param = this->param("max_iter: 2 snapshot: 1");

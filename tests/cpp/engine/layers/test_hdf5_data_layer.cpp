@@ -85,6 +85,36 @@ TYPED_TEST(HDF5DataLayerTest, ShufflesFilesAndRows) {
   EXPECT_NE(run(2), orders);
 }
 
+/// A program may give more tops than the parameters name.
+TYPED_TEST(HDF5DataLayerTest, TopsWithoutANameStayAsTheyAre) {
+  this->write("a.h5", 0, 4);
+  for (int i = 0; i < 3; ++i) this->add_top();
+  this->top[2]->Reshape({1});
+  this->top[2]->mutable_cpu_data()[0] = 7;
+  const auto layer = this->start(this->text("batch_size: 3"), 3);
+  EXPECT_EQ(this->labels(layer.get()), (std::vector<double>{0, 1, 2}));
+  EXPECT_EQ(this->data(*this->top[2]), (std::vector<double>{7}));
+}
+
+TYPED_TEST(HDF5DataLayerTest, ListsOfOtherSystems) {
+  this->write("a.h5", 0, 4);
+  write_file(this->dir_ / "list.txt", "\xef\xbb\xbf" + this->dir_ / "a.h5\r\n\r\n");
+  const auto layer = this->start(this->text("batch_size: 2"));
+  EXPECT_EQ(this->labels(layer.get()), (std::vector<double>{0, 1}));
+}
+
+TYPED_TEST(HDF5DataLayerTest, AListThatIsNoList) {
+  this->write("a.h5", 0, 2);
+  const string source = this->text("batch_size: 1");
+  write_file(this->dir_ / "list.txt", read_file(this->dir_ / "a.h5"));
+  EXPECT_ERROR(this->start(source), "list.txt' is an HDF5 file itself: write its path into a text");
+  write_file(this->dir_ / "list.txt", string("\x89PNG\r\n\x1a\n\0", 9));
+  EXPECT_ERROR(this->start(source), "list.txt' is a PNG image");
+  std::filesystem::remove(this->dir_ / "list.txt");
+  std::filesystem::create_directory(this->dir_ / "list.txt");
+  EXPECT_ERROR(this->start(source), "list.txt' is a folder");
+}
+
 TYPED_TEST(HDF5DataLayerTest, EachSolverHasItsOwnRows) {
   this->write("a.h5", 0, 5);
   Caffe::set_solver_count(2);
@@ -109,7 +139,7 @@ TYPED_TEST(HDF5DataLayerTest, Errors) {
   EXPECT_ERROR(this->start(this->text("batch_size: 1") + "transform_param { scale: 2 }"),
                "remove transform_param");
   EXPECT_ERROR(this->start(this->text("batch_size: 1", "top: 'data' top: 'more'")), "'/more'");
-  EXPECT_ERROR(this->start(this->text("batch_size: 1", "top: 'data'")), "tops have no names");
+  EXPECT_ERROR(this->start(this->text("batch_size: 1", "")), "tops have no names");
   this->write("b.h5", 2, 2, 4);  // found when the file is read
   const auto layer = this->start(this->text("batch_size: 1"));
   layer->Forward(this->bottom, this->top);

@@ -199,12 +199,12 @@ TEST(Hdf5FileTest, KnowsItsFiles) {
   const string name = temp_name();
   Hdf5File(name, Hdf5File::kCreate).Close();
   EXPECT_TRUE(IsHdf5File(name));
-  EXPECT_TRUE(IsHdf5File("/nowhere/a.caffemodel.h5"));
-  EXPECT_FALSE(IsHdf5File("/nowhere/a.caffemodel"));
-  EXPECT_FALSE(IsHdf5File(file_with("name: 'x'")));
+  EXPECT_FALSE(IsHdf5File("/nowhere/a.caffemodel.h5"));
+  EXPECT_FALSE(IsHdf5File(file_with("name: 'x'", ".h5")));  // the content decides
   EXPECT_ERROR(Hdf5File("/nowhere/a.h5", Hdf5File::kRead), "/nowhere/a.h5: cannot be opened");
   EXPECT_ERROR(Hdf5File("/nowhere/a.h5", Hdf5File::kCreate), "/nowhere/a.h5: cannot be written");
-  EXPECT_ERROR(Hdf5File(file_with("text"), Hdf5File::kRead), "is not an HDF5 file");
+  EXPECT_ERROR(Hdf5File(file_with("text"), Hdf5File::kRead), "damaged; it is text");
+  EXPECT_ERROR(Hdf5File(file_with("\xff\xd8\xff\xe0\1"), Hdf5File::kRead), "it is a JPEG image");
 }
 
 TEST(Hdf5FileTest, SurvivesDamage) {
