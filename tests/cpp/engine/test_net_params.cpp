@@ -69,6 +69,45 @@ TYPED_TEST(NetParamsTest, SharersAreOneParameter) {
   EXPECT_EQ(gradient(*net->params()[2]), Values({0, 0, 0}));
 }
 
+/// A layer that learns one blob and, when it is set up, counts the earlier ones' memory.
+template <typename Dtype>
+class CountedWeightLayer : public ToyWeightsLayer<Dtype> {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  using ToyWeightsLayer<Dtype>::ToyWeightsLayer;
+  void LayerSetUp(const Blobs& bottom, const Blobs& top) override {
+    alive.push_back(0);
+    for (const auto& memory : memories) alive.back() += memory.expired() ? 0 : 1;
+    ToyWeightsLayer<Dtype>::LayerSetUp(bottom, top);
+    memories.push_back(this->blobs_[0]->data());
+  }
+  const char* type() const override { return "CountedWeight"; }
+
+  static vector<std::weak_ptr<SyncedMemory>> memories;
+  static vector<int> alive;
+};
+template <typename Dtype>
+vector<std::weak_ptr<SyncedMemory>> CountedWeightLayer<Dtype>::memories;
+template <typename Dtype>
+vector<int> CountedWeightLayer<Dtype>::alive;
+REGISTER_LAYER_CLASS(CountedWeight);
+
+/// Only the owner's memory stays while the rest of the net is made: an unrolled net has a sharer
+/// for every step.
+TYPED_TEST(NetParamsTest, SharersKeepNoMemory) {
+  typedef CountedWeightLayer<TypeParam> Counted;
+  Counted::memories.clear();
+  Counted::alive.clear();
+  string text = kToyData;
+  for (const char* name : {"a", "b", "c", "d"}) {
+    text += string("layer { name: '") + name + "' type: 'CountedWeight' bottom: 'data' top: '" +
+            name +
+            "' param { name: 'p' } inner_product_param { num_output: 3 bias_term: false } } ";
+  }
+  make_net<TypeParam>(text);
+  EXPECT_EQ(Counted::alive, vector<int>({0, 1, 1, 1}));
+}
+
 TYPED_TEST(NetParamsTest, SharersMustAgree) {
   const auto make = [](const string& text) { make_net<TypeParam>(text); };
   make(shared("lr_mult: 2", ""));
