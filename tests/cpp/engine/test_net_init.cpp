@@ -294,12 +294,13 @@ TEST(NetBackwardTest, WarnsOfALossWeightThatIsOverwritten) {
   EXPECT_FALSE(warned("loss_weight: 1 "));
 }
 
-/// Weights of the second would not be loaded; a layer without any is none of that.
+/// Only weights are stored by name.
 TEST(NetInitTest, WarnsOfTwoLayersWithWeightsOfOneName) {
   const auto warned = [](const string& text) {
     LogLines log;
     Net<float> net(net_param(kToyData + text));
-    return log.has("More than one layer is named 'w': weights are loaded into the first only");
+    return log.has(
+        "More than one layer is named 'w': in files of weights only their order tells them apart");
   };
   const string relu = "layer { name: 'w' type: 'ReLU' bottom: 'a' top: 'a' } ";
   EXPECT_TRUE(warned(toy_weights("w", "data", "a") + toy_weights("w", "a", "b")));
