@@ -64,7 +64,10 @@ void warn_if_unused(const string& file, bool loaded, const vector<string>& store
     return "'" + join(first, "', '") + (names.size() > most ? "' ..." : "'");
   };
   if (stored.empty()) {
-    LOG(WARNING) << file << ": nothing was loaded: it holds no weights" << kind_note(file);
+    const string kind = kind_of_message(file);
+    const bool told = !kind.empty() && kind != "a net's weights";
+    LOG(WARNING) << file << ": nothing was loaded: it holds no weights"
+                 << (told ? "; it is " + kind : "");
     return;
   }
   LOG(WARNING) << file << ": nothing was loaded: its layers with weights (" << some(stored)

@@ -380,9 +380,16 @@ TEST(NetFilesTest, WeightsThatLoadNothingSaySo) {
   }
   const string empty = temp_name(".caffemodel");
   save(*make_net(kToyData), empty);
+  BlobProto mean;
+  mean.add_data(1);
+  const string blob = temp_name(".binaryproto");
+  WriteProtoToBinaryFile(mean, blob);
   const LogLines log;
   to->CopyTrainedLayersFrom(empty);
-  EXPECT_TRUE(log.has(empty + ": nothing was loaded: it holds no weights; it is a net's weights"))
+  to->CopyTrainedLayersFrom(blob);
+  EXPECT_TRUE(log.has(empty + ": nothing was loaded: it holds no weights"));
+  EXPECT_TRUE(
+      log.has(blob + ": nothing was loaded: it holds no weights; it is a mean or another blob"))
       << log.lines.back();
 }
 

@@ -74,7 +74,7 @@ TEST(IoTest, ErrorsNameTheFile) {
   EXPECT_ERROR(ReadProtoFromBinaryFile("/tmp", &net), "/tmp: is a folder");
   const string text = file_with("name: 'x'\nnme: 'x'");
   EXPECT_ERROR(ReadProtoFromTextFile(text, &net), text + ":2:");
-  EXPECT_ERROR(ReadProtoFromBinaryFile(text, &net), "is it a text file");
+  EXPECT_ERROR(ReadProtoFromBinaryFile(text, &net), "; it is text");
   EXPECT_ERROR(ReadProtoFromBinaryFile(file_with(""), &net), "is empty");
   EXPECT_ERROR(WriteProtoToTextFile(net, "/nowhere/a.prototxt"), "/nowhere/a.prototxt");
   EXPECT_ERROR(WriteProtoToBinaryFile(net, "/nowhere/a"), "cannot be written: No such file");
