@@ -10,13 +10,13 @@ namespace caffe {
 
 namespace {
 
-/// Each row of top = bias.
+/// Each row of top += bias.
 template <typename T>
-struct BiasEachRow {
+struct AddBiasToEachRow {
   int n;
   const T* bias;  // [n]
   T* top;         // [rows x n]
-  CAFFE_HD void operator()(int row, int i) const { top[i] = bias[i - row * n]; }
+  CAFFE_HD void operator()(int row, int i) const { top[i] += bias[i - row * n]; }
 };
 
 }  // namespace
@@ -59,16 +59,17 @@ void InnerProductLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top
   const Dtype* const x = bottom[0]->active_data();
   const Dtype* const weights = this->blobs_[0]->active_data();
   Dtype* const y = top[0]->mutable_active_data();
-  if (bias_term_) {
-    parallel_planes(M_, N_, BiasEachRow<Dtype>{N_, this->blobs_[1]->active_data(), y});
-  }
-  const Dtype keep = bias_term_ ? Dtype(1) : Dtype(0);
   if (M_ == 1) {
     const CBLAS_TRANSPOSE stored = transpose_ ? CblasTrans : CblasNoTrans;
-    caffe_gemv(stored, transpose_ ? K_ : N_, transpose_ ? N_ : K_, Dtype(1), weights, x, keep, y);
+    caffe_gemv(stored, transpose_ ? K_ : N_, transpose_ ? N_ : K_, Dtype(1), weights, x, Dtype(0),
+               y);
   } else {
     caffe_gemm(CblasNoTrans, transpose_ ? CblasNoTrans : CblasTrans, M_, N_, K_, Dtype(1), x,
-               weights, keep, y);
+               weights, Dtype(0), y);
+  }
+  // The bias last, as a layer written with Caffe's functions adds it: the same bits as there.
+  if (bias_term_) {
+    parallel_planes(M_, N_, AddBiasToEachRow<Dtype>{N_, this->blobs_[1]->active_data(), y});
   }
 }
 

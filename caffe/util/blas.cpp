@@ -51,12 +51,6 @@ void gemv(CBLAS_TRANSPOSE t, int m, int n, double alpha, const double* a, const 
           double beta, double* y) {
   cblas_dgemv(CblasRowMajor, t, m, n, alpha, a, n, x, 1, beta, y, 1);
 }
-void axpy(int n, float alpha, const float* x, float* y) {
-  cblas_saxpy(n, alpha, x, 1, y, 1);
-}
-void axpy(int n, double alpha, const double* x, double* y) {
-  cblas_daxpy(n, alpha, x, 1, y, 1);
-}
 float dot(int n, const float* x, int incx, const float* y, int incy) {
   return cblas_sdot(n, x, incx, y, incy);
 }
@@ -80,6 +74,12 @@ void caffe_cpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N
     caffe_cpu_scale(M * N, beta, C, C);
     return;
   }
+  if (M == 1) {  // A is a vector, transposed or not
+    const bool stored_by_output = TransB != CblasNoTrans;
+    caffe_cpu_gemv(stored_by_output ? CblasNoTrans : CblasTrans, stored_by_output ? N : K,
+                   stored_by_output ? K : N, alpha, B, A, beta, C);
+    return;
+  }
   gemm(TransA, TransB, M, N, K, alpha, A, TransA == CblasNoTrans ? K : M, B,
        TransB == CblasNoTrans ? N : K, beta, C);
 }
@@ -87,17 +87,13 @@ void caffe_cpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N
 template <typename Dtype>
 void caffe_cpu_gemv(CBLAS_TRANSPOSE TransA, int M, int N, Dtype alpha, const Dtype* A,
                     const Dtype* x, Dtype beta, Dtype* y) {
+  const int rows = TransA == CblasNoTrans ? M : N;
   if (M == 0 || N == 0) {
-    const int rows = TransA == CblasNoTrans ? M : N;
     caffe_cpu_scale(rows, beta, y, y);
     return;
   }
+  if (beta == Dtype(0)) caffe_set(rows, Dtype(0), y);  // some BLASes multiply what is there by 0
   gemv(TransA, M, N, alpha, A, x, beta, y);
-}
-
-template <typename Dtype>
-void caffe_axpy(int N, Dtype alpha, const Dtype* X, Dtype* Y) {
-  axpy(N, alpha, X, Y);
 }
 
 template <typename Dtype>
@@ -155,7 +151,6 @@ Dtype caffe_asum(int n, const Dtype* x) {
   template void caffe_cpu_gemm<T>(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*, \
                                   const T*, T, T*);                                             \
   template void caffe_cpu_gemv<T>(CBLAS_TRANSPOSE, int, int, T, const T*, const T*, T, T*);     \
-  template void caffe_axpy<T>(int, T, const T*, T*);                                            \
   template T caffe_cpu_dot<T>(int, const T*, const T*);                                         \
   template T caffe_cpu_strided_dot<T>(int, const T*, int, const T*, int);                       \
   template T caffe_cpu_asum<T>(int, const T*)

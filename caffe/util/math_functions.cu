@@ -175,6 +175,11 @@ void caffe_cpu_axpby(int N, T alpha, const T* X, T beta, T* Y) {
 }
 
 template <typename T>
+void caffe_axpy(int N, T alpha, const T* X, T* Y) {
+  caffe_cpu_axpby(N, alpha, X, T(1), Y);
+}
+
+template <typename T>
 void caffe_cpu_scale(int n, T alpha, const T* x, T* y) {
   if (alpha == T(0)) {
     caffe_set(n, T(0), y);  // as in the BLAS: values scaled by 0 are not read
@@ -229,6 +234,7 @@ void caffe_copy(int N, const T* X, T* Y) {
   template void caffe_powx<T>(int, const T*, T, T*);         \
   template void caffe_gpu_powx<T>(int, const T*, T, T*);     \
   template void caffe_cpu_axpby<T>(int, T, const T*, T, T*); \
+  template void caffe_axpy<T>(int, T, const T*, T*);         \
   template void caffe_cpu_scale<T>(int, T, const T*, T*);    \
   template void caffe_gpu_axpby<T>(int, T, const T*, T, T*); \
   template void caffe_gpu_scale<T>(int, T, const T*, T*);    \

@@ -118,6 +118,33 @@ TYPED_TEST(MathTest, GemmWithBetaZeroDoesNotReadC) {
   this->expect_near(got, this->product(false, false, 2, 2, 3, 1, a, b, 0, got));
 }
 
+TYPED_TEST(MathTest, GemmOfOneRowIsGemv) {
+  const int n = 300, k = 500;
+  const auto a = this->random(k), b = this->random(k * n);
+  for (const bool tb : {false, true}) {
+    for (const bool ta : {false, true}) {
+      vector<TypeParam> row(n, std::numeric_limits<TypeParam>::quiet_NaN()), vector_of_gemv = row;
+      caffe_cpu_gemm(ta ? CblasTrans : CblasNoTrans, tb ? CblasTrans : CblasNoTrans, 1, n, k,
+                     TypeParam(1), a.data(), b.data(), TypeParam(0), row.data());
+      caffe_cpu_gemv(tb ? CblasNoTrans : CblasTrans, tb ? n : k, tb ? k : n, TypeParam(1), b.data(),
+                     a.data(), TypeParam(0), vector_of_gemv.data());
+      EXPECT_EQ(row, vector_of_gemv);
+      this->expect_near(row, this->product(ta, tb, 1, n, k, 1, a, b, 0, row));
+    }
+  }
+}
+
+TYPED_TEST(MathTest, AxpyRoundsTheProduct) {
+  const auto x = this->random(1000), start = this->random(1000);
+  auto y = start, wanted = start;
+  caffe_axpy(1000, TypeParam(0.3), x.data(), y.data());
+  for (int i = 0; i < 1000; ++i) {
+    const volatile TypeParam product = TypeParam(0.3) * x[i];
+    wanted[i] = product + start[i];
+  }
+  EXPECT_EQ(y, wanted);
+}
+
 TYPED_TEST(MathTest, EmptyProducts) {
   vector<TypeParam> c = {1, 2, 3, 4};
   const TypeParam* none = nullptr;
