@@ -36,10 +36,16 @@ Caffe::RNG& Caffe::rng_stream() {
 
 void Caffe::set_random_seed(unsigned int seed) {
   Get().random_generator_.reset(new RNG(seed));
+  Get().seed_ = seed;
+  ++Get().seedings_;
 }
 
 void Caffe::SetDevice(int device_id) {
   device::select(device_id);
+}
+void Caffe::DeviceQuery() {
+  std::istringstream properties(device::properties(device::current()));
+  for (string line; std::getline(properties, line);) LOG(INFO) << line;
 }
 bool Caffe::CheckDevice(int device_id) {
   return device::usable(device_id);

@@ -80,8 +80,8 @@ using std::vector;
 void GlobalInit(int* pargc, char*** pargv);
 
 /// The settings of the calling thread: each thread has its own mode, random numbers and rank, and
-/// starts in CPU mode.
-class Caffe {
+/// starts in CPU mode. With CUDA it also has cublas_handle() and curand_generator().
+class Caffe : public CudaLibraries {
  public:
   enum Brew { CPU, GPU };
 
@@ -108,6 +108,8 @@ class Caffe {
 
   /// Selects a GPU for this thread. Throws when no GPU has that number or this build has no CUDA.
   static void SetDevice(int device_id);
+  /// Logs the properties of this thread's GPU, a line each. Throws as SetDevice does.
+  static void DeviceQuery();
   static bool CheckDevice(int device_id);
   /// The first usable GPU with a number of at least start_id; -1 if there is none.
   static int FindDevice(int start_id = 0);
@@ -124,8 +126,11 @@ class Caffe {
 
  private:
   Caffe();
+  friend class CudaLibraries;
 
   std::unique_ptr<RNG> random_generator_;
+  unsigned int seed_ = 0;  // of cuRAND's generator, set `seedings_` times
+  int seedings_ = 0;
   Brew mode_ = CPU;
   int solver_count_ = 1;
   int solver_rank_ = 0;

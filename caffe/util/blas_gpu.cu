@@ -1,9 +1,5 @@
 // Products of matrices and vectors on the GPU, through cuBLAS. Without CUDA these functions throw.
 
-#ifdef __CUDACC__
-#include <cublas_v2.h>
-#endif
-
 #include "caffe/common.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/math_functions.hpp"
@@ -19,32 +15,8 @@ void check(cublasStatus_t status, const char* what) {
               "cuBLAS, " << what << ": " << cublasGetStatusString(status));
 }
 
-/// One handle per thread and GPU, created at the first use and kept as long as the thread exists.
-class Handles {
- public:
-  ~Handles() {
-    for (const auto& entry : handles_) cublasDestroy(entry.second);
-  }
-  cublasHandle_t current() {
-    const int id = device::current();
-    const auto found = handles_.find(id);
-    if (found != handles_.end()) return found->second;
-    cublasHandle_t made = nullptr;
-    check(cublasCreate(&made), "starting");
-    if (device::allows_tf32()) {
-      check(cublasSetMathMode(made, CUBLAS_TF32_TENSOR_OP_MATH), "allowing TF32");
-    }
-    handles_[id] = made;
-    return made;
-  }
-
- private:
-  map<int, cublasHandle_t> handles_;
-};
-
 cublasHandle_t handle() {
-  static thread_local Handles of_this_thread;
-  return of_this_thread.current();
+  return Caffe::cublas_handle();
 }
 
 cublasOperation_t op(CBLAS_TRANSPOSE transpose) {

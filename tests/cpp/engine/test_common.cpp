@@ -6,6 +6,7 @@
 #include <string>
 #include <thread>
 
+#include "caffe/util/device.hpp"
 #include "caffe/util/rng.hpp"
 #include "tests/cpp/engine/fixtures.hpp"
 
@@ -69,6 +70,14 @@ TEST(Common, CopiesOfAGeneratorShareTheirState) {
   Caffe::RNG a(3);
   Caffe::RNG b(a);
   EXPECT_EQ(a.generator(), b.generator());
+}
+
+TEST(Common, DeviceQueryNeedsADevice) {
+  if (device::count() > 0) {
+    EXPECT_NO_THROW(Caffe::DeviceQuery());
+  } else {
+    EXPECT_ERROR(Caffe::DeviceQuery(), "GPU");
+  }
 }
 
 TEST(Common, AMissingDeviceIsAnError) {

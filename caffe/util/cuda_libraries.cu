@@ -1,0 +1,121 @@
+// The handles of NVIDIA's libraries and their errors as text. Compiled in a build with CUDA only.
+
+#include <random>
+
+#include "caffe/common.hpp"
+#include "caffe/util/device.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// The calling thread's handles, one per GPU.
+class BlasHandles {
+ public:
+  ~BlasHandles() {
+    for (const auto& entry : handles_) cublasDestroy(entry.second);
+  }
+  cublasHandle_t current() {
+    const int id = device::current();
+    const auto found = handles_.find(id);
+    if (found != handles_.end()) return found->second;
+    cublasHandle_t made = nullptr;
+    CUBLAS_CHECK(cublasCreate(&made));
+    if (device::allows_tf32()) CUBLAS_CHECK(cublasSetMathMode(made, CUBLAS_TF32_TENSOR_OP_MATH));
+    return handles_[id] = made;
+  }
+
+ private:
+  map<int, cublasHandle_t> handles_;
+};
+
+/// The calling thread's generators, one per GPU.
+class Generators {
+ public:
+  ~Generators() {
+    for (const auto& entry : generators_) curandDestroyGenerator(entry.second.handle);
+  }
+  /// The current GPU's generator, with this seed if that is its `seedings`-th; the first one is
+  /// random unless the thread was given a seed.
+  curandGenerator_t current(unsigned int seed, int seedings) {
+    Generator& generator = generators_[device::current()];
+    if (generator.handle == nullptr) {
+      CURAND_CHECK(curandCreateGenerator(&generator.handle, CURAND_RNG_PSEUDO_DEFAULT));
+      if (seedings == 0) set_seed(generator.handle, std::random_device()());
+    }
+    if (generator.seedings != seedings) {
+      set_seed(generator.handle, seed);
+      generator.seedings = seedings;
+    }
+    return generator.handle;
+  }
+
+ private:
+  struct Generator {
+    curandGenerator_t handle = nullptr;
+    int seedings = 0;
+  };
+
+  static void set_seed(curandGenerator_t handle, unsigned int seed) {
+    CURAND_CHECK(curandSetPseudoRandomGeneratorSeed(handle, seed));
+    CURAND_CHECK(curandSetGeneratorOffset(handle, 0));
+  }
+
+  map<int, Generator> generators_;
+};
+
+template <typename Dtype>
+__global__ void scale(int n, Dtype alpha, Dtype* x) {
+  CUDA_KERNEL_LOOP(i, n) {
+    x[i] *= alpha;
+  }
+}
+
+}  // namespace
+
+cublasHandle_t CudaLibraries::cublas_handle() {
+  static thread_local BlasHandles of_this_thread;
+  return of_this_thread.current();
+}
+
+curandGenerator_t CudaLibraries::curand_generator() {
+  static thread_local Generators of_this_thread;
+  return of_this_thread.current(Caffe::Get().seed_, Caffe::Get().seedings_);
+}
+
+template <typename Dtype>
+void caffe_gpu_scal(const int N, const Dtype alpha, Dtype* X, cudaStream_t str) {
+  scale<<<CAFFE_GET_BLOCKS(N), CAFFE_CUDA_NUM_THREADS, 0, str>>>(N, alpha, X);
+  CUDA_POST_KERNEL_CHECK;
+}
+template void caffe_gpu_scal<float>(const int, const float, float*, cudaStream_t);
+template void caffe_gpu_scal<double>(const int, const double, double*, cudaStream_t);
+
+const char* cublasGetErrorString(cublasStatus_t error) {
+  return cublasGetStatusName(error);
+}
+
+const char* curandGetErrorString(curandStatus_t error) {
+#define CAFFE_NAME(status) \
+  case status:             \
+    return #status
+  switch (error) {
+    CAFFE_NAME(CURAND_STATUS_SUCCESS);
+    CAFFE_NAME(CURAND_STATUS_VERSION_MISMATCH);
+    CAFFE_NAME(CURAND_STATUS_NOT_INITIALIZED);
+    CAFFE_NAME(CURAND_STATUS_ALLOCATION_FAILED);
+    CAFFE_NAME(CURAND_STATUS_TYPE_ERROR);
+    CAFFE_NAME(CURAND_STATUS_OUT_OF_RANGE);
+    CAFFE_NAME(CURAND_STATUS_LENGTH_NOT_MULTIPLE);
+    CAFFE_NAME(CURAND_STATUS_DOUBLE_PRECISION_REQUIRED);
+    CAFFE_NAME(CURAND_STATUS_LAUNCH_FAILURE);
+    CAFFE_NAME(CURAND_STATUS_PREEXISTING_FAILURE);
+    CAFFE_NAME(CURAND_STATUS_INITIALIZATION_FAILED);
+    CAFFE_NAME(CURAND_STATUS_ARCH_MISMATCH);
+    CAFFE_NAME(CURAND_STATUS_INTERNAL_ERROR);
+  }
+#undef CAFFE_NAME
+  return "unknown cuRAND status";
+}
+
+}  // namespace caffe
