@@ -1,3 +1,6 @@
+#include <cstdint>
+
+#include "caffe/util/device.hpp"
 #include "call.hpp"
 
 namespace caffe {
@@ -15,6 +18,16 @@ py::array view(Blob<float>* blob, bool gradient) {
   held.release();
   const vector<py::ssize_t> shape(blob->shape().begin(), blob->shape().end());
   return py::array_t<float>(shape, values, base);
+}
+
+/// The address of the values, or the gradient, on the GPU. AttributeError without a GPU, so that
+/// hasattr() tells.
+std::uintptr_t gpu_address(Blob<float>* blob, bool gradient) {
+  if (device::count() == 0) {
+    throw py::attribute_error("a Blob has an address on a GPU only where Caffe can use one");
+  }
+  float* const values = gradient ? blob->mutable_gpu_diff() : blob->mutable_gpu_data();
+  return reinterpret_cast<std::uintptr_t>(values);
 }
 
 vector<int> read_shape(const py::args& lengths) {
@@ -66,6 +79,14 @@ void bind_blob(py::module_* module) {
       .def_property(
           "shape", &shape_of, [](const FloatBlob&, const py::object&) { refuse("shape"); },
           "The lengths of the axes, a tuple of int; reshape changes them.")
+      .def_property_readonly(
+          "_gpu_data_ptr", [](FloatBlob& blob) { return gpu_address(&blob, false); },
+          "The address of the values on the GPU, an int, for libraries that compute there.\n"
+          "They may be written: the next access of ``data`` copies them. The address is valid\n"
+          "as long as the blob has this memory.")
+      .def_property_readonly(
+          "_gpu_diff_ptr", [](FloatBlob& blob) { return gpu_address(&blob, true); },
+          "The address of the gradient on the GPU.")
       .def_property_readonly(
           "count", [](const FloatBlob& blob) { return blob.count(); }, "The number of values.")
       .def_property_readonly("num", &FloatBlob::num,

@@ -1,6 +1,7 @@
 #ifndef PYTHON_SRC_PYTHON_LAYER_HPP_
 #define PYTHON_SRC_PYTHON_LAYER_HPP_
 
+#include "caffe/layers/python_layer.hpp"
 #include "call.hpp"
 
 namespace caffe {
@@ -17,14 +18,13 @@ namespace python {
 ///       def backward(self, top, propagate_down, bottom): ...
 ///
 /// It is part of the Python object, which the net's shared_ptr keeps alive.
-class PythonLayer : public Layer<float> {
+class PythonLayer : public ::caffe::PythonLayer<float> {
  public:
   using Layer<float>::Blobs;
-  explicit PythonLayer(const LayerParameter& param) : Layer<float>(param) {}
+  explicit PythonLayer(const LayerParameter& param) : ::caffe::PythonLayer<float>(param) {}
 
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
-  const char* type() const override { return "Python"; }
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override;
