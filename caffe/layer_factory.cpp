@@ -13,7 +13,7 @@ namespace {
 
 template <typename Dtype>
 struct Table {
-  map<string, typename LayerRegistry<Dtype>::Creator> creators;
+  typename LayerRegistry<Dtype>::CreatorRegistry creators;
   set<string> twice;  // types that were registered a second time, by a different function
 };
 
@@ -29,6 +29,11 @@ string report_twice(const string& type) {
 }
 
 }  // namespace
+
+template <typename Dtype>
+typename LayerRegistry<Dtype>::CreatorRegistry& LayerRegistry<Dtype>::Registry() {
+  return table<Dtype>().creators;
+}
 
 template <typename Dtype>
 void LayerRegistry<Dtype>::AddCreator(const string& type, Creator creator) {

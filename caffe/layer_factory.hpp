@@ -11,10 +11,12 @@
 //   REGISTER_LAYER_CREATOR(Double, GetDoubleLayer);
 // A layer need not be part of this library: load_layers("libmine.so") loads it at run time.
 
+#include <map>
 #include <string>
 #include <vector>
 
 #include "caffe/common.hpp"
+#include "caffe/layer.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
@@ -26,6 +28,9 @@ template <typename Dtype>
 class LayerRegistry {
  public:
   typedef shared_ptr<Layer<Dtype>> (*Creator)(const LayerParameter&);
+  typedef std::map<string, Creator> CreatorRegistry;
+
+  static CreatorRegistry& Registry();
 
   /// Registers a type. A second registration of the same name is ignored; load_layers, or the
   /// construction of the first layer of that name, reports it. (This function runs while a library

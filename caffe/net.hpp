@@ -37,6 +37,9 @@ class Net {
                const vector<string>* stages = nullptr);
   virtual ~Net() = default;
 
+  /// Called by the constructors, once.
+  void Init(const NetParameter& param);
+
   // ---- running
 
   /// Runs all layers; returns the blobs that no layer reads. The loss is the sum over all tops of
@@ -165,7 +168,6 @@ class Net {
 
  protected:
   // net_init.cpp
-  void Init(const NetParameter& param);
   void AddLayer(const LayerParameter& param);
   void AddBottom(int layer_id, int bottom_id);
   void AddTop(int layer_id, int top_id, const string& blob_name);

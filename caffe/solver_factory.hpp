@@ -7,6 +7,7 @@
 //   INSTANTIATE_CLASS(MySolver);
 //   REGISTER_SOLVER_CLASS(My);              // type: "My" in a solver's prototxt
 
+#include <map>
 #include <string>
 #include <vector>
 

@@ -42,6 +42,10 @@ void* SyncedMemory::mutable_gpu_data() {
   return gpu_.get();
 }
 
+void SyncedMemory::async_gpu_push(CUstream_st* const&) {
+  to_gpu();
+}
+
 void SyncedMemory::set_cpu_data(const std::shared_ptr<void>& data) {
   CAFFE_CHECK(data != nullptr, "set_cpu_data: the pointer is null");
   cpu_ = data;
@@ -112,20 +116,35 @@ void SyncedMemory::to_gpu() {
 }
 
 void SyncedMemory::allocate_cpu() {
-  const size_t bytes = std::max(size_, kAlignment);  // even an empty block gets an address
-  if (Caffe::mode() == Caffe::GPU) {
-    cpu_.reset(device::allocate_pinned(bytes), device::release_pinned);
-    return;
-  }
   void* memory = nullptr;
-  CAFFE_CHECK(posix_memalign(&memory, kAlignment, bytes) == 0,
-              "cannot allocate " << size_ << " bytes of memory: use a smaller batch_size, or free "
-                                 << "memory on this machine");
-  cpu_.reset(memory, std::free);
+  bool pinned = false;
+  CaffeMallocHost(&memory, size_, &pinned);
+  cpu_.reset(memory, [pinned](void* mine) { CaffeFreeHost(mine, pinned); });
 }
 
 void SyncedMemory::allocate_gpu() {
   gpu_.reset(device::allocate(std::max(size_, kAlignment)), device::release);
+}
+
+void CaffeMallocHost(void** ptr, size_t size, bool* use_cuda) {
+  constexpr size_t kAlignment = SyncedMemory::kAlignment;
+  const size_t bytes = std::max(size, kAlignment);  // even an empty block gets an address
+  *use_cuda = Caffe::mode() == Caffe::GPU;
+  if (*use_cuda) {
+    *ptr = device::allocate_pinned(bytes);
+    return;
+  }
+  CAFFE_CHECK(posix_memalign(ptr, kAlignment, bytes) == 0,
+              "cannot allocate " << size << " bytes of memory: use a smaller batch_size, or free "
+                                 << "memory on this machine");
+}
+
+void CaffeFreeHost(void* ptr, bool use_cuda) {
+  if (use_cuda) {
+    device::release_pinned(ptr);
+  } else {
+    std::free(ptr);
+  }
 }
 
 }  // namespace caffe

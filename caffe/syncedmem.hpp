@@ -56,6 +56,8 @@
 
 #include "caffe/common.hpp"
 
+struct CUstream_st;  // what a cudaStream_t points to
+
 namespace caffe {
 
 /// The values of a block in a library's own layout.
@@ -83,7 +85,10 @@ class SyncedMemory {
   /// outlive the block, which never frees them.
   void set_cpu_data(void* data);
   void set_gpu_data(void* data);
-  /// The same for memory whose ownership the block shares from now on.
+  /// Copies to the GPU what it does not have yet. The name is from Caffe's data layers, which go on
+  /// while a stream copies; here the copy is complete on return.
+  void async_gpu_push(CUstream_st* const& stream);
+  /// set_cpu_data for memory whose ownership the block shares from now on.
   void set_cpu_data(const std::shared_ptr<void>& data);
   /// Like mutable_cpu_data(); the memory exists at least as long as the result. (The caller must
   /// keep memory given to set_cpu_data(void*) alive.)
@@ -116,6 +121,11 @@ class SyncedMemory {
 
   DISABLE_COPY_AND_ASSIGN(SyncedMemory);
 };
+
+/// Memory on the CPU, pinned (then *use_cuda is true) in a thread whose mode is GPU. CaffeFreeHost
+/// takes what *use_cuda was.
+void CaffeMallocHost(void** ptr, size_t size, bool* use_cuda);
+void CaffeFreeHost(void* ptr, bool use_cuda);
 
 }  // namespace caffe
 

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "caffe/layer.hpp"
+#include "caffe/layers/loss_layer.hpp"
 #include "caffe/layers/portable.hpp"
 
 namespace caffe {

@@ -1,10 +1,13 @@
 #ifndef CAFFE_LAYERS_HDF5_DATA_LAYER_HPP_
 #define CAFFE_LAYERS_HDF5_DATA_LAYER_HPP_
 
+#include <hdf5.h>
+
 #include <string>
 #include <vector>
 
 #include "caffe/layer.hpp"
+#include "caffe/layers/base_data_layer.hpp"
 #include "caffe/util/rng.hpp"
 
 namespace caffe {

@@ -6,6 +6,7 @@
 
 #include "caffe/layers/loss_layer.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/layers/softmax_layer.hpp"
 
 namespace caffe {
 

@@ -4,7 +4,11 @@
 #include <vector>
 
 #include "caffe/layer.hpp"
+#include "caffe/layers/eltwise_layer.hpp"
+#include "caffe/layers/pooling_layer.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/layers/power_layer.hpp"
+#include "caffe/layers/split_layer.hpp"
 
 namespace caffe {
 

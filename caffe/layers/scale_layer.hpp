@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "caffe/layer.hpp"
+#include "caffe/layers/bias_layer.hpp"
 #include "caffe/layers/portable.hpp"
 #include "caffe/util/channel_shape.hpp"
 

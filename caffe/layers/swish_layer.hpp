@@ -5,6 +5,7 @@
 
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/layers/sigmoid_layer.hpp"
 
 namespace caffe {
 

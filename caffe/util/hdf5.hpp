@@ -6,6 +6,7 @@
 // thread-safe: code that uses it directly must hold hdf5_lock(), as these functions do.
 
 #include <hdf5.h>
+#include <hdf5_hl.h>
 
 #include <mutex>
 #include <string>

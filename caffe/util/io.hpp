@@ -10,6 +10,7 @@
 
 #include "caffe/common.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/format.hpp"
 #include "caffe/util/io_image.hpp"
 #include "google/protobuf/message.h"
 

@@ -10,8 +10,11 @@
 
 #include <cblas.h>
 
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+
+#include "caffe/common.hpp"
 
 namespace caffe {
 
@@ -214,5 +217,38 @@ template <typename Dtype>
 void caffe_gpu_rng_bernoulli(int n, Dtype p, unsigned int* r);
 
 }  // namespace caffe
+
+#include "caffe/util/mkl_alternate.hpp"
+
+// Functions of one array in Caffe's style, y = f(x): `operation` is a statement about x[i] and
+// y[i], for the GPU about x[index] and y[index]. The second belongs to a .cu file and defines the
+// float and double forms of a template that a header declares; this repository's own code uses
+// parallel_for.
+
+#define DEFINE_CAFFE_CPU_UNARY_FUNC(name, operation)             \
+  template <typename Dtype>                                      \
+  void caffe_cpu_##name(const int n, const Dtype* x, Dtype* y) { \
+    for (int i = 0; i < n; ++i) {                                \
+      operation;                                                 \
+    }                                                            \
+  }
+
+#define DEFINE_AND_INSTANTIATE_GPU_UNARY_FUNC(name, operation)                       \
+  template <typename Dtype>                                                          \
+  __global__ void name##_kernel(const int n, const Dtype* x, Dtype* y) {             \
+    CUDA_KERNEL_LOOP(index, n) {                                                     \
+      operation;                                                                     \
+    }                                                                                \
+  }                                                                                  \
+  template <>                                                                        \
+  void caffe_gpu_##name<float>(const int n, const float* x, float* y) {              \
+    name##_kernel<float><<<CAFFE_GET_BLOCKS(n), CAFFE_CUDA_NUM_THREADS>>>(n, x, y);  \
+    CUDA_POST_KERNEL_CHECK;                                                          \
+  }                                                                                  \
+  template <>                                                                        \
+  void caffe_gpu_##name<double>(const int n, const double* x, double* y) {           \
+    name##_kernel<double><<<CAFFE_GET_BLOCKS(n), CAFFE_CUDA_NUM_THREADS>>>(n, x, y); \
+    CUDA_POST_KERNEL_CHECK;                                                          \
+  }
 
 #endif  // CAFFE_UTIL_MATH_FUNCTIONS_HPP_

@@ -51,8 +51,8 @@ def arrows_up(path, text):
 
 
 def cuda_conditionals(text):
-    """The preprocessor's questions about CUDA in a file."""
-    joined = text.replace("\\\n", " ")
+    """The preprocessor's questions about CUDA in a file; its guard is none."""
+    joined = re.sub(r"^#ifndef \w+_HPP_$", "", text.replace("\\\n", " "), flags=re.M)
     lines = re.findall(r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*", joined, flags=re.M)
     guards = re.compile(r"#\s*ifndef CAFFE_LAYERS_CUDNN_\w*_HPP_$")  # of a file's own
     lines = [line for line in lines if not guards.search(line.rstrip())]
@@ -121,3 +121,4 @@ def test_the_checks_of_guards_and_conditionals_see_a_fault():
     assert cuda_conditionals("#ifdef __CUDACC__\n#endif\n") == ["#ifdef __CUDACC__"]
     assert cuda_conditionals("#if defined(A) && \\\n    !defined(CPU_ONLY)\n")
     assert cuda_conditionals("#ifdef USE_ONEDNN\n") == []
+    assert cuda_conditionals("#ifndef CAFFE_LAYERS_CUDNN_RELU_LAYER_HPP_\n") == []

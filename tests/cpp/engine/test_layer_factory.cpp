@@ -46,6 +46,18 @@ TYPED_TEST(LayerFactoryTest, MakesRegisteredLayers) {
   EXPECT_PRED2(contains, LayerRegistry<TypeParam>::LayerTypeListString(), "Taken, ");
 }
 
+TYPED_TEST(LayerFactoryTest, TheRegistryIsAMapOfCreators) {
+  typename LayerRegistry<TypeParam>::CreatorRegistry& registry =
+      LayerRegistry<TypeParam>::Registry();
+  EXPECT_EQ(registry.size(), LayerRegistry<TypeParam>::LayerTypeList().size());
+  LayerParameter param;
+  EXPECT_STREQ(registry.at("Twice")(param)->type(), "Twice");
+  registry["AnotherName"] = registry["Twice"];
+  EXPECT_STREQ(this->make("AnotherName")->type(), "Twice");
+  registry.erase("AnotherName");
+  EXPECT_ERROR(this->make("AnotherName"), "unknown layer type 'AnotherName'");
+}
+
 TYPED_TEST(LayerFactoryTest, UnknownTypesListTheKnown) {
   EXPECT_ERROR(this->make("Twiec"),
                "layer 'mine': unknown layer type 'Twiec'; did you mean 'Twice'?");

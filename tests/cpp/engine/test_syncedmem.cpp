@@ -221,6 +221,29 @@ TEST(SyncedMemory, TheGpuGetsAForeignCopyThroughTheCpu) {
   EXPECT_FALSE(memory.foreign_is_current());
 }
 
+TEST(SyncedMemory, HostMemoryByCaffesNames) {
+  void* memory = nullptr;
+  bool pinned = true;
+  CaffeMallocHost(&memory, 0, &pinned);
+  EXPECT_NE(memory, nullptr);
+  EXPECT_FALSE(pinned);
+  CaffeFreeHost(memory, pinned);
+  EXPECT_ERROR(CaffeMallocHost(&memory, std::numeric_limits<size_t>::max() / 2, &pinned),
+               "cannot allocate");
+}
+
+TEST(SyncedMemory, APushCopiesToTheGpu) {
+  SyncedMemory memory(100);
+  memory.mutable_cpu_data();
+  if (device::count() == 0) {
+    EXPECT_ERROR(memory.async_gpu_push(nullptr), "GPU");
+    EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_CPU);
+  } else {
+    memory.async_gpu_push(nullptr);
+    EXPECT_EQ(memory.head(), SyncedMemory::SYNCED);
+  }
+}
+
 TEST(SyncedMemory, BlobsThatShareSeeOneForeignCopy) {
   Blob<float> one({1, 3}), other({3, 1});
   other.ShareData(one);
