@@ -1,0 +1,187 @@
+"""What other people build against an installed Caffe, in the style of 2016: tests/cpp/installed."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import caffe
+import numpy as np
+import pytest
+from google.protobuf import text_format
+
+REPO = Path(__file__).resolve().parents[3]
+BUILD = Path(caffe.__file__).parents[2]
+SOURCES = REPO / "tests/cpp/installed"
+NVCC = shutil.which("nvcc") or "/usr/local/cuda/bin/nvcc"
+
+NET = """
+layer { name: "data" type: "DummyData" top: "data" top: "wanted" dummy_data_param {
+  shape { dim: %(batch)d dim: 3 dim: 5 dim: 4 } shape { dim: %(batch)d dim: 2 }
+  data_filler { type: "gaussian" } data_filler { type: "uniform" } } }
+layer { name: "ip1" type: "%(prefix)sInnerProduct" bottom: "data" top: "ip1"
+  param { lr_mult: 1 decay_mult: 1 } param { lr_mult: 2 decay_mult: 0 }
+  inner_product_param { num_output: %(hidden)d weight_filler { type: "xavier" }
+                        bias_filler { type: "uniform" min: -1 max: 1 } } }
+layer { name: "relu1" type: "%(prefix)sReLU" bottom: "ip1" top: "relu1"
+  relu_param { negative_slope: 0.1 } }
+layer { name: "ip2" type: "%(prefix)sInnerProduct" bottom: "relu1" top: "ip2"
+  inner_product_param { num_output: 2 weight_filler { type: "gaussian" std: 0.1 } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip2" bottom: "wanted" top: "loss" }
+"""
+SGD = dict(momentum=0.9, weight_decay=0.004, lr_policy="step", stepsize=7, gamma=0.5)
+
+
+def run(*command):
+    done = subprocess.run(
+        [str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert done.returncode == 0, done.stdout[-4000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory):
+    """A Caffe as `cmake --install` makes it."""
+    prefix = tmp_path_factory.mktemp("installed")
+    run("cmake", "--install", BUILD, "--prefix", prefix)
+    return prefix
+
+
+@pytest.fixture(scope="session")
+def built(installed, tmp_path_factory):
+    """The folder of the programs and of libold_style.so."""
+    folder = tmp_path_factory.mktemp("old_style")
+    run("cmake", "-G", "Ninja", "-S", SOURCES, "-B", folder, f"-DCMAKE_PREFIX_PATH={installed}")
+    run("cmake", "--build", folder, "--parallel", "2")
+    return folder
+
+
+def write_net(folder, text):
+    path = folder / "net.prototxt"
+    path.write_text(text)
+    return path
+
+
+def write_solver(folder, net, kind="SGD", **settings):
+    net = write_net(folder, net)
+    param = caffe.proto.caffe_pb2.SolverParameter(
+        net=str(net),
+        type=kind,
+        base_lr=0.01,
+        max_iter=20,
+        random_seed=5,
+        snapshot_after_train=False,
+    )
+    for name, value in {"lr_policy": "fixed", **settings}.items():
+        setattr(param, name, value)
+    path = folder / "solver.prototxt"
+    path.write_text(text_format.MessageToString(param))
+    return path
+
+
+def test_arithmetic(built):
+    assert run(built / "arithmetic").endswith("OK\n")
+
+
+def test_layers(built):
+    assert run(built / "layers").endswith("OK\n")
+
+
+def test_files(built, tmp_path):
+    assert run(built / "files", tmp_path).endswith("OK\n")
+
+
+def test_nets(built, tmp_path):
+    power = 'layer { name: "p" type: "Power" bottom: "data" top: "p" power_param { scale: 2 } }'
+    pool = (
+        'layer { name: "pool" type: "Pooling" bottom: "p" top: "pool" '
+        "pooling_param { pool: AVE global_pooling: true } }"
+    )
+    net = write_net(
+        tmp_path,
+        'layer { name: "data" type: "Input" top: "data" '
+        f"input_param {{ shape {{ dim: 1 dim: 3 dim: 6 dim: 7 }} }} }} {power} {pool}",
+    )
+    assert run(built / "nets", net).endswith("2.0000\n4.0000\n6.0000\n")
+
+
+def test_solvers(built, tmp_path):
+    net = """
+layer { name: "data" type: "DummyData" top: "data" top: "label" dummy_data_param {
+  shape { dim: 4 dim: 3 } shape { dim: 4 dim: 5 } data_filler { type: "gaussian" }
+  data_filler { type: "constant" } } }
+layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
+  inner_product_param { num_output: 5 weight_filler { type: "xavier" } } }
+layer { name: "loss" type: "EuclideanLoss" bottom: "ip" bottom: "label" top: "loss" }
+"""
+    assert run(built / "solvers", write_solver(tmp_path, net)).endswith("\n00015\n")
+
+
+# In a process of its own: a library of layers cannot be unloaded.
+TRAIN = """
+import sys
+import caffe
+import numpy as np
+
+library, solver, out = sys.argv[1:]
+if library != "-":
+    caffe.load_layers(library)
+caffe.set_mode_cpu()
+solver = caffe.get_solver(solver)
+losses = []
+for _ in range(20):
+    solver.step(1)
+    losses.append(float(solver.net.blobs["loss"].data))
+arrays = [blob.data for blobs in solver.net.params.values() for blob in blobs]
+np.savez(out, np.array(losses), *arrays, *[blob.diff for blob in solver.net.params["ip1"]])
+"""
+
+
+def train(folder, library, prefix, solver, **settings):
+    """The losses of 20 iterations, then the weights and some of their last updates."""
+    folder.mkdir()
+    shape = {key: settings.pop(key) for key in ("batch", "hidden")}
+    path = write_solver(folder, NET % {"prefix": prefix, **shape}, solver, **settings)
+    run(sys.executable, "-c", TRAIN, library, path, folder / "out.npz")
+    with np.load(folder / "out.npz") as out:
+        return [out[name] for name in out.files]
+
+
+@pytest.mark.parametrize(
+    ("kind", "batch", "hidden", "settings"),
+    [
+        ("SGD", 6, 7, SGD),
+        ("SGD", 16, 600, {**SGD, "iter_size": 3}),
+        ("SGD", 1, 40, {**SGD, "clip_gradients": 0.5}),
+        ("Adam", 6, 7, {"momentum": 0.9, "momentum2": 0.999, "weight_decay": 0.01}),
+    ],
+)
+def test_an_old_library_trains_as_the_built_in_classes(
+    built, tmp_path, kind, batch, hidden, settings
+):
+    """Bit for bit: the same layers and solver, written with Caffe's functions."""
+    size = {"batch": batch, "hidden": hidden}
+    old = train(
+        tmp_path / "old", built / "libold_style.so", "Old", "Old" + kind, **size, **settings
+    )
+    new = train(tmp_path / "new", "-", "", kind, **size, **settings)
+    assert len(old) == len(new) == 7
+    assert old[0][0] != old[0][-1]
+    for one, other in zip(old, new):
+        assert np.abs(one - other).max() == 0
+
+
+@pytest.mark.skipif(not Path(NVCC).exists(), reason="needs a CUDA toolkit")
+def test_old_cu_files_compile(installed, tmp_path):
+    """A build with CUDA has the same headers, without CPU_ONLY, and those of its toolkit."""
+    folder = tmp_path / "cuda"
+    prefix = tmp_path / "with_cuda"
+    shutil.copytree(installed, prefix, symlinks=True)
+    targets = next(prefix.rglob("CaffeTargets.cmake"))
+    text = targets.read_text()
+    targets.write_text(text.replace("CPU_ONLY;", ""))
+    assert targets.read_text() != text or "CPU_ONLY" not in text
+    options = [f"-DCMAKE_PREFIX_PATH={prefix}", "-DCUDA_NAMES=ON", f"-DCMAKE_CUDA_COMPILER={NVCC}"]
+    run("cmake", "-G", "Ninja", "-S", SOURCES, "-B", folder, *options)
+    run("cmake", "--build", folder, "--target", "old_style_cuda")
