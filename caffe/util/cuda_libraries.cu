@@ -1,5 +1,7 @@
 // The handles of NVIDIA's libraries and their errors as text. Compiled in a build with CUDA only.
 
+#include <dlfcn.h>
+
 #include <random>
 
 #include "caffe/common.hpp"
@@ -29,18 +31,50 @@ class BlasHandles {
   map<int, cublasHandle_t> handles_;
 };
 
+/// cuRAND, loaded at its first use: the engine itself draws without it, and a program that asks for
+/// the generator has the library anyway.
+class CuRand {
+ public:
+  static const CuRand& get() {
+    static const CuRand loaded;
+    return loaded;
+  }
+  decltype(&curandCreateGenerator) create;
+  decltype(&curandDestroyGenerator) destroy;
+  decltype(&curandSetPseudoRandomGeneratorSeed) set_seed;
+  decltype(&curandSetGeneratorOffset) set_offset;
+
+ private:
+  CuRand() {
+    const char* const name = "libcurand.so." AS_STRING(CURAND_VER_MAJOR);
+    void* const library = dlopen(name, RTLD_NOW);
+    CAFFE_CHECK(library != nullptr, "curand_generator: cannot load " << name << ": " << dlerror());
+    find(library, "curandCreateGenerator", &create);
+    find(library, "curandDestroyGenerator", &destroy);
+    find(library, "curandSetPseudoRandomGeneratorSeed", &set_seed);
+    find(library, "curandSetGeneratorOffset", &set_offset);
+  }
+  template <typename Function>
+  static void find(void* library, const char* name, Function* function) {
+    *function = reinterpret_cast<Function>(dlsym(library, name));
+    CAFFE_CHECK(*function != nullptr, "cuRAND has no function " << name);
+  }
+};
+
 /// The calling thread's generators, one per GPU.
 class Generators {
  public:
   ~Generators() {
-    for (const auto& entry : generators_) curandDestroyGenerator(entry.second.handle);
+    for (const auto& entry : generators_) {
+      if (entry.second.handle != nullptr) CuRand::get().destroy(entry.second.handle);
+    }
   }
   /// The current GPU's generator, with this seed if that is its `seedings`-th; the first one is
   /// random unless the thread was given a seed.
   curandGenerator_t current(unsigned int seed, int seedings) {
     Generator& generator = generators_[device::current()];
     if (generator.handle == nullptr) {
-      CURAND_CHECK(curandCreateGenerator(&generator.handle, CURAND_RNG_PSEUDO_DEFAULT));
+      CURAND_CHECK(CuRand::get().create(&generator.handle, CURAND_RNG_PSEUDO_DEFAULT));
       if (seedings == 0) set_seed(generator.handle, std::random_device()());
     }
     if (generator.seedings != seedings) {
@@ -57,8 +91,8 @@ class Generators {
   };
 
   static void set_seed(curandGenerator_t handle, unsigned int seed) {
-    CURAND_CHECK(curandSetPseudoRandomGeneratorSeed(handle, seed));
-    CURAND_CHECK(curandSetGeneratorOffset(handle, 0));
+    CURAND_CHECK(CuRand::get().set_seed(handle, seed));
+    CURAND_CHECK(CuRand::get().set_offset(handle, 0));
   }
 
   map<int, Generator> generators_;
