@@ -51,6 +51,22 @@ def test_data_cannot_be_assigned():
         blob.data = np.zeros(2)
 
 
+@pytest.mark.parametrize("name", ["_gpu_data_ptr", "_gpu_diff_ptr"])
+def test_addresses_on_the_gpu(name):
+    blob = Blob(2, 3)
+    try:
+        caffe.set_device(0)
+    except caffe.CaffeError:
+        assert not hasattr(blob, name)
+        with pytest.raises(AttributeError, match="GPU"):
+            getattr(blob, name)
+        return
+    address = getattr(blob, name)
+    assert isinstance(address, int)
+    assert address > 0
+    assert getattr(blob, name) == address
+
+
 def test_reshape():
     blob = Blob(2, 3)
     blob.reshape(3, 2)
