@@ -8,50 +8,88 @@
 #include <opencv2/imgproc.hpp>
 
 #include "caffe/util/file_kind.hpp"
+#include "caffe/util/image_kind.hpp"
 
 namespace caffe {
 
 namespace {
 
-/// Whether a JPEG ends with its end-of-image marker, whatever follows it; true for other formats. A
-/// file consists of segments FF code length ...; after a start of scan (DA) come coded bytes, in
-/// which FF is followed by 00 or a restart marker.
-bool is_whole(std::string_view bytes) {
-  const auto at = [&](size_t i) { return static_cast<unsigned char>(bytes[i]); };
-  if (bytes.size() < 4 || at(0) != 0xFF || at(1) != 0xD8 || at(2) != 0xFF) return true;
-  for (size_t i = 2; i + 1 < bytes.size();) {
-    if (at(i) != 0xFF) {  // coded bytes
-      i = std::min(bytes.find('\xFF', i), bytes.size());
-      continue;
-    }
-    const int code = at(i + 1);
-    if (code == 0xD9) return true;
-    const bool alone = code == 0x00 || code == 0x01 || (code >= 0xD0 && code <= 0xD7);
-    if (alone) {
-      i += 2;
-    } else if (code == 0xFF) {  // padding
-      i += 1;
-    } else {
-      if (i + 3 >= bytes.size()) return false;
-      i += 2 + (at(i + 2) << 8 | at(i + 3));
-    }
-  }
-  return false;
+int color_flag(bool is_color) {
+  return is_color ? cv::IMREAD_COLOR : cv::IMREAD_GRAYSCALE;
 }
 
-string lower(string text) {
-  for (char& c : text) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+constexpr int kStart = 64;  // bytes of a file that tell its encoding
+
+/// The encoding of a file: by its content, else by the ending of its name, else "".
+string encoding_of(std::string_view bytes, const string& filename) {
+  const string encoding = kind_of_image(bytes.substr(0, kStart)).encoding;
+  if (!encoding.empty()) return encoding;
+  const string name = filename.substr(filename.rfind('/') + 1);
+  return name.find('.') == string::npos ? "" : encoding_name(name);
+}
+
+/// Decodes a file's bytes, and resizes the image unless height or width is 0.
+void image_of(std::string_view bytes, const string& filename, int height, int width, bool is_color,
+              cv::Mat* image) {
+  string why;
+  CAFFE_CHECK(decode_image(bytes, color_flag(is_color), image, &why),
+              "'" << filename << "' " << why);
+  if (height <= 0 || width <= 0) return;
+  cv::Mat resized;
+  cv::resize(*image, resized, cv::Size(width, height));
+  *image = resized;
+}
+
+bool equal(const cv::Mat& a, const cv::Mat& b) {
+  return a.size() == b.size() && a.type() == b.type() && cv::norm(a, b, cv::NORM_INF) == 0;
+}
+
+/// Whether a decoder that is told neither color nor gray makes the image asked for of a file: one
+/// of 8 bits per channel, without alpha, palette or CMYK, and upright. OpenCV turns images by their
+/// Exif data unless it is told neither.
+bool decodes_as_asked(std::string_view bytes, bool is_color) {
+  const int channels = is_color ? 3 : 1, values = kind_of_image(bytes).values_per_pixel;
+  if (values != 0 && values != channels) return false;
+  cv::Mat as_it_is, asked;
+  string why;
+  if (!decode_image(bytes, cv::IMREAD_UNCHANGED, &as_it_is, &why)) return false;
+  if (as_it_is.type() != CV_8UC(channels)) return false;
+  const auto has = [&](const char* text) { return bytes.find(text) != std::string_view::npos; };
+  if (!has("Exif") && !has("EXIF") && !has("eXIf")) return true;
+  return decode_image(bytes, color_flag(is_color), &asked, &why) && equal(as_it_is, asked);
+}
+
+/// The bytes of an image in an encoding; throws if they would not decode to that image.
+string encode(const cv::Mat& image, const string& encoding, const string& filename) {
+  vector<unsigned char> bytes;
+  try {
+    cv::imencode("." + encoding, image, bytes);
+  } catch (const cv::Exception&) {
+    CAFFE_FAIL("'" << filename << "' cannot be encoded as '" << encoding
+                   << "': OpenCV supports jpg, png and others");
+  }
+  const string text(bytes.begin(), bytes.end());
+  cv::Mat decoded;
+  string why;
+  const bool lossy = encoding_name(encoding) == "jpg" || encoding_name(encoding) == "webp";
+  CAFFE_CHECK(decode_image(text, cv::IMREAD_UNCHANGED, &decoded, &why) &&
+                  (lossy ? decoded.type() == image.type() : equal(decoded, image)),
+              "'" << filename << "' cannot be encoded as '" << encoding << "': that does not hold "
+                  << "images of " << image.channels() << " channels as they are, png and jpg do");
   return text;
 }
 
-/// Whether a file's name has the ending of this encoding.
-bool ends_in(const string& filename, const string& encoding) {
-  const string ending = lower(filename.substr(filename.rfind('.') + 1));  // without a dot: all
-  return ending == lower(encoding) || (ending == "jpeg" && lower(encoding) == "jpg");
+void set_encoded(const string& bytes, Datum* datum) {
+  datum->clear_channels();  // pixels that it may have held
+  datum->clear_height();
+  datum->clear_width();
+  datum->clear_float_data();
+  datum->set_data(bytes);
+  datum->set_encoded(true);
 }
 
-int color_flag(bool is_color) {
-  return is_color ? cv::IMREAD_COLOR : cv::IMREAD_GRAYSCALE;
+void log_unreadable(const string& filename, const Error& error) {
+  LOG(ERROR) << "Could not open or find file " << filename << ": " << error.what();
 }
 
 cv::Mat decode_datum(const Datum& datum, int flags) {
@@ -80,7 +118,7 @@ bool decode_image(std::string_view bytes, int flags, cv::Mat* image, string* why
     image->release();
     return false;
   }
-  if (!is_whole(bytes)) {
+  if (!is_whole_jpeg(bytes)) {
     *why = "is a truncated JPEG";
     image->release();
     return false;
@@ -143,13 +181,7 @@ string read_whole_file(const string& filename) {
 }
 
 void read_image(const string& filename, int height, int width, bool is_color, cv::Mat* image) {
-  string why;
-  CAFFE_CHECK(decode_image(read_whole_file(filename), color_flag(is_color), image, &why),
-              "'" << filename << "' " << why);
-  if (height <= 0 || width <= 0) return;
-  cv::Mat resized;
-  cv::resize(*image, resized, cv::Size(width, height));
-  *image = resized;
+  image_of(read_whole_file(filename), filename, height, width, is_color, image);
 }
 
 cv::Mat ReadImageToCVMat(const string& filename, int height, int width, bool is_color) {
@@ -157,7 +189,7 @@ cv::Mat ReadImageToCVMat(const string& filename, int height, int width, bool is_
   try {
     read_image(filename, height, width, is_color, &image);
   } catch (const Error& error) {
-    LOG(ERROR) << "Could not open or find file " << filename << ": " << error.what();
+    log_unreadable(filename, error);
     image.release();
   }
   return image;
@@ -175,40 +207,44 @@ cv::Mat ReadImageToCVMat(const string& filename) {
 
 bool ReadFileToDatum(const string& filename, int label, Datum* datum) {
   try {
-    datum->set_data(read_whole_file(filename));
+    set_encoded(read_whole_file(filename), datum);
   } catch (const Error& error) {
     LOG(ERROR) << error.what();
     return false;
   }
   datum->set_label(label);
-  datum->set_encoded(true);
   return true;
 }
 
 bool ReadImageToDatum(const string& filename, int label, int height, int width, bool is_color,
                       const string& encoding, Datum* datum) {
-  const cv::Mat image = ReadImageToCVMat(filename, height, width, is_color);
-  if (image.empty()) return false;
+  cv::Mat image;
+  string bytes;
+  try {
+    bytes = read_whole_file(filename);
+    const bool as_it_is = !encoding.empty() && height == 0 && width == 0 &&
+                          encoding_of(bytes, filename) == encoding_name(encoding) &&
+                          decodes_as_asked(bytes, is_color);
+    if (!as_it_is) image_of(bytes, filename, height, width, is_color, &image);
+  } catch (const Error& error) {
+    log_unreadable(filename, error);
+    return false;
+  }
   if (encoding.empty()) {
     CVMatToDatum(image, datum);
-    datum->set_label(label);
-    return true;
+  } else {
+    set_encoded(image.empty() ? bytes : encode(image, encoding, filename), datum);
   }
-  if ((image.channels() == 3) == is_color && height == 0 && width == 0 &&
-      ends_in(filename, encoding)) {
-    return ReadFileToDatum(filename, label, datum);
-  }
-  vector<unsigned char> bytes;
-  try {
-    cv::imencode("." + encoding, image, bytes);
-  } catch (const cv::Exception&) {
-    CAFFE_FAIL("'" << filename << "' cannot be encoded as '" << encoding
-                   << "': OpenCV supports jpg, png and others");
-  }
-  datum->set_data(bytes.data(), bytes.size());
   datum->set_label(label);
-  datum->set_encoded(true);
   return true;
+}
+
+string encoding_of_file(const string& filename) {
+  string start(kStart, '\0');
+  std::ifstream file(filename, std::ios::binary);
+  file.read(&start[0], kStart);
+  start.resize(file.gcount());
+  return encoding_of(start, filename);
 }
 
 bool DecodeDatumNative(Datum* datum) {

@@ -35,8 +35,10 @@ inline bool ReadFileToDatum(const string& filename, Datum* datum) {
 }
 
 /// Stores the image of a file as pixels or, with an encoding such as "jpg" or "png", encoded that
-/// way. In the latter case the file is stored unchanged if its name ends in the encoding and the
-/// image needs no change.
+/// way. In the latter case the file is stored unchanged if it has that encoding and the image needs
+/// no change: no other size, no other channels (gray, alpha, palette, CMYK), no other depth than 8
+/// bits, no turn by its Exif data. Otherwise its image is encoded again, a JPEG in OpenCV's quality
+/// of 95. Throws if the encoding is unknown or cannot hold the image.
 bool ReadImageToDatum(const string& filename, int label, int height, int width, bool is_color,
                       const string& encoding, Datum* datum);
 inline bool ReadImageToDatum(const string& filename, int label, int height, int width,
@@ -57,6 +59,10 @@ inline bool ReadImageToDatum(const string& filename, int label, const string& en
                              Datum* datum) {
   return ReadImageToDatum(filename, label, 0, 0, true, encoding, datum);
 }
+
+/// The encoding of an image file ("jpg", "png", "tif" ...): by its content, else by the ending of
+/// its name, else "".
+string encoding_of_file(const string& filename);
 
 /// Replace the data of an encoded Datum by its pixels, with as many channels as the file has or
 /// with 3 or 1. Return false if it is not encoded; throw if it cannot be decoded.

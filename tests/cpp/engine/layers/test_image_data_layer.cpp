@@ -3,6 +3,7 @@
 #include <opencv2/imgcodecs.hpp>
 
 #include "caffe/util/io.hpp"
+#include "image_kinds.hpp"
 #include "images.hpp"
 #include "layers/layer_test.hpp"
 #include "temp_dir.hpp"
@@ -76,6 +77,31 @@ TYPED_TEST(ImageDataLayerTest, ResizesAndTakesGray) {
   ASSERT_EQ(this->top[0]->shape(), (std::vector<int>{1, 1, 10, 12}));
   EXPECT_EQ(this->top[0]->data_at(0, 0, 6, 3),
             ReadImageToCVMat(this->dir_ / "0.png", false).ptr(6)[3]);
+}
+
+TYPED_TEST(ImageDataLayerTest, EveryKindOfFileInColorAndGray) {
+  string list;
+  for (const ImageFile& file : image_files()) list += file.path() + " 1\n";
+  this->write_list(list);
+  const int n = static_cast<int>(image_files().size());
+  for (const bool is_color : {true, false}) {
+    const auto layer = this->start("type: 'ImageData' image_data_param { source: '" +
+                                   this->dir_ / "list.txt' batch_size: " + std::to_string(n) +
+                                   (is_color ? "" : " is_color: false") + "}");
+    layer->Forward(this->bottom, this->top);
+    const int channels = is_color ? 3 : 1;
+    ASSERT_EQ(this->top[0]->shape(), (std::vector<int>{n, channels, 16, 24}));
+    for (int i = 0; i < n; ++i) {
+      const ImageFile& file = image_files()[i];
+      const cv::Mat expected = picture_of(file, is_color);
+      for (int value = 0; value < channels * 16 * 24; ++value) {
+        const int c = value / (16 * 24), h = value / 24 % 16, w = value % 24;
+        EXPECT_NEAR(this->top[0]->data_at(i, c, h, w), expected.ptr(h)[w * channels + c],
+                    tolerance_of(file, is_color))
+            << file.name << " " << value;
+      }
+    }
+  }
 }
 
 TYPED_TEST(ImageDataLayerTest, ShufflesInEachEpoch) {

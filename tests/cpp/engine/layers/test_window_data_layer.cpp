@@ -1,6 +1,7 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "image_kinds.hpp"
 #include "images.hpp"
 #include "layers/layer_test.hpp"
 #include "temp_dir.hpp"
@@ -60,6 +61,41 @@ TYPED_TEST(WindowDataLayerTest, ResizesAWindow) {
         EXPECT_EQ(this->at(n, c, 11, 4), (this->part(window, 12, 12, c, 11, 4) - 1 - c) / 2);
       }
     }
+  }
+}
+
+/// Each file's window is one block of the picture, at its size; the label tells the file.
+TYPED_TEST(WindowDataLayerTest, EveryKindOfFileInColor) {
+  const auto left = [](size_t i) { return 8 * static_cast<int>(i % 3); };
+  const auto upper = [](size_t i) { return 8 * static_cast<int>(i / 3 % 2); };
+  std::ostringstream text;
+  for (size_t i = 0; i < image_files().size(); ++i) {
+    text << "# " << i << "\n"
+         << image_files()[i].path() << "\n3\n16\n24\n1\n"
+         << i + 1 << " 1 " << left(i) << " " << upper(i) << " " << left(i) + 7 << " "
+         << upper(i) + 7 << "\n";
+  }
+  write_file(this->dir_ / "windows.txt", text.str());
+  for (const string cache : {"", "cache_images: true "}) {
+    while (this->top.size() < 2) this->add_top();
+    Caffe::set_random_seed(1);
+    const auto layer = this->make("type: 'WindowData' window_data_param { source: '" +
+                                  this->dir_ / "windows.txt' batch_size: 200 fg_fraction: 1 " +
+                                  cache + "} transform_param { crop_size: 8 }");
+    layer->SetUp(this->bottom, this->top);
+    layer->Forward(this->bottom, this->top);
+    std::set<double> seen;
+    for (int n = 0; n < 200; ++n) {
+      const double label = this->top[1]->cpu_data()[n];
+      const size_t i = static_cast<size_t>(label) - 1;
+      const cv::Vec3b color = picture_of(image_files()[i], true).at<cv::Vec3b>(upper(i), left(i));
+      for (int c = 0; c < 3; ++c) {
+        EXPECT_NEAR(this->at(n, c, 3, 4), color[c], image_files()[i].tolerance)
+            << image_files()[i].name;
+      }
+      seen.insert(label);
+    }
+    EXPECT_EQ(seen.size(), image_files().size());
   }
 }
 

@@ -3,7 +3,9 @@
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
 
+#include "caffe/util/image_kind.hpp"
 #include "fixtures.hpp"
+#include "image_kinds.hpp"
 #include "images.hpp"
 #include "temp_dir.hpp"
 
@@ -107,6 +109,82 @@ TEST_F(IOImageTest, Encodes) {
   ASSERT_TRUE(ReadImageToDatum(jpg, 7, 10, 20, true, "jpg", &datum));
   EXPECT_EQ(DecodeDatumToCVMatNative(datum).size(), cv::Size(20, 10));
   EXPECT_ERROR(ReadImageToDatum(jpg, 7, string("xyz"), &datum), "encoded as 'xyz'");
+}
+
+TEST_F(IOImageTest, ReadsEveryKindOfFileInColorAndGray) {
+  for (const ImageFile& file : image_files()) {
+    for (const bool is_color : {true, false}) {
+      EXPECT_LE(distance(ReadImageToCVMat(file.path(), is_color), picture_of(file, is_color)),
+                tolerance_of(file, is_color))
+          << file.name << " " << is_color;
+    }
+  }
+}
+
+TEST_F(IOImageTest, WhatIsStoredDecodesToTheChannelsAskedFor) {
+  for (const ImageFile& file : image_files()) {
+    for (const bool is_color : {true, false}) {
+      for (const string encoding : {"png", "jpg", "bmp"}) {
+        SCOPED_TRACE(file.name + " as " + encoding + (is_color ? " in color" : " in gray"));
+        Datum datum;
+        ASSERT_TRUE(ReadImageToDatum(file.path(), 7, 0, 0, is_color, encoding, &datum));
+        EXPECT_TRUE(datum.encoded());
+        const cv::Mat decoded = DecodeDatumToCVMatNative(datum);
+        const cv::Mat expected = picture_of(file, is_color);
+        const int tolerance = tolerance_of(file, is_color);
+        if (encoding == "jpg") {
+          EXPECT_LE(distance_in_blocks(decoded, expected), tolerance + kEncodedAsJpeg);
+        } else {
+          EXPECT_LE(distance(decoded, expected), tolerance);
+        }
+        EXPECT_EQ(
+            datum.data() == read_file(file.path()),
+            file.plain && file.is_color() == is_color && encoding_of_file(file.path()) == encoding);
+        EXPECT_EQ(DecodeDatumToCVMat(datum, true).channels(), 3);
+        EXPECT_EQ(DecodeDatumToCVMat(datum, false).channels(), 1);
+      }
+    }
+  }
+}
+
+TEST_F(IOImageTest, AFilesNameDoesNotTellItsEncoding) {
+  const string png = save("a.png", image_), jpg = save("a.jpg", image_);
+  std::filesystem::rename(png, dir_ / "b.JPG");
+  std::filesystem::rename(jpg, dir_ / "photo");
+  EXPECT_EQ(encoding_of_file(dir_ / "b.JPG"), "png");
+  EXPECT_EQ(encoding_of_file(dir_ / "photo"), "jpg");
+  write_file(dir_ / "c.TIFF", "text");
+  EXPECT_EQ(encoding_of_file(dir_ / "c.TIFF"), "tif");
+  EXPECT_EQ(encoding_of_file(dir_ / "none"), "");
+  Datum datum;
+  ASSERT_TRUE(ReadImageToDatum(dir_ / "b.JPG", 7, string("png"), &datum));
+  EXPECT_TRUE(datum.data() == read_file(dir_ / "b.JPG"));
+  ASSERT_TRUE(ReadImageToDatum(dir_ / "b.JPG", 7, string("jpg"), &datum));
+  EXPECT_EQ(kind_of_image(datum.data()).encoding, "jpg");
+  ASSERT_TRUE(ReadImageToDatum(dir_ / "photo", 7, string("jpeg"), &datum));
+  EXPECT_TRUE(datum.data() == read_file(dir_ / "photo"));
+}
+
+TEST_F(IOImageTest, AnEncodingMustHoldTheImage) {
+  const string color = save("color.png", image_), gray = save("gray.png", picture(1, 5, 6));
+  Datum datum;
+  EXPECT_ERROR(ReadImageToDatum(gray, 7, 0, 0, false, "webp", &datum),
+               "does not hold images of 1 channels");
+  EXPECT_ERROR(ReadImageToDatum(gray, 7, 0, 0, false, "pbm", &datum), "does not hold images");
+  EXPECT_ERROR(ReadImageToDatum(color, 7, 0, 0, true, "pgm", &datum), "encoded as 'pgm'");
+  ASSERT_TRUE(ReadImageToDatum(color, 7, 0, 0, true, "webp", &datum));
+  EXPECT_EQ(DecodeDatumToCVMatNative(datum).channels(), 3);
+}
+
+TEST_F(IOImageTest, AnEncodedDatumHasNoPixelsOfTheLastOne) {
+  const string png = save("a.png", image_);
+  Datum datum;
+  ASSERT_TRUE(ReadImageToDatum(png, 7, &datum));
+  ASSERT_TRUE(ReadImageToDatum(png, 7, string("png"), &datum));
+  EXPECT_FALSE(datum.has_channels() || datum.has_height() || datum.has_width());
+  datum.add_float_data(1);
+  ASSERT_TRUE(ReadFileToDatum(png, 7, &datum));
+  EXPECT_EQ(datum.float_data_size(), 0);
 }
 
 TEST_F(IOImageTest, DecodesADatum) {
