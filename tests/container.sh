@@ -70,6 +70,8 @@ container=$(buildah_ from --pull=never maap-caffe)
 say "other commands run as given"
 buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry \
   python3 -c 'import caffe; print("pycaffe", caffe.__version__)'
+buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry \
+  sh -c 'which classification convert_mnist_data convert_mnist_siamese_data convert_cifar_data'
 buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry caffe --version
 say "maap $*"
 buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry "$@"

@@ -33,8 +33,11 @@ class Sum {
                 "it has shape " << datum.channels() << " " << datum.height() << " " << datum.width()
                                 << " and " << held << " values, the first image has shape "
                                 << channels_ << " " << height_ << " " << width_
-                                << ": convert_imageset resizes images with -resize_height and "
-                                << "-resize_width");
+                                << (datum.channels() == channels_
+                                        ? ": convert_imageset resizes images with -resize_height "
+                                          "and -resize_width"
+                                        : ": convert_imageset stores all images with the same "
+                                          "channels, so make the data base again with it"));
     if (bytes) {
       add_values(reinterpret_cast<const unsigned char*>(datum.data().data()));
     } else {

@@ -1,11 +1,12 @@
 // convert_imageset: makes a database of Datums from images and their labels.
 
 #include <algorithm>
+#include <sstream>
 
 #include "caffe/caffe.hpp"
-#include "caffe/util/db.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/rng.hpp"
+#include "tools/records.hpp"
 #include "tools/tool.hpp"
 
 DEFINE_bool(gray, false, "When this option is on, treat images as grayscale ones");
@@ -15,40 +16,52 @@ DEFINE_int32(resize_width, 0, "Width images are resized to");
 DEFINE_int32(resize_height, 0, "Height images are resized to");
 DEFINE_bool(check_size, false,
             "When this option is on, check that all the datum have the same size");
-DEFINE_bool(encoded, false, "When this option is on, the encoded image will be save in datum");
+DEFINE_bool(encoded, false,
+            "Store the images encoded, a file as it is if it holds the image asked for (color or "
+            "gray, 8 bits, without alpha, palette or CMYK, upright), otherwise encoded again");
 DEFINE_string(encode_type, "",
-              "Optional: What type should we encode the image as ('png','jpg',...).");
+              "Optional: the encoding ('png', 'jpg', ...); otherwise each file's own, by its "
+              "content");
 
 namespace {
 
 using caffe::Datum;
 using caffe::string;
 
-constexpr int kRecordsOfATransaction = 1000;
-
-/// The encoding of a record: the requested one, otherwise the ending of the file's name.
-string encoding_of(const string& file) {
-  if (!FLAGS_encoded || !FLAGS_encode_type.empty()) return FLAGS_encode_type;
-  const size_t dot = file.rfind('.');
-  if (dot == string::npos) {
-    LOG(WARNING) << "Failed to guess the encoding of '" << file << "'";
-    return "";
+/// Reads an image into a Datum; returns false if the file is not an image. Where -encode_type does
+/// not say how to store it, this is the file's own encoding, or png if that cannot hold the image
+/// that was asked for (webp has no gray, for example).
+bool read(const string& file, int label, Datum* datum) {
+  const auto read_as = [&](const string& encoding) {
+    return caffe::ReadImageToDatum(file, label, std::max(0, FLAGS_resize_height),
+                                   std::max(0, FLAGS_resize_width), !FLAGS_gray, encoding, datum);
+  };
+  if (!FLAGS_encoded || !FLAGS_encode_type.empty()) return read_as(FLAGS_encode_type);
+  const string encoding = caffe::encoding_of_file(file);
+  if (encoding.empty()) LOG(WARNING) << "Failed to guess the encoding of '" << file << "'";
+  try {
+    return read_as(encoding);
+  } catch (const caffe::Error& error) {
+    LOG_FIRST_N(WARNING, 3) << error.what() << ": it is stored as png";
   }
-  string ending = file.substr(dot + 1);
-  for (char& c : ending) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return ending;
+  return read_as("png");
 }
 
-/// Throws if a record's size differs from the first one's.
-void check_size(const Datum& datum, const string& file) {
-  static size_t size = 0;
-  const size_t values = static_cast<size_t>(datum.channels()) * datum.height() * datum.width();
-  CAFFE_CHECK(datum.data().size() == values, "'" << file << "': an encoded image has no size that "
-                                                 << "-check_size could check");
-  if (size == 0) size = values;
-  CAFFE_CHECK(values == size, "'" << file << "' has " << values << " values, the first image has "
-                                  << size << ": resize them with -resize_height and "
-                                  << "-resize_width");
+string shape_of(const Datum& datum) {
+  std::ostringstream text;
+  text << datum.channels() << " " << datum.height() << " " << datum.width();
+  return text.str();
+}
+
+/// Throws if a record's image has another shape than the first one's.
+void check_size(Datum datum, const string& file) {
+  static string first;
+  caffe::DecodeDatumNative(&datum);
+  if (first.empty()) first = shape_of(datum);
+  CAFFE_CHECK(shape_of(datum) == first, "'" << file << "' has shape " << shape_of(datum)
+                                            << ", the first image has shape " << first
+                                            << ": resize them with -resize_height and "
+                                            << "-resize_width");
 }
 
 void convert(const string& root, std::vector<caffe::ImageLine> lines, const string& db_name) {
@@ -57,32 +70,19 @@ void convert(const string& root, std::vector<caffe::ImageLine> lines, const stri
     caffe::shuffle(lines.begin(), lines.end());
   }
   LOG(INFO) << "A total of " << lines.size() << " images.";
-  const std::unique_ptr<caffe::db::DB> db(caffe::db::GetDB(FLAGS_backend));
-  db->Open(db_name, caffe::db::NEW);
-  const std::unique_ptr<caffe::db::Transaction> transaction(db->NewTransaction());
+  caffe_tool::RecordWriter records(FLAGS_backend, db_name);
   Datum datum;
-  int count = 0;
   for (size_t i = 0; i < lines.size(); ++i) {
     const string& file = lines[i].file;
-    if (!caffe::ReadImageToDatum(root + file, lines[i].label, std::max(0, FLAGS_resize_height),
-                                 std::max(0, FLAGS_resize_width), !FLAGS_gray, encoding_of(file),
-                                 &datum)) {
-      continue;
-    }
+    if (!read(root + file, lines[i].label, &datum)) continue;
     if (FLAGS_check_size) check_size(datum, file);
-    char number[16];
-    std::snprintf(number, sizeof(number), "%08zu_", i);
-    transaction->Put(number + file, datum.SerializeAsString());
-    if (++count % kRecordsOfATransaction != 0) continue;
-    transaction->Commit();
-    LOG(INFO) << "Processed " << count << " files.";
+    const bool committed = records.put(caffe_tool::numbered(i, 8) + "_" + file, datum);
+    if (committed) LOG(INFO) << "Processed " << records.count() << " files.";
   }
-  if (count % kRecordsOfATransaction != 0) {
-    transaction->Commit();
-    LOG(INFO) << "Processed " << count << " files.";
-  }
-  const size_t left_out = lines.size() - count;
-  CAFFE_CHECK(count > 0, "none of the images could be read: is ROOTFOLDER '" << root << "' right?");
+  if (records.commit()) LOG(INFO) << "Processed " << records.count() << " files.";
+  const size_t left_out = lines.size() - records.count();
+  CAFFE_CHECK(records.count() > 0,
+              "none of the images could be read: is ROOTFOLDER '" << root << "' right?");
   if (left_out > 0) LOG(WARNING) << left_out << " images could not be read and are skipped.";
 }
 

@@ -5,8 +5,8 @@
 namespace caffe_tool {
 
 int run(int argc, char** argv, const char* usage, int min_args, int max_args,
-        const std::function<int(int argc, char** argv)>& run) {
-  FLAGS_alsologtostderr = true;
+        const std::function<int(int argc, char** argv)>& run, LogToStderr log) {
+  FLAGS_alsologtostderr = log == kLogAll;
   gflags::SetUsageMessage(usage);
   caffe::GlobalInit(&argc, &argv);
   if (argc - 1 < min_args || (max_args >= 0 && argc - 1 > max_args)) {

@@ -66,7 +66,7 @@ def keep_written(cases: Sequence[Case], files: Path) -> None:
             continue
         source, target = files / case.settings["of"], FILES / "written" / case.settings["of"]
         shutil.rmtree(target, ignore_errors=True)
-        for pattern in ("snap_*", "saved.*", "made_lmdb/data.mdb"):
+        for pattern in ("snap_*", "saved.*", "made_lmdb/data.mdb", "made_leveldb/[!L]*"):
             for file in source.glob(pattern):
                 (target / file.relative_to(source)).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(file, target / file.relative_to(source))

@@ -47,6 +47,19 @@ def write_images() -> None:
         cv2.imwrite(str(folder / name), picture)
     lines = [f"images/{name} {label}\n" for label, name in enumerate(pictures)]
     (FILES / "images.txt").write_text("".join(lines))
+    for name, kind in (("color_images", "abc"), ("gray_images", "g")):  # that need no conversion
+        chosen = [line for line in lines if line[len("images/")] in kind and "alpha" not in line]
+        (FILES / f"{name}.txt").write_text("".join(chosen))
+
+
+def write_mnist() -> None:
+    """Small files in the form of MNIST: 30 images of 6 x 5 pixels."""
+    rng = np.random.RandomState(10)
+    numbers = np.array([2051, 30, 6, 5], ">i4"), np.array([2049, 30], ">i4")
+    values = rng.randint(0, 256, (30, 6, 5)), rng.randint(0, 10, 30)
+    for name, header, content in zip(("images", "labels"), numbers, values):
+        content = content.astype(np.uint8)
+        (FILES / f"mnist_{name}").write_bytes(header.tobytes() + content.tobytes())
 
 
 def datums() -> dict[str, list]:
@@ -105,6 +118,7 @@ def write_hdf5() -> None:
 def main() -> None:
     shutil.rmtree(FILES, ignore_errors=True)
     write_images()
+    write_mnist()
     write_databases()
     write_mean()
     write_hdf5()

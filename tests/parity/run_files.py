@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from contextlib import contextmanager
@@ -94,11 +95,23 @@ def loaded(host: Host, case: Case, weights: str) -> Any:
 
 
 def tool(host: Host, case: Case) -> Arrays:
-    """Runs the commands and returns what they made: records, bytes or text."""
+    """Runs the commands and returns what they made: records, bytes or text, and what they printed.
+
+    Settings: ``weights`` names a file for the weights of the case's net, ``cifar`` a folder for
+    files in the form of CIFAR-10, ``printed`` a program whose output counts; with ``digest`` a data
+    set's records count as one hash.
+    """
     folder = host.folder(case)
+    out: Arrays = {}
     for name, text in case.settings.get("texts", {}).items():
         host.write(case, name, text)
-    for program, *arguments in case.settings["commands"]:
+    if "weights" in case.settings:
+        net = host.net(case)
+        fill_params(case, net)
+        net.save(str(folder / case.settings["weights"]))
+    if "cifar" in case.settings:
+        write_cifar(folder / case.settings["cifar"])
+    for number, (program, *arguments) in enumerate(case.settings["commands"]):
         path = host.tool(program)
         if host.tools and not Path(path).exists():
             raise Skipped(f"not built: {program}")
@@ -108,10 +121,33 @@ def tool(host: Host, case: Case) -> Arrays:
             said = done.stderr.strip().splitlines() or [""]
             fatal = [line for line in said if line.startswith(("F", "E"))] or said
             raise RuntimeError(f"{program} ended with {done.returncode}: {fatal[-1]}")
-    out: Arrays = {}
+        if program == case.settings.get("printed"):
+            printed = done.stdout.replace(str(host.files), "")
+            out[f"printed/{number}"] = names(printed.splitlines())
     for name in case.settings["made"]:
-        out |= contents(host, folder / name)
+        made = contents(host, folder / name)
+        if case.settings.get("digest"):
+            made = {name: names([digest(made)])}
+        out.update(made)
     return out
+
+
+def write_cifar(folder: Path) -> None:
+    """The six files of CIFAR-10, of 10000 images each, few of which are not black."""
+    folder.mkdir()
+    for number, name in enumerate([*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]):
+        images = np.zeros((10000, 1 + 3072), np.uint8)
+        images[:, 0] = (np.arange(10000) + number) % 10
+        images[::997, 1:] = np.random.RandomState(number).randint(0, 256, (11, 3072))
+        (folder / f"{name}.bin").write_bytes(images.tobytes())
+
+
+def digest(arrays: Arrays) -> str:
+    """A hash of the arrays and their names."""
+    state = hashlib.sha256()
+    for name in sorted(arrays):
+        state.update(name.encode() + arrays[name].tobytes())
+    return state.hexdigest()
 
 
 def contents(host: Host, path: Path) -> Arrays:

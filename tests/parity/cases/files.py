@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .case import RUN_LIMIT, Case, layer
+from .case import RUN_LIMIT, Case, input_layer, layer
 from .nets import V0, V1
 from .solvers import FED, INPUTS, perceptron
 
@@ -34,8 +34,8 @@ def snapshots() -> list[Case]:
     return out
 
 
-def lmdb(source: str, batch: int = 6) -> str:
-    body = f'data_param {{ source: "{source}" backend: LMDB batch_size: {batch} }}'
+def data(source: str, backend: str = "LMDB", batch: int = 6) -> str:
+    body = f'data_param {{ source: "{source}" backend: {backend} batch_size: {batch} }}'
     return layer("Data", body, (), ("data", "label"))
 
 
@@ -43,18 +43,22 @@ def tools() -> list[Case]:
     files, out = "@FILES@", "@OUT@"
     convert = ["convert_imageset", "--backend=lmdb"]
     listed = [f"{files}/", f"{files}/images.txt"]
+    # Of other files BVLC Caffe stores what has other channels than were asked for.
+    lists = {"convert_encoded": "color_images", "convert_encoded_gray": "gray_images"}
     size = ["--resize_height=12", "--resize_width=10"]
     runs = {
         "convert": [*size],
         "convert_gray": [*size, "--gray"],
         "convert_encoded": ["--encoded"],
+        "convert_encoded_gray": ["--encoded", "--gray"],
         "convert_encoded_png": ["--encoded", "--encode_type=png", *size],
         "convert_encoded_jpg": ["--encoded", "--encode_type=jpg", *size],
         "convert_original_sizes": [],
     }
     cases = []
     for name, flags in runs.items():
-        command = [*convert, *flags, *listed, f"{out}/made_lmdb"]
+        chosen = f"{files}/{lists.get(name, 'images')}.txt"
+        command = [*convert, *flags, f"{files}/", chosen, f"{out}/made_lmdb"]
         settings = {"commands": [command], "made": ["made_lmdb"]}
         cases.append(Case(name, "Tools", "tool", settings=settings, exact=("*",)))
     mean = [
@@ -84,10 +88,63 @@ def tools() -> list[Case]:
     }
     cases.append(Case("upgrade_solver_text", "Tools", "tool", settings=settings, exact=("*",)))
     settings = {"of": "convert", "source": "made_lmdb"}
-    read = {"settings": settings, "exact": ("*",), "net": lmdb("@SOURCE@")}
+    read = {"settings": settings, "exact": ("*",), "net": data("@SOURCE@")}
     cases.append(Case("read_converted", "Tools", "read", **read))
     return cases
 
 
+def examples() -> list[Case]:
+    """The programs of Caffe's examples."""
+    files, out = "@FILES@/mnist_images", "@OUT@"
+    commands = [
+        ["convert_mnist_data", files, "@FILES@/mnist_labels", f"{out}/made_lmdb"],
+        ["convert_mnist_data", "-backend", "leveldb", files, "@FILES@/mnist_labels"]
+        + [f"{out}/made_leveldb"],
+    ]
+    group = "Examples"
+    settings = {"commands": commands, "made": ["made_lmdb"]}
+    cases = [Case("convert_mnist", group, "tool", settings=settings, exact=("*",))]
+    settings = {"of": "convert_mnist", "source": "made_leveldb"}
+    net = data("@SOURCE@", "LEVELDB", 30)
+    cases.append(
+        Case("read_leveldb", group, "read", net=net, settings=settings, exact=("*",), phase="TEST")
+    )
+    settings = {
+        "cifar": "cifar",
+        "commands": [["convert_cifar_data", f"{out}/cifar", out, "lmdb"]],
+        "made": ["cifar10_train_lmdb", "cifar10_test_lmdb"],
+        "digest": True,
+    }
+    cases.append(Case("convert_cifar", group, "tool", settings=settings, exact=("*",)))
+    return cases + [classification(channels) for channels in (3, 1)]
+
+
+def classification(channels: int) -> Case:
+    net = input_layer("data", (10, channels, 12, 14))
+    net += layer("InnerProduct", "inner_product_param { num_output: 7 }", ("data",), ("ip",), "ip")
+    net += layer("Softmax", "", ("ip",), ("prob",), "prob")
+    shape = ["--resize_height=9", "--resize_width=8", *(["--gray"] if channels == 1 else [])]
+    of = ["@FILES@/", "@FILES@/images.txt", "@OUT@/mean_lmdb"]
+    files = ["net.prototxt", "net.caffemodel", "mean.binaryproto", "labels.txt"]
+    command = ["classification", *(f"@OUT@/{name}" for name in files)]
+    images = ["a.png", "c.jpg", "gray.png", "gray.jpg", "alpha.png"]
+    settings = {
+        "texts": {"labels.txt": "".join(f"n{i:08d} class {i}, other\n" for i in range(7))},
+        "weights": "net.caffemodel",
+        "commands": [
+            ["convert_imageset", *shape, *of],
+            ["compute_image_mean", "@OUT@/mean_lmdb", "@OUT@/mean.binaryproto"],
+            *([*command, f"@FILES@/images/{image}"] for image in images),
+        ],
+        "printed": "classification",
+        "made": [],
+    }
+    params = {"ip": [("uniform", -0.003, 0.003), ("uniform", -0.1, 0.1)]}
+    return Case(
+        f"classification_{channels}", "Examples", "tool", net=net, params=params,
+        settings=settings, phase="TEST", exact=("*",),
+    )  # fmt: skip
+
+
 def cases() -> list[Case]:
-    return snapshots() + tools()
+    return snapshots() + tools() + examples()
