@@ -122,7 +122,7 @@ def _decoded(file: BinaryIO) -> np.ndarray | None:
 def read_image(source: Any, color: bool) -> np.ndarray:
     """An image file, an open file or an address as float32, H x W x 3, or H x W x 1 in grey.
 
-    Raises OSError if it cannot be opened, or is no image.
+    Raises OSError that names the file if it cannot be opened, or is no image.
     """
     from PIL import Image
 
@@ -132,11 +132,15 @@ def read_image(source: Any, color: bool) -> np.ndarray:
         except Image.DecompressionBombError as error:
             limit = "PIL.Image.MAX_IMAGE_PIXELS = None takes any"
             raise OSError(f"{source}: {error} ({limit})") from None
+        except (OSError, SyntaxError, ValueError) as error:  # Pillow's, of a damaged file
+            raise OSError(f"{source} cannot be read: {error}") from None
     if image is None:
         raise OSError(f"{source} is not an image, or of a kind that cannot be read")
     if image.ndim == 2:
         image = image[:, :, np.newaxis]
     image = image[:, :, :3] if image.shape[2] >= 3 else image[:, :, :1]
     if color:
-        return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
-    return np.ascontiguousarray(image if image.shape[2] == 1 else (image @ LUMA)[:, :, np.newaxis])
+        image = np.broadcast_to(image, (*image.shape[:2], 3))
+    elif image.shape[2] == 3:
+        image = (image @ LUMA)[:, :, np.newaxis]
+    return np.require(image, requirements=["C", "W"])  # a caller may compute in place

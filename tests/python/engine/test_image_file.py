@@ -72,6 +72,8 @@ def test_colours(name, tmp_path):
     grey = load(tmp_path / name, color=False)
     assert grey.shape == (*expected.shape[:2], 1) and grey.dtype == np.float32
     np.testing.assert_allclose(grey[:, :, 0], expected @ [0.2125, 0.7154, 0.0721], atol=1e-5)
+    image *= 255  # as scripts do
+    grey -= 0.5
 
 
 GREY_FILES = {
@@ -159,13 +161,14 @@ def test_more_pixels_than_pillow_takes(tmp_path, monkeypatch):
 
 def test_what_is_no_image(tmp_path):
     text = tmp_path / "text.png"
-    for content in (b"", b"bad", b"\x89PNG\r\n\x1a\n", b"GIF89a"):
+    broken_header = b"P5 1\xd0 16 255\n", b"P6 4 4 255\nfew"
+    for content in (b"", b"bad", b"\x89PNG\r\n\x1a\n", b"GIF89a", *broken_header):
         text.write_bytes(content)
-        with pytest.raises(OSError, match=r"text\.png|truncated|broken"):
+        with pytest.raises(OSError, match=r"text\.png"):
             load(text)
     Image.fromarray(COLOUR).resize((64, 64)).save(tmp_path / "whole.jpg")
     (tmp_path / "cut.jpg").write_bytes((tmp_path / "whole.jpg").read_bytes()[:-300])
-    with pytest.raises(OSError, match="truncated"):
+    with pytest.raises(OSError, match=r"cut\.jpg cannot be read: .*truncated"):
         load(tmp_path / "cut.jpg")
     with pytest.raises(FileNotFoundError, match=r"none\.png"):
         load(tmp_path / "none.png")
