@@ -11,6 +11,7 @@
 #include "caffe/layers/portable.hpp"
 #include "caffe/net.hpp"
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/util/format.hpp"
 
 namespace caffe {
 

@@ -23,9 +23,9 @@ class RunningSumLayer : public RecurrentLayer<Dtype> {
     *net_param->mutable_layer(1)->mutable_input_param()->add_shape() = shapes[0];
     vector<string> x, cont, s;
     for (int t = 1; t <= this->T_; ++t) {
-      x.push_back("x_" + std::to_string(t));
-      cont.push_back("cont_" + std::to_string(t));
-      s.push_back("s_" + std::to_string(t));
+      x.push_back("x_" + format_int(t));
+      cont.push_back("cont_" + format_int(t));
+      s.push_back("s_" + format_int(t));
     }
     add(net_param, "Slice", "x_slice", {"x"}, x).mutable_slice_param()->set_axis(0);
     net_param->mutable_layer(net_param->layer_size() - 1)->add_propagate_down(true);
