@@ -234,6 +234,20 @@ def test_test_images_without_classes_are_not_tested_on(tmp_path, capsys):
     ]
 
 
+@pytest.mark.parametrize("valid", [None, "val"])
+def test_test_folders_without_images_are_not_tested_on(tmp_path, capsys, valid):
+    fill(tmp_path / "set")
+    for name in NAMES:
+        (tmp_path / "set" / "test" / name).mkdir(parents=True)
+    if valid:
+        fill(tmp_path / "set", valid, 3)
+    counts, lines, _ = imported(tmp_path / "set", capsys)
+    assert counts == ([10, 6] if valid else [8, 2])
+    assert lines[0] == (
+        "warning: SET/test holds no images (0 files), so nothing can be tested on it; it is not used"
+    )
+
+
 def test_a_class_may_be_called_train(tmp_path, capsys):
     fill(tmp_path / "set", ".", 5, ("bus", "car", "train", "test"))
     counts, _, data = imported(tmp_path / "set", capsys)

@@ -146,6 +146,20 @@ def test_class_folders_in_an_archive(tmp_path, capsys, pack, name):
 # ---- names --------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("bad", ["train/a/bad.jpg", "test/c/1.jpg"])
+def test_messages_name_the_file_in_the_archive(tmp_path, bad):
+    root = tmp_path / "in"
+    for place in ("train/a/1.jpg", "train/b/1.jpg", "test/a/2.jpg"):
+        save(root / place, picture(len(place)))
+    (root / bad).parent.mkdir(exist_ok=True)
+    (root / bad).write_bytes(b"")
+    source = zipped(tmp_path / "set.zip", root, "set")
+    with pytest.raises(MaapError) as error:
+        import_folder(source, tmp_path / "out", 16)
+    assert f"{source}/set/{bad[:4]}" in str(error.value)
+    assert "unpacked" not in str(error.value) and "partial" not in str(error.value)
+
+
 def test_names_in_zips_of_other_systems(tmp_path):
     """Backslashes of Windows; UTF-8 that is not announced; ./ at the beginning."""
     source = tmp_path / "x.zip"
@@ -246,7 +260,9 @@ def damaged_gzip(path: Path) -> None:
         (b"<!DOCTYPE html><p>Sign in", "is a web page, not an archive: the download failed"),
         (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive, which is not read here: unpack it and give"),
         (b"Rar!\x1a\x07\x01", "is a RAR archive, which is not read here: unpack it and give"),
-        (b"", "is not a complete tar archive: download it again; get it"),
+        (b"", "is empty: download it again; get it"),
+        (b"Not Found", "is no archive, neither tar nor zip: download it again; get it"),
+        (b"\x1f\x8b and nothing more", "is not a complete tar archive: download it again; get it"),
     ],
 )
 def test_what_is_no_archive_is_named(tmp_path, content, words):

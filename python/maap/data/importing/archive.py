@@ -33,6 +33,7 @@ _OTHERS = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
 )
+_TAR = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ")  # as it is packed
 _WEB_PAGE = re.compile(rb"\s*<(!doctype|html)", re.I)
 _DAMAGE = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, zlib.error, lzma.LZMAError)
 
@@ -233,5 +234,9 @@ def _what(archive: Path) -> str:
             return f"is {what}, which is not read here: unpack it and give the folder"
     if _WEB_PAGE.match(start):
         return "is a web page, not an archive: the download failed, repeat it"
+    if not start:
+        return "is empty: download it again"
     packed = "zip" if start[:4] in _ZIP else "tar"
+    if packed == "tar" and not start.startswith(_TAR) and start[257:262] != b"ustar":
+        return "is no archive, neither tar nor zip: download it again"
     return f"is not a complete {packed} archive: download it again"

@@ -51,8 +51,9 @@ def find_parts(folder: Path, source: Path) -> Parts:
         return Parts(folder, None)
     unlabelled = next((path for path in _named(folder, _TEST) if path != test), None)
     if unlabelled is not None and test is None:
+        what = "images" if folders_in(unlabelled) else "class folders"
         progress.say(
-            f"warning: {unlabelled} holds no class folders ({count_files(unlabelled)} files), so "
+            f"warning: {unlabelled} holds no {what} ({count_files(unlabelled)} files), so "
             "nothing can be tested on it; it is not used"
         )
     if test is not None and valid is not None:
@@ -118,10 +119,11 @@ def _unwrapped(folder: Path, source: Path) -> Path:
 
 
 def _part(folder: Path, names: tuple[str, ...], filled: bool = False) -> Optional[Path]:
-    """The folder of one of the names, in any case, that is no class itself; with ``filled`` it
-    holds class folders."""
+    """The folder of one of the names, in any case, that is no class itself; with ``filled`` its
+    class folders hold images."""
     found = [path for path in _named(folder, names) if not _is_class(path)]
-    found = [path for path in found if folders_in(path) or not filled]
+    if filled:
+        found = [path for path in found if any(map(_images, folders_in(path)))]
     if len(found) > 1:
         raise MaapError(
             f"{folder} holds {' and '.join(f'{path.name}/' for path in found)}, which may all be "
@@ -137,6 +139,10 @@ def _named(folder: Path, names: tuple[str, ...]) -> list[Path]:
 def _is_class(folder: Path) -> bool:
     """A folder of images without folders in it is a class, whatever its name (a train, say)."""
     return not folders_in(folder) and _has_images(folder)
+
+
+def _images(folder: Path) -> list[Path]:
+    return images_below(folder, _suffixes(), LeftOut())
 
 
 def _has_images(folder: Path) -> bool:

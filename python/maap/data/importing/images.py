@@ -87,11 +87,22 @@ def make_set(
     storage.check()
     with write.making(out) as partial:
         unpacked = partial / "unpacked"
-        manifest = write_layout(read(unpacked), partial, storage, seed=seed, about=about)
+        try:
+            manifest = write_layout(read(unpacked), partial, storage, seed=seed, about=about)
+        except MaapError as error:  # which may name files that are not there any more afterwards
+            raise MaapError(_without(str(error), unpacked, about)) from error.__cause__
         if unpacked.exists():
             shutil.rmtree(unpacked)
         write.finish(partial, Path(out), manifest)
     return Dataset.open(out)
+
+
+def _without(text: str, unpacked: Path, about: About) -> str:
+    """A message with the path in the archive instead of the one that it was unpacked to."""
+    source = str(about.source.get("path", "the archive"))
+    for folder in (unpacked / "whole", unpacked):
+        text = text.replace(str(folder), source)
+    return text
 
 
 def write_layout(
