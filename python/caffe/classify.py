@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from . import Classifier, io, set_mode_cpu, set_mode_gpu
-from .program import numbers, read_mean, run
+from .program import check_folder, height_width, numbers, read_mean, run
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -35,7 +35,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add(
         "--images_dim",
         default="256,256",
-        type=numbers,
+        type=height_width,
         help="height,width to which images are resized before they are cropped (%(default)s)",
     )
     add("--mean_file", help="the mean to subtract, .npy or .binaryproto; by default none")
@@ -94,6 +94,7 @@ def make_classifier(args: argparse.Namespace) -> Classifier:
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
     args = parse_args(argv)
+    check_folder(args.output_file)
     (set_mode_gpu if args.gpu else set_mode_cpu)()
     print("GPU mode" if args.gpu else "CPU mode")
     classifier = make_classifier(args)

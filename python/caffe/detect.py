@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import Detector, set_mode_cpu, set_mode_gpu
-from .program import numbers, read_mean, run
+from .program import check_folder, numbers, read_mean, run
 
 CROP_MODES = ["list", "selective_search"]
 COORD_COLS = ["ymin", "xmin", "ymax", "xmax"]
@@ -91,18 +91,25 @@ def write_csv(detections: list[dict[str, Any]], path: Path) -> None:
             writer.writerow([found["filename"], *window, *prediction])
 
 
-def write_hdf5(detections: list[dict[str, Any]], path: Path) -> None:
-    """A pandas DataFrame "df", by filename: prediction, ymin, xmin, ymax, xmax.
-
-    Raises ImportError without pandas and PyTables.
-    """
+def check_pandas() -> None:
+    """Raises ImportError without pandas and PyTables."""
     try:
-        import pandas
+        import pandas  # noqa: F401
         import tables  # noqa: F401  # pandas needs it, and says so only when it writes
     except ImportError:
         raise ImportError(
             "an .h5 needs pandas and PyTables: pip install pandas tables; or write a .csv"
         ) from None
+
+
+def write_hdf5(detections: list[dict[str, Any]], path: Path) -> None:
+    """A pandas DataFrame "df", by filename: prediction, ymin, xmin, ymax, xmax.
+
+    Raises ImportError without pandas and PyTables.
+    """
+    check_pandas()
+    import pandas
+
     frame = pandas.DataFrame(
         [
             [found["filename"], found["prediction"], *map(float, found["window"])]
@@ -125,6 +132,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
     if target.suffix.lower() not in write:
         raise ValueError(f"{target}: the output is a .csv or an .h5")
+    check_folder(target)
+    if target.suffix.lower() == ".h5":
+        check_pandas()
     (set_mode_gpu if args.gpu else set_mode_cpu)()
     print("GPU mode" if args.gpu else "CPU mode")
     detector = Detector(

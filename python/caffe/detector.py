@@ -77,13 +77,19 @@ class Detector(Net):
     def crop(self, im: np.ndarray, window: Sequence[float]) -> np.ndarray:
         """A window of an image, H x W x K, with context as context_pad says.
 
-        window: ymin, xmin, ymax, xmax. Without context returns the window unchanged; with context
-        an image of the size of the net's input.
+        window: ymin, xmin, ymax, xmax. Without context returns the window unchanged, ValueError if
+        it is empty; with context an image of the size of the net's input.
         """
         window = np.asarray(window)
         if not self.context_pad:
             ymin, xmin, ymax, xmax = window.astype(int)
-            return im[ymin:ymax, xmin:xmax]
+            part = im[ymin:ymax, xmin:xmax]
+            if part.size == 0:
+                raise ValueError(
+                    f"the window {window.tolist()} (ymin, xmin, ymax, xmax) has no pixels in an "
+                    f"image of {shape_text(im.shape[:2])}"
+                )
+            return part
         size = np.array(self.crop_dims)
         # The window must fill the input except the border, so it is enlarged about its centre.
         centre = (window[:2] + window[2:]) / 2.0

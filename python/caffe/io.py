@@ -150,7 +150,10 @@ class Transformer:
         if in_ in self.transpose:
             result = result.transpose(self.transpose[in_])
         if in_ in self.channel_swap:
-            result = result[list(self.channel_swap[in_]), :, :]
+            order = list(self.channel_swap[in_])
+            if max(order) >= len(result):
+                raise ValueError(f"channel swap {order}: the image has {len(result)} channels")
+            result = result[order, :, :]
         # Not in place: this may still be the caller's own array.
         if in_ in self.raw_scale:
             result = result * np.float32(self.raw_scale[in_])

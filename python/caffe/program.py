@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from errno import ENOENT
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,19 @@ def run(main: Callable[[], None]) -> None:
 def numbers(text: str) -> list[int]:
     """Whole numbers with commas between them: "256,256". ValueError for anything else."""
     return [int(part) for part in text.split(",")]
+
+
+def height_width(text: str) -> list[int]:
+    """A height and a width: "256,256". ValueError for anything else."""
+    height, width = numbers(text)
+    return [height, width]
+
+
+def check_folder(path: str | Path) -> None:
+    """Raises FileNotFoundError, before any work is done, if a file's folder does not exist."""
+    folder = Path(path).parent
+    if not folder.is_dir():
+        raise FileNotFoundError(ENOENT, "No such folder", str(folder))
 
 
 def read_mean(path: str | Path) -> np.ndarray:

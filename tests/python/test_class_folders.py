@@ -244,7 +244,8 @@ def test_test_folders_without_images_are_not_tested_on(tmp_path, capsys, valid):
     counts, lines, _ = imported(tmp_path / "set", capsys)
     assert counts == ([10, 6] if valid else [8, 2])
     assert lines[0] == (
-        "warning: SET/test holds no images (0 files), so nothing can be tested on it; it is not used"
+        "warning: SET/test holds no images (0 files), so nothing can be tested on it; it is not "
+        "used"
     )
 
 

@@ -191,7 +191,7 @@ def test_cut_archive_is_an_error(tmp_path):
         with pytest.raises(MaapError, match="cut.tgz is not a complete tar archive"):
             import_cub(cut, tmp_path / "set", 64, expected=SMALL)
     cut.write_bytes(b"no archive at all")
-    with pytest.raises(MaapError, match="cut.tgz is not a complete tar archive"):
+    with pytest.raises(MaapError, match="cut.tgz is no archive, neither tar nor zip"):
         import_cub(cut, tmp_path / "set", 64, expected=SMALL)
     with pytest.raises(MaapError, match="nowhere.tgz does not exist"):
         import_cub(tmp_path / "nowhere.tgz", tmp_path / "set", 64)

@@ -115,6 +115,10 @@ def test_transformer_mistakes():
     ]:
         with pytest.raises(ValueError):
             call()
+    transformer.set_transpose("data", (2, 0, 1))
+    transformer.set_channel_swap("data", (0, 1, 5))
+    with pytest.raises(ValueError, match=r"swap \[0, 1, 5\]: the image has 3 channels"):
+        transformer.preprocess("data", np.zeros((4, 5, 3)))
     for mean in [np.zeros((3, 1, 1)), np.zeros((1, 4, 5)), np.zeros((4, 5)), np.ones((3, 7, 9))]:
         transformer.set_mean("data", mean)
     assert transformer.mean["data"].shape == (3, 4, 5)

@@ -142,6 +142,7 @@ def test_as_programs(files, images, tmp_path):
     for arguments, message in [
         ((*files, images / "none.jpg", out), f"error: {images}/none.jpg: No such file"),
         ((*files, "--images_dim", "2,9", images, out), "images of 2 x 9 are smaller than"),
+        ((*files, images, images / "nowhere" / "p.npy"), f"{images}/nowhere: No such folder"),
         ((*files, "--mean_file", images / "notes.txt", images, out), "notes.txt holds no mean"),
         ((*files[:2], "--pretrained_model", "none.caffemodel", images, out), "none.caffemodel"),
     ]:
@@ -186,6 +187,7 @@ def test_detect(files, images, windows, tmp_path, capsys):
 def test_detect_with_pandas(files, windows, tmp_path, monkeypatch):
     out, options = tmp_path / "found.h5", ["--crop_mode", "list", "--context_pad", "0"]
     monkeypatch.setitem(sys.modules, "tables", None)
+    monkeypatch.setattr(detect, "Detector", None)  # said before anything is computed
     with pytest.raises(ImportError, match="pip install pandas tables"):
         detect.main([*files, *options, str(windows), str(out)])
     monkeypatch.undo()
@@ -226,6 +228,18 @@ def test_mistakes_of_detect(files, windows, tmp_path):
             detect.main([*listed, str(tmp_path / source), str(tmp_path / out)])
     with pytest.raises(ValueError, match="images from a .txt"):
         detect.main([*files, str(windows), "o.csv"])
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        detect.main([*listed, str(windows), str(tmp_path / "nowhere" / "o.csv")])
+    for window in [(3, 3, 3, 3), (4, 4, 0, 0), (50, 0, 60, 4)]:
+        with pytest.raises(ValueError, match=r"has no pixels in an image of 9 x 8"):
+            caffe.Detector(files[1], files[3]).crop(np.zeros((9, 8, 3)), window)
+
+
+@pytest.mark.parametrize("size", ["256", "1,2,3", "a,b", ""])
+def test_images_dim_is_a_height_and_a_width(files, size, capsys):
+    with pytest.raises(SystemExit):
+        classify.parse_args([*files, "--images_dim", size, "in.jpg", "out.npy"])
+    assert "argument --images_dim: invalid height_width value" in capsys.readouterr().err
 
 
 def test_draw_net(tmp_path, monkeypatch, capsys):
