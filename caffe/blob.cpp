@@ -237,6 +237,12 @@ void Blob<Dtype>::set_gpu_data(Dtype* values) {
 }
 
 template <typename Dtype>
+void Blob<Dtype>::set_gpu_data(const shared_ptr<Dtype>& values) {
+  if (data()->size() != sizeof(Dtype) * static_cast<size_t>(count_)) own_memory(true);
+  data_->set_gpu_data(shared_ptr<void>(values));
+}
+
+template <typename Dtype>
 void Blob<Dtype>::CopyFrom(const Blob& source, bool copy_diff, bool reshape) {
   if (reshape) ReshapeLike(source);
   CAFFE_CHECK(source.shape_ == shape_,

@@ -92,6 +92,7 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   void set_gpu_data(Dtype* values);
   /// The same; from now on the blob's memory shares ownership of the values.
   void set_cpu_data(const shared_ptr<Dtype>& values);
+  void set_gpu_data(const shared_ptr<Dtype>& values);
 
   /// data -= diff: a solver's step.
   void Update();

@@ -29,15 +29,22 @@ Caffe& Caffe::Get() {
 }
 
 Caffe::RNG& Caffe::rng_stream() {
-  std::unique_ptr<RNG>& rng = Get().random_generator_;
-  if (rng == nullptr) rng.reset(new RNG());
+  Caffe& mine = Get();
+  std::unique_ptr<RNG>& rng = mine.random_generator_;
+  const int process = maap::process_generation();
+  if (rng == nullptr || (mine.seeded_in_ >= 0 && mine.seeded_in_ != process)) {
+    rng.reset(new RNG());
+    mine.seeded_in_ = process;
+  }
   return *rng;
 }
 
 void Caffe::set_random_seed(unsigned int seed) {
-  Get().random_generator_.reset(new RNG(seed));
-  Get().seed_ = seed;
-  ++Get().seedings_;
+  Caffe& mine = Get();
+  mine.random_generator_.reset(new RNG(seed));
+  mine.seeded_in_ = -1;
+  mine.seed_ = seed;
+  ++mine.seedings_;
 }
 
 void Caffe::SetDevice(int device_id) {

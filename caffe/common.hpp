@@ -21,6 +21,7 @@
 
 #include "caffe/util/device_alternate.hpp"
 #include "caffe/util/error.hpp"
+#include "kernels/fork.hpp"
 
 #define STRINGIFY(m) #m
 #define AS_STRING(m) STRINGIFY(m)
@@ -53,6 +54,11 @@
   INSTANTIATE_LAYER_GPU_FORWARD(classname);    \
   INSTANTIATE_LAYER_GPU_BACKWARD(classname)
 
+/// glog's, in a section without forks: a child whose parent's other thread was writing a line would
+/// wait for the log's lock for ever.
+#undef LOG
+#define LOG(severity) (static_cast<void>(::maap::NoFork()), COMPACT_GOOGLE_LOG_##severity.stream())
+
 #define NOT_IMPLEMENTED CAFFE_FAIL("not implemented: " << __func__ << " in " << __FILE__)
 
 namespace cv {
@@ -80,7 +86,8 @@ using std::vector;
 void GlobalInit(int* pargc, char*** pargv);
 
 /// The settings of the calling thread: each thread has its own mode, random numbers and rank, and
-/// starts in CPU mode. With CUDA it also has cublas_handle() and curand_generator().
+/// starts in CPU mode. With CUDA it also has cublas_handle() and curand_generator(). A forked child
+/// has those of the thread that forked; of random numbers without a seed it draws others.
 class Caffe : public CudaLibraries {
  public:
   enum Brew { CPU, GPU };
@@ -131,6 +138,7 @@ class Caffe : public CudaLibraries {
   std::unique_ptr<RNG> random_generator_;
   unsigned int seed_ = 0;  // of cuRAND's generator, set `seedings_` times
   int seedings_ = 0;
+  int seeded_in_ = -1;  // process_generation() of a generator without a seed of the user's
   Brew mode_ = CPU;
   int solver_count_ = 1;
   int solver_rank_ = 0;

@@ -160,6 +160,7 @@ Pixels DataTransformer<Dtype>::pixels_of(const Datum& datum, cv::Mat* decoded) c
     return pixels_of(*decoded);
   }
   if (forced) {
+    const maap::NoFork while_logging;
     LOG_FIRST_N(WARNING, 1) << "force_color and force_gray change encoded images only";
   }
   Pixels pixels;

@@ -55,13 +55,14 @@ void InternalThread::StartInternalThread() {
   CAFFE_CHECK(!is_started(), "the thread is already running");
   interruption_.Reset();
   const Settings settings;
-  thread_ = std::thread([this, settings] { entry(settings); });
+  thread_.reset(new std::thread([this, settings] { entry(settings); }));
 }
 
 void InternalThread::StopInternalThread() {
-  if (!is_started()) return;
+  if (!is_started()) return;  // in a forked child, the thread is the parent's
   interruption_.Request();
-  thread_.join();
+  thread_->join();
+  thread_.reset();
 }
 
 void InternalThread::entry(const Settings& settings) {

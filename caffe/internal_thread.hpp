@@ -55,7 +55,7 @@ class Interruption {
 };
 
 /// A thread that belongs to an object. A class whose members the thread uses must call
-/// StopInternalThread() in its destructor.
+/// StopInternalThread() in its destructor. In a forked child the thread does not exist.
 class InternalThread {
  public:
   InternalThread() = default;
@@ -67,7 +67,7 @@ class InternalThread {
   /// Asks the thread to stop and waits until it has: at once if it waits for a queue, otherwise
   /// when it next calls must_stop().
   void StopInternalThread();
-  bool is_started() const { return thread_.joinable(); }
+  bool is_started() const { return thread_ && thread_.is_ours(); }
 
  protected:
   virtual void InternalThreadEntry() {}
@@ -79,7 +79,7 @@ class InternalThread {
   void entry(const Settings& settings);
 
   Interruption interruption_;
-  std::thread thread_;
+  maap::OfProcess<std::thread> thread_;
 
   DISABLE_COPY_AND_ASSIGN(InternalThread);
 };

@@ -58,8 +58,12 @@ void SyncedMemory::set_cpu_data(void* data) {
 }
 
 void SyncedMemory::set_gpu_data(void* data) {
+  set_gpu_data(std::shared_ptr<void>(data, leave_alone));
+}
+
+void SyncedMemory::set_gpu_data(const std::shared_ptr<void>& data) {
   CAFFE_CHECK(data != nullptr, "set_gpu_data: the pointer is null");
-  gpu_.reset(data, leave_alone);
+  gpu_ = data;
   head_ = HEAD_AT_GPU;
   foreign_is_current_ = false;
 }
@@ -67,6 +71,11 @@ void SyncedMemory::set_gpu_data(void* data) {
 const std::shared_ptr<void>& SyncedMemory::share_cpu_data() {
   mutable_cpu_data();
   return cpu_;
+}
+
+const std::shared_ptr<void>& SyncedMemory::share_gpu_data() {
+  gpu_data();
+  return gpu_;
 }
 
 void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {

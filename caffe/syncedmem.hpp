@@ -90,9 +90,12 @@ class SyncedMemory {
   void async_gpu_push(CUstream_st* const& stream);
   /// set_cpu_data for memory whose ownership the block shares from now on.
   void set_cpu_data(const std::shared_ptr<void>& data);
+  void set_gpu_data(const std::shared_ptr<void>& data);
   /// Like mutable_cpu_data(); the memory exists at least as long as the result. (The caller must
   /// keep memory given to set_cpu_data(void*) alive.)
   const std::shared_ptr<void>& share_cpu_data();
+  /// Like gpu_data(), in the same way.
+  const std::shared_ptr<void>& share_gpu_data();
 
   /// The foreign copy, which may be stale; null if there is none.
   const std::shared_ptr<ForeignCopy>& foreign() const { return foreign_; }

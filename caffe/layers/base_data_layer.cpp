@@ -21,6 +21,40 @@ void BaseDataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   });
 }
 
+namespace {
+
+/// The net's blob counts its users itself: the batch is not one of them. The batch keeps its own
+/// GPU copy current, whatever happens to the net's, so that the next batch does not copy it back.
+template <typename Dtype>
+std::weak_ptr<void> lend_memory(const Blob<Dtype>& from, Blob<Dtype>* to) {
+  to->ReshapeLike(from);
+  const bool on_gpu = Caffe::mode() == Caffe::GPU;
+  SyncedMemory* const block = from.data().get();
+  const shared_ptr<void> memory = on_gpu ? block->share_gpu_data() : block->share_cpu_data();
+  const shared_ptr<Dtype> lent(static_cast<Dtype*>(memory.get()), [memory](Dtype*) {});
+  on_gpu ? to->set_gpu_data(lent) : to->set_cpu_data(lent);
+  return lent;
+}
+
+template <typename Dtype>
+void replace_if_used(const std::weak_ptr<void>& lent, Blob<Dtype>* blob) {
+  if (lent.use_count() > 1) blob->ShareData(Blob<Dtype>(blob->shape()));
+}
+
+}  // namespace
+
+template <typename Dtype>
+void Batch<Dtype>::lend(Blob<Dtype>* data, Blob<Dtype>* label) {
+  lent_data_ = lend_memory(data_, data);
+  if (label != nullptr) lent_label_ = lend_memory(label_, label);
+}
+
+template <typename Dtype>
+void Batch<Dtype>::take_back() {
+  replace_if_used(lent_data_, &data_);
+  replace_if_used(lent_label_, &label_);
+}
+
 template <typename Dtype>
 BasePrefetchingDataLayer<Dtype>::BasePrefetchingDataLayer(const LayerParameter& param)
     : BaseDataLayer<Dtype>(param), prefetch_(param.data_param().prefetch()) {
@@ -103,7 +137,10 @@ void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
     data = batch->data_.mutable_cpu_data();
   };
   const auto load = [&](int i) {
-    const Pixels pixels = read(i);
+    const Pixels pixels = [&] {
+      const maap::NoFork while_reading;
+      return read(i);
+    }();
     if (i == 0) {
       make_room(pixels);
       decided.set_value();
@@ -112,6 +149,7 @@ void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
     if (data == nullptr) return;
     const size_t values = static_cast<size_t>(shape[1]) * shape[2] * shape[3];
     ItemRandom random(seed_, first + i);
+    const maap::NoFork while_transforming;
     this->data_transformer_->transform(pixels, &random, shape, data + i * values);
   };
   const auto load_or_let_go = [&](int i) {
@@ -140,7 +178,15 @@ void BasePrefetchingDataLayer<Dtype>::share_out(int n, const std::function<void(
 
 template <typename Dtype>
 Batch<Dtype>* BasePrefetchingDataLayer<Dtype>::next_batch() {
-  if (prefetch_current_ != nullptr) prefetch_free_.push(prefetch_current_);
+  CAFFE_CHECK(
+      team_->is_ours(),
+      this->name() << "it reads its data in a thread, which a forked process does not have: "
+                   << "create the net after the fork, or start the process without a fork "
+                   << "(in Python: multiprocessing.get_context('spawn'))");
+  if (prefetch_current_ != nullptr) {
+    prefetch_current_->take_back();
+    prefetch_free_.push(prefetch_current_);
+  }
   prefetch_current_ = nullptr;
   prefetch_current_ = prefetch_full_.pop("Waiting for data");
   if (prefetch_current_->error_ != nullptr) std::rethrow_exception(prefetch_current_->error_);
@@ -150,27 +196,15 @@ Batch<Dtype>* BasePrefetchingDataLayer<Dtype>::next_batch() {
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) {
   (void)bottom;
-  Batch<Dtype>* const batch = next_batch();
-  top[0]->ReshapeLike(batch->data_);
-  top[0]->set_cpu_data(batch->data_.mutable_cpu_data());
-  if (!this->output_labels_) return;
-  top[1]->ReshapeLike(batch->label_);
-  top[1]->set_cpu_data(batch->label_.mutable_cpu_data());
+  next_batch()->lend(top[0], this->output_labels_ ? top[1] : nullptr);
 }
 
-/// The batch keeps its own GPU copy current, whatever happens to the tops, so that the next batch
-/// does not copy it back.
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blobs& top) {
-  (void)bottom;
-  Batch<Dtype>* const batch = next_batch();
-  top[0]->ReshapeLike(batch->data_);
-  top[0]->set_gpu_data(const_cast<Dtype*>(batch->data_.gpu_data()));
-  if (!this->output_labels_) return;
-  top[1]->ReshapeLike(batch->label_);
-  top[1]->set_gpu_data(const_cast<Dtype*>(batch->label_.gpu_data()));
+  Forward_cpu(bottom, top);
 }
 
+INSTANTIATE_CLASS(Batch);
 INSTANTIATE_CLASS(BaseDataLayer);
 INSTANTIATE_CLASS(BasePrefetchingDataLayer);
 

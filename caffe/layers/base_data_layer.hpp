@@ -57,11 +57,21 @@ class Batch {
  public:
   Blob<Dtype> data_, label_;
   std::exception_ptr error_;  // why the batch could not be loaded
+
+  /// Lets a net's blobs use the memory, which exists as long as they need it.
+  void lend(Blob<Dtype>* data, Blob<Dtype>* label);
+  /// New memory, if someone else than the net's blobs uses the old: an array in Python.
+  void take_back();
+
+ private:
+  std::weak_ptr<void> lent_data_, lent_label_;
 };
 
 /// Prepares batches in a separate thread while the net computes. A derived layer implements
-/// load_batch, which that thread calls, and stops the thread in its destructor. The tops use the
-/// memory of a batch until the next Forward. Forward rethrows what load_batch throws.
+/// load_batch, which that thread calls, and stops the thread in its destructor. The tops share the
+/// memory of a batch until the next Forward; an array in Python that does, keeps it unchanged.
+/// Forward rethrows what load_batch throws. In a forked child, which does not have the thread,
+/// Forward throws an Error.
 template <typename Dtype>
 class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThread {
  public:

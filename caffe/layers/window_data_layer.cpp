@@ -247,6 +247,7 @@ void WindowDataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
   const size_t values = batch->data_.count(1);
   const auto work = [&](int i) {
     if (this->must_stop()) throw Interrupted();
+    const maap::NoFork while_reading;
     labels[i] = static_cast<Dtype>(samples[i].window->label);
     write(samples[i], data + i * values);
   };

@@ -20,6 +20,7 @@ bool onednn_gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, fl
   constexpr int64_t kWorthIt = 1 << 17;  // products
   if (int64_t(m) * n * k < kWorthIt) return false;
   avx512_allowed();  // tells oneDNN
+  const maap::NoFork while_locked;
   const char transpose_a = ta == CblasNoTrans ? 'N' : 'T';
   const char transpose_b = tb == CblasNoTrans ? 'N' : 'T';
   return dnnl_sgemm(transpose_a, transpose_b, m, n, k, alpha, a, lda, b, ldb, beta, c, n) ==
@@ -32,35 +33,44 @@ bool onednn_gemm(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, float, const f
 }
 #endif
 
-// The BLAS by overload: s for float, d for double.
+// The BLAS by overload: s for float, d for double. A fork by another thread would end the threads
+// of OpenBLAS in the middle of their work.
 void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha, const float* a,
           int lda, const float* b, int ldb, float beta, float* c) {
   if (thin_gemm(ta, tb, m, n, k, alpha, a, b, beta, c)) return;
   if (onednn_gemm(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c)) return;
+  const maap::NoFork while_threads_work;
   cblas_sgemm(CblasRowMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, n);
 }
 void gemm(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, double alpha,
           const double* a, int lda, const double* b, int ldb, double beta, double* c) {
+  const maap::NoFork while_threads_work;
   cblas_dgemm(CblasRowMajor, ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, n);
 }
 void gemv(CBLAS_TRANSPOSE t, int m, int n, float alpha, const float* a, const float* x, float beta,
           float* y) {
+  const maap::NoFork while_threads_work;
   cblas_sgemv(CblasRowMajor, t, m, n, alpha, a, n, x, 1, beta, y, 1);
 }
 void gemv(CBLAS_TRANSPOSE t, int m, int n, double alpha, const double* a, const double* x,
           double beta, double* y) {
+  const maap::NoFork while_threads_work;
   cblas_dgemv(CblasRowMajor, t, m, n, alpha, a, n, x, 1, beta, y, 1);
 }
 float dot(int n, const float* x, int incx, const float* y, int incy) {
+  const maap::NoFork while_threads_work;
   return cblas_sdot(n, x, incx, y, incy);
 }
 double dot(int n, const double* x, int incx, const double* y, int incy) {
+  const maap::NoFork while_threads_work;
   return cblas_ddot(n, x, incx, y, incy);
 }
 float asum(int n, const float* x) {
+  const maap::NoFork while_threads_work;
   return cblas_sasum(n, x, 1);
 }
 double asum(int n, const double* x) {
+  const maap::NoFork while_threads_work;
   return cblas_dasum(n, x, 1);
 }
 

@@ -1,6 +1,7 @@
 #include "caffe/util/db_leveldb.hpp"
 #ifdef USE_LEVELDB
 
+#include <atomic>
 #include <filesystem>
 
 namespace caffe {
@@ -10,6 +11,18 @@ namespace {
 
 void check(const leveldb::Status& status, const string& source, const char* what) {
   CAFFE_CHECK(status.ok(), "LevelDB '" << source << "' " << what << ": " << status.ToString());
+}
+
+/// In a forked child, if its parent has used LevelDB.
+void check_thread(const string& source) {
+  static std::atomic<int> first_process{-1};
+  const int process = maap::process_generation();
+  int none = -1;
+  first_process.compare_exchange_strong(none, process);
+  CAFFE_CHECK(first_process == process,
+              "LevelDB '" << source << "' cannot be opened in this process: it was forked from one "
+                          << "that used LevelDB, and does not have LevelDB's thread. Start it "
+                          << "without a fork, or use an LMDB");
 }
 
 }  // namespace
@@ -57,6 +70,7 @@ void LevelDB::Open(const string& source, Mode mode) {
   options.max_open_files = 100;
   options.block_size = 65536;
   options.write_buffer_size = size_t(256) << 20;
+  check_thread(source);
   leveldb::DB* db = nullptr;
   check(leveldb::DB::Open(options, source, &db), source, "cannot be opened");
   db_.reset(db);
@@ -65,7 +79,7 @@ void LevelDB::Open(const string& source, Mode mode) {
 }
 
 leveldb::DB* LevelDB::opened() const {
-  CAFFE_CHECK(db_ != nullptr, "a LevelDB must be opened before it is used");
+  CAFFE_CHECK(db_.get() != nullptr, "a LevelDB must be opened before it is used");
   return db_.get();
 }
 

@@ -35,7 +35,7 @@ class LevelDBCursor : public Cursor {
  private:
   void CheckStatus() const;
 
-  std::unique_ptr<leveldb::Iterator> iterator_;
+  maap::OfProcess<leveldb::Iterator> iterator_;
   string source_;
 };
 
@@ -51,6 +51,8 @@ class LevelDBTransaction : public Transaction {
   leveldb::WriteBatch batch_;
 };
 
+/// Works with a thread of LevelDB's, which a forked child does not have: a child can only open
+/// databases if its parent never has.
 class LevelDB : public DB {
  public:
   void Open(const string& source, Mode mode) override;
@@ -61,7 +63,7 @@ class LevelDB : public DB {
  private:
   leveldb::DB* opened() const;
 
-  std::unique_ptr<leveldb::DB> db_;
+  maap::OfProcess<leveldb::DB> db_;
   string source_;
 };
 

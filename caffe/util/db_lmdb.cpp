@@ -29,7 +29,11 @@ void MDB_CHECK(int mdb_status) {
 class LMDBEnvironment {
  public:
   LMDBEnvironment(const string& path, Mode mode);
-  ~LMDBEnvironment() { mdb_env_close(env_); }
+  ~LMDBEnvironment() {
+    if (is_ours()) mdb_env_close(env_);
+  }
+  /// Whether this process opened it, not the one from which it was forked.
+  bool is_ours() const { return opened_in_ == maap::process_generation(); }
 
   /// An environment for reading, shared by all readers that have it open.
   static shared_ptr<LMDBEnvironment> Shared(const string& path);
@@ -51,6 +55,7 @@ class LMDBEnvironment {
   string path_;
   MDB_env* env_ = nullptr;
   MDB_dbi dbi_ = 0;
+  int opened_in_ = maap::process_generation();
 
   DISABLE_COPY_AND_ASSIGN(LMDBEnvironment);
 };
@@ -133,6 +138,8 @@ void LMDBEnvironment::OpenTable() {
 }
 
 MDB_txn* LMDBEnvironment::Begin(unsigned int flags) {
+  CAFFE_CHECK(is_ours(), "LMDB '" << path_ << "' was opened by the process from which this one was "
+                                  << "forked: open it again here");
   MDB_txn* txn = nullptr;
   check(mdb_txn_begin(env_, nullptr, flags, &txn), path_, "no transaction can begin");
   return txn;
@@ -150,9 +157,10 @@ shared_ptr<LMDBEnvironment> LMDBEnvironment::Shared(const string& path) {
   static map<string, std::weak_ptr<LMDBEnvironment>> open;
   std::error_code ignored;
   const string name = fs::weakly_canonical(path, ignored).string();
+  const maap::NoFork while_locked;
   const std::lock_guard<std::mutex> lock(mutex);
   shared_ptr<LMDBEnvironment> environment = open[name].lock();
-  if (environment == nullptr) {
+  if (environment == nullptr || !environment->is_ours()) {
     open.erase(name);
     environment = std::make_shared<LMDBEnvironment>(path, READ);
     open[name] = environment;
@@ -185,7 +193,7 @@ void LMDBCursor::Begin() {
 }
 
 LMDBCursor::~LMDBCursor() {
-  mdb_txn_abort(mdb_txn_);
+  if (environment_->is_ours()) mdb_txn_abort(mdb_txn_);
 }
 
 void LMDBCursor::SeekToFirst() {

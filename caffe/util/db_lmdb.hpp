@@ -16,7 +16,9 @@ namespace db {
 /// Throws unless the status is MDB_SUCCESS.
 void MDB_CHECK(int mdb_status);
 
-/// An open file, shared by all its readers in this process, as LMDB requires.
+/// An open file, shared by all its readers in this process, as LMDB requires. In a forked child it
+/// is the parent's: the child opens the file again, and leaves what it inherited as it is, because
+/// the entry in the file's table of readers is the parent's, too.
 class LMDBEnvironment;
 class LMDBPages;
 

@@ -26,7 +26,7 @@ class Session {
   ~Session() { H5Eset_auto2(H5E_DEFAULT, report_, report_data_); }
 
  private:
-  std::unique_lock<std::recursive_mutex> lock_;
+  Hdf5Lock lock_;
   H5E_auto2_t report_ = nullptr;
   void* report_data_ = nullptr;
   DISABLE_COPY_AND_ASSIGN(Session);
@@ -137,9 +137,9 @@ void save(hid_t loc_id, const string& name, const vector<hsize_t>& lengths, cons
 
 }  // namespace
 
-std::unique_lock<std::recursive_mutex> hdf5_lock() {
+Hdf5Lock::Hdf5Lock() {
   static std::recursive_mutex* const mutex = new std::recursive_mutex();
-  return std::unique_lock<std::recursive_mutex>(*mutex);
+  lock_ = std::unique_lock<std::recursive_mutex>(*mutex);
 }
 
 // ---- files and groups

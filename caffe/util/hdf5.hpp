@@ -16,7 +16,19 @@
 
 namespace caffe {
 
-std::unique_lock<std::recursive_mutex> hdf5_lock();
+/// While it exists, this thread alone uses the library, and no other thread forks.
+class Hdf5Lock {
+ public:
+  Hdf5Lock();
+
+ private:
+  maap::NoFork no_fork_;
+  std::unique_lock<std::recursive_mutex> lock_;
+};
+
+inline Hdf5Lock hdf5_lock() {
+  return {};
+}
 
 /// An open file, closed by the destructor.
 class Hdf5File {

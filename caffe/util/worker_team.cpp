@@ -8,70 +8,75 @@
 
 namespace caffe {
 
-WorkerTeam::WorkerTeam(int threads) {
+WorkerTeam::WorkerTeam(int threads) : team_(new Team()) {
+  Team* const team = team_.get();
   try {
-    for (int i = 1; i < threads; ++i) threads_.emplace_back([this] { wait_for_work(); });
+    for (int i = 1; i < threads; ++i) {
+      team->threads.emplace_back([team] { team->wait_for_work(); });
+    }
   } catch (const std::system_error& error) {
-    LOG(WARNING) << threads_.size() + 1 << " threads instead of " << threads << ": "
-                 << error.what();
+    LOG(WARNING) << this->threads() << " threads instead of " << threads << ": " << error.what();
   }
 }
 
-WorkerTeam::~WorkerTeam() {
+WorkerTeam::Team::~Team() {
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    stop_ = true;
+    const std::lock_guard<std::mutex> lock(mutex);
+    stop = true;
   }
-  start_.notify_all();
-  for (std::thread& thread : threads_) thread.join();
+  start.notify_all();
+  for (std::thread& thread : threads) thread.join();
 }
 
 void WorkerTeam::run(int n, const std::function<void(int)>& work) {
+  CAFFE_CHECK(team_.is_ours(),
+              "these threads belong to the process from which this one was forked");
+  Team& team = *team_;
   {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    work_ = &work;
-    items_ = n;
-    next_ = 0;
-    error_ = nullptr;
-    ++round_;
+    const std::lock_guard<std::mutex> lock(team.mutex);
+    team.work = &work;
+    team.items = n;
+    team.next = 0;
+    team.error = nullptr;
+    ++team.round;
   }
-  if (n > 1) start_.notify_all();
-  take_items();
-  std::unique_lock<std::mutex> lock(mutex_);
-  done_.wait(lock, [this] { return active_ == 0; });
-  work_ = nullptr;
-  if (error_ != nullptr) std::rethrow_exception(error_);
+  if (n > 1) team.start.notify_all();
+  team.take_items();
+  std::unique_lock<std::mutex> lock(team.mutex);
+  team.done.wait(lock, [&team] { return team.active == 0; });
+  team.work = nullptr;
+  if (team.error != nullptr) std::rethrow_exception(team.error);
 }
 
-void WorkerTeam::wait_for_work() {
+void WorkerTeam::Team::wait_for_work() {
   int seen = 0;
-  std::unique_lock<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex);
   for (;;) {
-    start_.wait(lock, [&] { return stop_ || round_ != seen; });
-    if (stop_) return;
-    seen = round_;
-    if (work_ == nullptr) continue;  // the others have done it all
-    ++active_;
+    start.wait(lock, [&] { return stop || round != seen; });
+    if (stop) return;
+    seen = round;
+    if (work == nullptr) continue;  // the others have done it all
+    ++active;
     lock.unlock();
     take_items();
     lock.lock();
-    if (--active_ == 0) done_.notify_one();
+    if (--active == 0) done.notify_one();
   }
 }
 
-void WorkerTeam::take_items() {
+void WorkerTeam::Team::take_items() {
   for (;;) {
-    const int i = next_++;
-    if (i >= items_) return;
+    const int i = next++;
+    if (i >= items) return;
     try {
-      (*work_)(i);
+      (*work)(i);
     } catch (...) {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (error_ == nullptr || i < failed_) {
-        failed_ = i;
-        error_ = std::current_exception();
+      const std::lock_guard<std::mutex> lock(mutex);
+      if (error == nullptr || i < failed) {
+        failed = i;
+        error = std::current_exception();
       }
-      next_ = items_;
+      next = items;
     }
   }
 }

@@ -20,29 +20,34 @@ class WorkerTeam {
  public:
   /// Creates this number of threads, including the one that calls run().
   explicit WorkerTeam(int threads);
-  ~WorkerTeam();
 
-  int threads() const { return static_cast<int>(threads_.size()) + 1; }
+  int threads() const { return static_cast<int>(team_->threads.size()) + 1; }
+  /// Whether this process made the threads, not the one from which it was forked.
+  bool is_ours() const { return team_.is_ours(); }
   /// Calls work(i) for each i in [0, n). The calls begin in this order, and item 0 begins before
   /// any other. If items fail, throws the exception of the first of them; later items may then be
-  /// skipped.
+  /// skipped. A forked child cannot run a team that its parent made.
   void run(int n, const std::function<void(int)>& work);
 
  private:
-  void wait_for_work();
-  void take_items();
+  struct Team {
+    ~Team();
+    void wait_for_work();
+    void take_items();
 
-  vector<std::thread> threads_;
-  std::mutex mutex_;
-  std::condition_variable start_, done_;
-  const std::function<void(int)>* work_ = nullptr;
-  int items_ = 0;
-  std::atomic<int> next_{0};
-  int round_ = 0;   // counts the calls of run()
-  int active_ = 0;  // threads that take items, not counting the caller
-  bool stop_ = false;
-  int failed_ = 0;
-  std::exception_ptr error_;
+    vector<std::thread> threads;
+    std::mutex mutex;
+    std::condition_variable start, done;
+    const std::function<void(int)>* work = nullptr;
+    int items = 0;
+    std::atomic<int> next{0};
+    int round = 0;   // counts the calls of run()
+    int active = 0;  // threads that take items, not counting the caller
+    bool stop = false;
+    int failed = 0;
+    std::exception_ptr error;
+  };
+  maap::OfProcess<Team> team_;
 
   DISABLE_COPY_AND_ASSIGN(WorkerTeam);
 };

@@ -62,7 +62,7 @@ void bind_blob(py::module_* module) {
       *module, "Blob",
       "A float32 array and its gradient, of the same shape. ``data`` and ``diff`` are views\n"
       "without a copy; they stay valid, and keep their memory, if the net is deleted or the blob\n"
-      "gets different memory.")
+      "gets different memory, as that of a data layer does with every batch.")
       .def(py::init([](const py::args& shape) {
              return std::make_shared<FloatBlob>(read_shape(shape));
            }),

@@ -1,5 +1,6 @@
 #include "call.hpp"
 
+#include <pthread.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -29,6 +30,7 @@ void let_go(void* object) {
 }
 
 std::atomic<int> threads_without_python{0};
+thread_local int depth_without_python = 0;  // of this thread
 std::atomic<bool> python_is_ending{false};
 
 bool is_main_thread() {
@@ -138,9 +140,11 @@ WithoutPython::WithoutPython() {
   state_ = PyEval_SaveThread();
   if (is_too_late) sleep_forever();
   ++threads_without_python;
+  ++depth_without_python;
 }
 
 WithoutPython::~WithoutPython() {
+  --depth_without_python;
   --threads_without_python;
   try {
     PyEval_RestoreThread(state_);
@@ -150,6 +154,7 @@ WithoutPython::~WithoutPython() {
 }
 
 void wait_for_threads_at_exit() {
+  pthread_atfork(nullptr, nullptr, [] { threads_without_python = depth_without_python; });
   py::module_::import("atexit").attr("register")(py::cpp_function([] {
     python_is_ending = true;
     const auto latest = std::chrono::steady_clock::now() + std::chrono::seconds(10);
@@ -159,6 +164,39 @@ void wait_for_threads_at_exit() {
     }
     PyEval_RestoreThread(state);
   }));
+}
+
+void InUse::lock() {
+  become_ours();
+  std::unique_lock<std::mutex> held(shared_->mutex);
+  if (lost_) {
+    CAFFE_FAIL("another thread was computing with this net when the process was forked, so that it "
+               << "is incomplete here: create a new one in this process");
+  }
+  const std::thread::id me = std::this_thread::get_id();
+  shared_->change.wait(held, [&] { return depth_ == 0 || owner_ == me; });
+  owner_ = me;
+  ++depth_;
+}
+
+void InUse::unlock() {
+  become_ours();
+  {
+    const std::lock_guard<std::mutex> held(shared_->mutex);
+    --depth_;
+  }
+  shared_->change.notify_one();
+}
+
+/// In a forked child, where another thread may have had the mutex: takes a new one.
+void InUse::become_ours() {
+  static std::mutex one_at_a_time;
+  if (shared_.is_ours()) return;
+  const maap::NoFork while_locked;
+  const std::lock_guard<std::mutex> held(one_at_a_time);
+  if (shared_.is_ours()) return;
+  lost_ = lost_ || (depth_ > 0 && !maap::has_forked(owner_));
+  shared_.reset(new Shared());
 }
 
 Call::Call(vector<shared_ptr<Companion>> companions) : companions_(std::move(companions)) {

@@ -18,9 +18,11 @@
 #include <pybind11/stl/filesystem.h>
 
 #include <algorithm>
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "caffe/layer.hpp"
@@ -81,9 +83,30 @@ class PythonCallback {
   vector<shared_ptr<void>> functions_;
 };
 
+/// A net's or a solver's lock. The thread that has it may lock it again, in a forked child too.
+/// There lock() throws if another thread had it at the fork, because what it was changing is
+/// incomplete.
+class InUse {
+ public:
+  void lock();
+  void unlock();
+
+ private:
+  struct Shared {
+    std::mutex mutex;
+    std::condition_variable change;
+  };
+  void become_ours();
+
+  maap::OfProcess<Shared> shared_{new Shared()};
+  std::thread::id owner_;
+  int depth_ = 0;
+  bool lost_ = false;
+};
+
 /// Data that Python keeps for a net or a solver.
 struct Companion {
-  std::recursive_mutex in_use;
+  InUse in_use;
   vector<shared_ptr<PythonCallback>> callbacks;  // to which the engine has plain pointers
   vector<uint64_t> shapes;                       // for a net: see Running
 };
@@ -111,7 +134,7 @@ class Call {
  private:
   vector<shared_ptr<Companion>> companions_;
   WithoutPython without_python_;
-  vector<std::unique_lock<std::recursive_mutex>> locks_;  // released before taking Python's again
+  vector<std::unique_lock<InUse>> locks_;  // released before taking Python's again
 };
 
 /// At Python's exit, waits for the threads that do not hold its lock.

@@ -31,6 +31,7 @@ class Normalization {
     layout_ = layout;
     made_ = true;
     works_ = false;
+    const maap::NoFork while_locked;  // oneDNN's cache of primitives
     try {
       description_ = describe_normalization(layout, eps, flags);
       if (!is_fast(description_)) return false;

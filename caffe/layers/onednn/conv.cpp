@@ -201,6 +201,7 @@ bool OneDnnConvolutionLayer::is_for_winograd() const {
 template <typename Primitive, typename Describe>
 std::unique_ptr<OneDnnConvolutionLayer::Pass<Primitive>> OneDnnConvolutionLayer::attempt(
     dnnl::algorithm algorithm, int images, const Describe& describe) const {
+  const maap::NoFork while_locked;  // oneDNN's cache of primitives
   try {
     const auto description = describe(algorithm, images);
     if (!is_fast(description)) return nullptr;

@@ -57,6 +57,7 @@ bool OneDnnLRNLayer::prepare(const Layout& from) {
   plan_.reset(new Plan);
   plan_->asked = from;
   const Dims dims = dims_of(from);
+  const maap::NoFork while_locked;  // oneDNN's cache of primitives
   vector<Layout> candidates = {from};
   if (from == plain_layout(dims)) {
     candidates.clear();

@@ -49,6 +49,7 @@ dnnl::engine& cpu_engine() {
 }
 
 void run(const dnnl::primitive& primitive, const Arguments& arguments) {
+  const maap::NoFork while_locked;
   try {
     primitive.execute(cpu_stream(), arguments);
     cpu_stream().wait();
@@ -134,6 +135,7 @@ int full_block(const Blob<float>& blob) {
 }
 
 void reorder(const dnnl::memory& from, const dnnl::memory& to, bool add) {
+  const maap::NoFork while_locked;  // oneDNN's cache of primitives
   dnnl::primitive_attr attributes;
   attributes.set_scratchpad_mode(dnnl::scratchpad_mode::user);
   if (add) {

@@ -82,6 +82,7 @@ bool OneDnnPoolingLayer::prepare(const Layout& from, const Blob<float>& top) {
   plan_->from = from;
   const Dims to = dims_of(top);
   if (!shape_of(dims_of(from), to, &plan_->shape)) return false;
+  const maap::NoFork while_locked;  // oneDNN's cache of primitives
   try {
     plan_->forward_description = describe_pooling(from, any_layout(to), plan_->shape);
     if (!is_fast(plan_->forward_description)) return false;

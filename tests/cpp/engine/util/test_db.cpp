@@ -5,6 +5,7 @@
 #include <random>
 
 #include "fixtures.hpp"
+#include "forked.hpp"
 #include "temp_dir.hpp"
 
 namespace caffe {
@@ -58,6 +59,31 @@ class DBTest : public ::testing::TestWithParam<const char*> {
   TempDir dir_;
 };
 INSTANTIATE_TEST_SUITE_P(Backends, DBTest, ::testing::Values("lmdb", "leveldb"));
+
+/// The child leaves what it inherited as it is. An LMDB it can open again; LevelDB has a thread.
+TEST_P(DBTest, InAForkedChild) {
+  const Records records = some_records(20, 10);
+  write(GetParam(), path(), records);
+  auto db = open(GetParam(), path(), db::READ);
+  std::unique_ptr<db::Cursor> cursor(db->NewCursor());
+  const bool again = string(GetParam()) == "lmdb";
+  EXPECT_EQ(status_in_child([&] {
+              const string old = again ? error_of([&] { delete db->NewCursor(); }) : "was forked";
+              cursor.reset();
+              db.reset();
+              Records found;
+              const string failure = error_of([&] { found = read(GetParam(), path()); });
+              const bool right = again ? found == records : contains(failure, "it was forked from");
+              return contains(old, "was forked") && right ? 0 : 1;
+            }),
+            0);
+  EXPECT_EQ(cursor->key(), "key0");
+  cursor->Next();
+  EXPECT_EQ(cursor->key(), "key1");
+  cursor.reset();
+  db.reset();
+  EXPECT_EQ(read(GetParam(), path()), records);
+}
 
 TEST_P(DBTest, ReadsWhatWasWrittenInTheOrderOfKeys) {
   const Records records{{"b", "2"}, {"a", "1"}, {"c", string("3\0x", 3)}};
