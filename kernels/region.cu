@@ -1,5 +1,7 @@
 #include "kernels/region.hpp"
 
+#include <cmath>
+
 #include "kernels/parallel.hpp"
 #include "kernels/resample.hpp"
 
@@ -51,15 +53,17 @@ struct Workspace {
 };
 
 /// Bilinear: first upsamples the map's rows in width, then computes every output row from two of
-/// these.
-template <typename T, typename Team>
+/// these. `kFar`: T cannot hold the difference between the map's least and greatest value.
+template <bool kFar, typename T, typename Team>
 MAAP_HD void upsample(const Team& team, const Plane<T>& in, const Workspace<T>& w, T* out,
                       int height, int width) {
   for (int x = team.rank(); x < width; x += team.size()) {
     const Tap<T> tap(x, in.width, width);
     for (int y = 0; y < in.height; ++y) {
       const T* const row = in.data + y * in.width;
-      w.wide[y * width + x] = mix(row[tap.first], row[tap.second], tap.weight);
+      const T left = row[tap.first], right = row[tap.second];
+      w.wide[y * width + x] =
+          kFar ? mix_far(left, right, tap.weight) : mix(left, right, tap.weight);
     }
   }
   team.sync();
@@ -68,7 +72,7 @@ MAAP_HD void upsample(const Team& team, const Plane<T>& in, const Workspace<T>& 
     const T *const top = w.wide + tap.first * width, *const bottom = w.wide + tap.second * width;
     T* const to = out + static_cast<int64_t>(y) * width;
     MAAP_SIMD for (int x = team.rank(); x < width; x += team.size()) to[x] =
-        mix(top[x], bottom[x], tap.weight);
+        kFar ? mix_far(top[x], bottom[x], tap.weight) : mix(top[x], bottom[x], tap.weight);
   }
   team.sync();
 }
@@ -96,26 +100,72 @@ MAAP_HD bool all_finite(const Team& team, const Plane<T>& plane) {
   return team.max(bad) == 0;
 }
 
+constexpr double kTwoTo400 = 2.58224987808690858965591917200e120;
+constexpr double kTwoTo600 = 4.14951556888099295851240786369e180;
+
 /// The bins of a histogram between low < high, as in numpy.histogram: bin i holds edge(i) <= value
 /// < edge(i + 1), the last bin also its upper edge.
-struct Bins {
-  double low, high, step, per_bin;
-  double safe;  // within this distance of a bin's middle, in bins, rounding does not matter
-  MAAP_HD Bins(double l, double h)
-      : low(l), high(h), step((h - l) / kBins), per_bin(kBins / (h - l)) {
-    const double largest =
-        (l < 0 ? -l : l) > (h < 0 ? -h : h) ? (l < 0 ? -l : l) : (h < 0 ? -h : h);
-    safe = 0.5 - 1e-15 * (kBins + largest / step);
+///
+/// Where doubles are too coarse for that, the values are first scaled by a power of two, so that
+/// squares of differences neither overflow nor underflow, and, if two edges would be equal, the
+/// least value is subtracted. Both are exact, except for values that vanish beside the range. No
+/// range of floats needs it.
+class Bins {
+ public:
+  MAAP_HD Bins(double least, double greatest) : least_(least), shift_(0.), scale_(1.) {
+    const double range = greatest - least;
+    if (!(range <= kTwoTo400)) scale_ = 1. / kTwoTo600;
+    if (range < 1. / kTwoTo400) scale_ = kTwoTo600;
+    divide(least * scale_, greatest * scale_);
+    if (edges_differ()) return;
+    shift_ = least;
+    divide(0., range * scale_);
   }
-  MAAP_HD double edge(int i) const { return i < kBins ? i * step + low : high; }
-  MAAP_HD double centre(int i) const { return (edge(i) + edge(i + 1)) / 2.; }
-  MAAP_HD double place(double value) const { return (value - low) * per_bin; }
+  /// Whether the values are used as they are.
+  MAAP_HD bool plain() const { return shift_ == 0. && scale_ == 1.; }
+  /// In bins, for plain values.
+  MAAP_HD double place(double value) const { return (value - low_) * per_bin_; }
+  /// Within this distance of a bin's middle, in bins, rounding does not matter.
+  MAAP_HD double safe() const { return safe_; }
   MAAP_HD int bin(double value) const {
+    value = (value - shift_) * scale_;
     int i = static_cast<int>(place(value));
     if (i >= kBins) i = kBins - 1;
     if (value < edge(i)) return i - 1;
     return i < kBins - 1 && value >= edge(i + 1) ? i + 1 : i;
   }
+  /// The middle of a bin, changed as the values are.
+  MAAP_HD double centre(int i) const { return (edge(i) + edge(i + 1)) / 2.; }
+  /// The middle of a bin: for plain values as numpy rounds it, else the greatest double not above.
+  MAAP_HD double threshold(int i) const {
+    const double exact = centre(i);
+    if (plain()) return exact;
+    const double rounded = exact / scale_ + shift_;
+    return (rounded - shift_) * scale_ > exact ? nextafter(rounded, least_) : rounded;
+  }
+
+ private:
+  MAAP_HD void divide(double low, double high) {
+    low_ = low;
+    high_ = high;
+    step_ = (high - low) / kBins;
+    per_bin_ = kBins / (high - low);
+    const double above = low < 0 ? -low : low, below = high < 0 ? -high : high;
+    largest_ = above > below ? above : below;
+    safe_ = 0.5 - 1e-15 * (kBins + largest_ / step_);
+  }
+  MAAP_HD double edge(int i) const { return i < kBins ? i * step_ + low_ : high_; }
+  MAAP_HD bool edges_differ() const {
+    if (step_ > 1e-15 * largest_) return true;  // more than the rounding of two edges
+    for (int i = 0; i < kBins; ++i) {
+      if (!(edge(i) < edge(i + 1))) return false;
+    }
+    return true;
+  }
+
+  double least_;
+  double shift_, scale_;  // a value becomes (value - shift) * scale
+  double low_, high_, step_, per_bin_, largest_, safe_;
 };
 
 /// Counts the plane's values into copies[k][bin]; with one copy, neighbouring values, which are
@@ -125,20 +175,23 @@ MAAP_HD void count_bins(const Team& team, const Plane<T>& plane, const Bins& bin
                         int (*copies)[kBins]) {
   constexpr int kChunk = Team::size() == 1 ? 128 : 1;  // pixels a thread takes at once
   const int count = plane.height * plane.width;
-  const double safe = bins.safe > 0. ? bins.safe * bins.safe : -1.;
+  const bool plain = bins.plain();
+  const double safe = bins.safe() > 0. ? bins.safe() * bins.safe() : -1.;
   for (int first = team.rank() * kChunk; first < count; first += team.size() * kChunk) {
     const int size = kChunk < count - first ? kChunk : count - first;
     const T* const values = plane.data + first;
     int bin[kChunk];
     double near_edge = 0.;  // count of values that rounding may have put into another bin
-    MAAP_SIMD_SUM(near_edge)
-    for (int k = 0; k < size; ++k) {
-      const double place = bins.place(values[k]);
-      bin[k] = static_cast<int>(place);
-      const double off = place - bin[k] - 0.5;
-      near_edge += off * off > safe ? 1. : 0.;
+    if (plain) {
+      MAAP_SIMD_SUM(near_edge)
+      for (int k = 0; k < size; ++k) {
+        const double place = bins.place(values[k]);
+        bin[k] = static_cast<int>(place);
+        const double off = place - bin[k] - 0.5;
+        near_edge += off * off > safe ? 1. : 0.;
+      }
     }
-    if (near_edge > 0.) {
+    if (near_edge > 0. || !plain) {
       for (int k = 0; k < size; ++k) bin[k] = bins.bin(values[k]);
     }
     int k = 0;
@@ -187,7 +240,7 @@ MAAP_HD double otsu(const Team& team, const Plane<T>& plane, double low, double 
       const double variance = weight * rest * (apart * apart);
       if (variance > best) {
         best = variance;
-        s->threshold = bins.centre(i);
+        s->threshold = bins.threshold(i);
       }
     }
   }
@@ -308,13 +361,18 @@ struct FindRegion {
     T* const full = upsampled + static_cast<int64_t>(i) * s.height * s.width;
     const Plane<T> plane = at == ThresholdAt::kMap ? map : Plane<T>{full, s.height, s.width};
     const Workspace<T> w(workspace + team.slot() * Workspace<T>::bytes(s), s, plane);
-    upsample(team, map, w, full, s.height, s.width);
+    T low, high;
+    find_range(team, map, &low, &high);
+    if (high - low - (high - low) == T(0)) {
+      upsample<false>(team, map, w, full, s.height, s.width);
+    } else {
+      upsample<true>(team, map, w, full, s.height, s.width);
+    }
     const bool finite = all_finite(team, map);
     if (team.rank() == 0) bad[i] = !finite;
     if (!finite) return;
 
-    T low, high;
-    find_range(team, plane, &low, &high);
+    if (at == ThresholdAt::kInput) find_range(team, plane, &low, &high);
     double threshold = low;
     int area = plane.height * plane.width;
     Box box = {0, 0, plane.width, plane.height};

@@ -5,7 +5,8 @@
 //
 // For each image: the map is upsampled bilinearly to the input's size (half-pixel centres, edges
 // repeated), thresholded by Otsu's method (256 bins between its minimum and maximum, in double,
-// step by step as scikit-image's threshold_otsu does; foreground = greater than the threshold), its
+// step by step as scikit-image's threshold_otsu does, on the map scaled by a power of two where its
+// range is too small or too large for that; foreground = greater than the threshold), its
 // foreground is divided into 8-connected components, and the bounding box of the largest one is the
 // region (ties: the first in raster order). One functor does this for both devices, with one team
 // per image; all data stays on the device.

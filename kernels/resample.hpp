@@ -28,13 +28,30 @@ MAAP_HD inline T mix(T a, T b, T weight) {
   return a + (b - a) * weight;
 }
 
+/// The same for values whose difference T may not hold, such as its least and its greatest: finite
+/// values give a finite one between them.
+template <typename T>
+MAAP_HD inline T mix_far(T a, T b, T weight) {
+  const T half = T(0.5);
+  const T value = (half * a + (half * b - half * a) * weight) / half;
+  const T low = a < b ? a : b, high = a < b ? b : a;
+  return value < low ? low : value > high ? high : value;
+}
+
+/// mix() of any values, at the cost of a test.
+template <typename T>
+MAAP_HD inline T mix_any(T a, T b, T weight) {
+  const T apart = b - a;
+  return apart - apart == T(0) ? a + apart * weight : mix_far(a, b, weight);
+}
+
 /// The sample at (y, x) of a plane whose rows are `stride` apart.
 template <typename T>
 MAAP_HD inline T bilinear(const T* plane, int stride, const Tap<T>& y, const Tap<T>& x) {
   const T* top = plane + static_cast<int64_t>(y.first) * stride;
   const T* bottom = plane + static_cast<int64_t>(y.second) * stride;
-  return mix(mix(top[x.first], bottom[x.first], y.weight),
-             mix(top[x.second], bottom[x.second], y.weight), x.weight);
+  return mix_any(mix_any(top[x.first], bottom[x.first], y.weight),
+                 mix_any(top[x.second], bottom[x.second], y.weight), x.weight);
 }
 
 }  // namespace maap

@@ -15,6 +15,7 @@
 #include "kernels/attention.hpp"
 #include "kernels/region.hpp"
 #include "kernels/render.hpp"
+#include "tests/cpp/kernels/extreme_maps.hpp"
 #include "tests/gpu/gpu_support.hpp"
 
 namespace {
@@ -55,8 +56,9 @@ void attention_map(Report* report, const maap::FeatureShape& s) {
 /// Regions of the same maps on both devices must be the same to the last bit: boxes, thresholds,
 /// areas.
 template <typename T>
-void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at) {
-  Buffer<T> maps(test_maps<T>(s.n, s.map_height, s.map_width));
+void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at,
+             const std::vector<T>& values, const std::string& kind) {
+  Buffer<T> maps(values);
   Buffer<T> upsampled(static_cast<size_t>(s.n) * s.height * s.width), boxes(4 * s.n),
       stats(maap::kStatsSize * s.n);
   Buffer<int> bad(s.n);
@@ -66,11 +68,28 @@ void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at) {
                        stats.on(device), bad.on(device), workspace.data());
   }
   const std::string name =
-      describe(s) + type_name<T>() + (at == maap::ThresholdAt::kMap ? ", at MAP" : "");
+      kind + describe(s) + type_name<T>() + (at == maap::ThresholdAt::kMap ? ", at MAP" : "");
   report->compare("upsampled " + name, upsampled);
   report->compare_exactly("boxes " + name, boxes);
   report->compare_exactly("region statistics " + name, stats);
   report->compare_exactly("finite flags " + name, bad);
+}
+
+template <typename T>
+void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at) {
+  regions(report, s, at, test_maps<T>(s.n, s.map_height, s.map_width), "");
+}
+
+/// Denormals, neighbouring numbers, ranges that overflow.
+template <typename T>
+void extreme_regions(Report* report, maap::ThresholdAt at) {
+  const maap::RegionShape s = {20 * maap::ExtremeMaps<T>::kKinds, 13, 13, 40, 33};
+  std::vector<T> values;
+  for (int seed = 0; seed < s.n; ++seed) {
+    const std::vector<T> map = maap::ExtremeMaps<T>::make(seed, 13 * 13);
+    values.insert(values.end(), map.begin(), map.end());
+  }
+  regions(report, s, at, values, "extreme ");
 }
 
 /// A NaN in one map sets only that image's flag.
@@ -178,6 +197,7 @@ void compare_all(Report* report) {
     regions<T>(report, {60, 61, 53, 61, 53}, at);
     regions<T>(report, {20, 14, 9, 5, 40}, at);
     regions<T>(report, {9, 1, 1, 3, 3}, at);
+    extreme_regions<T>(report, at);
   }
   rendering<T>(report, {5, 3, 227, 227});
   rendering<T>(report, {7, 2, 31, 47});

@@ -1,5 +1,6 @@
 """Thresholds, components and boxes against scikit-image, on 10,000 random and adversarial maps."""
 
+import multiprocessing
 import zlib
 from collections.abc import Iterator
 from typing import Callable
@@ -116,12 +117,22 @@ def huge_range(rng: np.random.RandomState, size: Size) -> np.ndarray:
     return rng.randn(*size) * 10.0 ** rng.randint(-30, 30, size)
 
 
+def denormals(rng: np.random.RandomState, size: Size) -> np.ndarray:
+    """Whole multiples of the smallest float."""
+    return rng.randint(-3, 4, size) * 2.0**-149 * rng.choice([1, 70])
+
+
+def far_apart(rng: np.random.RandomState, size: Size) -> np.ndarray:
+    """A range that no float can hold."""
+    return (rng.randint(0, 9, size) / 4 - 1) * float(np.finfo(np.float32).max)
+
+
 MAKERS: list[Maker] = [
     noise, smooth, flat, two_valued, few_levels, one_pixel, equal_blobs, checkerboard, stripes,
-    spiral, comb, nested_vs, gradient, last_bits, huge_range,
+    spiral, comb, nested_vs, gradient, last_bits, huge_range, denormals, far_apart,
 ]  # fmt: skip
 
-# (map size, input size): how many maps of each maker. 15 * 667 = 10,005 maps.
+# (map size, input size): how many maps of each maker. 17 * 667 = 11,339 maps.
 SIZES: dict[tuple[Size, Size], int] = {
     ((13, 13), (13, 13)): 120,
     ((13, 13), (41, 37)): 150,
@@ -212,6 +223,13 @@ def test_a_map_that_is_not_finite_is_named(bad: float) -> None:
         loader.find_regions(maps, (20, 20))
 
 
+def test_a_map_beyond_the_range_of_float32_is_named() -> None:
+    maps = np.zeros((3, 13, 13))
+    maps[1, 4, 5] = 1e39
+    with pytest.raises(MaapError, match=r"map 1 has the value 1e\+39, which float32 cannot hold"):
+        loader.find_regions(maps, (20, 20))
+
+
 def test_the_thread_count_changes_nothing() -> None:
     maps = np.random.RandomState(6).rand(9, 13, 13).astype(np.float32)
     results = []
@@ -223,6 +241,19 @@ def test_the_thread_count_changes_nothing() -> None:
         np.testing.assert_array_equal(results[0].maps, other.maps)
         np.testing.assert_array_equal(results[0].stats, other.stats)
         np.testing.assert_array_equal(results[0].boxes, other.boxes)
+
+
+def test_a_forked_child_finds_what_its_parent_does() -> None:
+    """The threads of the parent's search are not in the child, which makes its own."""
+    maps = np.random.RandomState(7).rand(9, 13, 13).astype(np.float32)
+    loader.set_threads(2)
+    expected = loader.find_regions(maps, (101, 101))
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        found = pool.apply_async(loader.find_regions, (maps, (101, 101))).get(timeout=60)
+    for each in (found, loader.find_regions(maps, (101, 101))):
+        np.testing.assert_array_equal(each.boxes, expected.boxes)
+        np.testing.assert_array_equal(each.stats, expected.stats)
+        np.testing.assert_array_equal(each.maps, expected.maps)
 
 
 def test_wrong_arguments_are_explained() -> None:

@@ -160,15 +160,23 @@ def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "I
             the upsampling to ``size``.
 
     Raises:
-        MaapError: wrong shape or setting; a map holds a NaN or an infinity (the text names it).
+        MaapError: wrong shape or setting; a map holds a NaN, an infinity or a value too large for
+            float32 (the text names it).
     """
-    maps = np.ascontiguousarray(maps, dtype=np.float32)
+    given = np.asarray(maps)
+    with np.errstate(over="ignore"):
+        maps = np.ascontiguousarray(given, dtype=np.float32)
     if maps.ndim != 3 or maps.size == 0:
         raise MaapError(
             f"attention maps have the shape (N, h, w), not empty; got {times(maps.shape)}"
         )
     if threshold_at not in THRESHOLD_AT:
         raise MaapError(f"threshold_at is INPUT or MAP, not '{threshold_at}'")
+    for index in np.argwhere(np.isinf(maps) & np.isfinite(given))[:1]:
+        raise MaapError(
+            f"map {index[0]} has the value {given[tuple(index)]:g}, which float32 cannot hold: "
+            "scale the map"
+        )
     count, height, width = maps.shape
     boxes = np.empty((count, 4), np.float32)
     stats = np.empty((count, 5), np.float32)

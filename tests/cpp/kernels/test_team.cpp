@@ -7,10 +7,12 @@
 
 #include <cmath>
 #include <random>
+#include <string>
 #include <thread>
 #include <vector>
 
 #include "kernels/region.cu"
+#include "tests/cpp/kernels/extreme_maps.hpp"
 
 namespace maap {
 namespace {
@@ -90,32 +92,35 @@ std::vector<float> make_map(int seed, int height, int width) {
   return map;
 }
 
+template <typename T>
 struct Result {
-  std::vector<float> upsampled, regions, stats;
+  std::vector<T> upsampled, regions, stats;
   int bad;
   explicit Result(const RegionShape& s)
       : upsampled(s.height * s.width), regions(4), stats(kStatsSize), bad(-1) {}
 };
 
-Result one_thread(const RegionShape& s, ThresholdAt at, const std::vector<float>& map) {
-  Result r(s);
+template <typename T>
+Result<T> one_thread(const RegionShape& s, ThresholdAt at, const std::vector<T>& map) {
+  Result<T> r(s);
   std::vector<char> workspace(region_workspace(Device::kCPU, s));
   find_regions(Device::kCPU, s, at, map.data(), r.upsampled.data(), r.regions.data(),
                r.stats.data(), &r.bad, workspace.data());
   return r;
 }
 
-Result team(const RegionShape& s, ThresholdAt at, const std::vector<float>& map) {
-  Result r(s);
+template <typename T>
+Result<T> team(const RegionShape& s, ThresholdAt at, const std::vector<T>& map) {
+  Result<T> r(s);
   std::vector<char> workspace(region_workspace(Device::kCPU, s));
-  const FindRegion<float> find_region{s,
-                                      at,
-                                      map.data(),
-                                      r.upsampled.data(),
-                                      r.regions.data(),
-                                      r.stats.data(),
-                                      &r.bad,
-                                      workspace.data()};
+  const FindRegion<T> find_region{s,
+                                  at,
+                                  map.data(),
+                                  r.upsampled.data(),
+                                  r.regions.data(),
+                                  r.stats.data(),
+                                  &r.bad,
+                                  workspace.data()};
   Shared shared;
   pthread_barrier_init(&shared.barrier, nullptr, kThreads);
   std::vector<std::thread> threads;
@@ -127,18 +132,34 @@ Result team(const RegionShape& s, ThresholdAt at, const std::vector<float>& map)
   return r;
 }
 
+template <typename T>
+void expect_the_same(const RegionShape& s, const std::vector<T>& map) {
+  for (ThresholdAt at : {ThresholdAt::kInput, ThresholdAt::kMap}) {
+    const Result<T> expected = one_thread(s, at, map), actual = team(s, at, map);
+    ASSERT_EQ(expected.upsampled, actual.upsampled);
+    ASSERT_EQ(expected.regions, actual.regions);
+    ASSERT_EQ(expected.stats, actual.stats);
+    ASSERT_EQ(0, actual.bad);
+  }
+}
+
 TEST(Team, OfSeveralThreadsFindsWhatOneFinds) {
   for (int seed = 0; seed < 240; ++seed) {
+    SCOPED_TRACE("map " + std::to_string(seed));
     const RegionShape small = {1, 13, 13, 40, 33}, plain = {1, 37, 29, 37, 29};
     const RegionShape& s = seed % 2 ? small : plain;
-    const std::vector<float> map = make_map(seed, s.map_height, s.map_width);
-    for (ThresholdAt at : {ThresholdAt::kInput, ThresholdAt::kMap}) {
-      const Result expected = one_thread(s, at, map), actual = team(s, at, map);
-      ASSERT_EQ(expected.upsampled, actual.upsampled) << "map " << seed;
-      ASSERT_EQ(expected.regions, actual.regions) << "map " << seed;
-      ASSERT_EQ(expected.stats, actual.stats) << "map " << seed;
-      ASSERT_EQ(0, actual.bad) << "map " << seed;
-    }
+    expect_the_same(s, make_map(seed, s.map_height, s.map_width));
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TEST(Team, OfSeveralThreadsFindsItInExtremeMaps) {
+  const RegionShape s = {1, 13, 13, 40, 33};
+  for (int seed = 0; seed < 10 * ExtremeMaps<double>::kKinds; ++seed) {
+    SCOPED_TRACE("map " + std::to_string(seed));
+    expect_the_same(s, ExtremeMaps<float>::make(seed, 13 * 13));
+    expect_the_same(s, ExtremeMaps<double>::make(seed, 13 * 13));
+    if (testing::Test::HasFatalFailure()) return;
   }
 }
 
