@@ -11,6 +11,7 @@ import argparse
 import csv
 import math
 import re
+from calendar import isleap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -20,8 +21,8 @@ from pathlib import Path
 from .program import run
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*(?:[eE][-+]?\d+)?|inf|nan)"
-# I1128 06:28:22.787635 or I20261128 06:28:22.787635
-_TIME = re.compile(r"[IWEF](\d{4})?(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})")
+# I1128 06:28:22.787635 or I20261128 06:28:22.787635, also behind what another program wrote
+_TIME = re.compile(r"(?:^|\s)[IWEF](\d{4})?(\d\d)(\d\d) (\d\d):(\d\d):(\d\d)\.(\d{6})")
 _ITERATION = re.compile(r"Iteration (\d+)")
 _LOSS = re.compile(rf"Iteration \d+.*, loss = ({_NUMBER})")
 _RATE = re.compile(rf"Iteration (\d+), lr = ({_NUMBER})")
@@ -52,18 +53,34 @@ class _Clock:
         self.is_solving = False
 
     def read(self, line: str) -> None:
-        found = _TIME.match(line)
+        found = _TIME.search(line)
         if found is None:
             return
         year, *rest = found.groups()
-        now = datetime(int(year or self.year), *map(int, rest))
+        if year is None and rest[:2] == ["02", "29"]:
+            self._be_leap_year()
+        try:
+            now = datetime(int(year or self.year), *map(int, rest))
+        except ValueError:  # no time, then
+            return
         if year is None and self.latest is not None and (self.latest - now).days > 180:
             self.year += 1  # the new year has begun
+            if (now.month, now.day) == (2, 29):
+                self._be_leap_year()
             now = now.replace(year=self.year)
         self.latest = now
         begins = "] Solving" in line and not self.is_solving
         if self.start is None or begins:
             self.start, self.is_solving = now, begins
+
+    def _be_leap_year(self) -> None:
+        """The year is the last that has a 29 February, for the times before, too."""
+        year = self.year
+        while not isleap(self.year):
+            self.year -= 1
+        if self.year != year and self.start is not None and self.latest is not None:
+            self.start = self.start.replace(year=self.start.year - year + self.year)
+            self.latest = self.latest.replace(year=self.latest.year - year + self.year)
 
     def seconds(self) -> float:
         if self.latest is None or self.start is None:
@@ -177,6 +194,15 @@ def save_csv_files(
             print(f"Wrote {path}")
 
 
+def delimiter(text: str) -> str:
+    """One character, or \\t for a tab. ValueError for anything else."""
+    if text == "\\t":
+        return "\t"
+    if len(text) != 1:
+        raise ValueError(f"{text!r} is not one character")
+    return text
+
+
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The options of a command line."""
     parser = argparse.ArgumentParser(
@@ -187,7 +213,12 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("logfile_path", help="what caffe train wrote to stderr")
     add("output_dir", help="the folder that the tables are written to")
     add("--verbose", action="store_true", help="name the files that are written")
-    add("--delimiter", default=",", help="what stands between columns (%(default)s)")
+    add(
+        "--delimiter",
+        default=",",
+        type=delimiter,
+        help="the character between columns, \\t for a tab (%(default)s)",
+    )
     return parser.parse_args(argv)
 
 

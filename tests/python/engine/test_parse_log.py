@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from datetime import datetime
 
 import nets
 import pytest
@@ -61,6 +62,9 @@ def test_a_log_of_bvlc_caffe(bvlc_log, tmp_path, capsys):
     assert capsys.readouterr().out == ""
     written = tables(bvlc_log, tmp_path / "out", "--delimiter", "\t", "--verbose")
     assert written["bvlc.log.train"] == TRAIN.replace(",", "\t")
+    assert tables(bvlc_log, tmp_path / "out", "--delimiter", r"\t") == written
+    with pytest.raises(SystemExit):
+        parse_log.parse_args(["--delimiter", ";;", "in", "out"])
     assert "bvlc.log.train" in capsys.readouterr().out
 
 
@@ -70,6 +74,31 @@ def test_lines_with_a_year(bvlc_log, tmp_path):
     bvlc_log.write_text(text)
     written = tables(bvlc_log, tmp_path / "out")
     assert written == {"bvlc.log.train": TRAIN, "bvlc.log.test": TEST}
+
+
+@pytest.mark.parametrize("first, then", [("0228", "0229"), ("0229", "0301"), ("1231", "0229")])
+@pytest.mark.parametrize("year", [2024, 2027, 2028])
+def test_the_29th_of_february(bvlc_log, first, then, year):
+    """Lines do not say the year; that of the file's last change may have no such day."""
+    bvlc_log.write_text(BVLC.replace("I1231", f"I{first}").replace("I0101", f"I{then}"))
+    os.utime(bvlc_log, (time := datetime(year, 5, 1).timestamp(), time))
+    train, _ = parse_log.parse_log(bvlc_log)
+    days = {"1231": 59}.get(first, 0)
+    assert [row["Seconds"] for row in train] == pytest.approx([0.7501, 2.5001 + 86400 * days])
+
+
+@pytest.mark.parametrize("before", ["trainer_1  | ", "2026-11-28T06:28:22Z "])
+def test_what_stands_before_the_lines(bvlc_log, tmp_path, before):
+    """As programs that collect logs write it."""
+    bvlc_log.write_text("".join(before + line for line in BVLC.splitlines(keepends=True)))
+    written = tables(bvlc_log, tmp_path / "out")
+    assert written == {"bvlc.log.train": TRAIN, "bvlc.log.test": TEST}
+
+
+def test_a_time_that_is_none(bvlc_log):
+    bvlc_log.write_text(BVLC.replace("I0101 00:", "I1301 25:"))
+    train, _ = parse_log.parse_log(bvlc_log)
+    assert [row["NumIters"] for row in train] == [0, 4]
 
 
 def test_rows(bvlc_log):
