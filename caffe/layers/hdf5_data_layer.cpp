@@ -1,12 +1,37 @@
 #include "caffe/layers/hdf5_data_layer.hpp"
 
+#include <algorithm>
+#include <filesystem>
 #include <numeric>
+#include <sstream>
 
 #include "caffe/net_error.hpp"
 #include "caffe/util/file_kind.hpp"
 #include "caffe/util/hdf5.hpp"
 
 namespace caffe {
+
+namespace {
+
+bool exists(const string& file) {
+  std::error_code ignored;
+  return std::filesystem::exists(file, ignored);
+}
+
+// The files that a line of a list names: one, whose name may have blanks in it, or several with
+// blanks between them.
+vector<string> names_in(const string& line) {
+  std::istringstream stream(line);
+  vector<string> words;
+  for (string word; stream >> word;) words.push_back(word);
+  if (words.empty()) return words;
+  const size_t begin = line.find(words.front());
+  string whole = line.substr(begin, line.find_last_not_of(" \t\r") + 1 - begin);
+  if (!exists(whole) && std::all_of(words.begin(), words.end(), exists)) return words;
+  return {std::move(whole)};
+}
+
+}  // namespace
 
 template <typename Dtype>
 void HDF5DataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
@@ -52,8 +77,7 @@ void HDF5DataLayer<Dtype>::read_list() {
   string line;
   while (std::getline(list, line)) {
     if (hdf_filenames_.empty()) remove_byte_order_mark(&line);
-    line.erase(line.find_last_not_of(" \t\r") + 1);
-    if (!line.empty()) hdf_filenames_.push_back(line);
+    for (string& name : names_in(line)) hdf_filenames_.push_back(std::move(name));
   }
   CAFFE_CHECK(!hdf_filenames_.empty(), this->name()
                                            << "the list of HDF5 files '" << source << "' is empty");

@@ -103,6 +103,18 @@ TYPED_TEST(HDF5DataLayerTest, ListsOfOtherSystems) {
   EXPECT_EQ(this->labels(layer.get()), (std::vector<double>{0, 1}));
 }
 
+TYPED_TEST(HDF5DataLayerTest, SeveralFilesInALine) {
+  this->write("a.h5", 0, 2);
+  this->write("b c.h5", 2, 1);
+  this->write("b", 3, 2);
+  const string a = this->dir_ / "a.h5", blank = this->dir_ / "b c.h5", b = this->dir_ / "b";
+  write_file(this->dir_ / "list.txt", "  " + blank + "\n\t" + a + " \t" + b + "\n");
+  const auto layer = this->start(this->text("batch_size: 5"));
+  EXPECT_EQ(this->labels(layer.get()), (std::vector<double>{2, 0, 1, 3, 4}));
+  write_file(this->dir_ / "list.txt", a + " " + b + " none.h5\n");
+  EXPECT_ERROR(this->start(this->text("batch_size: 1")), a + " " + b + " none.h5: cannot be");
+}
+
 TYPED_TEST(HDF5DataLayerTest, AListThatIsNoList) {
   this->write("a.h5", 0, 2);
   const string source = this->text("batch_size: 1");
