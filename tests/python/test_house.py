@@ -122,3 +122,10 @@ def test_the_checks_of_guards_and_conditionals_see_a_fault():
     assert cuda_conditionals("#if defined(A) && \\\n    !defined(CPU_ONLY)\n")
     assert cuda_conditionals("#ifdef USE_ONEDNN\n") == []
     assert cuda_conditionals("#ifndef CAFFE_LAYERS_CUDNN_RELU_LAYER_HPP_\n") == []
+
+
+def test_no_two_test_modules_have_one_name():
+    """pytest imports them by name alone, and stops at the second."""
+    names = [path.name for path in sorted((REPO / "tests/python").rglob("test_*.py"))]
+    assert len(names) > 100
+    assert [name for name in set(names) if names.count(name) > 1] == []

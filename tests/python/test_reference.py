@@ -79,7 +79,7 @@ def test_every_layer_type_has_its_contract():
     assert {"Enhancement", "Elimination", "Convolution"} <= set(texts)
     assert all(texts.values())
     if hasattr(caffe, "load_layers"):  # the engine; BVLC Caffe has types of its own
-        assert set(caffe.layer_type_list()) ^ set(texts) == {"Python", "Recurrent"}
+        assert set(caffe.layer_type_list()) ^ set(texts) == {"Recurrent"}
     # Two types in one header, and the base whose contract both LSTM and RNN refer to.
     assert texts["LSTM"].startswith("Long short-term memory")
     assert texts["LSTMUnit"].startswith("One step of LSTM")
