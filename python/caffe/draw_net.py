@@ -52,7 +52,9 @@ def read_net(path: Path) -> Any:
     net = caffe_pb2.NetParameter()
     try:
         text_format.Parse(path.read_text(encoding="utf-8-sig"), net)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is no text: give the net's prototxt, not its weights") from None
+    except text_format.ParseError as error:
         raise ValueError(f"{path} is no prototxt of a net: {error}") from None
     if net.layers:
         raise ValueError(f"{path} has the old form: upgrade_net_proto_text {path} NEW.prototxt")

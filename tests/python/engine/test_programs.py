@@ -276,3 +276,6 @@ def test_mistakes_of_draw_net(tmp_path, monkeypatch):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             draw_net.main([str(path), "n.png"])
+    path.write_bytes(b"\n\x04net\xff\xfe")
+    with pytest.raises(ValueError, match="is no text: give the net's prototxt, not its weights"):
+        draw_net.main([str(path), "n.png"])

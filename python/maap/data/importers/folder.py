@@ -1,9 +1,9 @@
 """Class folders as a data set: ``DIR/train/<class>/*.jpg`` and ``DIR/test/<class>/*.jpg``.
 
 Without a test folder val/ or valid/ is the test split; without any (or with the classes directly in
-DIR) a fifth of each class, chosen by the seed, is. Copies of an image never come to both sides of
-such a division. What other programs leave in folders (``._*``, ``__MACOSX``, ``.DS_Store``,
-``.ipynb_checkpoints`` ...) is left out and counted (`maap.data.importing.tree`).
+DIR) a fifth of each class, chosen by the seed, is. Copies of an image within a class never come to
+both sides of such a division. What other programs leave in folders (``._*``, ``__MACOSX``,
+``.DS_Store``, ``.ipynb_checkpoints`` ...) is left out and counted (`maap.data.importing.tree`).
 """
 
 from dataclasses import dataclass, field, replace
