@@ -89,6 +89,10 @@ void ReplaceFile(const string& filename, const std::function<void(const string&)
   const string target = resolved(filename);
   const string temporary =
       target + ".part-" + std::to_string(getpid()) + "-" + std::to_string(number++);
+  {
+    const File made(temporary, O_WRONLY | O_CREAT | O_TRUNC);  // the error names the file itself
+    CAFFE_CHECK(made.fd() >= 0, filename << ": cannot be written: " << reason());
+  }
   try {
     write(temporary);
     File written(temporary, O_RDONLY);

@@ -39,6 +39,19 @@ def golden():
     return GOLDEN
 
 
+def new_file(folder, name, text):
+    """A file of that text; its number is one that no other thread or process has."""
+    number = len(list(folder.iterdir()))
+    while True:
+        path = folder / name.format(number)
+        try:
+            with path.open("x") as file:
+                file.write(text)
+            return path
+        except FileExistsError:
+            number += 1
+
+
 @pytest.fixture
 def make_net(tmp_path):
     """make_net(text or NetSpec, phase=TEST, weights=None): a caffe.Net."""
@@ -46,9 +59,7 @@ def make_net(tmp_path):
 
     def make(net, phase=caffe.TEST, **arguments):
         text = net if isinstance(net, str) else str(net.to_proto())
-        path = tmp_path / f"net{len(list(tmp_path.iterdir()))}.prototxt"
-        path.write_text(text)
-        return caffe.Net(path, phase, **arguments)
+        return caffe.Net(new_file(tmp_path, "net{}.prototxt", text), phase, **arguments)
 
     return make
 

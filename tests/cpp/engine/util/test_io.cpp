@@ -95,6 +95,12 @@ TEST(IoTest, DamagedBinaryFilesAreErrors) {
   EXPECT_ERROR(ReadProtoFromBinaryFile(file_with("\x0c"), &net), "is not a binary");
 }
 
+TEST(IoTest, NamesTheFileAndNotItsTemporaryOne) {
+  const auto write = [](const string& temporary) { std::ofstream(temporary) << "new"; };
+  const string message = error_of([&] { ReplaceFile("/nowhere/a", write); });
+  EXPECT_PRED2(contains, message, "/nowhere/a: cannot be written: No such file or directory");
+}
+
 TEST(IoTest, ReplacesAsAWhole) {
   const string name = file_with("old");
   chmod(name.c_str(), 0640);
