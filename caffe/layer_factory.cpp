@@ -24,6 +24,11 @@ Table<Dtype>& table() {
   return *all;
 }
 
+/// Only pycaffe registers this type, since the layer's code runs in Python.
+constexpr const char* kPythonHint =
+    "; layers in Python are computed by pycaffe: run this net from Python, "
+    "caffe.get_solver(FILE).solve() for a training";
+
 string report_twice(const string& type) {
   return "layer type '" + type + "' is registered twice, by two libraries or two files: rename one";
 }
@@ -50,6 +55,7 @@ shared_ptr<Layer<Dtype>> LayerRegistry<Dtype>::CreateLayer(const LayerParameter&
     const string nearest = nearest_name(param.type(), LayerTypeList());
     CAFFE_FAIL("layer '" << param.name() << "': unknown layer type '" << param.type() << "'"
                          << (nearest.empty() ? "" : "; did you mean '" + nearest + "'?")
+                         << (param.type() == "Python" ? kPythonHint : "")
                          << " (known types: " << LayerTypeListString() << ")");
   }
   CAFFE_CHECK(all.twice.count(param.type()) == 0, report_twice(param.type()));

@@ -5,6 +5,7 @@ caffe.draw.draw_net_to_file(net_parameter, "net.png")
 
 from __future__ import annotations
 
+import sys
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def _pydot() -> Any:
     try:
         import pydot
     except ImportError:
-        raise ImportError("drawing a net needs pydot: pip install pydot") from None
+        install = f"{sys.executable} -m pip install pydot"
+        raise ImportError(f"drawing a net needs pydot: {install}") from None
     return pydot
 
 

@@ -50,6 +50,24 @@ def as_windows(root: Path) -> None:
         path.write_bytes(b"\xef\xbb\xbf" + "".join(f"{line} \r\n" for line in lines).encode())
 
 
+@pytest.mark.parametrize("ending", ["zip", "tgz"])
+def test_an_archive_of_class_folders_counts_what_is_left_out(tmp_path, capsys, ending):
+    root = tmp_path / "pets"
+    for part, number in (("train", 3), ("test", 1)):
+        for name in ("cat", "dog"):
+            for i in range(number):
+                save(root / part / name / f"{part}{i}.png", picture(len(name) + i, 20, 24))
+    (root / "train" / "cat" / "phone.HEIC").write_bytes(b"x")
+    (root / "train" / "cat" / "._train0.png").write_bytes(MAC)
+    (root / "train" / "notes.txt").write_text("x")
+    pack = zipped if ending == "zip" else tarred
+    source = pack(tmp_path / f"pets.{ending}", root, "pets")
+    import_folder(source, tmp_path / "out", 16)
+    said = capsys.readouterr().out.replace(str(source), "SET")
+    assert "SET: left out: ._* (1), .heic files (1), .txt files (1)\n" in said
+    assert "warning: SET: 1 image is not read (.heic): save them as JPEG or PNG to use them" in said
+
+
 def test_cub_as_a_zip_from_a_mac(tmp_path, capsys):
     root = make_2011(tmp_path / "CUB_200_2011")
     as_windows(root)

@@ -65,6 +65,7 @@ TYPED_TEST(LayerFactoryTest, UnknownTypesListTheKnown) {
   EXPECT_EQ(error_of([] { LayerFactoryTest<TypeParam>::make("Transformer"); }).find("did you mean"),
             string::npos);
   EXPECT_ERROR(this->make(""), "unknown layer type ''");
+  EXPECT_ERROR(this->make("Python"), "computed by pycaffe: run this net from Python");
 }
 
 TYPED_TEST(LayerFactoryTest, LoadsALibraryOfLayers) {

@@ -131,7 +131,7 @@ def test_graph_with_multipliers(fake_pydot, tmp_path):
 
 def test_without_pydot(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydot", None)
-    with pytest.raises(ImportError, match="pip install pydot"):
+    with pytest.raises(ImportError, match="python.* -m pip install pydot"):
         draw.get_pydot_graph(caffe_pb2.NetParameter(), "LR")
 
 

@@ -1,5 +1,6 @@
 """What other people build against an installed Caffe, in the style of 2016: tests/cpp/installed."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -46,6 +47,18 @@ def installed(tmp_path_factory):
     prefix = tmp_path_factory.mktemp("installed")
     run("cmake", "--install", BUILD, "--prefix", prefix)
     return prefix
+
+
+def test_the_installed_programs_start(installed):
+    """They find the installed libcaffe.so, not the build's."""
+    library = next(installed.glob("lib*/libcaffe.so")).resolve()
+    programs = sorted(installed.glob("bin/*"))
+    assert len(programs) >= 11
+    for program in programs:
+        clean = {"PATH": os.environ["PATH"]}
+        done = subprocess.run(["ldd", program], env=clean, stdout=subprocess.PIPE, text=True)
+        paths = [line.split()[2] for line in done.stdout.splitlines() if "libcaffe.so" in line]
+        assert [Path(path).resolve() for path in paths] == [library], program
 
 
 @pytest.fixture(scope="session")

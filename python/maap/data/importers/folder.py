@@ -87,7 +87,8 @@ class _Reader:
         from maap.images.pixels import SUFFIXES
 
         endings = "|".join(suffix[1:] for suffix in SUFFIXES)
-        return unpacked, archive.unpack(self.source, unpacked, rf"(?i).+\.({endings})$", _WHERE)
+        wanted = rf"(?i).+\.({endings})$"
+        return unpacked, archive.unpack(self.source, unpacked, wanted, _WHERE, everything=True)
 
     def _read(self, folder: Path) -> Layout:
         try:

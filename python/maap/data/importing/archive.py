@@ -17,11 +17,11 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, Callable, Optional
 
 from maap.data.disk import disk_full_is_error, need_space
-from maap.data.importing.tree import HIDDEN, LeftOut, leftover
+from maap.data.importing.tree import HIDDEN, UNREAD, LeftOut, leftover
 from maap.errors import MaapError
 from maap.util import progress
 
@@ -65,9 +65,10 @@ def is_archive(path: Path) -> bool:
     return kind(path) is not None
 
 
-def unpack(archive: Path, into: Path, wanted: str, where: str) -> LeftOut:
+def unpack(archive: Path, into: Path, wanted: str, where: str, everything: bool = False) -> LeftOut:
     """Unpack the files whose whole path in the archive matches ``wanted`` (a regular expression),
-    none outside ``into``. Returns what was left out, which a line on the screen says too.
+    none outside ``into``. Returns what was left out, which a line on the screen says too: images
+    that are not read and what other programs leave; with ``everything`` every other file, too.
 
     ``where`` says where to get a whole copy. Raises MaapError: no archive, an incomplete one, one
     with a password, nothing wanted in it, no space."""
@@ -79,7 +80,7 @@ def unpack(archive: Path, into: Path, wanted: str, where: str) -> LeftOut:
         need_space(into, _needed(archive, members, packed, pattern), f"unpacking {archive}")
         with progress.track(f"unpack {archive.name}") as bar:
             for member in members():
-                if not _is_wanted(member.name, pattern, left_out):
+                if not _is_wanted(member.name, pattern, left_out, everything):
                     continue
                 if member.link is not None:
                     links.append(member)
@@ -167,13 +168,22 @@ def _plain(name: str) -> str:
     return re.sub(r"^(\./)+", "", name)
 
 
-def _is_wanted(name: str, pattern: "re.Pattern[str]", left_out: Optional[LeftOut] = None) -> bool:
+def _is_wanted(
+    name: str,
+    pattern: "re.Pattern[str]",
+    left_out: Optional[LeftOut] = None,
+    everything: bool = False,
+) -> bool:
     parts = name.split("/")
     other = next((found for found in map(leftover, parts) if found and found != HIDDEN), None)
     outside = name.startswith("/") or ".." in parts or re.match("[A-Za-z]:", name)
-    if left_out is not None and (other or outside):
-        left_out.add(OUTSIDE if outside else str(other))
-    return not other and not outside and pattern.match(name) is not None
+    wanted = not other and not outside and pattern.match(name) is not None
+    if left_out is not None and not wanted:
+        ending = PurePosixPath(name).suffix.lower()
+        rest = f"{ending} files" if ending else "files without an ending"
+        if outside or other or everything or ending in UNREAD:
+            left_out.add(OUTSIDE if outside else str(other or rest))
+    return wanted
 
 
 def _needed(
