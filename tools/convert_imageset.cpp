@@ -1,6 +1,7 @@
 // convert_imageset: makes a database of Datums from images and their labels.
 
 #include <algorithm>
+#include <optional>
 #include <sstream>
 
 #include "caffe/caffe.hpp"
@@ -70,19 +71,20 @@ void convert(const string& root, std::vector<caffe::ImageLine> lines, const stri
     caffe::shuffle(lines.begin(), lines.end());
   }
   LOG(INFO) << "A total of " << lines.size() << " images.";
-  caffe_tool::RecordWriter records(FLAGS_backend, db_name);
+  std::optional<caffe_tool::RecordWriter> records;  // none is left where no image can be read
   Datum datum;
   for (size_t i = 0; i < lines.size(); ++i) {
     const string& file = lines[i].file;
     if (!read(root + file, lines[i].label, &datum)) continue;
     if (FLAGS_check_size) check_size(datum, file);
-    const bool committed = records.put(caffe_tool::numbered(i, 8) + "_" + file, datum);
-    if (committed) LOG(INFO) << "Processed " << records.count() << " files.";
+    if (!records) records.emplace(FLAGS_backend, db_name);
+    const bool committed = records->put(caffe_tool::numbered(i, 8) + "_" + file, datum);
+    if (committed) LOG(INFO) << "Processed " << records->count() << " files.";
   }
-  if (records.commit()) LOG(INFO) << "Processed " << records.count() << " files.";
-  const size_t left_out = lines.size() - records.count();
-  CAFFE_CHECK(records.count() > 0,
+  CAFFE_CHECK(records.has_value(),
               "none of the images could be read: is ROOTFOLDER '" << root << "' right?");
+  if (records->commit()) LOG(INFO) << "Processed " << records->count() << " files.";
+  const size_t left_out = lines.size() - records->count();
   if (left_out > 0) LOG(WARNING) << left_out << " images could not be read and are skipped.";
 }
 

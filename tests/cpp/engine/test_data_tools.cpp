@@ -189,6 +189,7 @@ TEST_F(DataToolsTest, ErrorsOfConvert) {
   EXPECT_TRUE(contains(log_, "error: the list of images 'none.txt'")) << log_;
   EXPECT_EQ(convert("nowhere/ all.txt db"), 1);
   EXPECT_TRUE(contains(log_, "error: none of the images could be read")) << log_;
+  EXPECT_EQ(convert("./ all.txt db"), 0) << log_;  // nothing is left that blocks the next attempt
   EXPECT_EQ(convert("-check_size ./ all.txt db2"), 1);
   EXPECT_TRUE(contains(log_, "error: 'd.JPG' has shape 3 9 5, the first image has shape 3 6 8"))
       << log_;
