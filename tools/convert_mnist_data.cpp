@@ -2,7 +2,6 @@
 
 #include "caffe/caffe.hpp"
 #include "tools/mnist.hpp"
-#include "tools/records.hpp"
 #include "tools/tool.hpp"
 
 DEFINE_string(backend, "lmdb", "The backend for storing the result");
@@ -11,21 +10,11 @@ namespace {
 
 /// One record per image, in their order: the key is its number, the Datum 1 x rows x columns.
 void convert(const caffe_tool::Mnist& mnist, const std::string& db_name) {
-  caffe_tool::RecordWriter records(FLAGS_backend, db_name);
-  LOG(INFO) << "A total of " << mnist.count() << " items.";
-  LOG(INFO) << "Rows: " << mnist.rows() << " Cols: " << mnist.columns();
-  caffe::Datum datum;
-  datum.set_channels(1);
-  datum.set_height(mnist.rows());
-  datum.set_width(mnist.columns());
-  for (int i = 0; i < mnist.count(); ++i) {
+  caffe_tool::write_records(mnist, FLAGS_backend, db_name, 1, [&](int i, caffe::Datum* datum) {
     const std::string_view image = mnist.image(i);
-    datum.set_data(image.data(), image.size());
-    datum.set_label(mnist.label(i));
-    records.put(caffe_tool::numbered(i, 8), datum);
-  }
-  records.commit();
-  LOG(INFO) << "Processed " << records.count() << " files.";
+    datum->set_data(image.data(), image.size());
+    datum->set_label(mnist.label(i));
+  });
 }
 
 int run(int argc, char** argv) {

@@ -4,7 +4,6 @@
 #include "caffe/caffe.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "tools/mnist.hpp"
-#include "tools/records.hpp"
 #include "tools/tool.hpp"
 
 DEFINE_string(backend, "leveldb", "The backend {leveldb, lmdb} for storing the result");
@@ -14,22 +13,12 @@ namespace {
 /// As many records as there are images. Each holds two images drawn at random as the channels of a
 /// Datum of shape 2 x rows x columns; the label is 1 if their labels are equal, otherwise 0.
 void convert(const caffe_tool::Mnist& mnist, const std::string& db_name) {
-  caffe_tool::RecordWriter records(FLAGS_backend, db_name);
-  LOG(INFO) << "A total of " << mnist.count() << " items.";
-  LOG(INFO) << "Rows: " << mnist.rows() << " Cols: " << mnist.columns();
-  caffe::Datum datum;
-  datum.set_channels(2);
-  datum.set_height(mnist.rows());
-  datum.set_width(mnist.columns());
-  for (int n = 0; n < mnist.count(); ++n) {
+  caffe_tool::write_records(mnist, FLAGS_backend, db_name, 2, [&](int, caffe::Datum* datum) {
     const int i = static_cast<int>(caffe::caffe_rng_rand() % mnist.count());
     const int j = static_cast<int>(caffe::caffe_rng_rand() % mnist.count());
-    datum.set_data(std::string(mnist.image(i)).append(mnist.image(j)));
-    datum.set_label(mnist.label(i) == mnist.label(j) ? 1 : 0);
-    records.put(caffe_tool::numbered(n, 8), datum);
-  }
-  records.commit();
-  LOG(INFO) << "Processed " << records.count() << " files.";
+    datum->set_data(std::string(mnist.image(i)).append(mnist.image(j)));
+    datum->set_label(mnist.label(i) == mnist.label(j) ? 1 : 0);
+  });
 }
 
 int run(int argc, char** argv) {

@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <iomanip>
 
+#include "caffe/common.hpp"
 #include "caffe/util/io.hpp"
+#include "tools/records.hpp"
 
 namespace caffe_tool {
 
@@ -65,6 +67,23 @@ std::string_view Mnist::image(int i) const {
 
 int Mnist::label(int i) const {
   return static_cast<unsigned char>(labels_[kLabelHeader + i]);
+}
+
+void write_records(const Mnist& mnist, const std::string& backend, const std::string& db_name,
+                   int channels, const std::function<void(int, caffe::Datum*)>& fill) {
+  RecordWriter records(backend, db_name);
+  LOG(INFO) << "A total of " << mnist.count() << " items.";
+  LOG(INFO) << "Rows: " << mnist.rows() << " Cols: " << mnist.columns();
+  caffe::Datum datum;
+  datum.set_channels(channels);
+  datum.set_height(mnist.rows());
+  datum.set_width(mnist.columns());
+  for (int i = 0; i < mnist.count(); ++i) {
+    fill(i, &datum);
+    records.put(numbered(i, 8), datum);
+  }
+  records.commit();
+  LOG(INFO) << "Processed " << records.count() << " files.";
 }
 
 }  // namespace caffe_tool

@@ -3,8 +3,11 @@
 
 // The files of MNIST, and of sets that have its form (Fashion-MNIST, KMNIST, EMNIST).
 
+#include <functional>
 #include <string>
 #include <string_view>
+
+#include "caffe/proto/caffe.pb.h"
 
 namespace caffe_tool {
 
@@ -28,6 +31,11 @@ class Mnist {
   std::string images_, labels_;  // the whole files
   int count_ = 0, rows_ = 0, columns_ = 0;
 };
+
+/// Writes a new database of `backend` with as many records as there are images, numbered from 0:
+/// fill(i, datum) sets record i's data, channels x rows x columns, and label.
+void write_records(const Mnist& mnist, const std::string& backend, const std::string& db_name,
+                   int channels, const std::function<void(int, caffe::Datum*)>& fill);
 
 }  // namespace caffe_tool
 

@@ -13,17 +13,9 @@ namespace caffe {
 
 namespace {
 
-/// top += bias, one row per channel.
+/// top += bias; a row is a channel of an image.
 template <typename T>
 struct AddBias {
-  const T* bias;  // [channels]
-  T* top;         // [channels x positions]
-  CAFFE_HD void operator()(int channel, int i) const { top[i] += bias[channel]; }
-};
-
-/// The same for a batch; a row is a channel of an image.
-template <typename T>
-struct AddBiasOfAll {
   int channels;
   const T* bias;  // [channels]
   T* top;         // [images x channels x positions]
@@ -227,7 +219,7 @@ void BaseConvolutionLayer<Dtype>::weight_gemm(const Dtype* input, const Dtype* o
 
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::forward_bias(Dtype* top, const Dtype* bias) {
-  parallel_planes(num_output_, out_spatial_dim_, AddBias<Dtype>{bias, top});
+  parallel_planes(num_output_, out_spatial_dim_, AddBias<Dtype>{num_output_, bias, top});
 }
 
 template <typename Dtype>
@@ -238,8 +230,7 @@ void BaseConvolutionLayer<Dtype>::backward_bias(Dtype* bias, const Dtype* top_di
 
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::forward_bias_of_all(Dtype* top, const Dtype* bias) {
-  parallel_planes(num_ * num_output_, out_spatial_dim_,
-                  AddBiasOfAll<Dtype>{num_output_, bias, top});
+  parallel_planes(num_ * num_output_, out_spatial_dim_, AddBias<Dtype>{num_output_, bias, top});
 }
 
 template <typename Dtype>

@@ -18,6 +18,17 @@ namespace internal {
 /// Planes with fewer values than this get no separate sums.
 constexpr int kShortPlane = 16;
 
+/// Writes the sums of a team's parts.
+template <typename Team>
+CAFFE_HD void store_sums(int row, double first, double second, const Team& team, double* sums) {
+  first = team.sum(first);
+  second = team.sum(second);
+  if (team.rank() == 0) {
+    sums[2 * row] = first;
+    sums[2 * row + 1] = second;
+  }
+}
+
 template <typename F>
 struct PlaneSums {
   ChannelShape shape;
@@ -34,12 +45,7 @@ struct PlaneSums {
       first += local.first(channel, i);
       second += local.second(channel, i);
     }
-    first = team.sum(first);
-    second = team.sum(second);
-    if (team.rank() == 0) {
-      sums[2 * row] = first;
-      sums[2 * row + 1] = second;
-    }
+    store_sums(row, first, second, team, sums);
   }
 };
 
@@ -94,12 +100,7 @@ struct PartSums {
       first += f.first(channel, i);
       second += f.second(channel, i);
     }
-    first = team.sum(first);
-    second = team.sum(second);
-    if (team.rank() == 0) {
-      sums[2 * row] = first;
-      sums[2 * row + 1] = second;
-    }
+    store_sums(row, first, second, team, sums);
   }
 };
 

@@ -9,9 +9,14 @@
 namespace caffe {
 namespace device {
 
-bool allows_tf32() {
-  const char* const value = std::getenv("CAFFE_TF32");
+bool is_asked_for(const char* variable) {
+  const char* const value = std::getenv(variable);
   return value != nullptr && std::strcmp(value, "1") == 0;
+}
+
+bool allows_tf32() {
+  static const bool asked = is_asked_for("CAFFE_TF32");
+  return asked;
 }
 
 #ifdef __CUDACC__

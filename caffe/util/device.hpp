@@ -21,6 +21,9 @@ int current();
 /// A GPU's name and capabilities: "Name:  NVIDIA H100 ..." and more, one property per line.
 std::string properties(int id);
 
+/// Whether the environment has the variable with the value 1.
+bool is_asked_for(const char* variable);
+
 /// Whether products of float matrices and convolutions may round their inputs to TF32 (10 bits of
 /// mantissa), which tensor cores compute faster: CAFFE_TF32=1 in the environment. Off by default,
 /// so that the numbers are Caffe's.

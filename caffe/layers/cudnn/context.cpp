@@ -1,9 +1,5 @@
 #include "caffe/layers/cudnn/context.hpp"
 
-#include <cstdlib>
-#include <cstring>
-
-#include "caffe/layers/cudnn/conv_plan.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/error.hpp"
 
@@ -16,8 +12,8 @@ void check(cudnnStatus_t status, const char* what) {
 }
 
 bool autotunes() {
-  const char* const value = std::getenv("CAFFE_CUDNN_AUTOTUNE");
-  return value != nullptr && std::strcmp(value, "1") == 0;
+  static const bool asked = device::is_asked_for("CAFFE_CUDNN_AUTOTUNE");
+  return asked;
 }
 
 Context& Context::current() {

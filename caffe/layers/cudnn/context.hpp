@@ -9,7 +9,8 @@
 #include <cstddef>
 #include <map>
 #include <memory>
-#include <string>
+
+#include "caffe/layers/cudnn/conv_plan.hpp"
 
 namespace caffe {
 namespace cudnn {
@@ -19,8 +20,6 @@ void check(cudnnStatus_t status, const char* what);
 
 /// Whether the fastest kernel is found by timing: CAFFE_CUDNN_AUTOTUNE=1 in the environment.
 bool autotunes();
-
-class ConvPlan;
 
 class Context {
  public:
@@ -35,14 +34,14 @@ class Context {
   /// At least `bytes` of GPU memory, valid until the next call. Work is in order on one stream, so
   /// layers may use it one after another.
   void* workspace(size_t bytes);
-  /// Plans by a text that describes them; null: cuDNN has none.
-  std::map<std::string, std::shared_ptr<ConvPlan>>& plans() { return plans_; }
+  /// The plans of one pass; null: cuDNN has none for the shape.
+  std::map<ConvShape, std::shared_ptr<ConvPlan>>& plans(ConvPass pass) { return plans_[pass]; }
 
  private:
   cudnnHandle_t handle_ = nullptr;
   size_t bytes_ = 0;
   std::shared_ptr<void> workspace_;
-  std::map<std::string, std::shared_ptr<ConvPlan>> plans_;
+  std::map<ConvPass, std::map<ConvShape, std::shared_ptr<ConvPlan>>> plans_;
 };
 
 }  // namespace cudnn

@@ -47,8 +47,10 @@ vector<int64_t> lengths(const vector<int>& shape) {
 template <typename Dtype>
 void CudnnConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   Base::Reshape(bottom, top);
+  const vector<int64_t> x = lengths(bottom[0]->shape());
+  if (x == shape_.x) return;
   shape_.is_double = sizeof(Dtype) == sizeof(double);
-  shape_.x = lengths(bottom[0]->shape());
+  shape_.x = x;
   shape_.w = lengths(this->blobs_[0]->shape());
   shape_.y = lengths(top[0]->shape());
   shape_.pad = lengths(this->pad_);

@@ -13,7 +13,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <sstream>
 #include <unordered_map>
 
 #include "caffe/layers/cudnn/context.hpp"
@@ -194,23 +193,10 @@ std::shared_ptr<ConvPlan> make(ConvPass pass, const ConvShape& shape) {
 
 }  // namespace
 
-std::string ConvShape::key() const {
-  std::ostringstream text;
-  text << is_double;
-  for (const auto* const values : {&x, &w, &y, &pad, &stride, &dilation}) {
-    for (const int64_t value : *values) text << ' ' << value;
-    text << ';';
-  }
-  return text.str();
-}
-
 std::shared_ptr<ConvPlan> ConvPlan::find(ConvPass pass, const ConvShape& shape) {
-  const std::string key =
-      std::to_string(static_cast<int>(pass)) + (device::allows_tf32() ? "t " : " ") + shape.key();
-  auto& plans = Context::current().plans();
-  const auto found = plans.find(key);
-  if (found != plans.end()) return found->second;
-  return plans[key] = make(pass, shape);
+  auto& plans = Context::current().plans(pass);
+  const auto found = plans.find(shape);
+  return found != plans.end() ? found->second : plans[shape] = make(pass, shape);
 }
 
 }  // namespace cudnn

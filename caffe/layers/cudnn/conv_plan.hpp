@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <string>
+#include <tuple>
 #include <vector>
 
 namespace caffe {
@@ -19,8 +19,11 @@ struct ConvShape {
   std::vector<int64_t> x, w, y;  // [N, C, ...], [K, C / groups, ...], [N, K, ...]
   std::vector<int64_t> pad, stride, dilation;
 
-  /// A text that differs for different shapes.
-  std::string key() const;
+  bool operator<(const ConvShape& other) const {
+    return std::tie(is_double, x, w, y, pad, stride, dilation) <
+           std::tie(other.is_double, other.x, other.w, other.y, other.pad, other.stride,
+                    other.dilation);
+  }
 };
 
 /// cuDNN's way to compute one pass for one shape on one GPU.
