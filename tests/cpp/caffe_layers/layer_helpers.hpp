@@ -11,6 +11,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/layer.hpp"
 #include "caffe/layer_factory.hpp"
+#include "tests/cpp/devices.hpp"
 
 template <typename T>
 using Blobs = std::vector<caffe::Blob<T>*>;
@@ -59,7 +60,5 @@ std::string message_of(const F& statement) {
 }
 
 #define EXPECT_HAS(text, part) EXPECT_NE((text).find(part), std::string::npos) << (text)
-
-using Dtypes = ::testing::Types<float, double>;
 
 #endif  // TESTS_CPP_CAFFE_LAYERS_LAYER_HELPERS_HPP_

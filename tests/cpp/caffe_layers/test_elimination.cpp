@@ -14,9 +14,11 @@ namespace {
 
 using caffe::EliminationParameter;
 
-template <typename T>
-class EliminationTest : public ::testing::Test {
+template <typename TypeParam>
+class EliminationTest : public DeviceTest<TypeParam> {
  protected:
+  typedef typename TypeParam::Dtype T;
+
   EliminationTest() : f_(2, 3, 4, 5), d_(2, 2, 9, 11) {
     // Image 0 attends to a blob in the middle, image 1 to its lower right corner.
     for (int n = 0; n < 2; ++n) {
@@ -45,41 +47,43 @@ class EliminationTest : public ::testing::Test {
   caffe::Blob<T> f_, d_, d_star_, r_, a_, s_;
   decltype(make_layer<T>("")) layer_;
 };
-TYPED_TEST_SUITE(EliminationTest, Dtypes);
+TYPED_TEST_SUITE(EliminationTest, DtypesAndDevices);
 
 TYPED_TEST(EliminationTest, Gradient) {
+  typedef typename TypeParam::Dtype T;
   for (const maap::AStar a_star : maap::kAStars) {
     for (const char* at : {"INPUT", "MAP"}) {
       const std::string param =
           std::string("a_star: ") + maap::name_of(a_star) + " threshold_at: " + at;
       SCOPED_TRACE(param);
-      check_gradients<TypeParam>(make_layer<TypeParam>("Elimination", param).get(),
-                                 {&this->f_, &this->d_}, {&this->d_star_}, {1});
+      check_gradients<T>(make_layer<T>("Elimination", param).get(), {&this->f_, &this->d_},
+                         {&this->d_star_}, {1});
       if (::testing::Test::HasFatalFailure()) return;
     }
   }
 }
 
 TYPED_TEST(EliminationTest, GradientWhenTheInputIsSmallerThanTheMapOrHasOneRow) {
+  typedef typename TypeParam::Dtype T;
   for (const auto& shape :
        std::vector<std::vector<int>>{{2, 1, 3, 2}, {2, 2, 1, 6}, {2, 1, 8, 1}}) {
     this->d_.Reshape(shape);
-    fill(&this->d_, random_values<TypeParam>(this->d_.count(), 9));
+    fill(&this->d_, random_values<T>(this->d_.count(), 9));
     for (const char* a_star : {"ROI", "REDUCE"}) {
-      check_gradients<TypeParam>(
-          make_layer<TypeParam>("Elimination", std::string("a_star: ") + a_star).get(),
-          {&this->f_, &this->d_}, {&this->d_star_}, {1});
+      check_gradients<T>(make_layer<T>("Elimination", std::string("a_star: ") + a_star).get(),
+                         {&this->f_, &this->d_}, {&this->d_star_}, {1});
     }
   }
 }
 
 TYPED_TEST(EliminationTest, NothingFlowsToTheFeatures) {
+  typedef typename TypeParam::Dtype T;
   this->forward("a_star: ALLSOFT");
   fill(&this->f_, values(this->f_));
   for (auto* top : {&this->d_star_, &this->r_, &this->a_, &this->s_}) {
-    std::fill_n(top->mutable_cpu_diff(), top->count(), TypeParam(3));
+    std::fill_n(top->mutable_cpu_diff(), top->count(), T(3));
   }
-  std::fill_n(this->f_.mutable_cpu_diff(), this->f_.count(), TypeParam(5));
+  std::fill_n(this->f_.mutable_cpu_diff(), this->f_.count(), T(5));
   this->layer_->Backward({&this->d_star_, &this->r_, &this->a_, &this->s_}, {true, true},
                          {&this->f_, &this->d_});
   for (int i = 0; i < this->f_.count(); ++i) ASSERT_EQ(this->f_.cpu_diff()[i], 0);
@@ -103,10 +107,11 @@ TYPED_TEST(EliminationTest, RegionsHoldThePeaks) {
 }
 
 TYPED_TEST(EliminationTest, AFlatMapMeansTheWholeImageAndSaysSo) {
-  std::fill_n(this->f_.mutable_cpu_data(), this->f_.count(), TypeParam(0.7));
+  typedef typename TypeParam::Dtype T;
+  std::fill_n(this->f_.mutable_cpu_data(), this->f_.count(), T(0.7));
   for (const char* at : {"INPUT", "MAP"}) {
     this->forward(std::string("threshold_at: ") + at);
-    EXPECT_EQ((std::vector<TypeParam>{0, 0, 11, 9}), this->region(0));
+    EXPECT_EQ((std::vector<T>{0, 0, 11, 9}), this->region(0));
     EXPECT_EQ(this->s_.cpu_data()[4], 1);
     EXPECT_EQ(this->s_.cpu_data()[0], this->s_.cpu_data()[1]);
     EXPECT_EQ(this->s_.cpu_data()[1], this->s_.cpu_data()[2]);
@@ -115,9 +120,10 @@ TYPED_TEST(EliminationTest, AFlatMapMeansTheWholeImageAndSaysSo) {
 }
 
 TYPED_TEST(EliminationTest, ANaNOrAnInfinityNamesLayerAndImage) {
-  using Limits = std::numeric_limits<TypeParam>;
-  for (const TypeParam bad : {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity()}) {
-    const TypeParam good = this->f_.cpu_data()[this->f_.offset(1, 2, 3, 4)];
+  typedef typename TypeParam::Dtype T;
+  using Limits = std::numeric_limits<T>;
+  for (const T bad : {Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity()}) {
+    const T good = this->f_.cpu_data()[this->f_.offset(1, 2, 3, 4)];
     this->f_.mutable_cpu_data()[this->f_.offset(1, 2, 3, 4)] = bad;
     const std::string message = message_of([&] { this->forward(""); });
     EXPECT_HAS(message, "'layer under test' (Elimination)");
@@ -127,9 +133,10 @@ TYPED_TEST(EliminationTest, ANaNOrAnInfinityNamesLayerAndImage) {
 }
 
 TYPED_TEST(EliminationTest, FollowsAChangeOfShape) {
+  typedef typename TypeParam::Dtype T;
   this->forward("");
   this->d_.Reshape({2, 2, 40, 30});
-  fill(&this->d_, random_values<TypeParam>(this->d_.count(), 8));
+  fill(&this->d_, random_values<T>(this->d_.count(), 8));
   this->layer_->Forward({&this->f_, &this->d_}, {&this->d_star_, &this->r_, &this->a_, &this->s_});
   EXPECT_EQ((std::vector<int>{2, 1, 40, 30}), this->a_.shape());
   EXPECT_EQ(this->region(1)[2], 30);
@@ -137,21 +144,19 @@ TYPED_TEST(EliminationTest, FollowsAChangeOfShape) {
 }
 
 TYPED_TEST(EliminationTest, WrongParametersShapesAndNamesAreErrors) {
+  typedef typename TypeParam::Dtype T;
   EXPECT_HAS(message_of([&] { this->forward("a_star: CROP"); }), "a_star: ROI | UNCORRELATED");
   EXPECT_HAS(message_of([&] { this->forward("a_star: 99"); }), "a_star: ROI | UNCORRELATED");
   EXPECT_HAS(message_of([&] { this->forward("threshold_at: 2"); }), "threshold_at: INPUT | MAP");
   EXPECT_HAS(message_of([&] { this->forward("astar: ROI"); }), "line 1, column 6");
-  caffe::Blob<TypeParam> other(3, 2, 9, 11), flat(std::vector<int>{2, 9}), top;
+  caffe::Blob<T> other(3, 2, 9, 11), flat(std::vector<int>{2, 9}), top;
+  EXPECT_HAS(message_of([&] { make_layer<T>("Elimination")->SetUp({&this->f_, &other}, {&top}); }),
+             "both need the same number of images");
+  EXPECT_HAS(message_of([&] { make_layer<T>("Elimination")->SetUp({&this->f_, &flat}, {&top}); }),
+             "bottom[1] 'bottom1' must be the input data");
   EXPECT_HAS(
-      message_of([&] { make_layer<TypeParam>("Elimination")->SetUp({&this->f_, &other}, {&top}); }),
-      "both need the same number of images");
-  EXPECT_HAS(
-      message_of([&] { make_layer<TypeParam>("Elimination")->SetUp({&this->f_, &flat}, {&top}); }),
-      "bottom[1] 'bottom1' must be the input data");
-  EXPECT_HAS(message_of([&] {
-               make_layer<TypeParam>("Elimination")->SetUp({&this->f_, &this->d_}, {&this->d_});
-             }),
-             "cannot work in place");
+      message_of([&] { make_layer<T>("Elimination")->SetUp({&this->f_, &this->d_}, {&this->d_}); }),
+      "cannot work in place");
 }
 
 /// The numbers and names of the proto's enum are those of the kernels'.

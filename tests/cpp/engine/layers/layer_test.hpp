@@ -18,22 +18,12 @@
 #include "caffe/layer_factory.hpp"
 #include "fixtures.hpp"
 #include "google/protobuf/text_format.h"
+#include "tests/cpp/devices.hpp"
 
 namespace caffe {
 
-template <typename T, Caffe::Brew kMode>
-struct On {
-  typedef T Dtype;
-  static constexpr Caffe::Brew mode = kMode;
-};
-
-#ifdef CPU_ONLY
-typedef ::testing::Types<On<float, Caffe::CPU>, On<double, Caffe::CPU>> DtypesAndDevices;
-#else
-typedef ::testing::Types<On<float, Caffe::CPU>, On<double, Caffe::CPU>, On<float, Caffe::GPU>,
-                         On<double, Caffe::GPU>>
-    DtypesAndDevices;
-#endif
+using ::DtypesAndDevices;
+using ::On;
 
 /// How gradients are compared. A difference of more than `tolerance` times the larger of both
 /// values, or of 1, fails. Values within `kink_range` of +-`kink` (for example the kink of ReLU)
@@ -49,18 +39,16 @@ struct GradientOptions {
 
 /// A layer, its bottoms and its tops. TypeParam is On<Dtype, mode>.
 template <typename TypeParam>
-class LayerTest : public ::testing::Test {
+class LayerTest : public DeviceTest<TypeParam> {
  public:
   typedef typename TypeParam::Dtype Dtype;
   typedef std::vector<Blob<Dtype>*> Blobs;
 
  protected:
   void SetUp() override {
-    if (TypeParam::mode == Caffe::GPU && Caffe::FindDevice() < 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(TypeParam::mode);
-    Caffe::set_random_seed(1701);
+    DeviceTest<TypeParam>::SetUp();
+    if (!this->IsSkipped()) Caffe::set_random_seed(1701);
   }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
 
   /// Adds a bottom of that shape with values uniform in [low, high).
   Blob<Dtype>* add_bottom(const std::vector<int>& shape, double low = -1, double high = 1) {
@@ -173,7 +161,7 @@ class LayerTest : public ::testing::Test {
     for (const int b : options.bottoms) {
       const std::vector<double> analytic = diff(*bottom[b]);
       compare("bottom[" + std::to_string(b) + "]", analytic, inputs[b].data(), options, objective);
-      if (HasFatalFailure()) return;
+      if (this->HasFatalFailure()) return;
     }
     if (!options.params) return;
     for (size_t p = 0; p < layer->blobs().size(); ++p) {
@@ -184,7 +172,7 @@ class LayerTest : public ::testing::Test {
         return objective();
       };
       compare("param " + std::to_string(p), analytic, values, options, again);
-      if (HasFatalFailure()) return;
+      if (this->HasFatalFailure()) return;
     }
   }
 

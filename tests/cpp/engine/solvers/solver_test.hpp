@@ -69,21 +69,21 @@ class StepByStep : public Base {
 };
 
 template <typename TypeParam>
-class SolverTest : public ::testing::Test {
+class SolverTest : public DeviceTest<TypeParam> {
  public:
   typedef typename TypeParam::Dtype Dtype;
 
  protected:
   void SetUp() override {
-    if (TypeParam::mode == Caffe::GPU && Caffe::FindDevice() < 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(TypeParam::mode);
+    DeviceTest<TypeParam>::SetUp();
+    if (this->IsSkipped()) return;
     FLAGS_minloglevel = google::GLOG_WARNING;
     least_squares::next_batch() = 0;
     MakeTempDir(&folder);
   }
   void TearDown() override {
     FLAGS_minloglevel = google::GLOG_INFO;
-    Caffe::set_mode(Caffe::CPU);
+    DeviceTest<TypeParam>::TearDown();
     if (folder.empty()) return;
     EXPECT_EQ(std::system(("rm -r '" + folder + "'").c_str()), 0);
   }
