@@ -1,77 +1,49 @@
-// The region code as a GPU block runs it, several threads on one map, but with CPU threads: the
-// results must equal those of one thread, for every map. Tests that need a GPU (its memory model)
-// are in tests/gpu.
+// The MAAP kernels as a GPU's blocks run them, several threads on one map or tile, but with CPU
+// threads: the results must equal those of one thread. Compiled three times: as it is, with the
+// thread sanitizer, which sees what a missing sync() leaves unordered, and with the address and
+// undefined-behaviour sanitizers. Tests that need a GPU (its memory model) are in tests/gpu.
 
 #include <gtest/gtest.h>
-#include <pthread.h>
 
 #include <cmath>
 #include <random>
 #include <string>
-#include <thread>
 #include <vector>
 
-#include "kernels/region.cu"
 #include "tests/cpp/kernels/extreme_maps.hpp"
+#include "tests/cpp/kernels/thread_team.hpp"
+
+#define parallel_for on_threads::parallel_for
+#define parallel_teams on_threads::parallel_teams
+#define parallel_tiles on_threads::parallel_tiles
+#include "kernels/attention.cu"
+#include "kernels/region.cu"
+#include "kernels/render.cu"
+
+extern "C" {                            // what the sanitizers ask for, if they are there
+const char* __asan_default_options() {  // NOLINT
+  return "detect_leaks=0";
+}
+const char* __tsan_default_options() {  // NOLINT
+  return "halt_on_error=1";
+}
+// find() reads and halves paths while other threads do; a stale ancestor is an ancestor.
+const char* __tsan_default_suppressions() {  // NOLINT
+  return "race:^find$\nrace:::find(int volatile\n";
+}
+}
 
 namespace maap {
 namespace {
 
-constexpr int kThreads = 4;
-
-/// Data that the threads of one team share.
-struct Shared {
-  pthread_barrier_t barrier;
-  alignas(64) char scratch[kTeamScratch];
-  double exchange[kThreads];
-  unsigned long long keys[kThreads];
-};
-
-/// A team of kThreads threads, with the interface of CpuTeam and GpuTeam.
-class ThreadTeam {
- public:
-  ThreadTeam(int rank, Shared* shared) : rank_(rank), shared_(shared) {}
-  int rank() const { return rank_; }
-  static constexpr int size() { return kThreads; }
-  int slot() const { return 0; }
-  void* scratch() const { return shared_->scratch; }
-  void sync() const { pthread_barrier_wait(&shared_->barrier); }
-  void add(int* p, int v) const { __atomic_fetch_add(p, v, __ATOMIC_SEQ_CST); }
-  int lower(int* p, int v) const {
-    int old = __atomic_load_n(p, __ATOMIC_SEQ_CST);
-    while (v < old &&
-           !__atomic_compare_exchange_n(p, &old, v, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
-    }
-    return old;
-  }
-  template <typename T>
-  T min(T v) const {
-    return reduce(shared_->exchange, v, [](T a, T b) { return b < a; });
-  }
-  template <typename T>
-  T max(T v) const {
-    return reduce(shared_->exchange, v, [](T a, T b) { return a < b; });
-  }
-  unsigned long long max(unsigned long long v) const {
-    return reduce(shared_->keys, v,
-                  [](unsigned long long a, unsigned long long b) { return a < b; });
-  }
-
- private:
-  template <typename T, typename Slot, typename Better>
-  T reduce(Slot* slots, T v, const Better& better) const {
-    sync();
-    slots[rank_] = static_cast<Slot>(v);
-    sync();
-    T best = static_cast<T>(slots[0]);
-    for (int i = 1; i < kThreads; ++i) {
-      if (better(best, static_cast<T>(slots[i]))) best = static_cast<T>(slots[i]);
-    }
-    return best;
-  }
-  int rank_;
-  Shared* shared_;
-};
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+constexpr int kMaps = 36, kExtremeMaps = 2;
+const std::vector<int> kChannels = {40, 256, 300};
+#else
+constexpr int kMaps = 240, kExtremeMaps = 10;
+const std::vector<int> kChannels = {3, 40, 96, 128, 256, 300};
+#endif
+constexpr int kBatch = 3;  // maps in one call
 
 /// Random stripes, snakes, dots and blobs.
 std::vector<float> make_map(int seed, int height, int width) {
@@ -95,79 +67,148 @@ std::vector<float> make_map(int seed, int height, int width) {
 template <typename T>
 struct Result {
   std::vector<T> upsampled, regions, stats;
-  int bad;
-  explicit Result(const RegionShape& s)
-      : upsampled(s.height * s.width), regions(4), stats(kStatsSize), bad(-1) {}
+  std::vector<int> bad;
 };
 
 template <typename T>
-Result<T> one_thread(const RegionShape& s, ThresholdAt at, const std::vector<T>& map) {
-  Result<T> r(s);
-  std::vector<char> workspace(region_workspace(Device::kCPU, s));
-  find_regions(Device::kCPU, s, at, map.data(), r.upsampled.data(), r.regions.data(),
-               r.stats.data(), &r.bad, workspace.data());
+Result<T> regions_on(Device device, const RegionShape& s, ThresholdAt at,
+                     const std::vector<T>& maps) {
+  Result<T> r = {std::vector<T>(s.n * s.height * s.width), std::vector<T>(s.n * 4),
+                 std::vector<T>(s.n * kStatsSize), std::vector<int>(s.n, -1)};
+  std::vector<char> workspace(region_workspace(device, s));
+  find_regions(device, s, at, maps.data(), r.upsampled.data(), r.regions.data(), r.stats.data(),
+               r.bad.data(), workspace.data());
   return r;
 }
 
 template <typename T>
-Result<T> team(const RegionShape& s, ThresholdAt at, const std::vector<T>& map) {
-  Result<T> r(s);
-  std::vector<char> workspace(region_workspace(Device::kCPU, s));
-  const FindRegion<T> find_region{s,
-                                  at,
-                                  map.data(),
-                                  r.upsampled.data(),
-                                  r.regions.data(),
-                                  r.stats.data(),
-                                  &r.bad,
-                                  workspace.data()};
-  Shared shared;
-  pthread_barrier_init(&shared.barrier, nullptr, kThreads);
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < kThreads; ++rank) {
-    threads.emplace_back([&, rank] { find_region(0, ThreadTeam(rank, &shared)); });
-  }
-  for (auto& thread : threads) thread.join();
-  pthread_barrier_destroy(&shared.barrier);
-  return r;
-}
-
-template <typename T>
-void expect_the_same(const RegionShape& s, const std::vector<T>& map) {
+void expect_the_same(const RegionShape& s, const std::vector<T>& maps) {
   for (ThresholdAt at : {ThresholdAt::kInput, ThresholdAt::kMap}) {
-    const Result<T> expected = one_thread(s, at, map), actual = team(s, at, map);
-    ASSERT_EQ(expected.upsampled, actual.upsampled);
-    ASSERT_EQ(expected.regions, actual.regions);
-    ASSERT_EQ(expected.stats, actual.stats);
-    ASSERT_EQ(0, actual.bad);
+    const Result<T> one = regions_on(Device::kCPU, s, at, maps),
+                    team = regions_on(Device::kGPU, s, at, maps);
+    ASSERT_EQ(one.upsampled, team.upsampled);
+    ASSERT_EQ(one.regions, team.regions);
+    ASSERT_EQ(one.stats, team.stats);
+    ASSERT_EQ(std::vector<int>(s.n, 0), team.bad);
   }
+}
+
+/// kBatch maps, one behind the other: make(seed), make(seed + 1) ...
+template <typename T, typename F>
+std::vector<T> batch(int seed, const F& make) {
+  std::vector<T> maps;
+  for (int i = 0; i < kBatch; ++i) {
+    const std::vector<T> map = make(seed + i);
+    maps.insert(maps.end(), map.begin(), map.end());
+  }
+  return maps;
 }
 
 TEST(Team, OfSeveralThreadsFindsWhatOneFinds) {
-  for (int seed = 0; seed < 240; ++seed) {
+  for (int seed = 0; seed < kMaps; seed += kBatch) {
     SCOPED_TRACE("map " + std::to_string(seed));
-    const RegionShape small = {1, 13, 13, 40, 33}, plain = {1, 37, 29, 37, 29};
+    const RegionShape small = {kBatch, 13, 13, 40, 33}, plain = {kBatch, 37, 29, 37, 29};
     const RegionShape& s = seed % 2 ? small : plain;
-    expect_the_same(s, make_map(seed, s.map_height, s.map_width));
+    expect_the_same(s, batch<float>(seed, [&](int number) {
+                      return make_map(number, s.map_height, s.map_width);
+                    }));
     if (testing::Test::HasFatalFailure()) return;
   }
 }
 
 TEST(Team, OfSeveralThreadsFindsItInExtremeMaps) {
-  const RegionShape s = {1, 13, 13, 40, 33};
-  for (int seed = 0; seed < 10 * ExtremeMaps<double>::kKinds; ++seed) {
+  const RegionShape s = {kBatch, 13, 13, 40, 33};
+  for (int seed = 0; seed < kExtremeMaps * ExtremeMaps<double>::kKinds; seed += kBatch) {
     SCOPED_TRACE("map " + std::to_string(seed));
-    expect_the_same(s, ExtremeMaps<float>::make(seed, 13 * 13));
-    expect_the_same(s, ExtremeMaps<double>::make(seed, 13 * 13));
+    expect_the_same(s,
+                    batch<float>(seed, [](int n) { return ExtremeMaps<float>::make(n, 13 * 13); }));
+    expect_the_same(
+        s, batch<double>(seed, [](int n) { return ExtremeMaps<double>::make(n, 13 * 13); }));
     if (testing::Test::HasFatalFailure()) return;
   }
 }
 
 TEST(Team, OfSeveralThreadsSeesAValueThatIsNotFinite) {
-  const RegionShape s = {1, 13, 13, 40, 33};
-  std::vector<float> map = make_map(0, 13, 13);
-  map[160] = INFINITY;
-  EXPECT_EQ(1, team(s, ThresholdAt::kInput, map).bad);
+  const RegionShape s = {kBatch, 13, 13, 40, 33};
+  auto maps = batch<float>(0, [](int number) { return make_map(number, 13, 13); });
+  maps[169 + 160] = INFINITY;
+  EXPECT_EQ((std::vector<int>{0, 1, 0}),
+            regions_on(Device::kGPU, s, ThresholdAt::kInput, maps).bad);
+}
+
+template <typename T>
+std::vector<T> random_values(size_t count, int seed) {
+  std::mt19937 random(seed);
+  std::uniform_real_distribution<T> uniform(-1, 1);
+  std::vector<T> values(count);
+  for (T& value : values) value = uniform(random);
+  return values;
+}
+
+template <typename T>
+void expect_near(const std::vector<T>& one, const std::vector<T>& team) {
+  for (size_t i = 0; i < one.size(); ++i) {
+    ASSERT_NEAR(one[i], team[i], sizeof(T) == 4 ? 1e-5 : 1e-13) << "element " << i;
+  }
+}
+
+template <typename T>
+struct Enhanced {
+  std::vector<T> map, a, out, gradient;
+};
+
+template <typename T>
+Enhanced<T> enhance_on(Device device, const FeatureShape& s, bool in_place, bool with_a) {
+  const size_t size = static_cast<size_t>(s.n) * s.channels * s.pixels, pixels = s.n * s.pixels;
+  std::vector<T> f = random_values<T>(size, 1), g = random_values<T>(size, 2);
+  const std::vector<T> a_gradient = random_values<T>(pixels, 3);
+  Enhanced<T> r = {std::vector<T>(pixels), std::vector<T>(pixels), std::vector<T>(size),
+                   std::vector<T>(size)};
+  attention_map(device, s, f.data(), r.map.data());
+  enhance(device, s, f.data(), in_place ? f.data() : r.out.data(), r.a.data());
+  enhance_backward(device, s, g.data(), with_a ? a_gradient.data() : nullptr, f.data(), in_place,
+                   r.a.data(), in_place ? g.data() : r.gradient.data());
+  if (in_place) {
+    r.out = f;
+    r.gradient = g;
+  }
+  return r;
+}
+
+/// The numbers of channels that the GPU has a functor for, and one for which it has none.
+TEST(Team, OfATileEnhancesAsOneThreadDoes) {
+  for (const int channels : kChannels) {
+    SCOPED_TRACE(std::to_string(channels) + " channels");
+    const FeatureShape s = {2, channels, 40};
+    const bool in_place = channels % 3 == 1, with_a = channels % 2 == 0;
+    const auto one = enhance_on<float>(Device::kCPU, s, in_place, with_a),
+               team = enhance_on<float>(Device::kGPU, s, in_place, with_a);
+    expect_near(one.map, team.map);
+    expect_near(one.a, team.a);
+    expect_near(one.out, team.out);
+    expect_near(one.gradient, team.gradient);
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+TEST(Team, AndThreadsRenderTheSame) {
+  const ImageShape s = {2, 3, 9, 12};
+  const size_t size = 2 * 3 * 108;
+  const auto d = random_values<double>(size, 4), a = random_values<double>(2 * 108, 5);
+  const std::vector<double> regions = {2, 1, 9, 8, 0, 0, 12, 9};
+  for (const AStar a_star : kAStars) {
+    std::vector<double> out[2], gradient[2];
+    for (const Device device : {Device::kCPU, Device::kGPU}) {
+      auto& to = out[device == Device::kGPU];
+      auto& down = gradient[device == Device::kGPU];
+      to.resize(size);
+      down.resize(size);
+      render(device, s, a_star, d.data(), a.data(), regions.data(), to.data());
+      render_backward(device, s, a_star, d.data(), a.data(), regions.data(), down.data());
+    }
+    expect_near(out[0], out[1]);
+    expect_near(gradient[0], gradient[1]);
+  }
 }
 
 }  // namespace
