@@ -150,7 +150,7 @@ def _fill(net: Net, arrays: Arrays, expected: Iterable[str], what: str, attribut
     _check_arguments(arrays, expected, what)
     for name, array in arrays.items():
         blob = net.blobs[name]
-        rows, array = len(blob.data) if blob.shape else None, np.asarray(array)
+        rows, array = blob.shape[0] if blob.shape else None, np.asarray(array)
         if rows is not None and (array.ndim == 0 or len(array) != rows):
             raise ValueError(
                 f"{what} {name!r} has the shape {shape_text(array.shape)}, the blob "
@@ -236,7 +236,7 @@ def _batch(net: Net, arrays: Arrays) -> Iterator[dict[str, np.ndarray]]:
     count = next(iter(lengths.values()))
     if len(set(lengths.values())) > 1:
         raise ValueError(f"the arrays have different lengths: {lengths}")
-    size = len(net.blobs[next(iter(arrays))].data)
+    size = net.blobs[next(iter(arrays))].shape[0]
     for begin in range(0, count, size):
         batch = {}
         for name, array in arrays.items():

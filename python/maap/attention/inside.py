@@ -96,7 +96,7 @@ class Trunk:
             path = Path(work) / f"{source.deploy.parent.name}.prototxt"
             write_text(short, path)
             self.net = load_net(path, source.weights, 1, gpu)
-        shapes = {name: blob.data.shape for name, blob in self.net.blobs.items()}
+        shapes = {name: tuple(blob.shape) for name, blob in self.net.blobs.items()}
         flat = [name for name in blobs or () if len(shapes[name]) != 4]
         if flat:
             raise MaapError(

@@ -20,7 +20,7 @@ class Found(NamedTuple):
     """What the Elimination layer says about a batch of N images of H×W pixels."""
 
     regions: np.ndarray  # (N,4) int32: x1, y1, x2, y2 in pixels of the network's input, half-open
-    attention: np.ndarray  # (N,H,W) float32: A at the input's resolution
+    attention: np.ndarray  # (N,H,W) float32: A at the input's resolution; (0,H,W) if not asked for
     stats: (
         np.ndarray
     )  # (N,5) float32: threshold, map min, map max, component area, 1 = R is a fallback
@@ -54,7 +54,7 @@ def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> CaffeN
     loaded = caffe.Net(str(net), caffe.TEST, weights=str(weights))
     if "data" not in loaded.blobs:
         raise MaapError(f"{net} has no blob data; name its Input layer's top so")
-    shape = loaded.blobs["data"].data.shape
+    shape = tuple(loaded.blobs["data"].shape)
     if shape[0] != batch:
         loaded.blobs["data"].reshape(batch, *shape[1:])
         loaded.reshape()
@@ -64,11 +64,19 @@ def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> CaffeN
 class RegionNet:
     """A resolved rewrite prototxt with weights, loaded into the host's Caffe.
 
-    `size` is the (height, width) of its input. Raises MaapError when a file is missing or the net
-    lacks one of the blobs `data`, `region`, `attention` and `stats`.
+    `size` is the (height, width) of its input. attention: whether A is wanted, which from a GPU
+    takes the time of copying it. Raises MaapError when a file is missing or the net lacks one of
+    the blobs `data`, `region`, `attention` and `stats`.
     """
 
-    def __init__(self, net: Path, weights: Path, batch: int, gpu: Optional[int] = None):
+    def __init__(
+        self,
+        net: Path,
+        weights: Path,
+        batch: int,
+        gpu: Optional[int] = None,
+        attention: bool = True,
+    ):
         self.path = Path(net)
         self.net = load_net(net, weights, batch, gpu)
         lacking = [name for name in TOPS if name not in self.net.blobs]
@@ -79,7 +87,9 @@ class RegionNet:
                 "prototxt/alexnet/rewrite.prototxt does"
             )
         self.batch = batch
-        self.size: tuple[int, int] = tuple(self.net.blobs["data"].data.shape[2:])
+        self.size: tuple[int, int] = tuple(self.net.blobs["data"].shape[2:])
+        # What forward copies from a GPU: not D*, which is as large as the images.
+        self.net.outputs[:] = [name for name in TOPS if attention or name != "attention"]
 
     def find(self, images: np.ndarray) -> Found:
         """images: (N,3,H,W) float32 as the net expects them, N = batch. The arrays returned are
@@ -92,5 +102,6 @@ class RegionNet:
             if where is None:
                 raise MaapError(f"{self.path}: {error}") from error
             raise NotFinite(int(where.group(1)), str(error)) from error
-        regions, attention, stats = (self.net.blobs[name].data for name in TOPS)
-        return Found(np.rint(regions).astype(np.int32), attention[:, 0], stats)
+        tops = {name: self.net.blobs[name].data for name in self.net.outputs}
+        attention = tops.get("attention", np.empty((0, 1, *self.size), np.float32))
+        return Found(np.rint(tops["region"]).astype(np.int32), attention[:, 0], tops["stats"])

@@ -42,7 +42,7 @@ class Classifier:
 
     def __init__(self, net: Path, weights: Path, batch: int, gpu: Optional[int] = None):
         self.net = load_net(net, weights, batch, gpu)
-        ends = [n for n in self.net.outputs if self.net.blobs[n].data.ndim in (2, 4)]
+        ends = [n for n in self.net.outputs if len(self.net.blobs[n].shape) in (2, 4)]
         if len(self.net.outputs) != 1 or not ends:
             raise MaapError(
                 f"{net} has the outputs {', '.join(self.net.outputs)}; a deploy net takes `data` "

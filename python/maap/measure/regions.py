@@ -49,7 +49,7 @@ def measure_regions(
     Every image is offered to `samples`. Raises MaapError naming the image whose map holds
     a NaN.
     """
-    finder = RegionNet(net, weights, batch, gpu)
+    finder = RegionNet(net, weights, batch, gpu, attention=samples is not None)
     job = Job.of(split, finder.size, transform, batch)
     batches = batches_of(0, len(split), batch)
     found: list[geometry.Box] = []

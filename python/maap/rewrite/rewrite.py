@@ -178,7 +178,8 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
             if first:
                 say(f"rewriting continues after {first} of {len(source)} records")
             if first < len(source):
-                finder = finder or RegionNet(net, weights, batch, gpu)
+                soft = find_a_star(a_star).needs_attention
+                finder = finder or RegionNet(net, weights, batch, gpu, attention=soft)
                 job = worker.Job.of(source, finder.size, transform, batch, a_star)
                 _fill(output, job, finder, first, worker_count or default_workers())
             manifest = output.finish(lambda *picture: write_sheet(*picture, mean=transform.mean))

@@ -124,7 +124,7 @@ class _Phase:
             self.solver = caffe.get_solver("solver.prototxt")
         self._start()
         self.losses = _Losses(self.solver.net)
-        self.size = settings.iter_size * len(self.solver.net.blobs["data"].data)
+        self.size = settings.iter_size * self.solver.net.blobs["data"].shape[0]
         self.feeder = settings.feed(self.solver.iter * settings.iter_size)
         self.solver.net.before_forward(self._fill)
         self.solver.net.after_forward(self.losses.add)
@@ -215,6 +215,7 @@ class _Phase:
     def _fill(self, layer: int) -> None:
         """Caffe is about to run a layer; before the first, give the net its batch."""
         if layer == 0:
+            self.losses.read()
             blobs = self.solver.net.blobs
             _, label = self.feeder.next(blobs["data"].data)
             blobs["label"].data[...] = label
@@ -263,27 +264,39 @@ class _Phase:
 
 class _Losses:
     """Adds up the net's loss over the forward passes of one iteration (iter_size of them), and
-    counts the images whose attention map was flat, where the net has an Elimination layer."""
+    counts the images whose attention map was flat, where the net has an Elimination layer.
+
+    A forward pass's values are read when the iteration is over, or the next pass begins: on a GPU
+    the backward pass is then already under way, where reading them at once would wait before it.
+    """
 
     def __init__(self, net: CaffeNet) -> None:
         self._blobs = net.blobs
         self._weights = {name: w for name, w in net.blob_loss_weights.items() if w}
         self._last = len(net.layers) - 1
         self._total, self._count, self._fallbacks = 0.0, 0, 0
+        self._unread = False
         if not self._weights:
             raise MaapError("the training net has no loss layer; give train_val.prototxt one")
 
     def add(self, layer: int) -> None:
-        """Caffe has run a layer; after the last, note the loss."""
-        if layer == self._last:
-            parts = (w * float(self._blobs[n].data.sum()) for n, w in self._weights.items())
-            self._total += sum(parts)
-            self._count += 1
-            if STATS in self._blobs:
-                self._fallbacks += int(self._blobs[STATS].data[:, 4].sum())
+        """Caffe has run a layer; after the last there is a loss to read."""
+        self._unread = self._unread or layer == self._last
+
+    def read(self) -> None:
+        """Adds the loss of the last forward pass, unless it has been."""
+        if not self._unread:
+            return
+        parts = (w * float(self._blobs[n].data.sum()) for n, w in self._weights.items())
+        self._total += sum(parts)
+        self._count += 1
+        if STATS in self._blobs:
+            self._fallbacks += int(self._blobs[STATS].data[:, 4].sum())
+        self._unread = False
 
     def take(self) -> tuple[float, Optional[int]]:
         """The mean loss since the last call, and the flat maps (None without Elimination)."""
+        self.read()
         mean = self._total / max(1, self._count)
         fallbacks = self._fallbacks if STATS in self._blobs else None
         self._total, self._count, self._fallbacks = 0.0, 0, 0
