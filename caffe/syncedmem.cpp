@@ -1,6 +1,7 @@
 #include "caffe/syncedmem.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
@@ -14,9 +15,44 @@ constexpr size_t SyncedMemory::kAlignment;
 
 namespace {
 
+constexpr size_t kPage = 4096;
+/// Smaller blocks are not worth pinning: the driver copies them aside at once.
+constexpr size_t kWorthPinning = 16 * kPage;
+/// Transfers after which a block's memory gets pinned. Snapshots read the weights back now and
+/// then, which is no reason.
+constexpr unsigned char kUploads = 2, kReadBacks = 16;
+
 void leave_alone(void*) {}
 
+/// The deleter of memory that a block allocated.
+struct OwnMemory {
+  bool pinned = false;
+  void operator()(void* memory) const {
+    if (pinned) device::unpin(memory);
+    std::free(memory);
+  }
+};
+
+size_t whole_pages(size_t bytes) {
+  return (bytes + kPage - 1) / kPage * kPage;
+}
+
+void* host_memory(size_t size, size_t alignment, size_t bytes) {
+  void* memory = nullptr;
+  CAFFE_CHECK(posix_memalign(&memory, alignment, bytes) == 0,
+              "cannot allocate " << size << " bytes of memory: use a smaller batch_size, or free "
+                                 << "memory on this machine");
+  return memory;
+}
+
 }  // namespace
+
+SyncedMemory::~SyncedMemory() {
+  try {
+    finish_upload();
+  } catch (const Error&) {  // the GPU has failed, which the next call will say
+  }
+}
 
 const void* SyncedMemory::cpu_data() {
   to_cpu();
@@ -25,32 +61,48 @@ const void* SyncedMemory::cpu_data() {
 
 const void* SyncedMemory::gpu_data() {
   to_gpu();
+  if (usage_ != nullptr) device::before_reading(usage_.get());
   return gpu_.get();
 }
 
 void* SyncedMemory::mutable_cpu_data() {
   to_cpu();
-  head_ = HEAD_AT_CPU;
-  foreign_is_current_ = false;
+  if (upload_ != nullptr) finish_upload();
+  has_changed(HEAD_AT_CPU);
   return cpu_.get();
 }
 
 void* SyncedMemory::mutable_gpu_data() {
   to_gpu();
-  head_ = HEAD_AT_GPU;
-  foreign_is_current_ = false;
+  if (usage_ != nullptr) device::before_writing(usage_.get());
+  has_changed(HEAD_AT_GPU);
   return gpu_.get();
 }
 
-void SyncedMemory::async_gpu_push(CUstream_st* const&) {
-  to_gpu();
+void SyncedMemory::has_changed(SyncedHead head) {
+  head_ = head;
+  foreign_is_current_ = false;
+  twin_.reset();
+}
+
+void SyncedMemory::async_gpu_push(CUstream_st* const& stream) {
+  to_plain();
+  if (head_ != HEAD_AT_CPU) return to_gpu();
+  prepare_gpu();
+  pin_if_ours();
+  device::before_writing_on(usage_.get(), stream);
+  device::copy_async(gpu_.get(), cpu_.get(), size_, stream);
+  device::has_written_on(usage_.get(), stream);
+  upload_ = device::record(stream);
+  head_ = SYNCED;
+  if (is_held()) finish_upload();  // the holder may write at any time
 }
 
 void SyncedMemory::set_cpu_data(const std::shared_ptr<void>& data) {
   CAFFE_CHECK(data != nullptr, "set_cpu_data: the pointer is null");
+  finish_upload();
   cpu_ = data;
-  head_ = HEAD_AT_CPU;
-  foreign_is_current_ = false;
+  has_changed(HEAD_AT_CPU);
 }
 
 void SyncedMemory::set_cpu_data(void* data) {
@@ -63,9 +115,9 @@ void SyncedMemory::set_gpu_data(void* data) {
 
 void SyncedMemory::set_gpu_data(const std::shared_ptr<void>& data) {
   CAFFE_CHECK(data != nullptr, "set_gpu_data: the pointer is null");
+  if (gpu_ == nullptr || gpu_.get() != data.get()) usage_ = device::usage_of(data.get());
   gpu_ = data;
-  head_ = HEAD_AT_GPU;
-  foreign_is_current_ = false;
+  has_changed(HEAD_AT_GPU);
 }
 
 const std::shared_ptr<void>& SyncedMemory::share_cpu_data() {
@@ -81,14 +133,15 @@ const std::shared_ptr<void>& SyncedMemory::share_gpu_data() {
 void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
   CAFFE_CHECK(copy != nullptr, "foreign_written: the copy is null");
   foreign_ = std::move(copy);
+  has_changed(HEAD_AT_FOREIGN);
   foreign_is_current_ = true;
-  head_ = HEAD_AT_FOREIGN;
   if (is_held()) mutable_cpu_data();
 }
 
 /// HEAD_AT_FOREIGN becomes HEAD_AT_CPU; other states do not change.
 void SyncedMemory::to_plain() {
   if (head_ != HEAD_AT_FOREIGN) return;
+  finish_upload();
   if (cpu_ == nullptr) {
     allocate_cpu();
     std::memset(cpu_.get(), 0, size_);
@@ -105,34 +158,74 @@ void SyncedMemory::to_cpu() {
   if (head_ == UNINITIALIZED) {
     std::memset(cpu_.get(), 0, size_);
     head_ = HEAD_AT_CPU;
-  } else {
-    device::copy(cpu_.get(), gpu_.get(), size_);
-    head_ = SYNCED;
+    return;
   }
+  if (read_backs_ < kReadBacks && ++read_backs_ == kReadBacks) pin_if_ours();
+  device::before_reading(usage_.get());
+  device::copy(cpu_.get(), gpu_.get(), size_);
+  head_ = SYNCED;
 }
 
 void SyncedMemory::to_gpu() {
   to_plain();
+  prepare_gpu();
   if (head_ == HEAD_AT_GPU || head_ == SYNCED) return;
-  if (gpu_ == nullptr) allocate_gpu();
+  if (usage_ != nullptr) device::before_writing(usage_.get());
   if (head_ == UNINITIALIZED) {
     device::fill_zero(gpu_.get(), size_);
     head_ = HEAD_AT_GPU;
   } else {
-    device::copy(gpu_.get(), cpu_.get(), size_);
+    upload();
     head_ = SYNCED;
   }
 }
 
-void SyncedMemory::allocate_cpu() {
-  void* memory = nullptr;
-  bool pinned = false;
-  CaffeMallocHost(&memory, size_, &pinned);
-  cpu_.reset(memory, [pinned](void* mine) { CaffeFreeHost(mine, pinned); });
+void SyncedMemory::upload() {
+  if (uploads_ < kUploads && ++uploads_ == kUploads) pin_if_ours();
+  if (!is_pinned() || is_held()) return device::copy(gpu_.get(), cpu_.get(), size_);
+  device::copy_async(gpu_.get(), cpu_.get(), size_);
+  upload_ = device::record();
 }
 
-void SyncedMemory::allocate_gpu() {
-  gpu_.reset(device::allocate(std::max(size_, kAlignment)), device::release);
+void SyncedMemory::finish_upload() {
+  const device::Event done = std::move(upload_);
+  upload_ = nullptr;
+  device::finish(done);
+}
+
+void SyncedMemory::allocate_cpu() {
+  const bool pages = size_ >= kWorthPinning && Caffe::mode() == Caffe::GPU;
+  void* const memory = pages ? host_memory(size_, kPage, whole_pages(size_))
+                             : host_memory(size_, kAlignment, std::max(size_, kAlignment));
+  cpu_ = std::shared_ptr<void>(memory, OwnMemory());
+}
+
+bool SyncedMemory::is_pinned() const {
+  const OwnMemory* const own = std::get_deleter<OwnMemory>(cpu_);
+  return own != nullptr && own->pinned;
+}
+
+/// Memory that was allocated in whole pages, see allocate_cpu().
+void SyncedMemory::pin_if_ours() {
+  OwnMemory* const own = std::get_deleter<OwnMemory>(cpu_);
+  if (own == nullptr || own->pinned || size_ < kWorthPinning) return;
+  if (reinterpret_cast<uintptr_t>(cpu_.get()) % kPage != 0) return;
+  own->pinned = device::pin(cpu_.get(), whole_pages(size_));
+}
+
+/// Makes the GPU copy, without values, or moves it to the thread's GPU.
+void SyncedMemory::prepare_gpu() {
+  if (gpu_ != nullptr && (usage_ == nullptr || device::is_here(*usage_))) return;
+  const size_t bytes = std::max(size_, kAlignment);
+  const std::shared_ptr<void> here(device::allocate(bytes), device::release);
+  const std::shared_ptr<GpuUsage> usage = device::usage_of(here.get());
+  if (gpu_ != nullptr && (head_ == HEAD_AT_GPU || head_ == SYNCED)) {
+    device::before_reading(usage_.get());
+    device::before_writing(usage.get());
+    device::copy_async(here.get(), gpu_.get(), size_);
+  }
+  gpu_ = here;
+  usage_ = usage;
 }
 
 void CaffeMallocHost(void** ptr, size_t size, bool* use_cuda) {
@@ -143,9 +236,7 @@ void CaffeMallocHost(void** ptr, size_t size, bool* use_cuda) {
     *ptr = device::allocate_pinned(bytes);
     return;
   }
-  CAFFE_CHECK(posix_memalign(ptr, kAlignment, bytes) == 0,
-              "cannot allocate " << size << " bytes of memory: use a smaller batch_size, or free "
-                                 << "memory on this machine");
+  *ptr = host_memory(size, kAlignment, bytes);
 }
 
 void CaffeFreeHost(void* ptr, bool use_cuda) {

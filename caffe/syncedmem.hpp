@@ -22,8 +22,16 @@
 // Nothing is allocated before the first access: a net's diffs cost no memory while it only runs
 // forward, no GPU copy exists in CPU mode, and no plain copy exists of data that only one library's
 // layers use. A first read sees zeros. CPU memory starts at a multiple of 64 bytes: the width of a
-// cache line and of the widest vector registers. While a GPU is in use, CPU memory is pinned, which
-// doubles the transfer speed.
+// cache line and of the widest vector registers.
+//
+// The GPU. Kernels and copies are queued, in order, on the calling thread's stream
+// (caffe/util/gpu_context.hpp), and a call returns before they are done; only a copy to the CPU
+// waits. If another thread used the GPU copy before, this thread's stream waits for that one's
+// (caffe/util/gpu_usage.hpp). On another GPU than the copy is on, the copy moves there. CPU memory
+// is ordinary memory at first: what is a mere copy of results needs nothing better. A block whose
+// values go to the GPU again and again (a batch), or come from it, gets pinned at its address,
+// which the GPU reads at twice the speed and while the program goes on; mutable_cpu_data() then
+// waits until an upload is done.
 //
 // A pointer stays valid until the block is destroyed or set_*_data() replaces it, but it does not
 // tell which copy is up to date: keep blocks, not pointers, across calls that may compute. An
@@ -53,10 +61,10 @@
 
 #include <cstddef>
 #include <memory>
+#include <utility>
 
 #include "caffe/common.hpp"
-
-struct CUstream_st;  // what a cudaStream_t points to
+#include "caffe/util/device.hpp"
 
 namespace caffe {
 
@@ -76,6 +84,7 @@ class SyncedMemory {
 
   SyncedMemory() : SyncedMemory(0) {}
   explicit SyncedMemory(size_t size) : size_(size) {}
+  ~SyncedMemory();
 
   const void* cpu_data();
   const void* gpu_data();
@@ -85,8 +94,8 @@ class SyncedMemory {
   /// outlive the block, which never frees them.
   void set_cpu_data(void* data);
   void set_gpu_data(void* data);
-  /// Copies to the GPU what it does not have yet. The name is from Caffe's data layers, which go on
-  /// while a stream copies; here the copy is complete on return.
+  /// Copies to the GPU, on a stream of the current GPU, what it does not have yet. The program goes
+  /// on meanwhile; who asks for the values next waits for the copy.
   void async_gpu_push(CUstream_st* const& stream);
   /// set_cpu_data for memory whose ownership the block shares from now on.
   void set_cpu_data(const std::shared_ptr<void>& data);
@@ -103,6 +112,13 @@ class SyncedMemory {
   /// `copy` holds new values: it alone is current. The previous foreign copy is released.
   void foreign_written(std::shared_ptr<ForeignCopy> copy);
 
+  /// Another block that has the same values, as long as neither is written; null if none is known.
+  /// A layer that works in place and keeps a copy of its result for its gradient says so here: the
+  /// next layer in place then shares that copy instead of making the same one. The other block's
+  /// owner must not write it before that layer's gradient is computed.
+  const std::shared_ptr<SyncedMemory>& twin() const { return twin_; }
+  void set_twin(std::shared_ptr<SyncedMemory> other) { twin_ = std::move(other); }
+
   SyncedHead head() const { return head_; }
   /// Bytes.
   size_t size() const { return size_; }
@@ -112,15 +128,24 @@ class SyncedMemory {
   void to_cpu();
   void to_gpu();
   void to_plain();
+  void upload();
   void allocate_cpu();
-  void allocate_gpu();
+  void prepare_gpu();
+  bool is_pinned() const;
+  void pin_if_ours();
+  void finish_upload();
+  void has_changed(SyncedHead head);
 
   std::shared_ptr<void> cpu_;
   std::shared_ptr<void> gpu_;
+  std::shared_ptr<GpuUsage> usage_;  // of gpu_
+  device::Event upload_;             // from pinned memory, which must not change before; or null
   size_t size_;
   SyncedHead head_ = UNINITIALIZED;
-  std::shared_ptr<ForeignCopy> foreign_;
+  unsigned char uploads_ = 0, read_backs_ = 0;  // until the memory is pinned
   bool foreign_is_current_ = false;
+  std::shared_ptr<ForeignCopy> foreign_;
+  std::shared_ptr<SyncedMemory> twin_;
 
   DISABLE_COPY_AND_ASSIGN(SyncedMemory);
 };

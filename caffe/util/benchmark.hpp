@@ -4,10 +4,12 @@
 #include <chrono>
 
 #include "caffe/common.hpp"
+#include "caffe/util/device.hpp"
 
 namespace caffe {
 
-/// A stopwatch. In GPU mode, Start and Stop first wait for the work queued on the GPU.
+/// A stopwatch. In GPU mode it measures when the GPU reaches Start and Stop in the thread's work;
+/// neither waits, but reading the time does.
 class Timer {
  public:
   virtual ~Timer() = default;
@@ -24,14 +26,22 @@ class Timer {
   bool running() const { return running_; }
   bool has_run_at_least_once() const { return has_run_; }
 
+ protected:
+  /// Whether Start measures on the GPU.
+  virtual bool on_gpu() const { return Caffe::mode() == Caffe::GPU; }
+
  private:
   std::chrono::steady_clock::time_point start_, stop_;
+  device::Event gpu_start_, gpu_stop_;  // null: measured on the CPU
   bool running_ = false;
   bool has_run_ = false;
 };
 
-/// The same, but never waits for the GPU.
-class CPUTimer : public Timer {};
+/// The same on the CPU, whatever the mode.
+class CPUTimer : public Timer {
+ protected:
+  bool on_gpu() const override { return false; }
+};
 
 }  // namespace caffe
 

@@ -5,31 +5,12 @@
 #include <random>
 
 #include "caffe/common.hpp"
-#include "caffe/util/device.hpp"
+#include "caffe/util/gpu_context.hpp"
+#include "caffe/util/math_functions.hpp"
 
 namespace caffe {
 
 namespace {
-
-/// The calling thread's handles, one per GPU.
-class BlasHandles {
- public:
-  ~BlasHandles() {
-    for (const auto& entry : handles_) cublasDestroy(entry.second);
-  }
-  cublasHandle_t current() {
-    const int id = device::current();
-    const auto found = handles_.find(id);
-    if (found != handles_.end()) return found->second;
-    cublasHandle_t made = nullptr;
-    CUBLAS_CHECK(cublasCreate(&made));
-    if (device::allows_tf32()) CUBLAS_CHECK(cublasSetMathMode(made, CUBLAS_TF32_TENSOR_OP_MATH));
-    return handles_[id] = made;
-  }
-
- private:
-  map<int, cublasHandle_t> handles_;
-};
 
 /// cuRAND, loaded at its first use: the engine itself draws without it, and a program that asks for
 /// the generator has the library anyway.
@@ -43,6 +24,7 @@ class CuRand {
   decltype(&curandDestroyGenerator) destroy;
   decltype(&curandSetPseudoRandomGeneratorSeed) set_seed;
   decltype(&curandSetGeneratorOffset) set_offset;
+  decltype(&curandSetStream) set_stream;
 
  private:
   CuRand() {
@@ -53,6 +35,7 @@ class CuRand {
     find(library, "curandDestroyGenerator", &destroy);
     find(library, "curandSetPseudoRandomGeneratorSeed", &set_seed);
     find(library, "curandSetGeneratorOffset", &set_offset);
+    find(library, "curandSetStream", &set_stream);
   }
   template <typename Function>
   static void find(void* library, const char* name, Function* function) {
@@ -72,9 +55,11 @@ class Generators {
   /// The current GPU's generator, with this seed if that is its `seedings`-th; the first one is
   /// random unless the thread was given a seed.
   curandGenerator_t current(unsigned int seed, int seedings) {
-    Generator& generator = generators_[device::current()];
+    const GpuContext& context = GpuContext::current();
+    Generator& generator = generators_[context.device()];
     if (generator.handle == nullptr) {
       CURAND_CHECK(CuRand::get().create(&generator.handle, CURAND_RNG_PSEUDO_DEFAULT));
+      CURAND_CHECK(CuRand::get().set_stream(generator.handle, context.stream()));
       if (seedings == 0) set_seed(generator.handle, std::random_device()());
     }
     if (generator.seedings != seedings) {
@@ -98,18 +83,10 @@ class Generators {
   map<int, Generator> generators_;
 };
 
-template <typename Dtype>
-__global__ void scale(int n, Dtype alpha, Dtype* x) {
-  CUDA_KERNEL_LOOP(i, n) {
-    x[i] *= alpha;
-  }
-}
-
 }  // namespace
 
 cublasHandle_t CudaLibraries::cublas_handle() {
-  static thread_local BlasHandles of_this_thread;
-  return of_this_thread.current();
+  return GpuContext::current().blas();
 }
 
 curandGenerator_t CudaLibraries::curand_generator() {
@@ -119,8 +96,8 @@ curandGenerator_t CudaLibraries::curand_generator() {
 
 template <typename Dtype>
 void caffe_gpu_scal(const int N, const Dtype alpha, Dtype* X, cudaStream_t str) {
-  scale<<<CAFFE_GET_BLOCKS(N), CAFFE_CUDA_NUM_THREADS, 0, str>>>(N, alpha, X);
-  CUDA_POST_KERNEL_CHECK;
+  const maap::OnStream on(str);
+  caffe_gpu_scal(N, alpha, X);
 }
 template void caffe_gpu_scal<float>(const int, const float, float*, cudaStream_t);
 template void caffe_gpu_scal<double>(const int, const double, double*, cudaStream_t);

@@ -54,11 +54,15 @@ class CudaLibraries {};
 #include <curand.h>
 #include <driver_types.h>
 
-/// Throws an Error that shows the call and the reason, unless the call succeeds.
-#define CAFFE_CUDA_CALL(success, describe, ...)                                           \
-  do {                                                                                    \
-    const auto caffe_status = (__VA_ARGS__);                                              \
-    CAFFE_CHECK(caffe_status == success, #__VA_ARGS__ << ": " << describe(caffe_status)); \
+/// Throws an Error that shows the call and the reason, unless the call succeeds. The runtime's
+/// error state is cleared, so that the next call reports its own.
+#define CAFFE_CUDA_CALL(success, describe, ...)                   \
+  do {                                                            \
+    const auto caffe_status = (__VA_ARGS__);                      \
+    if (caffe_status != success) {                                \
+      cudaGetLastError();                                         \
+      CAFFE_FAIL(#__VA_ARGS__ << ": " << describe(caffe_status)); \
+    }                                                             \
   } while (false)
 #define CUDA_CHECK(...) CAFFE_CUDA_CALL(cudaSuccess, ::cudaGetErrorString, __VA_ARGS__)
 #define CUBLAS_CHECK(...) \
@@ -66,7 +70,9 @@ class CudaLibraries {};
 #define CURAND_CHECK(...) \
   CAFFE_CUDA_CALL(CURAND_STATUS_SUCCESS, ::caffe::curandGetErrorString, __VA_ARGS__)
 
-/// After a launch: throws an Error if the kernel could not be started.
+/// After a launch, on any stream: throws an Error if the kernel could not be started. A launch
+/// without a stream is on the legacy default stream, which this engine's streams wait for and which
+/// waits for them (caffe/util/gpu_context.hpp).
 #define CUDA_POST_KERNEL_CHECK CUDA_CHECK(cudaPeekAtLastError())
 
 /// In a kernel: the loop of this thread over its share of [0, n), int i. It counts in 64 bits,
@@ -95,7 +101,8 @@ template <typename Dtype>
 void caffe_gpu_scal(const int N, const Dtype alpha, Dtype* X, cudaStream_t str);
 
 /// What class Caffe has in a build with CUDA only. A handle belongs to the calling thread and its
-/// current GPU; it is made at the first use and exists as long as the thread.
+/// current GPU; it is made at the first use, works on the thread's stream, and exists as long as
+/// the thread.
 class CudaLibraries {
  public:
   static cublasHandle_t cublas_handle();

@@ -13,8 +13,14 @@
 
 namespace caffe {
 
-/// The only exception class of the engine and of the MAAP layers.
+/// The exception of the engine and of the MAAP layers.
 using maap::Error;
+
+/// A GPU has too little memory: a net adds what it needs to the log.
+class OutOfMemory : public Error {
+ public:
+  using Error::Error;
+};
 
 /// "64 3 11 11", the way Caffe's log writes shapes.
 template <typename Int>

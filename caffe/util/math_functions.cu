@@ -217,6 +217,10 @@ void caffe_gpu_axpy(int N, T alpha, const T* X, T* Y) {
   caffe_gpu_axpby(N, alpha, X, T(1), Y);
 }
 
+void caffe_gpu_memcpy(size_t bytes, const void* X, void* Y) {
+  if (X != Y) device::copy(Y, X, bytes);
+}
+
 template <typename T>
 void caffe_copy(int N, const T* X, T* Y) {
   if (N <= 0 || X == Y) return;

@@ -3,7 +3,7 @@
 
 // Arithmetic on plain arrays, for float and double. caffe_cpu_* and caffe_* take CPU pointers,
 // caffe_gpu_* GPU pointers; both functions of a pair run the same functor (math_functions.cu).
-// Products of matrices and vectors use the BLAS (blas.cpp, blas_gpu.cu); functions named for
+// Products of matrices and vectors use the BLAS (blas.cpp, blas_gpu.cpp); functions named for
 // neither device follow the thread's mode. Without CUDA, caffe_gpu_* functions throw. Matrices are
 // stored row by row. An output may also be an input if element i of the output depends on no other
 // element of that input. Counts are ints, as in Caffe; 0 is allowed and does nothing.

@@ -1,7 +1,7 @@
 #include "caffe/layers/cudnn/context.hpp"
 
-#include "caffe/util/device.hpp"
 #include "caffe/util/error.hpp"
+#include "caffe/util/gpu_context.hpp"
 
 namespace caffe {
 namespace cudnn {
@@ -17,14 +17,14 @@ bool autotunes() {
 }
 
 Context& Context::current() {
-  static thread_local std::map<int, std::unique_ptr<Context>> of_this_thread;
-  std::unique_ptr<Context>& context = of_this_thread[device::current()];
-  if (context == nullptr) context.reset(new Context());
-  return *context;
+  std::shared_ptr<void>& mine = GpuContext::current().cudnn();
+  if (mine == nullptr) mine = std::make_shared<Context>();
+  return *static_cast<Context*>(mine.get());
 }
 
 Context::Context() {
   check(cudnnCreate(&handle_), "starting");
+  check(cudnnSetStream(handle_, GpuContext::current().stream()), "choosing the stream");
 }
 
 Context::~Context() {
@@ -32,13 +32,7 @@ Context::~Context() {
 }
 
 void* Context::workspace(size_t bytes) {
-  if (bytes > bytes_) {
-    workspace_.reset();
-    bytes_ = 0;
-    workspace_.reset(device::allocate(bytes), device::release);
-    bytes_ = bytes;
-  }
-  return workspace_.get();
+  return bytes == 0 ? nullptr : GpuContext::current().workspace(bytes);
 }
 
 }  // namespace cudnn

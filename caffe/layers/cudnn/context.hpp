@@ -1,8 +1,9 @@
 #ifndef CAFFE_LAYERS_CUDNN_CONTEXT_HPP_
 #define CAFFE_LAYERS_CUDNN_CONTEXT_HPP_
 
-// What all cuDNN layers of a thread share on one GPU: the handle, one workspace, and the plans
-// (which kernel computes which shape), so that two layers of one shape choose once.
+// What all cuDNN layers of a thread share on one GPU: the handle, which works on the thread's
+// compute stream, and the plans (which kernel computes which shape), so that two layers of one
+// shape choose once. The workspace is the one of the thread's GpuContext.
 
 #include <cudnn.h>
 
@@ -23,7 +24,7 @@ bool autotunes();
 
 class Context {
  public:
-  /// That of the calling thread and its GPU, made at the first use.
+  /// That of the calling thread and its GPU, made at the first use; a part of its GpuContext.
   static Context& current();
   Context();
   ~Context();
@@ -31,16 +32,13 @@ class Context {
   Context& operator=(const Context&) = delete;
 
   cudnnHandle_t handle() const { return handle_; }
-  /// At least `bytes` of GPU memory, valid until the next call. Work is in order on one stream, so
-  /// layers may use it one after another.
+  /// At least `bytes` of GPU memory, valid until the next call; null for 0.
   void* workspace(size_t bytes);
   /// The plans of one pass; null: cuDNN has none for the shape.
   std::map<ConvShape, std::shared_ptr<ConvPlan>>& plans(ConvPass pass) { return plans_[pass]; }
 
  private:
   cudnnHandle_t handle_ = nullptr;
-  size_t bytes_ = 0;
-  std::shared_ptr<void> workspace_;
   std::map<ConvPass, std::map<ConvShape, std::shared_ptr<ConvPlan>>> plans_;
 };
 

@@ -18,6 +18,7 @@
 #include "caffe/layers/cudnn/context.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/error.hpp"
+#include "caffe/util/gpu_context.hpp"
 
 namespace caffe {
 namespace cudnn {
@@ -88,10 +89,11 @@ float milliseconds(const F& run) {
   cudaEvent_t start, stop;
   cudaEventCreate(&start);
   cudaEventCreate(&stop);
+  const auto stream = GpuContext::current().stream();
   run();
-  cudaEventRecord(start);
+  cudaEventRecord(start, stream);
   run();
-  cudaEventRecord(stop);
+  cudaEventRecord(stop, stream);
   cudaEventSynchronize(stop);
   float time = std::numeric_limits<float>::max();
   cudaEventElapsedTime(&time, start, stop);

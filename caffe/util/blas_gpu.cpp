@@ -1,12 +1,14 @@
-// Products of matrices and vectors on the GPU, through cuBLAS. Without CUDA these functions throw.
+// Products of matrices and vectors on the GPU, through cuBLAS. In a build without CUDA,
+// blas_gpu_none.cpp has these functions.
+
+#include <cublas_v2.h>
 
 #include "caffe/common.hpp"
-#include "caffe/util/device.hpp"
+#include "caffe/util/gpu_context.hpp"
+#include "caffe/util/gpu_error.hpp"
 #include "caffe/util/math_functions.hpp"
 
 namespace caffe {
-
-#ifdef __CUDACC__
 
 namespace {
 
@@ -16,7 +18,7 @@ void check(cublasStatus_t status, const char* what) {
 }
 
 cublasHandle_t handle() {
-  return Caffe::cublas_handle();
+  return GpuContext::current().blas();
 }
 
 cublasOperation_t op(CBLAS_TRANSPOSE transpose) {
@@ -95,50 +97,7 @@ void caffe_gpu_asum(int n, const T* x, T* y) {
 }
 
 void caffe_gpu_memset(size_t bytes, int value, void* X) {
-  const cudaError_t status = cudaMemset(X, value, bytes);
-  CAFFE_CHECK(status == cudaSuccess, "setting GPU memory: " << cudaGetErrorString(status));
-}
-
-#else  // plain C++
-
-namespace {
-
-[[noreturn]] void fail() {
-  CAFFE_FAIL(
-      "GPU mode was requested, but this Caffe was built without CUDA: write solver_mode: CPU "
-      "in the solver, leave -gpu out, or call caffe.set_mode_cpu()");
-}
-
-}  // namespace
-
-template <typename T>
-void caffe_gpu_gemm(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*, const T*, T, T*) {
-  fail();
-}
-
-template <typename T>
-void caffe_gpu_gemv(CBLAS_TRANSPOSE, int, int, T, const T*, const T*, T, T*) {
-  fail();
-}
-
-template <typename T>
-void caffe_gpu_dot(int, const T*, const T*, T*) {
-  fail();
-}
-
-template <typename T>
-void caffe_gpu_asum(int, const T*, T*) {
-  fail();
-}
-
-void caffe_gpu_memset(size_t, int, void*) {
-  fail();
-}
-
-#endif
-
-void caffe_gpu_memcpy(size_t bytes, const void* X, void* Y) {
-  if (X != Y) device::copy(Y, X, bytes);
+  check_gpu(cudaMemsetAsync(X, value, bytes, GpuContext::current().stream()), "setting GPU memory");
 }
 
 #define INSTANTIATE(T)                                                                          \

@@ -1,0 +1,176 @@
+// The functions of device.hpp for memory in a build with CUDA.
+
+#include <cuda_runtime.h>
+
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+#include "caffe/util/device.hpp"
+#include "caffe/util/error.hpp"
+#include "caffe/util/gpu_context.hpp"
+#include "caffe/util/gpu_error.hpp"
+#include "caffe/util/gpu_usage.hpp"
+
+namespace caffe {
+namespace device {
+
+namespace {
+
+struct Block {
+  size_t bytes;
+  std::shared_ptr<GpuUsage> usage;
+};
+
+/// All memory that the engine has on GPUs, by address (unique among all GPUs). Looked at when
+/// memory is allocated, released or given to a blob, not when it is used.
+class Blocks {
+ public:
+  static Blocks& get() {
+    static Blocks& all = *new Blocks();  // static objects may free memory when the process ends
+    return all;
+  }
+
+  void add(const void* memory, Block block) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    blocks_[reinterpret_cast<uintptr_t>(memory)] = std::move(block);
+  }
+  /// Null if there is none that begins there.
+  std::shared_ptr<GpuUsage> remove(const void* memory) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = blocks_.find(reinterpret_cast<uintptr_t>(memory));
+    if (found == blocks_.end()) return nullptr;
+    const std::shared_ptr<GpuUsage> usage = found->second.usage;
+    blocks_.erase(found);
+    return usage;
+  }
+  /// Of the block that the address is in; null if it is in none.
+  std::shared_ptr<GpuUsage> usage(const void* memory) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const uintptr_t address = reinterpret_cast<uintptr_t>(memory);
+    auto found = blocks_.upper_bound(address);
+    if (found == blocks_.begin()) return nullptr;
+    --found;
+    return address - found->first < found->second.bytes ? found->second.usage : nullptr;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<uintptr_t, Block> blocks_;
+};
+
+cudaPointerAttributes attributes(const void* memory) {
+  cudaPointerAttributes found = {};
+  const cudaError_t status = cudaPointerGetAttributes(&found, memory);
+  if (status != cudaSuccess) {  // of older runtimes, about ordinary memory
+    cudaGetLastError();
+    found.type = cudaMemoryTypeUnregistered;
+  }
+  return found;
+}
+
+void queue_copy(void* to, const void* from, size_t bytes, Stream stream) {
+  check_gpu(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream),
+            "copying from or to the GPU");
+}
+
+}  // namespace
+
+void* allocate(size_t bytes) {
+  GpuContext& mine = GpuContext::current();
+  void* const memory = mine.allocate(bytes);
+  Blocks::get().add(memory, {bytes, std::make_shared<GpuUsage>(mine.device(), &mine)});
+  return memory;
+}
+
+void release(void* memory) noexcept {
+  if (memory == nullptr || is_parents_gpu()) return;
+  const std::shared_ptr<GpuUsage> usage = Blocks::get().remove(memory);
+  if (usage == nullptr) return;
+  GpuContext* keeper = nullptr;
+  try {
+    keeper = usage->last(GpuContext::current_if_any());
+  } catch (const Error&) {  // an earlier error has made the GPU unusable, or the process ends
+    return;
+  }
+  keeper->release(memory);
+}
+
+void fill_zero(void* memory, size_t bytes) {
+  if (bytes == 0) return;
+  check_gpu(cudaMemsetAsync(memory, 0, bytes, GpuContext::current().stream()),
+            "clearing GPU memory");
+}
+
+void copy(void* to, const void* from, size_t bytes) {
+  if (bytes == 0) return;
+  queue_copy(to, from, bytes, GpuContext::current().stream());
+  // From ordinary memory of the host, the call above has taken the values when it returns.
+  const cudaMemoryType source = attributes(from).type;
+  const bool waits = attributes(to).type != cudaMemoryTypeDevice || source == cudaMemoryTypeHost ||
+                     source == cudaMemoryTypeManaged;
+  if (waits) wait();
+}
+
+void copy_async(void* to, const void* from, size_t bytes) {
+  copy_async(to, from, bytes, GpuContext::current().stream());
+}
+
+void copy_async(void* to, const void* from, size_t bytes, Stream stream) {
+  if (bytes > 0) queue_copy(to, from, bytes, stream);
+}
+
+void* allocate_pinned(size_t bytes) {
+  enter_gpu();
+  void* memory = nullptr;
+  check_gpu(cudaMallocHost(&memory, bytes), "allocating pinned memory");
+  return memory;
+}
+
+void release_pinned(void* memory) noexcept {
+  if (is_parents_gpu()) return;
+  if (cudaFreeHost(memory) != cudaSuccess) cudaGetLastError();
+}
+
+bool pin(void* memory, size_t bytes) noexcept {
+  if (is_parents_gpu()) return false;
+  if (cudaHostRegister(memory, bytes, cudaHostRegisterPortable) == cudaSuccess) return true;
+  cudaGetLastError();
+  return false;
+}
+
+void unpin(void* memory) noexcept {
+  if (is_parents_gpu()) return;
+  if (cudaHostUnregister(memory) != cudaSuccess) cudaGetLastError();
+}
+
+std::shared_ptr<GpuUsage> usage_of(const void* memory) {
+  const std::shared_ptr<GpuUsage> known = Blocks::get().usage(memory);
+  if (known != nullptr) return known;
+  const cudaPointerAttributes found = attributes(memory);
+  const bool on_gpu = found.type == cudaMemoryTypeDevice || found.type == cudaMemoryTypeManaged;
+  return std::make_shared<GpuUsage>(on_gpu ? found.device : current(), nullptr);
+}
+
+void before_reading(GpuUsage* usage) {
+  usage->read(&GpuContext::current());
+}
+
+void before_writing(GpuUsage* usage) {
+  usage->write(&GpuContext::current());
+}
+
+void before_writing_on(GpuUsage* usage, Stream stream) {
+  usage->before_writing_on(stream);
+}
+
+void has_written_on(GpuUsage* usage, Stream stream) {
+  usage->has_written_on(stream);
+}
+
+bool is_here(const GpuUsage& usage) {
+  return usage.device() == GpuContext::current().device();
+}
+
+}  // namespace device
+}  // namespace caffe
