@@ -1,6 +1,6 @@
-# How a .cu file is compiled: by nvcc in a CUDA build, as plain C++ otherwise.
+# How a .cu file is compiled: by nvcc in a CUDA build, as plain C++ otherwise and for the shadow device.
 
-if(MAAP_CUDA)
+if(MAAP_CUDA AND NOT MAAP_SHADOW)
   if(NOT CMAKE_CUDA_ARCHITECTURES)
     set(CMAKE_CUDA_ARCHITECTURES 75 80 86 89 90)  # Turing to Hopper; newer ones take 90's PTX
   endif()
@@ -11,7 +11,9 @@ endif()
 
 # maap_cu_sources(FILE...): the .cu files of the calling folder.
 function(maap_cu_sources)
-  if(NOT MAAP_CUDA)
+  if(MAAP_SHADOW)  # MAAP_CU_FILE: what nvcc would compile
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++;-DMAAP_CU_FILE")
+  elseif(NOT MAAP_CUDA)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
   endif()
 endfunction()
@@ -35,7 +37,9 @@ function(maap_compile_options target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # ccache requires it
   endif()
-  if(MAAP_CUDA)
+  if(MAAP_SHADOW)
+    target_link_libraries(${target} PRIVATE shadow)
+  elseif(MAAP_CUDA)
     string(REPLACE ";" "," _host "${_cxx}")
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CUDA>:--fmad=false -Xcompiler=${_host}>)
     target_compile_definitions(${target} PRIVATE MAAP_CUDA)

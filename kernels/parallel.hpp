@@ -32,8 +32,13 @@
 
 #include "kernels/device.hpp"
 #include "kernels/error.hpp"
+#include "kernels/stream.hpp"
 
-#if defined(MAAP_CUDA) && !defined(__CUDACC__)
+#ifdef MAAP_SHADOW
+#include "tests/shadow/launch.hpp"
+#endif
+
+#if defined(MAAP_CUDA) && !defined(__CUDACC__) && !defined(MAAP_CU_FILE)
 #error \
     "parallel.hpp in a CUDA build belongs to files that nvcc compiles: rename the including file to .cu"
 #endif
@@ -138,7 +143,7 @@ void cpu_teams(int n, int64_t work, const F& f) {
 
 }  // namespace internal
 
-#ifdef __CUDACC__
+#if MAAP_GPU
 
 constexpr bool kBuiltWithGpu = true;
 
@@ -154,6 +159,13 @@ class GpuTeam {
   MAAP_HD void sync() const { __syncthreads(); }
   MAAP_HD void add(int* p, int v) const { atomicAdd(p, v); }
   MAAP_HD int lower(int* p, int v) const { return atomicMin(p, v); }
+#elif defined(MAAP_SHADOW)
+  int rank() const { return shadow::thread_rank(); }
+  void sync(const char* file = __builtin_FILE(), int line = __builtin_LINE()) const {
+    shadow::barrier(file, line);
+  }
+  void add(int* p, int v) const { shadow::atomic_add(p, v); }
+  int lower(int* p, int v) const { return shadow::atomic_lower(p, v); }
 #else  // never runs, but the host also compiles the template
   MAAP_HD int rank() const { return 0; }
   MAAP_HD void sync() const {}
@@ -215,6 +227,36 @@ class GpuTeam {
 
 namespace internal {
 
+#ifdef MAAP_SHADOW
+
+template <typename F>
+void launch_for(int64_t n, const F& f) {
+  shadow::launch_elements(current_stream(), n, f);
+}
+
+/// What a thread of a block of a team does.
+struct TeamsKernel {
+  int n, blocks;
+  template <typename F>
+  void operator()(const F& f, const shadow::BlockMemory& memory) const {
+    static_assert(GpuTeam::kThreads == shadow::kTeamThreads, "a block of the shadow device");
+    char* const scratch = static_cast<char*>(memory.shared);
+    GpuTeam team(memory.block, scratch,
+                 reinterpret_cast<unsigned long long*>(scratch + kTeamScratch));
+    for (int i = memory.block; i < n; i += blocks) {
+      f(i, team);
+      team.sync();
+    }
+  }
+};
+
+template <typename F>
+void launch_teams(int blocks, int n, const F& f) {
+  shadow::launch_teams(current_stream(), blocks, f, TeamsKernel{n, blocks});
+}
+
+#else
+
 template <typename F>
 __global__ void for_kernel(int64_t n, F f) {
   const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
@@ -233,6 +275,20 @@ __global__ void __launch_bounds__(GpuTeam::kThreads) teams_kernel(int n, F f) {
   }
 }
 
+template <typename F>
+void launch_for(int64_t n, const F& f) {
+  constexpr int kThreads = 128;
+  const int64_t blocks = std::min<int64_t>((n + kThreads - 1) / kThreads, 65535);
+  for_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, current_stream()>>>(n, f);
+}
+
+template <typename F>
+void launch_teams(int blocks, int n, const F& f) {
+  teams_kernel<<<blocks, GpuTeam::kThreads, 0, current_stream()>>>(n, f);
+}
+
+#endif
+
 inline void check_cuda(cudaError_t status, const char* what) {
   if (status != cudaSuccess) {
     throw Error(std::string(what) + ": " + cudaGetErrorString(status) +
@@ -242,15 +298,13 @@ inline void check_cuda(cudaError_t status, const char* what) {
 
 template <typename F>
 void gpu_for(int64_t n, const F& f) {
-  constexpr int kThreads = 128;
-  const int64_t blocks = std::min<int64_t>((n + kThreads - 1) / kThreads, 65535);
-  for_kernel<<<static_cast<unsigned>(blocks), kThreads>>>(n, f);
+  launch_for(n, f);
   check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
 }
 
 template <typename F>
 void gpu_teams(int n, const F& f) {
-  teams_kernel<<<team_slots(Device::kGPU, n), GpuTeam::kThreads>>>(n, f);
+  launch_teams(team_slots(Device::kGPU, n), n, f);
   check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
 }
 

@@ -7,10 +7,10 @@ namespace maap {
 
 namespace internal {
 
-#ifdef __CUDACC__
+#if MAAP_GPU
 template <typename F>
 void gpu_tiles(int n, const F& f) {
-  teams_kernel<<<n, GpuTeam::kThreads>>>(n, f);
+  launch_teams(n, n, f);
   check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
 }
 #else

@@ -57,7 +57,7 @@ struct CropValue {
 template <typename T>
 void copy_window(const std::vector<int>& whole, const std::vector<int>& part,
                  const std::vector<int>& offset, bool back, const T* from, T* to) {
-  Window window;
+  Window window = {};  // no byte of a kernel's argument is left undefined
   window.axes = static_cast<int>(whole.size());
   std::copy(whole.begin(), whole.end(), window.whole);
   std::copy(part.begin(), part.end(), window.part);

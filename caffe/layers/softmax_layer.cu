@@ -80,11 +80,8 @@ struct SoftmaxPixels {
   CAFFE_HD void operator()(int i) const {
     const Pixels<kWidth> pixels(i, classes, inner);
     const int n = pixels.n;
-    T largest[kWidth], sum[kWidth];
-    for (int j = 0; j < n; ++j) {
-      largest[j] = x[pixels.at + j];
-      sum[j] = T(0);
-    }
+    T largest[kWidth] = {}, sum[kWidth] = {};
+    for (int j = 0; j < n; ++j) largest[j] = x[pixels.at + j];
     for (int c = 1; c < classes; ++c) {
       const T* const in = x + pixels.at + static_cast<int64_t>(c) * inner;
       MAAP_SIMD for (int j = 0; j < n; ++j) largest[j] = in[j] > largest[j] ? in[j] : largest[j];

@@ -52,11 +52,12 @@ def arrows_up(path, text):
 
 def cuda_conditionals(text):
     """The preprocessor's questions about CUDA in a file; its guard is none."""
-    joined = re.sub(r"^#ifndef \w+_HPP_$", "", text.replace("\\\n", " "), flags=re.M)
+    joined = re.sub(r"^#ifndef \w+_H(?:PP)?_$", "", text.replace("\\\n", " "), flags=re.M)
     lines = re.findall(r"^\s*#\s*(?:if|ifdef|ifndef|elif)\b.*", joined, flags=re.M)
     guards = re.compile(r"#\s*ifndef CAFFE_LAYERS_CUDNN_\w*_HPP_$")  # of a file's own
     lines = [line for line in lines if not guards.search(line.rstrip())]
-    return [line for line in lines if re.search(r"CUDA|CUDNN|NVCC|CPU_ONLY", line)]
+    names = r"CUDA|CUDNN|NVCC|CPU_ONLY|MAAP_GPU|MAAP_SHADOW"
+    return [line for line in lines if re.search(names, line)]
 
 
 def test_there_is_something_to_check():
@@ -120,6 +121,9 @@ def test_the_checks_of_guards_and_conditionals_see_a_fault():
     assert wrong_guard("caffe_layers/x.hpp", good.replace("CAFFE_X", "CAFFE_LAYERS_X"))
     assert cuda_conditionals("#ifdef __CUDACC__\n#endif\n") == ["#ifdef __CUDACC__"]
     assert cuda_conditionals("#if defined(A) && \\\n    !defined(CPU_ONLY)\n")
+    assert cuda_conditionals("#if MAAP_GPU\n") == ["#if MAAP_GPU"]
+    assert cuda_conditionals("#ifdef MAAP_SHADOW\n") == ["#ifdef MAAP_SHADOW"]
+    assert cuda_conditionals("#ifndef TESTS_SHADOW_INCLUDE_CUDA_H_\n") == []
     assert cuda_conditionals("#ifdef USE_ONEDNN\n") == []
     assert cuda_conditionals("#ifndef CAFFE_LAYERS_CUDNN_RELU_LAYER_HPP_\n") == []
 

@@ -172,6 +172,7 @@ class LayerTest : public DeviceTest<TypeParam> {
         return objective();
       };
       compare("param " + std::to_string(p), analytic, values, options, again);
+      layer->blobs()[p]->mutable_cpu_data();  // the GPU's copy has the last changed value
       if (this->HasFatalFailure()) return;
     }
   }

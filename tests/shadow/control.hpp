@@ -1,0 +1,67 @@
+#ifndef TESTS_SHADOW_CONTROL_HPP_
+#define TESTS_SHADOW_CONTROL_HPP_
+
+// What tests ask of the shadow device and tell it: counts, faults to inject, the seed of its
+// orders. Each setting can also come from the environment (README.md), so that programs and Python
+// can be tested.
+
+#include <cstddef>
+#include <cstdint>
+#include <stdexcept>
+#include <string>
+
+namespace shadow {
+
+/// A mistake of the tested program that the shadow device found. Thrown by the call that makes it,
+/// or by the call that waits for the operation that made it.
+class Fault : public std::logic_error {
+ public:
+  using std::logic_error::logic_error;
+};
+
+/// What all devices together have done since the start or since reset_counts().
+struct Counts {
+  int64_t launches = 0;       // of kernels of this repository
+  int64_t library_calls = 0;  // of cuBLAS and cuDNN that compute
+  int64_t fills = 0;          // cudaMemset and cudaMemsetAsync
+  /// Times the host waited: synchronisations of a device, stream or event; copies that wait;
+  /// cudaFree and cudaFreeHost; cudaMemcpyAsync from more than 64 KB of pageable memory.
+  int64_t synchronisations = 0;
+  int64_t allocations = 0;         // of device memory
+  int64_t pinned_allocations = 0;  // of pinned host memory
+  int64_t copies_to_host = 0, copies_to_device = 0, copies_on_device = 0;
+  int64_t bytes_to_host = 0, bytes_to_device = 0, bytes_on_device = 0;
+  int64_t largest_to_host = 0;                 // bytes of one copy
+  int64_t memory_in_use = 0, memory_peak = 0;  // bytes of device memory
+};
+Counts counts();
+/// All counts become zero, memory_in_use excepted; the peak becomes what is in use.
+void reset_counts();
+/// The counts as a JSON object with the names of Counts.
+std::string counts_as_json();
+
+/// The n-th allocation of device memory from now on fails with cudaErrorMemoryAllocation; 1 is the
+/// next one, 0 cancels.
+void fail_allocation(int n);
+/// The n-th kernel launch from now on fails with cudaErrorLaunchOutOfResources; 1 is the next one,
+/// 0 cancels. A sticky failure is one that a kernel makes while it runs: every call that follows
+/// returns cudaErrorLaunchFailure, until clear_sticky_error().
+void fail_launch(int n, bool sticky = false);
+/// As a new process would be: the only cure for a sticky error.
+void clear_sticky_error();
+
+/// Starts the sequence that chooses all orders: of operations, blocks, threads and elements.
+void set_seed(unsigned seed);
+unsigned seed();
+/// Bytes of a device's memory; allocations beyond it fail.
+void set_memory(size_t bytes);
+/// The number of devices that the runtime finds.
+void set_devices(int count);
+/// The driver's version, as CUDA counts (13000 is 13.0); 0: no driver.
+void set_driver(int version);
+/// Operations that wait in streams because nothing has waited for them yet.
+int64_t operations_waiting();
+
+}  // namespace shadow
+
+#endif  // TESTS_SHADOW_CONTROL_HPP_

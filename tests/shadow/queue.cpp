@@ -1,0 +1,254 @@
+#include "tests/shadow/queue.hpp"
+
+#include <algorithm>
+#include <chrono>
+
+#include "tests/shadow/faults.hpp"
+#include "tests/shadow/memory.hpp"
+#include "tests/shadow/settings.hpp"
+
+namespace shadow {
+
+namespace {
+
+thread_local const Operation* running = nullptr;
+
+/// Sets what running_operation() returns.
+class Running {
+ public:
+  explicit Running(const Operation* operation) { running = operation; }
+  ~Running() { running = nullptr; }
+};
+
+double now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
+bool is_ready(const CUstream_st& stream) {
+  if (stream.waiting.empty()) return false;
+  for (const OperationPtr& before : stream.waiting.front()->after) {
+    if (!before->done) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+const Operation* running_operation() {
+  return running;
+}
+
+Queue& Queue::get() {
+  static Queue& made = *new Queue;  // never destroyed: static objects use it until the end
+  return made;
+}
+
+CUstream_st* Queue::legacy(int device) {
+  for (const auto& stream : streams_) {
+    if (stream->is_legacy && stream->device == device) return stream.get();
+  }
+  streams_.emplace_back(new CUstream_st);
+  streams_.back()->device = device;
+  streams_.back()->is_legacy = streams_.back()->is_blocking = true;
+  return streams_.back().get();
+}
+
+CUstream_st* Queue::stream_of(cudaStream_t handle, int device) {
+  const Lock lock(mutex_);
+  if (handle == nullptr || handle == cudaStreamLegacy) return legacy(device);
+  for (const auto& stream : streams_) {
+    if (stream.get() == handle && !stream->is_destroyed) {
+      return stream->device == device ? handle : nullptr;
+    }
+  }
+  return nullptr;
+}
+
+CUstream_st* Queue::create(int device, bool blocking) {
+  const Lock lock(mutex_);
+  streams_.emplace_back(new CUstream_st);
+  streams_.back()->device = device;
+  streams_.back()->is_legacy = false;
+  streams_.back()->is_blocking = blocking;
+  return streams_.back().get();
+}
+
+bool Queue::destroy(CUstream_st* stream) {
+  const Lock lock(mutex_);
+  for (const auto& known : streams_) {
+    if (known.get() != stream || known->is_destroyed || known->is_legacy) continue;
+    known->is_destroyed = true;  // what it holds still runs
+    forget_destroyed();
+    return true;
+  }
+  return false;
+}
+
+void Queue::forget_destroyed() {
+  const auto gone = [](const std::unique_ptr<CUstream_st>& stream) {
+    return stream->is_destroyed && stream->waiting.empty();
+  };
+  streams_.erase(std::remove_if(streams_.begin(), streams_.end(), gone), streams_.end());
+}
+
+OperationPtr Queue::add(OperationPtr operation, CUstream_st* stream) {
+  const Lock lock(mutex_);
+  operation->stream = stream;
+  operation->device = stream->device;
+  operation->seed = draw();
+  operation->after.swap(stream->waits);
+  for (const auto& other : streams_) {
+    if (other.get() == stream || other->device != stream->device || other->last == nullptr)
+      continue;
+    const bool ordered =
+        (stream->is_legacy && other->is_blocking) || (stream->is_blocking && other->is_legacy);
+    if (ordered && !other->last->done) operation->after.push_back(other->last);
+  }
+  stream->waiting.push_back(operation);
+  stream->last = operation;
+  return operation;
+}
+
+void Queue::wait_in_stream(CUstream_st* stream, const OperationPtr& operation) {
+  const Lock lock(mutex_);
+  if (operation != nullptr && !operation->done) stream->waits.push_back(operation);
+}
+
+OperationPtr Queue::last(CUstream_st* stream) {
+  const Lock lock(mutex_);
+  return stream->last;
+}
+
+bool Queue::is_done(const OperationPtr& operation) {
+  const Lock lock(mutex_);
+  return operation == nullptr || operation->done;
+}
+
+int64_t Queue::waiting() {
+  const Lock lock(mutex_);
+  int64_t sum = 0;
+  for (const auto& stream : streams_) sum += static_cast<int64_t>(stream->waiting.size());
+  return sum;
+}
+
+std::vector<CUstream_st*> Queue::ready(int device) const {
+  std::vector<CUstream_st*> found;
+  for (const auto& stream : streams_) {
+    if (stream->device == device && is_ready(*stream)) found.push_back(stream.get());
+  }
+  return found;
+}
+
+/// A stream whose first operation can run and is one that `target` waits for, or target itself.
+CUstream_st* Queue::needed_for(const Operation& target, Random* random) const {
+  CUstream_st* stream = target.stream;
+  while (!is_ready(*stream)) {
+    std::vector<const Operation*> missing;
+    for (const OperationPtr& before : stream->waiting.front()->after) {
+      if (!before->done) missing.push_back(before.get());
+    }
+    stream = missing[random->below(missing.size())]->stream;
+  }
+  return stream;
+}
+
+void Queue::run_one(const OperationPtr& operation) {
+  const Running now_running(operation.get());
+  prepare_thread_for_faults();
+  for (const uintptr_t pointer : operation->pointers) {
+    Memory::get().open(pointer, operation->device_of_memory);
+  }
+  if (settings().sticky == cudaSuccess) operation->run(*operation);
+  const std::string wrong = Memory::get().overwritten(operation->pointers);
+  if (!wrong.empty()) throw Fault(operation->name + " " + wrong);
+}
+
+/// Runs the first operation of a stream; the lock is open meanwhile. A fault leaves the operation
+/// done, so that the next one can run.
+void Queue::run_next(CUstream_st* stream, Lock* lock) {
+  const OperationPtr operation = stream->waiting.front();
+  is_running_ = true;
+  lock->unlock();
+  std::exception_ptr fault;
+  try {
+    run_one(operation);
+  } catch (...) {
+    fault = std::current_exception();
+  }
+  lock->lock();
+  is_running_ = false;
+  operation->finished_at = now();
+  operation->done = true;
+  operation->after.clear();
+  operation->run = nullptr;
+  stream->waiting.pop_front();
+  operation->stream = nullptr;
+  if (stream->is_destroyed) forget_destroyed();
+  idle_.notify_all();
+  if (fault != nullptr) {
+    Memory::get().close_all();
+    std::rethrow_exception(fault);
+  }
+}
+
+/// Runs the streams that choose() names until it names none; then the device's memory is closed.
+template <typename Choose>
+void Queue::run_while(Lock* lock, const Choose& choose) {
+  for (;;) {
+    while (is_running_) idle_.wait(*lock);
+    CUstream_st* const stream = choose();
+    if (stream == nullptr) break;
+    run_next(stream, lock);
+  }
+  const std::string wrong = Memory::get().close_all();
+  if (!wrong.empty()) throw Fault("a kernel " + wrong);
+}
+
+void Queue::finish(const OperationPtr& operation) {
+  Lock lock(mutex_);
+  if (operation == nullptr || operation->done) return;
+  Random random(draw());
+  // How much runs that nobody waits for: nothing, some, nearly all that can.
+  const uint64_t eagerness = random.below(3) * 45;
+  run_while(&lock, [&]() -> CUstream_st* {
+    if (operation->done) return nullptr;
+    if (random.below(100) < eagerness) {
+      const std::vector<CUstream_st*> streams = ready(operation->device);
+      if (!streams.empty()) return streams[random.below(streams.size())];
+    }
+    return needed_for(*operation, &random);
+  });
+}
+
+void Queue::finish_device(int device) {
+  Lock lock(mutex_);
+  Random random(draw());
+  run_while(&lock, [&]() -> CUstream_st* {
+    const std::vector<CUstream_st*> streams = ready(device);
+    if (!streams.empty()) return streams[random.below(streams.size())];
+    for (const auto& stream : streams_) {  // what this device's streams wait for on another one
+      if (stream->device == device && !stream->waiting.empty()) {
+        return needed_for(*stream->waiting.front(), &random);
+      }
+    }
+    return nullptr;
+  });
+}
+
+void Queue::make_progress(int device) {
+  Lock lock(mutex_);
+  Random random(draw());
+  uint64_t left = random.below(4);
+  run_while(&lock, [&]() -> CUstream_st* {
+    const std::vector<CUstream_st*> streams = ready(device);
+    if (left == 0 || streams.empty()) return nullptr;
+    --left;
+    return streams[random.below(streams.size())];
+  });
+}
+
+int64_t operations_waiting() {
+  return Queue::get().waiting();
+}
+
+}  // namespace shadow
