@@ -56,6 +56,25 @@ def write_data(folder: Path) -> None:
     (folder / "data.txt").write_text("data.h5\n")
 
 
+def write_sequences(folder: Path) -> None:
+    """64 steps of 8 sequences that begin again every 8 steps; a step shows its class in noise, and
+    its label is the class of the step before it (0 at the first)."""
+    random = np.random.RandomState(1)
+    classes = random.randint(0, 4, (64, 8))
+    x = random.randn(64, 8, 6) * 0.2
+    x[..., :4] += np.eye(4)[classes]
+    cont = np.ones((64, 8))
+    cont[::8] = 0
+    label = np.zeros((64, 8))
+    label[1:] = classes[:-1]
+    label[::8] = 0
+    with h5py.File(folder / "sequences.h5", "w") as file:
+        for name, values in (("x", x), ("cont", cont), ("label", label)):
+            file[name] = values.astype(np.float32)
+    (folder / "sequences.txt").write_text("sequences.h5\n")
+
+
 if __name__ == "__main__":
     write_nets(Path(sys.argv[1]) / "nets")
     write_data(Path(sys.argv[1]) / "training")
+    write_sequences(Path(sys.argv[1]) / "training")

@@ -30,7 +30,14 @@ def report(results: dict[str, Any]) -> list[str]:
 def say_layers(step: dict[str, Any] | None) -> str:
     if step is None:
         return NOT_RUN
-    return f"{step['passed']} passed, {step['failed']} failed, {step['skipped']} skipped"
+    if not step["ways"] or not any(way["passed"] for way in step["ways"].values()):
+        return "FAILED: no test passed"
+    return "<br>".join(say_way(name, way) for name, way in step["ways"].items())
+
+
+def say_way(name: str, way: dict[str, Any]) -> str:
+    text = f"{name}: {way['passed']} passed, {way['failed']} failed, {way['skipped']} skipped"
+    return text + (f", {way['not_run']} {NOT_RUN}" if way["not_run"] else "")
 
 
 def say_kernels(step: dict[str, Any] | None) -> str:
@@ -42,10 +49,15 @@ def say_kernels(step: dict[str, Any] | None) -> str:
 def say_training(step: dict[str, Any] | None) -> str:
     if step is None:
         return NOT_RUN
-    if step.get("largest") is None:
-        return "FAILED: the training stopped"
-    what = f"{step['iterations']} iterations, losses differ by at most {step['largest']:.1e}"
-    return what if step["good"] else "FAILED: " + what
+    return "<br>".join(say_one_training(row) for row in step["rows"])
+
+
+def say_one_training(row: dict[str, Any]) -> str:
+    name = f"{row['solver'].partition('_')[0]}, {row['way']}: "
+    if row.get("largest") is None:
+        return name + "FAILED: " + row.get("output", "the training stopped").splitlines()[0]
+    what = f"{row['iterations']} iterations, losses differ by at most {row['largest']:.1e}"
+    return name + (what if row["good"] else "FAILED: " + what)
 
 
 def say_sanitizer(step: dict[str, Any] | None) -> str:
@@ -71,6 +83,12 @@ def kernel_lines(step: dict[str, Any] | None) -> list[str]:
     return lines
 
 
+def said_time(row: dict[str, Any]) -> str:
+    if "error" in row and not row["error"].startswith(NOT_RUN):
+        return "failed"
+    return str(row.get("ms", NOT_RUN))
+
+
 def bench_lines(step: dict[str, Any] | None) -> list[str]:
     if step is None:
         return [NOT_RUN]
@@ -82,9 +100,9 @@ def bench_lines(step: dict[str, Any] | None) -> list[str]:
         "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in step["rows"]:
-        ours, torch = row.get("engine", row), row.get("torch", {})
+        ours, torch = row.get("engine", {}), row.get("torch", {})
         cells = [row["net"], row.get("batch", ""), "on" if row["tf32"] else "off"]
-        cells += [ours.get("ms", "failed"), torch.get("ms", NOT_RUN)]
+        cells += [said_time(ours), said_time(torch)]
         cells += [ours.get("memory_mb", ""), torch.get("memory_mb", "")]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
     return lines

@@ -24,15 +24,22 @@ def test_what_did_not_run_is_said():
 
 
 def test_a_failure_is_said():
-    failed = {"good": False, "iterations": 50, "largest": 0.5}
-    results = {"machine": MACHINE, "training": failed, "kernels": {"good": False, "rows": {}}}
+    row = {"solver": "train_solver.prototxt", "way": "default"}
+    failed = {**row, "good": False, "iterations": 50, "largest": 0.5}
+    stopped = {**row, "good": False, "output": "no end\nafter 3 s"}
+    training = {"good": False, "rows": [failed, stopped]}
+    results = {"machine": MACHINE, "training": training, "kernels": {"good": False, "rows": {}}}
     text = "\n".join(load().report(results))
     assert "| kernels | FAILED |" in text
-    assert "| training | FAILED: 50 iterations, losses differ by at most 5.0e-01 |" in text
+    assert "train, default: FAILED: 50 iterations, losses differ by at most 5.0e-01<br>" in text
+    assert "train, default: FAILED: no end |" in text
 
 
 def test_times_are_shown_beside_each_other():
     row = {"net": "n", "batch": 64, "tf32": True, "engine": {"ms": 1.5, "memory_mb": 7}}
-    lines = load().bench_lines({"rows": [row, {"net": "m", "tf32": False, "error": "no time"}]})
-    assert lines[-2] == "| n | 64 | on | 1.5 | not run | 7 |  |"
-    assert lines[-1] == "| m |  | off | failed | not run |  |  |"
+    failed = {"net": "m", "tf32": False, "engine": {"error": "out of memory"}}
+    late = {"net": "o", "tf32": False, "engine": {"error": "not run: no time was left"}}
+    lines = load().bench_lines({"rows": [row, failed, late]})
+    assert lines[-3] == "| n | 64 | on | 1.5 | not run | 7 |  |"
+    assert lines[-2] == "| m |  | off | failed | not run |  |  |"
+    assert lines[-1] == "| o |  | off | not run | not run |  |  |"

@@ -1,0 +1,60 @@
+"""The programs of a bundle that tools/bundle made, and the machine they run on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+
+class Bundle:
+    """The programs of a bundle, run with its libraries and the CUDA libraries of this machine."""
+
+    def __init__(self, folder: Path, python: str) -> None:
+        self.folder = folder.resolve()
+        places = [self.folder / "lib", *cuda_folders(python)]
+        self.environment = dict(os.environ)
+        self.environment["LD_LIBRARY_PATH"] = ":".join(str(place) for place in places)
+        self.environment["OMP_NUM_THREADS"] = self.environment["OPENBLAS_NUM_THREADS"] = "2"
+
+    def run(
+        self, *command: str, timeout: float = 120, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        program = str(self.folder / "bin" / command[0])
+        return self.start(program, *command[1:], timeout=timeout, **options)
+
+    def start(
+        self, *command: str, timeout: float, **options: Any
+    ) -> subprocess.CompletedProcess[str]:
+        """A program that is still running after `timeout` seconds is ended with status 124."""
+        environment = {**self.environment, **options.pop("more", {})}
+        try:
+            return subprocess.run(
+                command,
+                env=environment,
+                timeout=timeout,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                check=False,
+                **options,
+            )
+        except subprocess.TimeoutExpired as error:
+            out = (error.stdout or b"").decode(errors="replace")
+            return subprocess.CompletedProcess(command, 124, out, f"no end after {timeout:.0f} s")
+
+
+def cuda_folders(python: str) -> list[Path]:
+    """Folders with the CUDA libraries: those of `python`'s nvidia-* wheels, and the system's."""
+    code = "import sysconfig; print(sysconfig.get_paths()['purelib'])"
+    site = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False).stdout
+    found = {path.parent for path in Path(site.strip() or "/nowhere").glob("nvidia/*/lib/*.so*")}
+    return [*sorted(found), Path("/usr/local/cuda/lib64")]
+
+
+def query(fields: str) -> list[str]:
+    """What nvidia-smi says about the first GPU."""
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
+    out = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return [part.strip() for part in out.strip().splitlines()[0].split(",")] if out.strip() else []

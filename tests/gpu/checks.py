@@ -1,0 +1,146 @@
+"""What must be right on a GPU: every layer, the MAAP kernels, trainings, memory accesses."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+from bundle import Bundle
+from gtest_runs import Start, list_tests, run_tests
+
+GPU_TESTS = "*/2.*:*/3.*:Device*:*Gpu*:*GPU*"  # the typed tests' third and fourth type is a GPU's
+
+#: Ways to compute the same: as the engine does by itself, without cuDNN, and with all of cuDNN's
+#: layers in its own layout.
+WAYS: dict[str, dict[str, str]] = {
+    "default": {},
+    "without cuDNN": {"CAFFE_CUDNN_LAYERS": "none", "CAFFE_GPU_LAYOUT": "NCHW"},
+    "all of cuDNN, NHWC": {"CAFFE_CUDNN_LAYERS": "all", "CAFFE_GPU_LAYOUT": "NHWC"},
+}
+
+#: Solvers of a bundle's folder `training`: one net with both MAAP layers and most kinds of layer of
+#: the paper's networks, one with LSTM and RNN.
+TRAININGS = ("train_solver.prototxt", "recurrent_solver.prototxt")
+
+
+def tests_of(bundle: Bundle, environment: dict[str, str]) -> Start:
+    def run(arguments: Sequence[str], seconds: float, folder: str) -> CompletedProcess[str]:
+        return bundle.run("engine_tests", *arguments, timeout=seconds, cwd=folder, more=environment)
+
+    return run
+
+
+def check_layers(bundle: Bundle, deadline: float) -> dict[str, Any]:
+    """Every layer's tests, in each of the WAYS."""
+    listed = bundle.run("engine_tests", "--gtest_list_tests", "--gtest_filter=" + GPU_TESTS)
+    names = list_tests(listed.stdout)
+    ways: dict[str, Any] = {}
+    start = time.monotonic()
+    for i, (way, environment) in enumerate(WAYS.items()):
+        until = start + (deadline - start) * (i + 1) / len(WAYS)
+        run = tests_of(bundle, environment)
+        outcome = run_tests(run, names, until, min(8, os.cpu_count() or 1))
+        ways[way] = {
+            "passed": len(outcome.passed),
+            "failed": len(outcome.failures),
+            "skipped": len(outcome.skipped),
+            "not_run": len(outcome.not_run),
+            "processes": outcome.processes,
+            "failures": [{"way": way, **failure} for failure in outcome.failures],
+            "skipped_names": outcome.skipped,
+        }
+    good = bool(names) and all(
+        w["failed"] == w["not_run"] == 0 < w["passed"] for w in ways.values()
+    )
+    return {"good": good, "ways": ways, "listing": "" if names else listed.stderr[-800:]}
+
+
+def check_kernels(bundle: Bundle, deadline: float) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "kernels.json"
+        limit = max(1, deadline - time.monotonic())
+        done = bundle.run("gpu_layers", "--json", str(file), timeout=limit)
+        rows = json.loads(file.read_text()) if file.exists() else {}
+    output = done.stdout[-12000:] + done.stderr
+    return {"good": done.returncode == 0, "output": output, "rows": rows}
+
+
+def losses(log: str) -> list[float]:
+    return [float(v) for v in re.findall(r"Iteration \d+ \(.*loss = (\S+)", log)]
+
+
+def train(
+    bundle: Bundle, solver: str, device: str, more: dict[str, str], limit: float
+) -> tuple[list[float], str]:
+    """The loss of every iteration, and what is wrong, if anything is."""
+    with tempfile.TemporaryDirectory() as folder:
+        for path in (bundle.folder / "training").iterdir():
+            shutil.copy(path, folder)
+        text = (Path(folder) / solver).read_text()
+        (Path(folder) / "solver.prototxt").write_text(text + f"solver_mode: {device}\n")
+        command = ("caffe", "train", "-solver", "solver.prototxt")
+        done = bundle.run(*command, cwd=folder, more=more, timeout=limit)
+    return losses(done.stderr), "" if done.returncode == 0 else done.stderr[-3000:]
+
+
+def compare(cpu: list[float], gpu: list[float]) -> dict[str, Any]:
+    apart = [abs(a - b) / max(abs(a), 1e-3) for a, b in zip(cpu, gpu)]
+    # Rounding differs and grows from iteration to iteration: 1e-3 would be a fault, not rounding.
+    good = len(cpu) == len(gpu) > 40 and max(apart) < 1e-3 and cpu[-1] < cpu[0]
+    shown = {k: [v[0], v[-1]] for k, v in (("cpu", cpu), ("gpu", gpu)) if v}
+    return {"good": good, "iterations": len(gpu), "largest": max(apart, default=None), **shown}
+
+
+def check_training(bundle: Bundle, deadline: float) -> dict[str, Any]:
+    """The same trainings on both devices, by iteration; on the GPU in each of the WAYS."""
+    rows: list[dict[str, Any]] = []
+    for solver in TRAININGS:
+        limit = max(1, deadline - time.monotonic())
+        cpu, fault = train(bundle, solver, "CPU", {}, limit)
+        if fault:
+            rows.append({"solver": solver, "way": "CPU", "good": False, "output": fault})
+            continue
+        for way, environment in WAYS.items():
+            row: dict[str, Any] = {"solver": solver, "way": way}
+            rows.append(row)
+            left = deadline - time.monotonic()
+            if left < 1:
+                row.update(good=False, output="not run: no time was left")
+                continue
+            gpu, fault = train(bundle, solver, "GPU", environment, left)
+            row.update(compare(cpu, gpu))
+            if fault:
+                row.update(good=False, output=fault)
+    return {"good": all(row["good"] for row in rows), "rows": rows}
+
+
+def check_sanitizer(bundle: Bundle, deadline: float) -> dict[str, Any]:
+    program = shutil.which("compute-sanitizer") or "/usr/local/cuda/bin/compute-sanitizer"
+    if not Path(program).exists():
+        return {"good": True, "output": "not run: there is no compute-sanitizer here"}
+    rows, good = [], True
+    for tool in ("memcheck", "racecheck"):
+        left = deadline - time.monotonic()
+        if left < 5:
+            rows.append(f"{tool}: not run: no time was left")
+            good = False
+            continue
+        command = [program, "--tool", tool, "--error-exitcode", "9"]
+        done = bundle.start(
+            *command, str(bundle.folder / "bin/gpu_layers"), "--short", timeout=left
+        )
+        text = done.stdout + done.stderr
+        refused = "Device not supported" in text
+        good = good and (refused or done.returncode == 0)
+        said = [line for line in text.splitlines() if "ERROR SUMMARY" in line or "hazards" in line]
+        what = "not supported on this machine" if refused else "; ".join(said) or text[-600:]
+        rows.append(f"{tool}: {what}")
+    return {"good": good, "output": "\n".join(rows)}
