@@ -48,6 +48,12 @@ bool is_of(const Block& block, int device) {
   return device == kAnyDevice || block.device == device;
 }
 
+/// Bytes between an address and a block; 0 inside.
+uintptr_t distance(const Block& block, uintptr_t address) {
+  if (address < block.begin) return block.begin - address;
+  return address < block.end ? 0 : address - block.end + 1;
+}
+
 void restore(uintptr_t begin, uintptr_t end) {
   for (uintptr_t at = begin; at < end; ++at) {
     *reinterpret_cast<unsigned char*>(at) = static_cast<unsigned char>(kPattern >> (8 * (at % 4)));
@@ -252,7 +258,7 @@ std::string Memory::describe(uintptr_t address) {
   const Block* nearest = nullptr;
   if (next != blocks_.begin()) nearest = &std::prev(next)->second;
   if (next != blocks_.end() &&
-      (nearest == nullptr || next->second.begin - address < address - nearest->end)) {
+      (nearest == nullptr || distance(next->second, address) < distance(*nearest, address))) {
     nearest = &next->second;
   }
   if (nearest == nullptr) return text.str() + ", where no block has been";
