@@ -2,24 +2,33 @@
 
 #include "kernels/parallel.hpp"
 #include "kernels/resample.hpp"
+#include "kernels/tiles.hpp"
 
 namespace maap {
 namespace {
 
+/// Half-open, in pixels.
+struct Region {
+  int x1, y1, x2, y2;
+  template <typename T>
+  MAAP_HD explicit Region(const T* r)  // [4]
+      : x1(static_cast<int>(r[0])),
+        y1(static_cast<int>(r[1])),
+        x2(static_cast<int>(r[2])),
+        y2(static_cast<int>(r[3])) {}
+};
+
 /// Pixel i of the batch: its image, its position, and the image's region.
 template <typename T>
-struct Pixel {
+struct Pixel : Region {
   int n, y, x;
   int64_t offset;  // in an (n, 1, height, width) blob
-  int x1, y1, x2, y2;
   MAAP_HD Pixel(int i, const ImageShape& s, const T* regions)
-      : n(i / (s.height * s.width)), y(i / s.width % s.height), x(i % s.width), offset(i) {
-    const T* r = regions + static_cast<int64_t>(n) * 4;
-    x1 = static_cast<int>(r[0]);
-    y1 = static_cast<int>(r[1]);
-    x2 = static_cast<int>(r[2]);
-    y2 = static_cast<int>(r[3]);
-  }
+      : Region(regions + static_cast<int64_t>(i / (s.height * s.width)) * 4),
+        n(i / (s.height * s.width)),
+        y(i / s.width % s.height),
+        x(i % s.width),
+        offset(i) {}
   MAAP_HD bool inside() const { return x >= x1 && x < x2 && y >= y1 && y < y2; }
 };
 
@@ -79,21 +88,46 @@ struct Multiply {
   }
 };
 
+/// A team resizes the same rows of all channels of an image, and computes each tap once.
 template <typename T>
 struct CropResize {
   ImageShape s;
   const T* d;        // [n, channels, height, width]
   const T* regions;  // [n, 4]
   T* d_star;         // [n, channels, height, width]
-  MAAP_HD void operator()(int i) const {
-    const Pixel<T> p(i, s, regions);
-    const Tap<T> y(p.y, p.y2 - p.y1, s.height), x(p.x, p.x2 - p.x1, s.width);
-    const int64_t plane = static_cast<int64_t>(s.height) * s.width;
-    const int64_t image = p.n * s.channels * plane,
-                  corner = static_cast<int64_t>(p.y1) * s.width + p.x1;
-    for (int c = 0; c < s.channels; ++c) {
-      d_star[image + c * plane + static_cast<int64_t>(p.y) * s.width + p.x] =
-          bilinear(d + image + c * plane + corner, s.width, y, x);
+
+  static constexpr int kRows = 16;
+  static constexpr int kColumns = kTeamScratch / sizeof(Tap<T>) - kRows;
+  static int teams(const ImageShape& s) { return s.n * ((s.height + kRows - 1) / kRows); }
+
+  template <typename Team>
+  MAAP_HD void operator()(int i, const Team& team) const {
+    const int per_image = (s.height + kRows - 1) / kRows, n = i / per_image;
+    const int first_row = (i - n * per_image) * kRows;
+    const int rows = kRows < s.height - first_row ? kRows : s.height - first_row;
+    const Region region(regions + static_cast<int64_t>(n) * 4);
+    Tap<T>* const row_taps = static_cast<Tap<T>*>(team.scratch());
+    Tap<T>* const taps = row_taps + kRows;
+    for (int y = team.rank(); y < rows; y += Team::size()) {
+      row_taps[y] = Tap<T>(first_row + y, region.y2 - region.y1, s.height);
+    }
+    for (int first = 0; first < s.width; first += kColumns) {
+      const int columns = kColumns < s.width - first ? kColumns : s.width - first;
+      for (int x = team.rank(); x < columns; x += Team::size()) {
+        taps[x] = Tap<T>(first + x, region.x2 - region.x1, s.width);
+      }
+      team.sync();
+      for (int c = 0; c < s.channels; ++c) {
+        const int64_t plane = (static_cast<int64_t>(n) * s.channels + c) * s.height * s.width;
+        const T* const in = d + plane + static_cast<int64_t>(region.y1) * s.width + region.x1;
+        for (int y = 0; y < rows; ++y) {
+          T* const out = d_star + plane + static_cast<int64_t>(first_row + y) * s.width + first;
+          for (int x = team.rank(); x < columns; x += Team::size()) {
+            out[x] = bilinear(in, s.width, row_taps[y], taps[x]);
+          }
+        }
+      }
+      team.sync();
     }
   }
 };
@@ -102,9 +136,10 @@ struct CropResize {
 struct Reach {
   int first, last;
   MAAP_HD Reach(int i, int in, int out) {
-    const double scale = static_cast<double>(out) / in;
-    first = i == 0 ? 0 : static_cast<int>((i - 0.5) * scale - 0.5) - 1;
-    last = i == in - 1 ? out - 1 : static_cast<int>((i + 1.5) * scale - 0.5) + 1;
+    // Those whose place lies between i - 1 and i + 1, and one more on either side.
+    const int64_t size = out, step = 2 * static_cast<int64_t>(in);
+    first = i == 0 ? 0 : static_cast<int>(((2 * i - 1) * size - in) / step) - 1;
+    last = i == in - 1 ? out - 1 : static_cast<int>(((2 * i + 3) * size - in) / step) + 1;
     if (first < 0) first = 0;
     if (last > out - 1) last = out - 1;
   }
@@ -184,7 +219,9 @@ template <typename T>
 void render(Device device, const ImageShape& s, AStar a_star, const T* d, const T* a,
             const T* regions, T* d_star) {
   if (a_star == AStar::kRoi) {
-    parallel_for(device, pixels(s), CropResize<T>{s, d, regions, d_star});
+    using Resize = CropResize<T>;
+    parallel_tile_teams(device, Resize::teams(s), int64_t(Resize::kRows) * s.width * s.channels,
+                        Resize{s, d, regions, d_star});
   } else {
     parallel_for(device, pixels(s), Multiply<T>{s, factors<T>(a_star), d, a, regions, d_star});
   }

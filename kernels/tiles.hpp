@@ -36,6 +36,18 @@ void parallel_tiles(Device device, int64_t cpu_n, int64_t cpu_work, const CpuF& 
   }
 }
 
+/// The same functor on both devices: f(i, team) for i in [0, n), by a team of one thread on the CPU
+/// and a block on the GPU; each call processes about `work` elements. Without slots, as above.
+template <typename F>
+void parallel_tile_teams(Device device, int n, int64_t work, const F& f) {
+  if (n <= 0) return;
+  if (device == Device::kCPU) {
+    internal::cpu_teams(n, work, f);
+  } else {
+    internal::gpu_tiles(n, f);
+  }
+}
+
 }  // namespace maap
 
 #endif  // KERNELS_TILES_HPP_
