@@ -25,9 +25,16 @@ struct AddBias {
 /// For channel_sums: the sum of the values themselves.
 template <typename T>
 struct Values {
+  using Value = T;
   const T* x;
-  CAFFE_HD double first(int, int i) const { return x[i]; }
-  CAFFE_HD double second(int, int) const { return 0; }
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    return W(x[i]);
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
 };
 
 template <typename T>

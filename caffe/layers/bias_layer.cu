@@ -20,9 +20,16 @@ struct BiasForward {
 
 template <typename T>
 struct BiasGradient {
+  using Value = T;
   const T* dy;
-  CAFFE_HD double first(int, int i) const { return dy[i]; }
-  CAFFE_HD double second(int, int) const { return 0; }
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    return W(dy[i]);
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
 };
 
 template <typename T>

@@ -19,9 +19,16 @@ struct AddToRows {
 
 template <typename T>
 struct Column {
+  using Value = T;
   const T* dy;
-  CAFFE_HD double first(int, int i) const { return dy[i]; }
-  CAFFE_HD double second(int, int) const { return 0; }
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    return W(dy[i]);
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
 };
 
 template <typename T>

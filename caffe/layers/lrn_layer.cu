@@ -13,8 +13,9 @@ namespace caffe {
 namespace {
 
 /// s ^ -beta. The compiler can vectorise square roots but not powers.
+template <typename B>
 struct AnyPower {
-  double beta;
+  B beta;
   template <typename T>
   CAFFE_HD T operator()(T s) const {
     return std::pow(s, T(-beta));
@@ -230,7 +231,7 @@ void LRNLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   if (beta_ == Dtype(0.75)) {
     forward_with(ThreeQuarters(), *bottom[0], top[0]);
   } else {
-    forward_with(AnyPower{double(beta_)}, *bottom[0], top[0]);
+    forward_with(AnyPower<Dtype>{beta_}, *bottom[0], top[0]);
   }
 }
 
@@ -241,7 +242,7 @@ void LRNLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& propaga
   if (beta_ == Dtype(0.75)) {
     backward_with(ThreeQuarters(), *top[0], bottom[0]);
   } else {
-    backward_with(AnyPower{double(beta_)}, *top[0], bottom[0]);
+    backward_with(AnyPower<Dtype>{beta_}, *top[0], bottom[0]);
   }
 }
 

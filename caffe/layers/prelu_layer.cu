@@ -36,13 +36,18 @@ struct PReLUBackward {
 /// What each value contributes to the gradient of its slope.
 template <typename T>
 struct SlopeGradient {
+  using Value = T;
   const T* x;
   const T* dy;
-  CAFFE_HD double first(int, int i) const {
-    const double product = static_cast<double>(dy[i]) * static_cast<double>(x[i]);
-    return x[i] > T(0) ? 0. : product;
+  template <typename W>
+  CAFFE_HD Product<W> first(int, int i) const {
+    const bool above = x[i] > T(0);
+    return {above ? W(0) : W(dy[i]), above ? W(0) : W(x[i])};
   }
-  CAFFE_HD double second(int, int) const { return 0; }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
 };
 
 template <typename T>

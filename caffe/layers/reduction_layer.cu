@@ -11,8 +11,8 @@ namespace {
 
 // The function that is summed, as a type: its value for x and its derivative.
 struct Value {
-  template <typename T>
-  static CAFFE_HD double of(T x) {
+  template <typename W>
+  static CAFFE_HD W of(W x) {
     return x;
   }
   template <typename T>
@@ -21,9 +21,9 @@ struct Value {
   }
 };
 struct Absolute {
-  template <typename T>
-  static CAFFE_HD double of(T x) {
-    return x < T(0) ? -x : x;
+  template <typename W>
+  static CAFFE_HD W of(W x) {
+    return x < W(0) ? -x : x;
   }
   template <typename T>
   static CAFFE_HD T slope(T x) {
@@ -31,9 +31,9 @@ struct Absolute {
   }
 };
 struct Square {
-  template <typename T>
-  static CAFFE_HD double of(T x) {
-    return double(x) * double(x);
+  template <typename W>
+  static CAFFE_HD Product<W> of(W x) {
+    return {x, x};
   }
   template <typename T>
   static CAFFE_HD T slope(T x) {
@@ -55,9 +55,16 @@ void with_term(ReductionParameter::ReductionOp operation, const Run& run) {
 
 template <typename T, typename Term>
 struct Terms {
+  using Value = T;
   const T* x;  // [rows, length]
-  CAFFE_HD double first(int, int i) const { return Term::of(x[i]); }
-  CAFFE_HD double second(int, int) const { return 0; }
+  template <typename W>
+  CAFFE_HD auto first(int, int i) const {
+    return Term::of(W(x[i]));
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
 };
 
 template <typename T>

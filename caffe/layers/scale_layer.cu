@@ -35,12 +35,17 @@ struct ScaleBackward {
 /// What each value contributes to the gradients of s and b.
 template <typename T>
 struct ParamGradients {
+  using Value = T;
   const T* x;  // null if the gradient of s is not needed
   const T* dy;
-  CAFFE_HD double first(int, int i) const {
-    return x == nullptr ? 0. : double(dy[i]) * double(x[i]);
+  template <typename W>
+  CAFFE_HD Product<W> first(int, int i) const {
+    return x == nullptr ? Product<W>{W(0), W(0)} : Product<W>{W(dy[i]), W(x[i])};
   }
-  CAFFE_HD double second(int, int i) const { return dy[i]; }
+  template <typename W>
+  CAFFE_HD W second(int, int i) const {
+    return W(dy[i]);
+  }
 };
 
 template <typename T>

@@ -6,14 +6,15 @@
 #include "caffe/layers/axis.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
+#include "kernels/row_teams.hpp"
 
 namespace caffe {
 
 namespace {
 
 // Both passes exist in two forms. If the classes of an item are contiguous, a team works on an item
-// (a block of threads on the GPU). If the classes of a pixel are a plane apart, a GPU thread works
-// on one pixel, and a CPU thread on a block of neighbouring pixels.
+// (a warp or a block of threads on the GPU). If the classes of a pixel are a plane apart, a GPU
+// thread works on one pixel, and a CPU thread on a block of neighbouring pixels.
 
 template <typename T>
 struct SoftmaxRow {
@@ -138,7 +139,8 @@ void SoftmaxLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   Dtype* const y = top[0]->mutable_active_data();
   if (bottom[0]->count() == 0) return;
   if (inner_num_ == 1) {
-    parallel_teams(current_device(), outer_num_, classes, SoftmaxRow<Dtype>{classes, x, y});
+    maap::parallel_row_teams(current_device(), outer_num_, classes,
+                             SoftmaxRow<Dtype>{classes, x, y});
     return;
   }
   const int64_t blocks = (inner_num_ + kCpuWidth - 1) / kCpuWidth;
@@ -157,8 +159,8 @@ void SoftmaxLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& pro
   const Dtype* const dy = top[0]->active_diff();
   Dtype* const dx = bottom[0]->mutable_active_diff();
   if (inner_num_ == 1) {
-    parallel_teams(current_device(), outer_num_, classes,
-                   SoftmaxRowGradient<Dtype>{classes, y, dy, dx});
+    maap::parallel_row_teams(current_device(), outer_num_, classes,
+                             SoftmaxRowGradient<Dtype>{classes, y, dy, dx});
     return;
   }
   const int64_t blocks = (inner_num_ + kCpuWidth - 1) / kCpuWidth;

@@ -10,12 +10,17 @@ namespace {
 /// A channel's values minus its first value, and the squares of these differences.
 template <typename T>
 struct Moments {
+  using Value = T;
   int inner;
   const T* x;  // [outer, channels, inner]
-  CAFFE_HD double first(int c, int i) const { return double(x[i]) - double(x[c * inner]); }
-  CAFFE_HD double second(int c, int i) const {
-    const double less = first(c, i);
-    return less * less;
+  template <typename W>
+  CAFFE_HD W first(int c, int i) const {
+    return W(x[i]) - W(x[c * inner]);
+  }
+  template <typename W>
+  CAFFE_HD Product<W> second(int c, int i) const {
+    const W less = first<W>(c, i);
+    return {less, less};
   }
 };
 
@@ -57,10 +62,17 @@ CAFFE_HD T value_of(const NormalisedValues<T>& y, int c, int i) {
 /// dy and dy y.
 template <typename T>
 struct Products {
+  using Value = T;
   NormalisedValues<T> y;
   const T* dy;
-  CAFFE_HD double first(int, int i) const { return dy[i]; }
-  CAFFE_HD double second(int c, int i) const { return double(dy[i]) * double(value_of(y, c, i)); }
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    return W(dy[i]);
+  }
+  template <typename W>
+  CAFFE_HD Product<W> second(int c, int i) const {
+    return {W(dy[i]), W(value_of(y, c, i))};
+  }
 };
 
 template <typename T>

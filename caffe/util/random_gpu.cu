@@ -4,10 +4,13 @@
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/random_bits.hpp"
+#include "caffe/util/turns.hpp"
 
 namespace caffe {
 
 namespace {
+
+constexpr double kTwoTo53 = 9007199254740992.0;
 
 /// Two sequences that the thread's generator seeds: 64 random bits per index.
 struct Random {
@@ -22,8 +25,12 @@ struct Random {
     return static_cast<float>(high.at(i) >> 8) * (1.0f / 16777216.0f);
   }
   CAFFE_HD double unit_at(int i, double) const {
+    return static_cast<double>(bits_at(i)) * (1.0 / kTwoTo53);
+  }
+  /// 53 random bits.
+  CAFFE_HD uint64_t bits_at(int i) const {
     const uint64_t first = high.at(i) >> 5, second = low.at(i) >> 6;  // 27 + 26 bits
-    return static_cast<double>((first << 26) | second) * (1.0 / 9007199254740992.0);
+    return (first << 26) | second;
   }
 };
 
@@ -53,25 +60,25 @@ struct Gaussian {
   T* r;
   CAFFE_HD void operator()(int i) const {
     const T u = T(1) - first.unit_at(i, T());  // in (0, 1]
-    const T angle = T(6.283185307179586) * second.unit_at(i, T());
-    r[i] = mu + sigma * std::sqrt(T(-2) * std::log(u)) * std::cos(angle);
+    const T direction = cos_of_turns(second.unit_at(i, T()));
+    r[i] = mu + sigma * std::sqrt(T(-2) * std::log(u)) * direction;
   }
 };
 
+/// 1 with probability p: where 53 random bits are below p 2^53.
 template <typename Int>
 struct Bernoulli {
   Random random;
-  double p;
+  uint64_t below;
   Int* r;
-  CAFFE_HD void operator()(int i) const {
-    r[i] = random.unit_at(i, double()) < p ? Int(1) : Int(0);
-  }
+  CAFFE_HD void operator()(int i) const { r[i] = random.bits_at(i) < below ? Int(1) : Int(0); }
 };
 
 template <typename T, typename Int>
 void bernoulli(int n, T p, Int* r) {
   CAFFE_CHECK(p >= T(0) && p <= T(1), "a probability must be in [0, 1], not " << p);
-  parallel_for(Device::kGPU, n, Bernoulli<Int>{Random::drawn(), static_cast<double>(p), r});
+  const auto below = static_cast<uint64_t>(std::ceil(static_cast<double>(p) * kTwoTo53));
+  parallel_for(Device::kGPU, n, Bernoulli<Int>{Random::drawn(), below, r});
 }
 
 }  // namespace

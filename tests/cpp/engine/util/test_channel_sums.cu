@@ -2,6 +2,7 @@
 
 #include <omp.h>
 
+#include <cmath>
 #include <random>
 
 #include "fixtures.hpp"
@@ -11,9 +12,16 @@ namespace caffe {
 namespace {
 
 struct ValueAndSquare {
+  using Value = float;
   const float* x;
-  CAFFE_HD double first(int, int i) const { return x[i]; }
-  CAFFE_HD double second(int c, int i) const { return c + double(x[i]) * double(x[i]); }
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    return W(x[i]);
+  }
+  template <typename W>
+  CAFFE_HD Product<W> second(int c, int i) const {
+    return {W(x[i]), W(c + 1) * W(x[i])};
+  }
 };
 
 struct Write {
@@ -46,7 +54,7 @@ TEST(ChannelSums, AddUpEachChannelAlikeForAnyNumberOfThreads) {
         for (int i = 0; i < shape.inner; ++i) {
           const float value = x[(o * shape.channels + c) * shape.inner + i];
           first += value;
-          second += c + static_cast<long double>(value) * value;
+          second += (c + 1) * static_cast<long double>(value) * value;
         }
       }
       EXPECT_NEAR(one[2 * c], static_cast<double>(first), 1e-12 * shape.per_channel());
@@ -54,6 +62,55 @@ TEST(ChannelSums, AddUpEachChannelAlikeForAnyNumberOfThreads) {
     }
   }
   omp_set_num_threads(before);
+}
+
+TEST(PairedSum, IsNearlyAsExactAsADouble) {
+  std::mt19937 random(5);
+  PairedSum<float> sum = {}, products = {};
+  long double exact = 0, exact_products = 0;
+  for (int i = 0; i < 100000; ++i) {
+    const float a = std::uniform_real_distribution<float>(0, 1)(random);
+    const float b = std::uniform_real_distribution<float>(-1, 2)(random);
+    sum.add(a);
+    products.add(Product<float>{a, b});
+    exact += a;
+    exact_products += static_cast<long double>(a) * b;
+  }
+  EXPECT_NEAR(sum.total(), static_cast<double>(exact), 1e-9 * static_cast<double>(exact));
+  EXPECT_NEAR(products.total(), static_cast<double>(exact_products), 1e-9 * 100000);
+}
+
+TEST(PairedSum, KeepsWhatLargeTermsLeave) {
+  std::mt19937 random(6);
+  PairedSum<float> sum = {};
+  for (int i = 0; i < 1000; ++i) {
+    const float large = std::uniform_real_distribution<float>(1e6f, 2e6f)(random);
+    sum.add(large);
+    sum.add(1e-3f);  // a float of this size is a multiple of 1/16
+    sum.add(-large);
+  }
+  EXPECT_NEAR(sum.total(), 1., 1e-4);
+}
+
+TEST(PairedSum, AddsOtherSums) {
+  PairedSum<float> one = {}, other = {};
+  for (int i = 0; i < 1000; ++i) {
+    one.add(16777216.f);
+    other.add(1.f / 3);
+  }
+  EXPECT_NEAR((one + other).total(), 16777216e3 + 1000 * double(1.f / 3), 1e-3);
+}
+
+TEST(PairedSum, KeepsWhatIsNotFinite) {
+  PairedSum<float> sum = {};
+  sum.add(1.f);
+  sum.add(INFINITY);
+  EXPECT_EQ(sum.total(), INFINITY);
+  sum.add(-INFINITY);
+  EXPECT_TRUE(std::isnan(sum.total()));
+  PairedSum<float> products = {};
+  products.add(Product<float>{-INFINITY, 2.f});
+  EXPECT_EQ(products.total(), -INFINITY);
 }
 
 }  // namespace caffe

@@ -1,5 +1,8 @@
 #include "caffe/util/random_bits.hpp"
 
+#include <cmath>
+
+#include "caffe/util/turns.hpp"
 #include "fixtures.hpp"
 
 namespace caffe {
@@ -36,6 +39,15 @@ TEST(RandomBits, AreThoseOfSplitMix64) {
     }
   }
   RandomBits(7).at(INT_MAX);
+}
+
+TEST(CosOfTurns, IsTheCosine) {
+  for (int i = 0; i <= 100000; ++i) {
+    const double turns = i / 100000., exact = std::cos(2 * M_PI * turns);
+    const float rounded = static_cast<float>(turns);
+    ASSERT_NEAR(cos_of_turns(turns), exact, 1e-15) << turns;
+    ASSERT_NEAR(cos_of_turns(rounded), std::cos(2 * M_PI * double(rounded)), 1.2e-7) << turns;
+  }
 }
 
 }  // namespace caffe
