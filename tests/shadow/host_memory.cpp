@@ -46,6 +46,7 @@ bool is_writable_host_memory(uintptr_t address) {
   unsigned char resident = 0;
   void* const page = reinterpret_cast<void*>(address / kPage * kPage);
   if (mincore(page, kPage, &resident) != 0) return false;  // not mapped: the cheap answer
+  constexpr uintptr_t kSanitizers = uintptr_t(64) << 30;   // theirs alone are as large
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
     uintptr_t begin = 0, end = 0;
@@ -53,7 +54,7 @@ bool is_writable_host_memory(uintptr_t address) {
     if (std::sscanf(line.c_str(), "%" SCNxPTR "-%" SCNxPTR " %*c%c", &begin, &end, &writable) ==
             3 &&
         begin <= address && address < end) {
-      return writable == 'w';
+      return writable == 'w' && end - begin < kSanitizers;
     }
   }
   return false;

@@ -44,12 +44,17 @@ void LogicalThread::enter(LogicalThread* from, bool from_ends) {
   (void)from_ends;
 }
 
-void LogicalThread::entered() {
+void LogicalThread::entered(LogicalThread* from) {
 #ifdef __SANITIZE_ADDRESS__
-  const void* came_from = nullptr;
+  const void* stack = nullptr;
   size_t bytes = 0;
-  __sanitizer_finish_switch_fiber(fake_stack_, &came_from, &bytes);
+  __sanitizer_finish_switch_fiber(fake_stack_, &stack, &bytes);
+  if (!from->is_fiber_) {  // only the sanitizer knows it
+    from->stack_ = stack;
+    from->bytes_ = bytes;
+  }
 #endif
+  (void)from;
 }
 
 void LogicalThread::release(void* token) {

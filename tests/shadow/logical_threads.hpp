@@ -32,15 +32,15 @@ class LogicalThread {
   /// To be called immediately before the host switches from `from` to this one. `from_ends`: it is
   /// never continued.
   void enter(LogicalThread* from, bool from_ends = false);
-  /// To be called first thing after a switch to this one.
-  void entered();
+  /// To be called first thing after a switch from `from` to this one.
+  void entered(LogicalThread* from);
 
   /// Everything that happened before in the running fiber happens before what follows acquire().
   static void release(void* token);
   static void acquire(void* token);
 
  private:
-  void* stack_;
+  const void* stack_;
   size_t bytes_;
   void* fiber_ = nullptr;       // the thread sanitizer's
   void* fake_stack_ = nullptr;  // the address sanitizer's

@@ -83,10 +83,24 @@ struct Thread {
   std::exception_ptr thrown;
 };
 
+/// What orders a barrier's threads for the race detector: all that came before the barrier happens
+/// before all that follows, but threads between two barriers are not ordered. Hence two tokens in
+/// turn: one for those that arrive, one for those that have continued.
+class BarrierToken {
+ public:
+  char* next() { return &tokens_[(phase_ + 1) % 2]; }
+  void continued() { ++phase_; }
+
+ private:
+  char tokens_[2] = {0, 0};
+  unsigned phase_ = 0;
+};
+
 /// One block at a time.
 class Team {
  public:
   explicit Team(uint64_t seed);
+  ~Team();
   void run(int block, const std::function<void(const BlockMemory&)>& body);
   void pause(Thread::State state, const char* file, int line);
   int rank() const { return current_->rank; }
@@ -105,7 +119,8 @@ class Team {
   Thread threads_[kTeamThreads];
   LogicalThread host_;
   Thread* current_ = nullptr;
-  char barrier_token_ = 0;
+  BarrierToken block_barrier_, warp_barriers_[kTeamThreads / kWarpThreads];
+  char end_token_ = 0;
   std::vector<char> shared_;
 };
 
@@ -118,23 +133,41 @@ Team::Team(uint64_t seed) : random_(seed), shared_(kSharedBytes + 64) {
   }
 }
 
+/// Ends threads that a fault has left waiting: their objects are destroyed.
+Team::~Team() {
+  for (Thread& thread : threads_) {
+    if (!thread.own) continue;
+    LogicalThread::release(&end_token_);
+    thread.logical->enter(&host_);
+    thread.own = fiber();
+    host_.entered(thread.logical.get());
+    LogicalThread::acquire(&end_token_);
+  }
+}
+
 void Team::start(const BlockMemory& memory, const std::function<void(const BlockMemory&)>& body) {
+  char* const start_token = block_barrier_.next();
+  LogicalThread::release(start_token);
+  block_barrier_.continued();
   for (Thread& thread : threads_) {
     thread.state = Thread::kReady;
     thread.own = fiber(std::allocator_arg, Stacks::get().of(thread.rank),
-                       [this, &thread, &body, &memory](fiber&& host) {
+                       [this, &thread, &body, &memory, start_token](fiber&& host) {
                          thread.host = std::move(host);
-                         thread.logical->entered();
-                         LogicalThread::acquire(&barrier_token_);
+                         thread.logical->entered(&host_);
+                         LogicalThread::acquire(start_token);
                          try {
                            body(memory);
                          } catch (const boost::context::detail::forced_unwind&) {
+                           LogicalThread::release(&end_token_);
+                           host_.enter(thread.logical.get(), true);
+                           LogicalThread::acquire(&end_token_);
                            throw;
                          } catch (...) {
                            thread.thrown = std::current_exception();
                          }
                          thread.state = Thread::kEnded;
-                         LogicalThread::release(&barrier_token_);
+                         LogicalThread::release(&end_token_);
                          host_.enter(thread.logical.get(), true);
                          return std::move(thread.host);
                        });
@@ -145,7 +178,7 @@ void Team::resume(Thread* thread) {
   current_ = thread;
   thread->logical->enter(&host_);
   thread->own = std::move(thread->own).resume();
-  host_.entered();
+  host_.entered(thread->logical.get());
   current_ = nullptr;
   if (thread->thrown != nullptr) std::rethrow_exception(std::exchange(thread->thrown, nullptr));
 }
@@ -156,11 +189,20 @@ void Team::pause(Thread::State state, const char* file, int line) {
   self->state = state;
   self->file = file;
   self->line = line;
-  if (state != Thread::kReady) LogicalThread::release(&barrier_token_);
+  char* const token = state == Thread::kAtBarrier
+                          ? block_barrier_.next()
+                          : warp_barriers_[self->rank / kWarpThreads].next();
+  if (state != Thread::kReady) LogicalThread::release(token);
   host_.enter(self->logical.get());
-  self->host = std::move(self->host).resume();
-  self->logical->entered();
-  if (state != Thread::kReady) LogicalThread::acquire(&barrier_token_);
+  try {
+    self->host = std::move(self->host).resume();
+  } catch (...) {  // the team ends before the thread does
+    self->logical->entered(&host_);
+    LogicalThread::acquire(&end_token_);
+    throw;
+  }
+  self->logical->entered(&host_);
+  if (state != Thread::kReady) LogicalThread::acquire(token);
 }
 
 /// Runs the threads that can run, in a random order, until none can.
@@ -232,6 +274,7 @@ bool Team::release_warps() {
     }
     if (!waits) continue;
     release(first, kWarpThreads, Thread::kAtWarpBarrier);
+    warp_barriers_[first / kWarpThreads].continued();
     any = true;
   }
   return any;
@@ -242,14 +285,15 @@ void Team::run(int block, const std::function<void(const BlockMemory&)>& body) {
   void* const shared = reinterpret_cast<void*>((begin + 63) / 64 * 64);
   fill_with_pattern(shared, kSharedBytes);
   const BlockMemory memory = {block, shared};
-  LogicalThread::release(&barrier_token_);
   start(memory, body);
   for (;;) {
     run_ready();
     if (all_ended()) break;
-    if (!release_warps()) release(0, kTeamThreads, Thread::kAtBarrier);
+    if (release_warps()) continue;
+    release(0, kTeamThreads, Thread::kAtBarrier);
+    block_barrier_.continued();
   }
-  LogicalThread::acquire(&barrier_token_);
+  LogicalThread::acquire(&end_token_);
 }
 
 /// Sets the team whose thread the calling host thread runs.

@@ -58,6 +58,13 @@ class OnDevice {
   T* memory_ = nullptr;
 };
 
+/// For tests whose kernels race on purpose, or access what they must not.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SKIP_UNDER_SANITIZERS() GTEST_SKIP() << "a sanitizer reports this first"
+#else
+#define SKIP_UNDER_SANITIZERS() (void)0
+#endif
+
 /// The text of the Fault that f() throws; "" if it throws none.
 template <typename F>
 std::string fault_of(const F& f) {

@@ -95,6 +95,7 @@ TEST_F(ShadowMemoryDeathTest, HostMemoryFromAKernel) {
 
 TEST_F(ShadowMemoryDeathTest, FaultsThatAreNotItsAreNoConcernOfIt) {
   OnDevice<float> memory(3);
+  SKIP_UNDER_SANITIZERS();
   int* volatile nowhere = nullptr;
   EXPECT_EXIT(*nowhere = 1, ::testing::KilledBySignal(SIGSEGV), "^$");
 }

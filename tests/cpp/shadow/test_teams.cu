@@ -52,6 +52,7 @@ struct Rotate {
 };
 
 TEST_F(ShadowTeams, AMissingBarrierShows) {
+  SKIP_UNDER_SANITIZERS();
   std::vector<int> rotated(kThreads);
   std::iota(rotated.begin(), rotated.end(), 1);
   rotated.back() = 0;
@@ -66,6 +67,7 @@ TEST_F(ShadowTeams, AMissingBarrierShows) {
 }
 
 TEST_F(ShadowTeams, ScratchHoldsNoNumbersAtFirst) {
+  SKIP_UNDER_SANITIZERS();
   const OnDevice<int> out(std::vector<int>(kThreads, 0));
   for (int round = 0; round < 2; ++round) {
     run(1, Rotate{out.get(), false});
@@ -136,6 +138,7 @@ struct CountBadly {
 };
 
 TEST_F(ShadowTeams, ThreadsChangeAtAtomicOperations) {
+  SKIP_UNDER_SANITIZERS();
   const OnDevice<int> sum(std::vector<int>{0}), other(std::vector<int>{0});
   run(1, CountBadly{sum.get(), other.get()});
   EXPECT_LT(sum.values()[0], kThreads);
@@ -155,6 +158,7 @@ struct Arrivals {
 };
 
 TEST_F(ShadowTeams, TheSeedChoosesTheOrders) {
+  SKIP_UNDER_SANITIZERS();
   std::set<std::vector<int>> threads, blocks;
   for (int round = 0; round < 16; ++round) {
     shadow::set_seed(round / 2);
@@ -219,5 +223,19 @@ TEST_F(ShadowTeams, WarpsHaveBarriersOfTheirOwn) {
   const std::vector<int> values = out.values();
   for (int i = 0; i < kThreads; ++i) EXPECT_EQ(i / 32 * 32 * 32 + 31 * 16, values[i]);
 }
+
+#ifdef __SANITIZE_THREAD__
+
+TEST_F(ShadowTeams, AMissingBarrierIsReported) {
+  const auto program = [](bool waits) {
+    const OnDevice<int> out(std::vector<int>(kThreads, 0));
+    run(1, Rotate{out.get(), waits});
+    std::exit(0);
+  };
+  EXPECT_EXIT(program(false), ::testing::ExitedWithCode(66), "data race.*Rotate");
+  EXPECT_EXIT(program(true), ::testing::ExitedWithCode(0), "");
+}
+
+#endif
 
 }  // namespace
