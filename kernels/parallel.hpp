@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "kernels/device.hpp"
@@ -264,8 +265,17 @@ __global__ void for_kernel(int64_t n, F f) {
     f(static_cast<int>(i));
 }
 
+/// F::kLeastBlocks, the blocks per multiprocessor that a functor's teams need at least, or 0. With
+/// 0 the compiler may save registers for more blocks and keep variables in memory instead.
+template <typename F, typename = void>
+struct LeastBlocks : std::integral_constant<int, 0> {};
 template <typename F>
-__global__ void __launch_bounds__(GpuTeam::kThreads) teams_kernel(int n, F f) {
+struct LeastBlocks<F, std::enable_if_t<(F::kLeastBlocks > 0)>>
+    : std::integral_constant<int, F::kLeastBlocks> {};
+
+template <typename F>
+__global__ void __launch_bounds__(GpuTeam::kThreads, LeastBlocks<F>::value)
+    teams_kernel(int n, F f) {
   __shared__ alignas(16) char scratch[kTeamScratch];
   __shared__ unsigned long long exchange[GpuTeam::kThreads];
   GpuTeam team(blockIdx.x, scratch, exchange);

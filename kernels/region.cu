@@ -57,6 +57,7 @@ struct Workspace {
 template <bool kFar, typename T, typename Team>
 MAAP_HD void upsample(const Team& team, const Plane<T>& in, const Workspace<T>& w, T* out,
                       int height, int width) {
+#pragma unroll 1
   for (int x = team.rank(); x < width; x += team.size()) {
     const Tap<T> tap(x, in.width, width);
     for (int y = 0; y < in.height; ++y) {
@@ -71,6 +72,7 @@ MAAP_HD void upsample(const Team& team, const Plane<T>& in, const Workspace<T>& 
   Tap<T>* const taps = static_cast<Tap<T>*>(team.scratch());
   for (int first = 0; first < height; first += kRows) {
     const int rows = kRows < height - first ? kRows : height - first;
+#pragma unroll 1
     for (int k = team.rank(); k < rows; k += team.size())
       taps[k] = Tap<T>(first + k, in.height, height);
     team.sync();
@@ -256,6 +258,9 @@ MAAP_HD void add_up(const Team& team, double* up_to, double* from, const int* hi
   }
 }
 
+// Loops that a thread of a GPU's team goes through once or seldom are not unrolled: the registers
+// for it are better used elsewhere.
+
 /// Otsu's threshold between low < high: the centre of the first bin that separates the two classes'
 /// means best. Sums are computed as in numpy and scikit-image, operation by operation: each bin's
 /// product, quotients and variance by a thread of its own, but the additions of the cumulative sums
@@ -290,6 +295,7 @@ MAAP_HD double otsu(const Team& team, const Plane<T>& plane, double low, double 
     s->histogram[i] = count;
   }
   team.sync();
+#pragma unroll 1
   for (int i = team.rank(); i < kBins; i += team.size())
     s->up_to[i] = s->from[i] = s->histogram[i] * bins.centre(i);
   team.sync();
@@ -298,6 +304,7 @@ MAAP_HD double otsu(const Team& team, const Plane<T>& plane, double low, double 
   const double all = static_cast<double>(plane.height) * plane.width;
   double best = -1.;
   int best_bin = kBins;
+#pragma unroll 1
   for (int i = team.rank(); i < kBins - 1; i += team.size()) {
     const double weight = s->counts[i], rest = all - weight;
     const double apart = s->up_to[i] / weight - s->from[i + 1] / rest;
@@ -409,6 +416,7 @@ MAAP_HD bool largest_component(const Team& team, const Plane<T>& plane, double t
 
 template <typename T>
 struct FindRegion {
+  static constexpr int kLeastBlocks = 1;  // spills otherwise
   RegionShape s;
   ThresholdAt at;
   const T* maps;  // [n, map_height, map_width]

@@ -96,6 +96,7 @@ struct CropResize {
   const T* regions;  // [n, 4]
   T* d_star;         // [n, channels, height, width]
 
+  static constexpr int kLeastBlocks = 1;  // spills otherwise
   static constexpr int kRows = 16;
   static constexpr int kColumns = kTeamScratch / sizeof(Tap<T>) - kRows;
   static int teams(const ImageShape& s) { return s.n * ((s.height + kRows - 1) / kRows); }
@@ -108,11 +109,13 @@ struct CropResize {
     const Region region(regions + static_cast<int64_t>(n) * 4);
     Tap<T>* const row_taps = static_cast<Tap<T>*>(team.scratch());
     Tap<T>* const taps = row_taps + kRows;
+#pragma unroll 1
     for (int y = team.rank(); y < rows; y += Team::size()) {
       row_taps[y] = Tap<T>(first_row + y, region.y2 - region.y1, s.height);
     }
     for (int first = 0; first < s.width; first += kColumns) {
       const int columns = kColumns < s.width - first ? kColumns : s.width - first;
+#pragma unroll 1
       for (int x = team.rank(); x < columns; x += Team::size()) {
         taps[x] = Tap<T>(first + x, region.x2 - region.x1, s.width);
       }
@@ -138,10 +141,11 @@ struct Reach {
   MAAP_HD Reach(int i, int in, int out) {
     // Those whose place lies between i - 1 and i + 1, and one more on either side.
     const int64_t size = out, step = 2 * static_cast<int64_t>(in);
-    first = i == 0 ? 0 : static_cast<int>(((2 * i - 1) * size - in) / step) - 1;
-    last = i == in - 1 ? out - 1 : static_cast<int>(((2 * i + 3) * size - in) / step) + 1;
-    if (first < 0) first = 0;
-    if (last > out - 1) last = out - 1;
+    const int64_t low = (2 * i - 1) * size - in, high = (2 * i + 3) * size - in;
+    int64_t rest;
+    first = low < step ? 0 : divide(low, step, &rest) - 1;
+    last = high < 0 ? 1 : divide(high, step, &rest) + 1;
+    if (i == in - 1 || last > out - 1) last = out - 1;
   }
 };
 

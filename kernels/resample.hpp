@@ -5,6 +5,16 @@
 
 namespace maap {
 
+/// value / by and the rest, for 0 <= value and a quotient that an int holds. A GPU has no division
+/// of 64 bits: the compiler's is a call, around which registers go to memory.
+MAAP_HD inline int divide(int64_t value, int64_t by, int64_t* rest) {
+  int quotient = static_cast<int>(static_cast<float>(value) / static_cast<float>(by));  // rounded
+  *rest = value - quotient * by;
+  for (; *rest < 0; *rest += by) --quotient;
+  for (; *rest >= by; *rest -= by) ++quotient;
+  return quotient;
+}
+
 /// Which two of `in` samples give sample i of `out`, and the weight of the second: bilinear
 /// resampling with half-pixel centres ("align corners" off) and repeated edges. Sample i lies at
 /// ((2 i + 1) in - out) / (2 out), which is divided in integers: exact, and fast on GPUs, most of
@@ -18,9 +28,10 @@ struct Tap {
     const int64_t whole = 2 * static_cast<int64_t>(out), edge = (in - 1) * whole;
     int64_t at = (2 * static_cast<int64_t>(i) + 1) * in - out;
     at = at < 0 ? 0 : at > edge ? edge : at;
-    first = static_cast<int>(at / whole);
+    int64_t rest;
+    first = divide(at, whole, &rest);
     second = first + 1 < in ? first + 1 : first;
-    weight = static_cast<T>(at - first * whole) / static_cast<T>(whole);
+    weight = static_cast<T>(rest) / static_cast<T>(whole);
   }
 };
 

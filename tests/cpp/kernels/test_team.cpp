@@ -16,6 +16,7 @@
 #define parallel_for on_threads::parallel_for
 #define parallel_teams on_threads::parallel_teams
 #define parallel_tiles on_threads::parallel_tiles
+#define parallel_tile_teams on_threads::parallel_tile_teams
 #include "kernels/attention.cu"
 #include "kernels/region.cu"
 #include "kernels/render.cu"

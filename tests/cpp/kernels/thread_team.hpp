@@ -5,7 +5,7 @@
 // OpenMP, and the GPU's teams as blocks whose threads are real. A test includes this file, then the
 // kernels' .cu files with
 //
-//   #define parallel_for on_threads::parallel_for     (and parallel_teams, parallel_tiles)
+//   #define parallel_for on_threads::parallel_for     (and parallel_teams ...)
 //
 // so that Device::kGPU runs the GPU's functors here.
 
@@ -154,6 +154,11 @@ void parallel_tiles(Device device, int64_t cpu_n, int64_t, const CpuF& cpu_f, in
   } else {
     run_teams<256>(gpu_n, 1, gpu_f);
   }
+}
+
+template <typename F>
+void parallel_tile_teams(Device device, int n, int64_t work, const F& f) {
+  on_threads::parallel_teams(device, n, work, f);
 }
 
 }  // namespace on_threads
