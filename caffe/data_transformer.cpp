@@ -1,5 +1,6 @@
 #include "caffe/data_transformer.hpp"
 
+#include <cstring>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 
@@ -88,6 +89,20 @@ Part<unsigned char> split_part(const Pixels& pixels, const Recipe<Dtype>& recipe
   }
   cv::split(cv::Mat(height, width, CV_8UC(channels), start, pixels.row_bytes), planes);
   return {memory.data, static_cast<size_t>(width), static_cast<size_t>(height) * width};
+}
+
+/// Copies a part of an image's bytes, in the order in which they are stored.
+void copy_part(const Pixels& pixels, int top, int left, int height, int width,
+               unsigned char* packed) {
+  const int planes = pixels.interleaved ? 1 : pixels.channels;
+  const size_t pixel = pixels.interleaved ? pixels.channels : 1;
+  const size_t row = pixels.interleaved ? pixels.row_bytes : pixels.width;
+  for (int plane = 0; plane < planes; ++plane) {
+    const unsigned char* from = pixels.bytes + (plane * pixels.height + top) * row + left * pixel;
+    for (int h = 0; h < height; ++h, from += row, packed += width * pixel) {
+      std::memcpy(packed, from, width * pixel);
+    }
+  }
 }
 
 string image_text(int channels, int height, int width) {
@@ -304,6 +319,24 @@ void DataTransformer<Dtype>::transform(const Pixels& pixels, ItemRandom* random,
   const Choice choice =
       choose(pixels.height, pixels.width, [random](int n) { return random->below(n); });
   apply(pixels, choice, transformed);
+}
+
+template <typename Dtype>
+PackedImage DataTransformer<Dtype>::pack(const Pixels& pixels, ItemRandom* random,
+                                         const vector<int>& shape, unsigned char* packed) const {
+  CAFFE_CHECK(pixels.bytes != nullptr, "an image of floats cannot be packed as bytes");
+  check(pixels.channels, pixels.height, pixels.width, shape);
+  const Choice choice =
+      choose(pixels.height, pixels.width, [random](int n) { return random->below(n); });
+  copy_part(pixels, choice.top, choice.left, shape[2], shape[3], packed);
+  return {pixels.interleaved, choice.mirror, choice.top, choice.left, 0, 0, shape[2], shape[3]};
+}
+
+template <typename Dtype>
+PixelTransform<Dtype> DataTransformer<Dtype>::pixel_transform() const {
+  const Dtype scale = static_cast<Dtype>(param_.scale());
+  return data_mean_.count() > 0 ? PixelTransform<Dtype>(data_mean_, scale)
+                                : PixelTransform<Dtype>(mean_values_, scale);
 }
 
 template <typename Dtype>

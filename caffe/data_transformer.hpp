@@ -8,6 +8,7 @@
 #include "caffe/common.hpp"
 #include "caffe/proto/caffe.pb.h"
 #include "caffe/util/item_random.hpp"
+#include "caffe/util/packed_images.hpp"
 
 namespace caffe {
 
@@ -62,6 +63,11 @@ class DataTransformer {
   /// Writes one image of that shape.
   void transform(const Pixels& pixels, ItemRandom* random, const vector<int>& shape,
                  Dtype* transformed) const;
+  /// Copies the bytes that transform() would use, with the same random choices; pixel_transform()
+  /// makes the same values from them. The image must have bytes.
+  PackedImage pack(const Pixels& pixels, ItemRandom* random, const vector<int>& shape,
+                   unsigned char* packed) const;
+  PixelTransform<Dtype> pixel_transform() const;
 
  protected:
   /// A random number in [0, n).
