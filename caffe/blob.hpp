@@ -77,6 +77,8 @@ class Blob : public std::enable_shared_from_this<Blob<Dtype>> {
   const Dtype* cpu_diff() const { return as_values(diff()->cpu_data()); }
   const Dtype* gpu_diff() const { return as_values(diff()->gpu_data()); }
   Dtype* mutable_cpu_data() { return as_values(data()->mutable_cpu_data()); }
+  /// For whoever writes all values: those on the GPU are not copied first.
+  Dtype* overwrite_cpu_data() { return as_values(data()->overwrite_cpu_data()); }
   Dtype* mutable_gpu_data() { return as_values(data()->mutable_gpu_data()); }
   Dtype* mutable_cpu_diff() { return as_values(diff()->mutable_cpu_data()); }
   Dtype* mutable_gpu_diff() { return as_values(diff()->mutable_gpu_data()); }

@@ -72,6 +72,13 @@ void* SyncedMemory::mutable_cpu_data() {
   return cpu_.get();
 }
 
+void* SyncedMemory::overwrite_cpu_data() {
+  finish_upload();
+  if (cpu_ == nullptr) allocate_cpu();
+  has_changed(HEAD_AT_CPU);
+  return cpu_.get();
+}
+
 void* SyncedMemory::mutable_gpu_data() {
   to_gpu();
   if (usage_ != nullptr) device::before_writing(usage_.get());
@@ -118,6 +125,14 @@ void SyncedMemory::set_gpu_data(const std::shared_ptr<void>& data) {
   if (gpu_ == nullptr || gpu_.get() != data.get()) usage_ = device::usage_of(data.get());
   gpu_ = data;
   has_changed(HEAD_AT_GPU);
+}
+
+void SyncedMemory::set_gpu_copy(const std::shared_ptr<void>& data) {
+  CAFFE_CHECK(data != nullptr && (head_ == HEAD_AT_CPU || head_ == SYNCED),
+              "set_gpu_copy: the pointer is null, or the values are not on the CPU");
+  usage_ = device::usage_of(data.get());
+  gpu_ = data;
+  head_ = SYNCED;
 }
 
 const std::shared_ptr<void>& SyncedMemory::share_cpu_data() {

@@ -90,10 +90,16 @@ class SyncedMemory {
   const void* gpu_data();
   void* mutable_cpu_data();
   void* mutable_gpu_data();
+  /// Like mutable_cpu_data(), for whoever writes all of it: values elsewhere are given up instead
+  /// of being copied or converted.
+  void* overwrite_cpu_data();
   /// Uses the caller's `size()` bytes from now on and treats their values as up to date. They must
   /// outlive the block, which never frees them.
   void set_cpu_data(void* data);
   void set_gpu_data(void* data);
+  /// Uses this GPU memory, which has the values of the CPU's, or will have them when work that is
+  /// queued now gets there: SYNCED. The values must be on the CPU.
+  void set_gpu_copy(const std::shared_ptr<void>& data);
   /// Copies to the GPU, on a stream of the current GPU, what it does not have yet. The program goes
   /// on meanwhile; who asks for the values next waits for the copy.
   void async_gpu_push(CUstream_st* const& stream);

@@ -1,6 +1,7 @@
 #include "caffe/layers/base_data_layer.hpp"
 
 #include <future>
+#include <mutex>
 
 #include "caffe/net_error.hpp"
 #include "caffe/util/device.hpp"
@@ -19,40 +20,6 @@ void BaseDataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
     data_transformer_->InitRand();
     DataLayerSetUp(bottom, top);
   });
-}
-
-namespace {
-
-/// The net's blob counts its users itself: the batch is not one of them. The batch keeps its own
-/// GPU copy current, whatever happens to the net's, so that the next batch does not copy it back.
-template <typename Dtype>
-std::weak_ptr<void> lend_memory(const Blob<Dtype>& from, Blob<Dtype>* to) {
-  to->ReshapeLike(from);
-  const bool on_gpu = Caffe::mode() == Caffe::GPU;
-  SyncedMemory* const block = from.data().get();
-  const shared_ptr<void> memory = on_gpu ? block->share_gpu_data() : block->share_cpu_data();
-  const shared_ptr<Dtype> lent(static_cast<Dtype*>(memory.get()), [memory](Dtype*) {});
-  on_gpu ? to->set_gpu_data(lent) : to->set_cpu_data(lent);
-  return lent;
-}
-
-template <typename Dtype>
-void replace_if_used(const std::weak_ptr<void>& lent, Blob<Dtype>* blob) {
-  if (lent.use_count() > 1) blob->ShareData(Blob<Dtype>(blob->shape()));
-}
-
-}  // namespace
-
-template <typename Dtype>
-void Batch<Dtype>::lend(Blob<Dtype>* data, Blob<Dtype>* label) {
-  lent_data_ = lend_memory(data_, data);
-  if (label != nullptr) lent_label_ = lend_memory(label_, label);
-}
-
-template <typename Dtype>
-void Batch<Dtype>::take_back() {
-  replace_if_used(lent_data_, &data_);
-  replace_if_used(lent_label_, &label_);
 }
 
 template <typename Dtype>
@@ -77,9 +44,10 @@ void BasePrefetchingDataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blob
   BaseDataLayer<Dtype>::LayerSetUp(bottom, top);
   // Memory is allocated here so that it suits this thread's mode.
   for (const shared_ptr<Batch<Dtype>>& batch : prefetch_) {
-    batch->data_.mutable_cpu_data();
-    if (this->output_labels_) batch->label_.mutable_cpu_data();
+    batch->reserve(packs_bytes(), this->output_labels_, is_on_gpu());
   }
+  if (packs_bytes()) values_.ReshapeLike(prefetch_[0]->data_);
+  gpu_ = is_on_gpu() ? device::current() : -1;
   StartInternalThread();
 }
 
@@ -99,16 +67,115 @@ void BasePrefetchingDataLayer<Dtype>::reshape_all(const vector<int>& data_shape,
 }
 
 template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::pack_bytes(const PixelTransform<Dtype>& transform) {
+  packs_bytes_ = true;
+  pixel_transform_ = transform;
+}
+
+template <typename Dtype>
+bool BasePrefetchingDataLayer<Dtype>::is_on_gpu() {
+  return Caffe::mode() == Caffe::GPU && device::count() > 0;
+}
+
+/// Writes the images of one batch, each in any thread, as values or as bytes.
+template <typename Dtype>
+class BasePrefetchingDataLayer<Dtype>::ImageWriter {
+ public:
+  ImageWriter(BasePrefetchingDataLayer& layer, Batch<Dtype>* batch, int n)
+      : transformer_(*layer.data_transformer_),
+        packs_(layer.packs_bytes()),
+        gpu_(is_on_gpu() ? device::current() : -1),
+        mode_(Caffe::mode()),
+        seed_(layer.seed_),
+        first_(layer.images_),
+        batch_(batch),
+        is_value_(n) {
+    layer.images_ += n;
+  }
+  /// For the batch whose first image this is.
+  void make_room(const Pixels& pixels) {
+    shape_ = transformer_.shape_of(pixels);
+    shape_[0] = static_cast<int>(is_value_.size());
+    batch_->data_.Reshape(shape_);
+    image_ = batch_->data_.count(1);
+    if (packs_ && pixels.bytes != nullptr) {
+      act_for_the_net();
+      batch_->pack();
+      how_ = batch_->how();
+      bytes_ = batch_->pixels();
+    } else {
+      make_room_for_values();
+    }
+  }
+  /// False: the first image is missing.
+  bool has_room() const { return bytes_ != nullptr || values_ != nullptr; }
+  void write(const Pixels& pixels, int i) {
+    ItemRandom random(seed_, first_ + i);
+    if (bytes_ != nullptr && pixels.bytes != nullptr) {
+      how_[i] = transformer_.pack(pixels, &random, shape_, bytes_ + i * image_);
+      return;
+    }
+    if (bytes_ != nullptr) {
+      std::call_once(once_, [this] { make_room_for_values(); });
+      is_value_[i] = true;
+    }
+    transformer_.transform(pixels, &random, shape_, values_ + i * image_);
+  }
+  /// If a batch of bytes has images of floats in it, all of it becomes values.
+  void finish() {
+    if (bytes_ == nullptr || values_ == nullptr) return;
+    const PixelTransform<Dtype> transform = transformer_.pixel_transform();
+    for (size_t i = 0; i < is_value_.size(); ++i) {
+      if (!is_value_[i]) batch_->unpack(transform, static_cast<int>(i));
+    }
+    batch_->is_unpacked();
+  }
+
+ private:
+  /// Memory must suit the net, whichever thread allocates it.
+  void act_for_the_net() {
+    Caffe::set_mode(mode_);
+    if (gpu_ >= 0) device::select(gpu_);
+  }
+  void make_room_for_values() {
+    act_for_the_net();
+    values_ = batch_->data_.overwrite_cpu_data();
+  }
+
+  const DataTransformer<Dtype>& transformer_;
+  const bool packs_;
+  const int gpu_;
+  const Caffe::Brew mode_;
+  const unsigned int seed_;
+  const uint64_t first_;
+  Batch<Dtype>* const batch_;
+  vector<char> is_value_;  // of each image, in a batch of bytes
+  vector<int> shape_;
+  size_t image_ = 0;  // values, or bytes
+  PackedImage* how_ = nullptr;
+  unsigned char* bytes_ = nullptr;
+  Dtype* values_ = nullptr;
+  std::once_flag once_;
+};
+
+/// This thread works for the device of the last Forward.
+template <typename Dtype>
+void BasePrefetchingDataLayer<Dtype>::follow_the_net() {
+  const int gpu = gpu_;
+  if (gpu >= 0) device::select(gpu);
+  Caffe::set_mode(gpu >= 0 ? Caffe::GPU : Caffe::CPU);
+}
+
+template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::InternalThreadEntry() {
   while (!must_stop()) {
     Batch<Dtype>* const batch = prefetch_free_.pop();
     batch->error_ = nullptr;
     try {
+      follow_the_net();
+      batch->clear();
       load_batch(batch);
-      if (Caffe::mode() == Caffe::GPU && device::count() > 0) {
-        batch->data_.gpu_data();
-        if (this->output_labels_) batch->label_.gpu_data();
-      }
+      if (is_on_gpu()) batch->send(this->output_labels_);
     } catch (const Interrupted&) {
       throw;
     } catch (...) {
@@ -122,46 +189,33 @@ template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
                                                   const std::function<Pixels(int)>& read,
                                                   const std::function<string(int)>& name_of) {
-  const uint64_t first = images_;
-  images_ += n;
-  vector<int> shape;
-  Dtype* data = nullptr;  // null: image 0 is missing
+  ImageWriter writer(*this, batch, n);
   std::promise<void> decided;
   const std::shared_future<void> known = decided.get_future().share();
-  const Caffe::Brew mode = Caffe::mode();
-  const auto make_room = [&](const Pixels& pixels) {
-    Caffe::set_mode(mode);
-    shape = this->data_transformer_->shape_of(pixels);
-    shape[0] = n;
-    batch->data_.Reshape(shape);
-    data = batch->data_.mutable_cpu_data();
-  };
   const auto load = [&](int i) {
     const Pixels pixels = [&] {
       const maap::NoFork while_reading;
       return read(i);
     }();
     if (i == 0) {
-      make_room(pixels);
+      writer.make_room(pixels);
       decided.set_value();
     }
     known.wait();
-    if (data == nullptr) return;
-    const size_t values = static_cast<size_t>(shape[1]) * shape[2] * shape[3];
-    ItemRandom random(seed_, first + i);
     const maap::NoFork while_transforming;
-    this->data_transformer_->transform(pixels, &random, shape, data + i * values);
+    if (writer.has_room()) writer.write(pixels, i);
   };
   const auto load_or_let_go = [&](int i) {
     try {
       if (must_stop()) throw Interrupted();
       load(i);
     } catch (...) {
-      if (i == 0 && data == nullptr) decided.set_value();
+      if (i == 0 && !writer.has_room()) decided.set_value();
       throw;
     }
   };
   share_out(n, load_or_let_go, name_of);
+  writer.finish();
 }
 
 template <typename Dtype>
@@ -196,7 +250,8 @@ Batch<Dtype>* BasePrefetchingDataLayer<Dtype>::next_batch() {
 template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) {
   (void)bottom;
-  next_batch()->lend(top[0], this->output_labels_ ? top[1] : nullptr);
+  gpu_ = is_on_gpu() ? device::current() : -1;
+  next_batch()->lend(pixel_transform_, &values_, top[0], this->output_labels_ ? top[1] : nullptr);
 }
 
 template <typename Dtype>
@@ -204,7 +259,6 @@ void BasePrefetchingDataLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blo
   Forward_cpu(bottom, top);
 }
 
-INSTANTIATE_CLASS(Batch);
 INSTANTIATE_CLASS(BaseDataLayer);
 INSTANTIATE_CLASS(BasePrefetchingDataLayer);
 

@@ -1,7 +1,7 @@
 #ifndef CAFFE_LAYERS_BASE_DATA_LAYER_HPP_
 #define CAFFE_LAYERS_BASE_DATA_LAYER_HPP_
 
-#include <exception>
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,6 +11,7 @@
 #include "caffe/data_transformer.hpp"
 #include "caffe/internal_thread.hpp"
 #include "caffe/layer.hpp"
+#include "caffe/layers/batch.hpp"
 #include "caffe/util/blocking_queue.hpp"
 #include "caffe/util/worker_team.hpp"
 
@@ -52,25 +53,11 @@ class BaseDataLayer : public Layer<Dtype> {
   bool output_labels_ = false;
 };
 
-template <typename Dtype>
-class Batch {
- public:
-  Blob<Dtype> data_, label_;
-  std::exception_ptr error_;  // why the batch could not be loaded
-
-  /// Lets a net's blobs use the memory, which exists as long as they need it.
-  void lend(Blob<Dtype>* data, Blob<Dtype>* label);
-  /// New memory, if someone else than the net's blobs uses the old: an array in Python.
-  void take_back();
-
- private:
-  std::weak_ptr<void> lent_data_, lent_label_;
-};
-
 /// Prepares batches in a separate thread while the net computes. A derived layer implements
 /// load_batch, which that thread calls, and stops the thread in its destructor. The tops share the
 /// memory of a batch until the next Forward; an array in Python that does, keeps it unchanged.
-/// Forward rethrows what load_batch throws. In a forked child, which does not have the thread,
+/// For a net on a GPU the thread also copies the batches there, beside the computation. Forward
+/// rethrows what load_batch throws. In a forked child, which does not have the thread,
 /// Forward throws an Error.
 template <typename Dtype>
 class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThread {
@@ -93,13 +80,19 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   /// `read(i)` returns the i-th image, in memory that the thread may use until its next call. The
   /// first image determines the shape. Random choices for an image depend on the layer's seed and
   /// on the number of images before it, so the result is the same for any number of threads. An
-  /// error begins with the layer's name and `name_of(i)`, "image 'x.jpg'".
+  /// error begins with the layer's name and `name_of(i)`, "image 'x.jpg'". After pack_bytes(), and
+  /// if the net is on a GPU, the images are packed instead.
   void load_images(Batch<Dtype>* batch, int n, const std::function<Pixels(int)>& read,
                    const std::function<string(int)>& name_of);
   /// Calls work(i) for each i in [0, n), in several threads; long work should throw Interrupted
   /// when must_stop(). Errors begin as those of load_images do.
   void share_out(int n, const std::function<void(int)>& work,
                  const std::function<string(int)>& name_of);
+  /// For DataLayerSetUp: batches go to a GPU as bytes, whose transformation is computed there. Only
+  /// for a class whose load_batch is known not to be overridden: batch->data_ may have no values.
+  void pack_bytes(const PixelTransform<Dtype>& transform);
+  /// Whether load_batch should pack bytes into this batch.
+  bool packs_bytes() const { return packs_bytes_ && is_on_gpu(); }
   /// Shapes the tops and the batches from the first image.
   void reshape_all(const vector<int>& data_shape, const Blobs& top);
 
@@ -110,11 +103,19 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   Blob<Dtype> transformed_data_;
 
  private:
+  /// Whether the calling thread's net is on a GPU.
+  static bool is_on_gpu();
+  class ImageWriter;
+  void follow_the_net();
   Batch<Dtype>* next_batch();
 
   std::unique_ptr<WorkerTeam> team_;
   unsigned int seed_ = 0;
-  uint64_t images_ = 0;  // loaded so far
+  uint64_t images_ = 0;       // loaded so far
+  std::atomic<int> gpu_{-1};  // of the last Forward; -1: none
+  bool packs_bytes_ = false;
+  PixelTransform<Dtype> pixel_transform_;
+  Blob<Dtype> values_;  // of packed images
 };
 
 }  // namespace caffe

@@ -1,6 +1,7 @@
 #include "caffe/layers/data_layer.hpp"
 
 #include <opencv2/core/mat.hpp>
+#include <typeinfo>
 
 namespace caffe {
 
@@ -43,6 +44,10 @@ void DataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
   }
   shape[0] = batch_size;
   this->reshape_all(shape, top);
+  const bool has_bytes = datum.encoded() || !datum.data().empty();
+  if (has_bytes && typeid(*this) == typeid(DataLayer)) {
+    this->pack_bytes(this->data_transformer_->pixel_transform());
+  }
   records_.resize(batch_size);
 }
 

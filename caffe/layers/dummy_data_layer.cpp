@@ -68,7 +68,9 @@ void DummyDataLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs& top) {
 template <typename Dtype>
 void DummyDataLayer<Dtype>::Forward_cpu(const Blobs&, const Blobs& top) {
   for (size_t i = 0; i < top.size(); ++i) {
-    if (!is_constant(fillers_[i])) fill(fillers_[i], top[i]);
+    if (is_constant(fillers_[i])) continue;
+    top[i]->overwrite_cpu_data();
+    fill(fillers_[i], top[i]);
   }
 }
 

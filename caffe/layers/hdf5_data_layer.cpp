@@ -148,12 +148,14 @@ template <typename Dtype>
 void HDF5DataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) {
   (void)bottom;
   const int batch_size = this->layer_param_.hdf5_data_param().batch_size();
+  vector<Dtype*> to;
+  for (size_t j = 0; j < hdf_blobs_.size(); ++j) to.push_back(top[j]->overwrite_cpu_data());
   for (int i = 0; i < batch_size; ++i) {
     while (Skip()) Next();
     for (size_t j = 0; j < hdf_blobs_.size(); ++j) {
       const size_t length = top[j]->count(1), row = data_permutation_[current_row_];
       const Dtype* const values = hdf_blobs_[j]->cpu_data() + row * length;
-      std::copy(values, values + length, top[j]->mutable_cpu_data() + i * length);
+      std::copy(values, values + length, to[j] + i * length);
     }
     Next();
   }

@@ -1,6 +1,7 @@
 #include "caffe/layers/image_data_layer.hpp"
 
 #include <opencv2/core/mat.hpp>
+#include <typeinfo>
 
 #include "caffe/util/io.hpp"
 #include "caffe/util/rng.hpp"
@@ -42,6 +43,9 @@ void ImageDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top
   }
   shape[0] = static_cast<int>(param.batch_size());
   this->reshape_all(shape, top);
+  if (typeid(*this) == typeid(ImageDataLayer)) {
+    this->pack_bytes(this->data_transformer_->pixel_transform());
+  }
   records_.resize(param.batch_size());
 }
 

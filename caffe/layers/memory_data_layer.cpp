@@ -5,6 +5,7 @@
 #include <opencv2/core/mat.hpp>
 
 #include "caffe/net_error.hpp"
+#include "caffe/util/device.hpp"
 
 namespace caffe {
 
@@ -113,6 +114,24 @@ void MemoryDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) 
   top[1]->set_cpu_data(shared_ptr<Dtype>(labels_, labels_.get() + pos_));
   pos_ = (pos_ + batch_size_) % n_;
   if (pos_ == 0) has_new_data_ = false;
+}
+
+template <typename Dtype>
+void MemoryDataLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blobs& top) {
+  Forward_cpu(bottom, top);
+  if (device::count() == 0) return;
+  uploads_[turn_].give_back();
+  turn_ = 1 - turn_;
+  Upload& upload = uploads_[turn_];
+  const size_t values = top[0]->count(), labels = top[1]->count();
+  upload.clear();
+  Dtype* const host = reinterpret_cast<Dtype*>(upload.host((values + labels) * sizeof(Dtype)));
+  std::copy_n(top[0]->cpu_data(), values, host);
+  std::copy_n(top[1]->cpu_data(), labels, host + values);
+  upload.send();
+  upload.receive();
+  top[0]->data()->set_gpu_copy(upload.lend_gpu(0));
+  top[1]->data()->set_gpu_copy(upload.lend_gpu(values * sizeof(Dtype)));
 }
 
 INSTANTIATE_CLASS(MemoryDataLayer);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "caffe/layers/base_data_layer.hpp"
+#include "caffe/util/upload.hpp"
 
 namespace caffe {
 
@@ -39,6 +40,7 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override;
+  void Forward_gpu(const Blobs& bottom, const Blobs& top) override;
 
   int batch_size_ = 0, channels_ = 0, height_ = 0, width_ = 0, size_ = 0;
   shared_ptr<Dtype> data_;
@@ -52,6 +54,11 @@ class MemoryDataLayer : public BaseDataLayer<Dtype> {
  private:
   template <typename Image>
   void add(const vector<Image>& images, const vector<int>& labels);
+
+  // For a GPU, the program's arrays, which it may change after Forward, are copied aside. By turns:
+  // one is filled while the GPU computes with the other.
+  Upload uploads_[2];
+  int turn_ = 0;
 };
 
 }  // namespace caffe

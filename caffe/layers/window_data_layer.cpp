@@ -2,6 +2,7 @@
 
 #include <opencv2/imgcodecs.hpp>
 #include <opencv2/imgproc.hpp>
+#include <typeinfo>
 
 #include "caffe/util/file_kind.hpp"
 #include "caffe/util/io.hpp"
@@ -73,6 +74,10 @@ void WindowDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& to
   LOG_IF(INFO, Caffe::root_solver()) << "Amount of context padding: " << param.context_pad();
   LOG_IF(INFO, Caffe::root_solver()) << "Crop mode: " << param.crop_mode();
   this->reshape_all({batch_size, kChannels, crop, crop}, top);
+  if (typeid(*this) != typeid(WindowDataLayer)) return;
+  const Dtype scale = static_cast<Dtype>(param.scale());
+  this->pack_bytes(data_mean_.count() > 0 ? PixelTransform<Dtype>(data_mean_, scale)
+                                          : PixelTransform<Dtype>(mean_values_, scale));
 }
 
 template <typename Dtype>
@@ -200,8 +205,9 @@ typename WindowDataLayer<Dtype>::Place WindowDataLayer<Dtype>::place(const Windo
   return {x.from, y.from, x.length, y.length, x.to, y.to, x.to_length, y.to_length};
 }
 
+/// The window at its size in the result, and mirrored; empty if it is thinner than half a pixel.
 template <typename Dtype>
-void WindowDataLayer<Dtype>::write(const Sample& sample, Dtype* data) const {
+cv::Mat WindowDataLayer<Dtype>::read(const Sample& sample, const Place& at) const {
   const Image& of = image_database_[sample.window->image];
   cv::Mat image;
   string why;
@@ -213,43 +219,73 @@ void WindowDataLayer<Dtype>::write(const Sample& sample, Dtype* data) const {
   CAFFE_CHECK(image.rows == of.height && image.cols == of.width,
               "it has " << image.rows << " x " << image.cols << " pixels; the file of windows says "
                         << of.height << " x " << of.width);
-  const Place at = place(*sample.window, sample.mirror);
-  const int crop = this->transform_param_.crop_size();
-  std::fill_n(data, static_cast<size_t>(kChannels) * crop * crop, Dtype(0));
-  if (at.to_width <= 0 || at.to_height <= 0) return;  // thinner than half a pixel
   cv::Mat part;
+  if (at.to_width <= 0 || at.to_height <= 0) return part;
   cv::resize(image(cv::Rect(at.x, at.y, at.width, at.height)), part,
              cv::Size(at.to_width, at.to_height));
   if (sample.mirror) cv::flip(part, part, 1);
+  return part;
+}
+
+template <typename Dtype>
+void WindowDataLayer<Dtype>::write(const cv::Mat& part, const Place& at, Dtype* data) const {
+  const int crop = this->transform_param_.crop_size();
+  std::fill_n(data, static_cast<size_t>(kChannels) * crop * crop, Dtype(0));
   const Dtype scale = static_cast<Dtype>(this->layer_param_.window_data_param().scale());
   const bool has_mean = data_mean_.count() > 0;
   const int mean_top = has_mean ? (data_mean_.height() - crop) / 2 + at.top : 0;
   const int mean_left = has_mean ? (data_mean_.width() - crop) / 2 + at.left : 0;
   for (int c = 0; c < kChannels; ++c) {
-    for (int h = 0; h < at.to_height; ++h) {
+    for (int h = 0; h < part.rows; ++h) {
       const unsigned char* const x = part.ptr(h) + c;
       const Dtype* const means =
           has_mean ? data_mean_.cpu_data() + data_mean_.offset(0, c, mean_top + h, mean_left)
                    : nullptr;
       Dtype* const y = data + (static_cast<size_t>(c) * crop + at.top + h) * crop + at.left;
-      for (int w = 0; w < at.to_width; ++w) {
+      for (int w = 0; w < part.cols; ++w) {
         y[w] = (x[w * kChannels] - (has_mean ? means[w] : mean_values_[c])) * scale;
       }
     }
   }
 }
 
+/// The same as bytes. The part's bytes are where they would be in a picture of the result.
+template <typename Dtype>
+PackedImage WindowDataLayer<Dtype>::pack(const cv::Mat& part, const Place& at,
+                                         unsigned char* bytes) const {
+  const int crop = this->transform_param_.crop_size();
+  for (int h = 0; h < part.rows; ++h) {
+    const size_t to = (static_cast<size_t>(at.top + h) * crop + at.left) * kChannels;
+    std::copy_n(part.ptr(h), part.cols * kChannels, bytes + to);
+  }
+  const bool has_mean = data_mean_.count() > 0;
+  const int mean_top = has_mean ? (data_mean_.height() - crop) / 2 : 0;
+  const int mean_left = has_mean ? (data_mean_.width() - crop) / 2 : 0;
+  return {1, 0, mean_top, mean_left, at.top, at.left, at.top + part.rows, at.left + part.cols};
+}
+
 template <typename Dtype>
 void WindowDataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
   const vector<Sample> samples = draw_samples();
-  Dtype* const data = batch->data_.mutable_cpu_data();
+  const bool packs = this->packs_bytes();
+  if (packs) batch->pack();
+  PackedImage* const how = packs ? batch->how() : nullptr;
+  unsigned char* const bytes = packs ? batch->pixels() : nullptr;
+  Dtype* const data = packs ? nullptr : batch->data_.mutable_cpu_data();
   Dtype* const labels = batch->label_.mutable_cpu_data();
   const size_t values = batch->data_.count(1);
   const auto work = [&](int i) {
     if (this->must_stop()) throw Interrupted();
     const maap::NoFork while_reading;
-    labels[i] = static_cast<Dtype>(samples[i].window->label);
-    write(samples[i], data + i * values);
+    const Sample& sample = samples[i];
+    labels[i] = static_cast<Dtype>(sample.window->label);
+    const Place at = place(*sample.window, sample.mirror);
+    const cv::Mat part = read(sample, at);
+    if (packs) {
+      how[i] = pack(part, at, bytes + i * values);
+    } else {
+      write(part, at, data + i * values);
+    }
   };
   this->share_out(static_cast<int>(samples.size()), work, [&](int i) {
     return "image '" + image_database_[samples[i].window->image].file + "'";

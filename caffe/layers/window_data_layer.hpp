@@ -74,7 +74,9 @@ class WindowDataLayer : public BasePrefetchingDataLayer<Dtype> {
   void read_mean(int crop);
   vector<Sample> draw_samples();
   Place place(const Window& window, bool mirror) const;
-  void write(const Sample& sample, Dtype* data) const;
+  cv::Mat read(const Sample& sample, const Place& at) const;
+  void write(const cv::Mat& part, const Place& at, Dtype* data) const;
+  PackedImage pack(const cv::Mat& part, const Place& at, unsigned char* bytes) const;
 };
 
 }  // namespace caffe

@@ -164,6 +164,10 @@ Event record(GpuContext* context, Stream stream, bool timed) {
 
 }  // namespace
 
+Stream copy_stream() {
+  return GpuContext::current().copy_stream();
+}
+
 Event record() {
   GpuContext& mine = GpuContext::current();
   return record(&mine, mine.stream(), false);
@@ -194,7 +198,7 @@ bool is_done(const Event& event) {
 }
 
 void finish(const Event& event) {
-  if (event == nullptr || is_parents_gpu()) return;
+  if (event == nullptr || is_parents_gpu() || is_done(event)) return;
   check_gpu(cudaEventSynchronize(event.get()), "waiting for the GPU");
 }
 

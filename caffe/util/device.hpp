@@ -80,6 +80,8 @@ using Event = std::shared_ptr<CUevent_st>;
 /// The point that the compute stream, or a stream of the current GPU, has reached.
 Event record();
 Event record(Stream stream);
+/// The calling thread's stream for copies beside the computation, see gpu_context.hpp.
+Stream copy_stream();
 /// The compute stream, or the given one, waits; the host does not. A null event is done.
 void wait_for(const Event& event);
 void wait_for(const Event& event, Stream stream);

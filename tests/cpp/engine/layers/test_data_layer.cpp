@@ -2,35 +2,16 @@
 
 #include <atomic>
 #include <chrono>
-#include <opencv2/imgcodecs.hpp>
 #include <thread>
 
 #include "caffe/layers/base_data_layer.hpp"
-#include "caffe/util/db.hpp"
-#include "caffe/util/io.hpp"
+#include "datums.hpp"
 #include "images.hpp"
 #include "layers/layer_test.hpp"
 #include "temp_dir.hpp"
 
 namespace caffe {
 namespace {
-
-Datum raw(const cv::Mat& image, int label) {
-  Datum datum;
-  CVMatToDatum(image, &datum);
-  datum.set_label(label);
-  return datum;
-}
-
-Datum encoded(const cv::Mat& image, int label, const char* format = ".png") {
-  std::vector<unsigned char> bytes;
-  cv::imencode(format, image, bytes);
-  Datum datum;
-  datum.set_encoded(true);
-  datum.set_data(bytes.data(), bytes.size());
-  datum.set_label(label);
-  return datum;
-}
 
 /// Sets CAFFE_DATA_THREADS while it exists.
 class Threads {
@@ -48,19 +29,9 @@ class DataLayerTest : public LayerTest<TypeParam> {
   typedef std::vector<double> Values;
 
   void write(const std::vector<Datum>& datums, const string& backend = "lmdb") {
-    std::vector<string> values;
-    for (const Datum& datum : datums) values.push_back(datum.SerializeAsString());
-    write_bytes(values, backend);
+    write_database(path(), datums, backend);
   }
-  void write_bytes(const std::vector<string>& values, const string& backend = "lmdb") {
-    const std::unique_ptr<db::DB> db(db::GetDB(backend));
-    db->Open(path(), db::NEW);
-    const std::unique_ptr<db::Transaction> transaction(db->NewTransaction());
-    for (size_t i = 0; i < values.size(); ++i) {
-      transaction->Put("key" + std::to_string(100 + i), values[i]);
-    }
-    transaction->Commit();
-  }
+  void write_bytes(const std::vector<string>& values) { write_database(path(), values); }
   /// n different pictures, labels 0, 1, ...
   void write_pictures(int n, int height = 12, int width = 14) {
     std::vector<Datum> datums;
