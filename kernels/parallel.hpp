@@ -253,7 +253,8 @@ struct TeamsKernel {
 
 template <typename F>
 void launch_teams(int blocks, int n, const F& f) {
-  shadow::launch_teams(current_stream(), blocks, f, TeamsKernel{n, blocks});
+  constexpr size_t kShared = kTeamScratch + GpuTeam::kThreads * sizeof(unsigned long long);
+  shadow::launch_teams(current_stream(), blocks, f, TeamsKernel{n, blocks}, kShared);
 }
 
 #else

@@ -16,16 +16,16 @@ namespace caffe {
 /// The largest number of spatial axes of a convolution.
 constexpr int kMaxSpatialAxes = 10;
 
-/// The parameters of im2col, copied to the kernels. Axis 0 varies slowest.
+/// The parameters of im2col, copied to the kernels, where unused axes are 0. Axis 0 varies slowest.
 struct ConvGeometry {
   int axes = 0;
   int channels = 0;
-  int image[kMaxSpatialAxes];
-  int output[kMaxSpatialAxes];
-  int kernel[kMaxSpatialAxes];
-  int pad[kMaxSpatialAxes];
-  int stride[kMaxSpatialAxes];
-  int dilation[kMaxSpatialAxes];
+  int image[kMaxSpatialAxes] = {};
+  int output[kMaxSpatialAxes] = {};
+  int kernel[kMaxSpatialAxes] = {};
+  int pad[kMaxSpatialAxes] = {};
+  int stride[kMaxSpatialAxes] = {};
+  int dilation[kMaxSpatialAxes] = {};
 };
 
 /// The number of kernel positions along one axis: floor((image + 2 pad - (dilation (kernel - 1) +

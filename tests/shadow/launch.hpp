@@ -57,12 +57,15 @@ void launch_elements(cudaStream_t stream, int64_t n, const F& f) {
   });
 }
 
-/// A kernel of `blocks` blocks of kTeamThreads threads: body(f, block) is what a thread does.
+/// A kernel of `blocks` blocks of kTeamThreads threads that share `shared_bytes` of memory:
+/// body(f, block) is what a thread does.
 template <typename F, typename Body>
-void launch_teams(cudaStream_t stream, int blocks, const F& f, const Body& body) {
-  launch_functor(stream, f, [blocks, f, body](uint64_t seed) {
+void launch_teams(cudaStream_t stream, int blocks, const F& f, const Body& body,
+                  size_t shared_bytes = kMostSharedBytes) {
+  launch_functor(stream, f, [blocks, shared_bytes, f, body](uint64_t seed) {
     const F own = f;
-    run_teams(blocks, seed, [&own, &body](const BlockMemory& block) { body(own, block); });
+    run_teams(blocks, shared_bytes, seed,
+              [&own, &body](const BlockMemory& block) { body(own, block); });
   });
 }
 

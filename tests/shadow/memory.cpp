@@ -3,9 +3,12 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <sstream>
+#include <utility>
 
 #include "tests/shadow/control.hpp"
 
@@ -15,6 +18,7 @@ namespace {
 
 constexpr size_t kPage = 4096;
 constexpr size_t kAlignment = 16;
+constexpr size_t kMostOpen = 16384;  // blocks; each may need two mappings of the 65530
 /// Addresses, not memory: as many as the thread sanitizer allows. Freed ones come again only when
 /// all were used.
 constexpr size_t kAddresses = size_t(256) << 30;
@@ -194,8 +198,13 @@ std::string Memory::what_is_wrong_with(uintptr_t address, size_t bytes) {
 }
 
 void Memory::open(Block* block) {
-  mprotect(reinterpret_cast<void*>(block->first_page), block->last_page - block->first_page,
-           PROT_READ | PROT_WRITE);
+  // The kernel limits the number of mappings; what is closed here opens again when it is touched.
+  if (open_.size() >= kMostOpen) close_open_ones();
+  if (mprotect(reinterpret_cast<void*>(block->first_page), block->last_page - block->first_page,
+               PROT_READ | PROT_WRITE) != 0) {
+    std::fprintf(stderr, "shadow device: mprotect failed: %s\n", std::strerror(errno));
+    std::abort();
+  }
   if (!block->is_filled) {
     fill_with_pattern(reinterpret_cast<void*>(block->first_page),
                       block->last_page - block->first_page);
@@ -238,15 +247,18 @@ std::string Memory::overwritten(const std::vector<uintptr_t>& addresses) {
   return "";
 }
 
-std::string Memory::close_all() {
-  const std::lock_guard<std::mutex> lock(mutex_);
-  std::string first;
+void Memory::close_open_ones() {
   for (Block* const block : open_) {
     const std::string wrong = close(block);
-    if (first.empty()) first = wrong;
+    if (overwritten_.empty()) overwritten_ = wrong;
   }
   open_.clear();
-  return first;
+}
+
+std::string Memory::close_all() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  close_open_ones();
+  return std::exchange(overwritten_, "");
 }
 
 std::string Memory::describe(uintptr_t address) {

@@ -78,11 +78,13 @@ class Memory {
   uintptr_t place_for(size_t span);
   void open(Block* block);
   std::string close(Block* block);
+  void close_open_ones();
 
   uintptr_t low_, high_, next_;
   std::mutex mutex_;
   Blocks blocks_;  // by first_page
   std::vector<Block*> open_;
+  std::string overwritten_;  // what close_open_ones() found
 };
 
 /// Throws a Fault if these bytes, which `who` is about to read or write on the device, are not in

@@ -4,6 +4,7 @@
 // Teams: blocks of threads that are fibers of one host thread. A fiber runs until a barrier, an
 // atomic operation or its end; which one runs next is random.
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 
@@ -11,13 +12,13 @@ namespace shadow {
 
 constexpr int kTeamThreads = 256;
 constexpr int kWarpThreads = 32;
-/// Bytes of shared memory that a block has.
-constexpr int kSharedBytes = 48 << 10;
+/// The largest size of a block's shared memory.
+constexpr size_t kMostSharedBytes = 48 << 10;
 
 /// What a block's threads share. Before a block starts, its memory is filled with a pattern.
 struct BlockMemory {
   int block;
-  void* shared;  // [kSharedBytes]
+  void* shared;
 };
 
 /// The number of the calling thread of a team.
@@ -47,7 +48,8 @@ T atomic_lower(T* p, T v) {
 
 /// Runs `blocks` blocks in a random order, one after the other; `thread` is what each of a block's
 /// threads does.
-void run_teams(int blocks, uint64_t seed, const std::function<void(const BlockMemory&)>& thread);
+void run_teams(int blocks, size_t shared_bytes, uint64_t seed,
+               const std::function<void(const BlockMemory&)>& thread);
 
 }  // namespace shadow
 

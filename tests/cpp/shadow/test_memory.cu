@@ -154,6 +154,20 @@ TEST_F(ShadowMemory, AKindSaysWhereTheEndsAre) {
   EXPECT_EQ(cudaSuccess, cudaMemcpy(memory.get(), &value, 4, cudaMemcpyHostToDevice));
 }
 
+TEST_F(ShadowMemory, MayBeInManyBlocks) {
+  std::vector<char*> blocks(40000);  // more than the kernel could have open
+  for (char*& block : blocks) ASSERT_EQ(cudaSuccess, cudaMalloc(&block, 3));
+  for (char* const block : blocks) cudaMemset(block, 5, 3);
+  cudaMemset(blocks[0], 7, 3);
+  ASSERT_EQ(cudaSuccess, cudaDeviceSynchronize());
+  char value = 0;
+  for (const int i : {0, 1, 39999}) {
+    cudaMemcpy(&value, blocks[i], 1, cudaMemcpyDefault);
+    EXPECT_EQ(i == 0 ? 7 : 5, value);
+  }
+  for (char* const block : blocks) cudaFreeAsync(block, nullptr);
+}
+
 TEST_F(ShadowMemory, HasALimit) {
   shadow::set_memory(1000);
   void *first = nullptr, *second = nullptr;
