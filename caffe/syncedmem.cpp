@@ -45,6 +45,17 @@ void* host_memory(size_t size, size_t alignment, size_t bytes) {
   return memory;
 }
 
+/// Of the calling thread, valid until its next call.
+char* pinned_scratch(size_t bytes) {
+  static thread_local std::shared_ptr<void> memory;
+  static thread_local size_t room = 0;
+  if (bytes > room) {
+    room = (bytes + kWorthPinning - 1) / kWorthPinning * kWorthPinning;
+    memory = std::shared_ptr<void>(device::allocate_pinned(room), device::release_pinned);
+  }
+  return static_cast<char*>(memory.get());
+}
+
 }  // namespace
 
 SyncedMemory::~SyncedMemory() {
@@ -143,6 +154,36 @@ const std::shared_ptr<void>& SyncedMemory::share_cpu_data() {
 const std::shared_ptr<void>& SyncedMemory::share_gpu_data() {
   gpu_data();
   return gpu_;
+}
+
+void SyncedMemory::fetch(const std::vector<SyncedMemory*>& blocks) {
+  std::vector<SyncedMemory*> coming;
+  size_t bytes = 0;  // that come by way of the scratch memory
+  for (SyncedMemory* block : blocks) {
+    if (block->head_ != HEAD_AT_GPU) continue;
+    if (block->cpu_ == nullptr) block->allocate_cpu();
+    block->pin_if_ours();
+    if (!block->is_pinned() && block->size_ >= kWorthPinning) continue;  // a copy like any other
+    coming.push_back(block);
+    if (!block->is_pinned()) bytes += block->size_;
+  }
+  char* const scratch = pinned_scratch(bytes);
+  size_t at = 0;
+  for (SyncedMemory* block : coming) {
+    const bool direct = block->is_pinned();
+    device::before_reading(block->usage_.get());
+    device::copy_async(direct ? block->cpu_.get() : scratch + at, block->gpu_.get(), block->size_);
+    if (!direct) at += block->size_;
+  }
+  if (!coming.empty()) device::finish(device::record());
+  at = 0;
+  for (SyncedMemory* block : coming) {
+    block->head_ = SYNCED;
+    if (block->is_pinned()) continue;
+    std::memcpy(block->cpu_.get(), scratch + at, block->size_);
+    at += block->size_;
+  }
+  for (SyncedMemory* block : blocks) block->to_cpu();
 }
 
 void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {

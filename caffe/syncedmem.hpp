@@ -112,6 +112,9 @@ class SyncedMemory {
   /// Like gpu_data(), in the same way.
   const std::shared_ptr<void>& share_gpu_data();
 
+  /// Copies to the CPU what these blocks have on the GPU alone, and waits once for all of them.
+  static void fetch(const std::vector<SyncedMemory*>& blocks);
+
   /// The foreign copy, which may be stale; null if there is none.
   const std::shared_ptr<ForeignCopy>& foreign() const { return foreign_; }
   bool foreign_is_current() const { return foreign_is_current_; }

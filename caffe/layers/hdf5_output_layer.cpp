@@ -79,6 +79,7 @@ void HDF5OutputLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) 
                 this->name() << "data and labels need the same number of rows, not shapes "
                              << bottom[0]->shape_string() << " and " << bottom[1]->shape_string());
   }
+  SyncedMemory::fetch({bottom[0]->data().get(), bottom[1]->data().get()});
   const auto lock = hdf5_lock();
   append(HDF5_DATA_DATASET_NAME, *bottom[0]);
   append(HDF5_DATA_LABEL_NAME, *bottom[1]);
