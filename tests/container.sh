@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Builds the Dockerfile and trains for 20 iterations per phase in the image. Run by hand, as root:
 #
-#   tests/container.sh [--target cpu|bvlc] [VERB ARGS...]     default: cpu, train alexnet --max-iter 20 --phase2-iter 20
+#   tests/container.sh [--target cpu|gpu|bvlc] [VERB ARGS...]   default: cpu, train alexnet --max-iter 20 --phase2-iter 20
 #
-# Needs buildah. With BASE=IMAGE (BVLC_BASE=IMAGE for bvlc) the base image is pulled from a registry; without it,
-# debootstrap makes a base image here, so no registry is needed. No daemon and no user namespace is used (--isolation
+# Needs buildah. With BASE=IMAGE (GPU_BASE for gpu, BVLC_BASE for bvlc) the base image is pulled from a registry; without
+# it, debootstrap makes a base image here, so no registry is needed. The target gpu trains on the CPU: no GPU is passed to
+# the container; CUDA_ARCHITECTURES says what it is built for. No daemon and no user namespace is used (--isolation
 # chroot, vfs storage); all storage is in one folder that is removed at the end.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -16,8 +17,9 @@ if [ "${1:-}" = --target ]; then
 fi
 case $target in
   cpu) suite=bookworm base=${BASE:-} ;;
+  gpu) suite=bookworm base=${GPU_BASE:-} ;;
   bvlc) suite=bullseye base=${BVLC_BASE:-} ;;
-  *) echo "error: the targets are cpu and bvlc" >&2; exit 1 ;;
+  *) echo "error: the targets are cpu, gpu and bvlc" >&2; exit 1 ;;
 esac
 [ $# -gt 0 ] || set -- train alexnet --max-iter 20 --phase2-iter 20
 
@@ -65,8 +67,9 @@ if [ -r /etc/ssl/certs/ca-certificates.crt ]; then
 fi
 say "building the image $target from $base"
 buildah_ bud --isolation chroot "${mounts[@]}" "$pull" --build-arg "BASE=$base" --build-arg "BVLC_BASE=$base" \
-  --target "$target" -t maap-caffe "$repo"
+  --build-arg "GPU_BASE=$base" --build-arg "CUDA_ARCHITECTURES=${CUDA_ARCHITECTURES:-}" --target "$target" -t maap-caffe "$repo"
 container=$(buildah_ from --pull=never maap-caffe)
+if [ "$target" = gpu ]; then buildah_ config --env MAAP_DEFAULT_GPU- "$container"; fi # the CPU
 say "other commands run as given"
 buildah_ run --isolation chroot "$container" -- /opt/maap-caffe/tools/host/entry \
   python3 -c 'import caffe; print("pycaffe", caffe.__version__)'

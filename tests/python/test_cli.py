@@ -1,5 +1,6 @@
 """The command line: one clear line for every mistake, exit status 1, no stack trace."""
 
+import importlib
 import re
 import shutil
 import subprocess
@@ -55,6 +56,20 @@ def test_every_command_explains_itself():
     for name in [name for section in COMMANDS.values() for name in section]:
         text = maap(name, "--help", status=0)
         assert text.startswith(f"Usage: maap {name} ") and len(text.splitlines()) > 5, name
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "visualize"])
+def test_the_environment_may_name_the_gpu(command, monkeypatch):
+    program = getattr(importlib.import_module(f"maap.cli.{command}"), command)
+
+    def gpu(*words):
+        return program.make_context(command, ["alexnet", *words]).params["gpu"]
+
+    monkeypatch.setenv("MAAP_DEFAULT_GPU", "")
+    assert gpu() is None
+    monkeypatch.setenv("MAAP_DEFAULT_GPU", "2")
+    assert int(gpu()) == 2
+    assert int(gpu("--gpu", "1")) == 1
 
 
 def test_importing_maap_and_its_command_line_loads_no_caffe_or_numpy():

@@ -20,8 +20,14 @@ THREADS = click.option(
     metavar="INTEGER",
     help="CPU threads. [default: all cores]",
 )
+# The number of the GPU to compute on where no --gpu is given, as in the container with GPU methods.
+DEFAULT_GPU = "MAAP_DEFAULT_GPU"
 GPU = click.option(
-    "--gpu", type=click.IntRange(min=0), metavar="INTEGER", help="GPU number. [default: the CPU]"
+    "--gpu",
+    type=click.IntRange(min=0),
+    envvar=DEFAULT_GPU,
+    metavar="INTEGER",
+    help="GPU number. [default: $MAAP_DEFAULT_GPU or, if that is not set, the CPU]",
 )
 BATCH = click.option(
     "--batch", type=click.IntRange(min=1), metavar="INTEGER", help="Images in one forward pass."
@@ -129,4 +135,6 @@ def _setting_option(name: str) -> Decorator:
         settings.update(metavar="|".join(about["choices"]))
     else:
         settings["metavar"] = "TEXT" if is_list else kind.__name__.upper().replace("STR", "TEXT")
+    if name == "gpu":
+        settings["envvar"] = DEFAULT_GPU
     return click.option(flag, name, **settings)

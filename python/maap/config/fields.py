@@ -295,7 +295,11 @@ class TrainConfig:
         "design", choices=HOSTS, group="machine",
     )  # fmt: skip
     gpu: Optional[int] = _setting(
-        None, "GPU number. Default: the CPU.", "Caffe", group="machine", may_change=True
+        None,
+        "GPU number. Default: $MAAP_DEFAULT_GPU or, if that is not set, the CPU.",
+        "Caffe",
+        group="machine",
+        may_change=True,
     )
     threads: Optional[int] = _setting(
         None,
