@@ -77,16 +77,18 @@ void run_elements_as_threads(
   constexpr int kThreads = 7;  // prime: neighbours in no usual layout belong to one thread
   const int shift = static_cast<int>(Random(seed).below(kThreads));
   LogicalThread host;
-  std::vector<std::unique_ptr<LogicalThread>> threads;
+  // Made once, as they are costly; only one operation runs at a time.
+  static std::vector<std::unique_ptr<LogicalThread>>& threads =
+      *new std::vector<std::unique_ptr<LogicalThread>>;
+  while (threads.size() < kThreads) threads.emplace_back(new LogicalThread(nullptr, 0));
   char start = 0, end = 0;
   LogicalThread::release(&start);
   for (int t = 0; t < kThreads; ++t) {
-    threads.emplace_back(new LogicalThread(nullptr, 0));
-    threads.back()->enter(&host);
+    threads[t]->enter(&host);
     LogicalThread::acquire(&start);
     for (int64_t i = (t + shift) % kThreads; i < n; i += kThreads) chunk(i, i + 1, false);
     LogicalThread::release(&end);
-    host.enter(threads.back().get());
+    host.enter(threads[t].get());
   }
   LogicalThread::acquire(&end);
 }

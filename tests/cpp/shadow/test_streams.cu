@@ -1,6 +1,7 @@
 // Operations run late and in every order that streams and events allow.
 
 #include <set>
+#include <thread>
 
 #include "kernels/parallel.hpp"
 #include "shadow_test.hpp"
@@ -212,6 +213,44 @@ TEST_F(ShadowStreams, AStreamBelongsToItsDevice) {
   EXPECT_EQ(cudaErrorInvalidResourceHandle, cudaEventRecord(event_, nullptr));
   OnDevice<int> memory(1);
   EXPECT_THROW(store(1, memory.get(), one_), maap::Error);
+}
+
+struct AddOne {
+  int* to;  // [n]
+  void operator()(int i) const { to[i] += 1; }
+};
+
+/// Rounds of work in a stream of the calling thread; the sum of what is wrong.
+int errors_of_a_thread() {
+  constexpr int kCount = 300;
+  cudaStream_t stream = nullptr;
+  cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking);
+  const maap::OnStream on(stream);
+  int errors = 0;
+  for (int round = 0; round < 15; ++round) {
+    int* memory = nullptr;
+    cudaMallocAsync(&memory, kCount * sizeof(int), stream);
+    cudaMemsetAsync(memory, 0, kCount * sizeof(int), stream);
+    for (int i = 0; i < 3; ++i) maap::parallel_for(maap::Device::kGPU, kCount, AddOne{memory});
+    std::vector<int> values(kCount);
+    cudaMemcpyAsync(values.data(), memory, kCount * sizeof(int), cudaMemcpyDefault, stream);
+    for (const int value : values) errors += value != 3;
+    cudaFreeAsync(memory, stream);
+  }
+  cudaStreamSynchronize(stream);
+  cudaStreamDestroy(stream);
+  return errors;
+}
+
+TEST_F(ShadowStreams, ThreadsOfTheHostWorkSideBySide) {
+  std::vector<int> errors(4, -1);
+  std::vector<std::thread> threads;
+  for (int& of_thread : errors) {
+    threads.emplace_back([&of_thread] { of_thread = errors_of_a_thread(); });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(std::vector<int>(4, 0), errors);
+  EXPECT_EQ(0, shadow::operations_waiting());
 }
 
 TEST_F(ShadowStreams, EventsMeasureTime) {
