@@ -7,6 +7,7 @@
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
+#include "caffe/util/gpu_workspace.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -182,14 +183,19 @@ void BaseConvolutionLayer<Dtype>::set_geometry() {
   }
 }
 
+/// Room for one image's columns.
+template <typename Dtype>
+Dtype* BaseConvolutionLayer<Dtype>::columns() {
+  if (current_device() == Device::kCPU) return col_buffer_.mutable_cpu_data();
+  return static_cast<Dtype*>(device::workspace(sizeof(Dtype) * col_buffer_.count()));
+}
+
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::forward_gemm(const Dtype* input, const Dtype* weights,
                                                Dtype* output, bool skip_im2col) {
-  const Dtype* columns = input;
-  if (!is_1x1_) {
-    if (!skip_im2col) im2col(geometry_, input, col_buffer_.mutable_active_data());
-    columns = col_buffer_.active_data();
-  }
+  Dtype* const made = is_1x1_ ? nullptr : columns();
+  if (!is_1x1_ && !skip_im2col) im2col(geometry_, input, made);
+  const Dtype* const columns = is_1x1_ ? input : made;
   for (int g = 0; g < group_; ++g) {
     caffe_gemm(CblasNoTrans, CblasNoTrans, conv_out_channels_ / group_, conv_out_spatial_dim_,
                kernel_dim_, Dtype(1), weights + weight_offset_ * g, columns + col_offset_ * g,
@@ -200,7 +206,7 @@ void BaseConvolutionLayer<Dtype>::forward_gemm(const Dtype* input, const Dtype* 
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::backward_gemm(const Dtype* output, const Dtype* weights,
                                                 Dtype* input) {
-  Dtype* const columns = is_1x1_ ? input : col_buffer_.mutable_active_data();
+  Dtype* const columns = is_1x1_ ? input : this->columns();
   for (int g = 0; g < group_; ++g) {
     caffe_gemm(CblasTrans, CblasNoTrans, kernel_dim_, conv_out_spatial_dim_,
                conv_out_channels_ / group_, Dtype(1), weights + weight_offset_ * g,
@@ -212,11 +218,9 @@ void BaseConvolutionLayer<Dtype>::backward_gemm(const Dtype* output, const Dtype
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::weight_gemm(const Dtype* input, const Dtype* output,
                                               Dtype* weights) {
-  const Dtype* columns = input;
-  if (!is_1x1_) {
-    im2col(geometry_, input, col_buffer_.mutable_active_data());
-    columns = col_buffer_.active_data();
-  }
+  Dtype* const made = is_1x1_ ? nullptr : columns();
+  if (!is_1x1_) im2col(geometry_, input, made);
+  const Dtype* const columns = is_1x1_ ? input : made;
   for (int g = 0; g < group_; ++g) {
     caffe_gemm(CblasNoTrans, CblasTrans, conv_out_channels_ / group_, kernel_dim_,
                conv_out_spatial_dim_, Dtype(1), output + output_offset_ * g,
@@ -236,14 +240,23 @@ void BaseConvolutionLayer<Dtype>::backward_bias(Dtype* bias, const Dtype* top_di
 }
 
 template <typename Dtype>
-void BaseConvolutionLayer<Dtype>::forward_bias_of_all(Dtype* top, const Dtype* bias) {
-  parallel_planes(num_ * num_output_, out_spatial_dim_, AddBias<Dtype>{num_output_, bias, top});
+ChannelShape BaseConvolutionLayer<Dtype>::top_channels(bool channels_last) const {
+  if (channels_last) return ChannelShape{num_ * out_spatial_dim_, num_output_, 1};
+  return ChannelShape{num_, num_output_, out_spatial_dim_};
 }
 
 template <typename Dtype>
-void BaseConvolutionLayer<Dtype>::backward_bias_of_all(Dtype* bias, const Dtype* top_diff) {
-  channel_sums(ChannelShape{num_, num_output_, out_spatial_dim_}, Values<Dtype>{top_diff},
-               &bias_sums_, AddSum<Dtype>{bias});
+void BaseConvolutionLayer<Dtype>::forward_bias_of_all(Dtype* top, const Dtype* bias,
+                                                      bool channels_last) {
+  const ChannelShape shape = top_channels(channels_last);
+  parallel_planes(shape.rows(), shape.inner, AddBias<Dtype>{num_output_, bias, top});
+}
+
+template <typename Dtype>
+void BaseConvolutionLayer<Dtype>::backward_bias_of_all(Dtype* bias, const Dtype* top_diff,
+                                                       bool channels_last) {
+  channel_sums(top_channels(channels_last), Values<Dtype>{top_diff}, &bias_sums_,
+               AddSum<Dtype>{bias});
 }
 
 INSTANTIATE_CLASS(BaseConvolutionLayer);

@@ -4,6 +4,8 @@
 #include <vector>
 
 #include "caffe/layer.hpp"
+#include "caffe/layers/needs_gpu_memory.hpp"
+#include "caffe/util/channel_shape.hpp"
 #include "caffe/util/im2col.hpp"
 
 namespace caffe {
@@ -19,7 +21,7 @@ namespace caffe {
 /// top as the input. All methods compute where the thread's mode says; Caffe's names, one for each
 /// device, are kept. Each call handles one image.
 template <typename Dtype>
-class BaseConvolutionLayer : public Layer<Dtype> {
+class BaseConvolutionLayer : public Layer<Dtype>, public NeedsGpuMemory {
  public:
   using typename Layer<Dtype>::Blobs;
   explicit BaseConvolutionLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
@@ -28,6 +30,9 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   int MinBottomBlobs() const override { return 1; }
   int MinTopBlobs() const override { return 1; }
   bool EqualNumBottomTopBlobs() const override { return true; }
+  size_t workspace_bytes() const override {
+    return is_1x1_ ? 0 : sizeof(Dtype) * static_cast<size_t>(col_buffer_.count());
+  }
 
  protected:
   /// output = weights * im2col(input). skip_im2col: the columns of this input have already been
@@ -42,9 +47,9 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   void forward_bias(Dtype* top, const Dtype* bias);
   /// bias += the sum of one image's top gradient over its positions.
   void backward_bias(Dtype* bias, const Dtype* top_diff);
-  /// The same for all images of a batch at once.
-  void forward_bias_of_all(Dtype* top, const Dtype* bias);
-  void backward_bias_of_all(Dtype* bias, const Dtype* top_diff);
+  /// The same for all images of a batch at once, whose values may have their channels last.
+  void forward_bias_of_all(Dtype* top, const Dtype* bias, bool channels_last = false);
+  void backward_bias_of_all(Dtype* bias, const Dtype* top_diff, bool channels_last = false);
 
   void forward_cpu_gemm(const Dtype* input, const Dtype* weights, Dtype* output,
                         bool skip_im2col = false) {
@@ -109,7 +114,6 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   int col_offset_ = 0;     // values of the columns, per group
   int output_offset_ = 0;  // values of the output, per group
   ConvGeometry geometry_;
-  Blob<Dtype> col_buffer_;
   Blob<Dtype> bias_multiplier_;  // ones, one per position
   Blob<double> bias_sums_;       // of backward_bias_of_all
 
@@ -118,6 +122,11 @@ class BaseConvolutionLayer : public Layer<Dtype> {
   void make_weights();
   void check_bottoms(const Blobs& bottom) const;
   void set_geometry();
+  /// For the sums and additions by channel of all images.
+  ChannelShape top_channels(bool channels_last) const;
+  Dtype* columns();
+
+  Blob<Dtype> col_buffer_;  // on the CPU; on a GPU the columns are in the thread's workspace
 };
 
 }  // namespace caffe

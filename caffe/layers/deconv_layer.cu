@@ -56,6 +56,28 @@ void DeconvolutionLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool
   }
 }
 
+template <typename Dtype>
+void DeconvolutionLayer<Dtype>::add_weight_gradient(const Blob<Dtype>& top,
+                                                    const Blob<Dtype>& bottom) {
+  const Dtype* const dy = top.active_diff();
+  const Dtype* const x = bottom.active_data();
+  Dtype* const weights_diff = this->blobs_[0]->mutable_active_diff();
+  for (int n = 0; n < this->num_; ++n) {
+    this->weight_gemm(dy + n * this->top_dim_, x + n * this->bottom_dim_, weights_diff);
+  }
+}
+
+template <typename Dtype>
+void DeconvolutionLayer<Dtype>::compute_bottom_gradient(const Blob<Dtype>& top,
+                                                        Blob<Dtype>* bottom) {
+  const Dtype* const weights = this->blobs_[0]->active_data();
+  const Dtype* const dy = top.active_diff();
+  Dtype* const dx = bottom->mutable_active_diff();
+  for (int n = 0; n < this->num_; ++n) {
+    this->forward_gemm(dy + n * this->top_dim_, weights, dx + n * this->bottom_dim_);
+  }
+}
+
 INSTANTIATE_CLASS(DeconvolutionLayer);
 REGISTER_LAYER_WITH_ENGINE(Deconvolution, convolution_param);
 

@@ -24,6 +24,8 @@ class DeconvolutionLayer : public Portable<BaseConvolutionLayer<Dtype>> {
                     const Blobs& bottom) override;
   bool reverse_dimensions() override { return true; }
   void compute_output_shape() override;
+  void add_weight_gradient(const Blob<Dtype>& top, const Blob<Dtype>& bottom);
+  void compute_bottom_gradient(const Blob<Dtype>& top, Blob<Dtype>* bottom);
 };
 
 }  // namespace caffe

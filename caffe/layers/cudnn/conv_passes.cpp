@@ -1,0 +1,191 @@
+#include "caffe/layers/cudnn/conv_passes.hpp"
+
+#include <algorithm>
+
+#include "caffe/layers/cudnn/plans.hpp"
+#include "caffe/layers/cudnn/spread.hpp"
+#include "caffe/util/math_functions.hpp"
+
+namespace caffe {
+namespace cudnn {
+
+namespace {
+
+/// What follows another block in the workspace starts at a multiple of this.
+constexpr size_t kAlignment = 256;
+
+size_t aligned(size_t bytes) {
+  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
+}
+
+/// Whether cuDNN's kernels, which load 16 bytes at a time, may be given the pointer. Memory that a
+/// program passed to Blob::set_gpu_data() may start anywhere.
+bool fits(const void* operand) {
+  return reinterpret_cast<uintptr_t>(operand) % 16 == 0;
+}
+
+/// The workspace of one plan, with a block behind it for the plan's result.
+template <typename Dtype>
+struct WithResult {
+  WithResult(const Plan& plan, int64_t values)
+      : bytes(aligned(plan.workspace_bytes())),
+        memory(static_cast<char*>(
+            Plans::current().workspace(bytes + static_cast<size_t>(values) * sizeof(Dtype)))),
+        result(reinterpret_cast<Dtype*>(memory + bytes)) {}
+
+  size_t bytes;
+  char* memory;
+  Dtype* result;
+};
+
+}  // namespace
+
+template <typename Dtype>
+void ConvPasses<Dtype>::reshape(int images, int out_channels, int groups,
+                                const ConvGeometry& geometry) {
+  const int axes = std::max(geometry.axes, 2);
+  std::vector<int64_t> x = {images, geometry.channels},
+                       w = {out_channels, geometry.channels / groups}, y = {images, out_channels};
+  Convolution& c = plain_;
+  c.is_double = sizeof(Dtype) == sizeof(double);
+  c.pad.assign(axes, 0);
+  c.stride.assign(axes, 1);
+  c.dilation.assign(axes, 1);
+  for (int a = 0; a < axes; ++a) {
+    const int from = a - (axes - geometry.axes);  // the added axes come first
+    x.push_back(from < 0 ? 1 : geometry.image[from]);
+    w.push_back(from < 0 ? 1 : geometry.kernel[from]);
+    y.push_back(from < 0 ? 1 : geometry.output[from]);
+    if (from < 0) continue;
+    c.pad[a] = geometry.pad[from];
+    c.stride[a] = geometry.stride[from];
+    c.dilation[a] = geometry.dilation[from];
+  }
+  c.x = Tensor::plain(x);
+  c.w = Tensor::plain(w);
+  c.y = Tensor::plain(y);
+  weight_shape_.assign(w.begin(), w.end());
+  channels_last_ = c;
+  channels_last_.x = Tensor::channels_last(x);
+  channels_last_.w = Tensor::channels_last(w);
+  channels_last_.y = Tensor::channels_last(y);
+  is_supported_ = axes <= 3 && c.x.values() > 0 && c.w.values() > 0 && c.y.values() > 0;
+}
+
+template <typename Dtype>
+const Plan* ConvPasses<Dtype>::find(Order order, Pass pass, bool bias, bool relu) const {
+  if (!is_supported_) return nullptr;
+  Convolution wanted = order == Order::kNhwc ? channels_last_ : plain_;
+  wanted.pass = pass;
+  wanted.bias = bias;
+  wanted.relu = relu;
+  return Plans::current().find(wanted);
+}
+
+template <typename Dtype>
+bool ConvPasses<Dtype>::forward(Order order, const Dtype* x, const Dtype* w, Dtype* y) const {
+  if (!fits(x) || !fits(w) || !fits(y)) return false;
+  const Plan* const plan = find(order, Pass::kForward);
+  if (plan == nullptr) return false;
+  Operands operands;
+  operands.x = x;
+  operands.w = w;
+  operands.result = y;
+  Plans::current().run(*plan, operands);
+  return true;
+}
+
+template <typename Dtype>
+bool ConvPasses<Dtype>::forward_fused(Order order, const Dtype* x, const Dtype* w,
+                                      const Dtype* bias, bool relu, Dtype* y) const {
+  if (!fits(x) || !fits(w) || !fits(bias) || !fits(y) || !computes(Feature::kFusion)) return false;
+  const Plan* const plan = find(order, Pass::kForward, true, relu);
+  if (plan == nullptr) return false;
+  Operands operands;
+  operands.x = x;
+  operands.w = w;
+  operands.bias = bias;
+  operands.result = y;
+  Plans::current().run(*plan, operands);
+  return true;
+}
+
+template <typename Dtype>
+bool ConvPasses<Dtype>::data_gradient(Order order, const Dtype* dy, const Dtype* w,
+                                      Dtype* dx) const {
+  if (!fits(dy) || !fits(w) || !fits(dx)) return false;
+  const bool spreads = is_supported_ && order == Order::kNchw && skips_positions();
+  if (spreads && spread_data_gradient(dy, w, dx)) return true;
+  const Plan* const plan = find(order, Pass::kData);
+  if (plan == nullptr) return false;
+  Operands operands;
+  operands.y = dy;
+  operands.w = w;
+  operands.result = dx;
+  Plans::current().run(*plan, operands);
+  return true;
+}
+
+/// Whether the convolution reads only some positions, each once: a kernel of 1x1 with a stride and
+/// without padding, as where a stage of a ResNet begins.
+template <typename Dtype>
+bool ConvPasses<Dtype>::skips_positions() const {
+  const Convolution& c = plain_;
+  bool strided = false;
+  for (size_t a = 0; a < c.stride.size(); ++a) {
+    if (c.w.lengths[2 + a] != 1 || c.pad[a] != 0) return false;
+    strided = strided || c.stride[a] > 1;
+  }
+  return strided && !autotunes();  // timing finds the better of cuDNN's own
+}
+
+/// The gradient of the positions that the convolution reads, by a convolution without a stride, and
+/// 0 at the others. cuDNN's heuristics choose well for the former; for the strided one they chose
+/// kernels on an H200 that cost ResNet-152 up to 6 ms of a step.
+template <typename Dtype>
+bool ConvPasses<Dtype>::spread_data_gradient(const Dtype* dy, const Dtype* w, Dtype* dx) const {
+  Convolution dense = plain_;
+  dense.pass = Pass::kData;
+  std::vector<int64_t> lengths = plain_.y.lengths;
+  lengths[1] = plain_.x.lengths[1];
+  dense.x = Tensor::plain(lengths);
+  std::fill(dense.stride.begin(), dense.stride.end(), 1);
+  std::fill(dense.dilation.begin(), dense.dilation.end(), 1);
+  const Plan* const plan = Plans::current().find(dense);
+  if (plan == nullptr) return false;
+  const WithResult<Dtype> memory(*plan, dense.x.values());
+  Operands operands;
+  operands.y = dy;
+  operands.w = w;
+  operands.result = memory.result;
+  plan->run(operands, memory.memory, memory.bytes);
+  spread(plain_.x.lengths, plain_.stride, lengths, memory.result, dx);
+  return true;
+}
+
+template <typename Dtype>
+bool ConvPasses<Dtype>::add_weight_gradient(Order order, const Dtype* x, const Dtype* dy,
+                                            Dtype* dw) const {
+  if (!fits(x) || !fits(dy)) return false;
+  const Plan* const plan = find(order, Pass::kWeights);
+  if (plan == nullptr) return false;
+  const int64_t count = plain_.w.values();
+  const WithResult<Dtype> memory(*plan, count);
+  Operands operands;
+  operands.x = x;
+  operands.y = dy;
+  operands.result = memory.result;
+  plan->run(operands, memory.memory, memory.bytes);
+  if (order == Order::kNhwc) {
+    nhwc_to_nchw(weight_shape_, memory.result, dw, true);
+  } else {
+    caffe_gpu_axpy(static_cast<int>(count), Dtype(1), memory.result, dw);
+  }
+  return true;
+}
+
+template class ConvPasses<float>;
+template class ConvPasses<double>;
+
+}  // namespace cudnn
+}  // namespace caffe

@@ -1,0 +1,78 @@
+#include "caffe/layers/cudnn/frontend/graph.hpp"
+
+#include <vector>
+
+namespace caffe {
+namespace cudnn {
+
+namespace {
+
+namespace fe = cudnn_frontend;
+using fe::graph::Graph;
+using Node = std::shared_ptr<fe::graph::Tensor_attributes>;
+
+Node input(Graph* graph, int64_t id, const Tensor& tensor) {
+  return graph->tensor(fe::graph::Tensor_attributes()
+                           .set_uid(id)
+                           .set_dim(tensor.lengths)
+                           .set_stride(tensor.strides));
+}
+
+template <typename Attributes>
+Attributes window(const Convolution& c) {
+  return Attributes().set_padding(c.pad).set_stride(c.stride).set_dilation(c.dilation);
+}
+
+/// Says where the values of a node are, since a gradient's shape does not follow from the operands.
+Node shaped(const Node& node, const Tensor& tensor) {
+  node->set_dim(tensor.lengths).set_stride(tensor.strides);
+  return node;
+}
+
+Node product(Graph* graph, const Convolution& c) {
+  switch (c.pass) {
+    case Pass::kForward:
+      return graph->conv_fprop(input(graph, kX, c.x), input(graph, kW, c.w),
+                               window<fe::graph::Conv_fprop_attributes>(c));
+    case Pass::kData:
+      return graph->conv_dgrad(input(graph, kY, c.y), input(graph, kW, c.w),
+                               window<fe::graph::Conv_dgrad_attributes>(c));
+    case Pass::kWeights:
+      return graph->conv_wgrad(input(graph, kY, c.y), input(graph, kX, c.x),
+                               window<fe::graph::Conv_wgrad_attributes>(c));
+  }
+  return nullptr;
+}
+
+/// A value for each channel.
+Tensor bias(const Convolution& c) {
+  std::vector<int64_t> lengths(c.y.lengths.size(), 1);
+  lengths[1] = c.y.lengths[1];
+  return Tensor::channels_last(lengths);
+}
+
+fe::graph::Pointwise_attributes pointwise(fe::PointwiseMode_t mode) {
+  return fe::graph::Pointwise_attributes().set_mode(mode);
+}
+
+}  // namespace
+
+std::shared_ptr<Graph> describe(const Convolution& c) {
+  auto graph = std::make_shared<Graph>();
+  const auto type = c.is_double ? fe::DataType_t::DOUBLE : fe::DataType_t::FLOAT;
+  graph->set_io_data_type(type).set_intermediate_data_type(type).set_compute_data_type(type);
+  Node result = shaped(product(graph.get(), c), c.result());
+  if (c.bias) {
+    result = shaped(graph->pointwise(result, input(graph.get(), kBias, bias(c)),
+                                     pointwise(fe::PointwiseMode_t::ADD)),
+                    c.result());
+  }
+  if (c.relu) {
+    result = shaped(graph->pointwise(result, pointwise(fe::PointwiseMode_t::RELU_FWD)), c.result());
+  }
+  result->set_output(true).set_uid(kResult);
+  return graph;
+}
+
+}  // namespace cudnn
+}  // namespace caffe

@@ -1,0 +1,26 @@
+#ifndef CAFFE_LAYERS_CUDNN_FRONTEND_GRAPH_HPP_
+#define CAFFE_LAYERS_CUDNN_FRONTEND_GRAPH_HPP_
+
+// A pass of a convolution as a graph of cudnn-frontend's.
+
+#define CUDNN_FRONTEND_SKIP_JSON_LIB
+#include <cudnn_frontend.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "caffe/layers/cudnn/plan.hpp"
+
+namespace caffe {
+namespace cudnn {
+
+/// The operands' names in a graph.
+constexpr int64_t kX = 1, kW = 2, kY = 3, kBias = 4, kResult = 5;
+
+/// Neither validated nor built: that takes no GPU and a GPU, respectively.
+std::shared_ptr<cudnn_frontend::graph::Graph> describe(const Convolution& convolution);
+
+}  // namespace cudnn
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_CUDNN_FRONTEND_GRAPH_HPP_

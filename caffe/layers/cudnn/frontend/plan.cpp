@@ -1,0 +1,153 @@
+// Plans by cuDNN 9's graph interface, through NVIDIA's cudnn-frontend.
+//
+// cuDNN's heuristics choose the kernel; with CAFFE_CUDNN_AUTOTUNE=1 in the environment the fastest
+// of those that they name first, which may be another one in the next run. Kernels whose results
+// change from run to run are left out if there are others, so that a seed gives the same numbers
+// again; kernels that round float inputs to TF32 are left out unless CAFFE_TF32=1 allows them.
+
+#include "caffe/layers/cudnn/plan.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <unordered_map>
+
+#include "caffe/layers/cudnn/frontend/graph.hpp"
+#include "caffe/layers/cudnn/frontend/handle.hpp"
+#include "caffe/util/device.hpp"
+#include "caffe/util/error.hpp"
+
+namespace caffe {
+namespace cudnn {
+
+namespace {
+
+namespace fe = cudnn_frontend;
+
+/// How many of the heuristics' kernels are timed.
+constexpr int64_t kTried = 8;
+
+/// Memory for one trial of a plan.
+std::shared_ptr<void> zeros(size_t bytes) {
+  std::shared_ptr<void> memory(device::allocate(bytes), device::release);
+  device::fill_zero(memory.get(), bytes);
+  return memory;
+}
+
+/// Milliseconds of the second of two runs.
+template <typename F>
+float milliseconds(const F& run) {
+  run();
+  const device::Event start = device::record_time();
+  run();
+  return device::milliseconds(start, device::record_time());
+}
+
+class GraphPlan : public Plan {
+ public:
+  explicit GraphPlan(const Convolution& convolution)
+      : what_(convolution.describe()),
+        pass_(convolution.pass),
+        has_bias_(convolution.bias),
+        graph_(describe(convolution)) {}
+
+  /// Whether cuDNN has a plan without the kernels that have one of the notes `without`.
+  bool choose(const Convolution& convolution, size_t most_workspace,
+              const std::vector<fe::NumericalNote_t>& without, std::string* reason) {
+    const auto succeeds = [reason](fe::error_t status) {
+      if (status.is_bad()) *reason = status.get_message();
+      return status.is_good();
+    };
+    if (!succeeds(graph_->validate()) || !succeeds(graph_->build_operation_graph(handle())) ||
+        !succeeds(graph_->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}))) {
+      return false;
+    }
+    graph_->deselect_numeric_notes(without);
+    graph_->deselect_workspace_greater_than(static_cast<int64_t>(most_workspace));
+    if (!succeeds(graph_->check_support())) return false;
+    if (!autotunes()) {
+      if (!succeeds(graph_->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE))) return false;
+      workspace_ = positive(graph_->get_workspace_size());
+      return true;
+    }
+    choose_fastest(convolution);
+    if (index_ < 0) *reason = "none of the plans can be built";
+    return index_ >= 0;
+  }
+
+  void run(const Operands& operands, void* workspace, size_t bytes) const override {
+    CAFFE_CHECK(bytes >= workspace_, "cuDNN, " << what_ << ": the workspace has " << bytes
+                                               << " bytes, not " << workspace_);
+    run(index_, operands, workspace);
+  }
+  size_t workspace_bytes() const override { return workspace_; }
+
+ private:
+  static size_t positive(int64_t bytes) { return static_cast<size_t>(std::max<int64_t>(bytes, 0)); }
+
+  void choose_fastest(const Convolution& c) {
+    const auto x = zeros(c.bytes_of(c.x)), w = zeros(c.bytes_of(c.w)), y = zeros(c.bytes_of(c.y)),
+               bias = zeros(c.bytes_of(c.w));
+    Operands operands = {x.get(), w.get(), y.get(), bias.get(), y.get()};
+    if (c.pass == Pass::kData) operands.result = x.get();
+    if (c.pass == Pass::kWeights) operands.result = w.get();
+    float best = std::numeric_limits<float>::max();
+    int64_t tried = 0;
+    for (int64_t i = 0; i < graph_->get_execution_plan_count() && tried < kTried; ++i) {
+      if (graph_->build_plan_at_index(i).is_bad()) continue;
+      ++tried;
+      const auto workspace = zeros(std::max<size_t>(workspace_of(i), 1));
+      const float time = milliseconds([&] { run(i, operands, workspace.get()); });
+      if (time < best) {
+        best = time;
+        index_ = i;
+      }
+    }
+    if (index_ >= 0) workspace_ = workspace_of(index_);
+  }
+
+  size_t workspace_of(int64_t index) const {
+    return positive(graph_->get_workspace_size_plan_at_index(index));
+  }
+
+  /// Plan `index`; below 0: the one that the heuristics chose.
+  void run(int64_t index, const Operands& operands, void* workspace) const {
+    std::unordered_map<int64_t, void*> pointers = {{kResult, operands.result}};
+    const auto add = [&pointers](int64_t id, const void* operand) {
+      pointers[id] = const_cast<void*>(operand);
+    };
+    if (pass_ != Pass::kData) add(kX, operands.x);
+    if (pass_ != Pass::kWeights) add(kW, operands.w);
+    if (pass_ != Pass::kForward) add(kY, operands.y);
+    if (has_bias_) add(kBias, operands.bias);
+    auto status = index < 0 ? graph_->execute(handle(), pointers, workspace)
+                            : graph_->execute_plan_at_index(handle(), pointers, workspace, index);
+    CAFFE_CHECK(status.is_good(), "cuDNN, " << what_ << ": " << status.get_message());
+  }
+
+  std::string what_;
+  Pass pass_;
+  bool has_bias_;
+  std::shared_ptr<fe::graph::Graph> graph_;
+  int64_t index_ = -1;
+  size_t workspace_ = 0;
+};
+
+}  // namespace
+
+std::shared_ptr<Plan> build(const Convolution& convolution, size_t most_workspace,
+                            std::string* reason) {
+  std::vector<fe::NumericalNote_t> inexact;
+  if (!convolution.is_double && !device::allows_tf32()) {
+    inexact.push_back(fe::NumericalNote_t::TENSOR_CORE);
+  }
+  std::vector<fe::NumericalNote_t> without = inexact;
+  without.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
+  for (const auto& notes : {without, inexact}) {
+    const auto plan = std::make_shared<GraphPlan>(convolution);
+    if (plan->choose(convolution, most_workspace, notes, reason)) return plan;
+  }
+  return nullptr;
+}
+
+}  // namespace cudnn
+}  // namespace caffe
