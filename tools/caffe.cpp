@@ -54,9 +54,7 @@ std::vector<int> chosen_gpus() {
   std::vector<int> gpus;
   if (FLAGS_gpu.empty()) return gpus;
   if (FLAGS_gpu == "all") {
-    CAFFE_CHECK(caffe::device::count() > 0,
-                "-gpu all: there is no GPU, or this Caffe was built "
-                "without CUDA");
+    CAFFE_CHECK(caffe::device::count() > 0, "-gpu all: " << caffe::device::why_unusable(0));
     for (int i = 0; i < caffe::device::count(); ++i) gpus.push_back(i);
     return gpus;
   }

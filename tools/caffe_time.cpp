@@ -1,6 +1,7 @@
 #include <iomanip>
 
 #include "caffe/caffe.hpp"
+#include "caffe/net_memory.hpp"
 #include "caffe/util/reorder_count.hpp"
 #include "tools/caffe_command.hpp"
 
@@ -92,6 +93,7 @@ int time() {
   LOG(INFO) << "Average Forward-Backward: " << total_ms / FLAGS_iterations << " ms.";
   LOG(INFO) << "Average layout reorders: " << reorders / FLAGS_iterations << " per pass.";
   LOG(INFO) << "Total Time: " << total_ms << " ms.";
+  if (caffe::Caffe::mode() == caffe::Caffe::GPU) LOG(INFO) << caffe::gpu_memory_table(net);
   LOG(INFO) << "*** Benchmark ends ***";
   return 0;
 }

@@ -13,8 +13,10 @@ namespace caffe {
 namespace {
 
 void check(cublasStatus_t status, const char* what) {
-  CAFFE_CHECK(status == CUBLAS_STATUS_SUCCESS,
-              "cuBLAS, " << what << ": " << cublasGetStatusString(status));
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  const cudaError_t reason = cudaGetLastError();  // which must not be reported for a later call
+  CAFFE_FAIL("cuBLAS, " << what << ": " << cublasGetStatusString(status)
+                        << (reason == cudaSuccess ? "" : ": " + gpu_error_text(reason)));
 }
 
 cublasHandle_t handle() {

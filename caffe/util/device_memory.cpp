@@ -11,6 +11,7 @@
 #include "caffe/util/gpu_context.hpp"
 #include "caffe/util/gpu_error.hpp"
 #include "caffe/util/gpu_usage.hpp"
+#include "caffe/util/gpu_workspace.hpp"
 
 namespace caffe {
 namespace device {
@@ -87,13 +88,15 @@ void release(void* memory) noexcept {
   if (memory == nullptr || is_parents_gpu()) return;
   const std::shared_ptr<GpuUsage> usage = Blocks::get().remove(memory);
   if (usage == nullptr) return;
-  GpuContext* keeper = nullptr;
   try {
-    keeper = usage->last(GpuContext::current_if_any());
+    const OnDevice here(usage->device());
+    usage->last(GpuContext::current_if_any())->release(memory);
   } catch (const Error&) {  // an earlier error has made the GPU unusable, or the process ends
-    return;
   }
-  keeper->release(memory);
+}
+
+void* workspace(size_t bytes) {
+  return GpuContext::current().workspace(bytes);
 }
 
 void fill_zero(void* memory, size_t bytes) {
@@ -105,11 +108,11 @@ void fill_zero(void* memory, size_t bytes) {
 void copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
   queue_copy(to, from, bytes, GpuContext::current().stream());
-  // From ordinary memory of the host, the call above has taken the values when it returns.
-  const cudaMemoryType source = attributes(from).type;
-  const bool waits = attributes(to).type != cudaMemoryTypeDevice || source == cudaMemoryTypeHost ||
-                     source == cudaMemoryTypeManaged;
-  if (waits) wait();
+  // To and from ordinary memory of the host, that call returns when the memory may be used again.
+  for (const void* const end : {static_cast<const void*>(to), from}) {
+    const cudaMemoryType type = attributes(end).type;
+    if (type == cudaMemoryTypeHost || type == cudaMemoryTypeManaged) return wait();
+  }
 }
 
 void copy_async(void* to, const void* from, size_t bytes) {

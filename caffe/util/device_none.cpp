@@ -4,6 +4,7 @@
 
 #include "caffe/util/device.hpp"
 #include "caffe/util/error.hpp"
+#include "caffe/util/gpu_workspace.hpp"
 
 namespace caffe {
 namespace device {
@@ -46,6 +47,9 @@ void* allocate(size_t) {
   fail();
 }
 void release(void*) noexcept {}
+void* workspace(size_t) {
+  fail();
+}
 void fill_zero(void*, size_t) {
   fail();
 }

@@ -3,6 +3,8 @@
 #include <cublas_v2.h>
 #include <cuda_runtime.h>
 
+#include <algorithm>
+#include <iterator>
 #include <map>
 #include <vector>
 
@@ -38,6 +40,15 @@ bool prepare_pool(int device) {
 }
 
 }  // namespace
+
+OnDevice::OnDevice(int device) {
+  changed_ = cudaGetDevice(&before_) == cudaSuccess && before_ != device &&
+             cudaSetDevice(device) == cudaSuccess;
+}
+
+OnDevice::~OnDevice() {
+  if (changed_) cudaSetDevice(before_);
+}
 
 /// A thread's contexts, one per GPU that it has used.
 struct GpuContext::OfThread {
@@ -76,10 +87,11 @@ GpuContext* GpuContext::take(int device) {
   {
     Idle& idle = Idle::get();
     const std::lock_guard<std::mutex> lock(idle.mutex);
-    for (auto it = idle.contexts.begin(); it != idle.contexts.end(); ++it) {
-      if ((*it)->device_ != device) continue;
-      GpuContext* const found = *it;
-      idle.contexts.erase(it);
+    const auto last = std::find_if(idle.contexts.rbegin(), idle.contexts.rend(),
+                                   [device](GpuContext* one) { return one->device_ == device; });
+    if (last != idle.contexts.rend()) {
+      GpuContext* const found = *last;
+      idle.contexts.erase(std::next(last).base());
       return found;
     }
   }
@@ -184,7 +196,10 @@ void GpuContext::release(void* memory) noexcept {
 
 void GpuContext::let_wait(device::Stream stream) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  check_gpu(cudaEventRecord(event_, stream_), "marking a place in a stream");
+  {
+    const OnDevice here(device_);
+    check_gpu(cudaEventRecord(event_, stream_), "marking a place in a stream");
+  }
   check_gpu(cudaStreamWaitEvent(stream, event_, 0), "waiting for another stream");
 }
 

@@ -31,6 +31,19 @@ struct cublasContext;  // what a cublasHandle_t points to
 
 namespace caffe {
 
+/// Makes a GPU the calling thread's current one while it exists.
+class OnDevice {
+ public:
+  explicit OnDevice(int device);
+  ~OnDevice();
+  OnDevice(const OnDevice&) = delete;
+  OnDevice& operator=(const OnDevice&) = delete;
+
+ private:
+  int before_ = 0;
+  bool changed_ = false;
+};
+
 class GpuContext {
  public:
   /// That of the calling thread on its current GPU (cudaSetDevice may have changed it), made at the
@@ -48,7 +61,7 @@ class GpuContext {
   device::Stream copy_stream();
   /// cuBLAS on the compute stream; made at the first use.
   cublasContext* blas();
-  /// What cuDNN's layers keep here (caffe/layers/cudnn/context.cpp): their handle and plans.
+  /// What cuDNN's layers keep here (caffe/layers/cudnn/plans.hpp): plans and cuDNN's handle.
   std::shared_ptr<void>& cudnn() { return cudnn_; }
 
   /// At least `bytes` of GPU memory, valid until the next call: the stream does one layer's work

@@ -1,0 +1,16 @@
+#ifndef CAFFE_UTIL_GPU_WORKSPACE_HPP_
+#define CAFFE_UTIL_GPU_WORKSPACE_HPP_
+
+#include <cstddef>
+
+namespace caffe {
+namespace device {
+
+/// The calling thread's GPU memory for what a layer needs only while it computes: valid until the
+/// next call, and the same for all layers, since the stream does one's work after the other's.
+void* workspace(size_t bytes);
+
+}  // namespace device
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_GPU_WORKSPACE_HPP_
