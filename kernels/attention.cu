@@ -168,30 +168,95 @@ struct EnhanceBackward {
   }
 };
 
+// With the channels last, a pixel on the CPU and, if it has more channels than a tile, on the GPU.
+
+template <typename T>
+struct AttentionOfPixel {
+  int channels;
+  const T* f;  // [pixels, channels]
+  T* a;        // [pixels]
+  MAAP_HD void operator()(int i) const {
+    const T* const in = f + static_cast<int64_t>(i) * channels;
+    T sum = T(0);
+    MAAP_SIMD_SUM(sum)
+    for (int c = 0; c < channels; ++c) sum += in[c];
+    const T mean = sum / T(channels);
+    a[i] = sigmoid(mean) + (mean - mean);
+  }
+};
+
+template <typename T>
+struct EnhancePixel {
+  int channels;
+  const T* f;   // [pixels, channels]
+  T* enhanced;  // as f
+  T* a;         // [pixels]
+  MAAP_HD void operator()(int i) const {
+    const T* const in = f + static_cast<int64_t>(i) * channels;
+    T* const out = enhanced + static_cast<int64_t>(i) * channels;
+    T sum = T(0);
+    MAAP_SIMD_SUM(sum)
+    for (int c = 0; c < channels; ++c) sum += in[c];
+    const T value = sigmoid(sum / T(channels)), factor = T(1) + value;
+    a[i] = value;
+    MAAP_SIMD for (int c = 0; c < channels; ++c) out[c] = factor * in[c];
+  }
+};
+
+template <typename T>
+struct EnhancePixelBackward {
+  int channels;
+  const T* gradient;    // [pixels, channels]
+  const T* a_gradient;  // [pixels] or null
+  const T* f;           // [pixels, channels]
+  const T* a;           // [pixels]
+  T* f_gradient;        // [pixels, channels]
+  bool recover;
+  MAAP_HD void operator()(int i) const {
+    const int64_t at = static_cast<int64_t>(i) * channels;
+    const T* const g = gradient + at;
+    const T* const in = f + at;
+    T* const out = f_gradient + at;
+    T total = T(0);
+    MAAP_SIMD_SUM(total)
+    for (int c = 0; c < channels; ++c) total += g[c] * in[c];
+    const T value = a[i], factor = T(1) + value;
+    const T sum = recover ? total / factor : total;
+    const T extra = a_gradient ? a_gradient[i] : T(0);
+    const T shift = value * (T(1) - value) / T(channels) * (sum + extra);
+    MAAP_SIMD for (int c = 0; c < channels; ++c) out[c] = factor * g[c] + shift;
+  }
+};
+
 // Measured on an H200 as the share of a copy's bandwidth, forward and backward, 64 images: 96 x 55
 // x 55 81 and 89 %, 64 x 224 x 224 89 and 88 %, 64 x 112 x 112 92 and 88 %. 64 pixels and 4 groups:
 // 75 and 72, 90 and 86, 92 and 83 %.
-constexpr int kGpuTile = 32;  // pixels
-constexpr int kGroups = 8;    // of channels: a team's 256 threads
+constexpr int kTeam = 256;  // threads: kGroups groups of channels, for kTeam / kGroups pixels
+constexpr int kFewGroups = 8;
+constexpr int kManyGroups = 32;  // with the channels last, where they may share a row of memory
 constexpr int kMostPerThread = 32;
 
 /// A thread of a team that works on a tile: its pixel and the first of its channels, which are
-/// kGroups apart.
+/// kGroups apart. Neighbouring threads have neighbouring values.
+template <int kGroups, bool kLast>
 struct GpuTile {
+  static constexpr int kSize = kTeam / kGroups;  // pixels
   int n, pixel, lane, group;
   bool inside;
   template <typename Team>
   MAAP_HD GpuTile(const FeatureShape& s, int i, const Team& team) {
-    const int per_image = (s.pixels + kGpuTile - 1) / kGpuTile;
+    const int per_image = (s.pixels + kSize - 1) / kSize;
     n = i / per_image;
-    lane = team.rank() % kGpuTile;
-    group = team.rank() / kGpuTile;
-    pixel = (i - n * per_image) * kGpuTile + lane;
+    lane = kLast ? team.rank() / kGroups : team.rank() % kSize;
+    group = kLast ? team.rank() % kGroups : team.rank() / kSize;
+    pixel = (i - n * per_image) * kSize + lane;
     inside = pixel < s.pixels;
   }
+  /// The pixel's channel 0, and the distance to the next channel.
   MAAP_HD int64_t in_features(const FeatureShape& s) const {
-    return static_cast<int64_t>(n) * s.channels * s.pixels + pixel;
+    return kLast ? in_map(s) * s.channels : static_cast<int64_t>(n) * s.channels * s.pixels + pixel;
   }
+  static MAAP_HD int64_t step(const FeatureShape& s) { return kLast ? 1 : s.pixels; }
   MAAP_HD int64_t in_map(const FeatureShape& s) const {
     return static_cast<int64_t>(n) * s.pixels + pixel;
   }
@@ -199,33 +264,36 @@ struct GpuTile {
   template <typename T, typename Team>
   MAAP_HD T sum(T part, const Team& team) const {
     T* const parts = static_cast<T*>(team.scratch());
-    parts[group * kGpuTile + lane] = part;
+    parts[place(group)] = part;
     team.sync();
     T total = T(0);
-    for (int g = 0; g < kGroups; ++g) total += parts[g * kGpuTile + lane];
+    for (int g = 0; g < kGroups; ++g) total += parts[place(g)];
     return total;
   }
+
+ private:
+  MAAP_HD int place(int g) const { return kLast ? lane * kGroups + g : g * kSize + lane; }
 };
 
+template <int kGroups>
 int gpu_tiles(const FeatureShape& s) {
-  return s.n * ((s.pixels + kGpuTile - 1) / kGpuTile);
+  constexpr int kSize = kTeam / kGroups;
+  return s.n * ((s.pixels + kSize - 1) / kSize);
 }
 
-template <typename T>
+template <typename T, bool kLast>
 struct AttentionMapOfTile {
   FeatureShape s;
   const T* f;
   T* a;
   template <typename Team>
   MAAP_HD void operator()(int i, const Team& team) const {
-    const GpuTile t(s, i, team);
+    const GpuTile<kFewGroups, kLast> t(s, i, team);
     const T* const in = f + t.in_features(s);
     T part = T(0);
     if (t.inside) {
 #pragma unroll 8
-      for (int c = t.group; c < s.channels; c += kGroups) {
-        part += in[static_cast<int64_t>(c) * s.pixels];
-      }
+      for (int c = t.group; c < s.channels; c += kFewGroups) part += in[c * t.step(s)];
     }
     const T mean = t.sum(part, team) / T(s.channels);
     if (t.inside && t.group == 0) a[t.in_map(s)] = sigmoid(mean) + (mean - mean);
@@ -233,7 +301,7 @@ struct AttentionMapOfTile {
 };
 
 /// For up to kGroups kPer channels.
-template <typename T, int kPer>
+template <typename T, int kPer, int kGroups, bool kLast>
 struct EnhanceTile {
   FeatureShape s;
   const T* f;
@@ -241,14 +309,14 @@ struct EnhanceTile {
   T* a;
   template <typename Team>
   MAAP_HD void operator()(int i, const Team& team) const {
-    const GpuTile t(s, i, team);
+    const GpuTile<kGroups, kLast> t(s, i, team);
     const int64_t at = t.in_features(s);
     T value[kPer], part = T(0);
 #pragma unroll
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
       const bool has = t.inside && c < s.channels;
-      value[k] = has ? f[at + static_cast<int64_t>(c) * s.pixels] : T(0);
+      value[k] = has ? f[at + c * t.step(s)] : T(0);
     }
 #pragma unroll
     for (int k = 0; k < kPer; ++k) part += value[k];
@@ -259,13 +327,13 @@ struct EnhanceTile {
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
       if (t.inside && c < s.channels) {
-        enhanced[at + static_cast<int64_t>(c) * s.pixels] = factor * value[k];
+        enhanced[at + c * t.step(s)] = factor * value[k];
       }
     }
   }
 };
 
-template <typename T, int kPer>
+template <typename T, int kPer, int kGroups, bool kLast>
 struct EnhanceBackwardTile {
   FeatureShape s;
   const T* gradient;
@@ -276,15 +344,15 @@ struct EnhanceBackwardTile {
   bool recover;
   template <typename Team>
   MAAP_HD void operator()(int i, const Team& team) const {
-    const GpuTile t(s, i, team);
+    const GpuTile<kGroups, kLast> t(s, i, team);
     const int64_t at = t.in_features(s), at_map = t.in_map(s);
     T g[kPer], part = T(0);
 #pragma unroll
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
       const bool has = t.inside && c < s.channels;
-      g[k] = has ? gradient[at + static_cast<int64_t>(c) * s.pixels] : T(0);
-      if (has) part += g[k] * f[at + static_cast<int64_t>(c) * s.pixels];
+      g[k] = has ? gradient[at + c * t.step(s)] : T(0);
+      if (has) part += g[k] * f[at + c * t.step(s)];
     }
     const T total = t.sum(part, team);
     if (!t.inside) return;
@@ -296,28 +364,35 @@ struct EnhanceBackwardTile {
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
       if (c < s.channels) {
-        f_gradient[at + static_cast<int64_t>(c) * s.pixels] = factor * g[k] + shift;
+        f_gradient[at + c * t.step(s)] = factor * g[k] + shift;
       }
     }
   }
 };
 
-/// Calls f(std::integral_constant<int, channels per thread>) for the least that suffices; false if
-/// none does.
-template <typename F>
-bool with_channels_per_thread(int channels, const F& f) {
-  const int needed = (channels + kGroups - 1) / kGroups;
-  if (needed > kMostPerThread) return false;
+template <int kPer_, int kGroups_>
+struct TileOf {
+  static constexpr int kPer = kPer_, kGroups = kGroups_;
+};
+
+/// Calls f(TileOf<...>()) for the least channels per thread that suffice; false if none do.
+template <bool kLast, typename F>
+bool with_tile(int channels, const F& f) {
+  const int needed = (channels + kFewGroups - 1) / kFewGroups;
   if (needed <= 4) {
-    f(std::integral_constant<int, 4>());
+    f(TileOf<4, kFewGroups>());
   } else if (needed <= 8) {
-    f(std::integral_constant<int, 8>());
+    f(TileOf<8, kFewGroups>());
   } else if (needed <= 12) {
-    f(std::integral_constant<int, 12>());
+    f(TileOf<12, kFewGroups>());
   } else if (needed <= 16) {
-    f(std::integral_constant<int, 16>());
+    f(TileOf<16, kFewGroups>());
+  } else if (needed <= kMostPerThread) {
+    f(TileOf<kMostPerThread, kFewGroups>());
+  } else if (kLast && channels <= kManyGroups * kMostPerThread) {
+    f(TileOf < kMostPerThread, kLast ? kManyGroups : kFewGroups > ());
   } else {
-    f(std::integral_constant<int, kMostPerThread>());
+    return false;
   }
   return true;
 }
@@ -327,25 +402,65 @@ bool stream(const FeatureShape& s, const T* in, const T* out) {
   return in != out && static_cast<int64_t>(sizeof(T)) * s.n * s.channels * s.pixels >= kStreamBytes;
 }
 
+/// With the channels last, images follow each other like pixels.
+FeatureShape one_image(const FeatureShape& s) {
+  return {1, s.channels, s.n * s.pixels, true};
+}
+
+template <typename T>
+void enhance_channels_last(Device device, const FeatureShape& s, const T* f, T* enhanced, T* a) {
+  const EnhancePixel<T> pixel{s.channels, f, enhanced, a};
+  const auto tiled = [&](auto tile) {
+    using Tile = decltype(tile);
+    parallel_tiles(device, s.pixels, s.channels, pixel, gpu_tiles<Tile::kGroups>(s),
+                   EnhanceTile<T, Tile::kPer, Tile::kGroups, true>{s, f, enhanced, a});
+  };
+  if (with_tile<true>(s.channels, tiled)) return;
+  parallel_for(device, s.pixels, s.channels, pixel, s.pixels, pixel);
+}
+
+template <typename T>
+void enhance_backward_channels_last(Device device, const FeatureShape& s, const T* gradient,
+                                    const T* a_gradient, const T* f, bool recover, const T* a,
+                                    T* f_gradient) {
+  const EnhancePixelBackward<T> pixel{s.channels, gradient, a_gradient, f, a, f_gradient, recover};
+  const auto tiled = [&](auto tile) {
+    using Tile = decltype(tile);
+    parallel_tiles(device, s.pixels, s.channels, pixel, gpu_tiles<Tile::kGroups>(s),
+                   EnhanceBackwardTile<T, Tile::kPer, Tile::kGroups, true>{
+                       s, gradient, a_gradient, f, a, f_gradient, recover});
+  };
+  if (with_tile<true>(s.channels, tiled)) return;
+  parallel_for(device, s.pixels, s.channels, pixel, s.pixels, pixel);
+}
+
 }  // namespace
 
 template <typename T>
 void attention_map(Device device, const FeatureShape& s, const T* f, T* a) {
+  if (s.channels_last) {
+    const FeatureShape all = one_image(s);
+    parallel_tiles(device, all.pixels, s.channels, AttentionOfPixel<T>{s.channels, f, a},
+                   gpu_tiles<kFewGroups>(all), AttentionMapOfTile<T, true>{all, f, a});
+    return;
+  }
   const Tiling cpu = cpu_tiling(s, s.channels, sizeof(T));
   parallel_tiles(device, count(s, cpu), work(s, cpu), AttentionMap<T, kCpuTile>{s, cpu, f, a},
-                 gpu_tiles(s), AttentionMapOfTile<T>{s, f, a});
+                 gpu_tiles<kFewGroups>(s), AttentionMapOfTile<T, false>{s, f, a});
 }
 
 template <typename T>
 void enhance(Device device, const FeatureShape& s, const T* f, T* enhanced, T* a) {
+  if (s.channels_last) return enhance_channels_last(device, one_image(s), f, enhanced, a);
   const Tiling cpu = cpu_tiling(s, s.channels, sizeof(T)), gpu = gpu_tiling(s);
   const bool past_cache = stream(s, f, static_cast<const T*>(enhanced));
   const Enhance<T, kCpuTile> on_cpu{s, cpu, f, enhanced, a, past_cache};
-  const auto tiled = [&](auto per) {
-    parallel_tiles(device, count(s, cpu), work(s, cpu), on_cpu, gpu_tiles(s),
-                   EnhanceTile<T, decltype(per)::value>{s, f, enhanced, a});
+  const auto tiled = [&](auto tile) {
+    using Tile = decltype(tile);
+    parallel_tiles(device, count(s, cpu), work(s, cpu), on_cpu, gpu_tiles<Tile::kGroups>(s),
+                   EnhanceTile<T, Tile::kPer, Tile::kGroups, false>{s, f, enhanced, a});
   };
-  if (with_channels_per_thread(s.channels, tiled)) return;
+  if (with_tile<false>(s.channels, tiled)) return;
   parallel_for(device, count(s, cpu), work(s, cpu), on_cpu, count(s, gpu),
                Enhance<T, 1>{s, gpu, f, enhanced, a, false});
 }
@@ -353,16 +468,21 @@ void enhance(Device device, const FeatureShape& s, const T* f, T* enhanced, T* a
 template <typename T>
 void enhance_backward(Device device, const FeatureShape& s, const T* gradient, const T* a_gradient,
                       const T* f, bool recover, const T* a, T* f_gradient) {
+  if (s.channels_last) {
+    return enhance_backward_channels_last(device, one_image(s), gradient, a_gradient, f, recover, a,
+                                          f_gradient);
+  }
   const Tiling cpu = cpu_tiling(s, 2 * s.channels, sizeof(T)), gpu = gpu_tiling(s);
   const bool past_cache = stream(s, gradient, static_cast<const T*>(f_gradient));
   const EnhanceBackward<T, kCpuTile> on_cpu{s, cpu,        gradient, a_gradient, f,
                                             a, f_gradient, recover,  past_cache};
-  const auto tiled = [&](auto per) {
-    parallel_tiles(device, count(s, cpu), work(s, cpu), on_cpu, gpu_tiles(s),
-                   EnhanceBackwardTile<T, decltype(per)::value>{s, gradient, a_gradient, f, a,
-                                                                f_gradient, recover});
+  const auto tiled = [&](auto tile) {
+    using Tile = decltype(tile);
+    parallel_tiles(device, count(s, cpu), work(s, cpu), on_cpu, gpu_tiles<Tile::kGroups>(s),
+                   EnhanceBackwardTile<T, Tile::kPer, Tile::kGroups, false>{
+                       s, gradient, a_gradient, f, a, f_gradient, recover});
   };
-  if (with_channels_per_thread(s.channels, tiled)) return;
+  if (with_tile<false>(s.channels, tiled)) return;
   parallel_for(
       device, count(s, cpu), work(s, cpu), on_cpu, count(s, gpu),
       EnhanceBackward<T, 1>{s, gpu, gradient, a_gradient, f, a, f_gradient, recover, false});

@@ -3,7 +3,8 @@
 
 // Attention from activations, on raw pointers of either device (no Caffe needed).
 //
-// F is (n, channels, pixels), A is (n, pixels), both contiguous; pixels = h * w.
+// F is (n, channels, pixels) or, with channels_last, (n, pixels, channels); A is (n, pixels); both
+// contiguous; pixels = h * w.
 //   A  = sigmoid(mean over channels of F)
 //   F' = (1 + A) * F
 // Both directions are limited by memory bandwidth, so each reads its inputs from memory once and
@@ -18,6 +19,7 @@ struct FeatureShape {
   int n;
   int channels;
   int pixels;
+  bool channels_last = false;  // the order of F, F' and their gradients
 };
 
 /// A from F (paper, eq. 1 and 2). A is NaN where the mean is NaN or infinite.

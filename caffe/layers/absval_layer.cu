@@ -4,6 +4,7 @@
 
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -31,18 +32,20 @@ struct AbsValBackward {
 
 template <typename Dtype>
 void AbsValLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   parallel_for(bottom[0]->count(),
-               AbsValForward<Dtype>{bottom[0]->active_data(), top[0]->mutable_active_data()});
+               AbsValForward<Dtype>{data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void AbsValLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                       const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   refuse_backward_in_place(*this, bottom, top);
   parallel_for(bottom[0]->count(),
-               AbsValBackward<Dtype>{bottom[0]->active_data(), top[0]->active_diff(),
-                                     bottom[0]->mutable_active_diff()});
+               AbsValBackward<Dtype>{data_in(order, *bottom[0]), diff_in(order, *top[0]),
+                                     mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(AbsValLayer);

@@ -86,11 +86,6 @@ void BatchNormLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&) {
 }
 
 template <typename Dtype>
-ChannelShape BatchNormLayer<Dtype>::shape(const Blob<Dtype>& x) const {
-  return {x.shape(0), x.shape(1), x.count(2)};
-}
-
-template <typename Dtype>
 void BatchNormLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   const int channels = this->blobs_[0]->count();
   CAFFE_CHECK(bottom[0]->num_axes() >= 2 && bottom[0]->shape(1) == channels,
@@ -106,12 +101,12 @@ void BatchNormLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 }
 
 template <typename Dtype>
-void BatchNormLayer<Dtype>::take_batch_statistics(const Blob<Dtype>& x) {
-  const ChannelShape cut = shape(x);
+void BatchNormLayer<Dtype>::take_batch_statistics(Order order, const Blob<Dtype>& x) {
+  const ChannelShape cut = channels_of(order, x.shape());
   const double count = cut.per_channel();
   CAFFE_CHECK(count > 0, this->name() << "an empty batch has no mean; the bottom's shape is "
                                       << x.shape_string());
-  channel_moments(cut, x.active_data(), mean_.mutable_active_data(),
+  channel_moments(cut, data_in(order, x), mean_.mutable_active_data(),
                   variance_.mutable_active_data(), &sums_);
   enter_averages(count);
 }
@@ -137,37 +132,42 @@ void BatchNormLayer<Dtype>::take_averages() {
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const ChannelShape cut = shape(*bottom[0]);
+  const Order order = data_order(*bottom[0]);
+  const ChannelShape cut = channels_of(order, bottom[0]->shape());
   if (use_global_stats_) {
     take_averages();
   } else {
-    take_batch_statistics(*bottom[0]);
+    take_batch_statistics(order, *bottom[0]);
   }
   const Dtype eps = this->layer_param_.batch_norm_param().eps();
   parallel_for(cut.channels,
                Factor<Dtype>{eps, variance_.active_data(), factor_.mutable_active_data()});
   const bool keep = bottom[0] == top[0] && !use_global_stats_;
-  normalise(cut, mean_.active_data(), factor_.active_data(), bottom[0]->active_data(),
-            top[0]->mutable_active_data(), keep ? x_norm_.mutable_active_data() : nullptr);
+  const Dtype* const x = data_in(order, *bottom[0]);
+  normalise(cut, mean_.active_data(), factor_.active_data(), x, mutable_data_in(order, top[0]),
+            keep ? mutable_data_in(order, &x_norm_) : nullptr);
+  if (keep) top[0]->data()->set_twin(x_norm_.data());
 }
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                          const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const ChannelShape cut = shape(*bottom[0]);
-  const Dtype* const dy = top[0]->active_diff();
+  const Order order = data_order(*bottom[0]);
+  const ChannelShape cut = channels_of(order, bottom[0]->shape());
+  const Dtype* const dy = diff_in(order, *top[0]);
   if (use_global_stats_) {
     parallel_planes(cut.rows(), cut.inner,
                     GlobalGradient<Dtype>{cut.channels, factor_.active_data(), dy,
-                                          bottom[0]->mutable_active_diff()});
+                                          mutable_diff_in(order, bottom[0])});
     return;
   }
   const bool in_place = bottom[0] == top[0];
-  const NormalisedValues<Dtype> y = {in_place ? x_norm_.active_data() : nullptr,
-                                     bottom[0]->active_data(), mean_.active_data(),
+  const NormalisedValues<Dtype> y = {in_place ? data_in(order, x_norm_) : nullptr,
+                                     data_in(order, *bottom[0]), mean_.active_data(),
                                      factor_.active_data()};
-  normalise_backward<Dtype>(cut, y, nullptr, dy, bottom[0]->mutable_active_diff(), &means_, &sums_);
+  normalise_backward<Dtype>(cut, y, nullptr, dy, mutable_diff_in(order, bottom[0]), &means_,
+                            &sums_);
 }
 
 INSTANTIATE_CLASS(BatchNormLayer);

@@ -4,8 +4,9 @@
 #include <vector>
 
 #include "caffe/layer.hpp"
+#include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/portable.hpp"
-#include "caffe/util/channel_shape.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -21,7 +22,7 @@ namespace caffe {
 /// are blobs[0] / blobs[2] and blobs[1] / blobs[2], or 0 while blobs[2] is 0. Solvers do not change
 /// them: their lr_mult is 0.
 template <typename Dtype>
-class BatchNormLayer : public Portable<Layer<Dtype>> {
+class BatchNormLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
  public:
   using typename Layer<Dtype>::Blobs;
   using Portable<Layer<Dtype>>::Portable;
@@ -30,6 +31,7 @@ class BatchNormLayer : public Portable<Layer<Dtype>> {
   const char* type() const override { return "BatchNorm"; }
   int ExactNumBottomBlobs() const override { return 1; }
   int ExactNumTopBlobs() const override { return 1; }
+  size_t own_bytes() const override { return sizeof(Dtype) * static_cast<size_t>(x_norm_.count()); }
 
  protected:
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
@@ -46,8 +48,7 @@ class BatchNormLayer : public Portable<Layer<Dtype>> {
   Blob<Dtype> variance_;  // [channels]
 
  private:
-  ChannelShape shape(const Blob<Dtype>& x) const;
-  void take_batch_statistics(const Blob<Dtype>& x);
+  void take_batch_statistics(Order order, const Blob<Dtype>& x);
 
   Blob<Dtype> factor_;  // [channels], 1 / sqrt(variance + eps)
   Blob<Dtype> x_norm_;  // y, if the layer works in place and Backward needs it

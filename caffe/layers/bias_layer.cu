@@ -67,20 +67,22 @@ void BiasLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void BiasLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  parallel_planes(shape_.rows(), shape_.inner,
-                  BiasForward<Dtype>{shape_.channels, bias(bottom).active_data(),
-                                     bottom[0]->active_data(), top[0]->mutable_active_data()});
+  const Order order = order_for(shape_, *bottom[0]);
+  const ChannelShape shape = in_order(order, shape_);
+  parallel_planes(shape.rows(), shape.inner,
+                  BiasForward<Dtype>{shape.channels, bias(bottom).active_data(),
+                                     data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void BiasLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
-  if (propagate_down[0]) {
-    caffe_copy(top[0]->count(), top[0]->active_diff(), bottom[0]->mutable_active_diff());
-  }
+  const Order order = order_for(shape_, *bottom[0]);
+  const Dtype* const dy = diff_in(order, *top[0]);
+  if (propagate_down[0]) caffe_copy(top[0]->count(), dy, mutable_diff_in(order, bottom[0]));
   const bool learnt = bottom.size() == 1;
   if (learnt ? this->param_propagate_down_[0] : propagate_down[1]) {
-    channel_sums(shape_, BiasGradient<Dtype>{top[0]->active_diff()}, &sums_,
+    channel_sums(in_order(order, shape_), BiasGradient<Dtype>{dy}, &sums_,
                  StoreGradient<Dtype>{learnt, bias(bottom).mutable_active_diff()});
   }
 }

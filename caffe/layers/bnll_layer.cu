@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 #include "caffe/util/vector_math.hpp"
 
 namespace caffe {
@@ -40,17 +41,19 @@ struct BNLLBackwardInPlace {
 
 template <typename Dtype>
 void BNLLLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   parallel_for(bottom[0]->count(),
-               BNLLForward<Dtype>{bottom[0]->active_data(), top[0]->mutable_active_data()});
+               BNLLForward<Dtype>{data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void BNLLLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const Dtype* const x = bottom[0]->active_data();
-  const Dtype* const dy = top[0]->active_diff();
-  Dtype* const dx = bottom[0]->mutable_active_diff();
+  const Order order = data_order(*bottom[0]);
+  const Dtype* const x = data_in(order, *bottom[0]);
+  const Dtype* const dy = diff_in(order, *top[0]);
+  Dtype* const dx = mutable_diff_in(order, bottom[0]);
   if (bottom[0] == top[0]) {
     parallel_for(bottom[0]->count(), BNLLBackwardInPlace<Dtype>{x, dy, dx});
   } else {

@@ -8,6 +8,7 @@
 
 #include "caffe/layers/axis.hpp"
 #include "caffe/util/channel_shape.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -39,6 +40,22 @@ ChannelShape broadcast(const Layer<Dtype>& layer, const Blob<Dtype>& x, const Bl
                                  << " does not fit the bottom of shape " << x.shape_string()
                                  << " from axis " << begin << " on");
   return {x.count(0, begin), small.count(), x.count(end)};
+}
+
+/// The order in which to work on x: the one that is up to date if `shape`, from broadcast(), has
+/// one value for each channel of axis 1 or one for all, otherwise the plain one.
+template <typename Dtype>
+Order order_for(const ChannelShape& shape, const Blob<Dtype>& x) {
+  const Order order = data_order(x);
+  if (order == Order::kNchw || shape.channels == 1) return order;
+  const bool by_channel = shape.outer == x.shape(0) && shape.channels == x.shape(1);
+  return by_channel ? order : Order::kNchw;
+}
+
+/// The same values in that order.
+inline ChannelShape in_order(Order order, const ChannelShape& shape) {
+  if (order == Order::kNchw || shape.channels == 1) return shape;
+  return {shape.outer * shape.inner, shape.channels, 1};
 }
 
 }  // namespace caffe

@@ -2,6 +2,7 @@
 
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -38,21 +39,23 @@ void ClipLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
 
 template <typename Dtype>
 void ClipLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   const ClipParameter& param = this->layer_param_.clip_param();
   parallel_for(bottom[0]->count(),
-               ClipForward<Dtype>{param.min(), param.max(), bottom[0]->active_data(),
-                                  top[0]->mutable_active_data()});
+               ClipForward<Dtype>{param.min(), param.max(), data_in(order, *bottom[0]),
+                                  mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void ClipLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   refuse_backward_in_place(*this, bottom, top);
   const ClipParameter& param = this->layer_param_.clip_param();
   parallel_for(bottom[0]->count(),
-               ClipBackward<Dtype>{param.min(), param.max(), bottom[0]->active_data(),
-                                   top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+               ClipBackward<Dtype>{param.min(), param.max(), data_in(order, *bottom[0]),
+                                   diff_in(order, *top[0]), mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(ClipLayer);

@@ -3,6 +3,7 @@
 #include "caffe/layers/axis.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
+#include "caffe/layers/joined_rows.hpp"
 #include "caffe/util/copy_rows.hpp"
 
 namespace caffe {
@@ -53,12 +54,13 @@ void ConcatLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void ConcatLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   if (bottom.size() == 1) return;
-  Dtype* y = top[0]->mutable_active_data();
-  const int row = top[0]->count(axis_);
+  const Order order = joined_order(axis_, bottom);
+  Dtype* y = mutable_data_in(order, top[0]);
+  const int row = joined_rows(order, axis_, top[0]->shape()).length;
   for (const Blob<Dtype>* x : bottom) {
-    const int length = x->count(axis_);
-    copy_rows(x->count(0, axis_), length, x->active_data(), length, y, row);
-    y += length;
+    const JoinedRows rows = joined_rows(order, axis_, x->shape());
+    copy_rows(rows.count, rows.length, data_in(order, *x), rows.length, y, row);
+    y += rows.length;
   }
 }
 
@@ -66,15 +68,15 @@ template <typename Dtype>
 void ConcatLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                       const Blobs& bottom) {
   if (bottom.size() == 1) return;
-  const Dtype* dy = top[0]->active_diff();
-  const int row = top[0]->count(axis_);
+  const Order order = joined_order(axis_, bottom);
+  const Dtype* dy = diff_in(order, *top[0]);
+  const int row = joined_rows(order, axis_, top[0]->shape()).length;
   for (size_t i = 0; i < bottom.size(); ++i) {
-    const int length = bottom[i]->count(axis_);
+    const JoinedRows rows = joined_rows(order, axis_, bottom[i]->shape());
     if (propagate_down[i]) {
-      copy_rows(bottom[i]->count(0, axis_), length, dy, row, bottom[i]->mutable_active_diff(),
-                length);
+      copy_rows(rows.count, rows.length, dy, row, mutable_diff_in(order, bottom[i]), rows.length);
     }
-    dy += length;
+    dy += rows.length;
   }
 }
 

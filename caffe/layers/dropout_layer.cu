@@ -2,27 +2,49 @@
 
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/random_bits.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
 namespace {
 
-/// Forward: y from x. Backward: dx from dy. Values 2 i and 2 i + 1, which share 64 bits.
+/// Forward: y from x. Backward: dx from dy.
 template <typename T>
-struct DropoutPair {
+struct Drop {
   RandomBits bits;
   uint32_t threshold;
   T scale;
+  CAFFE_HD uint64_t of_pair(int pair) const { return bits.all_at(pair); }
+  CAFFE_HD T factor(uint32_t drawn) const { return drawn >= threshold ? scale : T(0); }
+};
+
+/// Values 2 i and 2 i + 1, which share 64 bits.
+template <typename T>
+struct DropPair {
+  Drop<T> drop;
   int count;
   const T* x;  // [count]
   T* y;        // [count]
   CAFFE_HD void operator()(int pair) const {
-    const uint64_t drawn = bits.all_at(pair);
+    const uint64_t drawn = drop.of_pair(pair);
     const int i = 2 * pair;
-    y[i] = x[i] * factor(static_cast<uint32_t>(drawn));
-    if (i + 1 < count) y[i + 1] = x[i + 1] * factor(static_cast<uint32_t>(drawn >> 32));
+    y[i] = x[i] * drop.factor(static_cast<uint32_t>(drawn));
+    if (i + 1 < count) y[i + 1] = x[i + 1] * drop.factor(static_cast<uint32_t>(drawn >> 32));
   }
-  CAFFE_HD T factor(uint32_t drawn) const { return drawn >= threshold ? scale : T(0); }
+};
+
+/// Value i of an array with the channels last, with the bits of the same value in a plain array.
+template <typename T>
+struct DropChannelsLast {
+  Drop<T> drop;
+  int channels, pixels;
+  const T* x;  // [num, pixels, channels]
+  T* y;        // as x
+  CAFFE_HD void operator()(int i) const {
+    const int c = i % channels, p = i / channels % pixels, n = i / channels / pixels;
+    const int plain = (n * channels + c) * pixels + p;
+    y[i] = x[i] * drop.factor(static_cast<uint32_t>(drop.of_pair(plain / 2) >> plain % 2 * 32));
+  }
 };
 
 }  // namespace
@@ -38,32 +60,35 @@ void DropoutLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
 }
 
 template <typename Dtype>
-void DropoutLayer<Dtype>::drop(int count, const Dtype* x, Dtype* y) const {
-  parallel_for(count / 2 + count % 2,
-               DropoutPair<Dtype>{RandomBits(seed_), threshold_, scale_, count, x, y});
+void DropoutLayer<Dtype>::drop(Order order, const Blob<Dtype>& shaped, const Dtype* x,
+                               Dtype* y) const {
+  const Drop<Dtype> drop{RandomBits(seed_), threshold_, scale_};
+  const int count = shaped.count();
+  if (this->phase_ != TRAIN) {
+    caffe_copy(count, x, y);
+  } else if (order == Order::kNhwc) {
+    const ChannelShape cut = channels_of(Order::kNchw, shaped.shape());
+    parallel_for(count, DropChannelsLast<Dtype>{drop, cut.channels, cut.inner, x, y});
+  } else {
+    parallel_for(count / 2 + count % 2, DropPair<Dtype>{drop, count, x, y});
+  }
 }
 
 template <typename Dtype>
 void DropoutLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const int count = bottom[0]->count();
-  if (this->phase_ != TRAIN) {
-    caffe_copy(count, bottom[0]->active_data(), top[0]->mutable_active_data());
-    return;
-  }
-  seed_ = caffe_rng_rand();
-  drop(count, bottom[0]->active_data(), top[0]->mutable_active_data());
+  if (this->phase_ == TRAIN) seed_ = caffe_rng_rand();
+  const Order order = data_order(*bottom[0]);
+  const Dtype* const x = data_in(order, *bottom[0]);
+  drop(order, *bottom[0], x, mutable_data_in(order, top[0]));
 }
 
 template <typename Dtype>
 void DropoutLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const int count = top[0]->count();
-  if (this->phase_ != TRAIN) {
-    caffe_copy(count, top[0]->active_diff(), bottom[0]->mutable_active_diff());
-    return;
-  }
-  drop(count, top[0]->active_diff(), bottom[0]->mutable_active_diff());
+  const Order order = data_order(*bottom[0]);
+  const Dtype* const dy = diff_in(order, *top[0]);
+  drop(order, *bottom[0], dy, mutable_diff_in(order, bottom[0]));
 }
 
 INSTANTIATE_CLASS(DropoutLayer);

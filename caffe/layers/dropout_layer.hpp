@@ -6,16 +6,17 @@
 
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
 /// In training each value is 0 with probability dropout_ratio (exact to 2^-32), otherwise x / (1 -
 /// dropout_ratio); in testing y = x. May work in place.
 ///
-/// Whether a value is dropped depends only on its index and on a seed that is drawn from the
-/// thread's generator once per forward pass (caffe/util/random_bits.hpp). So the result is the same
-/// for any number of threads and on both devices, and backward computes it again: no mask is
-/// stored.
+/// Whether a value is dropped depends only on its index (in the plain order) and on a seed that is
+/// drawn from the thread's generator once per forward pass (caffe/util/random_bits.hpp). So the
+/// result is the same for any number of threads and on both devices, and backward computes it
+/// again: no mask is stored.
 template <typename Dtype>
 class DropoutLayer : public Portable<NeuronLayer<Dtype>> {
  public:
@@ -30,7 +31,8 @@ class DropoutLayer : public Portable<NeuronLayer<Dtype>> {
                     const Blobs& bottom) override;
 
  private:
-  void drop(int count, const Dtype* x, Dtype* y) const;
+  /// y from x, both in that order and of the shape of `shaped`.
+  void drop(Order order, const Blob<Dtype>& shaped, const Dtype* x, Dtype* y) const;
 
   uint32_t seed_ = 0;       // of the last forward pass
   uint32_t threshold_ = 0;  // a value is kept if its 32 random bits are at least this

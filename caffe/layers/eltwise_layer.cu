@@ -3,6 +3,7 @@
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -115,31 +116,36 @@ template <typename Dtype>
 void EltwiseLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const auto operation = this->layer_param_.eltwise_param().operation();
   const int count = top[0]->count();
-  Dtype* const y = top[0]->mutable_active_data();
+  const Order order = common_data_order(bottom);
+  const bool stores = operation == EltwiseParameter::MAX;
+  int* const largest = stores ? mutable_data_in(order, &largest_) : nullptr;
+  Dtype* const y = mutable_data_in(order, top[0]);
   for (int k = 1; k < static_cast<int>(bottom.size()); ++k) {
     const bool start = k == 1;
-    const Dtype* const a = start ? bottom[0]->active_data() : y;
-    const Dtype* const b = bottom[k]->active_data();
+    const Dtype* const a = start ? data_in(order, *bottom[0]) : y;
+    const Dtype* const b = data_in(order, *bottom[k]);
     if (operation == EltwiseParameter::SUM) {
       parallel_for(count, TakeSum<Dtype>{start ? coeff(0) : Dtype(1), coeff(k), a, b, y});
     } else if (operation == EltwiseParameter::PROD) {
       parallel_for(count, TakeProduct<Dtype>{a, b, y});
     } else if (start) {
-      parallel_for(count, FirstMax<Dtype>{a, b, y, largest_.mutable_active_data()});
+      parallel_for(count, FirstMax<Dtype>{a, b, y, largest});
     } else {
-      parallel_for(count, TakeMax<Dtype>{k, b, y, largest_.mutable_active_data()});
+      parallel_for(count, TakeMax<Dtype>{k, b, y, largest});
     }
   }
 }
 
 /// dx_k = dy times the other bottoms.
 template <typename Dtype>
-void EltwiseLayer<Dtype>::product_gradient(const Blobs& bottom, int k, const Dtype* dy) {
-  Dtype* const dx = bottom[k]->mutable_active_diff();
+void EltwiseLayer<Dtype>::product_gradient(Order order, const Blobs& bottom, int k,
+                                           const Dtype* dy) {
+  Dtype* const dx = mutable_diff_in(order, bottom[k]);
   const Dtype* so_far = dy;
   for (int other = 0; other < static_cast<int>(bottom.size()); ++other) {
     if (other == k) continue;
-    parallel_for(bottom[k]->count(), TakeProduct<Dtype>{so_far, bottom[other]->active_data(), dx});
+    parallel_for(bottom[k]->count(),
+                 TakeProduct<Dtype>{so_far, data_in(order, *bottom[other]), dx});
     so_far = dx;
   }
 }
@@ -148,19 +154,20 @@ template <typename Dtype>
 void EltwiseLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
   const int count = top[0]->count();
-  const Dtype* const dy = top[0]->active_diff();
+  const Order order = common_data_order(bottom);
+  const Dtype* const dy = diff_in(order, *top[0]);
   for (int k = 0; k < static_cast<int>(bottom.size()); ++k) {
     if (!propagate_down[k]) continue;
     switch (this->layer_param_.eltwise_param().operation()) {
       case EltwiseParameter::PROD:
-        product_gradient(bottom, k, dy);
+        product_gradient(order, bottom, k, dy);
         break;
       case EltwiseParameter::SUM:
-        parallel_for(count, Scaled<Dtype>{coeff(k), dy, bottom[k]->mutable_active_diff()});
+        parallel_for(count, Scaled<Dtype>{coeff(k), dy, mutable_diff_in(order, bottom[k])});
         break;
       case EltwiseParameter::MAX:
-        parallel_for(count, WhereLargest<Dtype>{k, largest_.active_data(), dy,
-                                                bottom[k]->mutable_active_diff()});
+        parallel_for(count, WhereLargest<Dtype>{k, data_in(order, largest_), dy,
+                                                mutable_diff_in(order, bottom[k])});
         break;
     }
   }

@@ -5,6 +5,7 @@
 
 #include "caffe/layer.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -32,7 +33,7 @@ class EltwiseLayer : public Portable<Layer<Dtype>> {
 
  private:
   Dtype coeff(int i) const;
-  void product_gradient(const Blobs& bottom, int k, const Dtype* dy);
+  void product_gradient(Order order, const Blobs& bottom, int k, const Dtype* dy);
 
   Blob<int> largest_;  // MAX: which bottom each value of the top came from
 };

@@ -1,6 +1,7 @@
 #include "caffe/layers/elu_layer.hpp"
 
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 #include "caffe/util/vector_math.hpp"
 
 namespace caffe {
@@ -44,19 +45,21 @@ void ELULayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void ELULayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   const Dtype alpha = this->layer_param_.elu_param().alpha();
-  parallel_for(bottom[0]->count(),
-               ELUForward<Dtype>{alpha, bottom[0]->active_data(), top[0]->mutable_active_data()});
+  parallel_for(bottom[0]->count(), ELUForward<Dtype>{alpha, data_in(order, *bottom[0]),
+                                                     mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void ELULayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                    const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   const Dtype alpha = this->layer_param_.elu_param().alpha();
   parallel_for(bottom[0]->count(),
-               ELUBackward<Dtype>{alpha, bottom[0]->active_data(), top[0]->active_data(),
-                                  top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+               ELUBackward<Dtype>{alpha, data_in(order, *bottom[0]), data_in(order, *top[0]),
+                                  diff_in(order, *top[0]), mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(ELULayer);

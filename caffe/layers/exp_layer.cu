@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -40,17 +41,19 @@ void ExpLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
 
 template <typename Dtype>
 void ExpLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  parallel_for(bottom[0]->count(), ExpForward<Dtype>{inner_, outer_, bottom[0]->active_data(),
-                                                     top[0]->mutable_active_data()});
+  const Order order = data_order(*bottom[0]);
+  parallel_for(bottom[0]->count(), ExpForward<Dtype>{inner_, outer_, data_in(order, *bottom[0]),
+                                                     mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void ExpLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                    const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   parallel_for(bottom[0]->count(),
-               ExpBackward<Dtype>{inner_, top[0]->active_data(), top[0]->active_diff(),
-                                  bottom[0]->mutable_active_diff()});
+               ExpBackward<Dtype>{inner_, data_in(order, *top[0]), diff_in(order, *top[0]),
+                                  mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(ExpLayer);

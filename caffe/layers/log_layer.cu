@@ -4,6 +4,7 @@
 
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -40,21 +41,23 @@ void LogLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
 
 template <typename Dtype>
 void LogLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   const LogParameter& param = this->layer_param_.log_param();
   parallel_for(bottom[0]->count(),
-               LogForward<Dtype>{param.scale(), param.shift(), factor_, bottom[0]->active_data(),
-                                 top[0]->mutable_active_data()});
+               LogForward<Dtype>{param.scale(), param.shift(), factor_, data_in(order, *bottom[0]),
+                                 mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void LogLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                    const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   refuse_backward_in_place(*this, bottom, top);
   const LogParameter& param = this->layer_param_.log_param();
   parallel_for(bottom[0]->count(),
-               LogBackward<Dtype>{param.scale(), param.shift(), factor_, bottom[0]->active_data(),
-                                  top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+               LogBackward<Dtype>{param.scale(), param.shift(), factor_, data_in(order, *bottom[0]),
+                                  diff_in(order, *top[0]), mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(LogLayer);

@@ -7,6 +7,7 @@
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -147,10 +148,13 @@ struct Itself {
   CAFFE_HD T operator()(T v) const { return v; }
 };
 
+// With the channels last, a pixel's channels are a plane of one row, and a window around a channel
+// is one of these.
+
 template <typename T, int kWidth, typename Power>
 struct WithinForward {
   int height, width, half;
-  T factor;  // alpha / n^2
+  T k, factor;  // 1 and alpha / n^2
   Power power;
   const T* x;
   T* scale;
@@ -161,7 +165,7 @@ struct WithinForward {
     piece.add_windows(x, height, width, half, Squared<T>(), sum);
     const int64_t at = piece.plane + static_cast<int64_t>(piece.row) * width + piece.first;
     MAAP_SIMD for (int j = 0; j < piece.n; ++j) {
-      const T s = T(1) + factor * sum[j];
+      const T s = k + factor * sum[j];
       scale[at + j] = s;
       y[at + j] = x[at + j] * power(s);
     }
@@ -247,15 +251,28 @@ void LRNLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& propaga
 }
 
 template <typename Dtype>
+bool LRNLayer<Dtype>::is_across() const {
+  return this->layer_param_.lrn_param().norm_region() == LRNParameter::ACROSS_CHANNELS;
+}
+
+/// Planes as WithinForward needs them: the real ones, or pixels with the channels last.
+template <typename Dtype>
+typename LRNLayer<Dtype>::Planes LRNLayer<Dtype>::planes() const {
+  if (is_across()) return {num_ * height_ * width_, 1, channels_};
+  return {num_ * channels_, height_, width_};
+}
+
+template <typename Dtype>
 template <typename Power>
 void LRNLayer<Dtype>::forward_with(const Power& power, const Blob<Dtype>& bottom,
                                    Blob<Dtype>* top) {
+  const Order order = is_across() ? data_order(bottom) : Order::kNchw;
   const int size = height_ * width_, half = pre_pad_;
-  const Dtype* const x = bottom.active_data();
-  Dtype* const scale = scale_.mutable_active_data();
-  Dtype* const y = top->mutable_active_data();
-  if (this->layer_param_.lrn_param().norm_region() == LRNParameter::ACROSS_CHANNELS) {
-    const Dtype factor = alpha_ / size_;
+  const Dtype* const x = data_in(order, bottom);
+  Dtype* const scale = mutable_data_in(order, &scale_);
+  Dtype* const y = mutable_data_in(order, top);
+  if (is_across() && order == Order::kNchw) {
+    const Dtype factor = alpha_ / window();
     parallel_for(
         current_device(), num_ * blocks_of(size), static_cast<int64_t>(channels_) * kCpuWidth,
         AcrossForward<Dtype, kCpuWidth, Power>{channels_, size, half, k_, factor, power, x, scale,
@@ -263,13 +280,15 @@ void LRNLayer<Dtype>::forward_with(const Power& power, const Blob<Dtype>& bottom
         static_cast<int64_t>(num_) * size,
         AcrossForward<Dtype, 1, Power>{channels_, size, half, k_, factor, power, x, scale, y});
   } else {
-    const Dtype factor = alpha_ / (size_ * size_);
+    const Planes p = planes();
+    const Dtype k = is_across() ? k_ : Dtype(1), factor = alpha_ / window();
     parallel_for(
-        current_device(), num_ * channels_ * height_ * blocks_of(width_),
-        static_cast<int64_t>(width_) * size_ * size_,
-        WithinForward<Dtype, kCpuWidth, Power>{height_, width_, half, factor, power, x, scale, y},
+        current_device(), p.count * p.height * blocks_of(p.width),
+        static_cast<int64_t>(p.width) * window(),
+        WithinForward<Dtype, kCpuWidth, Power>{p.height, p.width, half, k, factor, power, x, scale,
+                                               y},
         bottom.count(),
-        WithinForward<Dtype, 1, Power>{height_, width_, half, factor, power, x, scale, y});
+        WithinForward<Dtype, 1, Power>{p.height, p.width, half, k, factor, power, x, scale, y});
   }
 }
 
@@ -277,15 +296,16 @@ template <typename Dtype>
 template <typename Power>
 void LRNLayer<Dtype>::backward_with(const Power& power, const Blob<Dtype>& top,
                                     Blob<Dtype>* bottom) {
+  const Order order = is_across() ? data_order(*bottom) : Order::kNchw;
   const int size = height_ * width_, half = pre_pad_;
-  const Dtype* const x = bottom->active_data();
-  const Dtype* const y = top.active_data();
-  const Dtype* const dy = top.active_diff();
-  const Dtype* const scale = scale_.active_data();
-  Dtype* const ratio = scale_.mutable_active_diff();
-  Dtype* const dx = bottom->mutable_active_diff();
-  if (this->layer_param_.lrn_param().norm_region() == LRNParameter::ACROSS_CHANNELS) {
-    const Dtype factor = 2 * beta_ * alpha_ / size_;
+  const Dtype* const x = data_in(order, *bottom);
+  const Dtype* const y = data_in(order, top);
+  const Dtype* const dy = diff_in(order, top);
+  const Dtype* const scale = data_in(order, scale_);
+  Dtype* const ratio = mutable_diff_in(order, &scale_);
+  Dtype* const dx = mutable_diff_in(order, bottom);
+  const Dtype factor = 2 * beta_ * alpha_ / window();
+  if (is_across() && order == Order::kNchw) {
     parallel_for(current_device(), num_ * blocks_of(size),
                  static_cast<int64_t>(channels_) * kCpuWidth,
                  AcrossBackward<Dtype, kCpuWidth, Power>{channels_, size, half, factor, power, x, y,
@@ -294,15 +314,15 @@ void LRNLayer<Dtype>::backward_with(const Power& power, const Blob<Dtype>& top,
                  AcrossBackward<Dtype, 1, Power>{channels_, size, half, factor, power, x, y, scale,
                                                  dy, ratio, dx});
   } else {
-    const Dtype factor = 2 * beta_ * alpha_ / (size_ * size_);
+    const Planes p = planes();
     parallel_for(bottom->count(), Ratio<Dtype>{dy, y, scale, ratio});
-    parallel_for(current_device(), num_ * channels_ * height_ * blocks_of(width_),
-                 static_cast<int64_t>(width_) * size_ * size_,
-                 WithinBackward<Dtype, kCpuWidth, Power>{height_, width_, half, factor, power, x,
+    parallel_for(current_device(), p.count * p.height * blocks_of(p.width),
+                 static_cast<int64_t>(p.width) * window(),
+                 WithinBackward<Dtype, kCpuWidth, Power>{p.height, p.width, half, factor, power, x,
                                                          scale, dy, ratio, dx},
                  bottom->count(),
-                 WithinBackward<Dtype, 1, Power>{height_, width_, half, factor, power, x, scale, dy,
-                                                 ratio, dx});
+                 WithinBackward<Dtype, 1, Power>{p.height, p.width, half, factor, power, x, scale,
+                                                 dy, ratio, dx});
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "caffe/layer.hpp"
 #include "caffe/layers/eltwise_layer.hpp"
+#include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/pooling_layer.hpp"
 #include "caffe/layers/portable.hpp"
 #include "caffe/layers/power_layer.hpp"
@@ -17,7 +18,7 @@ namespace caffe {
 ///   WITHIN_CHANNEL   1 + alpha / n^2 * sum of x^2 over the n x n window around x; k is not used
 /// Values beyond the border count as 0. n must be odd. The bottom is N x C x H x W.
 template <typename Dtype>
-class LRNLayer : public Portable<Layer<Dtype>> {
+class LRNLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
  public:
   using typename Layer<Dtype>::Blobs;
   using Portable<Layer<Dtype>>::Portable;
@@ -26,6 +27,10 @@ class LRNLayer : public Portable<Layer<Dtype>> {
   const char* type() const override { return "LRN"; }
   int ExactNumBottomBlobs() const override { return 1; }
   int ExactNumTopBlobs() const override { return 1; }
+  /// s, and what its gradient is computed with.
+  size_t own_bytes() const override {
+    return 2 * sizeof(Dtype) * static_cast<size_t>(scale_.count());
+  }
 
  protected:
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
@@ -44,6 +49,13 @@ class LRNLayer : public Portable<Layer<Dtype>> {
   Blob<Dtype> scale_;  // s; its diff holds dy y / s in the backward pass
 
  private:
+  struct Planes {
+    int count, height, width;
+  };
+  bool is_across() const;
+  /// Values in a window.
+  int window() const { return is_across() ? size_ : size_ * size_; }
+  Planes planes() const;
   template <typename Power>
   void forward_with(const Power& power, const Blob<Dtype>& bottom, Blob<Dtype>* top);
   template <typename Power>

@@ -7,6 +7,7 @@
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/random_bits.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -14,6 +15,7 @@ namespace {
 
 /// The geometry of windows over planes; copied to the kernels.
 struct Windows {
+  int channels;
   int height, width;                // of a plane
   int pooled_height, pooled_width;  // windows of a plane
   int kernel_h, kernel_w, stride_h, stride_w, pad_h, pad_w;
@@ -56,39 +58,81 @@ struct Windows {
   }
 };
 
+/// The distance of two neighbouring values of a plane.
+template <Order kOrder>
+CAFFE_HD int step(const Windows& w) {
+  return kOrder == Order::kNhwc ? w.channels : 1;
+}
+
 /// A piece of one row of windows: up to kWidth of them, whose results are kept in registers or the
 /// first cache. On the CPU a piece is as wide as a row in most nets, so that its loops are
-/// vectorised; on the GPU a thread has one window.
-template <int kWidth>
+/// vectorised; on the GPU a thread has one window, and neighbouring threads have neighbouring
+/// results.
+template <int kWidth, Order kOrder>
 struct Piece {
+  static_assert(kWidth == 1 || kOrder == Order::kNchw, "with the channels last, one window");
   int plane, ph, pw0, n;
   CAFFE_HD Piece(const Windows& w, int i) {
     const int pieces = (w.pooled_width + kWidth - 1) / kWidth;
+    const int channel = kOrder == Order::kNhwc ? i % w.channels : 0;
+    if (kOrder == Order::kNhwc) i /= w.channels;
     pw0 = i % pieces * kWidth;
     n = w.pooled_width - pw0 < kWidth ? w.pooled_width - pw0 : kWidth;
     ph = i / pieces % w.pooled_height;
     plane = i / pieces / w.pooled_height;
+    if (kOrder == Order::kNhwc) plane = plane * w.channels + channel;
   }
-  CAFFE_HD int64_t in(const Windows& w) const {
-    return static_cast<int64_t>(plane) * w.height * w.width;
-  }
+  /// The plane's first value.
+  CAFFE_HD int64_t in(const Windows& w) const { return first(w, w.height * w.width); }
+  /// The piece's first result.
   CAFFE_HD int64_t out(const Windows& w) const {
-    return (static_cast<int64_t>(plane) * w.pooled_height + ph) * w.pooled_width + pw0;
+    return first(w, w.pooled_height * w.pooled_width) +
+           static_cast<int64_t>(ph * w.pooled_width + pw0) * step<kOrder>(w);
+  }
+
+ private:
+  CAFFE_HD int64_t first(const Windows& w, int size) const {
+    const int channel = kOrder == Order::kNhwc ? plane % w.channels : 0;
+    return static_cast<int64_t>(plane - channel) * size + channel;
+  }
+};
+
+/// A value of the bottom, and the windows of its plane.
+template <Order kOrder>
+struct Place {
+  int row, column;
+  int64_t windows;  // the first one's result
+  int row_step, column_step;
+  CAFFE_HD Place(const Windows& w, int i) {
+    const int channel = kOrder == Order::kNhwc ? i % w.channels : 0;
+    if (kOrder == Order::kNhwc) i /= w.channels;
+    column = i % w.width;
+    row = i / w.width % w.height;
+    column_step = step<kOrder>(w);
+    row_step = w.pooled_width * column_step;
+    windows = static_cast<int64_t>(i / w.width / w.height) * w.pooled_height * row_step + channel;
+  }
+  CAFFE_HD int64_t at(int ph, int pw) const {
+    return windows + static_cast<int64_t>(ph) * row_step + pw * column_step;
+  }
+  CAFFE_HD void that_hold(const Windows& w, int* ph0, int* ph1, int* pw0, int* pw1) const {
+    Windows::that_hold(row, w.kernel_h, w.stride_h, w.pad_h, w.pooled_height, ph0, ph1);
+    Windows::that_hold(column, w.kernel_w, w.stride_w, w.pad_w, w.pooled_width, pw0, pw1);
   }
 };
 
 constexpr int kCpuWidth = 64;
 
-template <typename T, int kWidth>
+template <typename T, int kWidth, Order kOrder>
 struct MaxForward {
   Windows w;
-  const T* x;  // [planes x height x width]
-  T* y;        // [planes x pooled_height x pooled_width]
+  const T* x;  // [num, channels, height, width] in kOrder
+  T* y;        // [num, channels, pooled_height, pooled_width] in kOrder
   int* index;  // as y
   T* mask;     // as y, or null
   CAFFE_HD void operator()(int i) const {
-    const Piece<kWidth> piece(w, i);
-    const int n = piece.n, stride = w.stride_w;
+    const Piece<kWidth, kOrder> piece(w, i);
+    const int n = piece.n, stride = w.stride_w, between = stride * step<kOrder>(w);
     T best[kWidth];
     int where[kWidth];
     for (int j = 0; j < n; ++j) {
@@ -102,9 +146,9 @@ struct MaxForward {
         int first, end;
         w.with_column(piece.pw0, n, k, &first, &end);
         const int at = row * w.width + piece.pw0 * stride - w.pad_w + k;
-        const T* const in = x + piece.in(w) + at;
+        const T* const in = x + piece.in(w) + static_cast<int64_t>(at) * step<kOrder>(w);
         MAAP_SIMD for (int j = first; j < end; ++j) {
-          const T value = in[j * stride];
+          const T value = in[j * between];
           const bool better =
               (value > best[j]) | (where[j] < 0) | ((best[j] != best[j]) & (value == value));
           best[j] = better ? value : best[j];
@@ -121,14 +165,14 @@ struct MaxForward {
   }
 };
 
-template <typename T, int kWidth>
+template <typename T, int kWidth, Order kOrder>
 struct AveForward {
   Windows w;
   const T* x;
   T* y;
   CAFFE_HD void operator()(int i) const {
-    const Piece<kWidth> piece(w, i);
-    const int n = piece.n, stride = w.stride_w;
+    const Piece<kWidth, kOrder> piece(w, i);
+    const int n = piece.n, stride = w.stride_w, between = stride * step<kOrder>(w);
     T sum[kWidth];
     for (int j = 0; j < n; ++j) sum[j] = T(0);
     int y0, y1;
@@ -137,8 +181,9 @@ struct AveForward {
       for (int k = 0; k < w.kernel_w; ++k) {
         int first, end;
         w.with_column(piece.pw0, n, k, &first, &end);
-        const T* const in = x + piece.in(w) + row * w.width + piece.pw0 * stride - w.pad_w + k;
-        MAAP_SIMD for (int j = first; j < end; ++j) sum[j] += in[j * stride];
+        const int at = row * w.width + piece.pw0 * stride - w.pad_w + k;
+        const T* const in = x + piece.in(w) + static_cast<int64_t>(at) * step<kOrder>(w);
+        MAAP_SIMD for (int j = first; j < end; ++j) sum[j] += in[j * between];
       }
     }
     for (int j = 0; j < n; ++j) {
@@ -167,23 +212,21 @@ struct TakenScatter {
 
 /// One value of dx from the windows that contain it, for the GPU, where a scatter would need
 /// atomics.
-template <typename T>
+template <typename T, Order kOrder>
 struct TakenGather {
   Windows w;
   const T* dy;
   const int* index;
   T* dx;
   CAFFE_HD void operator()(int i) const {
-    const int column = i % w.width, row = i / w.width % w.height, plane = i / w.width / w.height;
+    const Place<kOrder> place(w, i);
     int ph0, ph1, pw0, pw1;
-    Windows::that_hold(row, w.kernel_h, w.stride_h, w.pad_h, w.pooled_height, &ph0, &ph1);
-    Windows::that_hold(column, w.kernel_w, w.stride_w, w.pad_w, w.pooled_width, &pw0, &pw1);
+    place.that_hold(w, &ph0, &ph1, &pw0, &pw1);
     T sum = T(0);
     for (int ph = ph0; ph < ph1; ++ph) {
       for (int pw = pw0; pw < pw1; ++pw) {
-        const int64_t at =
-            (static_cast<int64_t>(plane) * w.pooled_height + ph) * w.pooled_width + pw;
-        if (index[at] == row * w.width + column) sum += dy[at];
+        const int64_t at = place.at(ph, pw);
+        if (index[at] == place.row * w.width + place.column) sum += dy[at];
       }
     }
     dx[i] = sum;
@@ -217,22 +260,19 @@ struct AveScatter {
 };
 
 /// Like TakenGather.
-template <typename T>
+template <typename T, Order kOrder>
 struct AveGather {
   Windows w;
   const T* dy;
   T* dx;
   CAFFE_HD void operator()(int i) const {
-    const int column = i % w.width, row = i / w.width % w.height, plane = i / w.width / w.height;
+    const Place<kOrder> place(w, i);
     int ph0, ph1, pw0, pw1;
-    Windows::that_hold(row, w.kernel_h, w.stride_h, w.pad_h, w.pooled_height, &ph0, &ph1);
-    Windows::that_hold(column, w.kernel_w, w.stride_w, w.pad_w, w.pooled_width, &pw0, &pw1);
+    place.that_hold(w, &ph0, &ph1, &pw0, &pw1);
     T sum = T(0);
     for (int ph = ph0; ph < ph1; ++ph) {
       for (int pw = pw0; pw < pw1; ++pw) {
-        const int64_t at =
-            (static_cast<int64_t>(plane) * w.pooled_height + ph) * w.pooled_width + pw;
-        sum += dy[at] / T(w.area(ph, pw));
+        sum += dy[place.at(ph, pw)] / T(w.area(ph, pw));
       }
     }
     dx[i] = sum;
@@ -375,25 +415,40 @@ void PoolingLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   if (method() != PoolingParameter::AVE) max_idx_.Reshape(top[0]->shape());
 }
 
+/// STOCHASTIC draws by a value's place in the plain order, and indices that leave the layer are
+/// plain.
+template <typename Dtype>
+Order PoolingLayer<Dtype>::order(const Blob<Dtype>& bottom, const Blobs& top) const {
+  const bool any = method() != PoolingParameter::STOCHASTIC && top.size() == 1;
+  return any ? data_order(bottom) : Order::kNchw;
+}
+
 template <typename Dtype>
 void PoolingLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Windows w = {height_,   width_,    pooled_height_, pooled_width_, kernel_h_,
-                     kernel_w_, stride_h_, stride_w_,      pad_h_,        pad_w_};
+  const Windows w = {channels_, height_,   width_,    pooled_height_, pooled_width_, kernel_h_,
+                     kernel_w_, stride_h_, stride_w_, pad_h_,         pad_w_};
+  const Order in_order = order(*bottom[0], top);
   const int count = top[0]->count();
-  const Dtype* const x = bottom[0]->active_data();
-  Dtype* const y = top[0]->mutable_active_data();
+  const Dtype* const x = data_in(in_order, *bottom[0]);
+  Dtype* const y = mutable_data_in(in_order, top[0]);
   const int width = std::min(kCpuWidth, pooled_width_);
   const int pieces = (pooled_width_ + kCpuWidth - 1) / kCpuWidth;
   const int64_t rows = static_cast<int64_t>(top[0]->count(0, 3)) * pieces;
   const int64_t work = static_cast<int64_t>(width) * kernel_h_ * kernel_w_;
   if (method() == PoolingParameter::MAX) {
-    int* const index = max_idx_.mutable_active_data();
+    int* const index = mutable_data_in(in_order, &max_idx_);
     Dtype* const mask = top.size() > 1 ? top[1]->mutable_active_data() : nullptr;
-    parallel_for(current_device(), rows, work, MaxForward<Dtype, kCpuWidth>{w, x, y, index, mask},
-                 count, MaxForward<Dtype, 1>{w, x, y, index, mask});
+    const MaxForward<Dtype, kCpuWidth, Order::kNchw> on_cpu{w, x, y, index, mask};
+    with_order(in_order, [&](auto fixed) {
+      parallel_for(current_device(), rows, work, on_cpu, count,
+                   MaxForward<Dtype, 1, decltype(fixed)::value>{w, x, y, index, mask});
+    });
   } else if (method() == PoolingParameter::AVE) {
-    parallel_for(current_device(), rows, work, AveForward<Dtype, kCpuWidth>{w, x, y}, count,
-                 AveForward<Dtype, 1>{w, x, y});
+    const AveForward<Dtype, kCpuWidth, Order::kNchw> on_cpu{w, x, y};
+    with_order(in_order, [&](auto fixed) {
+      parallel_for(current_device(), rows, work, on_cpu, count,
+                   AveForward<Dtype, 1, decltype(fixed)::value>{w, x, y});
+    });
   } else if (this->phase_ == TRAIN) {
     parallel_for(count, StochasticTrain<Dtype>{w, x, RandomBits(caffe_rng_rand()), y,
                                                max_idx_.mutable_active_data()});
@@ -408,19 +463,24 @@ void PoolingLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& pro
   if (!propagate_down[0]) return;
   CAFFE_CHECK(method() != PoolingParameter::STOCHASTIC || this->phase_ == TRAIN,
               this->name() << "STOCHASTIC pooling has a gradient in the phase TRAIN only");
-  const Windows w = {height_,   width_,    pooled_height_, pooled_width_, kernel_h_,
-                     kernel_w_, stride_h_, stride_w_,      pad_h_,        pad_w_};
-  const Dtype* const dy = top[0]->active_diff();
-  Dtype* const dx = bottom[0]->mutable_active_diff();
-  const int planes = bottom[0]->count(0, 2), size = height_ * width_;
-  if (method() == PoolingParameter::AVE) {
-    parallel_for(current_device(), planes, size, AveScatter<Dtype>{w, dy, dx}, bottom[0]->count(),
-                 AveGather<Dtype>{w, dy, dx});
-  } else {
-    const int* const index = max_idx_.active_data();
-    parallel_for(current_device(), planes, size, TakenScatter<Dtype>{w, dy, index, dx},
-                 bottom[0]->count(), TakenGather<Dtype>{w, dy, index, dx});
-  }
+  const Windows w = {channels_, height_,   width_,    pooled_height_, pooled_width_, kernel_h_,
+                     kernel_w_, stride_h_, stride_w_, pad_h_,         pad_w_};
+  const Order in_order = order(*bottom[0], top);
+  const Dtype* const dy = diff_in(in_order, *top[0]);
+  const bool average = method() == PoolingParameter::AVE;
+  const int* const index = average ? nullptr : data_in(in_order, max_idx_);
+  Dtype* const dx = mutable_diff_in(in_order, bottom[0]);
+  const int planes = bottom[0]->count(0, 2), size = height_ * width_, count = bottom[0]->count();
+  with_order(in_order, [&](auto fixed) {
+    constexpr Order kOrder = decltype(fixed)::value;
+    if (average) {
+      parallel_for(current_device(), planes, size, AveScatter<Dtype>{w, dy, dx}, count,
+                   AveGather<Dtype, kOrder>{w, dy, dx});
+    } else {
+      parallel_for(current_device(), planes, size, TakenScatter<Dtype>{w, dy, index, dx}, count,
+                   TakenGather<Dtype, kOrder>{w, dy, index, dx});
+    }
+  });
 }
 
 INSTANTIATE_CLASS(PoolingLayer);

@@ -4,7 +4,9 @@
 #include <vector>
 
 #include "caffe/layer.hpp"
+#include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -19,7 +21,7 @@ namespace caffe {
 /// round_mode FLOOR; if either axis is padded, one less when the last window would start beyond i +
 /// pad. Without padding, a window may lie outside the plane; it yields -FLT_MAX (MAX) or 0.
 template <typename Dtype>
-class PoolingLayer : public Portable<Layer<Dtype>> {
+class PoolingLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
  public:
   using typename Layer<Dtype>::Blobs;
   using Portable<Layer<Dtype>>::Portable;
@@ -29,6 +31,7 @@ class PoolingLayer : public Portable<Layer<Dtype>> {
   int ExactNumBottomBlobs() const override { return 1; }
   int MinTopBlobs() const override { return 1; }
   int MaxTopBlobs() const override { return method() == PoolingParameter::MAX ? 2 : 1; }
+  size_t own_bytes() const override { return sizeof(int) * static_cast<size_t>(max_idx_.count()); }
 
  protected:
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
@@ -38,6 +41,9 @@ class PoolingLayer : public Portable<Layer<Dtype>> {
 
   /// The number of windows along an axis; throws if the kernel does not fit.
   int pooled_size(int length, int kernel, int stride, int pad) const;
+
+  /// The order of values to work in.
+  Order order(const Blob<Dtype>& bottom, const Blobs& top) const;
 
   int kernel_h_ = 0, kernel_w_ = 0;
   int stride_h_ = 1, stride_w_ = 1;

@@ -5,6 +5,7 @@
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/active.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -67,10 +68,11 @@ void with_power(T power, const Run& run) {
 
 template <typename Dtype>
 void PowerLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   const PowerParameter& param = this->layer_param_.power_param();
   const Dtype scale = param.scale(), shift = param.shift();
-  const Dtype* const x = bottom[0]->active_data();
-  Dtype* const y = top[0]->mutable_active_data();
+  const Dtype* const x = data_in(order, *bottom[0]);
+  Dtype* const y = mutable_data_in(order, top[0]);
   with_power<Dtype>(param.power(), [&](auto raise) {
     parallel_for(bottom[0]->count(),
                  PowerForward<Dtype, decltype(raise)>{raise, scale, shift, x, y});
@@ -81,17 +83,18 @@ template <typename Dtype>
 void PowerLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   const PowerParameter& param = this->layer_param_.power_param();
   const Dtype scale = param.scale(), shift = param.shift(), factor = param.power() * scale;
   const int count = bottom[0]->count();
-  Dtype* const dx = bottom[0]->mutable_active_diff();
   if (factor == Dtype(0)) {
-    active_set(count, Dtype(0), dx);
+    active_set(count, Dtype(0), mutable_diff_in(order, bottom[0]));
     return;
   }
   if (param.power() != 1) refuse_backward_in_place(*this, bottom, top);
-  const Dtype* const x = bottom[0]->active_data();
-  const Dtype* const dy = top[0]->active_diff();
+  const Dtype* const x = data_in(order, *bottom[0]);
+  const Dtype* const dy = diff_in(order, *top[0]);
+  Dtype* const dx = mutable_diff_in(order, bottom[0]);
   with_power<Dtype>(param.power() - 1, [&](auto raise) {
     parallel_for(count,
                  PowerBackward<Dtype, decltype(raise)>{raise, factor, scale, shift, x, dy, dx});

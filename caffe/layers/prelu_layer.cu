@@ -3,6 +3,7 @@
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -92,35 +93,38 @@ void PReLULayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 /// One slope for all: every value belongs to one channel.
 template <typename Dtype>
-ChannelShape PReLULayer<Dtype>::shape(const Blob<Dtype>& x) const {
+ChannelShape PReLULayer<Dtype>::shape(Order order, const Blob<Dtype>& x) const {
   if (this->blobs_[0]->num_axes() == 0) return {x.shape(0), 1, x.count(1)};
-  return {x.shape(0), x.shape(1), x.count(2)};
+  return channels_of(order, x.shape());
 }
 
 template <typename Dtype>
 void PReLULayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const ChannelShape cut = shape(*bottom[0]);
-  if (bottom[0] == top[0]) input_.CopyFrom(*bottom[0]);
+  const Order order = data_order(*bottom[0]);
+  const ChannelShape cut = shape(order, *bottom[0]);
+  if (bottom[0] == top[0]) copy_data(order, *bottom[0], &input_);
   const Blob<Dtype>& slopes = *this->blobs_[0];
   parallel_planes(cut.rows(), cut.inner,
                   PReLUForward<Dtype>{slopes.count(), slopes.active_data(),
-                                      bottom[0]->active_data(), top[0]->mutable_active_data()});
+                                      data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void PReLULayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
   Blob<Dtype>& slopes = *this->blobs_[0];
-  const ChannelShape cut = shape(*bottom[0]);
-  const Dtype* const x = (bottom[0] == top[0] ? input_ : *bottom[0]).active_data();
+  const Order order = data_order(*bottom[0]);
+  const ChannelShape cut = shape(order, *bottom[0]);
+  const Dtype* const x = data_in(order, bottom[0] == top[0] ? input_ : *bottom[0]);
   if (this->param_propagate_down_[0]) {
-    channel_sums(cut, SlopeGradient<Dtype>{x, top[0]->active_diff()}, &sums_,
+    channel_sums(cut, SlopeGradient<Dtype>{x, diff_in(order, *top[0])}, &sums_,
                  AddToSlope<Dtype>{slopes.mutable_active_diff()});
   }
   if (propagate_down[0]) {
-    parallel_planes(cut.rows(), cut.inner,
-                    PReLUBackward<Dtype>{slopes.count(), slopes.active_data(), x,
-                                         top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+    parallel_planes(
+        cut.rows(), cut.inner,
+        PReLUBackward<Dtype>{slopes.count(), slopes.active_data(), x, diff_in(order, *top[0]),
+                             mutable_diff_in(order, bottom[0])});
   }
 }
 

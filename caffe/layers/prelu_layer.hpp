@@ -5,7 +5,7 @@
 
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/layers/portable.hpp"
-#include "caffe/util/channel_shape.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -26,7 +26,7 @@ class PReLULayer : public Portable<NeuronLayer<Dtype>> {
                     const Blobs& bottom) override;
 
  private:
-  ChannelShape shape(const Blob<Dtype>& x) const;
+  ChannelShape shape(Order order, const Blob<Dtype>& x) const;
 
   Blob<Dtype> input_;  // a copy of x, if the layer works in place
   Blob<double> sums_;  // memory of channel_sums

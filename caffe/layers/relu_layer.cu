@@ -2,6 +2,7 @@
 
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -47,19 +48,21 @@ void ReLULayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void ReLULayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   const Dtype slope = this->layer_param_.relu_param().negative_slope();
-  parallel_for(bottom[0]->count(),
-               ReLUForward<Dtype>{slope, bottom[0]->active_data(), top[0]->mutable_active_data()});
+  parallel_for(bottom[0]->count(), ReLUForward<Dtype>{slope, data_in(order, *bottom[0]),
+                                                      mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void ReLULayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   const Dtype slope = this->layer_param_.relu_param().negative_slope();
   parallel_for(bottom[0]->count(),
-               ReLUBackward<Dtype>{slope, bottom[0]->active_data(), top[0]->active_diff(),
-                                   bottom[0]->mutable_active_diff()});
+               ReLUBackward<Dtype>{slope, data_in(order, *bottom[0]), diff_in(order, *top[0]),
+                                   mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(ReLULayer);

@@ -107,13 +107,39 @@ void ScaleLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   if (bottom[0] != top[0]) top[0]->ReshapeLike(*bottom[0]);
 }
 
+/// A copy of x; the one of a BatchNorm that worked in place, if x is its result.
+template <typename Dtype>
+void ScaleLayer<Dtype>::keep_input(Order order, const Blob<Dtype>& x) {
+  input_ = x.data()->twin();
+  if (input_ != nullptr) return;
+  copy_.ReshapeLike(x);
+  copy_data(order, x, &copy_);
+  input_ = copy_.data();
+}
+
+template <typename Dtype>
+const Dtype* ScaleLayer<Dtype>::kept_input(Order order, const std::vector<int>& shape) const {
+  CAFFE_CHECK(input_ != nullptr, this->name() << "a backward pass needs a forward pass before it");
+  if (order == Order::kNhwc && !is_order_free(shape))
+    return static_cast<const Dtype*>(internal::read_nhwc(input_.get(), shape, sizeof(Dtype)));
+  return static_cast<const Dtype*>(current_device() == Device::kGPU ? input_->gpu_data()
+                                                                    : input_->cpu_data());
+}
+
+template <typename Dtype>
+size_t ScaleLayer<Dtype>::own_bytes() const {
+  return copy_.count() > 0 && input_ == copy_.data() ? input_->size() : 0;
+}
+
 template <typename Dtype>
 void ScaleLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  if (keeps_input(bottom, top)) input_.CopyFrom(*bottom[0], false, true);
-  parallel_planes(shape_.rows(), shape_.inner,
-                  ScaleForward<Dtype>{shape_.channels, scale(bottom).active_data(),
+  const Order order = order_for(shape_, *bottom[0]);
+  const ChannelShape shape = in_order(order, shape_);
+  if (keeps_input(bottom, top)) keep_input(order, *bottom[0]);
+  parallel_planes(shape.rows(), shape.inner,
+                  ScaleForward<Dtype>{shape.channels, scale(bottom).active_data(),
                                       bias() == nullptr ? nullptr : bias()->active_data(),
-                                      bottom[0]->active_data(), top[0]->mutable_active_data()});
+                                      data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
@@ -122,19 +148,22 @@ void ScaleLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
   const bool learnt = bottom.size() == 1;
   const bool want_scale = learnt ? this->param_propagate_down_[0] : propagate_down[1];
   const bool want_bias = bias() != nullptr && this->param_propagate_down_.back();
+  const Order order = order_for(shape_, *bottom[0]);
+  const ChannelShape shape = in_order(order, shape_);
   if (want_scale || want_bias) {
-    const Blob<Dtype>& x = bottom[0] == top[0] ? input_ : *bottom[0];
+    const Dtype* const x = !want_scale           ? nullptr
+                           : bottom[0] == top[0] ? kept_input(order, bottom[0]->shape())
+                                                 : data_in(order, *bottom[0]);
     channel_sums(
-        shape_,
-        ParamGradients<Dtype>{want_scale ? x.active_data() : nullptr, top[0]->active_diff()},
-        &sums_,
+        shape, ParamGradients<Dtype>{x, diff_in(order, *top[0])}, &sums_,
         StoreGradients<Dtype>{learnt, want_scale ? scale(bottom).mutable_active_diff() : nullptr,
                               want_bias ? bias()->mutable_active_diff() : nullptr});
   }
   if (propagate_down[0]) {
-    parallel_planes(shape_.rows(), shape_.inner,
-                    ScaleBackward<Dtype>{shape_.channels, scale(bottom).active_data(),
-                                         top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+    parallel_planes(
+        shape.rows(), shape.inner,
+        ScaleBackward<Dtype>{shape.channels, scale(bottom).active_data(), diff_in(order, *top[0]),
+                             mutable_diff_in(order, bottom[0])});
   }
 }
 

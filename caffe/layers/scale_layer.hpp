@@ -5,8 +5,10 @@
 
 #include "caffe/layer.hpp"
 #include "caffe/layers/bias_layer.hpp"
+#include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/portable.hpp"
 #include "caffe/util/channel_shape.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -14,9 +16,9 @@ namespace caffe {
 /// learnt. It covers num_axes axes of x (-1: all; 0: none, s is one number) from `axis` on and is
 /// repeated over the others; for a second bottom, its shape gives the number of axes. b has the
 /// shape of s and is always learnt. May work in place, at the cost of a copy of x if the gradient
-/// of s is needed.
+/// of s is needed (behind a BatchNorm in place, both share one).
 template <typename Dtype>
-class ScaleLayer : public Portable<Layer<Dtype>> {
+class ScaleLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
  public:
   using typename Layer<Dtype>::Blobs;
   using Portable<Layer<Dtype>>::Portable;
@@ -26,6 +28,7 @@ class ScaleLayer : public Portable<Layer<Dtype>> {
   int MinBottomBlobs() const override { return 1; }
   int MaxBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }
+  size_t own_bytes() const override;
 
  protected:
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
@@ -39,7 +42,11 @@ class ScaleLayer : public Portable<Layer<Dtype>> {
   ChannelShape shape_ = {0, 0, 0};  // of x; a channel is a value of s
 
  private:
-  Blob<Dtype> input_;  // a copy of x, if the layer works in place
+  void keep_input(Order order, const Blob<Dtype>& x);
+  const Dtype* kept_input(Order order, const std::vector<int>& shape) const;
+
+  shared_ptr<SyncedMemory> input_;  // x, if the layer works in place: of copy_, or BatchNorm's
+  Blob<Dtype> copy_;
   Blob<double> sums_;  // memory of channel_sums
 };
 

@@ -1,6 +1,7 @@
 #include "caffe/layers/sigmoid_layer.hpp"
 
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 #include "kernels/sigmoid.hpp"
 
 namespace caffe {
@@ -26,17 +27,19 @@ struct SigmoidBackward {
 
 template <typename Dtype>
 void SigmoidLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   parallel_for(bottom[0]->count(),
-               SigmoidForward<Dtype>{bottom[0]->active_data(), top[0]->mutable_active_data()});
+               SigmoidForward<Dtype>{data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void SigmoidLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   parallel_for(bottom[0]->count(),
-               SigmoidBackward<Dtype>{top[0]->active_data(), top[0]->active_diff(),
-                                      bottom[0]->mutable_active_diff()});
+               SigmoidBackward<Dtype>{data_in(order, *top[0]), diff_in(order, *top[0]),
+                                      mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(SigmoidLayer);

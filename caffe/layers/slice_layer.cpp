@@ -2,6 +2,7 @@
 
 #include "caffe/layers/axis.hpp"
 #include "caffe/layers/in_place.hpp"
+#include "caffe/layers/joined_rows.hpp"
 #include "caffe/util/copy_rows.hpp"
 
 namespace caffe {
@@ -61,12 +62,13 @@ void SliceLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void SliceLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   if (top.size() == 1) return;
-  const Dtype* x = bottom[0]->active_data();
-  const int row = bottom[0]->count(axis_);
+  const Order order = joined_order(axis_, bottom);
+  const Dtype* x = data_in(order, *bottom[0]);
+  const int row = joined_rows(order, axis_, bottom[0]->shape()).length;
   for (Blob<Dtype>* y : top) {
-    const int length = y->count(axis_);
-    copy_rows(y->count(0, axis_), length, x, row, y->mutable_active_data(), length);
-    x += length;
+    const JoinedRows rows = joined_rows(order, axis_, y->shape());
+    copy_rows(rows.count, rows.length, x, row, mutable_data_in(order, y), rows.length);
+    x += rows.length;
   }
 }
 
@@ -74,12 +76,13 @@ template <typename Dtype>
 void SliceLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
   if (!propagate_down[0] || top.size() == 1) return;
-  Dtype* dx = bottom[0]->mutable_active_diff();
-  const int row = bottom[0]->count(axis_);
+  const Order order = joined_order(axis_, bottom);
+  Dtype* dx = mutable_diff_in(order, bottom[0]);
+  const int row = joined_rows(order, axis_, bottom[0]->shape()).length;
   for (const Blob<Dtype>* y : top) {
-    const int length = y->count(axis_);
-    copy_rows(y->count(0, axis_), length, y->active_diff(), length, dx, row);
-    dx += length;
+    const JoinedRows rows = joined_rows(order, axis_, y->shape());
+    copy_rows(rows.count, rows.length, diff_in(order, *y), rows.length, dx, row);
+    dx += rows.length;
   }
 }
 

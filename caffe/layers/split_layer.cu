@@ -2,6 +2,7 @@
 
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -49,20 +50,20 @@ template <typename Dtype>
 void SplitLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const int count = bottom[0]->count();
-  Dtype* const sum = bottom[0]->mutable_active_diff();  // [count]
-  const Dtype* first = nullptr;
-  int added = 0;
+  Blobs added;
   for (Blob<Dtype>* const each : top) {
-    if (!has_gradient(*each)) continue;
-    const Dtype* const diff = each->active_diff();  // [count]
-    if (added == 0) first = diff;
-    if (added == 1) parallel_for(count, AddTwo<Dtype>{first, diff, sum});
-    if (added > 1) parallel_for(count, AddTwo<Dtype>{sum, diff, sum});
-    ++added;
+    if (has_gradient(*each)) added.push_back(each);
   }
-  if (added == 0) first = top[0]->active_diff();
-  if (added <= 1) parallel_for(count, CopyOne<Dtype>{first, sum});
+  if (added.empty()) added.push_back(top[0]);
+  const int count = bottom[0]->count();
+  const Order order = common_diff_order(added);
+  const Dtype* const first = diff_in(order, *added[0]);
+  Dtype* const sum = mutable_diff_in(order, bottom[0]);  // [count]
+  if (added.size() == 1) parallel_for(count, CopyOne<Dtype>{first, sum});
+  for (size_t i = 1; i < added.size(); ++i) {
+    const Dtype* const diff = diff_in(order, *added[i]);
+    parallel_for(count, AddTwo<Dtype>{i == 1 ? first : sum, diff, sum});
+  }
 }
 
 INSTANTIATE_CLASS(SplitLayer);

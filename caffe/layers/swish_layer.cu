@@ -1,6 +1,7 @@
 #include "caffe/layers/swish_layer.hpp"
 
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 #include "kernels/sigmoid.hpp"
 
 namespace caffe {
@@ -48,21 +49,24 @@ void SwishLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void SwishLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   const Dtype beta = this->layer_param_.swish_param().beta();
-  parallel_for(bottom[0]->count(),
-               SwishForward<Dtype>{beta, bottom[0]->active_data(), top[0]->mutable_active_data(),
-                                   bottom[0] == top[0] ? sigmoid_.mutable_active_data() : nullptr});
+  parallel_for(
+      bottom[0]->count(),
+      SwishForward<Dtype>{beta, data_in(order, *bottom[0]), mutable_data_in(order, top[0]),
+                          bottom[0] == top[0] ? mutable_data_in(order, &sigmoid_) : nullptr});
 }
 
 template <typename Dtype>
 void SwishLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  const Order order = data_order(*bottom[0]);
   const Dtype beta = this->layer_param_.swish_param().beta();
   parallel_for(bottom[0]->count(),
-               SwishBackward<Dtype>{beta, bottom[0]->active_data(),
-                                    bottom[0] == top[0] ? sigmoid_.active_data() : nullptr,
-                                    top[0]->active_diff(), bottom[0]->mutable_active_diff()});
+               SwishBackward<Dtype>{beta, data_in(order, *bottom[0]),
+                                    bottom[0] == top[0] ? data_in(order, sigmoid_) : nullptr,
+                                    diff_in(order, *top[0]), mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(SwishLayer);

@@ -1,6 +1,7 @@
 #include "caffe/layers/tanh_layer.hpp"
 
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 #include "caffe/util/vector_math.hpp"
 
 namespace caffe {
@@ -26,16 +27,19 @@ struct TanHBackward {
 
 template <typename Dtype>
 void TanHLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   parallel_for(bottom[0]->count(),
-               TanHForward<Dtype>{bottom[0]->active_data(), top[0]->mutable_active_data()});
+               TanHForward<Dtype>{data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
 void TanHLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  parallel_for(bottom[0]->count(), TanHBackward<Dtype>{top[0]->active_data(), top[0]->active_diff(),
-                                                       bottom[0]->mutable_active_diff()});
+  const Order order = data_order(*bottom[0]);
+  parallel_for(bottom[0]->count(),
+               TanHBackward<Dtype>{data_in(order, *top[0]), diff_in(order, *top[0]),
+                                   mutable_diff_in(order, bottom[0])});
 }
 
 INSTANTIATE_CLASS(TanHLayer);

@@ -1,6 +1,7 @@
 #include "caffe/layers/threshold_layer.hpp"
 
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_order.hpp"
 
 namespace caffe {
 
@@ -18,9 +19,10 @@ struct Step {
 
 template <typename Dtype>
 void ThresholdLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const Order order = data_order(*bottom[0]);
   const Dtype threshold = this->layer_param_.threshold_param().threshold();
   parallel_for(bottom[0]->count(),
-               Step<Dtype>{threshold, bottom[0]->active_data(), top[0]->mutable_active_data()});
+               Step<Dtype>{threshold, data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
 
 template <typename Dtype>
