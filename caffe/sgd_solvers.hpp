@@ -15,9 +15,11 @@
 // these steps; ApplyUpdate then calls them one after the other, each in a pass over memory. For
 // objects of the six classes themselves, ApplyRule does the same arithmetic in one pass (two with
 // clip_gradients, which needs the norm first) and gives the same weights, diffs and history, bit
-// for bit. The choice depends on typeid, so a derived class that overrides nothing also runs the
-// separate steps.
+// for bit. In GPU mode their parameters lie side by side (caffe/solvers/param_arena.hpp), and
+// ApplyRuleToArena updates all of them in one kernel, again with the same bits. The choice depends
+// on typeid, so a derived class that overrides nothing also runs the separate steps.
 
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,14 +36,26 @@ struct GradientSteps {
   Dtype normalize;
   Dtype decay;
   Decay kind;
+  const Dtype* gpu_clip = nullptr;  // on the GPU, instead of `clip`
+  const int* gpu_stop = nullptr;    // on the GPU: if it is not 0 there, nothing changes
 };
+
+template <typename Dtype>
+struct ArenaUpdate;
+template <typename Dtype>
+class ParamArena;
+template <typename Dtype>
+class GradientNorm;
+template <typename Dtype>
+struct Clipping;
 
 /// h = momentum h + r g; u = h.
 template <typename Dtype>
 class SGDSolver : public Solver<Dtype> {
  public:
-  explicit SGDSolver(const SolverParameter& param) : Solver<Dtype>(param) { PreSolve(); }
-  explicit SGDSolver(const string& param_file) : Solver<Dtype>(param_file) { PreSolve(); }
+  explicit SGDSolver(const SolverParameter& param);
+  explicit SGDSolver(const string& param_file);
+  ~SGDSolver() override;
   const char* type() const override { return "SGD"; }
 
   /// What a solverstate stores: one blob per parameter, in the same order and of the same shape.
@@ -71,6 +85,8 @@ class SGDSolver : public Solver<Dtype> {
   /// does; with `steps`, clip, normalize and regularize run before it and update after it, all in
   /// one pass.
   virtual void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps);
+  /// On a GPU: all steps for all parameters of an arena.
+  virtual void ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update);
 
   void SnapshotSolverState(const string& model_filename) override;
   virtual void SnapshotSolverStateToBinaryProto(const string& model_filename);
@@ -78,6 +94,9 @@ class SGDSolver : public Solver<Dtype> {
   void RestoreSolverStateFromHDF5(const string& state_file) override;
   void RestoreSolverStateFromBinaryProto(const string& state_file) override;
   void CheckSettings() override;
+  void PrepareUpdates() override;
+  void ClearGradients() override;
+  bool UpdatesLate() const override { return is_one_of_the_six(); }
   string DescribeRate() override;
 
   /// Appends a second history blob for each parameter.
@@ -104,10 +123,21 @@ class SGDSolver : public Solver<Dtype> {
   bool stays(int param_id, const GradientSteps<Dtype>& steps) const;
   /// Called after a state was restored.
   void find_zero_history();
+  /// The learning rate of this iteration, logged where the settings say so.
+  Dtype take_rate();
   /// The factor that clip_gradients requires; 1 if there is nothing to clip. Logs the factor.
   Dtype clip_factor();
+  Dtype gradient_norm();
+  void log_clipping(Dtype norm, Dtype factor) const;
+  // On a GPU, all steps of one of the six:
+  void update_on_gpu(Dtype rate);
+  /// Whether all parameters that change are in the arena, and what stays is outside of it.
+  bool arena_serves() const;
 
   vector<bool> history_is_zero_;  // [param]
+  std::unique_ptr<ParamArena<Dtype>> arena_;
+  bool arena_tried_ = false;
+  std::unique_ptr<GradientNorm<Dtype>> norm_;
 
   DISABLE_COPY_AND_ASSIGN(SGDSolver);
 };
@@ -122,6 +152,7 @@ class NesterovSolver : public SGDSolver<Dtype> {
 
  protected:
   void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps) override;
+  void ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update) override;
 
   DISABLE_COPY_AND_ASSIGN(NesterovSolver);
 };
@@ -141,6 +172,7 @@ class AdaGradSolver : public SGDSolver<Dtype> {
  protected:
   void constructor_sanity_check();
   void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps) override;
+  void ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update) override;
 
   DISABLE_COPY_AND_ASSIGN(AdaGradSolver);
 };
@@ -161,6 +193,7 @@ class RMSPropSolver : public SGDSolver<Dtype> {
  protected:
   void constructor_sanity_check();
   void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps) override;
+  void ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update) override;
 
   DISABLE_COPY_AND_ASSIGN(RMSPropSolver);
 };
@@ -181,6 +214,7 @@ class AdaDeltaSolver : public SGDSolver<Dtype> {
  protected:
   void AdaDeltaPreSolve();
   void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps) override;
+  void ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update) override;
 
   DISABLE_COPY_AND_ASSIGN(AdaDeltaSolver);
 };
@@ -198,6 +232,7 @@ class AdamSolver : public SGDSolver<Dtype> {
  protected:
   void AdamPreSolve();
   void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps) override;
+  void ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update) override;
 
   DISABLE_COPY_AND_ASSIGN(AdamSolver);
 };

@@ -8,6 +8,7 @@
 #include "caffe/solver_nets.hpp"
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/late_loss.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "google/protobuf/text_format.h"
 
@@ -123,7 +124,10 @@ template <typename Dtype>
 void Solver<Dtype>::Step(int iters) {
   const int start_iter = iter_;
   const int stop_iter = iter_ + iters;
-  if (iters > 0) CheckSettings();
+  if (iters > 0) {
+    CheckSettings();
+    PrepareUpdates();
+  }
   losses_.clear();
   smoothed_loss_ = 0;
   iterations_last_ = static_cast<float>(iter_);
@@ -131,7 +135,7 @@ void Solver<Dtype>::Step(int iters) {
   iteration_timer_.Start();
 
   while (iter_ < stop_iter) {
-    net_->ClearParamDiffs();
+    ClearGradients();
     if (param_.test_interval() > 0 && iter_ % param_.test_interval() == 0 &&
         (iter_ > 0 || param_.test_initialization()) && Caffe::root_solver()) {
       TestAll();
@@ -141,12 +145,11 @@ void Solver<Dtype>::Step(int iters) {
 
     const bool display = param_.display() > 0 && iter_ % param_.display() == 0;
     net_->set_debug_info(display && param_.debug_info());
-    const Dtype loss = forward_backward();
-    UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
-    if (display) display_iteration();
-    check_loss(loss);
-    for (Callback* callback : callbacks_) callback->on_gradients_ready();
-    ApplyUpdate();
+    if (Caffe::mode() == Caffe::GPU) {
+      iterate_late(display, start_iter);
+    } else {
+      iterate(display, start_iter);
+    }
     ++iter_;
 
     const SolverAction::Enum request = GetRequestedAction();
@@ -157,6 +160,42 @@ void Solver<Dtype>::Step(int iters) {
       break;
     }
   }
+}
+
+template <typename Dtype>
+void Solver<Dtype>::iterate(bool display, int start_iter) {
+  show(forward_backward(), display, start_iter);
+  for (Callback* callback : callbacks_) callback->on_gradients_ready();
+  ApplyUpdate();
+}
+
+/// On a GPU.
+template <typename Dtype>
+void Solver<Dtype>::iterate_late(bool display, int start_iter) {
+  if (late_values_ == nullptr) late_values_ = std::make_unique<LateValues>();
+  LateValues* const late = late_values_.get();
+  late->begin();
+  const bool waits = !callbacks_.empty() || !UpdatesLate();
+  {
+    const LateValues::Scope scope(late);
+    LateLoss<Dtype> late_loss(late);
+    for (int i = 0; i < param_.iter_size(); ++i) net_->ForwardBackwardLate(&late_loss);
+    fetch_late(net_->output_blobs(), display ? SIZE_MAX : kSmallOutput);
+    late_loss.finish(!param_.continue_on_nonfinite_loss(),
+                     [=](Dtype loss) { show(loss, display, start_iter); });
+    if (!waits) ApplyUpdate();
+  }
+  late->finish();
+  if (!waits) return;
+  for (Callback* callback : callbacks_) callback->on_gradients_ready();
+  ApplyUpdate();
+}
+
+template <typename Dtype>
+void Solver<Dtype>::show(Dtype loss, bool display, int start_iter) {
+  UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
+  if (display) display_iteration();
+  check_loss(loss);
 }
 
 /// The mean loss of iter_size batches, whose gradients are summed.

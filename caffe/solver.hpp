@@ -14,6 +14,11 @@
 //   ApplyUpdate; iter() grows by one
 //   snapshot                            every `snapshot` iterations, or on request
 //
+// In GPU mode an iteration waits for the GPU once: Step queues all of it, and what the host reads
+// (the loss, outputs, debug_info) comes after the update, with the log lines in their usual order.
+// With callbacks, or a derived class whose update does not allow that (UpdatesLate), it waits
+// before the update as well.
+//
 // A loss that is NaN or infinite ends Step with an Error before the update, so that the weights are
 // those of the last good iteration; continue_on_nonfinite_loss: true continues instead.
 //
@@ -23,12 +28,14 @@
 // model. A file that cannot be written is an Error that names it.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "caffe/net.hpp"
 #include "caffe/solver_factory.hpp"
 #include "caffe/util/benchmark.hpp"
+#include "caffe/util/late_values.hpp"
 
 namespace caffe {
 
@@ -118,6 +125,13 @@ class Solver {
   void UpdateSmoothedLoss(Dtype loss, int start_iter, int average_loss);
   /// Throws if the settings allow no update; called when training begins.
   virtual void CheckSettings() {}
+  /// Called when training begins, after CheckSettings.
+  virtual void PrepareUpdates() {}
+  /// Sets the gradients of all parameters to 0.
+  virtual void ClearGradients() { net_->ClearParamDiffs(); }
+  /// Whether ApplyUpdate changes nothing on a GPU if LateValues::stop() says so, and reads nothing
+  /// back before the late values.
+  virtual bool UpdatesLate() const { return false; }
   /// For messages: "learning rate 0.01"; "" if there is none.
   virtual string DescribeRate() { return ""; }
 
@@ -131,15 +145,20 @@ class Solver {
   Dtype smoothed_loss_ = 0;
   ActionCallback action_request_function_;
   bool requested_early_exit_ = false;
-  Timer iteration_timer_;
+  CPUTimer iteration_timer_;
   float iterations_last_ = 0;
 
  private:
+  void iterate(bool display, int start_iter);
+  void iterate_late(bool display, int start_iter);
   Dtype forward_backward();
+  void show(Dtype loss, bool display, int start_iter);
   void check_loss(Dtype loss);
   void display_iteration();
   /// Handles a request made during a test; false means that the test must stop.
   bool go_on_testing();
+
+  std::unique_ptr<LateValues> late_values_;
 
   DISABLE_COPY_AND_ASSIGN(Solver);
 };

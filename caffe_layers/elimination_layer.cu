@@ -19,6 +19,18 @@ void grow(std::unique_ptr<SyncedMemory>* memory, size_t size) {
   if (!*memory || (*memory)->size() < size) memory->reset(new SyncedMemory(size));
 }
 
+/// On a GPU this is all that is copied back: N ints for the whole batch.
+void require_finite(const std::string& layer, const std::string& blob, int images, const int* bad) {
+  for (int n = 0; n < images; ++n) {
+    if (bad[n]) {
+      throw maap::Error(
+          layer + "the attention map of image " + std::to_string(n) +
+          " in the batch holds a NaN or an infinity; blob '" + blob +
+          "' is not finite there: the training has diverged or the weights are damaged");
+    }
+  }
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -70,27 +82,17 @@ void EliminationLayer<Dtype>::forward(Device device, const std::vector<Blob<Dtyp
                      maap::mutable_data(&stats_, device),
                      static_cast<int*>(maap::mutable_data(bad_.get(), device)),
                      maap::mutable_data(workspace_.get(), device));
-  require_finite();
+  maap::check_flags(
+      bad_.get(), shape_.n, device,
+      [name = maap::name_of(this->layer_param_), images = shape_.n,
+       blob = this->layer_param_.bottom_size() > 0 ? this->layer_param_.bottom(0) : std::string()](
+          const int* bad) { require_finite(name, blob, images, bad); });
   maap::render(device, image_shape(d), a_star_, maap::data(d, device),
                maap::data(attention_, device), maap::data(regions_, device),
                maap::mutable_data(top[0], device));
   if (top.size() > 1) top[1]->CopyFrom(regions_);
   if (top.size() > 2) top[2]->CopyFrom(attention_);
   if (top.size() > 3) top[3]->CopyFrom(stats_);
-}
-
-/// On the GPU this is all that is copied back: N ints for the whole batch.
-template <typename Dtype>
-void EliminationLayer<Dtype>::require_finite() {
-  const int* bad = static_cast<const int*>(bad_->cpu_data());
-  for (int n = 0; n < shape_.n; ++n) {
-    if (bad[n]) {
-      throw maap::Error(
-          maap::name_of(this->layer_param_) + "the attention map of image " + std::to_string(n) +
-          " in the batch holds a NaN or an infinity; blob '" + this->layer_param_.bottom(0) +
-          "' is not finite there: the training has diverged or the weights are damaged");
-    }
-  }
 }
 
 template <typename Dtype>

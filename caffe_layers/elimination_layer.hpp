@@ -57,7 +57,6 @@ class EliminationLayer : public Layer<Dtype> {
                const std::vector<Blob<Dtype>*>& top);
   void backward(maap::Device device, const Blob<Dtype>& top,
                 const std::vector<bool>& propagate_down, const std::vector<Blob<Dtype>*>& bottom);
-  void require_finite();
 
   maap::AStar a_star_ = maap::AStar::kRoi;
   maap::ThresholdAt threshold_at_ = maap::ThresholdAt::kInput;

@@ -3,6 +3,7 @@
 
 // What both layers need to connect Caffe's blobs to functions on raw pointers.
 
+#include <functional>
 #include <string>
 
 #include "caffe/blob.hpp"
@@ -36,6 +37,12 @@ T* mutable_diff(caffe::Blob<T>* blob, Device device) {
 inline void* mutable_data(caffe::SyncedMemory* memory, Device device) {
   return device == Device::kCPU ? memory->mutable_cpu_data() : memory->mutable_gpu_data();
 }
+
+/// Calls check(values on the CPU) for the n flags, of which those that are not 0 are errors and
+/// prevent the update of the weights. On a GPU the engine calls it late, together with the loss,
+/// and other Caffes now.
+void check_flags(caffe::SyncedMemory* flags, int n, Device device,
+                 const std::function<void(const int*)>& check);
 
 /// "layer 'att1' (Enhancement): ", the beginning of every message.
 inline std::string name_of(const caffe::LayerParameter& param) {

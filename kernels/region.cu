@@ -442,7 +442,12 @@ struct FindRegion {
     }
     const bool finite = all_finite(team, map);
     if (team.rank() == 0) bad[i] = !finite;
-    if (!finite) return;
+    if (!finite) {  // the caller may find out after it has used the region
+      if (team.rank() == 0) {
+        store(i, plane, {0, 0, plane.width, plane.height}, 0, T(0), T(0), 0, false);
+      }
+      return;
+    }
 
     if (at == ThresholdAt::kInput) find_range(team, plane, &low, &high);
     double threshold = low;

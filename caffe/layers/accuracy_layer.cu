@@ -4,9 +4,11 @@
 #include <cstdint>
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/gpu_loss.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/loss_layer.hpp"
 #include "caffe/util/parallel.hpp"
+#include "kernels/tiles.hpp"
 
 namespace caffe {
 
@@ -18,12 +20,12 @@ struct Right {
   bool has_ignore;
   int ignore;
   const T* score;  // [outer x classes x inner]
-  const T* label;  // [outer x inner], checked
+  const T* label;  // [outer x inner]
   T* right;        // as label
   CAFFE_HD void operator()(int i) const {
     const int l = static_cast<int>(label[i]);
     right[i] = T(0);
-    if (has_ignore && l == ignore) return;
+    if ((has_ignore && l == ignore) || l < 0 || l >= classes) return;
     const T* const scores = score + static_cast<int64_t>(i / inner) * classes * inner + i % inner;
     const T own = scores[static_cast<int64_t>(l) * inner];
     int higher = -1;  // its own score is not lower than itself
@@ -31,6 +33,56 @@ struct Right {
       higher += !(scores[static_cast<int64_t>(c) * inner] < own);  // NaN does not count as lower
     }
     right[i] = higher < top_k && own == own ? T(1) : T(0);
+  }
+};
+
+template <typename T>
+struct RightTerms {
+  using Value = T;
+  Right<T> item;
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    item(i);
+    return item.right[i];
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
+};
+
+template <typename T>
+struct StoreShare {
+  const int* valid;
+  T* share;
+  CAFFE_HD void operator()(int, T right, T) const {
+    *share = *valid == 0 ? T(0) : right / T(*valid);
+  }
+};
+
+/// On the GPU a team counts the items of one class.
+template <typename T>
+struct ClassShare {
+  int count;
+  bool has_ignore;
+  int ignore;
+  const T* label;
+  const T* right;
+  T* items;  // [classes]
+  T* share;  // [classes]
+  template <typename Team>
+  CAFFE_HD void operator()(int c, const Team& team) const {
+    int all = 0, good = 0;
+    for (int i = team.rank(); i < count && !(has_ignore && c == ignore); i += Team::size()) {
+      if (static_cast<int>(label[i]) != c) continue;
+      ++all;
+      good += right[i] != T(0);
+    }
+    all = team.sum(all);
+    good = team.sum(good);
+    if (team.rank() != 0) return;
+    items[c] = T(all);
+    share[c] = all == 0 ? T(0) : T(good) / T(all);
   }
 };
 
@@ -70,11 +122,27 @@ void AccuracyLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void AccuracyLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const int classes = bottom[0]->shape(label_axis_), count = bottom[1]->count();
-  const int valid = count_labels(*this, *bottom[1], {classes, has_ignore_label_, ignore_label_});
-  parallel_rows(count, classes,
-                Right<Dtype>{classes, inner_num_, top_k_, has_ignore_label_, ignore_label_,
-                             bottom[0]->active_data(), bottom[1]->active_data(),
-                             right_.mutable_active_data()});
+  const LabelRange range = {classes, has_ignore_label_, ignore_label_};
+  const Right<Dtype> item = {classes,
+                             inner_num_,
+                             top_k_,
+                             has_ignore_label_,
+                             ignore_label_,
+                             bottom[0]->active_data(),
+                             bottom[1]->active_data(),
+                             right_.mutable_active_data()};
+  if (current_device() == Device::kGPU) {
+    const int* const counted = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
+    gpu_total(count, RightTerms<Dtype>{item},
+              StoreShare<Dtype>{counted, top[0]->mutable_gpu_data()});
+    if (top.size() == 1) return;
+    maap::internal::gpu_tiles(
+        classes, ClassShare<Dtype>{count, has_ignore_label_, ignore_label_, item.label, item.right,
+                                   nums_buffer_.mutable_gpu_data(), top[1]->mutable_gpu_data()});
+    return;
+  }
+  const int valid = count_labels(*this, *bottom[1], range);
+  parallel_rows(count, classes, item);
   const Dtype* const right = right_.cpu_data();
   int64_t all = 0;
   for (int i = 0; i < count; ++i) all += right[i] != Dtype(0);

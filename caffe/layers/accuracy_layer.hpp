@@ -39,6 +39,7 @@ class AccuracyLayer : public Portable<Layer<Dtype>> {
   int ignore_label_ = 0;
   Blob<Dtype> right_;        // outer x inner: 1 or 0
   Blob<Dtype> nums_buffer_;  // number of items per class
+  Blob<int> label_counts_;   // on a GPU
 };
 
 }  // namespace caffe

@@ -251,7 +251,8 @@ template <typename Dtype>
 void BasePrefetchingDataLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) {
   (void)bottom;
   gpu_ = is_on_gpu() ? device::current() : -1;
-  next_batch()->lend(pixel_transform_, &values_, top[0], this->output_labels_ ? top[1] : nullptr);
+  next_batch()->lend(pixel_transform_, &values_, top[0], this->output_labels_ ? top[1] : nullptr,
+                     &lent_);
 }
 
 template <typename Dtype>

@@ -100,6 +100,7 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   BlockingQueue<Batch<Dtype>*> prefetch_free_;
   BlockingQueue<Batch<Dtype>*> prefetch_full_;
   Batch<Dtype>* prefetch_current_ = nullptr;
+  Lent lent_;
   Blob<Dtype> transformed_data_;
 
  private:

@@ -8,9 +8,14 @@ namespace {
 
 /// The net's blob counts its users itself: the batch is not one of them. The batch keeps its own
 /// GPU copy current, whatever happens to the net's, so that the next batch does not copy it back.
+/// `has_host`: whether the net's blob has host memory of a batch, into which it would copy values
+/// that it is lent on the GPU and that are then wanted on the CPU.
 template <typename Dtype>
-std::weak_ptr<void> lend_memory(const Blob<Dtype>& from, bool on_gpu, Blob<Dtype>* to) {
+std::weak_ptr<void> lend_memory(const Blob<Dtype>& from, bool on_gpu, Blob<Dtype>* to,
+                                bool* has_host) {
   to->ReshapeLike(from);
+  if (on_gpu && *has_host) to->ShareData(Blob<Dtype>(to->shape()));
+  *has_host = !on_gpu;
   SyncedMemory* const block = from.data().get();
   const shared_ptr<void> memory = on_gpu ? block->share_gpu_data() : block->share_cpu_data();
   const shared_ptr<Dtype> lent(static_cast<Dtype*>(memory.get()), [memory](Dtype*) {});
@@ -90,7 +95,7 @@ void Batch<Dtype>::send(bool labels) {
 
 template <typename Dtype>
 void Batch<Dtype>::lend_sent(const PixelTransform<Dtype>& transform, Blob<Dtype>* values,
-                             Blob<Dtype>* data, Blob<Dtype>* label) {
+                             Blob<Dtype>* data, Blob<Dtype>* label, Lent* lent) {
   upload_.receive();
   if (packed_) {
     values->ReshapeLike(data_);
@@ -98,23 +103,25 @@ void Batch<Dtype>::lend_sent(const PixelTransform<Dtype>& transform, Blob<Dtype>
     transform.run(maap::Device::kGPU, packed_batch(memory.get()), values->mutable_gpu_data());
     lent_ = values;
   }
-  lent_data_ = lend_memory(*lent_, true, data);
+  lent_data_ = lend_memory(*lent_, true, data, &lent->data_on_host);
   if (label == nullptr) return;
   label->ReshapeLike(label_);
   const shared_ptr<void> labels = upload_.lend_host(packed_bytes());
   label->set_cpu_data(shared_ptr<Dtype>(labels, static_cast<Dtype*>(labels.get())));
   label->data()->set_gpu_copy(upload_.lend_gpu(packed_bytes()));
+  lent->label_on_host = true;
 }
 
 template <typename Dtype>
 void Batch<Dtype>::lend(const PixelTransform<Dtype>& transform, Blob<Dtype>* values,
-                        Blob<Dtype>* data, Blob<Dtype>* label) {
+                        Blob<Dtype>* data, Blob<Dtype>* label, Lent* lent) {
   const bool on_gpu = Caffe::mode() == Caffe::GPU;
   lent_ = &data_;
-  if (on_gpu && sent_) return lend_sent(transform, values, data, label);
+  if (on_gpu && sent_) return lend_sent(transform, values, data, label, lent);
   for (int i = 0; packed_ && i < data_.shape(0); ++i) unpack(transform, i);
-  lent_data_ = lend_memory(data_, on_gpu, data);
-  if (label != nullptr) lent_label_ = lend_memory(label_, on_gpu, label);
+  lent_data_ = lend_memory(data_, on_gpu, data, &lent->data_on_host);
+  if (label == nullptr) return;
+  lent_label_ = lend_memory(label_, on_gpu, label, &lent->label_on_host);
 }
 
 template <typename Dtype>

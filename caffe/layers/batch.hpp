@@ -10,6 +10,11 @@
 
 namespace caffe {
 
+/// What a net's blobs have of the batches that were lent to them.
+struct Lent {
+  bool data_on_host = false, label_on_host = false;
+};
+
 /// What a data layer's thread prepares for one forward pass. The thread fills data_ and label_ on
 /// the CPU, or, for a net on a GPU, packs images as bytes in place of data_; then it sends them.
 template <typename Dtype>
@@ -42,7 +47,7 @@ class Batch {
   /// Lets a net's blobs use the memory, which exists as long as they need it. On a GPU, packed
   /// images become values in `values`, which is lent in place of data_.
   void lend(const PixelTransform<Dtype>& transform, Blob<Dtype>* values, Blob<Dtype>* data,
-            Blob<Dtype>* label);
+            Blob<Dtype>* label, Lent* lent);
   /// New memory, if someone else than the net's blobs uses the old: an array in Python.
   void take_back();
 
@@ -52,7 +57,7 @@ class Batch {
   size_t bytes_in_all() const { return packed_bytes() + label_.count() * sizeof(Dtype); }
   PackedBatch packed_batch(const void* memory) const;
   void lend_sent(const PixelTransform<Dtype>& transform, Blob<Dtype>* values, Blob<Dtype>* data,
-                 Blob<Dtype>* label);
+                 Blob<Dtype>* label, Lent* lent);
 
   bool packed_ = false, sent_ = false;
   Upload upload_;

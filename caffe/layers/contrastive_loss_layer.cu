@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "caffe/layers/gpu_loss.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -30,10 +31,34 @@ struct SquaredDistance {
   }
 };
 
-/// The gradient with respect to a or, with a negative factor, to b.
+/// A pair's part of the sum.
 template <typename T>
+struct PairLoss {
+  using Value = T;
+  T margin;
+  bool legacy;
+  SquaredDistance<T> distance;
+  const T* similar;  // [items]
+  template <typename W>
+  CAFFE_HD W first(int, int item) const {
+    distance(item);
+    const T squared = distance.squared[item];
+    if (is_similar(similar[item])) return squared;
+    const T gap = margin - (legacy ? squared : std::sqrt(squared));
+    if (!(gap > T(0))) return gap == gap ? T(0) : gap;  // NaN stays NaN
+    return legacy ? gap : gap * gap;
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
+};
+
+/// The gradient with respect to a or, with a negative factor, to b.
+template <typename T, typename Factor>
 struct PairGradient {
-  T margin, factor;
+  T margin;
+  Factor factor;
   bool legacy;
   const T *a, *b;
   const T* similar;  // [items]
@@ -49,7 +74,7 @@ struct PairGradient {
         slope = margin - d > T(0) ? (d - margin) / (d + T(1e-4)) : T(0);
       }
     }
-    dx[i] = factor * slope * (a[i] - b[i]);
+    dx[i] = value_of(factor) * slope * (a[i] - b[i]);
   }
 };
 
@@ -71,9 +96,16 @@ template <typename Dtype>
 void ContrastiveLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const ContrastiveLossParameter& param = this->layer_param_.contrastive_loss_param();
   const int items = bottom[0]->shape(0), channels = bottom[0]->count(1);
-  parallel_rows(items, channels,
-                SquaredDistance<Dtype>{channels, bottom[0]->active_data(), bottom[1]->active_data(),
-                                       squared_.mutable_active_data()});
+  const SquaredDistance<Dtype> distance = {
+      channels, bottom[0]->active_data(), bottom[1]->active_data(), squared_.mutable_active_data()};
+  if (current_device() == Device::kGPU) {
+    gpu_total(items,
+              PairLoss<Dtype>{Dtype(param.margin()), param.legacy_version(), distance,
+                              bottom[2]->gpu_data()},
+              StoreLoss<Dtype>{{Dtype(items), nullptr}, Dtype(2), top[0]->mutable_gpu_data()});
+    return;
+  }
+  parallel_rows(items, channels, distance);
   const Dtype* const squared = squared_.cpu_data();
   const Dtype* const similar = bottom[2]->cpu_data();
   const Dtype margin = param.margin();
@@ -102,12 +134,20 @@ void ContrastiveLossLayer<Dtype>::Backward_any(const Blobs& top,
   const int items = bottom[0]->shape(0), channels = bottom[0]->count(1);
   for (int k = 0; k < 2; ++k) {
     if (!propagate_down[k]) continue;
-    const Dtype factor = (k == 0 ? Dtype(1) : Dtype(-1)) * top[0]->cpu_diff()[0] / items;
-    parallel_planes(items, channels,
-                    PairGradient<Dtype>{Dtype(param.margin()), factor, param.legacy_version(),
-                                        bottom[0]->active_data(), bottom[1]->active_data(),
-                                        bottom[2]->active_data(), squared_.active_data(),
-                                        bottom[k]->mutable_active_diff()});
+    const Dtype sign = k == 0 ? Dtype(1) : Dtype(-1);
+    const auto run = [&](const auto& factor) {
+      parallel_planes(
+          items, channels,
+          PairGradient<Dtype, std::decay_t<decltype(factor)>>{
+              Dtype(param.margin()), factor, param.legacy_version(), bottom[0]->active_data(),
+              bottom[1]->active_data(), bottom[2]->active_data(), squared_.active_data(),
+              bottom[k]->mutable_active_diff()});
+    };
+    if (current_device() == Device::kGPU) {
+      run(LossFactor<Dtype>{sign, top[0]->gpu_diff(), {Dtype(items), nullptr}});
+    } else {
+      run(Dtype(sign * top[0]->cpu_diff()[0] / items));
+    }
   }
 }
 

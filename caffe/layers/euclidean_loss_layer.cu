@@ -1,5 +1,6 @@
 #include "caffe/layers/euclidean_loss_layer.hpp"
 
+#include "caffe/layers/gpu_loss.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -14,11 +15,26 @@ struct Difference {
 };
 
 template <typename T>
+struct SquareTerms {
+  using Value = T;
+  Difference<T> difference;
+  template <typename W>
+  CAFFE_HD Product<W> first(int, int i) const {
+    difference(i);
+    return {difference.y[i], difference.y[i]};
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
+};
+
+template <typename T, typename Factor>
 struct Multiple {
-  T factor;
+  Factor factor;
   const T* x;
   T* y;
-  CAFFE_HD void operator()(int i) const { y[i] = factor * x[i]; }
+  CAFFE_HD void operator()(int i) const { y[i] = value_of(factor) * x[i]; }
 };
 
 }  // namespace
@@ -35,8 +51,15 @@ void EuclideanLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void EuclideanLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const int count = bottom[0]->count();
-  parallel_for(count, Difference<Dtype>{bottom[0]->active_data(), bottom[1]->active_data(),
-                                        diff_.mutable_active_data()});
+  const Difference<Dtype> difference = {bottom[0]->active_data(), bottom[1]->active_data(),
+                                        diff_.mutable_active_data()};
+  if (current_device() == Device::kGPU) {
+    gpu_total(count, SquareTerms<Dtype>{difference},
+              StoreLoss<Dtype>{
+                  {Dtype(bottom[0]->shape(0)), nullptr}, Dtype(2), top[0]->mutable_gpu_data()});
+    return;
+  }
+  parallel_for(count, difference);
   const Dtype sum = caffe_dot(count, diff_.active_data(), diff_.active_data());
   top[0]->mutable_cpu_data()[0] = sum / bottom[0]->shape(0) / Dtype(2);
 }
@@ -47,9 +70,16 @@ void EuclideanLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool
   for (int i = 0; i < 2; ++i) {
     if (!propagate_down[i]) continue;
     const Dtype sign = i == 0 ? Dtype(1) : Dtype(-1);
-    const Dtype factor = sign * top[0]->cpu_diff()[0] / bottom[i]->shape(0);
-    parallel_for(bottom[i]->count(),
-                 Multiple<Dtype>{factor, diff_.active_data(), bottom[i]->mutable_active_diff()});
+    const auto run = [&](const auto& factor) {
+      parallel_for(bottom[i]->count(),
+                   Multiple<Dtype, std::decay_t<decltype(factor)>>{
+                       factor, diff_.active_data(), bottom[i]->mutable_active_diff()});
+    };
+    if (current_device() == Device::kGPU) {
+      run(LossFactor<Dtype>{sign, top[0]->gpu_diff(), {Dtype(bottom[i]->shape(0)), nullptr}});
+    } else {
+      run(Dtype(sign * top[0]->cpu_diff()[0] / bottom[i]->shape(0)));
+    }
   }
 }
 

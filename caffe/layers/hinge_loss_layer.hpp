@@ -25,6 +25,7 @@ class HingeLossLayer : public Portable<LossLayer<Dtype>> {
                     const Blobs& bottom) override;
 
   Blob<Dtype> margin_;  // m
+  Blob<int> label_counts_;
 };
 
 }  // namespace caffe

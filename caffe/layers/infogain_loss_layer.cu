@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/gpu_loss.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/parallel.hpp"
 
@@ -18,7 +19,10 @@ struct Items {
   CAFFE_HD int64_t at(int i, int c) const {
     return (static_cast<int64_t>(i / inner) * classes + c) * inner + i % inner;
   }
-  CAFFE_HD bool ignored(int label) const { return has_ignore && label == ignore; }
+  /// Not ignored, and a class: on a GPU wrong labels are found late.
+  CAFFE_HD bool counts(int label) const {
+    return !(has_ignore && label == ignore) && label >= 0 && label < classes;
+  }
 };
 
 template <typename T>
@@ -26,13 +30,13 @@ struct ItemLoss {
   Items items;
   T least;
   const T* prob;   // [outer x classes x inner]
-  const T* label;  // [outer x inner], checked
+  const T* label;  // [outer x inner]
   const T* gain;   // [classes x classes]
   T* loss;         // as label
   CAFFE_HD void operator()(int i) const {
     const int l = static_cast<int>(label[i]);
     T sum = T(0);
-    for (int c = 0; c < items.classes && !items.ignored(l); ++c) {
+    for (int c = 0; c < items.classes && items.counts(l); ++c) {
       const T p = prob[items.at(i, c)];
       sum -= gain[l * items.classes + c] * std::log(p < least ? least : p);  // NaN stays NaN
     }
@@ -41,22 +45,23 @@ struct ItemLoss {
 };
 
 /// dx_c = factor (p_c sum of H(label, .) - H(label, c))
-template <typename T>
+template <typename T, typename Factor>
 struct ScoreGradient {
   Items items;
-  T factor;
+  Factor factor;
   const T* prob;
   const T* label;
   const T* gain;
   T* dx;
   CAFFE_HD void operator()(int i) const {
     const int l = static_cast<int>(label[i]);
-    const bool counts = !items.ignored(l);
+    const bool counts = items.counts(l);
+    const T by = value_of(factor);
     T sum = T(0);
     for (int c = 0; c < items.classes && counts; ++c) sum += gain[l * items.classes + c];
     for (int c = 0; c < items.classes; ++c) {
       const int64_t at = items.at(i, c);
-      dx[at] = counts ? factor * (prob[at] * sum - gain[l * items.classes + c]) : T(0);
+      dx[at] = counts ? by * (prob[at] * sum - gain[l * items.classes + c]) : T(0);
     }
   }
 };
@@ -122,17 +127,28 @@ template <typename Dtype>
 void InfogainLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   softmax_layer_->Forward(softmax_bottom_, softmax_top_);
   const Items items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
-  valid_ = count_labels(*this, *bottom[1], {items.classes, has_ignore_, ignore_});
-  parallel_rows(
-      bottom[1]->count(), items.classes,
-      ItemLoss<Dtype>{items, Dtype(kLOG_THRESHOLD), prob_.active_data(), bottom[1]->active_data(),
-                      gains(bottom).active_data(), item_loss_.mutable_active_data()});
+  const LabelRange range = {items.classes, has_ignore_, ignore_};
+  const ItemLoss<Dtype> item = {items,
+                                Dtype(kLOG_THRESHOLD),
+                                prob_.active_data(),
+                                bottom[1]->active_data(),
+                                gains(bottom).active_data(),
+                                item_loss_.mutable_active_data()};
+  if (top.size() > 1) top[1]->ShareData(prob_);
+  if (current_device() == Device::kGPU) {
+    gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
+    gpu_loss<Dtype>(bottom[1]->count(), item, item.loss,
+                    loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_),
+                    top[0]->mutable_gpu_data());
+    return;
+  }
+  valid_ = count_labels(*this, *bottom[1], range);
+  parallel_rows(bottom[1]->count(), items.classes, item);
   Dtype sum = 0;
   const Dtype* const loss = item_loss_.cpu_data();
   for (int i = 0; i < item_loss_.count(); ++i) sum += loss[i];
   top[0]->mutable_cpu_data()[0] =
       sum / normalizer_of<Dtype>(normalization_, outer_, inner_, valid_);
-  if (top.size() > 1) top[1]->ShareData(prob_);
 }
 
 template <typename Dtype>
@@ -145,12 +161,19 @@ void InfogainLossLayer<Dtype>::Backward_any(const Blobs& top,
                            << "propagate_down: false for it");
   if (!propagate_down[0]) return;
   const Items items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
-  const Dtype factor =
-      top[0]->cpu_diff()[0] / normalizer_of<Dtype>(normalization_, outer_, inner_, valid_);
-  parallel_rows(
-      bottom[1]->count(), items.classes,
-      ScoreGradient<Dtype>{items, factor, prob_.active_data(), bottom[1]->active_data(),
-                           gains(bottom).active_data(), bottom[0]->mutable_active_diff()});
+  const auto run = [&](const auto& factor) {
+    parallel_rows(bottom[1]->count(), items.classes,
+                  ScoreGradient<Dtype, std::decay_t<decltype(factor)>>{
+                      items, factor, prob_.active_data(), bottom[1]->active_data(),
+                      gains(bottom).active_data(), bottom[0]->mutable_active_diff()});
+  };
+  if (current_device() == Device::kGPU) {
+    run(LossFactor<Dtype>{Dtype(1), top[0]->gpu_diff(),
+                          loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_)});
+  } else {
+    run(Dtype(top[0]->cpu_diff()[0] /
+              normalizer_of<Dtype>(normalization_, outer_, inner_, valid_)));
+  }
 }
 
 INSTANTIATE_CLASS(InfogainLossLayer);

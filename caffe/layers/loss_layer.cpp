@@ -57,17 +57,21 @@ Dtype normalizer_of(LossParameter::NormalizationMode mode, int outer, int inner,
   return std::max(Dtype(1), value);
 }
 
+void refuse_label(const string& layer, double label, int index, int count, int classes) {
+  CAFFE_FAIL(layer << "label " << label << " (number " << index << " of " << count
+                   << ") is out of range: there are " << classes << " classes, 0 to " << classes - 1
+                   << "; correct the data, num_output or ignore_label");
+}
+
 template <typename Dtype>
 int count_labels(const Layer<Dtype>& layer, const Blob<Dtype>& labels, const LabelRange& range) {
   const Dtype* const label = labels.cpu_data();
   int valid = 0;
   for (int i = 0; i < labels.count(); ++i) {
     if (range.has_ignore && label[i] == Dtype(range.ignore)) continue;
-    CAFFE_CHECK(label[i] >= Dtype(0) && label[i] < Dtype(range.classes),
-                layer.name() << "label " << label[i] << " (number " << i << " of " << labels.count()
-                             << ") is out of range: there are " << range.classes
-                             << " classes, 0 to " << range.classes - 1
-                             << "; correct the data, num_output or ignore_label");
+    if (!(label[i] >= Dtype(0) && label[i] < Dtype(range.classes))) {
+      refuse_label(layer.name(), label[i], i, labels.count(), range.classes);
+    }
     ++valid;
   }
   return valid;

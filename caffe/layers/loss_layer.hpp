@@ -47,6 +47,10 @@ struct LabelRange {
   int ignore;
 };
 
+/// Throws the Error of a label out of range; `layer` is its name().
+[[noreturn]] void refuse_label(const string& layer, double label, int index, int count,
+                               int classes);
+
 /// The number of labels that are not ignored. Throws an Error that names the first label out of
 /// range.
 template <typename Dtype>

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "caffe/layers/gpu_loss.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -18,24 +19,27 @@ struct ItemLoss {
   int classes;
   T least;
   const T* p;      // [items x classes]
-  const T* label;  // [items], checked
+  const T* label;  // [items]
   T* loss;         // [items]
   CAFFE_HD void operator()(int i) const {
-    const int64_t at = static_cast<int64_t>(i) * classes + static_cast<int>(label[i]);
-    loss[i] = -std::log(at_least(p[at], least));
+    const int l = static_cast<int>(label[i]);
+    const int64_t at = static_cast<int64_t>(i) * classes + l;
+    const bool is_class = l >= 0 && l < classes;  // on a GPU wrong labels are found late
+    loss[i] = is_class ? -std::log(at_least(p[at], least)) : T(0);
   }
 };
 
-template <typename T>
+template <typename T, typename Factor>
 struct ProbabilityGradient {
   int classes;
-  T least, factor;
+  T least;
+  Factor factor;
   const T* p;
   const T* label;
   T* dp;
   CAFFE_HD void operator()(int item, int i) const {
     const bool is_label = i - item * classes == static_cast<int>(label[item]);
-    dp[i] = is_label ? factor / at_least(p[i], least) : T(0);
+    dp[i] = is_label ? value_of(factor) / at_least(p[i], least) : T(0);
   }
 };
 
@@ -54,9 +58,16 @@ void MultinomialLogisticLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blo
 template <typename Dtype>
 void MultinomialLogisticLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const int items = bottom[0]->shape(0), classes = bottom[0]->count(1);
-  count_labels(*this, *bottom[1], {classes, false, 0});
-  parallel_for(items, ItemLoss<Dtype>{classes, Dtype(kLOG_THRESHOLD), bottom[0]->active_data(),
-                                      bottom[1]->active_data(), item_loss_.mutable_active_data()});
+  const LabelRange range = {classes, false, 0};
+  const ItemLoss<Dtype> item = {classes, Dtype(kLOG_THRESHOLD), bottom[0]->active_data(),
+                                bottom[1]->active_data(), item_loss_.mutable_active_data()};
+  if (current_device() == Device::kGPU) {
+    check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
+    gpu_loss<Dtype>(items, item, item.loss, {Dtype(items), nullptr}, top[0]->mutable_gpu_data());
+    return;
+  }
+  count_labels(*this, *bottom[1], range);
+  parallel_for(items, item);
   Dtype sum = 0;
   const Dtype* const loss = item_loss_.cpu_data();
   for (int i = 0; i < items; ++i) sum += loss[i];
@@ -70,11 +81,17 @@ void MultinomialLogisticLossLayer<Dtype>::Backward_any(const Blobs& top,
   this->refuse_gradient(propagate_down, 1);
   if (!propagate_down[0]) return;
   const int items = bottom[0]->shape(0), classes = bottom[0]->count(1);
-  const Dtype factor = -top[0]->cpu_diff()[0] / items;
-  parallel_planes(
-      items, classes,
-      ProbabilityGradient<Dtype>{classes, Dtype(kLOG_THRESHOLD), factor, bottom[0]->active_data(),
-                                 bottom[1]->active_data(), bottom[0]->mutable_active_diff()});
+  const auto run = [&](const auto& factor) {
+    parallel_planes(items, classes,
+                    ProbabilityGradient<Dtype, std::decay_t<decltype(factor)>>{
+                        classes, Dtype(kLOG_THRESHOLD), factor, bottom[0]->active_data(),
+                        bottom[1]->active_data(), bottom[0]->mutable_active_diff()});
+  };
+  if (current_device() == Device::kGPU) {
+    run(LossFactor<Dtype>{Dtype(-1), top[0]->gpu_diff(), {Dtype(items), nullptr}});
+  } else {
+    run(Dtype(-top[0]->cpu_diff()[0] / items));
+  }
 }
 
 INSTANTIATE_CLASS(MultinomialLogisticLossLayer);

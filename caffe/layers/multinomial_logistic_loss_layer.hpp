@@ -25,6 +25,7 @@ class MultinomialLogisticLossLayer : public Portable<LossLayer<Dtype>> {
                     const Blobs& bottom) override;
 
   Blob<Dtype> item_loss_;  // N
+  Blob<int> label_counts_;
 };
 
 }  // namespace caffe

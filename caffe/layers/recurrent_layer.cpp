@@ -215,7 +215,7 @@ void RecurrentLayer<Dtype>::Forward_any(const Blobs&, const Blobs& top) {
       recur_input_blobs_[i]->CopyFrom(*recur_output_blobs_[i]);
     }
   }
-  unrolled_net_->ForwardTo(last_layer_index_);
+  unrolled_net_->ForwardWithoutLoss(0, last_layer_index_);
   // Copies where the top would be the memory of a state: a later layer may work in place on it.
   for (size_t i = 0; T_ == 1 && i < output_blobs_.size(); ++i) {
     top[i]->CopyFrom(*output_blobs_[i]);

@@ -1,7 +1,9 @@
 #include "caffe/layers/sigmoid_cross_entropy_loss_layer.hpp"
 
 #include <cmath>
+#include <typeinfo>
 
+#include "caffe/layers/gpu_loss.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -25,16 +27,43 @@ struct ItemLoss {
   }
 };
 
+/// The sums of the losses and of the targets that count.
 template <typename T>
+struct ItemTerms {
+  using Value = T;
+  ItemLoss<T> item;
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    item(i);
+    return item.loss[i];
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int i) const {
+    return item.counts[i];
+  }
+};
+
+template <typename T>
+struct StoreItems {
+  LossDivisor<T> divisor;
+  int* valid;
+  T* loss;
+  CAFFE_HD void operator()(int, T sum, T counting) const {
+    *valid = static_cast<int>(counting);
+    *loss = sum / divisor.get();
+  }
+};
+
+template <typename T, typename Factor>
 struct ScoreGradient {
-  T factor;
+  Factor factor;
   const T* x;
   const T* target;
   const T* counts;
   T* dx;
   CAFFE_HD void operator()(int i) const {
     const T p = T(0.5) * std::tanh(T(0.5) * x[i]) + T(0.5);
-    dx[i] = counts[i] == T(0) ? T(0) : factor * (p - target[i]);
+    dx[i] = counts[i] == T(0) ? T(0) : value_of(factor) * (p - target[i]);
   }
 };
 
@@ -62,11 +91,25 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blo
 }
 
 template <typename Dtype>
+bool SigmoidCrossEntropyLossLayer<Dtype>::all_on_gpu() const {
+  return current_device() == Device::kGPU && typeid(*this) == typeid(SigmoidCrossEntropyLossLayer);
+}
+
+template <typename Dtype>
 void SigmoidCrossEntropyLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const int count = bottom[0]->count();
-  parallel_for(count, ItemLoss<Dtype>{has_ignore_label_, ignore_label_, bottom[0]->active_data(),
-                                      bottom[1]->active_data(), item_.mutable_active_data(),
-                                      item_.mutable_active_diff()});
+  const ItemLoss<Dtype> item = {has_ignore_label_,           ignore_label_,
+                                bottom[0]->active_data(),    bottom[1]->active_data(),
+                                item_.mutable_active_data(), item_.mutable_active_diff()};
+  if (all_on_gpu()) {
+    valid_.Reshape(vector<int>{1});
+    int* const valid = valid_.mutable_gpu_data();
+    gpu_total(count, ItemTerms<Dtype>{item},
+              StoreItems<Dtype>{loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid),
+                                valid, top[0]->mutable_gpu_data()});
+    return;
+  }
+  parallel_for(count, item);
   const int valid =
       has_ignore_label_ ? static_cast<int>(caffe_asum(count, item_.active_diff())) : count;
   normalizer_ = get_normalizer(normalization_, valid);
@@ -81,10 +124,18 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Backward_any(const Blobs& top,
                                                        const Blobs& bottom) {
   this->refuse_gradient(propagate_down, 1);
   if (!propagate_down[0]) return;
-  parallel_for(bottom[0]->count(),
-               ScoreGradient<Dtype>{top[0]->cpu_diff()[0] / normalizer_, bottom[0]->active_data(),
-                                    bottom[1]->active_data(), item_.active_diff(),
-                                    bottom[0]->mutable_active_diff()});
+  const auto run = [&](const auto& factor) {
+    parallel_for(bottom[0]->count(), ScoreGradient<Dtype, std::decay_t<decltype(factor)>>{
+                                         factor, bottom[0]->active_data(), bottom[1]->active_data(),
+                                         item_.active_diff(), bottom[0]->mutable_active_diff()});
+  };
+  if (all_on_gpu()) {
+    run(LossFactor<Dtype>{
+        Dtype(1), top[0]->gpu_diff(),
+        loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid_.gpu_data())});
+  } else {
+    run(Dtype(top[0]->cpu_diff()[0] / normalizer_));
+  }
 }
 
 INSTANTIATE_CLASS(SigmoidCrossEntropyLossLayer);

@@ -37,6 +37,11 @@ class SigmoidCrossEntropyLossLayer : public Portable<LossLayer<Dtype>> {
   Dtype normalizer_ = 1;
   int outer_num_ = 0, inner_num_ = 0;
   Blob<Dtype> item_;  // data: losses; diff: 1 where the target counts, else 0
+
+ private:
+  /// A derived class may have its own divisor, which the host computes.
+  bool all_on_gpu() const;
+  Blob<int> valid_;  // on the GPU: the number of targets that count
 };
 
 }  // namespace caffe

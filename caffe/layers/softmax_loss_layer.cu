@@ -3,8 +3,10 @@
 #include <cfloat>
 #include <cmath>
 #include <cstdint>
+#include <typeinfo>
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/gpu_loss.hpp"
 #include "caffe/layers/softmax_layer.hpp"
 #include "caffe/util/parallel.hpp"
 
@@ -20,18 +22,21 @@ struct Items {
   CAFFE_HD int64_t at(int i, int c) const {
     return (static_cast<int64_t>(i / inner) * classes + c) * inner + i % inner;
   }
-  CAFFE_HD bool ignored(int label) const { return has_ignore && label == ignore; }
+  /// Not ignored, and a class: on a GPU wrong labels are found late.
+  CAFFE_HD bool counts(int label) const {
+    return !(has_ignore && label == ignore) && label >= 0 && label < classes;
+  }
 };
 
 template <typename T>
 struct ItemLoss {
   Items items;
   const T* prob;   // [outer x classes x inner]
-  const T* label;  // [outer x inner], checked
+  const T* label;  // [outer x inner]
   T* loss;         // as label
   CAFFE_HD void operator()(int i) const {
     const int l = static_cast<int>(label[i]);
-    if (items.ignored(l)) {
+    if (!items.counts(l)) {
       loss[i] = T(0);
       return;
     }
@@ -41,19 +46,20 @@ struct ItemLoss {
 };
 
 /// dx = factor (p - 1 at the label, p elsewhere)
-template <typename T>
+template <typename T, typename Factor>
 struct ScoreGradient {
   Items items;
-  T factor;
+  Factor factor;
   const T* prob;
   const T* label;
   T* dx;
   CAFFE_HD void operator()(int i) const {
     const int l = static_cast<int>(label[i]);
-    const bool counts = !items.ignored(l);
+    const bool counts = items.counts(l);
+    const T by = value_of(factor);
     for (int c = 0; c < items.classes; ++c) {
       const int64_t at = items.at(i, c);
-      dx[at] = counts ? factor * (prob[at] - (c == l ? T(1) : T(0))) : T(0);
+      dx[at] = counts ? by * (prob[at] - (c == l ? T(1) : T(0))) : T(0);
     }
   }
 };
@@ -93,16 +99,30 @@ void SoftmaxWithLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top)
 }
 
 template <typename Dtype>
+bool SoftmaxWithLossLayer<Dtype>::all_on_gpu() const {
+  return current_device() == Device::kGPU && typeid(*this) == typeid(SoftmaxWithLossLayer);
+}
+
+template <typename Dtype>
 void SoftmaxWithLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   softmax_layer_->Forward(softmax_bottom_vec_, softmax_top_vec_);
   const int classes = bottom[0]->shape(softmax_axis_), count = bottom[1]->count();
-  valid_count_ = count_labels(*this, *bottom[1], {classes, has_ignore_label_, ignore_label_});
+  const LabelRange range = {classes, has_ignore_label_, ignore_label_};
   const Items items = {classes, inner_num_, has_ignore_label_, ignore_label_};
-  parallel_for(count, ItemLoss<Dtype>{items, prob_.active_data(), bottom[1]->active_data(),
-                                      item_loss_.mutable_active_data()});
+  const ItemLoss<Dtype> item = {items, prob_.active_data(), bottom[1]->active_data(),
+                                item_loss_.mutable_active_data()};
+  if (top.size() > 1) top[1]->ShareData(prob_);
+  if (all_on_gpu()) {
+    gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
+    gpu_loss<Dtype>(count, item, item.loss,
+                    loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, gpu_valid_),
+                    top[0]->mutable_gpu_data());
+    return;
+  }
+  valid_count_ = count_labels(*this, *bottom[1], range);
+  parallel_for(count, item);
   const Dtype sum = caffe_asum(count, item_loss_.active_data());  // none is negative
   top[0]->mutable_cpu_data()[0] = sum / get_normalizer(normalization_, valid_count_);
-  if (top.size() > 1) top[1]->ShareData(prob_);
 }
 
 template <typename Dtype>
@@ -112,10 +132,18 @@ void SoftmaxWithLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bo
   if (!propagate_down[0]) return;
   const Items items = {bottom[0]->shape(softmax_axis_), inner_num_, has_ignore_label_,
                        ignore_label_};
-  const Dtype factor = top[0]->cpu_diff()[0] / get_normalizer(normalization_, valid_count_);
-  parallel_rows(bottom[1]->count(), items.classes,
-                ScoreGradient<Dtype>{items, factor, prob_.active_data(), bottom[1]->active_data(),
-                                     bottom[0]->mutable_active_diff()});
+  const auto run = [&](const auto& factor) {
+    parallel_rows(bottom[1]->count(), items.classes,
+                  ScoreGradient<Dtype, std::decay_t<decltype(factor)>>{
+                      items, factor, prob_.active_data(), bottom[1]->active_data(),
+                      bottom[0]->mutable_active_diff()});
+  };
+  if (all_on_gpu()) {
+    run(LossFactor<Dtype>{Dtype(1), top[0]->gpu_diff(),
+                          loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, gpu_valid_)});
+  } else {
+    run(Dtype(top[0]->cpu_diff()[0] / get_normalizer(normalization_, valid_count_)));
+  }
 }
 
 INSTANTIATE_CLASS(SoftmaxWithLossLayer);

@@ -44,6 +44,12 @@ class SoftmaxWithLossLayer : public Portable<LossLayer<Dtype>> {
   int softmax_axis_ = 0, outer_num_ = 0, inner_num_ = 0;
   int valid_count_ = 0;    // labels of the last forward pass that are not ignored
   Blob<Dtype> item_loss_;  // outer x inner
+
+ private:
+  /// A derived class may have its own divisor, which the host computes.
+  bool all_on_gpu() const;
+  const int* gpu_valid_ = nullptr;  // valid_count_ on the GPU, in label_counts_
+  Blob<int> label_counts_;
 };
 
 }  // namespace caffe

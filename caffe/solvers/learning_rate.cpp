@@ -14,7 +14,6 @@ namespace {
 double multistep(const SolverParameter& param, int iter, int* current_step) {
   if (*current_step < param.stepvalue_size() && iter >= param.stepvalue(*current_step)) {
     ++*current_step;
-    LOG(INFO) << "MultiStep Status: Iteration " << iter << ", step = " << *current_step;
   }
   return param.base_lr() * std::pow(double(param.gamma()), *current_step);
 }

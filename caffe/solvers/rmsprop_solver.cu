@@ -11,6 +11,11 @@ template <typename T>
 struct RMSPropRule {
   T rate, decay, delta;
   T* h;
+  CAFFE_HD RMSPropRule for_param(T lr_mult) const {
+    RMSPropRule rule = *this;
+    rule.rate = rate * lr_mult;
+    return rule;
+  }
   CAFFE_HD T operator()(int i, T g) const {
     h[i] = decay * h[i] + (T(1) - decay) * (g * g);
     return rate * (g / (std::sqrt(h[i]) + delta));
@@ -32,9 +37,18 @@ template <typename Dtype>
 void RMSPropSolver<Dtype>::ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps) {
   const Dtype decay = this->param_.rms_decay();
   const Dtype delta = this->param_.delta();
-  const RMSPropRule<Dtype> rule{this->local_rate(param_id, rate), decay, delta,
+  const RMSPropRule<Dtype> rule{rate, decay, delta,
                                 this->history_[param_id]->mutable_active_data()};
-  solvers::apply_rule(rule, steps, this->net_->learnable_params()[param_id]);
+  solvers::apply_rule(rule.for_param(this->net_->params_lr()[param_id]), steps,
+                      this->net_->learnable_params()[param_id]);
+}
+
+template <typename Dtype>
+void RMSPropSolver<Dtype>::ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update) {
+  const Dtype decay = this->param_.rms_decay();
+  const Dtype delta = this->param_.delta();
+  solvers::apply_rule_to_arena(RMSPropRule<Dtype>{rate, decay, delta, update.arena.history},
+                               update);
 }
 
 INSTANTIATE_CLASS(RMSPropSolver);

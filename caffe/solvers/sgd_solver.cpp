@@ -4,7 +4,9 @@
 #include <cmath>
 #include <typeinfo>
 
+#include "caffe/solvers/gradient_norm.hpp"
 #include "caffe/solvers/learning_rate.hpp"
+#include "caffe/solvers/param_arena.hpp"
 
 namespace caffe {
 
@@ -23,7 +25,25 @@ bool has_values(const SyncedMemory& memory) {
   return memory.head() != SyncedMemory::UNINITIALIZED;
 }
 
+void log_step(const SolverParameter& param, int iter, int before, int now) {
+  if (param.lr_policy() != "multistep" || now == before) return;
+  LOG(INFO) << "MultiStep Status: Iteration " << iter << ", step = " << now;
+}
+
 }  // namespace
+
+template <typename Dtype>
+SGDSolver<Dtype>::SGDSolver(const SolverParameter& param) : Solver<Dtype>(param) {
+  PreSolve();
+}
+
+template <typename Dtype>
+SGDSolver<Dtype>::SGDSolver(const string& param_file) : Solver<Dtype>(param_file) {
+  PreSolve();
+}
+
+template <typename Dtype>
+SGDSolver<Dtype>::~SGDSolver() = default;
 
 template <typename Dtype>
 void SGDSolver<Dtype>::PreSolve() {
@@ -41,7 +61,26 @@ void SGDSolver<Dtype>::AddHistory() {
 
 template <typename Dtype>
 Dtype SGDSolver<Dtype>::GetLearningRate() {
-  return static_cast<Dtype>(learning_rate(this->param_, this->iter_, &this->current_step_));
+  const int before = this->current_step_;
+  const double rate = learning_rate(this->param_, this->iter_, &this->current_step_);
+  log_step(this->param_, this->iter_, before, this->current_step_);
+  return static_cast<Dtype>(rate);
+}
+
+/// The same, where the step is taken and logged together with the late values.
+template <typename Dtype>
+Dtype SGDSolver<Dtype>::take_rate() {
+  const int iter = this->iter_, before = this->current_step_;
+  int step = before;
+  const Dtype rate = static_cast<Dtype>(learning_rate(this->param_, iter, &step));
+  after_late_values([=] {
+    this->current_step_ = step;
+    log_step(this->param_, iter, before, step);
+    if (this->param_.display() > 0 && iter % this->param_.display() == 0) {
+      LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << iter << ", lr = " << rate;
+    }
+  });
+  return rate;
 }
 
 template <typename Dtype>
@@ -95,11 +134,9 @@ bool SGDSolver<Dtype>::stays(int param_id, const GradientSteps<Dtype>& steps) co
 
 template <typename Dtype>
 void SGDSolver<Dtype>::ApplyUpdate() {
-  const Dtype rate = GetLearningRate();
-  if (this->param_.display() > 0 && this->iter_ % this->param_.display() == 0) {
-    LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << this->iter_ << ", lr = " << rate;
-  }
+  const Dtype rate = take_rate();
   const int params = static_cast<int>(this->net_->learnable_params().size());
+  if (is_one_of_the_six() && Caffe::mode() == Caffe::GPU) return update_on_gpu(rate);
   if (is_one_of_the_six()) {
     const Dtype clip = clip_factor();
     for (int i = 0; i < params; ++i) {
@@ -136,16 +173,36 @@ template <typename Dtype>
 Dtype SGDSolver<Dtype>::clip_factor() {
   const Dtype most = this->param_.clip_gradients();
   if (most < 0) return 1;
+  const Dtype norm = gradient_norm();
+  if (!(norm > most)) return 1;
+  const Dtype factor = most / norm;
+  log_clipping(norm, factor);
+  return factor;
+}
+
+template <typename Dtype>
+Dtype SGDSolver<Dtype>::gradient_norm() {
+  if (Caffe::mode() == Caffe::GPU) {  // for a class of the user's, which takes the steps one by one
+    Dtype norm = 0;
+    if (norm_ == nullptr) norm_ = std::make_unique<GradientNorm<Dtype>>();
+    with_late_values([&](LateValues& late) {
+      norm_->measure(*this->net_, this->param_.clip_gradients(),
+                     late.place<Clipping<Dtype>>(
+                         1, [&norm](const Clipping<Dtype>* found) { norm = found->norm; }));
+    });
+    return norm;
+  }
   Dtype sum = 0;
   for (const Blob<Dtype>* param : this->net_->learnable_params()) {
     if (has_values(*param->diff())) sum += param->sumsq_diff();
   }
-  const Dtype norm = std::sqrt(sum);
-  if (!(norm > most)) return 1;
-  const Dtype factor = most / norm;
-  LOG(INFO) << "Gradient clipping: scaling down gradients (L2 norm " << norm << " > " << most
-            << ") by scale factor " << factor;
-  return factor;
+  return std::sqrt(sum);
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::log_clipping(Dtype norm, Dtype factor) const {
+  LOG(INFO) << "Gradient clipping: scaling down gradients (L2 norm " << norm << " > "
+            << Dtype(this->param_.clip_gradients()) << ") by scale factor " << factor;
 }
 
 INSTANTIATE_CLASS(SGDSolver);

@@ -9,6 +9,11 @@ template <typename T>
 struct SGDRule {
   T rate, momentum;
   T* h;
+  CAFFE_HD SGDRule for_param(T lr_mult) const {
+    SGDRule rule = *this;
+    rule.rate = rate * lr_mult;
+    return rule;
+  }
   CAFFE_HD T operator()(int i, T g) const {
     h[i] = momentum * h[i] + rate * g;
     return h[i];
@@ -20,9 +25,15 @@ struct SGDRule {
 template <typename Dtype>
 void SGDSolver<Dtype>::ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps) {
   const Dtype momentum = this->param_.momentum();
-  const SGDRule<Dtype> rule{local_rate(param_id, rate), momentum,
-                            history_[param_id]->mutable_active_data()};
-  solvers::apply_rule(rule, steps, this->net_->learnable_params()[param_id]);
+  const SGDRule<Dtype> rule{rate, momentum, history_[param_id]->mutable_active_data()};
+  solvers::apply_rule(rule.for_param(this->net_->params_lr()[param_id]), steps,
+                      this->net_->learnable_params()[param_id]);
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update) {
+  const Dtype momentum = this->param_.momentum();
+  solvers::apply_rule_to_arena(SGDRule<Dtype>{rate, momentum, update.arena.history}, update);
 }
 
 template <typename Dtype>
@@ -68,6 +79,7 @@ void SGDSolver<Dtype>::Regularize(int param_id) {
 // The other members are in sgd_solver.cpp, which instantiates the class.
 #define INSTANTIATE_STEPS(Dtype)                                                      \
   template void SGDSolver<Dtype>::ApplyRule(int, Dtype, const GradientSteps<Dtype>*); \
+  template void SGDSolver<Dtype>::ApplyRuleToArena(Dtype, const ArenaUpdate<Dtype>&); \
   template void SGDSolver<Dtype>::ComputeUpdateValue(int, Dtype);                     \
   template void SGDSolver<Dtype>::ClipGradients();                                    \
   template void SGDSolver<Dtype>::Normalize(int);                                     \

@@ -1,0 +1,90 @@
+#ifndef CAFFE_LAYERS_GPU_LOSS_HPP_
+#define CAFFE_LAYERS_GPU_LOSS_HPP_
+
+// What the losses and Accuracy share on a GPU, where nothing of a batch comes back to the host: not
+// its labels, which are checked there (check_labels_on_gpu), nor the divisor of a loss, nor the
+// loss. For .cu files only (kernels/parallel.hpp).
+
+#include "caffe/layers/loss_layer.hpp"
+#include "caffe/util/gpu_total.hpp"
+
+namespace caffe {
+
+/// Like count_labels, late: an Error that names the first label out of range comes with the late
+/// values, and until then kernels must expect such labels. Returns where on the GPU the number of
+/// labels that are not ignored is, in `counts`.
+template <typename Dtype>
+const int* check_labels_on_gpu(const Layer<Dtype>& layer, const Blob<Dtype>& labels,
+                               const LabelRange& range, Blob<int>* counts);
+
+/// The divisor of a loss, at least 1.
+template <typename T>
+struct LossDivisor {
+  T fixed;
+  const int* valid;  // on the GPU; null: fixed
+  CAFFE_HD T get() const {
+    if (valid == nullptr) return fixed;
+    return *valid < 1 ? T(1) : T(*valid);
+  }
+};
+
+/// normalizer_of for a number of valid labels that only the GPU knows.
+template <typename T>
+LossDivisor<T> loss_divisor(LossParameter::NormalizationMode mode, int outer, int inner,
+                            const int* valid) {
+  if (mode == LossParameter::VALID) return {T(1), valid};
+  return {normalizer_of<T>(mode, outer, inner, -1), nullptr};
+}
+
+/// The factor of a gradient, sign dy / divisor, which on the CPU is one number of type T.
+template <typename T>
+struct LossFactor {
+  T sign;
+  const T* dy;
+  LossDivisor<T> divisor;
+};
+
+template <typename T>
+CAFFE_HD inline T value_of(T factor) {
+  return factor;
+}
+template <typename T>
+CAFFE_HD inline T value_of(const LossFactor<T>& factor) {
+  return factor.sign * *factor.dy / factor.divisor.get();
+}
+
+/// For gpu_total: a loss is its first sum by the divisor, and by `more`.
+template <typename T>
+struct StoreLoss {
+  LossDivisor<T> divisor;
+  T more;
+  T* loss;
+  CAFFE_HD void operator()(int, T sum, T) const { *loss = sum / divisor.get() / more; }
+};
+
+/// For gpu_total: computes item by item with a functor that writes loss[i], and adds these up.
+template <typename T, typename Item>
+struct ItemLosses {
+  using Value = T;
+  Item item;
+  const T* loss;
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    item(i);
+    return loss[i];
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
+};
+
+/// On a GPU: *top = (sum of the losses that item(i) writes to loss[i]) / divisor.
+template <typename T, typename Item>
+void gpu_loss(int n, const Item& item, const T* loss, const LossDivisor<T>& divisor, T* top) {
+  gpu_total(n, ItemLosses<T, Item>{item, loss}, StoreLoss<T>{divisor, T(1), top});
+}
+
+}  // namespace caffe
+
+#endif  // CAFFE_LAYERS_GPU_LOSS_HPP_

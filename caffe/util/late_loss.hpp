@@ -1,0 +1,53 @@
+#ifndef CAFFE_UTIL_LATE_LOSS_HPP_
+#define CAFFE_UTIL_LATE_LOSS_HPP_
+
+#include <functional>
+#include <vector>
+
+#include "caffe/layer.hpp"
+#include "caffe/util/late_values.hpp"
+
+namespace caffe {
+
+/// What LateLoss keeps on the GPU.
+template <typename Dtype>
+struct LossSums {
+  Dtype layer, pass, all, mean;
+};
+
+/// The loss of one or more forward passes, added up on the GPU in the order in which Net and Solver
+/// add it up on the CPU. Used within a LateValues::Scope.
+template <typename Dtype>
+class LateLoss {
+ public:
+  typedef vector<Blob<Dtype>*> Blobs;
+  explicit LateLoss(LateValues* values) : values_(values) {}
+
+  /// Adds the loss of a layer that has run: the sum of value times loss weight over its tops.
+  void add(const Layer<Dtype>& layer, const Blobs& tops);
+  void end_pass();
+  /// After the last pass: `then` gets the mean over the passes. With `stops`, the weights stay as
+  /// they are if it is not finite.
+  void finish(bool stops, std::function<void(Dtype)> then);
+
+ private:
+  LateValues* const values_;
+  LossSums<Dtype>* sums_ = nullptr;  // on the GPU; null until a layer has a loss
+  shared_ptr<Dtype> mean_;           // on the host, after LateValues::finish()
+  bool in_pass_ = false;             // whether this pass had a loss
+  bool in_earlier_pass_ = false;
+  int passes_ = 0;
+};
+
+/// In bytes: outputs of a net that are read after every pass, such as losses, accuracies and
+/// Elimination's statistics.
+constexpr size_t kSmallOutput = 8192;
+
+/// Copies the values of small blobs on the GPU to the host, together with the late values of the
+/// thread's scope: cpu_data() then copies nothing.
+template <typename Dtype>
+void fetch_late(const vector<Blob<Dtype>*>& blobs, size_t most_bytes);
+
+}  // namespace caffe
+
+#endif  // CAFFE_UTIL_LATE_LOSS_HPP_

@@ -1,0 +1,104 @@
+#include "caffe/util/late_values.hpp"
+
+#include <algorithm>
+
+#include "caffe/util/device.hpp"
+
+namespace caffe {
+
+namespace {
+
+constexpr size_t kAlignment = 16;
+constexpr size_t kHead = 16;  // the first chunk begins with *stop()
+constexpr size_t kFirstSize = 4096;
+
+thread_local LateValues* current_values = nullptr;
+
+}  // namespace
+
+LateValues* LateValues::current() {
+  return current_values;
+}
+
+LateValues* LateValues::of_thread() {
+  static thread_local LateValues values;
+  return &values;
+}
+
+LateValues::Scope::Scope(LateValues* values) : before_(current_values) {
+  current_values = values;
+}
+
+LateValues::Scope::~Scope() {
+  current_values = before_;
+}
+
+void LateValues::begin() {
+  entries_.clear();
+  placed_ = 0;
+  cleared_ = false;
+  const int gpu = device::current();
+  size_t size = 0;
+  for (const Chunk& chunk : chunks_) size += chunk.size;
+  if (gpu != gpu_ || chunks_.size() > 1) {  // one chunk of the size that the last use needed
+    chunks_.clear();
+    gpu_ = gpu;
+    add_chunk(std::max(size, kFirstSize));
+  }
+  device::before_writing(device::usage_of(chunks_[0].gpu.get()).get());
+  chunks_[0].used = kHead;
+}
+
+void LateValues::add_chunk(size_t size) {
+  Chunk chunk;
+  chunk.gpu.reset(device::allocate(size), device::release);
+  chunk.host.reset(device::allocate_pinned(size), device::release_pinned);
+  chunk.size = size;
+  chunk.used = 0;
+  chunks_.push_back(std::move(chunk));
+}
+
+void* LateValues::place_bytes(size_t bytes, std::function<void(const void*)> then) {
+  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  if (chunks_.back().used + rounded > chunks_.back().size) {
+    add_chunk(std::max(rounded, 2 * chunks_.back().size));
+  }
+  Chunk& chunk = chunks_.back();
+  entries_.push_back({static_cast<int>(chunks_.size()) - 1, chunk.used, std::move(then)});
+  ++placed_;
+  chunk.used += rounded;
+  return static_cast<char*>(chunk.gpu.get()) + entries_.back().begin;
+}
+
+void LateValues::then(std::function<void()> then) {
+  entries_.push_back({-1, 0, [then = std::move(then)](const void*) { then(); }});
+}
+
+int* LateValues::stop() {
+  if (!cleared_) device::fill_zero(chunks_[0].gpu.get(), kHead);
+  cleared_ = true;
+  return static_cast<int*>(chunks_[0].gpu.get());
+}
+
+void LateValues::finish() {
+  if (placed_ > 0) {
+    for (const Chunk& chunk : chunks_) {
+      device::copy(chunk.host.get(), chunk.gpu.get(), chunk.used);
+    }
+  }
+  placed_ = 0;
+  std::vector<Entry> entries;
+  entries.swap(entries_);
+  for (const Entry& entry : entries) {
+    const char* const host =
+        entry.chunk < 0 ? nullptr : static_cast<const char*>(chunks_[entry.chunk].host.get());
+    entry.then(host == nullptr ? nullptr : host + entry.begin);
+  }
+}
+
+void after_late_values(const std::function<void()>& what) {
+  if (LateValues::current() == nullptr) return what();
+  LateValues::current()->then(what);
+}
+
+}  // namespace caffe
