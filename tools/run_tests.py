@@ -1,12 +1,16 @@
 """Runs the C++ and the Python tests of one host, on that host, and counts both together.
 
-    run_tests.py --host fork|bvlc --counts FILE [pytest arguments]
+    run_tests.py --host fork|shadow|bvlc --counts FILE [pytest arguments]
 
 Called by `./maap test` for each host; FILE gets "N passed, N failed, N skipped". The exit status is
 1 when anything failed or could not run.
 
 On a processor with AVX-512 the engine's C++ tests run twice: as the machine is, and without
 AVX-512, as on the many processors that have AVX2 alone. The counts of both add up.
+
+The host shadow is the engine on the shadow device, a GPU made of CPU threads (tests/shadow). Its
+build has the C++ tests that say something about a GPU; of the Python tests those in
+tests/python/gpu run, unless the arguments name others.
 """
 
 import argparse
@@ -23,6 +27,7 @@ from xml.etree import ElementTree
 AVX2 = {"CAFFE_CPU_ISA": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2", "OPENBLAS_CORETYPE": "Haswell"}
 CPU_INFO = Path("/proc/cpuinfo")
 REPO = Path(__file__).resolve().parents[1]
+GPU_TESTS = "tests/python/gpu"
 # " 3/34 Test  #3: Otsu.TwoValues .....   Passed    0.01 sec", or "***Failed", "***Not Run" ...
 CTEST_LINE = re.compile(rb"^\s*\d+/\d+ Test\s+#\d+: .* \.*\s*(?:\*\*\*)?(\w[^.]*?)\s+[\d.]+ sec")
 
@@ -120,14 +125,31 @@ def run_python(build: Path, arguments: list[str]) -> Counts:
     return counts
 
 
+def python_arguments(host: str, arguments: list[str]) -> list[str]:
+    """pytest's arguments for a host: what it cannot run is left out."""
+    if host == "bvlc":
+        return [*arguments, "--ignore=tests/python/engine", f"--ignore={GPU_TESTS}"]
+    names_tests = any((REPO / argument.partition("::")[0]).exists() for argument in arguments)
+    if host == "shadow" and not names_tests:
+        return [*arguments, GPU_TESTS]
+    return arguments
+
+
+def collect_kernels(file: Path) -> None:
+    """Lets every program note in `file` which kernels it has launched (tests/shadow)."""
+    file.unlink(missing_ok=True)
+    os.environ["SHADOW_KERNELS"] = str(file)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--host", choices=["fork", "bvlc"], required=True)
+    parser.add_argument("--host", choices=["fork", "shadow", "bvlc"], required=True)
     parser.add_argument("--counts", type=Path, required=True)
     options, arguments = parser.parse_known_args()
     build = REPO / "build" / options.host
-    if options.host == "bvlc":
-        arguments.append("--ignore=tests/python/engine")
+    arguments = python_arguments(options.host, arguments)
+    if options.host == "shadow":
+        collect_kernels(build / "kernels.txt")
     counts = run_cpp_both_ways(options.host, build).plus(run_python(build, arguments))
     options.counts.write_text(f"{counts}\n")
     print(f"host {options.host}: {counts}", flush=True)

@@ -99,7 +99,13 @@ def test_with_avx512_the_engines_tests_run_both_ways(run_main):
 
 @pytest.mark.parametrize(
     "host, flags",
-    [("fork", "fpu sse avx2"), ("fork", "avx512fish"), ("fork", None), ("bvlc", "avx2 avx512f")],
+    [
+        ("fork", "fpu sse avx2"),
+        ("fork", "avx512fish"),
+        ("fork", None),
+        ("bvlc", "avx2 avx512f"),
+        ("shadow", "avx2 avx512f"),
+    ],
 )
 def test_elsewhere_they_run_once(run_main, host, flags):
     runs, counts = run_main(host, flags)
@@ -112,3 +118,16 @@ def test_where_avx512_is_hidden_already_they_run_once(run_main, monkeypatch):
     runs, counts = run_main("fork", "avx2 avx512f")
     assert runs == ["AVX2,,"]
     assert counts == "12 passed, 0 failed, 3 skipped"
+
+
+@pytest.mark.parametrize(
+    "host, given, expected",
+    [
+        ("fork", ["-k", "otsu"], ["-k", "otsu"]),
+        ("shadow", ["-k", "otsu"], ["-k", "otsu", "tests/python/gpu"]),
+        ("shadow", ["tests/python/test_run_tests.py::x"], ["tests/python/test_run_tests.py::x"]),
+        ("bvlc", [], ["--ignore=tests/python/engine", "--ignore=tests/python/gpu"]),
+    ],
+)
+def test_each_host_has_its_python_tests(run_tests, host, given, expected):
+    assert run_tests.python_arguments(host, given) == expected

@@ -4,6 +4,8 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <mutex>
+#include <set>
 #include <sstream>
 
 #include "tests/shadow/random.hpp"
@@ -32,11 +34,22 @@ Settings* from_environment() {
   made->failing_allocation = static_cast<int>(number("SHADOW_FAIL_ALLOCATION", 0));
   made->failing_launch = static_cast<int>(number("SHADOW_FAIL_LAUNCH", 0));
   made->failing_launch_is_sticky = number("SHADOW_FAIL_LAUNCH_STICKY", 0) != 0;
+  made->computes = number("SHADOW_COMPUTES", 1) != 0;
   pthread_atfork(nullptr, nullptr, [] { is_forked = true; });
   return made;
 }
 
+/// Files of several programs may be one: every program adds its lines.
+void write_kernels() {
+  const char* const path = std::getenv("SHADOW_KERNELS");
+  if (path == nullptr || *path == 0 || is_forked) return;
+  std::string lines;
+  for (const std::string& name : kernels()) lines += name + "\n";
+  std::ofstream(path, std::ios::app) << lines;
+}
+
 void write_counts() {
+  write_kernels();
   const char* const path = std::getenv("SHADOW_COUNTS");
   if (path != nullptr && *path != 0 && !is_forked) std::ofstream(path) << counts_as_json();
 }
@@ -59,6 +72,26 @@ Settings& settings() {
 AtomicCounts& tallies() {
   static AtomicCounts& made = *new_tallies();
   return made;
+}
+
+struct KernelNames {
+  std::mutex mutex;
+  std::set<std::string> names;
+};
+
+KernelNames& kernel_names() {
+  static KernelNames& made = *new KernelNames;
+  return made;
+}
+
+void note_kernel(const std::string& name) {
+  const std::lock_guard<std::mutex> lock(kernel_names().mutex);
+  kernel_names().names.insert(name);
+}
+
+std::vector<std::string> kernels() {
+  const std::lock_guard<std::mutex> lock(kernel_names().mutex);
+  return {kernel_names().names.begin(), kernel_names().names.end()};
 }
 
 void raise(std::atomic<int64_t>* tally, int64_t value) {
@@ -177,6 +210,10 @@ void set_seed(unsigned seed) {
 
 unsigned seed() {
   return settings().seed;
+}
+
+void set_computes(bool computes) {
+  settings().computes = computes;
 }
 
 void set_memory(size_t bytes) {

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 namespace shadow {
 
@@ -39,6 +40,8 @@ Counts counts();
 void reset_counts();
 /// The counts as a JSON object with the names of Counts.
 std::string counts_as_json();
+/// The names of all functors that were launched, in alphabetical order.
+std::vector<std::string> kernels();
 
 /// The n-th allocation of device memory from now on fails with cudaErrorMemoryAllocation; 1 is the
 /// next one, 0 cancels.
@@ -55,6 +58,10 @@ void set_seed(unsigned seed);
 unsigned seed();
 /// Bytes of a device's memory; allocations beyond it fail.
 void set_memory(size_t bytes);
+/// Whether operations are carried out. If not, everything is checked and counted as ever, but no
+/// device memory is touched, and copies to the host bring zeros: for counting what a large net asks
+/// for.
+void set_computes(bool computes);
 /// The number of devices that the runtime finds.
 void set_devices(int count);
 /// The driver's version, as CUDA counts (13000 is 13.0); 0: no driver.

@@ -69,12 +69,14 @@ void launch(cudaStream_t stream, const std::type_info& functor, const void* byte
   ++tallies().launches;
   const OperationPtr operation = std::make_shared<Operation>();
   operation->name = "kernel " + readable(functor);
+  note_kernel(operation->name.substr(7));
   operation->device_of_memory = current_device();
   operation->pointers = device_pointers(operation->name, bytes, size, current_device());
   if (breaks) {
     operation->run = [](const Operation&) { settings().sticky = cudaErrorLaunchFailure; };
   } else {
     operation->run = [run = std::move(run)](const Operation& self) { run(self.seed); };
+    operation->computes = true;
   }
   Queue::get().add(operation, queue);
 }

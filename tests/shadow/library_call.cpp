@@ -28,6 +28,7 @@ bool add_library_call(const char* name, cudaStream_t stream,
     operation->pointers.push_back(reinterpret_cast<uintptr_t>(pointer));
   }
   operation->run = [run = std::move(run)](const Operation&) { run(); };
+  operation->computes = true;
   operation = Queue::get().add(operation, queue);
   if (waits) {
     ++tallies().synchronisations;

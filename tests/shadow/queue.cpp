@@ -93,6 +93,10 @@ void Queue::forget_destroyed() {
 
 OperationPtr Queue::add(OperationPtr operation, CUstream_st* stream) {
   const Lock lock(mutex_);
+  if (operation->computes && !settings().computes) {
+    operation->pointers.clear();
+    operation->run = operation->without_work;
+  }
   operation->stream = stream;
   operation->device = stream->device;
   operation->seed = draw();
@@ -158,7 +162,7 @@ void Queue::run_one(const OperationPtr& operation) {
   for (const uintptr_t pointer : operation->pointers) {
     Memory::get().open(pointer, operation->device_of_memory);
   }
-  if (settings().sticky == cudaSuccess) operation->run(*operation);
+  if (settings().sticky == cudaSuccess && operation->run) operation->run(*operation);
   const std::string wrong = Memory::get().overwritten(operation->pointers);
   if (!wrong.empty()) throw Fault(operation->name + " " + wrong);
 }

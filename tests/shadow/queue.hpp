@@ -27,6 +27,8 @@ struct Operation {
   uint64_t seed = 0;
   std::vector<uintptr_t> pointers;  // into device memory, as far as known before it runs
   std::function<void(const Operation&)> run;
+  bool computes = false;                               // false: bookkeeping, which always runs
+  std::function<void(const Operation&)> without_work;  // what set_computes(false) leaves of it
   bool is_host_function = false;
 
   // The queue's own.

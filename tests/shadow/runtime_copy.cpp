@@ -88,6 +88,8 @@ OperationPtr copy_operation(void* to, const void* from, size_t bytes) {
   if (to_device) operation->pointers.push_back(number(to));
   if (from_device) operation->pointers.push_back(number(from));
   operation->run = [=](const Operation&) { std::memmove(to, from, bytes); };
+  operation->computes = true;
+  if (!to_device) operation->without_work = [=](const Operation&) { std::memset(to, 0, bytes); };
   if (!from_device && !PinnedMemory::get().holds(number(from), bytes)) {
     const auto staged = std::make_shared<std::vector<char>>(static_cast<const char*>(from),
                                                             static_cast<const char*>(from) + bytes);
@@ -161,6 +163,7 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
   operation->device_of_memory = shadow::kAnyDevice;
   operation->pointers.push_back(number(memory));
   operation->run = [=](const Operation&) { std::memset(memory, value, bytes); };
+  operation->computes = true;
   Queue::get().add(operation, stream);
   return cudaSuccess;
 }

@@ -24,6 +24,7 @@ struct Settings {
   std::atomic<size_t> memory{size_t(8) << 30};
   std::atomic<int> failing_allocation{0}, failing_launch{0};
   std::atomic<bool> failing_launch_is_sticky{false};
+  std::atomic<bool> computes{true};
   std::atomic<cudaError_t> sticky{cudaSuccess};
   std::atomic<unsigned> seed{1};
   std::atomic<uint64_t> draws{0};  // numbers drawn since the seed was set
@@ -32,6 +33,8 @@ struct Settings {
 /// Never destroyed: static objects of the tested program use the device until the very end.
 Settings& settings();
 AtomicCounts& tallies();
+/// Remembers the name of a functor that was launched.
+void note_kernel(const std::string& name);
 /// Raises a tally to `value` if it is lower.
 void raise(std::atomic<int64_t>* tally, int64_t value);
 /// The next number of the seed's sequence.

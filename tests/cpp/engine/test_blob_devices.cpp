@@ -1,5 +1,6 @@
 // What a Blob computes and copies, with its values on the device of the mode.
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -109,16 +110,43 @@ TYPED_TEST(BlobOnDevice, ComesBackFromAProto) {
   EXPECT_EQ(this->diff_of(read), this->diff);
 }
 
-/// Values alternate between the CPU and the device; each side sees what the other wrote last.
+/// Values alternate between the CPU and the device; each side sees what the other wrote last. The
+/// blob is large, and the rounds are many, enough for memory that is pinned meanwhile.
 TYPED_TEST(BlobOnDevice, ValuesGoToAndFro) {
   typedef typename TypeParam::Dtype Dtype;
-  for (int round = 0; round < 4; ++round) {
-    this->blob.scale_data(2);
-    for (int i = 0; i < this->blob.count(); ++i) {
-      ASSERT_EQ(this->blob.cpu_data()[i], 2 * this->data[i]) << "round " << round;
-      this->data[i] = this->blob.mutable_cpu_data()[i] = Dtype((i + round) % 19);
+  Blob<Dtype> large(std::vector<int>{40000});
+  for (int round = 0; round < 24; ++round) {
+    Dtype* const values = large.mutable_cpu_data();
+    for (int i = 0; i < large.count(); ++i) values[i] = Dtype((i + round) % 19);
+    large.scale_data(2);
+    if (round % 3 == 0) {  // the upload of the values above may still wait
+      Dtype* const changed = large.mutable_cpu_data();
+      for (int i = 0; i < large.count(); ++i) changed[i] += 1;
+      large.scale_data(2);
+    }
+    const Dtype* const read = large.cpu_data();
+    for (int i = 0; i < large.count(); ++i) {
+      const int once = 2 * ((i + round) % 19);
+      ASSERT_EQ(read[i], round % 3 == 0 ? 2 * (once + 1) : once) << "round " << round;
     }
   }
+}
+
+/// Values that only go to the device: what the CPU writes next must not overtake them.
+TYPED_TEST(BlobOnDevice, WritingAgainDoesNotChangeWhatWasUploaded) {
+  typedef typename TypeParam::Dtype Dtype;
+  Blob<Dtype> large(std::vector<int>{40000}), sums(std::vector<int>{40000});
+  sums.scale_data(0);
+  for (int round = 0; round < 6; ++round) {
+    Dtype* const values = large.mutable_cpu_data();
+    std::fill_n(values, large.count(), Dtype(1 << round));
+    if (TypeParam::mode == Caffe::GPU) {
+      caffe_gpu_add(large.count(), large.gpu_data(), sums.gpu_data(), sums.mutable_gpu_data());
+    } else {
+      caffe_add(large.count(), large.cpu_data(), sums.cpu_data(), sums.mutable_cpu_data());
+    }
+  }
+  for (int i = 0; i < sums.count(); ++i) ASSERT_EQ(sums.cpu_data()[i], Dtype(63));
 }
 
 }  // namespace caffe

@@ -1,0 +1,275 @@
+"""The mistakes that tests/faults/run makes, and the test that must find each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Fault:
+    """An edit of one file, and the test that fails because of it.
+
+    edits: (old, new) texts; each old one occurs once. program: a test program, with `test` as its
+    filter, or "pytest", with `test` as its argument. build: fork or shadow.
+    """
+
+    name: str
+    what: str
+    file: str
+    edits: tuple[tuple[str, str], ...]
+    test: str
+    program: str = "engine_tests"
+    build: str = "shadow"
+
+    @property
+    def targets(self) -> list[str]:
+        return ["engine"] if self.program == "pytest" else [self.program]
+
+    def command(self, folder: Path) -> list[str]:
+        if self.program == "pytest":
+            return ["python3", "-m", "pytest", "-x", "-q", self.test]
+        where = "tests/cpp/engine" if self.program == "engine_tests" else "tests/cpp"
+        return [str(folder / where / self.program), f"--gtest_filter={self.test}"]
+
+
+REGION, ATTENTION = "kernels/region.cu", "kernels/attention.cu"
+SYNC = "  team.sync();\n"
+SYNCED, CONTEXT = "caffe/syncedmem.cpp", "caffe/util/gpu_context.cpp"
+TRAINING = "tests/python/gpu/test_training.py"
+PYCAFFE = "tests/python/gpu/test_pycaffe.py"
+
+FAULTS = [
+    # ---- kernels: teams and their threads
+    Fault(
+        "sync-histogram",
+        "no sync() between clearing the histogram and counting",
+        REGION,
+        (("[i % kBins] = 0;\n" + SYNC + "  count_bins", "[i % kBins] = 0;\n  count_bins"),),
+        "EliminationTest*",
+    ),
+    Fault(
+        "sync-histogram-threads",
+        "the same, among real threads",
+        REGION,
+        (("[i % kBins] = 0;\n" + SYNC + "  count_bins", "[i % kBins] = 0;\n  count_bins"),),
+        "Team.OfSeveralThreads*",
+        "team_race_tests",
+        "fork",
+    ),
+    Fault(
+        "sync-runs",
+        "no sync() between cutting rows into runs and joining them",
+        REGION,
+        (("cut_row(plane, threshold, w, y);\n" + SYNC, "cut_row(plane, threshold, w, y);\n"),),
+        "EliminationTest*",
+    ),
+    Fault(
+        "sync-joined",
+        "no sync() between joining runs and adding up areas",
+        REGION,
+        (("join_rows(team, w, y);\n" + SYNC, "join_rows(team, w, y);\n"),),
+        "Team.OfSeveralThreads*",
+        "team_race_tests",
+        "fork",
+    ),
+    Fault(
+        "sync-tile",
+        "no sync() between the parts of a tile's sum and their sum",
+        ATTENTION,
+        (("= part;\n    team.sync();\n", "= part;\n"),),
+        "EnhancementTest*",
+    ),
+    Fault(
+        "atomic",
+        "an atomic addition made a plain one",
+        REGION,
+        (
+            (
+                "for (; k < size; ++k) team.add(&copies[(first + k) % kCopies][bin[k]], 1);",
+                "for (; k < size; ++k) copies[(first + k) % kCopies][bin[k]] += 1;",
+            ),
+        ),
+        "Team.OfSeveralThreads*",
+        "team_race_tests",
+        "fork",
+    ),
+    Fault(
+        "past-the-end",
+        "a tile's last thread writes one element past the end",
+        ATTENTION,
+        (("inside = pixel < s.pixels;", "inside = pixel <= s.pixels;"),),
+        "EnhancementTest*",
+    ),
+    Fault(
+        "past-the-end-threads",
+        "the same, under the address sanitizer",
+        ATTENTION,
+        (("inside = pixel < s.pixels;", "inside = pixel <= s.pixels;"),),
+        "Team.OfATile*",
+        "team_bounds_tests",
+        "fork",
+    ),
+    Fault(
+        "order-of-a-sum",
+        "a sum over channels in the order in which threads arrive",
+        ATTENTION,
+        (
+            (
+                "    parts[place(group)] = part;\n",
+                "    int* const arrived = reinterpret_cast<int*>(parts + kTeam);\n"
+                "    if (group == 0) arrived[lane] = 0;\n"
+                "    team.sync();\n"
+                "    team.add(&arrived[lane], 0);  // others may go first\n"
+                "    const int turn = __atomic_fetch_add(&arrived[lane], 1, __ATOMIC_RELAXED);\n"
+                "    parts[place(turn)] = part;\n",
+            ),
+        ),
+        f"{TRAINING}::test_what_the_streams_leave_open_changes_nothing",
+        "pytest",
+    ),
+    Fault(
+        "host-pointer",
+        "a layer gives a kernel the CPU's values",
+        "caffe/layers/relu_layer.cu",
+        (("diff_in(order, *top[0]),", "top[0]->cpu_diff(),"),),
+        "ReLULayerTest*",
+    ),
+    # ---- memory, streams, threads
+    Fault(
+        "missing-mark",
+        "mutable_gpu_data() does not note that the GPU has the newest values",
+        SYNCED,
+        (("  has_changed(HEAD_AT_GPU);\n  return gpu_.get();", "  return gpu_.get();"),),
+        "BlobOnDevice*",
+    ),
+    Fault(
+        "copy-not-awaited",
+        "device::copy() to pinned memory returns before the values are there",
+        "caffe/util/device_memory.cpp",
+        (
+            (
+                "if (type == cudaMemoryTypeHost || type == cudaMemoryTypeManaged) return wait();",
+                "(void)type;",
+            ),
+        ),
+        "BlobOnDevice*",
+    ),
+    Fault(
+        "upload-not-awaited",
+        "the CPU writes to memory that is still being uploaded",
+        SYNCED,
+        (("  if (upload_ != nullptr) finish_upload();\n", ""),),
+        "BlobOnDevice*",
+    ),
+    Fault(
+        "wait-between-threads",
+        "a thread does not wait for the stream that wrote the memory it reads",
+        "caffe/util/gpu_usage.cpp",
+        (
+            (
+                "if (writer != nullptr && writer != context) context->wait_for(writer);",
+                "(void)writer, (void)context;",
+            ),
+        ),
+        f"{PYCAFFE}::test_a_net_moves_from_thread_to_thread",
+        "pytest",
+    ),
+    Fault(
+        "event-not-awaited",
+        "an event is recorded and nothing waits for it",
+        CONTEXT,
+        (
+            (
+                'check_gpu(cudaStreamWaitEvent(stream, event_, 0), "waiting for another stream");',
+                "(void)stream;",
+            ),
+        ),
+        f"{PYCAFFE}::test_a_net_moves_from_thread_to_thread",
+        "pytest",
+    ),
+    Fault(
+        "use-after-free",
+        "memory is freed on a stream that does not wait for its users",
+        CONTEXT,
+        (("cudaFreeAsync(memory, stream_)", "cudaFreeAsync(memory, copy_stream())"),),
+        f"{PYCAFFE}::test_reshaping_between_passes",
+        "pytest",
+    ),
+    Fault(
+        "wrong-stream-kernels",
+        "kernels run on the stream for copies",
+        CONTEXT,
+        (
+            (
+                "maap::set_current_stream(here->stream_)",
+                "maap::set_current_stream(here->copy_stream())",
+            ),
+        ),
+        "InnerProductLayerTest*",
+    ),
+    Fault(
+        "wrong-stream-products",
+        "cuBLAS works on the stream for copies",
+        CONTEXT,
+        (("cublasSetStream(made, stream_)", "cublasSetStream(made, copy_stream())"),),
+        "InnerProductLayerTest*",
+    ),
+    Fault(
+        "shared-workspace",
+        "two threads' streams use one workspace at the same time",
+        "caffe/util/gpu_context.hpp",
+        (
+            ("  void* workspace_ = nullptr;", "  static inline void* workspace_ = nullptr;"),
+            ("  size_t workspace_bytes_ = 0;", "  static inline size_t workspace_bytes_ = 0;"),
+        ),
+        f"{PYCAFFE}::test_threads_with_a_net_each",
+        "pytest",
+    ),
+    # ---- data, values that come late, layouts
+    Fault(
+        "hand-over",
+        "the net does not wait for a batch that a data layer's thread uploads",
+        "caffe/util/upload.cpp",
+        (("  device::wait_for(sent_);\n", ""),),
+        "UploadTest*:DataLayerTest*",
+    ),
+    Fault(
+        "hand-back",
+        "a data layer's thread uploads over a batch that the net still reads",
+        "caffe/util/upload.cpp",
+        (("  device::wait_for(given_back_, stream);\n", ""),),
+        "UploadTest*:DataLayerTest*",
+    ),
+    Fault(
+        "late-values",
+        "the loss is read before its copy has arrived",
+        "caffe/util/late_values.cpp",
+        (
+            (
+                "device::copy(chunk.host.get(), chunk.gpu.get(), chunk.used);",
+                "device::copy_async(chunk.host.get(), chunk.gpu.get(), chunk.used);",
+            ),
+        ),
+        "LateValuesTest*",
+    ),
+    Fault(
+        "stale-foreign-copy",
+        "plain values are written and the copy with its channels last stays current",
+        SYNCED,
+        (("  foreign_is_current_ = false;\n  twin_.reset();", "  twin_.reset();"),),
+        "ChannelsLastTest*",
+    ),
+    Fault(
+        "waiting-more",
+        "an iteration waits twice instead of once",
+        "caffe/util/late_values.cpp",
+        (
+            (
+                "  placed_ = 0;\n  std::vector<Entry>",
+                "  placed_ = 0;\n  device::wait();\n  std::vector<Entry>",
+            ),
+        ),
+        "TrainingCounts*",
+    ),
+]
