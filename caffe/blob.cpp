@@ -5,6 +5,8 @@
 #include <type_traits>
 
 #include "caffe/util/device.hpp"
+#include "caffe/util/gpu_sums.hpp"
+#include "caffe/util/late_values.hpp"
 #include "caffe/util/math_functions.hpp"
 
 namespace caffe {
@@ -71,6 +73,17 @@ struct Arithmetic {
   static T dot(int n, const T* x, const T* y) { return caffe_cpu_dot(n, x, y); }
   static void scale(int n, T factor, T* x) { caffe_scal(n, factor, x); }
   static void subtract(int n, const T* x, T* y) { caffe_axpy(n, T(-1), x, y); }
+  /// The sum of |x|, or of x y; waits for it.
+  static T gpu_total(int n, const T* x, const T* y) {
+    T result = 0;
+    LateValues& values = *LateValues::of_thread();
+    values.begin();
+    gpu_sum(n, x, y, values.place<T>(1, [&result](const T* sum) { result = *sum; }));
+    values.finish();
+    return result;
+  }
+  static void gpu_scale(int n, T factor, T* x) { caffe_gpu_scal(n, factor, x); }
+  static void gpu_subtract(int n, const T* x, T* y) { caffe_gpu_axpy(n, T(-1), x, y); }
   static void write(const Blob<T>& blob, bool diff, BlobProto* proto) {
     write_values(blob.cpu_data(), blob.count(), data_field(proto, T()));
     if (diff) write_values(blob.cpu_diff(), blob.count(), diff_field(proto, T()));
@@ -86,6 +99,9 @@ struct Arithmetic<T, false> {
   [[noreturn]] static T dot(int, const T*, const T*) { refuse(); }
   [[noreturn]] static void scale(int, T, T*) { refuse(); }
   [[noreturn]] static void subtract(int, const T*, T*) { refuse(); }
+  [[noreturn]] static T gpu_total(int, const T*, const T*) { refuse(); }
+  [[noreturn]] static void gpu_scale(int, T, T*) { refuse(); }
+  [[noreturn]] static void gpu_subtract(int, const T*, T*) { refuse(); }
   [[noreturn]] static void write(const Blob<T>&, bool, BlobProto*) { refuse(); }
 };
 
@@ -271,46 +287,73 @@ void Blob<Dtype>::ShareDiff(const Blob& other) {
   diff_ = other.diff();
 }
 
-// ---- arithmetic; on the CPU, even if the values are on the GPU
+// ---- arithmetic; on the GPU if the thread's mode says so and the values are there
+
+namespace {
+
+/// Whether a block's values are on the GPU, perhaps among other places.
+bool is_on_gpu(const SyncedMemory& memory) {
+  return Caffe::mode() == Caffe::GPU &&
+         (memory.head() == SyncedMemory::HEAD_AT_GPU || memory.head() == SyncedMemory::SYNCED);
+}
+
+}  // namespace
 
 template <typename Dtype>
 void Blob<Dtype>::Update() {
-  Arithmetic<Dtype>::subtract(count_, cpu_diff(), mutable_cpu_data());
+  if (is_on_gpu(*data()) || is_on_gpu(*diff())) {
+    Arithmetic<Dtype>::gpu_subtract(count_, gpu_diff(), mutable_gpu_data());
+  } else {
+    Arithmetic<Dtype>::subtract(count_, cpu_diff(), mutable_cpu_data());
+  }
 }
 
 template <typename Dtype>
 Dtype Blob<Dtype>::asum_data() const {
+  if (is_on_gpu(*data())) return Arithmetic<Dtype>::gpu_total(count_, gpu_data(), nullptr);
   return Arithmetic<Dtype>::asum(count_, cpu_data());
 }
 
 template <typename Dtype>
 Dtype Blob<Dtype>::asum_diff() const {
+  if (is_on_gpu(*diff())) return Arithmetic<Dtype>::gpu_total(count_, gpu_diff(), nullptr);
   return Arithmetic<Dtype>::asum(count_, cpu_diff());
 }
 
 template <typename Dtype>
 Dtype Blob<Dtype>::sumsq_data() const {
+  if (is_on_gpu(*data())) return Arithmetic<Dtype>::gpu_total(count_, gpu_data(), gpu_data());
   return Arithmetic<Dtype>::dot(count_, cpu_data(), cpu_data());
 }
 
 template <typename Dtype>
 Dtype Blob<Dtype>::sumsq_diff() const {
+  if (is_on_gpu(*diff())) return Arithmetic<Dtype>::gpu_total(count_, gpu_diff(), gpu_diff());
   return Arithmetic<Dtype>::dot(count_, cpu_diff(), cpu_diff());
 }
 
 template <typename Dtype>
 Dtype Blob<Dtype>::dot_data_diff() const {
+  if (is_on_gpu(*data())) return Arithmetic<Dtype>::gpu_total(count_, gpu_data(), gpu_diff());
   return Arithmetic<Dtype>::dot(count_, cpu_data(), cpu_diff());
 }
 
 template <typename Dtype>
 void Blob<Dtype>::scale_data(Dtype factor) {
-  Arithmetic<Dtype>::scale(count_, factor, mutable_cpu_data());
+  if (is_on_gpu(*data())) {
+    Arithmetic<Dtype>::gpu_scale(count_, factor, mutable_gpu_data());
+  } else {
+    Arithmetic<Dtype>::scale(count_, factor, mutable_cpu_data());
+  }
 }
 
 template <typename Dtype>
 void Blob<Dtype>::scale_diff(Dtype factor) {
-  Arithmetic<Dtype>::scale(count_, factor, mutable_cpu_diff());
+  if (is_on_gpu(*diff())) {
+    Arithmetic<Dtype>::gpu_scale(count_, factor, mutable_gpu_diff());
+  } else {
+    Arithmetic<Dtype>::scale(count_, factor, mutable_cpu_diff());
+  }
 }
 
 // ---- files

@@ -1,5 +1,7 @@
 #include "caffe/layer.hpp"
 
+#include "caffe/util/device.hpp"
+
 namespace caffe {
 
 namespace {
@@ -95,13 +97,7 @@ void Layer<Dtype>::place_loss_weights(const Blobs& top) {
 
 template <typename Dtype>
 Dtype Layer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
-  Reshape(bottom, top);
-  place_loss_weights(top);
-  if (Caffe::mode() == Caffe::GPU) {
-    Forward_gpu(bottom, top);
-  } else {
-    Forward_cpu(bottom, top);
-  }
+  ForwardWithoutLoss(bottom, top);
   Dtype total = 0;
   for (size_t i = 0; i < top.size(); ++i) {
     if (loss(static_cast<int>(i)) != Dtype(0)) total += top[i]->dot_data_diff();
@@ -110,10 +106,23 @@ Dtype Layer<Dtype>::Forward(const Blobs& bottom, const Blobs& top) {
 }
 
 template <typename Dtype>
+void Layer<Dtype>::ForwardWithoutLoss(const Blobs& bottom, const Blobs& top) {
+  Reshape(bottom, top);
+  place_loss_weights(top);
+  if (Caffe::mode() == Caffe::GPU) {
+    Forward_gpu(bottom, top);
+    device::has_run(layer_param_.name(), "forward");
+  } else {
+    Forward_cpu(bottom, top);
+  }
+}
+
+template <typename Dtype>
 void Layer<Dtype>::Backward(const Blobs& top, const vector<bool>& propagate_down,
                             const Blobs& bottom) {
   if (Caffe::mode() == Caffe::GPU) {
     Backward_gpu(top, propagate_down, bottom);
+    device::has_run(layer_param_.name(), "backward");
   } else {
     Backward_cpu(top, propagate_down, bottom);
   }

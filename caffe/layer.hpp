@@ -47,6 +47,8 @@ class Layer {
 
   /// Computes the tops; returns their contribution to the loss: the sum of value times loss weight.
   Dtype Forward(const Blobs& bottom, const Blobs& top);
+  /// The first half of Forward, for a caller that needs no loss or takes it from the tops itself.
+  void ForwardWithoutLoss(const Blobs& bottom, const Blobs& top);
   void Backward(const Blobs& top, const vector<bool>& propagate_down, const Blobs& bottom);
 
   /// The learnable parameters.

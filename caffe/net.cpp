@@ -3,6 +3,9 @@
 #include <cmath>
 
 #include "caffe/net_error.hpp"
+#include "caffe/net_memory.hpp"
+#include "caffe/util/gpu_sums.hpp"
+#include "caffe/util/late_loss.hpp"
 
 namespace caffe {
 
@@ -20,9 +23,29 @@ void clear_diff(Blob<Dtype>* blob) {
   }
 }
 
+/// The sum of |x|, or with `squared` of x^2, over a blob's data or gradient: on the CPU at once, on
+/// a GPU when `use` may be called (late_values.hpp).
 template <typename Dtype>
-Dtype mean_absolute(Dtype sum, const Blob<Dtype>& blob) {
-  return blob.count() > 0 ? sum / blob.count() : Dtype(0);
+void with_sum(const Blob<Dtype>& blob, bool diff, bool squared,
+              const std::function<void(Dtype)>& use) {
+  if (Caffe::mode() != Caffe::GPU) {
+    if (squared) return use(diff ? blob.sumsq_diff() : blob.sumsq_data());
+    return use(diff ? blob.asum_diff() : blob.asum_data());
+  }
+  with_late_values([&](LateValues& late) {
+    const Dtype* const x = diff ? blob.gpu_diff() : blob.gpu_data();
+    gpu_sum(blob.count(), x, squared ? x : nullptr,
+            late.place<Dtype>(1, [use](const Dtype* sum) { use(*sum); }));
+  });
+}
+
+/// Logs the mean of |x| behind the text.
+template <typename Dtype>
+void log_mean(const Blob<Dtype>& blob, bool diff, const string& text) {
+  const int count = blob.count();
+  with_sum<Dtype>(blob, diff, false, [text, count](Dtype sum) {
+    LOG_IF(INFO, Caffe::root_solver()) << text << (count > 0 ? sum / count : Dtype(0));
+  });
 }
 
 }  // namespace
@@ -41,18 +64,75 @@ void Net<Dtype>::Run(const vector<Callback*>& callbacks, int layer) {
   for (Callback* const callback : callbacks) callback->run(layer);
 }
 
+/// On a GPU: work(late values), then waits for them.
+template <typename Dtype>
+template <typename Work>
+void Net<Dtype>::WaitOnce(const Work& work) {
+  if (late_values_ == nullptr) late_values_ = std::make_shared<LateValues>();
+  late_values_->begin();
+  {
+    const LateValues::Scope scope(late_values_.get());
+    work(late_values_.get());
+  }
+  late_values_->finish();
+}
+
+/// The layer, if it may compute the next one, a ReLU, as well; null if somebody may look at the
+/// values in between.
+template <typename Dtype>
+TakesReLU* Net<Dtype>::FusedWithNext(int layer, int end) const {
+  const bool is_watched = debug_info_ || !before_forward_.empty() || !after_forward_.empty();
+  return layer < end && !is_watched ? takes_relu_[layer] : nullptr;
+}
+
 template <typename Dtype>
 Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
   CheckRange(start, end);
   Dtype loss = 0;
+  if (Caffe::mode() == Caffe::GPU) {
+    WaitOnce([&](LateValues* values) {
+      LateLoss<Dtype> late_loss(values);
+      RunForward(start, end, &late_loss);
+      late_loss.end_pass();
+      late_loss.finish(false, [&loss](Dtype value) { loss = value; });
+      if (end + 1 == static_cast<int>(layers_.size())) fetch_late(net_output_blobs_, kSmallOutput);
+    });
+    return loss;
+  }
   for (int i = start; i <= end; ++i) {
     Run(before_forward_, i);
     loss +=
-        in_layer(*layers_[i], [&] { return layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]); });
+        in_layer_of(*this, i, [&] { return layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]); });
     if (debug_info_) ForwardDebugInfo(i);
     Run(after_forward_, i);
   }
   return loss;
+}
+
+/// Without the loss, or on a GPU with a late one.
+template <typename Dtype>
+void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
+  for (int i = start; i <= end; ++i) {
+    Run(before_forward_, i);
+    const TakesReLU::Wish wish(FusedWithNext(i, end));
+    in_layer_of(*this, i, [&] {
+      layers_[i]->ForwardWithoutLoss(bottom_vecs_[i], top_vecs_[i]);
+      if (loss != nullptr) loss->add(*layers_[i], top_vecs_[i]);
+    });
+    if (debug_info_) ForwardDebugInfo(i);
+    Run(after_forward_, i);
+    if (wish.granted()) ++i;  // the next layer's values are there
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::ForwardWithoutLoss(int start, int end) {
+  CheckRange(start, end);
+  if (Caffe::mode() == Caffe::GPU && LateValues::current() == nullptr) {
+    WaitOnce([&](LateValues*) { RunForward(start, end, nullptr); });
+  } else {
+    RunForward(start, end, nullptr);
+  }
 }
 
 template <typename Dtype>
@@ -86,10 +166,19 @@ const vector<Blob<Dtype>*>& Net<Dtype>::Forward(const vector<Blob<Dtype>*>& bott
 template <typename Dtype>
 void Net<Dtype>::BackwardFromTo(int start, int end) {
   CheckRange(end, start);
+  if (Caffe::mode() == Caffe::GPU && LateValues::current() == nullptr) {
+    WaitOnce([&](LateValues*) { RunBackward(start, end); });
+  } else {
+    RunBackward(start, end);
+  }
+}
+
+template <typename Dtype>
+void Net<Dtype>::RunBackward(int start, int end) {
   for (int i = start; i >= end; --i) {
     Run(before_backward_, i);
     if (layer_need_backward_[i]) {
-      in_layer(*layers_[i], [&] {
+      in_layer_of(*this, i, [&] {
         layers_[i]->Backward(top_vecs_[i], bottom_need_backward_[i], bottom_vecs_[i]);
       });
       if (debug_info_) BackwardDebugInfo(i);
@@ -110,8 +199,15 @@ void Net<Dtype>::BackwardTo(int end) {
 
 template <typename Dtype>
 void Net<Dtype>::Backward() {
-  BackwardTo(0);
-  if (debug_info_) ParamsDebugInfo();
+  const auto run = [this] {
+    BackwardTo(0);
+    if (debug_info_) ParamsDebugInfo();
+  };
+  if (Caffe::mode() == Caffe::GPU && LateValues::current() == nullptr) {
+    WaitOnce([&](LateValues*) { run(); });
+  } else {
+    run();
+  }
 }
 
 template <typename Dtype>
@@ -120,6 +216,13 @@ Dtype Net<Dtype>::ForwardBackward() {
   Forward(&loss);
   Backward();
   return loss;
+}
+
+template <typename Dtype>
+void Net<Dtype>::ForwardBackwardLate(LateLoss<Dtype>* loss) {
+  RunForward(0, static_cast<int>(layers_.size()) - 1, loss);
+  loss->end_pass();
+  Backward();
 }
 
 template <typename Dtype>
@@ -135,7 +238,7 @@ void Net<Dtype>::Update() {
 template <typename Dtype>
 void Net<Dtype>::Reshape() {
   for (size_t i = 0; i < layers_.size(); ++i) {
-    in_layer(*layers_[i], [&] { layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]); });
+    in_layer_of(*this, i, [&] { layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]); });
   }
 }
 
@@ -185,16 +288,13 @@ template <typename Dtype>
 void Net<Dtype>::ForwardDebugInfo(int layer_id) const {
   const string where = "    [Forward] Layer " + layer_names_[layer_id];
   for (size_t i = 0; i < top_vecs_[layer_id].size(); ++i) {
-    const Blob<Dtype>& blob = *top_vecs_[layer_id][i];
-    LOG_IF(INFO, Caffe::root_solver())
-        << where << ", top blob " << blob_names_[top_id_vecs_[layer_id][i]]
-        << " data: " << mean_absolute(blob.asum_data(), blob);
+    log_mean(*top_vecs_[layer_id][i], false,
+             where + ", top blob " + blob_names_[top_id_vecs_[layer_id][i]] + " data: ");
   }
   for (size_t i = 0; i < layers_[layer_id]->blobs().size(); ++i) {
-    const Blob<Dtype>& blob = *layers_[layer_id]->blobs()[i];
-    LOG_IF(INFO, Caffe::root_solver())
-        << where << ", param blob " << param_display_names_[param_id_vecs_[layer_id][i]]
-        << " data: " << mean_absolute(blob.asum_data(), blob);
+    log_mean(
+        *layers_[layer_id]->blobs()[i], false,
+        where + ", param blob " + param_display_names_[param_id_vecs_[layer_id][i]] + " data: ");
   }
 }
 
@@ -203,30 +303,33 @@ void Net<Dtype>::BackwardDebugInfo(int layer_id) const {
   const string where = "    [Backward] Layer " + layer_names_[layer_id];
   for (size_t i = 0; i < bottom_vecs_[layer_id].size(); ++i) {
     if (!bottom_need_backward_[layer_id][i]) continue;
-    const Blob<Dtype>& blob = *bottom_vecs_[layer_id][i];
-    LOG_IF(INFO, Caffe::root_solver())
-        << where << ", bottom blob " << blob_names_[bottom_id_vecs_[layer_id][i]]
-        << " diff: " << mean_absolute(blob.asum_diff(), blob);
+    log_mean(*bottom_vecs_[layer_id][i], true,
+             where + ", bottom blob " + blob_names_[bottom_id_vecs_[layer_id][i]] + " diff: ");
   }
   for (size_t i = 0; i < layers_[layer_id]->blobs().size(); ++i) {
     if (!layers_[layer_id]->param_propagate_down(static_cast<int>(i))) continue;
-    const Blob<Dtype>& blob = *layers_[layer_id]->blobs()[i];
-    LOG_IF(INFO, Caffe::root_solver())
-        << where << ", param blob " << i << " diff: " << mean_absolute(blob.asum_diff(), blob);
+    log_mean(*layers_[layer_id]->blobs()[i], true,
+             where + ", param blob " + std::to_string(i) + " diff: ");
   }
 }
 
 template <typename Dtype>
 void Net<Dtype>::ParamsDebugInfo() const {
-  Dtype data1 = 0, diff1 = 0, data2 = 0, diff2 = 0;
+  struct Sums {
+    Dtype data1 = 0, diff1 = 0, data2 = 0, diff2 = 0;
+  };
+  const auto sums = std::make_shared<Sums>();
   for (const Blob<Dtype>* const param : learnable_params_) {
-    data1 += param->asum_data();
-    diff1 += param->asum_diff();
-    data2 += param->sumsq_data();
-    diff2 += param->sumsq_diff();
+    with_sum<Dtype>(*param, false, false, [sums](Dtype sum) { sums->data1 += sum; });
+    with_sum<Dtype>(*param, true, false, [sums](Dtype sum) { sums->diff1 += sum; });
+    with_sum<Dtype>(*param, false, true, [sums](Dtype sum) { sums->data2 += sum; });
+    with_sum<Dtype>(*param, true, true, [sums](Dtype sum) { sums->diff2 += sum; });
   }
-  LOG(ERROR) << "    [Backward] All net params (data, diff): L1 norm = (" << data1 << ", " << diff1
-             << "); L2 norm = (" << std::sqrt(data2) << ", " << std::sqrt(diff2) << ")";
+  after_late_values([sums] {
+    LOG(ERROR) << "    [Backward] All net params (data, diff): L1 norm = (" << sums->data1 << ", "
+               << sums->diff1 << "); L2 norm = (" << std::sqrt(sums->data2) << ", "
+               << std::sqrt(sums->diff2) << ")";
+  });
 }
 
 INSTANTIATE_CLASS(Net);

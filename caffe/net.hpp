@@ -14,6 +14,9 @@
 //
 // The net owns layers and blobs by shared_ptr; the raw pointers it returns stay valid as long as
 // the net exists. Errors are caffe::Error and name the layer.
+//
+// In GPU mode a pass waits for the GPU once, at its end: for its loss, its small outputs, and what
+// its layers report late (caffe/util/late_values.hpp).
 
 #include <map>
 #include <set>
@@ -24,9 +27,14 @@
 #include "caffe/blob.hpp"
 #include "caffe/common.hpp"
 #include "caffe/layer.hpp"
+#include "caffe/layers/takes_relu.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
+
+class LateValues;
+template <typename Dtype>
+class LateLoss;
 
 template <typename Dtype>
 class Net {
@@ -53,6 +61,9 @@ class Net {
   Dtype ForwardFromTo(int start, int end);
   Dtype ForwardFrom(int start);
   Dtype ForwardTo(int end);
+  /// The same without the loss: for a net within a layer. Within a LateValues::Scope it does not
+  /// wait.
+  void ForwardWithoutLoss(int start, int end);
 
   /// Adds to the gradients of the parameters; ClearParamDiffs sets them to 0.
   void Backward();
@@ -62,6 +73,8 @@ class Net {
   void BackwardTo(int end);
   void ClearParamDiffs();
   Dtype ForwardBackward();
+  /// Within a LateValues::Scope, on a GPU: the same, without waiting; `loss` gets the loss.
+  void ForwardBackwardLate(LateLoss<Dtype>* loss);
 
   /// Lets every layer adapt to the shapes of its bottoms, without computing anything.
   void Reshape();
@@ -175,6 +188,7 @@ class Net {
   void SetUpLayer(int layer_id);
   void ChooseBackward(bool force);
   void ChooseOutputs();
+  void FindFusions();
   // net_params.cpp
   void AddParams(int layer_id);
   void AddParam(int layer_id, int param_id);
@@ -185,6 +199,11 @@ class Net {
   void SaveHDF5(int64_t file, const string& kind, bool diff) const;
   // net.cpp
   void CheckRange(int first, int last) const;
+  void RunForward(int start, int end, LateLoss<Dtype>* loss);
+  void RunBackward(int start, int end);
+  template <typename Work>
+  void WaitOnce(const Work& work);
+  TakesReLU* FusedWithNext(int layer, int end) const;
   static void Run(const vector<Callback*>& callbacks, int layer);
   void ForwardDebugInfo(int layer_id) const;
   void BackwardDebugInfo(int layer_id) const;
@@ -206,6 +225,7 @@ class Net {
   vector<vector<Blob<Dtype>*>> top_vecs_;
   vector<vector<int>> top_id_vecs_;
   vector<vector<int>> param_id_vecs_;
+  vector<TakesReLU*> takes_relu_;  // null, or the layer itself if the next one is its ReLU
 
   // [blob]
   vector<shared_ptr<Blob<Dtype>>> blobs_;
@@ -234,6 +254,8 @@ class Net {
   vector<bool> has_params_lr_;
   vector<float> params_weight_decay_;
   vector<bool> has_params_decay_;
+
+  shared_ptr<LateValues> late_values_;  // of passes that wait
 
   vector<Callback*> before_forward_;
   vector<Callback*> after_forward_;

@@ -8,8 +8,8 @@
 
 namespace caffe {
 
-/// Returns call(). If it throws an Error that does not name the layer, puts the layer's name before
-/// the message. Exceptions of other types pass through.
+/// Returns call(). If it throws an Error or OutOfMemory that does not name the layer, puts the
+/// layer's name before the message. Exceptions of other types pass through.
 template <typename Dtype, typename Call>
 auto in_layer(const Layer<Dtype>& layer, const Call& call) -> decltype(call()) {
   try {
@@ -17,7 +17,9 @@ auto in_layer(const Layer<Dtype>& layer, const Call& call) -> decltype(call()) {
   } catch (const Error& error) {
     const string message = error.what();
     const string name = layer.name();
-    if (typeid(error) != typeid(Error) || message.compare(0, name.size(), name) == 0) throw;
+    if (message.compare(0, name.size(), name) == 0) throw;
+    if (typeid(error) == typeid(OutOfMemory)) throw OutOfMemory(name + message);
+    if (typeid(error) != typeid(Error)) throw;
     throw Error(name + message);
   }
 }

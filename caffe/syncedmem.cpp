@@ -104,7 +104,7 @@ void SyncedMemory::has_changed(SyncedHead head) {
 }
 
 void SyncedMemory::async_gpu_push(CUstream_st* const& stream) {
-  to_plain();
+  if (is_foreign(false)) convert_on_cpu();
   if (head_ != HEAD_AT_CPU) return to_gpu();
   prepare_gpu();
   pin_if_ours();
@@ -136,6 +136,29 @@ void SyncedMemory::set_gpu_data(const std::shared_ptr<void>& data) {
   if (gpu_ == nullptr || gpu_.get() != data.get()) usage_ = device::usage_of(data.get());
   gpu_ = data;
   has_changed(HEAD_AT_GPU);
+  gpu_is_given_ = true;
+}
+
+bool SyncedMemory::move_on_gpu(const std::shared_ptr<void>& memory) {
+  if (gpu_is_given_ || gpu_.use_count() > 1) return false;
+  const std::shared_ptr<GpuUsage> usage = device::usage_of(memory.get());
+  if (gpu_ != nullptr && (head_ == HEAD_AT_GPU || head_ == SYNCED)) {
+    device::before_reading(usage_.get());
+    device::before_writing(usage.get());
+    device::copy(memory.get(), gpu_.get(), size_);
+  }
+  gpu_ = memory;
+  usage_ = usage;
+  gpu_is_given_ = true;
+  return true;
+}
+
+void SyncedMemory::cpu_copy_is(const void* values) {
+  if (head_ != HEAD_AT_GPU) return;
+  finish_upload();
+  if (cpu_ == nullptr) allocate_cpu();
+  std::memcpy(cpu_.get(), values, size_);
+  head_ = SYNCED;
 }
 
 void SyncedMemory::set_gpu_copy(const std::shared_ptr<void>& data) {
@@ -143,6 +166,7 @@ void SyncedMemory::set_gpu_copy(const std::shared_ptr<void>& data) {
               "set_gpu_copy: the pointer is null, or the values are not on the CPU");
   usage_ = device::usage_of(data.get());
   gpu_ = data;
+  gpu_is_given_ = true;
   head_ = SYNCED;
 }
 
@@ -191,12 +215,24 @@ void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
   foreign_ = std::move(copy);
   has_changed(HEAD_AT_FOREIGN);
   foreign_is_current_ = true;
-  if (is_held()) mutable_cpu_data();
+  if (is_held() && !foreign_->on_gpu()) mutable_cpu_data();
 }
 
-/// HEAD_AT_FOREIGN becomes HEAD_AT_CPU; other states do not change.
-void SyncedMemory::to_plain() {
-  if (head_ != HEAD_AT_FOREIGN) return;
+void SyncedMemory::foreign_filled(std::shared_ptr<ForeignCopy> copy) {
+  CAFFE_CHECK(copy != nullptr, "foreign_filled: the copy is null");
+  CAFFE_CHECK(head_ != UNINITIALIZED && head_ != HEAD_AT_FOREIGN,
+              "foreign_filled: the block has no plain values that the copy could come from");
+  foreign_ = std::move(copy);
+  foreign_is_current_ = true;
+}
+
+/// HEAD_AT_FOREIGN with the values on that device.
+bool SyncedMemory::is_foreign(bool on_gpu) const {
+  return head_ == HEAD_AT_FOREIGN && foreign_->on_gpu() == on_gpu;
+}
+
+/// HEAD_AT_FOREIGN becomes HEAD_AT_CPU.
+void SyncedMemory::convert_on_cpu() {
   finish_upload();
   if (cpu_ == nullptr) {
     allocate_cpu();
@@ -207,9 +243,34 @@ void SyncedMemory::to_plain() {
   head_ = HEAD_AT_CPU;
 }
 
+/// HEAD_AT_FOREIGN becomes HEAD_AT_GPU, HEAD_AT_CPU becomes SYNCED.
+void SyncedMemory::convert_on_gpu() {
+  const void* const before = gpu_.get();
+  prepare_gpu();
+  if (usage_ != nullptr) device::before_writing(usage_.get());
+  if (gpu_.get() != before) device::fill_zero(gpu_.get(), size_);
+  foreign_->copy_to(gpu_.get());
+  count_reorder();
+  head_ = head_ == HEAD_AT_CPU ? SYNCED : HEAD_AT_GPU;
+}
+
+/// HEAD_AT_FOREIGN becomes HEAD_AT_CPU; there is no plain memory on the GPU before and after.
+void SyncedMemory::convert_through_gpu() {
+  convert_on_gpu();
+  if (cpu_ == nullptr) allocate_cpu();
+  device::copy(cpu_.get(), gpu_.get(), size_);
+  gpu_.reset();
+  usage_.reset();
+  head_ = HEAD_AT_CPU;
+}
+
 void SyncedMemory::to_cpu() {
-  to_plain();
   if (head_ == HEAD_AT_CPU || head_ == SYNCED) return;
+  if (is_foreign(false)) return convert_on_cpu();
+  if (is_foreign(true)) {
+    if (gpu_ == nullptr) return convert_through_gpu();
+    convert_on_gpu();
+  }
   if (cpu_ == nullptr) allocate_cpu();
   if (head_ == UNINITIALIZED) {
     std::memset(cpu_.get(), 0, size_);
@@ -223,7 +284,10 @@ void SyncedMemory::to_cpu() {
 }
 
 void SyncedMemory::to_gpu() {
-  to_plain();
+  if (is_foreign(false)) convert_on_cpu();
+  if (head_ != HEAD_AT_GPU && head_ != SYNCED && foreign_is_current_ && foreign_->on_gpu()) {
+    return convert_on_gpu();
+  }
   prepare_gpu();
   if (head_ == HEAD_AT_GPU || head_ == SYNCED) return;
   if (usage_ != nullptr) device::before_writing(usage_.get());
@@ -282,6 +346,7 @@ void SyncedMemory::prepare_gpu() {
   }
   gpu_ = here;
   usage_ = usage;
+  gpu_is_given_ = false;
 }
 
 void CaffeMallocHost(void** ptr, size_t size, bool* use_cuda) {

@@ -4,7 +4,8 @@
 // Memory that may be used on the CPU, on the GPU, and in a library's own layout.
 //
 // A block has up to three copies: plain row-major data on the CPU and on the GPU, and a foreign
-// copy, the same values in a library's layout (oneDNN's blocked layout: caffe/layers/onednn). The
+// copy, the same values in another layout: on the CPU in oneDNN's blocked layout
+// (caffe/layers/onednn), or on the GPU with the channels last (caffe/util/value_order.hpp). The
 // head says which copies are up to date:
 //
 //                    cpu_data        mutable_cpu_data   gpu_data        mutable_gpu_data
@@ -12,12 +13,17 @@
 //   HEAD_AT_CPU      -               -                  copy, SYNCED    copy, AT_GPU
 //   HEAD_AT_GPU      copy, SYNCED    copy, AT_CPU       -               -
 //   SYNCED           -               AT_CPU             -               AT_GPU
-//   HEAD_AT_FOREIGN  convert, AT_CPU convert, AT_CPU    both, SYNCED    both, AT_GPU
+//   HEAD_AT_FOREIGN, and that copy is
+//     on the CPU     convert, AT_CPU convert, AT_CPU    both, SYNCED    both, AT_GPU
+//     on the GPU     both, AT_CPU *  both, AT_CPU       convert, AT_GPU convert, AT_GPU
 //
-// "-" costs nothing, "copy" one transfer over the bus, "convert" one pass over memory, "both" one
-// of each. So a layer asks for mutable_* only for what it writes: calling mutable_cpu_data() for
-// data that is only read makes the next gpu_data() copy everything again. A mutable_* call copies
-// as well, since the caller may write only a part.
+// "-" costs nothing, "copy" one transfer over the bus, "convert" one pass over memory on the device
+// that has the foreign copy, "both" one of each. * SYNCED if the block has plain memory on the GPU;
+// else the values pass through memory that is released at once. While a foreign copy on the GPU is
+// current, HEAD_AT_CPU, too, becomes SYNCED by a conversion, not by a transfer. So a layer asks for
+// mutable_* only for what it writes: calling mutable_cpu_data() for data that is only read makes
+// the next gpu_data() copy everything again. A mutable_* call copies as well, since the caller may
+// write only a part.
 //
 // Nothing is allocated before the first access: a net's diffs cost no memory while it only runs
 // forward, no GPU copy exists in CPU mode, and no plain copy exists of data that only one library's
@@ -33,15 +39,18 @@
 // which the GPU reads at twice the speed and while the program goes on; mutable_cpu_data() then
 // waits until an upload is done.
 //
-// A pointer stays valid until the block is destroyed or set_*_data() replaces it, but it does not
-// tell which copy is up to date: keep blocks, not pointers, across calls that may compute. An
+// A pointer stays valid until the block is destroyed or set_*_data() replaces it (a pointer to the
+// GPU's memory of a parameter also only until its solver's first step: move_on_gpu), but it does
+// not tell which copy is up to date: keep blocks, not pointers, across calls that may compute. An
 // object that must outlive the block, such as a NumPy array in Python, holds the result of
 // share_cpu_data().
 //
 // The foreign copy. Code that computes in its own layout fills a ForeignCopy, either the block's
 // existing one or a new one, and passes it to foreign_written(): HEAD_AT_FOREIGN. The first request
 // for plain data converts it once. Both copies are then current, until a mutable_* or set_*_data()
-// call makes the foreign one stale or foreign_written() makes the plain one stale.
+// call makes the foreign one stale or foreign_written() makes the plain one stale. Code that fills
+// a ForeignCopy from the block's plain values calls foreign_filled(): both are current then as
+// well.
 //
 // A stale copy stays allocated: the foreign one so that the next iteration allocates nothing, the
 // plain one because a caller may have kept a pointer to it. A block has both copies only after both
@@ -50,8 +59,8 @@
 // While the CPU copy has another holder (share_cpu_data), such as an array in Python, it may be
 // read and written at any time without a call to the block. During that time every
 // foreign_written() also updates the CPU copy, at the cost of a conversion, and no foreign copy
-// counts as current. This does not apply to a copy on the GPU, and never did in Caffe: request the
-// data again.
+// counts as current. This does not apply to a copy on the GPU, plain or foreign, and never did in
+// Caffe: request the data again.
 //
 // Rejected: unified memory (page faults in the middle of kernels cost more than one planned copy,
 // and not every GPU has it), version counters in the blob (two counters for what one state says),
@@ -68,10 +77,12 @@
 
 namespace caffe {
 
-/// The values of a block in a library's own layout.
+/// The values of a block in another layout.
 class ForeignCopy {
  public:
   virtual ~ForeignCopy() = default;
+  /// Whether the values, and the memory that copy_to() writes, are on the GPU.
+  virtual bool on_gpu() const { return false; }
   /// Writes the values row by row. `plain` has room for the block's size() bytes; bytes after the
   /// copy's own values are not changed.
   virtual void copy_to(void* plain) const = 0;
@@ -115,11 +126,22 @@ class SyncedMemory {
   /// Copies to the CPU what these blocks have on the GPU alone, and waits once for all of them.
   static void fetch(const std::vector<SyncedMemory*>& blocks);
 
+  /// Moves the GPU's copy, if there is one, to the caller's `size()` bytes on the GPU, which are
+  /// its memory from now on. False, with nothing changed, if the GPU's memory came from the caller
+  /// of another function, or someone else holds it.
+  bool move_on_gpu(const std::shared_ptr<void>& memory);
+  /// The GPU's memory; null if there is none. Says nothing about its values.
+  const void* gpu_memory() const { return gpu_.get(); }
+  /// The caller has copied the GPU's values to `values`: cpu_data() need not do it again.
+  void cpu_copy_is(const void* values);
+
   /// The foreign copy, which may be stale; null if there is none.
   const std::shared_ptr<ForeignCopy>& foreign() const { return foreign_; }
   bool foreign_is_current() const { return foreign_is_current_; }
   /// `copy` holds new values: it alone is current. The previous foreign copy is released.
   void foreign_written(std::shared_ptr<ForeignCopy> copy);
+  /// `copy` was filled from the block's plain values, which stay current beside it.
+  void foreign_filled(std::shared_ptr<ForeignCopy> copy);
 
   /// Another block that has the same values, as long as neither is written; null if none is known.
   /// A layer that works in place and keeps a copy of its result for its gradient says so here: the
@@ -136,7 +158,10 @@ class SyncedMemory {
   bool is_held() const { return cpu_.use_count() > 1; }
   void to_cpu();
   void to_gpu();
-  void to_plain();
+  bool is_foreign(bool on_gpu) const;
+  void convert_on_cpu();
+  void convert_on_gpu();
+  void convert_through_gpu();
   void upload();
   void allocate_cpu();
   void prepare_gpu();
@@ -155,6 +180,7 @@ class SyncedMemory {
   bool foreign_is_current_ = false;
   std::shared_ptr<ForeignCopy> foreign_;
   std::shared_ptr<SyncedMemory> twin_;
+  bool gpu_is_given_ = false;  // whether gpu_ is the caller's memory
 
   DISABLE_COPY_AND_ASSIGN(SyncedMemory);
 };

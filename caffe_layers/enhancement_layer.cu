@@ -4,6 +4,7 @@
 
 #include "caffe_layers/layer_support.hpp"
 #include "kernels/attention.hpp"
+#include "kernels/parallel.hpp"
 
 namespace caffe {
 
@@ -16,13 +17,23 @@ maap::FeatureShape feature_shape(const Blob<Dtype>& f) {
   return {f.shape(0), f.shape(1), f.count(2)};
 }
 
+template <typename T>
+struct FirstOfPlane {
+  int inner;
+  const T* x;  // [planes, inner]
+  T* y;        // [planes]
+  MAAP_HD void operator()(int plane) const { y[plane] = x[static_cast<int64_t>(plane) * inner]; }
+};
+
+/// The first pixel of every plane: of a whole blob on a GPU nothing else is copied to the host.
 template <typename Dtype>
-std::vector<Dtype> first_pixels(const Blob<Dtype>& f) {
-  std::vector<Dtype> values;
-  for (int n = 0; n < f.shape(0); ++n) {
-    for (int c = 0; c < f.shape(1); ++c) values.push_back(f.cpu_data()[f.offset(n, c)]);
-  }
-  return values;
+std::vector<Dtype> first_pixels(Device device, const Blob<Dtype>& f) {
+  const int planes = f.count(0, 2);
+  Blob<Dtype> first(std::vector<int>{planes});
+  maap::parallel_for(
+      device, planes,
+      FirstOfPlane<Dtype>{f.count(2), maap::data(f, device), maap::mutable_data(&first, device)});
+  return std::vector<Dtype>(first.cpu_data(), first.cpu_data() + planes);
 }
 
 }  // namespace
@@ -61,7 +72,7 @@ template <typename Dtype>
 void EnhancementLayer<Dtype>::backward(Device device, const std::vector<Blob<Dtype>*>& top,
                                        Blob<Dtype>* bottom) {
   const bool in_place = top[0] == bottom;
-  if (in_place && !checked_) check_untouched(first_pixels(*bottom));
+  if (in_place && !checked_) check_untouched(device, first_pixels(device, *bottom));
   maap::enhance_backward(device, feature_shape(*bottom), maap::diff(*top[0], device),
                          top.size() > 1 ? maap::diff(*top[1], device) : nullptr,
                          maap::data(*bottom, device), in_place, maap::data(attention_, device),
@@ -71,14 +82,15 @@ void EnhancementLayer<Dtype>::backward(Device device, const std::vector<Blob<Dty
 /// The attention of the recovered F at each image's first pixel must equal the attention that was
 /// kept.
 template <typename Dtype>
-void EnhancementLayer<Dtype>::check_untouched(const std::vector<Dtype>& first_pixels) {
+void EnhancementLayer<Dtype>::check_untouched(Device device, const std::vector<Dtype>& f) {
   checked_ = true;
+  const std::vector<Dtype> attention = first_pixels(device, attention_);
   const int images = attention_.shape(0);
-  const size_t channels = first_pixels.size() / images;
+  const size_t channels = f.size() / images;
   for (int n = 0; n < images; ++n) {
-    const double a = attention_.cpu_data()[attention_.offset(n)];
+    const double a = attention[n];
     double sum = 0;
-    for (size_t c = 0; c < channels; ++c) sum += first_pixels[n * channels + c] / (1 + a);
+    for (size_t c = 0; c < channels; ++c) sum += f[n * channels + c] / (1 + a);
     const double again = 1 / (1 + std::exp(-sum / static_cast<double>(channels)));
     if (std::abs(again - a) > 1e-3) {
       throw maap::Error(

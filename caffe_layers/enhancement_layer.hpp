@@ -44,9 +44,9 @@ class EnhancementLayer : public Layer<Dtype> {
   void Backward_gpu(const std::vector<Blob<Dtype>*>& top, const std::vector<bool>& propagate_down,
                     const std::vector<Blob<Dtype>*>& bottom) override;
 
-  /// Throws if F' is not what the forward pass wrote. `first_pixels` (N, C) has its values at each
-  /// image's first pixel.
-  void check_untouched(const std::vector<Dtype>& first_pixels);
+  /// Throws if F' is not what the forward pass wrote. `f` (N, C) has its values at each image's
+  /// first pixel.
+  void check_untouched(maap::Device device, const std::vector<Dtype>& f);
 
   Blob<Dtype> attention_;  // (N, 1, h, w)
   bool checked_ = false;   // whether the first backward pass in place has checked

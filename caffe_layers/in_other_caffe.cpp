@@ -5,11 +5,17 @@
 #include "caffe_layers/elimination_layer.hpp"
 #include "caffe_layers/elimination_param.hpp"
 #include "caffe_layers/enhancement_layer.hpp"
+#include "caffe_layers/layer_support.hpp"
 
 namespace maap {
 
 const caffe::EliminationParameter* elimination_field(const caffe::LayerParameter&) {
   return nullptr;
+}
+
+void check_flags(caffe::SyncedMemory* flags, int, Device,
+                 const std::function<void(const int*)>& check) {
+  check(static_cast<const int*>(flags->cpu_data()));
 }
 
 }  // namespace maap

@@ -310,13 +310,13 @@ inline void check_cuda(cudaError_t status, const char* what) {
 template <typename F>
 void gpu_for(int64_t n, const F& f) {
   launch_for(n, f);
-  check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
+  check_cuda(cudaGetLastError(), "CUDA kernel launch");
 }
 
 template <typename F>
 void gpu_teams(int n, const F& f) {
   launch_teams(team_slots(Device::kGPU, n), n, f);
-  check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
+  check_cuda(cudaGetLastError(), "CUDA kernel launch");
 }
 
 }  // namespace internal

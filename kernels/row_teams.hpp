@@ -192,7 +192,7 @@ void gpu_row_teams(int n, int64_t length, const F& f) {
     return;
   }
   launch_warps(n, f);
-  check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
+  check_cuda(cudaGetLastError(), "CUDA kernel launch");
 }
 
 #else

@@ -11,7 +11,7 @@ namespace internal {
 template <typename F>
 void gpu_tiles(int n, const F& f) {
   launch_teams(n, n, f);
-  check_cuda(cudaPeekAtLastError(), "CUDA kernel launch");
+  check_cuda(cudaGetLastError(), "CUDA kernel launch");
 }
 #else
 template <typename F>

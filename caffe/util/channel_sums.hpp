@@ -4,7 +4,8 @@
 // Sums over all axes but one: statistics of a channel, or the gradient of a channel's parameter.
 // Their order does not depend on the number of threads. The CPU adds up plane by plane, in double.
 // A GPU adds up by channel and part of the images, since a plane of 7 x 7 values would leave most
-// of a team idle, and floats in pairs of floats (paired_sum.hpp).
+// of a team idle, and floats in pairs of floats (paired_sum.hpp); channels that are the last axis
+// by column_sums.hpp.
 //
 // What is added up is a functor F with
 //
@@ -17,6 +18,7 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/util/channel_shape.hpp"
+#include "caffe/util/column_sums.hpp"
 #include "caffe/util/paired_sum.hpp"
 #include "caffe/util/parallel.hpp"
 #include "kernels/row_teams.hpp"
@@ -159,6 +161,9 @@ constexpr int kTeams = 1024;
 template <typename F, typename Store>
 void gpu_channel_sums(const ChannelShape& shape, const F& f, Blob<double>* planes,
                       const Store& store) {
+  if (shape.inner == 1 && shape.channels > 1) {
+    return gpu_column_sums(shape.outer, shape.channels, f, planes, store);
+  }
   using Sum = GpuSum<typename F::Value>;
   static_assert(sizeof(Sum) == sizeof(double), "the memory for a double holds a sum");
   const int wanted = std::max(1, std::min(shape.outer, kTeams / std::max(shape.channels, 1)));

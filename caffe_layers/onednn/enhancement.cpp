@@ -46,7 +46,8 @@ class OneDnnEnhancementLayer : public EnhancementLayer<float> {
     const bool in_place = top[0] == bottom[0];
     const Layout layout = blocked_layout(dims_of(*bottom[0]), block_);
     const Input from(*bottom[0], Part::kData, layout, Slot::kSource);
-    if (in_place && !checked_) check_untouched(first_pixels(*bottom[0], values(from.memory())));
+    if (in_place && !checked_)
+      check_untouched(maap::Device::kCPU, first_pixels(*bottom[0], values(from.memory())));
     const Input gradient(*top[0], Part::kDiff, layout, Slot::kGradient);
     Output to(bottom[0], Part::kDiff, layout);
     maap::enhance_blocked_backward(shape(*bottom[0]), block_, values(gradient.memory()),

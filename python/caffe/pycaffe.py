@@ -191,6 +191,7 @@ def _forward(
         _fill(net, inputs, net.inputs, "input", "data")
     if last >= first:  # a net may have no layers at all
         net._forward(first, last)
+    net._fetch([net.blobs[name] for name in wanted], gradients=False)
     return {name: net.blobs[name].data for name in wanted}
 
 
@@ -225,6 +226,7 @@ def _backward(
         _fill(net, top_diffs, net.outputs, "top diff", "diff")
     if first >= last:
         net._backward(first, last)
+    net._fetch([net.blobs[name] for name in wanted], gradients=True)
     return {name: net.blobs[name].diff for name in wanted}
 
 

@@ -105,12 +105,25 @@ void bind_making(Class* net) {
            "from, by layer name. CaffeError names the file and the layer of an error.");
 }
 
+void fetch(const NetPtr& net, const vector<shared_ptr<Blob<float>>>& blobs, bool gradients) {
+  vector<SyncedMemory*> blocks;
+  for (const auto& blob : blobs) {
+    blocks.push_back((gradients ? blob->diff() : blob->data()).get());
+  }
+  const Call call(companion_of(net));
+  SyncedMemory::fetch(blocks);
+}
+
 template <typename Class>
 void bind_running(Class* net) {
   net->def("_forward", &forward, py::arg("start"), py::arg("end"),
            "Runs layers start to end, both included, and returns their loss.")
       .def("_backward", &backward, py::arg("start"), py::arg("end"),
            "Runs backward from layer start down to layer end, both included.")
+      .def("_fetch", &fetch, py::arg("blobs"), py::arg("gradients"),
+           "Copies the blobs' values, or gradients, from the GPU, where they are there alone, with "
+           "one\n"
+           "wait for all of them.")
       .def(
           "reshape",
           [](const NetPtr& net) {

@@ -16,7 +16,8 @@ from typing import Any
 from bundle import Bundle
 from gtest_runs import Start, list_tests, run_tests
 
-GPU_TESTS = "*/2.*:*/3.*:Device*:*Gpu*:*GPU*"  # the typed tests' third and fourth type is a GPU's
+#: The typed tests' third and fourth type is a GPU's; the fifth and sixth too, of layers by cuDNN.
+GPU_TESTS = "*/2.*:*/3.*:*/4.*:*/5.*:Device*:*Gpu*:*GPU*"
 
 #: Ways to compute the same: as the engine does by itself, without cuDNN, and with all of cuDNN's
 #: layers in its own layout.

@@ -85,6 +85,7 @@ ONLY_PARSED = {
 # Commands that no test of this file runs.
 _SETS_UP = "sets the machine up: tests/newcomer.sh"
 _CONTAINER = "builds or runs the container: tests/container.sh"
+_GPU_CONTAINER = "builds with CUDA, or needs a GPU"
 NOT_RUN = {
     "git clone URL maap-caffe && cd maap-caffe": _SETS_UP,
     "./maap setup": _SETS_UP,
@@ -95,6 +96,8 @@ NOT_RUN = {
     "docker build -t maap-caffe .": _CONTAINER,
     'docker run -v "$PWD:/workspace" maap-caffe train alexnet': _CONTAINER,
     'docker run -v "$PWD:/workspace" maap-caffe caffe train -solver my_solver.prototxt': _CONTAINER,
+    "docker build -t maap-caffe:gpu --target gpu .": _GPU_CONTAINER,
+    'docker run --gpus all -v "$PWD:/workspace" maap-caffe:gpu train alexnet': _GPU_CONTAINER,
     "pip install .": "builds the engine: tests/container.sh",
     "cmake -S . -B build && cmake --build build && cmake --install build": "builds the engine",
     "cmake -S . -B build -DMAAP_ENGINE=OFF -DMAAP_PLUGIN=ON -DCaffe_DIR=...": (

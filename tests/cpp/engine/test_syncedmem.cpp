@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <string>
@@ -242,6 +243,63 @@ TEST(SyncedMemory, APushCopiesToTheGpu) {
     memory.async_gpu_push(nullptr);
     EXPECT_EQ(memory.head(), SyncedMemory::SYNCED);
   }
+}
+
+TEST(SyncedMemory, ATwinIsForgottenWhenTheValuesChange) {
+  SyncedMemory memory(4);
+  const auto twin = std::make_shared<SyncedMemory>(4);
+  EXPECT_EQ(memory.twin(), nullptr);
+  char mine[4] = {};
+  const std::function<void()> changes[] = {
+      [&] { memory.mutable_cpu_data(); }, [&] { memory.set_cpu_data(mine); },
+      [&] { memory.foreign_written(std::make_shared<Backwards>("abcd")); },
+      [&] { memory.share_cpu_data(); }};
+  for (const auto& change : changes) {
+    memory.set_twin(twin);
+    memory.cpu_data();
+    EXPECT_EQ(memory.twin(), twin) << "reading changes nothing";
+    change();
+    EXPECT_EQ(memory.twin(), nullptr);
+  }
+}
+
+TEST(SyncedMemory, ItsGpuMemoryCanMoveWithItsValues) {
+  if (device::count() == 0) GTEST_SKIP() << "no GPU";
+  const std::shared_ptr<void> all(device::allocate(512), device::release);
+  SyncedMemory fresh(100), on_gpu(100), on_cpu(100), given(100), held(100);
+  static_cast<char*>(on_gpu.mutable_cpu_data())[3] = 5;
+  on_gpu.mutable_gpu_data();
+  static_cast<char*>(on_cpu.mutable_cpu_data())[3] = 6;
+  char* const place = static_cast<char*>(all.get());
+  int parts = 0;
+  for (SyncedMemory* memory : {&fresh, &on_gpu, &on_cpu}) {
+    const SyncedMemory::SyncedHead before = memory->head();
+    const std::shared_ptr<void> part(all, place + 128 * parts++);
+    EXPECT_TRUE(memory->move_on_gpu(part));
+    EXPECT_EQ(memory->head(), before);
+    EXPECT_EQ(memory->mutable_gpu_data(), part.get());
+    EXPECT_EQ(memory->gpu_memory(), part.get());
+    EXPECT_FALSE(memory->move_on_gpu(all));  // it has moved already
+  }
+  EXPECT_EQ(static_cast<const char*>(fresh.cpu_data())[3], 0);
+  EXPECT_EQ(static_cast<const char*>(on_gpu.cpu_data())[3], 5);
+  EXPECT_EQ(static_cast<const char*>(on_cpu.cpu_data())[3], 6);
+  given.set_gpu_data(all.get());
+  EXPECT_FALSE(given.move_on_gpu(all));
+  const std::shared_ptr<void> holder = held.share_gpu_data();
+  EXPECT_FALSE(held.move_on_gpu(all));
+}
+
+TEST(SyncedMemory, TakesACopyOfTheGpusValues) {
+  if (device::count() == 0) GTEST_SKIP() << "no GPU";
+  SyncedMemory memory(4);
+  memory.mutable_cpu_data();
+  memory.cpu_copy_is("old");  // the CPU's values count
+  EXPECT_EQ(memory.head(), SyncedMemory::HEAD_AT_CPU);
+  memory.mutable_gpu_data();
+  memory.cpu_copy_is("new");
+  EXPECT_EQ(memory.head(), SyncedMemory::SYNCED);
+  EXPECT_STREQ(static_cast<const char*>(memory.cpu_data()), "new");
 }
 
 TEST(SyncedMemory, BlobsThatShareSeeOneForeignCopy) {

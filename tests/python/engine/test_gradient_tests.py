@@ -24,7 +24,7 @@ WITHOUT = {
     "WindowData": "reads",
 }
 SUITES = {"Enhancement": "EnhancementTest", "Elimination": "EliminationTest"}
-BOTH_TYPES = ("DtypesAndDevices", "Dtypes")
+BOTH_TYPES = ("DtypesAndDevices", "DtypesDevicesAndEngines", "Dtypes")
 
 
 @pytest.fixture(scope="module")

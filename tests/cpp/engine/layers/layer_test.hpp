@@ -23,6 +23,7 @@
 namespace caffe {
 
 using ::DtypesAndDevices;
+using ::DtypesDevicesAndEngines;
 using ::On;
 
 /// How gradients are compared. A difference of more than `tolerance` times the larger of both

@@ -10,8 +10,8 @@ class ConvolutionLayerTest : public LayerTest<TypeParam> {
   typedef std::vector<int> Ints;
 
   static std::string layer_text(const std::string& param) {
-    return "type: 'Convolution' convolution_param { engine: CAFFE "
-           "weight_filler { type: 'gaussian' std: 0.5 } bias_filler { type: 'gaussian' std: 1 } " +
+    return "type: 'Convolution' convolution_param { engine: " + std::string(TypeParam::engine()) +
+           " weight_filler { type: 'gaussian' std: 0.5 } bias_filler { type: 'gaussian' std: 1 } " +
            param + " }";
   }
   /// Runs the layer on a random bottom and compares with the definition. `r` has everything except
@@ -40,7 +40,7 @@ class ConvolutionLayerTest : public LayerTest<TypeParam> {
     this->expect_near(this->data(*this->top[0]), y);
   }
 };
-TYPED_TEST_SUITE(ConvolutionLayerTest, DtypesAndDevices);
+TYPED_TEST_SUITE(ConvolutionLayerTest, DtypesDevicesAndEngines);
 
 TYPED_TEST(ConvolutionLayerTest, Plain) {
   this->expect_convolution("num_output: 4 kernel_size: 3 stride: 2", {2, 3, 6, 4},

@@ -7,8 +7,8 @@ template <typename TypeParam>
 class DeconvolutionLayerTest : public LayerTest<TypeParam> {
  protected:
   static std::string layer_text(const std::string& param) {
-    return "type: 'Deconvolution' convolution_param { engine: CAFFE "
-           "weight_filler { type: 'gaussian' std: 0.5 } bias_filler { type: 'gaussian' std: 1 } " +
+    return "type: 'Deconvolution' convolution_param { engine: " + std::string(TypeParam::engine()) +
+           " weight_filler { type: 'gaussian' std: 0.5 } bias_filler { type: 'gaussian' std: 1 } " +
            param + " }";
   }
   /// `r` is the convolution whose adjoint this is: its output is the bottom.
@@ -35,7 +35,7 @@ class DeconvolutionLayerTest : public LayerTest<TypeParam> {
     this->expect_near(this->data(*this->top[0]), y);
   }
 };
-TYPED_TEST_SUITE(DeconvolutionLayerTest, DtypesAndDevices);
+TYPED_TEST_SUITE(DeconvolutionLayerTest, DtypesDevicesAndEngines);
 
 TYPED_TEST(DeconvolutionLayerTest, Values) {
   this->expect_deconvolution("num_output: 4 kernel_size: 3 stride: 2", 2,
