@@ -36,6 +36,7 @@ class CudnnConvolutionLayer : public ConvolutionLayer<Dtype>, public TakesReLU {
   void add_gradients(Order order, const Blob<Dtype>& top, const Blob<Dtype>& bottom);
 
   ConvPasses<Dtype> passes_;
+  const bool fuses_ = computes(Feature::kFusion);
 };
 
 template <typename Dtype>
@@ -57,7 +58,7 @@ void CudnnConvolutionLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blobs&
   for (size_t i = 0; i < bottom.size(); ++i) {
     const Dtype* const x = data_in(order, *bottom[i]);
     Dtype* const y = mutable_data_in(order, top[i]);
-    if (this->bias_term_ && forward_fused(order, x, y)) continue;
+    if (fuses_ && this->bias_term_ && forward_fused(order, x, y)) continue;
     if (!passes_.forward(order, x, weights(order), y)) return Base::Forward_gpu(bottom, top);
     if (this->bias_term_) {
       this->forward_bias_of_all(y, this->blobs_[1]->gpu_data(), order == Order::kNhwc);

@@ -83,47 +83,33 @@ const Plan* ConvPasses<Dtype>::find(Order order, Pass pass, bool bias, bool relu
 }
 
 template <typename Dtype>
+bool ConvPasses<Dtype>::run(Order order, Pass pass, const Operands& operands, bool relu) const {
+  for (const void* const operand : {operands.x, operands.w, operands.y, operands.bias,
+                                    const_cast<const void*>(operands.result)}) {
+    if (!fits(operand)) return false;
+  }
+  const Plan* const plan = find(order, pass, operands.bias != nullptr, relu);
+  if (plan != nullptr) Plans::current().run(*plan, operands);
+  return plan != nullptr;
+}
+
+template <typename Dtype>
 bool ConvPasses<Dtype>::forward(Order order, const Dtype* x, const Dtype* w, Dtype* y) const {
-  if (!fits(x) || !fits(w) || !fits(y)) return false;
-  const Plan* const plan = find(order, Pass::kForward);
-  if (plan == nullptr) return false;
-  Operands operands;
-  operands.x = x;
-  operands.w = w;
-  operands.result = y;
-  Plans::current().run(*plan, operands);
-  return true;
+  return run(order, Pass::kForward, {x, w, nullptr, nullptr, y});
 }
 
 template <typename Dtype>
 bool ConvPasses<Dtype>::forward_fused(Order order, const Dtype* x, const Dtype* w,
                                       const Dtype* bias, bool relu, Dtype* y) const {
-  if (!fits(x) || !fits(w) || !fits(bias) || !fits(y) || !computes(Feature::kFusion)) return false;
-  const Plan* const plan = find(order, Pass::kForward, true, relu);
-  if (plan == nullptr) return false;
-  Operands operands;
-  operands.x = x;
-  operands.w = w;
-  operands.bias = bias;
-  operands.result = y;
-  Plans::current().run(*plan, operands);
-  return true;
+  return run(order, Pass::kForward, {x, w, nullptr, bias, y}, relu);
 }
 
 template <typename Dtype>
 bool ConvPasses<Dtype>::data_gradient(Order order, const Dtype* dy, const Dtype* w,
                                       Dtype* dx) const {
-  if (!fits(dy) || !fits(w) || !fits(dx)) return false;
   const bool spreads = is_supported_ && order == Order::kNchw && skips_positions();
-  if (spreads && spread_data_gradient(dy, w, dx)) return true;
-  const Plan* const plan = find(order, Pass::kData);
-  if (plan == nullptr) return false;
-  Operands operands;
-  operands.y = dy;
-  operands.w = w;
-  operands.result = dx;
-  Plans::current().run(*plan, operands);
-  return true;
+  if (spreads && fits(dy) && fits(w) && fits(dx) && spread_data_gradient(dy, w, dx)) return true;
+  return run(order, Pass::kData, {nullptr, w, dy, nullptr, dx});
 }
 
 /// Whether the convolution reads only some positions, each once: a kernel of 1x1 with a stride and
@@ -154,11 +140,7 @@ bool ConvPasses<Dtype>::spread_data_gradient(const Dtype* dy, const Dtype* w, Dt
   const Plan* const plan = Plans::current().find(dense);
   if (plan == nullptr) return false;
   const WithResult<Dtype> memory(*plan, dense.x.values());
-  Operands operands;
-  operands.y = dy;
-  operands.w = w;
-  operands.result = memory.result;
-  plan->run(operands, memory.memory, memory.bytes);
+  plan->run({nullptr, w, dy, nullptr, memory.result}, memory.memory, memory.bytes);
   spread(plain_.x.lengths, plain_.stride, lengths, memory.result, dx);
   return true;
 }
@@ -171,11 +153,7 @@ bool ConvPasses<Dtype>::add_weight_gradient(Order order, const Dtype* x, const D
   if (plan == nullptr) return false;
   const int64_t count = plain_.w.values();
   const WithResult<Dtype> memory(*plan, count);
-  Operands operands;
-  operands.x = x;
-  operands.y = dy;
-  operands.result = memory.result;
-  plan->run(operands, memory.memory, memory.bytes);
+  plan->run({x, nullptr, dy, nullptr, memory.result}, memory.memory, memory.bytes);
   if (order == Order::kNhwc) {
     nhwc_to_nchw(weight_shape_, memory.result, dw, true);
   } else {

@@ -38,6 +38,8 @@ class ConvPasses {
 
  private:
   const Plan* find(Order order, Pass pass, bool bias = false, bool relu = false) const;
+  /// Runs the plan of a pass, with the bias if the operands have one; false if there is none.
+  bool run(Order order, Pass pass, const Operands& operands, bool relu = false) const;
   bool skips_positions() const;
   bool spread_data_gradient(const Dtype* dy, const Dtype* w, Dtype* dx) const;
 

@@ -27,9 +27,7 @@ struct Handle {
 
 void check(cudnnStatus_t status, const char* what) {
   if (status == CUDNN_STATUS_SUCCESS) return;
-  const cudaError_t reason = cudaGetLastError();  // which must not be reported for a later call
-  CAFFE_FAIL("cuDNN, " << what << ": " << cudnnGetErrorString(status)
-                       << (reason == cudaSuccess ? "" : ": " + gpu_error_text(reason)));
+  CAFFE_FAIL("cuDNN, " << what << ": " << cudnnGetErrorString(status) << gpu_reason());
 }
 
 cudnnHandle_t handle() {
