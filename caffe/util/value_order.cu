@@ -56,32 +56,18 @@ struct TransposeTile {
   }
 };
 
-/// The same for few rows: thread i takes a column.
-template <typename T, bool kAdd>
-struct TransposeFewRows {
+/// The same for few rows or few columns: thread i takes a column, or with kRow a row.
+template <typename T, bool kAdd, bool kRow>
+struct TransposeLine {
   int rows, columns;
   const T* from;
   Store<T, kAdd> store;
   CAFFE_HD void operator()(int i) const {
-    const int64_t matrix = static_cast<int64_t>(i / columns) * rows * columns;
-    const int c = i % columns;
-    for (int r = 0; r < rows; ++r) {
-      store(matrix + static_cast<int64_t>(c) * rows + r,
-            from[matrix + static_cast<int64_t>(r) * columns + c]);
-    }
-  }
-};
-
-/// The same for few columns: thread i takes a row.
-template <typename T, bool kAdd>
-struct TransposeFewColumns {
-  int rows, columns;
-  const T* from;
-  Store<T, kAdd> store;
-  CAFFE_HD void operator()(int i) const {
-    const int64_t matrix = static_cast<int64_t>(i / rows) * rows * columns;
-    const int r = i % rows;
-    for (int c = 0; c < columns; ++c) {
+    const int lines = kRow ? rows : columns, length = kRow ? columns : rows;
+    const int64_t matrix = static_cast<int64_t>(i / lines) * rows * columns;
+    const int line = i % lines;
+    for (int k = 0; k < length; ++k) {
+      const int r = kRow ? line : k, c = kRow ? k : line;
       store(matrix + static_cast<int64_t>(c) * rows + r,
             from[matrix + static_cast<int64_t>(r) * columns + c]);
     }
@@ -94,10 +80,10 @@ void transpose(int count, int rows, int columns, const T* from, T* to) {
   if (static_cast<int64_t>(count) * rows * columns == 0) return;
   if (rows < kThin) {
     maap::parallel_for(Device::kGPU, static_cast<int64_t>(count) * columns,
-                       TransposeFewRows<T, kAdd>{rows, columns, from, store});
+                       TransposeLine<T, kAdd, false>{rows, columns, from, store});
   } else if (columns < kThin) {
     maap::parallel_for(Device::kGPU, static_cast<int64_t>(count) * rows,
-                       TransposeFewColumns<T, kAdd>{rows, columns, from, store});
+                       TransposeLine<T, kAdd, true>{rows, columns, from, store});
   } else {
     const int tiles = ((rows + kSide - 1) / kSide) * ((columns + kSide - 1) / kSide);
     maap::internal::gpu_tiles(count * tiles, TransposeTile<T, kAdd>{rows, columns, from, store});
