@@ -77,6 +77,18 @@ void Net<Dtype>::WaitOnce(const Work& work) {
   late_values_->finish();
 }
 
+/// run(), after which, on a GPU, its values are there; within a scope of late values, those come
+/// with the scope's.
+template <typename Dtype>
+template <typename Pass>
+void Net<Dtype>::RunPass(const Pass& run) {
+  if (Caffe::mode() == Caffe::GPU && LateValues::current() == nullptr) {
+    WaitOnce([&run](LateValues*) { run(); });
+  } else {
+    run();
+  }
+}
+
 /// The layer, if it may compute the next one, a ReLU, as well; null if somebody may look at the
 /// values in between.
 template <typename Dtype>
@@ -128,11 +140,7 @@ void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
 template <typename Dtype>
 void Net<Dtype>::ForwardWithoutLoss(int start, int end) {
   CheckRange(start, end);
-  if (Caffe::mode() == Caffe::GPU && LateValues::current() == nullptr) {
-    WaitOnce([&](LateValues*) { RunForward(start, end, nullptr); });
-  } else {
-    RunForward(start, end, nullptr);
-  }
+  RunPass([&] { RunForward(start, end, nullptr); });
 }
 
 template <typename Dtype>
@@ -166,11 +174,7 @@ const vector<Blob<Dtype>*>& Net<Dtype>::Forward(const vector<Blob<Dtype>*>& bott
 template <typename Dtype>
 void Net<Dtype>::BackwardFromTo(int start, int end) {
   CheckRange(end, start);
-  if (Caffe::mode() == Caffe::GPU && LateValues::current() == nullptr) {
-    WaitOnce([&](LateValues*) { RunBackward(start, end); });
-  } else {
-    RunBackward(start, end);
-  }
+  RunPass([&] { RunBackward(start, end); });
 }
 
 template <typename Dtype>
@@ -199,15 +203,10 @@ void Net<Dtype>::BackwardTo(int end) {
 
 template <typename Dtype>
 void Net<Dtype>::Backward() {
-  const auto run = [this] {
+  RunPass([this] {
     BackwardTo(0);
     if (debug_info_) ParamsDebugInfo();
-  };
-  if (Caffe::mode() == Caffe::GPU && LateValues::current() == nullptr) {
-    WaitOnce([&](LateValues*) { run(); });
-  } else {
-    run();
-  }
+  });
 }
 
 template <typename Dtype>

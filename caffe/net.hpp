@@ -203,6 +203,8 @@ class Net {
   void RunBackward(int start, int end);
   template <typename Work>
   void WaitOnce(const Work& work);
+  template <typename Pass>
+  void RunPass(const Pass& run);
   TakesReLU* FusedWithNext(int layer, int end) const;
   static void Run(const vector<Callback*>& callbacks, int layer);
   void ForwardDebugInfo(int layer_id) const;
