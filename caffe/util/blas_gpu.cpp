@@ -14,9 +14,7 @@ namespace {
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  const cudaError_t reason = cudaGetLastError();  // which must not be reported for a later call
-  CAFFE_FAIL("cuBLAS, " << what << ": " << cublasGetStatusString(status)
-                        << (reason == cudaSuccess ? "" : ": " + gpu_error_text(reason)));
+  CAFFE_FAIL("cuBLAS, " << what << ": " << cublasGetStatusString(status) << gpu_reason());
 }
 
 cublasHandle_t handle() {

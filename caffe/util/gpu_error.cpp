@@ -100,6 +100,11 @@ std::string gpu_error_text(cudaError_t status) {
   }
 }
 
+std::string gpu_reason() {
+  const cudaError_t reason = cudaGetLastError();  // which must not be reported for a later call
+  return reason == cudaSuccess ? "" : ": " + gpu_error_text(reason);
+}
+
 void check_gpu(cudaError_t status, const char* what) {
   if (status == cudaSuccess) return;
   cudaGetLastError();

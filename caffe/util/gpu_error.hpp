@@ -21,6 +21,10 @@ void check_gpu(cudaError_t status, const char* what);
 /// child cannot use its parent's GPU, and so on.
 std::string gpu_error_text(cudaError_t status);
 
+/// For an error of a library on the GPU: ": " and the runtime's reason, if it has one; ""
+/// otherwise. Clears the runtime's error state, too.
+std::string gpu_reason();
+
 /// Call at each first use of the GPU: throws in a forked child whose parent has used one, which
 /// CUDA cannot do.
 void enter_gpu();
