@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "caffe/layers/engine_choice.hpp"
-#include "caffe/util/device.hpp"
 #include "caffe/util/value_order.hpp"
 #include "caffe_layers/enhancement_layer.hpp"
 #include "kernels/attention.hpp"
@@ -36,8 +35,10 @@ class OrderedEnhancementLayer : public EnhancementLayer<Dtype> {
     if (!propagate_down[0]) return;
     const bool in_place = top[0] == bottom[0];
     const Dtype* const f = data_in(Order::kNhwc, *bottom[0]);
-    if (in_place && !this->checked_)
-      this->check_untouched(maap::Device::kGPU, first_pixels(*bottom[0], f));
+    if (in_place && !this->checked_) {
+      this->check_untouched(maap::Device::kGPU,
+                            this->first_pixels(maap::Device::kGPU, *bottom[0], f, true));
+    }
     const Dtype* const gradient = diff_in(Order::kNhwc, *top[0]);
     maap::enhance_backward(maap::Device::kGPU, shape(*bottom[0]), gradient,
                            top.size() > 1 ? top[1]->gpu_diff() : nullptr, f, in_place,
@@ -47,16 +48,6 @@ class OrderedEnhancementLayer : public EnhancementLayer<Dtype> {
  private:
   static maap::FeatureShape shape(const Blob<Dtype>& f) {
     return {f.shape(0), f.shape(1), f.count(2), true};
-  }
-
-  static vector<Dtype> first_pixels(const Blob<Dtype>& f, const Dtype* values) {
-    const int channels = f.shape(1);
-    vector<Dtype> result(static_cast<size_t>(f.shape(0)) * channels);
-    for (int n = 0; n < f.shape(0); ++n) {
-      device::copy(result.data() + static_cast<size_t>(n) * channels,
-                   values + static_cast<int64_t>(n) * f.count(1), sizeof(Dtype) * channels);
-    }
-    return result;
   }
 };
 

@@ -18,23 +18,15 @@ maap::FeatureShape feature_shape(const Blob<Dtype>& f) {
 }
 
 template <typename T>
-struct FirstOfPlane {
-  int inner;
-  const T* x;  // [planes, inner]
-  T* y;        // [planes]
-  MAAP_HD void operator()(int plane) const { y[plane] = x[static_cast<int64_t>(plane) * inner]; }
+struct FirstPixel {
+  int channels;
+  int64_t image_step, channel_step;  // between neighbours of x
+  const T* x;
+  T* y;  // [images, channels]
+  MAAP_HD void operator()(int i) const {
+    y[i] = x[i / channels * image_step + i % channels * channel_step];
+  }
 };
-
-/// The first pixel of every plane: of a whole blob on a GPU nothing else is copied to the host.
-template <typename Dtype>
-std::vector<Dtype> first_pixels(Device device, const Blob<Dtype>& f) {
-  const int planes = f.count(0, 2);
-  Blob<Dtype> first(std::vector<int>{planes});
-  maap::parallel_for(
-      device, planes,
-      FirstOfPlane<Dtype>{f.count(2), maap::data(f, device), maap::mutable_data(&first, device)});
-  return std::vector<Dtype>(first.cpu_data(), first.cpu_data() + planes);
-}
 
 }  // namespace
 
@@ -72,11 +64,25 @@ template <typename Dtype>
 void EnhancementLayer<Dtype>::backward(Device device, const std::vector<Blob<Dtype>*>& top,
                                        Blob<Dtype>* bottom) {
   const bool in_place = top[0] == bottom;
-  if (in_place && !checked_) check_untouched(device, first_pixels(device, *bottom));
+  if (in_place && !checked_) {
+    check_untouched(device, first_pixels(device, *bottom, maap::data(*bottom, device), false));
+  }
   maap::enhance_backward(device, feature_shape(*bottom), maap::diff(*top[0], device),
                          top.size() > 1 ? maap::diff(*top[1], device) : nullptr,
                          maap::data(*bottom, device), in_place, maap::data(attention_, device),
                          maap::mutable_diff(bottom, device));
+}
+
+/// Of a whole blob on a GPU nothing else is copied to the host.
+template <typename Dtype>
+std::vector<Dtype> EnhancementLayer<Dtype>::first_pixels(Device device, const Blob<Dtype>& f,
+                                                         const Dtype* values, bool channels_last) {
+  const int planes = f.count(0, 2);
+  Blob<Dtype> first(std::vector<int>{planes});
+  maap::parallel_for(device, planes,
+                     FirstPixel<Dtype>{f.shape(1), f.count(1), channels_last ? 1 : f.count(2),
+                                       values, maap::mutable_data(&first, device)});
+  return std::vector<Dtype>(first.cpu_data(), first.cpu_data() + planes);
 }
 
 /// The attention of the recovered F at each image's first pixel must equal the attention that was
@@ -84,7 +90,8 @@ void EnhancementLayer<Dtype>::backward(Device device, const std::vector<Blob<Dty
 template <typename Dtype>
 void EnhancementLayer<Dtype>::check_untouched(Device device, const std::vector<Dtype>& f) {
   checked_ = true;
-  const std::vector<Dtype> attention = first_pixels(device, attention_);
+  const std::vector<Dtype> attention =
+      first_pixels(device, attention_, maap::data(attention_, device), false);
   const int images = attention_.shape(0);
   const size_t channels = f.size() / images;
   for (int n = 0; n < images; ++n) {

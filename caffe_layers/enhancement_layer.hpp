@@ -44,6 +44,10 @@ class EnhancementLayer : public Layer<Dtype> {
   void Backward_gpu(const std::vector<Blob<Dtype>*>& top, const std::vector<bool>& propagate_down,
                     const std::vector<Blob<Dtype>*>& bottom) override;
 
+  /// The values (N, C) of each image's first pixel; `values` are those of f, plane by plane or with
+  /// the channels last.
+  static std::vector<Dtype> first_pixels(maap::Device device, const Blob<Dtype>& f,
+                                         const Dtype* values, bool channels_last);
   /// Throws if F' is not what the forward pass wrote. `f` (N, C) has its values at each image's
   /// first pixel.
   void check_untouched(maap::Device device, const std::vector<Dtype>& f);
