@@ -3,9 +3,10 @@
     MAAP_ENGINE_BUILD=build/shadow tools/engine/run python3 bench/gpu_counts.py
         [--batch N] [--nets alexnet,alexnet_laap,vgg19,resnet152] [--compute] [--iterations N]
 
-The build is the preset shadow with -DMAAP_BENCH=ON. Counted on the shadow device (tests/shadow); no GPU is used and nothing is timed. Without --compute
-nothing is computed either, so that a batch of 64 takes seconds; the nets with Enhancement, which
-checks its values, then stop, and are left out unless they are named. Prints one table.
+The build is the preset shadow with -DMAAP_BENCH=ON. Counted on the shadow device (tests/shadow);
+no GPU is used and nothing is timed. Without --compute nothing is computed either, so that a batch
+of 64 takes seconds; the nets with Enhancement, which checks its values, then stop, and are left out
+unless they are named. Prints one table.
 """
 
 from __future__ import annotations
