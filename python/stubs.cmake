@@ -1,5 +1,5 @@
-# Copies the stubs that protoc wrote under FROM to the messages' folder in Python, TO.
-foreach(name caffe/proto/caffe_pb2 kernels/maap_pb2)
+# Copies the stubs NAMES that protoc wrote under FROM to the messages' folder in Python, TO.
+foreach(name ${NAMES})
   file(READ ${FROM}/${name}.pyi text)
   string(REPLACE "from kernels import maap_pb2" "from caffe.proto import maap_pb2" text "${text}")
   get_filename_component(file ${name} NAME)

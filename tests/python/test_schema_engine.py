@@ -26,6 +26,27 @@ OWN_FIELDS = {
     ("caffe.SolverParameter", "continue_on_nonfinite_loss", 8001, "bool"),
     ("caffe.LayerParameter", "enhancement_param", 8001, "caffe.EnhancementParameter"),
     ("caffe.LayerParameter", "elimination_param", 8002, "caffe.EliminationParameter"),
+    ("caffe.LayerParameter", "dialect", 8003, "string"),
+}
+# BVLC's part of the schema, and what the forks of Caffe add to it.
+BVLC_FILES = ("caffe/proto/caffe.proto", "caffe/proto/values.proto")
+FORK_FILES = ("caffe/proto/detection.proto", "caffe/proto/forks.proto")
+FORK_EXTENDED = {
+    "caffe.LayerParameter",
+    "caffe.SolverParameter",
+    "caffe.SolverState",
+    "caffe.TransformationParameter",
+}
+# Those whose type is no message of a fork's.
+FORK_FIELDS = {
+    ("caffe.SolverParameter", "eval_type"),
+    ("caffe.SolverParameter", "ap_version"),
+    ("caffe.SolverParameter", "plateau_winsize"),
+    ("caffe.SolverParameter", "show_per_class_result"),
+    ("caffe.SolverState", "minimum_loss"),
+    ("caffe.SolverState", "iter_last_event"),
+    ("caffe.TransformationParameter", "crop_h"),
+    ("caffe.TransformationParameter", "crop_w"),
 }
 OWN_ENUM_VALUE = ("ONEDNN", 3)
 ENGINES = {"Convolution", "LRN", "Pooling", "ReLU", "Sigmoid", "Softmax", "TanH", "SPP"}
@@ -80,7 +101,7 @@ def read_enum(scope: str, enum: EnumDescriptorProto) -> Iterator:
         yield (f"{scope}.{enum.name}", value.name, value.number)
 
 
-def read_schema(file: FileDescriptorProto) -> Schema:
+def read_schema(*files: FileDescriptorProto) -> Schema:
     schema = Schema(set(), set(), set())
 
     def visit(scope: str, message: DescriptorProto) -> None:
@@ -92,10 +113,11 @@ def read_schema(file: FileDescriptorProto) -> Schema:
         for nested in message.nested_type:
             visit(name, nested)
 
-    for message in file.message_type:
-        visit(file.package, message)
-    for enum in file.enum_type:
-        schema.enums.update(read_enum(file.package, enum))
+    for file in files:
+        for message in file.message_type:
+            visit(file.package, message)
+        for enum in file.enum_type:
+            schema.enums.update(read_enum(file.package, enum))
     return schema
 
 
@@ -111,11 +133,21 @@ def files(tmp_path_factory) -> dict:
 
 @pytest.fixture(scope="module")
 def ours(files) -> Schema:
-    return read_schema(files["caffe/proto/caffe.proto"])
+    return read_schema(*(files[name] for name in BVLC_FILES))
 
 
-def without_own(schema: Schema) -> Schema:
-    """The schema without the fork's additions; checks that all of them are there."""
+@pytest.fixture(scope="module")
+def forks(files) -> Schema:
+    return read_schema(*(files[name] for name in FORK_FILES))
+
+
+def without_own(schema: Schema, forks: Schema) -> Schema:
+    """The schema without this engine's and the forks' additions; checks that all are there."""
+    fields = {f for f in schema.fields if (f.message, f.name) in FORK_FIELDS}
+    assert {(f.message, f.name) for f in fields} == FORK_FIELDS
+    fields |= {f for f in schema.fields if f.type in forks.messages}
+    assert {f.message for f in fields} == FORK_EXTENDED
+    schema = schema._replace(fields=schema.fields - fields)
     added = {f for f in schema.fields if f.number >= OWN_FROM}
     assert {(f.message, f.name, f.number, f.type) for f in added} >= OWN_FIELDS
     assert {f.label for f in added} == {"optional"}
@@ -144,18 +176,18 @@ def table_field(row: dict) -> Field:
     return Field(row["message"], row["field"], number, row["label"], row["type"], default, packed)
 
 
-def test_fields_are_those_of_the_table(ours):
+def test_fields_are_those_of_the_table(ours, forks):
     rows = read_table("caffe_proto_fields.tsv")
     table = {table_field(row) for row in rows}
     assert len(table) == len(rows) == 423
-    assert without_own(ours).fields == table
+    assert without_own(ours, forks).fields == table
 
 
-def test_enums_are_those_of_the_table(ours):
+def test_enums_are_those_of_the_table(ours, forks):
     rows = read_table("caffe_proto_enums.tsv")
     table = {(row["enum"], row["value"], int(row["number"])) for row in rows}
     assert len(table) == len(rows) == 111
-    assert without_own(ours).enums == table
+    assert without_own(ours, forks).enums == table
 
 
 def test_default_of_an_enum_field_names_one_of_its_values(ours):
@@ -166,14 +198,21 @@ def test_default_of_an_enum_field_names_one_of_its_values(ours):
     assert all((f.type, f.default) in values for f in checked)
 
 
-def test_same_as_the_installed_caffe(ours):
+def installed_files(descriptor) -> list:
+    described = FileDescriptorProto()
+    descriptor.CopyToProto(described)
+    return [described, *sum((installed_files(f) for f in descriptor.public_dependencies), [])]
+
+
+def test_same_as_the_installed_caffe(files, ours, forks):
     from maap.util.schema import caffe_pb2
 
-    theirs = FileDescriptorProto()
-    caffe_pb2.DESCRIPTOR.CopyToProto(theirs)
-    installed = read_schema(theirs)
+    installed = read_schema(*installed_files(caffe_pb2.DESCRIPTOR))
     # The Caffe that this Python has: the engine itself, or BVLC's.
-    own = ours if os.environ.get("MAAP_HOST") == "fork" else without_own(ours)
+    if os.environ.get("MAAP_HOST") == "fork":
+        own = read_schema(*(files[name] for name in BVLC_FILES + FORK_FILES))
+    else:
+        own = without_own(ours, forks)
     assert own.messages == installed.messages
     assert own.fields == installed.fields
     assert own.enums == installed.enums
@@ -182,4 +221,4 @@ def test_same_as_the_installed_caffe(ours):
 def test_maap_messages_come_from_the_layers_folder(files):
     schema = read_schema(files["kernels/maap.proto"])
     assert schema.messages == {"caffe.EnhancementParameter", "caffe.EliminationParameter"}
-    assert set(files) == {"caffe/proto/caffe.proto", "kernels/maap.proto"}
+    assert set(files) == {*BVLC_FILES, *FORK_FILES, "kernels/maap.proto"}

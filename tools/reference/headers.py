@@ -9,7 +9,9 @@ _LAYERS_HEAD = """# Layers
 Every layer type of this Caffe, with the contract that stands in its header: what it computes,
 which shapes it takes, whether it works in place. Parameters are on the page
 [Prototxt parameters](prototxt.md).
-Enhancement and Elimination are this project's; all others are Caffe's.
+Enhancement and Elimination are this project's; those whose header lies in a folder below
+`caffe/layers` come from other forks of Caffe ([Layers of other forks](../forks.md)); all others are
+Caffe's.
 """
 _API_HEAD = """# C++ interface
 
@@ -53,10 +55,10 @@ def comment_of(lines: str) -> str:
 
 
 def layers(repo: Path) -> list[Layer]:
-    """The layers in the headers of both folders, by type."""
+    """The layers in the headers of both folders and those below, by type."""
     found = []
     for folder in ("caffe/layers", "caffe_layers"):
-        for path in sorted((repo / folder).glob("*_layer.hpp")):
+        for path in sorted((repo / folder).rglob("*_layer.hpp")):
             text = path.read_text(encoding="utf-8")
             header = str(path.relative_to(repo))
             classes = [m for m in _CLASS.finditer(text) if m.group(2).endswith("Layer")]

@@ -7,11 +7,19 @@ from typing import NamedTuple
 
 _HEAD = """# Prototxt parameters
 
-Every message, field, number and default is BVLC Caffe's; the fields of this project are numbered
-from 8001. The tables are made from `caffe/proto/caffe.proto` and `kernels/maap.proto`. A prototxt
+Messages, fields, numbers and defaults are BVLC Caffe's; the fields of this project are numbered
+from 8001, and what other forks of Caffe add stands in files of its own. The tables are made from
+`kernels/maap.proto` and the files in `caffe/proto/`. A prototxt
 for BVLC Caffe, whose parser does not know the fields of the two attention layers, gives them as
 text: `python_param { param_str: "a_star: REDUCE" }`; this Caffe reads both.
 """
+FILES = (
+    "kernels/maap.proto",
+    "caffe/proto/caffe.proto",
+    "caffe/proto/values.proto",
+    "caffe/proto/detection.proto",
+    "caffe/proto/forks.proto",
+)
 _FIELD = re.compile(
     r"(optional|repeated|required)\s+([\w.]+)\s+(\w+)\s*=\s*(\d+)\s*(?:\[(.*?)\])?\s*;\s*(?://(.*))?"
 )
@@ -95,7 +103,7 @@ def _take(into: object, line: str, comment: list[str]) -> None:
 def page(repo: Path) -> str:
     """The page as Markdown."""
     parts = [_HEAD]
-    for file in ("kernels/maap.proto", "caffe/proto/caffe.proto"):
+    for file in FILES:
         for message in read((repo / file).read_text(encoding="utf-8")):
             parts.append(_section(message))
     return "\n".join(parts)

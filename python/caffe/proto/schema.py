@@ -45,9 +45,14 @@ def _adopt(cls: Any, module: str, qualname: str) -> None:
 
 
 def names_of(file_name: str, module: str) -> dict[str, Any]:
-    """What protoc's module for ``file_name`` has: DESCRIPTOR, messages, enums and their values."""
+    """What protoc's module for ``file_name`` has: DESCRIPTOR, messages, enums and their values,
+    those of the files that it imports publicly as well.
+    """
     file = _POOL.FindFileByName(file_name)
-    names: dict[str, Any] = {"DESCRIPTOR": file}
+    names: dict[str, Any] = {}
+    for public in file.public_dependencies:
+        names.update(names_of(public.name, module))
+    names["DESCRIPTOR"] = file
     for name, descriptor in file.message_types_by_name.items():
         names[name] = _message_class(descriptor)
         _adopt(names[name], module, name)

@@ -1,0 +1,5 @@
+# Layers of SSD, Fast and Faster R-CNN, R-FCN. One file in a line.
+list(APPEND cu
+)
+list(APPEND cpp
+)

@@ -1,0 +1,7 @@
+"""Arrays, records of databases and fillers; ``caffe_pb2`` has the same classes."""
+
+from . import caffe_pb2 as _caffe_pb2
+from .schema import names_of as _names_of
+
+_own = _names_of("caffe/proto/values.proto", _caffe_pb2.__name__)
+globals().update(_own)
