@@ -8,6 +8,8 @@ solver = caffe.get_solver("solver.prototxt")
 solver.step(100)
 """
 
+import importlib
+
 from . import engine_check, io
 from ._caffe import (
     Layer,
@@ -45,6 +47,14 @@ from .pycaffe import (
 
 del engine_check  # it has done its work
 __version__ = "1.0.0"  # the version of Caffe that has this interface
+
+
+def __getattr__(name: str) -> object:
+    """caffe.dnn is imported when it is first used, because it needs OpenCV."""
+    if name == "dnn":
+        return importlib.import_module(".dnn", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
 
 __all__ = [
     "TEST",
