@@ -2,4 +2,5 @@
 list(APPEND cu
 )
 list(APPEND cpp
+  layers/detection/boxes.cpp
 )
