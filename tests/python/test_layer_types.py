@@ -157,8 +157,28 @@ LAYERS = [
         ("t", "u"),
     ),
     one("LSTMUnit", bottoms=("state", "gates", "continues"), tops=("t", "u")),
+    one("ROIPooling", "roi_pooling_param { pooled_h: 3 pooled_w: 2 }", ("data", "rois")),
+    one(
+        "PSROIPooling",
+        "psroi_pooling_param { spatial_scale: 1 output_dim: 1 group_size: 2 }",
+        ("data", "rois"),
+    ),
+    one("Proposal", "proposal_param { ratio: 1 scale: [1, 2] }", ("data", "deltas", "sizes")),
+    one("SpatialTransformer", bottoms=("data", "row")),
+    one("SpatialTransformer", "st_param { output_H: 5 output_W: 3 }", ("data", "row")),
+    one(
+        "Correlation",
+        "correlation_param { pad: 3 kernel_size: 3 max_displacement: 2 stride_1: 4 stride_2: 2 }",
+        ("data", "data"),
+    ),
     one("EuclideanLoss", bottoms=("data", "data")),
 ]
+# For layers of regions.
+REGIONS = """
+layer { name: "regions" type: "Input" top: "rois" top: "deltas" top: "sizes"
+        input_param { shape { dim: 3 dim: 5 } shape { dim: 2 dim: 8 dim: 12 dim: 10 }
+                      shape { dim: 1 dim: 3 } } }
+"""
 PICK = 'layer { name: "pick" type: "Input" top: "pick" input_param { shape { dim: 2 } } }'
 # For layers of 2 steps and 4 streams, the first axes of `data`.
 STEPS = """
@@ -175,7 +195,7 @@ def test_sizes_and_blobs_are_those_of_caffe(caffe, tmp_path, text):
     kind = re.search(r'type: "(\w+)"', text).group(1)
     if kind not in caffe.layer_type_list():
         pytest.skip(f"this host has no {kind}")
-    head = HEAD + PICK + STEPS
+    head = HEAD + PICK + STEPS + REGIONS
     net = text_format.Parse(head + text, caffe_pb2.NetParameter(name="n"))
     write_text(net, tmp_path / "net.prototxt")
     loaded = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)

@@ -39,6 +39,9 @@ class Size(Enum):
     TILE = "repeated along its axis, if that is one of the two"
     RESHAPE = "the first bottom's, if the two axes stay or are flattened"
     ARGMAX = "no map, or with axis: 1 the first bottom's"
+    REGIONS = "the bins of each region, as many as the layer's parameters say"
+    GRID = "st_param's output_H and output_W, or those of the first bottom"
+    DISPLACED = "as many displaced windows as fit, rounded up (correlation_param)"
     IMAGES = "the second bottom's for the first and third top (Elimination)"
     SOURCE = "given by the layer's own parameters"
     UNKNOWN = "only the layer itself knows"
@@ -193,6 +196,12 @@ TYPES: dict[str, LayerType] = {
     "Slice": LayerType(Size.SLICE),
     "Split": LayerType(Size.SAME, keeps_classes=True),
     "Tile": LayerType(Size.TILE),
+    # Regions, and places that are computed
+    "Correlation": LayerType(Size.DISPLACED, top_unread=_always),
+    "PSROIPooling": LayerType(Size.REGIONS, top_unread=_always),
+    "Proposal": LayerType(Size.POINT, top_unread=_always),
+    "ROIPooling": LayerType(Size.REGIONS, top_unread=_always),
+    "SpatialTransformer": LayerType(Size.GRID, top_unread=_always),
     # Ends
     "Accuracy": _end(),
     "ArgMax": _end(Size.ARGMAX),

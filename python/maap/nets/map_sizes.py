@@ -136,6 +136,29 @@ def _argmax(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
     return [bottoms[0]]
 
 
+def _regions(layer: LayerParameter, _: Sequence[Pixels]) -> list[Pixels]:
+    if layer.type == "PSROIPooling":
+        return [(layer.psroi_pooling_param.group_size,) * 2]  # type: ignore[list-item]
+    return [(layer.roi_pooling_param.pooled_h, layer.roi_pooling_param.pooled_w)]
+
+
+def _grid(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
+    param, (height, width) = layer.st_param, bottoms[0]
+    return [
+        (
+            param.output_H if param.HasField("output_H") else height,
+            param.output_W if param.HasField("output_W") else width,
+        )
+    ]
+
+
+def _displaced(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
+    param = layer.correlation_param
+    more = 2 * param.pad - 2 * param.max_displacement - param.kernel_size + 1
+    height, width = (math.ceil((side + more) / param.stride_1) for side in bottoms[0])
+    return [(height, width)]
+
+
 def _images(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
     """D*, the region, A, the statistics."""
     return [bottoms[1], _ONE, bottoms[1], _ONE][: len(layer.top)]
@@ -179,6 +202,9 @@ _RULES: dict[Size, Callable[[LayerParameter, Sequence[Pixels]], list[Pixels]]] =
     Size.TILE: _tile,
     Size.RESHAPE: _reshape,
     Size.ARGMAX: _argmax,
+    Size.REGIONS: _regions,
+    Size.GRID: _grid,
+    Size.DISPLACED: _displaced,
     Size.IMAGES: _images,
     Size.SOURCE: _source,
 }

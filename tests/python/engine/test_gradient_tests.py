@@ -18,6 +18,7 @@ WITHOUT = {
     "ImageData": "reads",
     "Input": "is filled by others",
     "MemoryData": "reads",
+    "Proposal": "gives 0 (tested)",
     "Python": "is what its user writes",
     "Silence": "gives 0 (tested)",
     "Threshold": "has none (tested)",

@@ -1,4 +1,7 @@
 # Tests of caffe/layers/detection. One file in a line.
 list(APPEND fork_layer_tests
   layers/detection/test_boxes.cpp
+  layers/detection/test_proposal_layer.cpp
+  layers/detection/test_psroi_pooling_layer.cpp
+  layers/detection/test_roi_pooling_layer.cpp
 )
