@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "caffe/layer.hpp"
+#include "caffe/util/dialects.hpp"
 
 namespace caffe {
 
@@ -33,6 +34,18 @@ string report_twice(const string& type) {
   return "layer type '" + type + "' is registered twice, by two libraries or two files: rename one";
 }
 
+string unknown_type(const string& type, const vector<string>& known) {
+  const vector<string> dialects = dialects_of_type(type);
+  if (!dialects.empty()) {
+    return "unknown layer type '" + type + "': it is a layer of " + dialects_text(dialects) +
+           ", not built yet; a library with it can be loaded (-layers, caffe.load_layers)";
+  }
+  const string nearest = nearest_name(type, known);
+  return "unknown layer type '" + type + "'" +
+         (nearest.empty() ? "" : "; did you mean '" + nearest + "'?") +
+         (type == "Python" ? kPythonHint : "") + " (known types: " + join(known) + ")";
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -52,11 +65,7 @@ shared_ptr<Layer<Dtype>> LayerRegistry<Dtype>::CreateLayer(const LayerParameter&
   const Table<Dtype>& all = table<Dtype>();
   const auto found = all.creators.find(param.type());
   if (found == all.creators.end()) {
-    const string nearest = nearest_name(param.type(), LayerTypeList());
-    CAFFE_FAIL("layer '" << param.name() << "': unknown layer type '" << param.type() << "'"
-                         << (nearest.empty() ? "" : "; did you mean '" + nearest + "'?")
-                         << (param.type() == "Python" ? kPythonHint : "")
-                         << " (known types: " << LayerTypeListString() << ")");
+    CAFFE_FAIL("layer '" << param.name() << "': " << unknown_type(param.type(), LayerTypeList()));
   }
   CAFFE_CHECK(all.twice.count(param.type()) == 0, report_twice(param.type()));
   return found->second(param);

@@ -5,6 +5,7 @@
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/net.hpp"
 #include "caffe/net_memory.hpp"
+#include "caffe/util/dialects.hpp"
 #include "caffe/util/insert_splits.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 
@@ -31,6 +32,17 @@ NetParameter read_net(const string& param_file, Phase phase, int level,
   return param;
 }
 
+/// Logs the dialect of a net of another fork.
+void log_dialect(const DialectFound& dialect) {
+  if (dialect.name.empty() || !is_root()) return;
+  const size_t most = 4;
+  const vector<string> first(dialect.from.begin(),
+                             dialect.from.begin() + std::min(most, dialect.from.size()));
+  LOG(INFO) << "Dialect: " << dialect.name
+            << (chosen_dialect().empty() ? " (from " + join(first) : " (chosen by hand")
+            << (chosen_dialect().empty() && dialect.from.size() > most ? ", ...)" : ")");
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -52,7 +64,10 @@ void Net<Dtype>::Init(const NetParameter& given) {
     UpgradeNetAsNeeded("net '" + given.name() + "'", &upgraded);
   }
   NetParameter filtered, param;
+  const DialectFound dialect = find_dialect(old ? upgraded : given);
+  log_dialect(dialect);
   FilterNet(old ? upgraded : given, &filtered);
+  resolve_dialect(dialect, &filtered);
   LOG_IF(INFO, is_root()) << "Initializing net from parameters: \n" << filtered.DebugString();
   InsertSplits(filtered, &param);
   name_ = param.name();

@@ -9,6 +9,7 @@
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/upgrade_proto.hpp"
+#include "caffe/util/weights.hpp"
 
 namespace caffe {
 
@@ -246,7 +247,7 @@ void Net<Dtype>::CopyTrainedLayersFrom(const string& trained_filename) {
 template <typename Dtype>
 void Net<Dtype>::CopyTrainedLayersFromBinaryProto(const string& trained_filename) {
   NetParameter param;
-  ReadNetParamsFromBinaryFileOrDie(trained_filename, &param);
+  ReadWeightsFromBinaryFile(trained_filename, &param);
   in_file(trained_filename, [&] { CopyTrainedLayersFrom(param); });
   vector<string> stored;
   bool loaded = false;

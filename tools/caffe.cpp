@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "caffe/util/device.hpp"
+#include "caffe/util/dialects.hpp"
 #include "tools/caffe_command.hpp"
 
 #ifndef CAFFE_VERSION
@@ -31,6 +32,9 @@ DEFINE_string(sigint_effect, "stop",
 DEFINE_string(sighup_effect, "snapshot",
               "Optional; action to take when a SIGHUP signal is received: snapshot, stop or none.");
 DEFINE_string(layers, "", "Optional; shared libraries with more layer types, separated by ','.");
+DEFINE_string(dialect, "",
+              "Optional; the fork of Caffe whose rules hold where two forks give a type two "
+              "meanings (ssd, pspnet, segnet ...). Without it the net's types and fields decide.");
 
 namespace caffe_command {
 
@@ -112,6 +116,7 @@ int run(const std::string& name) {
       LOG(INFO) << "Layers of " << library << ": " << caffe::join(caffe::load_layers(library));
     }
   }
+  caffe::set_dialect(FLAGS_dialect);
   return verb->second();
 }
 

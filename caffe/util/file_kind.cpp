@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "caffe/proto/caffe.pb.h"
+#include "caffe/proto/weights.pb.h"
 
 namespace caffe {
 
@@ -29,6 +30,20 @@ template <typename Message>
 bool holds(const std::string& filename, Message* message) {
   std::ifstream file(filename, std::ios::binary);
   return message->ParsePartialFromIstream(&file) && message->unknown_fields().empty();
+}
+
+/// Whether a file holds a net's weights, of any fork of Caffe.
+bool holds_weights(const std::string& filename) {
+  std::ifstream file(filename, std::ios::binary);
+  NetWeights net;
+  if (!net.ParsePartialFromIstream(&file)) return false;
+  for (const LayerWeights& layer : net.layer()) {
+    if (layer.blobs_size() > 0) return true;
+  }
+  for (const V1LayerWeights& layer : net.layers()) {
+    if (layer.blobs_size() > 0) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -75,6 +90,7 @@ std::string kind_of_message(const std::string& filename) {
   }
   NetParameter net;
   if (holds(filename, &net) && net.layer_size() + net.layers_size() > 0) return "a net's weights";
+  if (holds_weights(filename)) return "a net's weights";
   BlobProto blob;
   if (holds(filename, &blob) && blob.data_size() + blob.double_data_size() > 0) {
     return "a mean or another blob";

@@ -58,6 +58,12 @@ void sync_folder_of(const string& filename) {
   if (folder.fd() >= 0) fsync(folder.fd());
 }
 
+/// The message that a file holds, as users know it.
+string type_name(const Message& proto) {
+  const string name = proto.GetTypeName();
+  return name == "caffe.NetWeights" ? "caffe.NetParameter" : name;
+}
+
 bool is_special(const string& filename) {
   struct stat status;
   return stat(filename.c_str(), &status) == 0 && !S_ISREG(status.st_mode) &&
@@ -142,7 +148,7 @@ bool ReadProtoFromBinaryFile(const string& filename, Message* proto) {
               filename << ": cannot be read: " << std::strerror(stream.GetErrno()));
   if (!good) {
     const string kind = S_ISREG(status.st_mode) ? kind_note(filename) : "";
-    CAFFE_FAIL(filename << ": is not a binary " << proto->GetTypeName() << ", or a damaged one: "
+    CAFFE_FAIL(filename << ": is not a binary " << type_name(*proto) << ", or a damaged one: "
                         << "parsing stopped at byte " << coded.CurrentPosition() << " of "
                         << status.st_size
                         << (kind.empty() ? "; is a download or a copy incomplete?" : kind));

@@ -1,6 +1,8 @@
 // Reads prototxt text. Errors say what is wrong, where, and what may have been meant.
 
+#include "caffe/util/dialects.hpp"
 #include "caffe/util/file_kind.hpp"
+#include "caffe/util/fork_text.hpp"
 #include "caffe/util/io.hpp"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/tokenizer.h"
@@ -32,22 +34,30 @@ vector<string> field_names(const Descriptor& message) {
   return names;
 }
 
-/// The values of the enums of all fields of that name in `message` and its submessages.
-void collect_values(const Descriptor& message, const string& field_name,
-                    set<const Descriptor*>* seen, vector<string>* values) {
+/// The enums of all fields of that name in `message` and its submessages.
+void collect_enums(const Descriptor& message, const string& field_name,
+                   set<const Descriptor*>* seen, vector<const EnumDescriptor*>* enums) {
   if (!seen->insert(&message).second) return;
   for (int i = 0; i < message.field_count(); ++i) {
     const FieldDescriptor& field = *message.field(i);
     if (field.message_type() != nullptr) {
-      collect_values(*field.message_type(), field_name, seen, values);
+      collect_enums(*field.message_type(), field_name, seen, enums);
     } else if (field.enum_type() != nullptr && field.name() == field_name) {
-      const EnumDescriptor& type = *field.enum_type();
-      for (int v = 0; v < type.value_count(); ++v) values->push_back(type.value(v)->name());
+      enums->push_back(field.enum_type());
     }
   }
 }
 
-/// Collects the parser's messages and makes one error of them.
+/// A message's or enum's name without the package.
+string short_name(const string& full_name) {
+  const string package = "caffe.";
+  return full_name.compare(0, package.size(), package) == 0 ? full_name.substr(package.size())
+                                                            : full_name;
+}
+
+/// Collects the parser's messages and makes one error of them. The parser skips fields that the
+/// schema does not have, with a warning: here a field of another fork stays one, any other is an
+/// error.
 class Findings : public google::protobuf::io::ErrorCollector {
  public:
   Findings(const string& what, const Descriptor& root) : what_(what), root_(root) {}
@@ -58,15 +68,37 @@ class Findings : public google::protobuf::io::ErrorCollector {
     if (count_ > 1) text_ << "\n";
     // The parser counts from 0; -1 is the end of the text.
     text_ << what_;
-    if (line >= 0) text_ << ":" << line + 1 << ":" << column + 1;
+    if (line >= 0) text_ << place(line, column);
     text_ << ": " << message << meant(message);
   }
   void AddWarning(int line, int column, const string& message) override {
-    LOG(WARNING) << what_ << ":" << line + 1 << ":" << column + 1 << ": " << message;
+    const vector<string> parts = quoted(message);
+    const bool unknown = message.find("has no field named") != string::npos && parts.size() == 2;
+    if (!unknown) {
+      LOG(WARNING) << what_ << place(line, column) << ": " << message;
+      return;
+    }
+    const string type = short_name(parts[0]);
+    const vector<string> dialects = dialects_of_field(type, parts[1]);
+    if (dialects.empty()) return AddError(line, column, message);
+    if (!names_.insert(type + "." + parts[1]).second) return;
+    skipped_.push_back({parts[1], dialects});
+    warnings_.push_back(place(line, column) + ": '" + parts[1] + "' is a field of " + type +
+                        " in " + dialects_text(dialects) + "; it has no effect here");
   }
   string text() const { return text_.str(); }
+  bool empty() const { return count_ == 0; }
+  /// The fields of other forks, each once.
+  const vector<ForkPart>& skipped() const { return skipped_; }
+  void log_warnings() const {
+    for (const string& warning : warnings_) LOG(WARNING) << what_ << warning;
+  }
 
  private:
+  static string place(int line, int column) {
+    return ":" + std::to_string(line + 1) + ":" + std::to_string(column + 1);
+  }
+
   string meant(const string& message) const {
     const vector<string> parts = quoted(message);
     if (parts.size() < 2) return "";
@@ -76,32 +108,51 @@ class Findings : public google::protobuf::io::ErrorCollector {
       if (type != nullptr) nearest = nearest_name(parts[1], field_names(*type));
     } else if (message.find("numeration value") != string::npos) {
       set<const Descriptor*> seen;
-      vector<string> values;
-      collect_values(root_, parts[1], &seen, &values);
-      nearest = nearest_name(parts[0], values);
+      vector<const EnumDescriptor*> enums;
+      collect_enums(root_, parts[1], &seen, &enums);
+      const string forks = forks_with(enums, parts[0]);
+      if (!forks.empty()) return " It is a value of " + forks + ", which is not built here.";
+      nearest = nearest_name(parts[0], value_names(enums));
     }
     return nearest.empty() ? "" : " Did you mean '" + nearest + "'?";
+  }
+
+  static vector<string> value_names(const vector<const EnumDescriptor*>& enums) {
+    vector<string> names;
+    for (const EnumDescriptor* const type : enums) {
+      for (int v = 0; v < type->value_count(); ++v) names.push_back(type->value(v)->name());
+    }
+    return names;
+  }
+
+  static string forks_with(const vector<const EnumDescriptor*>& enums, const string& value) {
+    for (const EnumDescriptor* const type : enums) {
+      const vector<string> dialects = dialects_of_value(short_name(type->full_name()), value);
+      if (!dialects.empty()) return dialects_text(dialects);
+    }
+    return "";
   }
 
   const string what_;
   const Descriptor& root_;
   std::ostringstream text_;
   int count_ = 0;
+  set<string> names_;
+  vector<ForkPart> skipped_;
+  vector<string> warnings_;
 };
 
-/// Keeps the parser from printing.
-class Silence : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int, int, const string&) override {}
-  void AddWarning(int, int, const string&) override {}
-};
+bool parse(const string& text, bool partial, Findings* findings, Message* proto) {
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(findings);
+  parser.AllowUnknownField(true);
+  parser.AllowPartialMessage(partial);
+  return parser.ParseFromString(text, proto) && findings->empty();
+}
 
 bool parses(const string& text, Message* proto) {
-  Silence silence;
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&silence);
-  parser.AllowPartialMessage(true);
-  return parser.ParseFromString(text, proto);
+  Findings findings("", *proto->GetDescriptor());
+  return parse(text, true, &findings, proto);
 }
 
 /// A note if a text that is no `proto` is a prototxt of another kind.
@@ -131,14 +182,20 @@ void ReadProtoFromText(const string& given, const string& what, Message* proto) 
                       "weights are expected");
   string text = given;
   remove_byte_order_mark(&text);
+  const vector<ForkPart> engines = remove_fork_engines(what, &text);
   Findings findings(what, *proto->GetDescriptor());
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&findings);
-  const bool good = parser.ParseFromString(text, proto);
-  if (good) return;
-  const string found =
-      findings.text().empty() ? what + ": is not a " + proto->GetTypeName() : findings.text();
-  throw Error(found + other_kind(text, *proto));
+  const bool good = parse(text, false, &findings, proto);
+  if (!good) {
+    const string found =
+        findings.text().empty() ? what + ": is not a " + proto->GetTypeName() : findings.text();
+    throw Error(found + other_kind(text, *proto));
+  }
+  findings.log_warnings();
+  vector<ForkPart> skipped = findings.skipped();
+  skipped.insert(skipped.end(), engines.begin(), engines.end());
+  NetParameter* const net = dynamic_cast<NetParameter*>(proto);
+  // What the message does not show; all else can be found in it when a net is made.
+  if (net != nullptr && !skipped.empty()) resolve_dialect(find_dialect(*net, skipped), net);
 }
 
 }  // namespace caffe

@@ -5,7 +5,9 @@
 
 #include "caffe/net_error.hpp"
 #include "caffe/util/copy_field.hpp"
+#include "caffe/util/file_kind.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/weights.hpp"
 #include "google/protobuf/descriptor.h"
 
 namespace caffe {
@@ -205,7 +207,16 @@ void ReadNetParamsFromTextFileOrDie(const string& param_file, NetParameter* para
 }
 
 void ReadNetParamsFromBinaryFileOrDie(const string& param_file, NetParameter* param) {
-  ReadProtoFromBinaryFile(param_file, param);
+  try {
+    ReadProtoFromBinaryFile(param_file, param);
+  } catch (const Error&) {
+    // The numbers of another fork's fields may be those of other fields here.
+    if (kind_of_message(param_file) != "a net's weights") throw;
+    ReadWeightsFromBinaryFile(param_file, param);
+    LOG(WARNING) << param_file << ": only names, types and blobs could be read; other fields are "
+                 << "those of another fork of Caffe";
+    return;
+  }
   in_file(param_file, [&] { UpgradeNetAsNeeded(param_file, param); });
 }
 

@@ -13,6 +13,7 @@ import importlib
 from . import engine_check, io
 from ._caffe import (
     Layer,
+    dialect,
     get_solver,
     has_nccl,
     init_log,
@@ -20,6 +21,7 @@ from ._caffe import (
     load_layers,
     log,
     set_device,
+    set_dialect,
     set_mode_cpu,
     set_mode_gpu,
     set_multiprocess,
@@ -72,6 +74,7 @@ __all__ = [
     "RMSPropSolver",
     "SGDSolver",
     "Timer",
+    "dialect",
     "get_solver",
     "has_nccl",
     "init_log",
@@ -82,6 +85,7 @@ __all__ = [
     "log",
     "params",
     "set_device",
+    "set_dialect",
     "set_mode_cpu",
     "set_mode_gpu",
     "set_multiprocess",

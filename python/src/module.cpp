@@ -1,6 +1,7 @@
 #include <glog/logging.h>
 
 #include "caffe/util/benchmark.hpp"
+#include "caffe/util/dialects.hpp"
 #include "call.hpp"
 
 namespace caffe {
@@ -77,6 +78,16 @@ void bind_settings(py::module_* module) {
       "has_nccl", [] { return false; }, "Whether this build can train on several GPUs with NCCL.");
 }
 
+void bind_dialect(py::module_* module) {
+  module->def(
+      "set_dialect", &set_dialect, py::arg("name"),
+      "Sets the fork of Caffe whose rules hold, in nets that are made from now on, where two\n"
+      "forks give a layer type two meanings: 'ssd', 'pspnet', 'segnet' ... (docs/forks.md).\n"
+      "'', the start: each net's own types and fields decide. CaffeError lists the names if\n"
+      "there is none of that name.");
+  module->def("dialect", &chosen_dialect, "The dialect that set_dialect chose; '' if none.");
+}
+
 void bind_log(py::module_* module) {
   module->def(
       "init_log", &init_log, py::arg("level") = 0, py::arg("stderr") = true,
@@ -110,6 +121,7 @@ PYBIND11_MODULE(_caffe, module) {
   wait_for_threads_at_exit();
   bind_errors(&module);
   bind_settings(&module);
+  bind_dialect(&module);
   bind_log(&module);
   bind_timer(&module);
   module.def(

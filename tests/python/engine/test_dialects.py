@@ -1,0 +1,43 @@
+"""Which fork's rules hold: set_dialect, and the dialect that a net's log names."""
+
+import caffe
+import pytest
+
+NET = """
+name: 'normalise'
+layer { name: 'x' type: 'Input' top: 'x' input_param { shape { dim: 1 dim: 2 dim: 1 dim: 1 } } }
+layer { name: 'y' type: 'ReLU' bottom: 'x' top: 'y' relu_param { engine: MKLDNN }
+        forward_type: FLOAT }
+"""
+
+
+@pytest.fixture
+def by_hand():
+    yield caffe.set_dialect
+    caffe.set_dialect("")
+
+
+def test_set_dialect(by_hand):
+    assert caffe.dialect() == ""
+    by_hand("segnet")
+    assert caffe.dialect() == "segnet"
+    with pytest.raises(caffe.CaffeError, match=r"unknown dialect 'sgd'.*known: ssd, faster_rcnn"):
+        by_hand("sgd")
+    assert caffe.dialect() == "segnet"
+
+
+def test_a_net_with_fields_of_forks(tmp_path, capfd):
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    net = caffe.Net(str(path), caffe.TEST)
+    net.forward()
+    log = capfd.readouterr().err
+    assert "'forward_type' is a field of LayerParameter in nv017 and nv016; it has no effect" in log
+    assert "engine MKLDNN is one of intel and sophgo; it has no effect here" in log
+
+
+def test_a_type_that_is_not_built(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET.replace("'ReLU'", "'Yolov3'"))
+    with pytest.raises(caffe.CaffeError, match="'Yolov3': it is a layer of yolo_eric612 and troy"):
+        caffe.Net(str(path), caffe.TEST)
