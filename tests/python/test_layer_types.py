@@ -172,6 +172,13 @@ LAYERS = [
         ("data", "data"),
     ),
     one("EuclideanLoss", bottoms=("data", "data")),
+    one("Reverse", "reverse_param { axis: 2 }"),
+    one("ReverseTime", bottoms=("data", "continues")),
+    one("Transpose", "transpose_param { dim: [1, 0, 3, 2] }"),
+    one("Transpose", "transpose_param { dim: [1, 0] }", ("row",)),
+    one(
+        "ContinuationIndicator", "continuation_indicator_param { time_step: 3 batch_size: 2 }", ()
+    ),
 ]
 # For layers of regions.
 REGIONS = """
@@ -262,6 +269,7 @@ def test_an_unknown_type_gets_the_safe_answers():
         ),
         (one("Reshape", "reshape_param { axis: 2 shape { dim: -1 } }"), "axes of the map change"),
         (one("ArgMax", "argmax_param { axis: 2 }"), "axis is not the channels"),
+        (one("Transpose", "transpose_param { dim: [0, 2, 3, 1] }"), "axes of the map change"),
         (one("Data", bottoms=()), "no crop_size"),
         (one("HDF5Data", bottoms=()), "size of its output"),
     ],

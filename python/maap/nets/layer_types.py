@@ -42,6 +42,7 @@ class Size(Enum):
     REGIONS = "the bins of each region, as many as the layer's parameters say"
     GRID = "st_param's output_H and output_W, or those of the first bottom"
     DISPLACED = "as many displaced windows as fit, rounded up (correlation_param)"
+    TRANSPOSE = "the first bottom's, if its two axes stay or are swapped"
     IMAGES = "the second bottom's for the first and third top (Elimination)"
     SOURCE = "given by the layer's own parameters"
     UNKNOWN = "only the layer itself knows"
@@ -131,6 +132,7 @@ _ACTIVATION = replace(_ELEMENTWISE, finishes=True)
 
 TYPES: dict[str, LayerType] = {
     # Sources
+    "ContinuationIndicator": LayerType(Size.POINT),
     "Data": LayerType(Size.SOURCE),
     "DummyData": LayerType(Size.SOURCE),
     "HDF5Data": LayerType(Size.UNKNOWN),  # as the file has it
@@ -193,9 +195,12 @@ TYPES: dict[str, LayerType] = {
     "Flatten": LayerType(Size.SAME, keeps_classes=True),  # as many points, now in one row
     "Reduction": LayerType(Size.POINT),
     "Reshape": LayerType(Size.RESHAPE, keeps_classes=True),
+    "Reverse": LayerType(Size.SAME, top_unread=_always),
+    "ReverseTime": LayerType(Size.SAME, top_unread=_always),
     "Slice": LayerType(Size.SLICE),
     "Split": LayerType(Size.SAME, keeps_classes=True),
     "Tile": LayerType(Size.TILE),
+    "Transpose": LayerType(Size.TRANSPOSE, top_unread=_always),
     # Regions, and places that are computed
     "Correlation": LayerType(Size.DISPLACED, top_unread=_always),
     "PSROIPooling": LayerType(Size.REGIONS, top_unread=_always),
@@ -205,15 +210,19 @@ TYPES: dict[str, LayerType] = {
     # Ends
     "Accuracy": _end(),
     "ArgMax": _end(Size.ARGMAX),
+    "CTCLoss": _end(),
     "ContrastiveLoss": _end(),
+    "CtcLoss": _end(),
     "EuclideanLoss": _end(),
     "HDF5Output": _end(),
     "HingeLoss": _end(),
     "InfogainLoss": _end(),
+    "LabelsequenceAccuracy": _end(),
     "MultinomialLogisticLoss": _end(),
     "SigmoidCrossEntropyLoss": _end(),
     "Silence": _end(),
     "SoftmaxWithLoss": _end(),
+    "WarpCTCLoss": _end(),
     # This project's own
     "Enhancement": replace(_ELEMENTWISE, attention=True),
     "Elimination": LayerType(Size.IMAGES, attention=True),

@@ -159,6 +159,17 @@ def _displaced(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]
     return [(height, width)]
 
 
+def _transpose(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
+    """Understood: an order of four axes that leaves the two of the map where they are or swaps
+    them, and blobs that are no map (sequences)."""
+    dims = list(layer.transpose_param.dim)
+    if len(dims) != 4:
+        return [_ONE]
+    if sorted(dims[_HEIGHT:]) != [_HEIGHT, _WIDTH]:
+        raise layer_types.unknown(layer, "the size of its output: the two axes of the map change")
+    return [bottoms[0] if dims[_HEIGHT] == _HEIGHT else (bottoms[0][1], bottoms[0][0])]
+
+
 def _images(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
     """D*, the region, A, the statistics."""
     return [bottoms[1], _ONE, bottoms[1], _ONE][: len(layer.top)]
@@ -205,6 +216,7 @@ _RULES: dict[Size, Callable[[LayerParameter, Sequence[Pixels]], list[Pixels]]] =
     Size.REGIONS: _regions,
     Size.GRID: _grid,
     Size.DISPLACED: _displaced,
+    Size.TRANSPOSE: _transpose,
     Size.IMAGES: _images,
     Size.SOURCE: _source,
 }
