@@ -146,6 +146,7 @@ string meaning_of_bn(const LayerParameter& layer) {
 
 string meaning_of_focal_loss(const LayerParameter& layer) {
   // The only forks that know each of these.
+  if (layer.focal_loss_param().type() == FocalLossParameter::ONEADDP) return "happynear";
   return layer.focal_loss_param().has_axis() ? "focal_chuanqi305" : "";
 }
 

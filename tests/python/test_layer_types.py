@@ -176,9 +176,11 @@ LAYERS = [
     one("ReverseTime", bottoms=("data", "continues")),
     one("Transpose", "transpose_param { dim: [1, 0, 3, 2] }"),
     one("Transpose", "transpose_param { dim: [1, 0] }", ("row",)),
-    one(
-        "ContinuationIndicator", "continuation_indicator_param { time_step: 3 batch_size: 2 }", ()
-    ),
+    one("ContinuationIndicator", "continuation_indicator_param { time_step: 3 batch_size: 2 }", ()),
+    one("CenterLoss", "center_loss_param { num_output: 3 }", ("data", "pick")),
+    one("L1Loss", bottoms=("data",)),
+    one("TripletLoss", bottoms=("row", "row", "row")),
+    one("FocalLoss", bottoms=("row", "pick"), tops=("t", "u")),
 ]
 # For layers of regions.
 REGIONS = """

@@ -30,9 +30,8 @@ void WarpCTCLossLayer<Dtype>::check_shapes(const Blobs& bottom) {
 
 template <typename Dtype>
 int WarpCTCLossLayer<Dtype>::blank(const Blobs& bottom) const {
-  const LayerParameter& param = this->layer_param_;
-  int index = param.ctc_loss_param().blank_index();
-  if (!param.ctc_loss_param().has_blank_index()) index = param.dialect() == "textboxes" ? -1 : 0;
+  const CTCLossParameter& param = this->layer_param_.ctc_loss_param();
+  const int index = param.has_blank_index() ? param.blank_index() : 0;
   return this->blank_of(index, *bottom[0]);
 }
 

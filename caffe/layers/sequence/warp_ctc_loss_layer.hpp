@@ -14,8 +14,8 @@ namespace caffe {
 ///   or (N, L) where only that fits, and a negative value ends them. If the blank is class 0, label
 ///   k means class k + 1; or
 /// - lengths of the sequences (N), lengths of the labels (N), and labels (L, N).
-/// ctc_loss_param's blank_index is 0 by default (-1 in the dialect textboxes), and -1 is the last
-/// class. Items without an alignment do not count in the mean.
+/// ctc_loss_param's blank_index is 0 by default, and -1 is the last class. Items without an
+/// alignment do not count in the mean.
 template <typename Dtype>
 class WarpCTCLossLayer : public CtcLossBase<Dtype> {
  public:

@@ -208,6 +208,7 @@ TEST(DialectsTest, FieldsAndBottomsTellMeaningsApart) {
   EXPECT_EQ(resolved_one("type: 'CTCLoss'"), "textboxes");
   EXPECT_EQ(resolved_one("type: 'FocalLoss' focal_loss_param { gamma: 2 axis: 1 }"),
             "focal_chuanqi305");
+  EXPECT_EQ(resolved_one("type: 'FocalLoss' focal_loss_param { type: ONEADDP }"), "happynear");
   EXPECT_EQ(resolved_one("type: 'Convolution'"), "");
 }
 

@@ -71,7 +71,6 @@ TYPED_TEST(WarpCTCLossLayerTest, BlankInTheMiddleOrLast) {
   const std::vector<std::vector<int>> last = {{0}, {2, 2}, {}};
   this->expect_reference("type: 'WarpCTCLoss' ctc_loss_param { blank_index: -1 }", 3, {5, 5, 5},
                          last);
-  this->expect_reference("type: 'WarpCTCLoss' dialect: 'textboxes'", 3, {5, 5, 5}, last);
 }
 
 TYPED_TEST(WarpCTCLossLayerTest, Indicators) {
