@@ -1,0 +1,13 @@
+"""ONNX: nets out, and simple classifiers in. Needs the packages onnx and onnxruntime.
+
+``python -m caffe.onnx`` is the program. From Python:
+
+    exported = caffe.onnx.export("deploy.prototxt", "net.caffemodel", batch="dynamic")
+    onnx.save(exported.model, "net.onnx")
+"""
+
+from .convert import CannotSay
+from .differences import Difference, check
+from .export import Exported, convert, export
+
+__all__ = ["CannotSay", "Difference", "Exported", "check", "convert", "export"]

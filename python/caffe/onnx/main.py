@@ -1,0 +1,137 @@
+"""Writes a net as an ONNX file and compares the two, blob by blob:
+
+python -m caffe.onnx [options] NET.prototxt WEIGHTS.caffemodel OUT.onnx
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from .. import _caffe
+from ..program import check_folder
+from . import examples, source
+from .differences import TOLERANCE, Difference, check, table
+from .export import Exported, export
+from .graph import DEFAULT_OPSET, OPSETS
+
+QUIET = 1  # the engine's log: warnings and errors
+FAILED = ".failed"  # the ending of a file that gave other values
+
+
+class WrongValues(ValueError):
+    """The file gives other values than the engine. report: the comparison, as lines."""
+
+    def __init__(self, message: str, report: list[str]) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The options of a command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m caffe.onnx",
+        description="Write a net as an ONNX file, run it in ONNX Runtime beside the engine, and "
+        "print the largest difference of each blob. Exit status 1 if one is above "
+        f"{TOLERANCE:g}, as a share of the blob's largest value; the file is then called "
+        f"OUT.onnx{FAILED}.",
+    )
+    add = parser.add_argument
+    add("net", metavar="NET.prototxt", help="the net; layers of the phase TEST are exported")
+    add("weights", metavar="WEIGHTS.caffemodel", help="its weights (or .h5)")
+    add("out", metavar="OUT.onnx", help="the file to write")
+    add(
+        "--opset",
+        type=int,
+        default=DEFAULT_OPSET,
+        help=f"version of the operators, {OPSETS[0]} to {OPSETS[-1]} (%(default)s)",
+    )
+    add("--batch", help="dynamic: any size of batch; a number: that size; else the prototxt's")
+    add("--images", metavar="DIR", help="compare on these images as well")
+    add("--no-check", action="store_true", help="write the file without running it")
+    return parser.parse_args(argv)
+
+
+def _batch(text: str | None) -> str | int | None:
+    if text is None or text == "dynamic":
+        return text
+    if not text.isdigit() or int(text) < 1:
+        raise ValueError(f"--batch {text}: give a size, or dynamic")
+    return int(text)
+
+
+def random_inputs(exported: Exported) -> list[examples.Arrays]:
+    """Two sets of random inputs, and one of a batch three times as large if the batch is free."""
+    net = exported.source
+    inputs = [examples.random_inputs(net, seed) for seed in (0, 1)]
+    if net.batch_axis is not None:
+        source.resize(net, 3)
+        inputs.append(examples.random_inputs(net, 2))
+        source.resize(net, 1)
+    return inputs
+
+
+def image_inputs(exported: Exported, folder: str | Path) -> list[examples.Arrays]:
+    """Up to four batches of the images in a folder."""
+    files = examples.images_in(folder)
+    batch = exported.source.shapes[examples.image_input(exported.source)][0]
+    starts = range(0, min(len(files), 4 * batch), batch)
+    return [examples.with_images(exported.source, files[i : i + batch]) for i in starts]
+
+
+def compare(exported: Exported, more: Sequence[examples.Arrays] = ()) -> list[Difference]:
+    """Compare on random inputs, and on those given."""
+    return check(exported, [*random_inputs(exported), *more])
+
+
+def write(exported: Exported, out: Path, more: Sequence[examples.Arrays] = ()) -> list[str]:
+    """Compare, and write the file. Returns what to tell its user, as lines.
+
+    Raises WrongValues if the values differ; the file is then called OUT.failed.
+    """
+    differences = compare(exported, more)
+    worst = max(differences, key=lambda difference: difference.relative)
+    lines = [f"note: {note}" for note in exported.notes]
+    lines += [table(differences), f"largest difference: {worst.relative:.1e} (blob {worst.blob})"]
+    if not worst.relative <= TOLERANCE:
+        failed = out.with_name(out.name + FAILED)
+        save(exported, failed)
+        text = f"{failed}: the difference is {worst.relative:.1e} (blob {worst.blob})"
+        raise WrongValues(f"{text}, above {TOLERANCE:g}", lines)
+    save(exported, out)
+    versions = f"opset {exported.model.opset_import[0].version}, IR {exported.model.ir_version}"
+    return [*lines, f"{out}: {versions}, {out.stat().st_size / 1e6:.1f} MB"]
+
+
+def save(exported: Exported, path: Path) -> None:
+    """Write the model, whole or not at all. Raises ValueError for one of more than 2 GB."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        content = exported.model.SerializeToString()
+    except Exception as error:
+        raise ValueError(f"{path}: the model does not fit into one file ({error})") from None
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the program."""
+    args = parse_args(argv)
+    check_folder(args.out)
+    _caffe.init_log(QUIET)
+    exported = export(args.net, args.weights, opset=args.opset, batch=_batch(args.batch))
+    out = Path(args.out)
+    if args.no_check:
+        save(exported, out)
+        print(f"{out}: not compared")
+        return
+    more = image_inputs(exported, args.images) if args.images else []
+    try:
+        print("\n".join(write(exported, out, more)))
+    except WrongValues as error:
+        print("\n".join(error.report))
+        raise

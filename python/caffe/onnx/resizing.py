@@ -1,0 +1,69 @@
+"""Layers that change the resolution: Interp, Upsample, Unpooling, PixelShuffle, Reorg."""
+
+from __future__ import annotations
+
+from .convert import Conversion, converts
+
+
+def _sizes(c: Conversion, x: str, height: int, width: int) -> str:
+    """A tensor of the lengths N, C, height, width, with the first two those of x."""
+    front = c.op("Slice", c.op("Shape", x), c.integers([0], "starts"), c.integers([2], "ends"))
+    return c.op("Concat", front, c.integers([height, width], "plane"), axis=0)
+
+
+def _resize(c: Conversion, x: str, **attributes: object) -> str:
+    """Resize to the plane of the top."""
+    height, width = c.top_dims()[2:]
+    if height is None or width is None:
+        raise c.refuse("its plane follows the batch: export with a fixed batch")
+    return c.op("Resize", x, "", "", _sizes(c, x, height, width), **attributes)
+
+
+@converts("Interp")
+def interp(c: Conversion) -> str:
+    """Bilinear, corners aligned, of what pad_beg and pad_end (0 or negative) leave."""
+    p, x = c.layer.interp_param, c.bottoms[0]
+    if len(c.bottoms) > 1:
+        raise c.refuse("a second bottom for the size has no converter")
+    if p.pad_beg or p.pad_end:
+        ends = [c.length(axis) + p.pad_end for axis in (2, 3)]
+        x = c.cut(x, [-p.pad_beg] * 2, ends, [2, 3])
+    return _resize(c, x, mode="linear", coordinate_transformation_mode="align_corners")
+
+
+@converts("Upsample")
+def upsample(c: Conversion) -> str:
+    """One bottom: repeats pixels. Two: puts each value where the pool's mask says, 0 elsewhere."""
+    if len(c.bottoms) == 1:
+        return _resize(
+            c, c.bottoms[0], mode="nearest", nearest_mode="floor",
+            coordinate_transformation_mode="asymmetric",
+        )  # fmt: skip
+    return _unpool(c, c.length(2) * c.length(3))
+
+
+def _unpool(c: Conversion, places: int) -> str:
+    """Scatters the values of each plane; of several for one place the last stays."""
+    batch, channels, height, width = c.top_dims()
+    if channels is None or height is None or width is None:
+        raise c.refuse("its plane follows the batch: export with a fixed batch")
+    rows = [None if batch is None else batch * channels, places]
+    data = c.reshape(c.bottoms[0], rows)
+    index = c.cast(c.reshape(c.bottoms[1], rows), "int64")
+    shape = c.op(
+        "Concat",
+        c.op("Slice", c.op("Shape", data), c.integers([0], "starts"), c.integers([1], "ends")),
+        c.integers([height * width], "plane"),
+        axis=0,
+    )
+    planes = c.op("Expand", c.constant(0, "zero"), shape)
+    filled = c.op("ScatterElements", planes, index, data, axis=1)
+    return c.reshape(filled, [batch, channels, height, width])
+
+
+@converts("PixelShuffle")
+def pixel_shuffle(c: Conversion) -> str:
+    """Channels to space: channel c r r + i r + j goes to row i and column j of each block."""
+    named = c.layer.HasField("pixelshuffle_param")
+    p = c.layer.pixelshuffle_param if named else c.layer.pixel_shuffle_param
+    return c.op("DepthToSpace", c.bottoms[0], blocksize=p.upscale_factor, mode="CRD")

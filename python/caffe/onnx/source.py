@@ -1,0 +1,142 @@
+"""The net to export, as the engine runs it.
+
+The engine itself reads the prototxt and the weights and writes the net that it made of them: old
+forms upgraded, layers of the phase TEST alone, a Split layer wherever a blob has several readers.
+What it runs is what is exported.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .._caffe import CaffeError
+from ..proto import caffe_pb2
+from ..pycaffe import Net
+from ..shapes import shape_text
+
+Shape = tuple[int, ...]
+RECURRENT = {"LSTM", "RNN"}
+
+
+@dataclass
+class Source:
+    """A net in the phase TEST.
+
+    layers: its layers, without their weights; weights: the learnt arrays of each, by its index.
+    shapes: of each blob. free: which of its axes follow the size of the batch, in a net with a free
+    one. batch_axis: the axis of the inputs that is free, None for a net of a fixed size.
+    """
+
+    name: str
+    net: Net
+    layers: list[Any]
+    weights: list[list[np.ndarray]]
+    shapes: dict[str, Shape]
+    free: dict[str, set[int]] = field(default_factory=dict)
+    batch_axis: int | None = None
+
+    @property
+    def inputs(self) -> list[str]:
+        """The blobs that layers without bottoms make: those of Input and data layers."""
+        makers = [la for la in self.layers if not la.bottom and la.type != "Parameter"]
+        return [top for layer in makers for top in layer.top]
+
+    @property
+    def outputs(self) -> list[str]:
+        """The blobs that no layer reads, in the order of the layers."""
+        return list(self.net.outputs)
+
+    def made_of_shapes(self, layer: Any) -> np.ndarray:
+        """What a layer computes that looks at the shapes of its bottoms, not at their values."""
+        index = next(i for i, other in enumerate(self.layers) if other is layer)
+        self.net._forward(index, index)
+        return np.array(self.net.blobs[layer.top[0]].data)
+
+    def dims(self, blob: str) -> list[int | None]:
+        """The lengths of a blob's axes; None for one that follows the batch."""
+        free = self.free.get(blob, set())
+        return [None if i in free else n for i, n in enumerate(self.shapes[blob])]
+
+
+def _written(net: Net) -> Any:
+    """The NetParameter that the engine writes for a net."""
+    handle, path = tempfile.mkstemp(suffix=".caffemodel")
+    os.close(handle)
+    try:
+        net.save(path)
+        return caffe_pb2.NetParameter.FromString(Path(path).read_bytes())
+    finally:
+        Path(path).unlink()
+
+
+def _without_blobs(layer: Any) -> Any:
+    del layer.blobs[:]
+    return layer
+
+
+def _shapes(net: Net) -> dict[str, Shape]:
+    return {name: tuple(blob.shape) for name, blob in net.blobs.items()}
+
+
+def read(prototxt: str | os.PathLike[str], weights: str | os.PathLike[str] | None) -> Source:
+    """Read a net, with random weights where none are given. Raises CaffeError as Net does."""
+    more = {} if weights is None else {"weights": str(weights)}
+    net = Net(str(prototxt), caffe_pb2.TEST, **more)
+    written = _written(net)
+    learnt = [[np.array(blob.data) for blob in layer.blobs] for layer in net.layers]
+    layers = [_without_blobs(layer) for layer in written.layer]
+    name = written.name or Path(prototxt).stem
+    return Source(name, net, layers, learnt, _shapes(net))
+
+
+def resize(source: Source, factor: int) -> None:
+    """Give the free axis of the net's inputs its first length times ``factor``."""
+    for name in source.inputs:
+        shape = list(source.shapes[name])
+        if source.batch_axis is not None and source.batch_axis < len(shape):
+            shape[source.batch_axis] *= factor
+        source.net.blobs[name].reshape(*shape)
+    source.net.reshape()
+
+
+def free_batch(source: Source) -> None:
+    """Make the batch free: find the axes that follow it, by another size of batch.
+
+    The batch is the first axis of all inputs; the second where a recurrent layer's steps are the
+    first. Raises ValueError if the net has no other size.
+    """
+    source.batch_axis = int(any(layer.type in RECURRENT for layer in source.layers))
+    try:
+        resize(source, 2)
+        other = _shapes(source.net)
+        resize(source, 1)
+    except CaffeError as error:
+        raise ValueError(f"the batch of this net cannot be dynamic: {error}") from None
+    for name, shape in source.shapes.items():
+        if len(other[name]) != len(shape):
+            raise ValueError(
+                f"the batch of this net cannot be dynamic: blob {name!r} has the shape "
+                f"{shape_text(shape)}, with twice the batch {shape_text(other[name])}"
+            )
+        source.free[name] = {i for i, (a, b) in enumerate(zip(shape, other[name])) if a != b}
+
+
+def fixed_batch(source: Source, size: int) -> None:
+    """Set the first axis of all inputs, the second in a net with recurrent layers, to a size."""
+    axis = int(any(layer.type in RECURRENT for layer in source.layers))
+    try:
+        for name in source.inputs:
+            shape = list(source.shapes[name])
+            if axis < len(shape):
+                shape[axis] = size
+            source.net.blobs[name].reshape(*shape)
+        source.net.reshape()
+    except CaffeError as error:
+        raise ValueError(f"the net cannot have a batch of {size}: {error}") from None
+    source.shapes = _shapes(source.net)
