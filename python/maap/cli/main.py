@@ -26,6 +26,7 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
         ),
         "visualize": ("maap.cli.visualize:visualize", "Show what a net sees in images."),
         "compare": ("maap.cli.compare:compare", "Draw the curves of several runs in one picture."),
+        "export": ("maap.cli.export:export", "Write a trained net as an ONNX file."),
     },
     "Prepare data, weights and nets": {
         "data": (
