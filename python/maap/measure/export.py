@@ -29,9 +29,9 @@ def export_net(
     """Write the deploy net of a run, or of weights, as ONNX. Returns lines to print.
 
     out: the file; None: deploy.onnx in the run's folder, or the weights' name. batch: a size,
-    "dynamic", or None for the net's own. Raises MaapError as `runs.subject.resolve` does, on another
-    Caffe, without the packages onnx and onnxruntime, for a layer that ONNX cannot say, and when
-    ONNX Runtime gives other values.
+    "dynamic", or None for the net's own. Raises MaapError as `runs.subject.resolve` does, on
+    another Caffe, without the packages onnx and onnxruntime, for a layer that ONNX cannot say, and
+    when ONNX Runtime gives other values.
     """
     caffe = loader.load()
     if loader.name_of(caffe) != "fork":

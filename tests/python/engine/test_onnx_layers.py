@@ -56,7 +56,7 @@ CASES = [
     case("pool-ave-padded-edge", "Pooling", "pool: AVE kernel_size: 3 stride: 3 pad: 2"),
     case("pool-ave-floor", "Pooling", "pool: AVE kernel_size: 4 stride: 3 round_mode: FLOOR"),
     case("pool-floor", "Pooling", "kernel_size: 4 stride: 3 round_mode: FLOOR pad: 1"),
-    case("pool-uneven", "Pooling", "kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 pad_h: 1"),
+    case("pool-hw", "Pooling", "kernel_h: 3 kernel_w: 2 stride_h: 2 stride_w: 3 pad_h: 1 pad_w: 0"),
     case("pool-large", "Pooling", "pool: AVE kernel_size: 8 stride: 4"),
     case("pool-global", "Pooling", "pool: AVE global_pooling: true"),
     case("pool-global-max", "Pooling", "global_pooling: true"),
