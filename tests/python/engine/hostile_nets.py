@@ -78,6 +78,27 @@ layer { name: "lstm" type: "LSTM" bottom: "x" bottom: "c" top: "lstm"
 layer { name: "rnn" type: "RNN" bottom: "x" bottom: "c" top: "rnn"
         recurrent_param { num_output: 3 weight_filler { type: "xavier" } } }
 """
+REGIONS = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 1 dim: 8 dim: 6 dim: 5 } } }
+layer { name: "info" type: "DummyData" top: "info"
+        dummy_data_param { shape { dim: 1 dim: 3 } data_filler { type: "constant" value: 40 } } }
+layer { name: "score" type: "Slice" bottom: "x" top: "score" top: "other"
+        slice_param { axis: 1 slice_point: 4 } }
+layer { name: "rois" type: "Proposal" bottom: "score" bottom: "x" bottom: "info" top: "rois"
+        top: "scores" proposal_param { feat_stride: 8 base_size: 8 min_size: 0 ratio: 1 ratio: 2
+                                       scale: 1 pre_nms_topn: 20 post_nms_topn: 5 nms_thresh: 0.7 } }
+layer { name: "pool" type: "ROIPooling" bottom: "x" bottom: "rois" top: "pool"
+        roi_pooling_param { pooled_h: 2 pooled_w: 3 spatial_scale: 0.125 } }
+layer { name: "ps" type: "PSROIPooling" bottom: "x" bottom: "rois" top: "ps"
+        psroi_pooling_param { spatial_scale: 0.125 output_dim: 2 group_size: 2 } }
+layer { name: "theta" type: "InnerProduct" bottom: "x" top: "theta"
+        inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layer { name: "st" type: "SpatialTransformer" bottom: "x" bottom: "theta" top: "st"
+        st_param { output_H: 3 output_W: 4 to_compute_dU: true theta_1_2: 0 theta_2_1: 0 } }
+layer { name: "cor" type: "Correlation" bottom: "score" bottom: "other" top: "cor"
+        correlation_param { pad: 3 kernel_size: 3 max_displacement: 2 stride_1: 1 stride_2: 2
+                            correlation_type: SUBTRACT } }
+"""
 SMALL = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
 layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
