@@ -164,6 +164,12 @@ LAYERS = [
         ("data", "rois"),
     ),
     one("Proposal", "proposal_param { ratio: 1 scale: [1, 2] }", ("data", "deltas", "sizes")),
+    one(
+        "BoxAnnotatorOHEM",
+        "box_annotator_ohem_param { roi_per_img: 1 }",
+        ("rois", "losses", "losses", "rois"),
+        ("t", "u"),
+    ),
     one("SpatialTransformer", bottoms=("data", "row")),
     one("SpatialTransformer", "st_param { output_H: 5 output_W: 3 }", ("data", "row")),
     one(
@@ -184,9 +190,9 @@ LAYERS = [
 ]
 # For layers of regions.
 REGIONS = """
-layer { name: "regions" type: "Input" top: "rois" top: "deltas" top: "sizes"
-        input_param { shape { dim: 3 dim: 5 } shape { dim: 2 dim: 8 dim: 12 dim: 10 }
-                      shape { dim: 1 dim: 3 } } }
+layer { name: "regions" type: "Input" top: "rois" top: "losses" top: "deltas"
+        top: "sizes" input_param { shape { dim: 3 dim: 5 } shape { dim: 3 dim: 1 }
+        shape { dim: 2 dim: 8 dim: 12 dim: 10 } shape { dim: 1 dim: 3 } } }
 """
 PICK = 'layer { name: "pick" type: "Input" top: "pick" input_param { shape { dim: 2 } } }'
 # For layers of 2 steps and 4 streams, the first axes of `data`.

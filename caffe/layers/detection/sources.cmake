@@ -2,9 +2,12 @@
 list(APPEND cu
   layers/detection/psroi_pooling_layer.cu
   layers/detection/roi_pooling_layer.cu
+  layers/detection/smooth_l1_loss_ohem_layer.cu
 )
 list(APPEND cpp
   layers/detection/anchors.cpp
+  layers/detection/box_annotator_ohem_layer.cpp
   layers/detection/boxes.cpp
   layers/detection/proposal_layer.cpp
+  layers/detection/softmax_loss_ohem_layer.cpp
 )

@@ -202,6 +202,7 @@ TYPES: dict[str, LayerType] = {
     "Tile": LayerType(Size.TILE),
     "Transpose": LayerType(Size.TRANSPOSE, top_unread=_always),
     # Regions, and places that are computed
+    "BoxAnnotatorOHEM": LayerType(Size.SAME, top_unread=_always),
     "Correlation": LayerType(Size.DISPLACED, top_unread=_always),
     "PSROIPooling": LayerType(Size.REGIONS, top_unread=_always),
     "Proposal": LayerType(Size.POINT, top_unread=_always),
@@ -224,7 +225,9 @@ TYPES: dict[str, LayerType] = {
     "MultinomialLogisticLoss": _end(),
     "SigmoidCrossEntropyLoss": _end(),
     "Silence": _end(),
+    "SmoothL1LossOHEM": _end(),
     "SoftmaxWithLoss": _end(),
+    "SoftmaxWithLossOHEM": _end(),
     "TripletLoss": _end(),
     "WarpCTCLoss": _end(),
     # This project's own

@@ -85,8 +85,9 @@ layer { name: "info" type: "DummyData" top: "info"
 layer { name: "score" type: "Slice" bottom: "x" top: "score" top: "other"
         slice_param { axis: 1 slice_point: 4 } }
 layer { name: "rois" type: "Proposal" bottom: "score" bottom: "x" bottom: "info" top: "rois"
-        top: "scores" proposal_param { feat_stride: 8 base_size: 8 min_size: 0 ratio: 1 ratio: 2
-                                       scale: 1 pre_nms_topn: 20 post_nms_topn: 5 nms_thresh: 0.7 } }
+        top: "scores"
+        proposal_param { feat_stride: 8 base_size: 8 min_size: 0 ratio: 1 ratio: 2 scale: 1
+                         pre_nms_topn: 20 post_nms_topn: 5 nms_thresh: 0.7 } }
 layer { name: "pool" type: "ROIPooling" bottom: "x" bottom: "rois" top: "pool"
         roi_pooling_param { pooled_h: 2 pooled_w: 3 spatial_scale: 0.125 } }
 layer { name: "ps" type: "PSROIPooling" bottom: "x" bottom: "rois" top: "ps"

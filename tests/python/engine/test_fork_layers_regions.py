@@ -5,7 +5,7 @@ from pathlib import Path
 import caffe
 import numpy as np
 import pytest
-from fork_nets import difference, forward, load, one, opencv, opencv_reads_caffe
+from fork_nets import difference, forward, inputs, load, one, opencv, opencv_reads_caffe
 
 REGIONS = Path(__file__).resolve().parents[2] / "nets" / "forks" / "faster_rcnn_regions.prototxt"
 SCALE = 1 / 16  # of maps to images
@@ -180,6 +180,64 @@ def test_proposals_are_those_of_the_rule(info, min_size):
     rois, scores = by_numpy(arrays, min_size, 1500, 100, 0.7)
     assert difference(found, rois) < 1e-5
     assert difference(net.blobs["s"].data, scores) < 1e-6
+
+
+# ---- hard examples ------------------------------------------------------------------------------
+
+OHEM = """
+layer { name: "c" type: "SoftmaxWithLossOHEM" bottom: "score" bottom: "label" top: "all_c" top: "p"
+        top: "loss_c" loss_weight: 0 loss_weight: 0 loss_weight: 0 propagate_down: false
+        propagate_down: false }
+layer { name: "b" type: "SmoothL1LossOHEM" bottom: "box" bottom: "target" bottom: "weight"
+        top: "all_b" top: "loss_b" loss_weight: 0 loss_weight: 0 propagate_down: false
+        propagate_down: false propagate_down: false }
+layer { name: "sum" type: "Eltwise" bottom: "loss_c" bottom: "loss_b" top: "loss_roi"
+        propagate_down: false propagate_down: false }
+layer { name: "hard" type: "BoxAnnotatorOHEM" bottom: "rois" bottom: "loss_roi" bottom: "label"
+        bottom: "weight" top: "hard_label" top: "hard_weight"
+        box_annotator_ohem_param { roi_per_img: 6 ignore_label: -1 } propagate_down: false
+        propagate_down: false propagate_down: false propagate_down: false }
+layer { name: "loss" type: "SoftmaxWithLoss" bottom: "score" bottom: "hard_label" top: "loss"
+        loss_param { ignore_label: -1 } propagate_down: true propagate_down: false }
+layer { name: "box_loss" type: "SmoothL1LossOHEM" bottom: "box" bottom: "target"
+        bottom: "hard_weight" top: "box_loss" loss_param { normalization: BATCH_SIZE }
+        propagate_down: true propagate_down: false propagate_down: false }
+"""
+
+
+def test_training_on_hard_examples():
+    """R-FCN's losses: rank the regions, keep those of the greatest loss, learn from these."""
+    random = np.random.RandomState(8)
+    weight = np.repeat(random.rand(20, 1, 1, 1) < 0.6, 4, axis=1).astype(np.float32)
+    arrays = {
+        "score": random.randn(20, 5, 1, 1).astype(np.float32),
+        "label": random.randint(0, 5, (20, 1, 1, 1)).astype(np.float32),
+        "box": (2 * random.randn(20, 4, 1, 1)).astype(np.float32),
+        "target": random.randn(20, 4, 1, 1).astype(np.float32),
+        "weight": weight,
+        "rois": images_regions(20, images=2).reshape(20, 5, 1, 1),
+    }
+    net = load("force_backward: true\n" + inputs(arrays) + OHEM)
+    forward(net, arrays, "loss")
+    net.backward()
+
+    score, label = arrays["score"][..., 0, 0].astype(float), arrays["label"].ravel().astype(int)
+    p = np.exp(score) / np.exp(score).sum(1, keepdims=True)
+    by_class = -np.log(p[np.arange(20), label])
+    d = (weight * (arrays["box"] - arrays["target"]).astype(float))[..., 0, 0]
+    by_box = np.where(np.abs(d) < 1, d * d / 2, np.abs(d) - 0.5).sum(1)
+    kept = np.zeros(20, bool)
+    for image in (0, 1):
+        of = np.flatnonzero(arrays["rois"][:, 0].ravel() == image)
+        kept[of[np.argsort(-(by_class + by_box)[of], kind="stable")[:6]]] = True
+    assert difference(net.blobs["loss_roi"].data.ravel(), by_class + by_box) < 1e-6
+    np.testing.assert_array_equal(net.blobs["hard_label"].data.ravel(), np.where(kept, label, -1))
+    assert abs(net.blobs["loss"].data - by_class[kept].mean()) < 1e-6
+    assert abs(net.blobs["box_loss"].data - by_box[kept].sum() / 20) < 1e-6
+    by_score = np.where(kept[:, None], p - np.eye(5)[label], 0) / 12
+    assert difference(net.blobs["score"].diff[..., 0, 0], by_score) < 1e-6
+    slope = np.where(kept[:, None], np.where(np.abs(d) < 1, d, np.sign(d)), 0) / 20
+    assert difference(net.blobs["box"].diff[..., 0, 0], slope) < 1e-6
 
 
 # ---- together -----------------------------------------------------------------------------------

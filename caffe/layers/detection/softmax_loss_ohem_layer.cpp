@@ -1,0 +1,20 @@
+#include "caffe/layers/detection/softmax_loss_ohem_layer.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+void SoftmaxWithLossOHEMLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  SoftmaxWithLossLayer<Dtype>::Reshape(bottom, top);
+  if (top.size() > 2) top[2]->ReshapeLike(*bottom[1]);
+}
+
+template <typename Dtype>
+void SoftmaxWithLossOHEMLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  SoftmaxWithLossLayer<Dtype>::Forward_any(bottom, top);
+  if (top.size() > 2) top[2]->ShareData(this->item_loss_);
+}
+
+INSTANTIATE_CLASS(SoftmaxWithLossOHEMLayer);
+REGISTER_LAYER_CLASS(SoftmaxWithLossOHEM);
+
+}  // namespace caffe
