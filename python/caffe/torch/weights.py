@@ -1,0 +1,96 @@
+"""Weights from and to .caffemodel files."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from google.protobuf.message import DecodeError
+
+from ..proto import caffe_pb2
+from .layer import Layer
+from .net import Net
+
+
+def load_caffemodel(net: Net, path: str | os.PathLike) -> list[str]:
+    """Copy a caffemodel's weights into the layers of the same names, as Caffe does.
+
+    Returns the names of the layers that took weights; others keep theirs. Raises OSError, and
+    ValueError for a file that is not a caffemodel and for a layer whose number of blobs or shape
+    differs; then nothing is changed.
+    """
+    file = caffe_pb2.NetParameter()
+    try:
+        file.ParseFromString(Path(path).read_bytes())
+    except DecodeError as error:
+        raise ValueError(f"{path}: not a caffemodel, or damaged ({error})") from None
+    layers = net.layers
+    found = []
+    for stored in (*file.layer, *file.layers):
+        made = layers.get(stored.name)
+        if made is not None and stored.blobs:
+            found.append((made, [_array(blob) for blob in stored.blobs]))
+    for made, arrays in found:
+        _check(made, [array.shape for array in arrays], path)
+    for made, arrays in found:
+        copy_blobs(made, arrays)
+    return [made.param.name for made, _ in found]
+
+
+def save_caffemodel(net: Net, path: str | os.PathLike) -> None:
+    """Write the net with its weights as a caffemodel, which Caffe and `load_caffemodel` read.
+
+    Double values are stored as double. Raises OSError.
+    """
+    file = caffe_pb2.NetParameter(name=net.name)
+    for name, made in net.layers.items():
+        layer = file.layer.add()
+        layer.CopyFrom(made.param)
+        layer.name = name
+        del layer.blobs[:]
+        for blob in made.blobs:
+            values = getattr(made, blob).detach().cpu()
+            stored = layer.blobs.add()
+            stored.shape.dim.extend(values.shape)
+            is_double = values.dtype == torch.float64
+            field = stored.double_data if is_double else stored.data
+            field.extend(values.to(torch.float64 if is_double else torch.float32).flatten().numpy())
+    Path(path).write_bytes(file.SerializeToString())
+
+
+def copy_blobs(made: Layer, arrays: list[np.ndarray]) -> None:
+    """Copy arrays, in the order of Caffe's blobs and of their sizes, into a layer."""
+    with torch.no_grad():
+        for blob, array in zip(made.blobs, arrays):
+            target = getattr(made, blob)
+            target.copy_(torch.from_numpy(array).reshape(target.shape))
+
+
+def _array(blob: Any) -> np.ndarray:
+    dims = blob.shape.dim if blob.HasField("shape") else (
+        blob.num, blob.channels, blob.height, blob.width)  # fmt: skip
+    double = len(blob.double_data) > 0
+    values = np.array(blob.double_data if double else blob.data,
+                      np.float64 if double else np.float32)  # fmt: skip
+    return values.reshape(tuple(dims))
+
+
+def _check(made: Layer, shapes: list[tuple[int, ...]], path: str | os.PathLike) -> None:
+    wanted = [tuple(getattr(made, blob).shape) for blob in made.blobs]
+    if len(wanted) != len(shapes):
+        raise ValueError(
+            f"{path}: {made.where}the file has {len(shapes)} blobs, the net {len(wanted)}"
+        )
+    for ours, theirs in zip(wanted, shapes):
+        if not _same(ours, theirs):
+            raise ValueError(f"{path}: {made.where}the file's shape is {theirs}, the net's {ours}")
+
+
+def _same(ours: tuple[int, ...], theirs: tuple[int, ...]) -> bool:
+    """Equal; files of 2014 have four axes, the first of them 1."""
+    return ours == theirs or (
+        len(theirs) == 4 and theirs == (1,) * (4 - len(ours)) + tuple(ours) and len(ours) < 4
+    )

@@ -1,0 +1,431 @@
+"""Whole nets in caffe.torch beside the engine: values, gradients, training, weights both ways."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import caffe
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="PyTorch is not here: tools/engine/torch installs it")
+
+import caffe.torch  # noqa: E402
+from torch_nets import Pair, input_text  # noqa: E402
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def conv(name, bottom, outputs, kernel=3, rest="", top=None):
+    return (
+        f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{top or name}" '
+        f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2} "
+        f'weight_filler {{ type: "msra" }} {rest} }} }}\n'
+    )
+
+
+def normed(name, blob, relu=True):
+    text = (
+        f'layer {{ name: "bn_{name}" type: "BatchNorm" bottom: "{blob}" top: "{blob}" }}\n'
+        f'layer {{ name: "scale_{name}" type: "Scale" bottom: "{blob}" top: "{blob}" '
+        "scale_param { bias_term: true } }\n"
+    )
+    relu_text = f'layer {{ name: "relu_{name}" type: "ReLU" bottom: "{blob}" top: "{blob}" }}\n'
+    return text + (relu_text if relu else "")
+
+
+# Two residual blocks, Enhancement, in-place layers, a loss and an accuracy.
+RESIDUAL = (
+    input_text({"data": (4, 3, 12, 12), "label": (4,)})
+    + conv("conv1", "data", 8, 3, "bias_term: false")
+    + normed("conv1", "conv1")
+    + 'layer { name: "enhance" type: "Enhancement" bottom: "conv1" top: "conv1" }\n'
+    + conv("res2a", "conv1", 8, 3, "bias_term: false")
+    + normed("2a", "res2a")
+    + conv("res2b", "res2a", 8, 1, "bias_term: false")
+    + normed("2b", "res2b", relu=False)
+    + 'layer { name: "sum" type: "Eltwise" bottom: "conv1" bottom: "res2b" top: "sum" }\n'
+    + 'layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" }\n'
+    + 'layer { name: "pool" type: "Pooling" bottom: "sum" top: "pool" '
+    + "pooling_param { pool: AVE global_pooling: true } }\n"
+    + 'layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc" param { lr_mult: 1 } '
+    + "param { lr_mult: 2 decay_mult: 0 } inner_product_param { num_output: 5 "
+    + 'weight_filler { type: "xavier" } } }\n'
+    + 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }\n'
+    + 'layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy" '
+    + "include { phase: TEST } }\n"
+)
+
+
+def residual_inputs(seed=1):
+    random = np.random.RandomState(seed)
+    return dict(data=random.randn(4, 3, 12, 12), label=random.randint(0, 5, 4))
+
+
+@pytest.mark.parametrize("phase", [caffe.TEST, caffe.TRAIN])
+def test_residual_net(tmp_path, phase):
+    pair = Pair("force_backward: true " + RESIDUAL, tmp_path, phase)
+    pair.check(residual_inputs(), ["data"])
+    for name in ("mean", "variance", "factor"):  # the averages moved as the engine's
+        at = ("mean", "variance", "factor").index(name)
+        found = getattr(pair.module.layers["bn_2a"], name).numpy()
+        wanted = pair.engine.params["bn_2a"][at].data
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert ("accuracy" in pair.found) == (phase == caffe.TEST)
+
+
+def test_alexnet_with_laap(tmp_path):
+    text = (ROOT / "prototxt" / "alexnet" / "deploy_laap.prototxt").read_text()
+    text = text.replace("dim: 10", "dim: 2").replace("num_output: 4096", "num_output: 256")
+    pair = Pair("force_backward: true " + text, tmp_path)
+    for blobs in pair.engine.params.values():  # values that keep the maps' size
+        for blob in blobs:
+            fan = max(1, int(np.prod(blob.shape[1:])))
+            blob.data[...] *= np.sqrt(2 / fan) / 0.3
+    pair.engine.params["fc8_cub"][0].data[...] *= 0.2  # scores of about 7, whose exp keeps digits
+    pair.engine.save(str(tmp_path / "net.caffemodel"))
+    caffe.torch.load_caffemodel(pair.module, tmp_path / "net.caffemodel")
+    images = np.random.RandomState(3).randn(2, 3, 227, 227)
+    pair.check(dict(data=images), ["data"])
+    assert pair.module.state_dict()["conv1.weight"].shape == (96, 3, 11, 11)
+
+
+def test_training_follows_the_solver(tmp_path):
+    """Ten iterations of SGD with momentum, decay and lr_mult: losses and weights."""
+    (tmp_path / "net.prototxt").write_text(RESIDUAL)
+    (tmp_path / "solver.prototxt").write_text(
+        f'net: "{tmp_path}/net.prototxt" base_lr: 0.05 lr_policy: "fixed" momentum: 0.9 '
+        "weight_decay: 0.01 max_iter: 10 snapshot_after_train: false random_seed: 3"
+    )
+    solver = caffe.get_solver(str(tmp_path / "solver.prototxt"))
+    solver.net.save(str(tmp_path / "start.caffemodel"))
+    net = caffe.torch.module(tmp_path / "net.prototxt", tmp_path / "start.caffemodel", caffe.TRAIN)
+    optimizer = torch.optim.SGD(net.parameter_groups(0.05, 0.01), momentum=0.9)
+    losses = []
+    for seed in range(10):
+        inputs = residual_inputs(seed)
+        for name, value in inputs.items():
+            solver.net.blobs[name].data[...] = value
+        solver.step(1)
+        optimizer.zero_grad()
+        loss = net.loss(net(**{n: torch.tensor(v, dtype=torch.float) for n, v in inputs.items()}))
+        loss.backward()
+        optimizer.step()
+        losses.append((float(loss.detach()), float(solver.net.blobs["loss"].data)))
+    np.testing.assert_allclose(*zip(*losses), rtol=1e-4)
+    for name in ("conv1", "fc", "bn_2b"):
+        for number, blob in enumerate(solver.net.params[name]):
+            made = net.layers[name]
+            found = getattr(made, made.blobs[number]).detach().numpy()
+            np.testing.assert_allclose(found, blob.data, rtol=2e-3, atol=1e-4)
+
+
+def test_weights_from_module_to_engine(tmp_path):
+    """What save_caffemodel writes, Caffe reads; the values are the same bit for bit."""
+    (tmp_path / "net.prototxt").write_text(RESIDUAL)
+    torch.manual_seed(4)
+    net = caffe.torch.module(tmp_path / "net.prototxt")
+    caffe.torch.save_caffemodel(net, tmp_path / "out.caffemodel")
+    engine = caffe.Net(
+        str(tmp_path / "net.prototxt"), caffe.TEST, weights=str(tmp_path / "out.caffemodel")
+    )
+    assert list(engine.params) == [name for name, made in net.layers.items() if made.blobs]
+    for name, blobs in engine.params.items():
+        made = net.layers[name]
+        for attribute, blob in zip(made.blobs, blobs, strict=True):
+            assert np.array_equal(getattr(made, attribute).detach().numpy(), blob.data)
+    again = caffe.torch.module(tmp_path / "net.prototxt", tmp_path / "out.caffemodel")
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+
+
+def test_double_weights_keep_their_precision(tmp_path):
+    (tmp_path / "net.prototxt").write_text(RESIDUAL)
+    net = caffe.torch.module(tmp_path / "net.prototxt").double()
+    with torch.no_grad():
+        net.layers["fc"].weight.add_(1e-12)
+    caffe.torch.save_caffemodel(net, tmp_path / "out.caffemodel")
+    again = caffe.torch.module(tmp_path / "net.prototxt").double()
+    caffe.torch.load_caffemodel(again, tmp_path / "out.caffemodel")
+    assert torch.equal(net.layers["fc"].weight, again.layers["fc"].weight)
+
+
+def test_fillers_have_the_engines_moments(tmp_path):
+    text = input_text({"x": (1, 40, 9, 9)}) + "".join(
+        f'layer {{ name: "c{i}" type: "Convolution" bottom: "x" top: "c{i}" convolution_param {{ '
+        f"num_output: 50 kernel_size: 4 weight_filler {{ {filler} }} }} }}\n"
+        for i, filler in enumerate(
+            ['type: "xavier"', 'type: "xavier" variance_norm: FAN_OUT', 'type: "msra"',
+             'type: "msra" variance_norm: AVERAGE', 'type: "gaussian" mean: 1 std: 0.2',
+             'type: "uniform" min: -1 max: 2', 'type: "positive_unitball"',
+             'type: "gaussian" std: 1 sparse: 20', 'type: "constant" value: 3']
+        )
+    )  # fmt: skip
+    text += (
+        'layer { name: "up" type: "Deconvolution" bottom: "x" top: "up" convolution_param { '
+        'num_output: 40 group: 40 kernel_size: 5 weight_filler { type: "bilinear" } } }'
+    )
+    (tmp_path / "net.prototxt").write_text(text)
+    torch.manual_seed(5)
+    engine = caffe.Net(str(tmp_path / "net.prototxt"), caffe.TEST)
+    net = caffe.torch.module(tmp_path / "net.prototxt")
+    for name, blobs in engine.params.items():
+        ours, theirs = net.layers[name].weight.detach().numpy(), blobs[0].data
+        np.testing.assert_allclose(ours.mean(), theirs.mean(), atol=0.02)
+        np.testing.assert_allclose(ours.std(), theirs.std(), rtol=0.03, atol=1e-6)
+        np.testing.assert_allclose((ours == 0).mean(), (theirs == 0).mean(), atol=0.01)
+    np.testing.assert_array_equal(net.layers["up"].weight.detach().numpy(),
+                                  engine.params["up"][0].data)  # fmt: skip
+
+
+def test_old_forms(tmp_path):
+    """`layers {`, `input:` and the four axes of old weights."""
+    old = """
+input: "data" input_dim: 2 input_dim: 3 input_dim: 6 input_dim: 6
+layers { name: "conv" type: CONVOLUTION bottom: "data" top: "conv" blobs_lr: 1 blobs_lr: 2
+         weight_decay: 1 weight_decay: 0
+         convolution_param { num_output: 2 kernel_size: 3 weight_filler { type: "xavier" } } }
+layers { name: "relu" type: RELU bottom: "conv" top: "conv" }
+layers { name: "fc" type: INNER_PRODUCT bottom: "conv" top: "fc"
+         inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
+layers { name: "prob" type: SOFTMAX bottom: "fc" top: "prob" }
+"""
+    pair = Pair(old, tmp_path)
+    pair.check(dict(data=np.random.RandomState(1).randn(2, 3, 6, 6)), ())
+    assert [g["lr"] for g in pair.module.parameter_groups(0.5)] == [0.5, 1.0, 0.5][:2]
+    file = caffe.proto.caffe_pb2.NetParameter()
+    for name, blobs in pair.engine.params.items():
+        layer = file.layers.add(name=name)
+        for blob in blobs:
+            shape = (1,) * (4 - len(blob.shape)) + tuple(blob.shape)
+            layer.blobs.add(num=shape[0], channels=shape[1], height=shape[2], width=shape[3],
+                            data=(2 * blob.data).flatten())  # fmt: skip
+    (tmp_path / "old.caffemodel").write_bytes(file.SerializeToString())
+    taken = caffe.torch.load_caffemodel(pair.module, tmp_path / "old.caffemodel")
+    assert taken == ["conv", "fc"]
+    np.testing.assert_array_equal(pair.module.layers["fc"].weight.detach().numpy(),
+                                  2 * pair.engine.params["fc"][0].data)  # fmt: skip
+
+
+def test_shared_parameters(tmp_path):
+    """One Parameter under two layers, trained with the sum of both gradients."""
+    shared = 'param { name: "w" lr_mult: 3 } param { name: "b" }'
+    text = "force_backward: true " + input_text({"x": (2, 3)}) + "".join(
+        f'layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" {shared} '
+        'inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }\n'
+        for name, bottom in (("a", "x"), ("b", "a"))
+    )  # fmt: skip
+    pair = Pair(text, tmp_path)
+    pair.check(dict(x=np.random.RandomState(1).randn(2, 3)), ["x"])
+    assert pair.module.layers["a"].weight is pair.module.layers["b"].weight
+    assert len(list(pair.module.parameters())) == 2
+    assert sorted(g["lr"] for g in pair.module.parameter_groups(1.0)) == [1.0, 3.0]
+
+
+def test_names_that_modules_do_not_take(tmp_path):
+    """Dots, and names of torch.nn.Module's own attributes."""
+    text = input_text({"x": (2, 3)})
+    bottom = "x"
+    for name in ("fc.1", "train", "forward", "type", "inception/1x1"):
+        text += (
+            f'layer {{ name: "{name}" type: "InnerProduct" bottom: "{bottom}" top: "{name}" '
+            'inner_product_param { num_output: 3 weight_filler { type: "xavier" } } }\n'
+        )
+        bottom = name
+    pair = Pair(text, tmp_path)
+    pair.check(dict(x=np.random.RandomState(1).randn(2, 3)), ())
+    keys = list(pair.module.state_dict())
+    assert keys[0] == "fc_1.weight" and "train.bias" in keys and "inception/1x1.weight" in keys
+    assert pair.module.train().training
+
+
+def test_train_val_takes_the_data_layers_tops(tmp_path):
+    """Data layers become inputs; labels may be left out."""
+    path = ROOT / "prototxt" / "alexnet" / "train_val.prototxt"
+    net = caffe.torch.module(path, phase=caffe.TRAIN, shapes=dict(data=(1, 3, 227, 227),
+                                                                  label=(1,)))  # fmt: skip
+    assert net.inputs == ["data", "label"] and net.training and net.outputs == ["loss"]
+    net = caffe.torch.module(path)
+    assert net.layers["fc8_cub"].weight.shape == (200, 4096) and not net.training
+    assert "accuracy" in net.outputs
+    with torch.no_grad():
+        assert list(net(torch.zeros(1, 3, 227, 227), blobs=["fc8_cub"])) == ["fc8_cub"]
+
+
+def test_a_prototxt_of_a_fork(tmp_path):
+    """Fields that only another fork has are left out, as the engine does."""
+    text = input_text({"x": (2, 4, 6, 6)}) + (
+        'layer { name: "c" type: "Convolution" bottom: "x" top: "c" forward_type: FLOAT '
+        "convolution_param { num_output: 2 kernel_size: 3 engine: MKLDNN } }"
+    )
+    pair = Pair(text, tmp_path)
+    pair.check(dict(x=np.random.RandomState(1).randn(2, 4, 6, 6)), ())
+
+
+# ---- safetensors --------------------------------------------------------------------------------
+
+
+def test_safetensors_round_trip(tmp_path):
+    (tmp_path / "net.prototxt").write_text(RESIDUAL)
+    torch.manual_seed(6)
+    net = caffe.torch.module(tmp_path / "net.prototxt")
+    caffe.torch.save_safetensors(net, tmp_path / "net.safetensors")
+    again = caffe.torch.module(tmp_path / "net.prototxt", tmp_path / "net.safetensors")
+    for key, value in net.state_dict().items():
+        assert torch.equal(value, again.state_dict()[key]), key
+    tensors = {
+        "half": torch.ones(2, 3, dtype=torch.float16), "brain": torch.ones(2, dtype=torch.bfloat16),
+        "none": torch.zeros(0, 3), "point": torch.tensor(2.5, dtype=torch.float64),
+        "long": torch.arange(3), "bool": torch.tensor([True, False]),
+    }  # fmt: skip
+    caffe.torch.write_safetensors(tensors, tmp_path / "all.safetensors", {"made": "by hand"})
+    found = caffe.torch.read_safetensors(tmp_path / "all.safetensors")
+    assert list(found) == list(tensors)
+    for name, tensor in tensors.items():
+        assert torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype
+
+
+def test_safetensors_is_that_of_the_package(tmp_path):
+    package = pytest.importorskip("safetensors.torch")
+    tensors = {"a": torch.randn(3, 4), "b": torch.arange(5)}
+    caffe.torch.write_safetensors(tensors, tmp_path / "ours.safetensors")
+    package.save_file(tensors, tmp_path / "theirs.safetensors")
+    for found in (
+        package.load_file(tmp_path / "ours.safetensors"),
+        caffe.torch.read_safetensors(tmp_path / "theirs.safetensors"),
+    ):
+        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+
+
+@pytest.mark.parametrize("damage", ["empty", "short", "long", "header", "offsets", "text"])
+def test_damaged_safetensors(tmp_path, damage):
+    path = tmp_path / "x.safetensors"
+    caffe.torch.write_safetensors({"a": torch.randn(3, 4)}, path)
+    data = path.read_bytes()
+    data = dict(
+        empty=b"",
+        short=data[:-1],
+        long=data + b"x",
+        header=b"\xff" * 8 + data[8:],
+        offsets=data.replace(b"[0,48]", b"[8,48]"),
+        text=data.replace(b'"F32"', b'"F33"'),
+    )[damage]
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match="x.safetensors: not a safetensors file, or damaged"):
+        caffe.torch.read_safetensors(path)
+
+
+# ---- errors -------------------------------------------------------------------------------------
+
+
+def refused(tmp_path, text, error, match, **arguments):
+    (tmp_path / "bad.prototxt").write_text(text)
+    with pytest.raises(error, match=match):
+        caffe.torch.module(tmp_path / "bad.prototxt", **arguments)
+
+
+def test_errors_name_what_is_wrong(tmp_path):
+    x = input_text({"x": (2, 4, 6, 6)})
+    layer = 'layer {{ name: "odd" type: "{}" bottom: "x" top: "y" {} }}'
+    refused(
+        tmp_path,
+        x + layer.format("NoSuch", ""),
+        caffe.torch.UnknownTypeError,
+        "layer odd: caffe.torch has no layers of type NoSuch; it has AbsVal",
+    )
+    refused(tmp_path, x + layer.format("Python", ""), NotImplementedError, "layer odd: .* Python")
+    refused(
+        tmp_path, x + layer.format("Convolution", ""), ValueError, "odd .*kernel_size is missing"
+    )
+    refused(
+        tmp_path,
+        x
+        + layer.format(
+            "Convolution", "convolution_param { num_output: 5 " "kernel_size: 1 group: 2 }"
+        ),
+        ValueError,
+        "odd .*multiples of group, 2",
+    )
+    refused(tmp_path, x + layer.format("Slice", "top: 'z' top: 'u'"), ValueError, "odd .*cannot be")
+    refused(
+        tmp_path,
+        x + layer.format("Concat", "concat_param { axis: 7 }"),
+        ValueError,
+        "odd .*axis is 7, and the bottom has 4 axes",
+    )
+    refused(
+        tmp_path,
+        x + 'layer { name: "r" type: "ReLU" bottom: "z" top: "z" }',
+        ValueError,
+        "layer r .*no layer before it has the top z",
+    )
+    refused(tmp_path, x + 2 * layer.format("ReLU", ""), ValueError, "another layer has that name")
+    refused(tmp_path, "net: 'a'", ValueError, "bad.prototxt: ")
+    refused(tmp_path, "", ValueError, "no layer in it")
+    refused(tmp_path, x, ValueError, "no such input", shapes=dict(z=(1,)))
+    refused(tmp_path, "layer { name: 'd' type: 'Data' top: 'data' }", ValueError,
+            "layer d .*does not say the shape of data")  # fmt: skip
+
+
+def test_errors_of_weights(tmp_path):
+    (tmp_path / "net.prototxt").write_text(RESIDUAL)
+    net = caffe.torch.module(tmp_path / "net.prototxt")
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    other = caffe.proto.caffe_pb2.NetParameter()
+    for name, dims in (("conv1", (8, 3, 3, 3)), ("fc", (5, 9))):
+        blob = other.layer.add(name=name, type="x").blobs.add(data=np.ones(int(np.prod(dims))))
+        blob.shape.dim.extend(dims)
+    (tmp_path / "bad.caffemodel").write_bytes(other.SerializeToString())
+    with pytest.raises(ValueError, match=r"bad.caffemodel: layer fc .*1 blobs, the net 2"):
+        caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
+    other.layer[1].blobs.add(data=np.ones(5)).shape.dim.append(5)
+    (tmp_path / "bad.caffemodel").write_bytes(other.SerializeToString())
+    with pytest.raises(ValueError, match=r"layer fc .*shape is \(5, 9\), the net's \(5, 8\)"):
+        caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
+    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+    (tmp_path / "bad.caffemodel").write_bytes(b"\xff\xff\xff")
+    with pytest.raises(ValueError, match="bad.caffemodel: not a caffemodel"):
+        caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
+
+
+def test_errors_of_inputs(tmp_path):
+    (tmp_path / "net.prototxt").write_text(RESIDUAL)
+    net = caffe.torch.module(tmp_path / "net.prototxt")
+    data = torch.zeros(1, 3, 12, 12)
+    with pytest.raises(ValueError, match="no input 'images'; it has data, label"):
+        net(images=data)
+    with pytest.raises(ValueError, match="3 inputs given, and the net has 2"):
+        net(data, data, data)
+    with pytest.raises(ValueError, match="the input 'data' is missing"):
+        net(label=torch.zeros(1))
+    with pytest.raises(ValueError, match="no blob 'conv9'"):
+        net(data, blobs=["conv9"])
+    with pytest.raises(ValueError, match="layer loss .*label 7 .* there are 5 classes"):
+        net(data, torch.tensor([7]))
+    with pytest.raises(ValueError, match="no loss among"):
+        net.loss(net(data, blobs=["fc"]))
+
+
+def test_caffe_alone_does_not_load_torch():
+    code = (
+        "import sys, caffe; assert 'torch' not in sys.modules; assert not hasattr(caffe, 'torch')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_code_of_the_page_runs(tmp_path, monkeypatch):
+    """Each ```python block of docs/pytorch.md, on a small net of its files' names."""
+    monkeypatch.chdir(tmp_path)
+    deploy = RESIDUAL.replace('"label"', '"unused"').split('layer { name: "loss"')[0]
+    deploy += 'layer { name: "prob" type: "Softmax" bottom: "fc" top: "prob" }'
+    Path("deploy.prototxt").write_text(deploy)
+    Path("train_val.prototxt").write_text(RESIDUAL)
+    caffe.torch.save_caffemodel(caffe.torch.module("train_val.prototxt"), "net.caffemodel")
+    images = torch.randn(2, 3, 12, 12)
+    names = dict(images=images, batches=[(images, torch.tensor([1, 4]))])
+    page = (ROOT / "docs" / "pytorch.md").read_text(encoding="utf-8")
+    blocks = [part.split("```")[0] for part in page.split("```python\n")[1:]]
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(block, names)
+    assert names["scores"].shape == (2, 5) and torch.isfinite(names["loss"])
