@@ -78,8 +78,8 @@ class Session:
         for name, array in inputs.items():
             net.blobs[name].reshape(*array.shape)
             net.blobs[name].data[...] = array
-        first = next(i for i, layer in enumerate(source.layers) if layer.bottom)
-        net._forward(first, len(source.layers) - 1)
+        for first, last in source.parts():
+            net._forward(first, last)
         theirs = self.run(inputs)
         found = []
         for blob, tensor in self.exported.tensors.items():

@@ -126,7 +126,7 @@ def convert(net: Source, opset: int = DEFAULT_OPSET) -> Exported:
     tensors: dict[str, str] = {name: name for name in net.inputs}
     notes: list[str] = []
     for index, layer in enumerate(net.layers):
-        if layer.bottom or layer.type == "Parameter":
+        if not net.is_input(layer):
             _add_layer(graph, net, index, tensors, notes)
     names = _name_after_blobs(graph, net, tensors)
     inputs = [value_info(name, _axes(net, name)) for name in net.inputs]

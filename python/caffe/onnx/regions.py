@@ -1,6 +1,8 @@
-"""Layers of two-stage detectors: ROIPooling, PSROIPooling."""
+"""Layers of two-stage detectors: ROIPooling, PSROIPooling, Proposal."""
 
 from __future__ import annotations
+
+import numpy as np
 
 from .convert import Conversion, converts
 
@@ -59,3 +61,82 @@ def psroi_pooling(c: Conversion) -> str:
     area = c.op("Mul", counts[0], c.op("Transpose", counts[1], perm=[0, 2, 1]))
     area = c.op("Max", area, c.constant(1, "one"))
     return c.op("Div", sums, c.unsqueeze(area, [1]))
+
+
+def _anchors(c: Conversion, height: int, width: int) -> np.ndarray:
+    """The anchors of all places of the map in the order row, column, anchor: (H W A, 4)."""
+    p = c.layer.proposal_param
+    area, centre = float(p.base_size) ** 2, 0.5 * (p.base_size - 1)
+    base = []
+    for ratio in p.ratio:
+        wide = np.floor(np.sqrt(area / ratio) + 0.5)
+        high = np.floor(wide * ratio + 0.5)
+        for scale in p.scale:
+            x, y = 0.5 * (wide * scale - 1), 0.5 * (high * scale - 1)
+            base.append([centre - x, centre - y, centre + x, centre + y])
+    rows, columns = np.mgrid[:height, :width] * p.feat_stride
+    shifts = np.stack([columns, rows, columns, rows], 2).reshape(-1, 1, 4)
+    return (shifts + np.array(base)).reshape(-1, 4)
+
+
+def _boxes(c: Conversion, deltas: str, anchors: np.ndarray) -> str:
+    """Corners (N, K, 4) from the predictions (N, K, 4); a box of K is x2 - x1 + 1 wide."""
+    size = anchors[:, 2:] - anchors[:, :2] + 1
+    centre = anchors[:, :2] + 0.5 * size
+    shift, growth = c.ops("Split", deltas, outputs=2, axis=2)
+    sizes = c.constant(size, "sizes")
+    middle = c.op("Add", c.op("Mul", shift, sizes), c.constant(centre, "centres"))
+    half = c.scaled(c.op("Mul", c.op("Exp", growth), sizes), 0.5)
+    return c.op("Concat", c.op("Sub", middle, half), c.op("Add", middle, half), axis=2)
+
+
+def _limits(c: Conversion) -> tuple[str, str]:
+    """The largest coordinates x, y and the least sizes x, y: both (N or 1, 1, 2)."""
+    p = c.layer.proposal_param
+    values = c.shape(2)[-1] if len(c.shape(2)) > 1 else len(c.shape(2)) and c.shape(2)[0]
+    info = c.op("Reshape", c.bottoms[2], c.integers([-1, 1, values]))
+    size = c.op("Gather", info, c.integers([1, 0], "width_height"), axis=2)
+    scales = c.op("Gather", info, c.integers([values - 1, 2], "scales"), axis=2)
+    return c.shifted(size, -1), c.scaled(scales, p.min_size)
+
+
+@converts("Proposal")
+def proposal(c: Conversion) -> list[str]:
+    """The best boxes of a region proposal network, through NonMaxSuppression."""
+    p = c.layer.proposal_param
+    batch, height, width = c.bottom_dims()[0], c.length(2), c.length(3)
+    kinds = len(p.ratio) * len(p.scale)
+    anchors = _anchors(c, height, width)
+    number, most = len(anchors), min(p.pre_nms_topn, len(anchors))
+    deltas = c.reshape(c.bottoms[1], [batch, kinds, 4, height, width])
+    deltas = c.reshape(c.op("Transpose", deltas, perm=[0, 3, 4, 1, 2]), [batch, number, 4])
+    largest, least = _limits(c)
+    largest = c.op("Concat", largest, largest, axis=2)
+    boxes = c.op("Min", _boxes(c, deltas, anchors), largest)
+    boxes = c.op("Max", boxes, c.constant(0, "zero"))
+    low, high = c.ops("Split", boxes, outputs=2, axis=2)
+    enough = c.op("GreaterOrEqual", c.shifted(c.op("Sub", high, low), 1), least)
+    enough = c.cast(c.reduce("Min", c.cast(enough, "float"), [2], keep=False), "bool")
+    scores = c.cut(c.bottoms[0], [kinds], [2 * kinds], [1])
+    scores = c.reshape(c.op("Transpose", scores, perm=[0, 2, 3, 1]), [batch, number])
+    scores = c.op("Where", enough, scores, c.constant(0, "no_score"))
+    scores, places = c.ops("TopK", scores, c.integers([most], "k"), outputs=2, axis=1)
+    boxes = c.op("GatherND", boxes, c.unsqueeze(places, [2]), batch_dims=1)
+    return _kept(c, boxes, scores, most)[: len(c.layer.top)]
+
+
+def _kept(c: Conversion, boxes: str, scores: str, most: int) -> list[str]:
+    """The regions (R, 5) and their scores (R) that non-maximum suppression leaves."""
+    p = c.layer.proposal_param
+    half_open = c.op("Add", boxes, c.constant([0, 0, 1, 1], "last_pixel"))
+    chosen = c.op(
+        "NonMaxSuppression", half_open, c.unsqueeze(scores, [1]),
+        c.integers([p.post_nms_topn], "most"), c.constant([p.nms_thresh], "overlap"),
+    )  # fmt: skip
+    image, _, place = (
+        c.op("Squeeze", x, c.integers([1])) for x in c.ops("Split", chosen, outputs=3, axis=1)
+    )
+    flat = c.op("Add", c.op("Mul", image, c.integers(most, "number")), place)
+    found = c.op("Gather", c.op("Reshape", boxes, c.integers([-1, 4])), flat, axis=0)
+    rois = c.op("Concat", c.unsqueeze(c.cast(image, "float"), [1]), found, axis=1)
+    return [rois, c.op("Gather", c.op("Reshape", scores, c.integers([-1])), flat, axis=0)]

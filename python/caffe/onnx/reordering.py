@@ -85,6 +85,27 @@ def reverse(c: Conversion) -> str:
     )  # fmt: skip
 
 
+@converts("ReverseTime")
+def reverse_time(c: Conversion) -> str:
+    """The first steps of each sequence turned round; the rest is 0, or as it was."""
+    lengths = c.op("Reshape", c.cast(c.bottoms[1], "int64"), c.integers([-1]))
+    turned = c.op("ReverseSequence", c.bottoms[0], lengths, time_axis=0, batch_axis=1)
+    if c.layer.reverse_time_param.copy_remaining:
+        return turned
+    steps = c.integers([[t] for t in range(c.length(0))], "steps")
+    inside = c.op("Less", steps, c.unsqueeze(lengths, [0]))
+    inside = c.unsqueeze(inside, list(range(2, len(c.shape()))))
+    return c.op("Where", inside, turned, c.constant(0, "zero"))
+
+
+@converts("ContinuationIndicator")
+def continuation_indicator(c: Conversion) -> str:
+    """0 in the first step, then 1."""
+    steps, items = c.source.shapes[c.layer.top[0]]
+    values = [[float(t > 0)] * items for t in range(steps)]
+    return c.op("Identity", c.constant(values, "cont"))
+
+
 @converts("ShuffleChannel")
 def shuffle_channel(c: Conversion) -> str:
     """The channels, as group x rest, transposed."""

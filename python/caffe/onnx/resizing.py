@@ -61,6 +61,24 @@ def _unpool(c: Conversion, places: int) -> str:
     return c.reshape(filled, [batch, channels, height, width])
 
 
+@converts("Reorg")
+def reorg(c: Conversion) -> str:
+    """Darknet's: the places of C/s^2 maps of H s x W s, read block by block, as C maps of H x W,
+    in the memory of N x C s^2 x H/s x W/s; or the other way round."""
+    p = c.layer.reorg_param
+    batch, channels, height, width = c.bottom_dims()
+    c.length(1), c.length(2), c.length(3)
+    s = p.stride
+    parts = channels // (s * s)
+    if not p.reverse:  # buffer[c, h, w] = x seen as [parts, h s, w s] at (c2, h s + o / s, ...)
+        x = c.reshape(c.bottoms[0], [batch, parts, height, s, width, s])
+        y = c.op("Transpose", x, perm=[0, 3, 5, 1, 2, 4])
+    else:
+        x = c.reshape(c.bottoms[0], [batch, s, s, parts, height, width])
+        y = c.op("Transpose", x, perm=[0, 3, 4, 1, 5, 2])
+    return c.reshape(y, c.top_dims())
+
+
 @converts("PixelShuffle")
 def pixel_shuffle(c: Conversion) -> str:
     """Channels to space: channel c r r + i r + j goes to row i and column j of each block."""

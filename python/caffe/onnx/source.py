@@ -22,6 +22,7 @@ from ..shapes import shape_text
 
 Shape = tuple[int, ...]
 RECURRENT = {"LSTM", "RNN"}
+NO_INPUTS = {"ContinuationIndicator", "Parameter"}  # without bottoms, and yet no input
 
 
 @dataclass
@@ -44,13 +45,28 @@ class Source:
     @property
     def inputs(self) -> list[str]:
         """The blobs that layers without bottoms make: those of Input and data layers."""
-        makers = [la for la in self.layers if not la.bottom and la.type != "Parameter"]
-        return [top for layer in makers for top in layer.top]
+        return [top for layer in self.layers if self.is_input(layer) for top in layer.top]
+
+    def is_input(self, layer: Any) -> bool:
+        """Whether a layer's tops are inputs of the model."""
+        return not layer.bottom and layer.type not in NO_INPUTS
 
     @property
     def outputs(self) -> list[str]:
         """The blobs that no layer reads, in the order of the layers."""
         return list(self.net.outputs)
+
+    def parts(self) -> list[tuple[int, int]]:
+        """First and last index of each series of layers between those that make inputs."""
+        parts: list[tuple[int, int]] = []
+        for index, layer in enumerate(self.layers):
+            if self.is_input(layer):
+                continue
+            if parts and parts[-1][1] == index - 1:
+                parts[-1] = (parts[-1][0], index)
+            else:
+                parts.append((index, index))
+        return parts
 
     def made_of_shapes(self, layer: Any) -> np.ndarray:
         """What a layer computes that looks at the shapes of its bottoms, not at their values."""
