@@ -101,6 +101,13 @@ def _scale_blobs(layer: LayerParameter) -> int:
     return int(len(layer.bottom) == 1) + int(layer.scale_param.bias_term)
 
 
+def _normalize_blobs(layer: LayerParameter) -> int:
+    """SSD's has a scale; happynear's, with its own parameters, none."""
+    if layer.dialect:
+        return int(layer.dialect != "happynear")
+    return int(layer.HasField("norm_param") or not layer.HasField("normalize_param"))
+
+
 def _recurrent_blobs(hidden: int, plain: int) -> Callable[[LayerParameter], int]:
     """``plain`` blobs, and one more for a static input. That is a third bottom; the ``hidden``
     states, which are bottoms with expose_hidden, do not count."""
@@ -201,6 +208,13 @@ TYPES: dict[str, LayerType] = {
     "Split": LayerType(Size.SAME, keeps_classes=True),
     "Tile": LayerType(Size.TILE),
     "Transpose": LayerType(Size.TRANSPOSE, top_unread=_always),
+    # SSD's
+    "DetectionOutput": _end(),
+    "MultiBoxLoss": _end(),
+    "Normalize": LayerType(Size.SAME, blobs=_normalize_blobs, top_unread=_always),
+    "Permute": LayerType(Size.TRANSPOSE, top_unread=_always),
+    "PriorBox": LayerType(Size.POINT, top_unread=_always),
+    "SmoothL1Loss": _end(),
     # Regions, and places that are computed
     "BoxAnnotatorOHEM": LayerType(Size.SAME, top_unread=_always),
     "Correlation": LayerType(Size.DISPLACED, top_unread=_always),

@@ -162,7 +162,11 @@ def _displaced(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]
 def _transpose(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
     """Understood: an order of four axes that leaves the two of the map where they are or swaps
     them, and blobs that are no map (sequences)."""
-    dims = list(layer.transpose_param.dim)
+    if layer.type == "Permute":
+        dims = list(layer.permute_param.order)
+        dims += [axis for axis in range(4) if axis not in dims]
+    else:
+        dims = list(layer.transpose_param.dim)
     if len(dims) != 4:
         return [_ONE]
     if sorted(dims[_HEIGHT:]) != [_HEIGHT, _WIDTH]:

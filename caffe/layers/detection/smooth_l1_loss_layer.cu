@@ -1,0 +1,108 @@
+#include "caffe/layers/detection/smooth_l1_loss_layer.hpp"
+
+#include <numeric>
+
+#include "caffe/layers/gpu_loss.hpp"
+#include "caffe/util/parallel.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename T>
+struct SmoothL1 {
+  T sigma2;
+  const T *a, *b;
+  const T *inside, *outside;  // null: 1
+  T* loss;
+  T* slope;  // the derivative of loss with respect to a
+  CAFFE_HD void operator()(int i) const {
+    const T in = inside == nullptr ? T(1) : inside[i];
+    const T out = outside == nullptr ? T(1) : outside[i];
+    const T d = in * (a[i] - b[i]), size = d < T(0) ? -d : d;
+    const bool near = size * sigma2 < T(1);
+    loss[i] = out * (near ? T(0.5) * sigma2 * d * d : size - T(0.5) / sigma2);
+    slope[i] = out * in * (near ? sigma2 * d : (d < T(0) ? T(-1) : T(1)));
+  }
+};
+
+template <typename T, typename Factor>
+struct SlopeTimes {
+  Factor factor;
+  const T* slope;
+  T* dx;
+  CAFFE_HD void operator()(int i) const { dx[i] = value_of(factor) * slope[i]; }
+};
+
+}  // namespace
+
+template <typename Dtype>
+void SmoothL1LossLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::LayerSetUp(bottom, top);
+  const float sigma = this->layer_param_.smooth_l1_loss_param().sigma();
+  CAFFE_CHECK(sigma > 0, this->name() << "sigma is " << sigma << ", and must be greater than 0");
+}
+
+template <typename Dtype>
+void SmoothL1LossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
+  LossLayer<Dtype>::Reshape(bottom, top);
+  const char* const names[] = {"predictions", "targets", "inside weights", "outside weights"};
+  for (size_t b = 1; b < bottom.size(); ++b) {
+    CAFFE_CHECK(bottom[b]->count() == bottom[0]->count(),
+                this->name() << "the " << names[b] << ", bottom " << b
+                             << ", must be as many as the predictions, bottom 0; they are "
+                             << bottom[b]->shape_string() << " and " << bottom[0]->shape_string());
+  }
+  terms_.ReshapeLike(*bottom[0]);
+}
+
+template <typename Dtype>
+void SmoothL1LossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  const int count = bottom[0]->count();
+  const Dtype sigma = this->layer_param_.smooth_l1_loss_param().sigma();
+  const SmoothL1<Dtype> item = {sigma * sigma,
+                                bottom[0]->active_data(),
+                                bottom[1]->active_data(),
+                                bottom.size() > 2 ? bottom[2]->active_data() : nullptr,
+                                bottom.size() > 3 ? bottom[3]->active_data() : nullptr,
+                                terms_.mutable_active_data(),
+                                terms_.mutable_active_diff()};
+  const Dtype items = std::max(1, bottom[0]->shape(0));
+  if (current_device() == Device::kGPU) {
+    gpu_loss<Dtype>(count, item, item.loss, {items, nullptr}, top[0]->mutable_gpu_data());
+    return;
+  }
+  parallel_for(count, item);
+  const Dtype* const loss = terms_.cpu_data();
+  top[0]->mutable_cpu_data()[0] =
+      static_cast<Dtype>(std::accumulate(loss, loss + count, 0.) / items);
+}
+
+template <typename Dtype>
+void SmoothL1LossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& propagate_down,
+                                            const Blobs& bottom) {
+  for (size_t b = 2; b < bottom.size(); ++b) {
+    CAFFE_CHECK(!propagate_down[b], this->name() << "there is no gradient for bottom " << b
+                                                 << ", weights: set propagate_down: false for it");
+  }
+  const Dtype items = std::max(1, bottom[0]->shape(0));
+  for (int i = 0; i < 2; ++i) {
+    if (!propagate_down[i]) continue;
+    const Dtype sign = i == 0 ? Dtype(1) : Dtype(-1);
+    const auto run = [&](const auto& factor) {
+      parallel_for(bottom[i]->count(),
+                   SlopeTimes<Dtype, std::decay_t<decltype(factor)>>{
+                       factor, terms_.active_diff(), bottom[i]->mutable_active_diff()});
+    };
+    if (current_device() == Device::kGPU) {
+      run(LossFactor<Dtype>{sign, top[0]->gpu_diff(), {items, nullptr}});
+    } else {
+      run(Dtype(sign * top[0]->cpu_diff()[0] / items));
+    }
+  }
+}
+
+INSTANTIATE_CLASS(SmoothL1LossLayer);
+REGISTER_LAYER_CLASS(SmoothL1Loss);
+
+}  // namespace caffe
