@@ -47,6 +47,13 @@ def forward(net, arrays, top="y"):
     return net.blobs[top].data.copy()
 
 
+def gradients(net, dy, blobs=("x",), top="y"):
+    """What the backward pass makes of the gradient ``dy`` of the top."""
+    net.blobs[top].diff[...] = dy
+    net.backward()
+    return [net.blobs[blob].diff.copy() for blob in blobs]
+
+
 def opencv(text, arrays, top="y", weights=b""):
     """What OpenCV makes of {blob: array}."""
     net = cv2.dnn.readNetFromCaffe(np.frombuffer(text.encode(), np.uint8), weights)
