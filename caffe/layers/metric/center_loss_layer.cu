@@ -1,5 +1,6 @@
 #include "caffe/layers/metric/center_loss_layer.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "caffe/layers/axis.hpp"
@@ -144,14 +145,15 @@ void CenterLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) 
   const CentreDistance<Dtype> item = {{items_, length_, classes, bottom[0]->active_data(),
                                        bottom[1]->active_data(), this->blobs_[0]->active_data()},
                                       item_loss_.mutable_active_data()};
+  const Dtype divisor = std::max(1, items_);
   if (current_device() == Device::kGPU) {
     check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
-    gpu_loss<Dtype>(items_, item, item.loss, {Dtype(items_), nullptr}, top[0]->mutable_gpu_data());
+    gpu_loss<Dtype>(items_, item, item.loss, {divisor, nullptr}, top[0]->mutable_gpu_data());
     return;
   }
   count_labels(*this, *bottom[1], range);
   parallel_rows(items_, length_, item);
-  top[0]->mutable_cpu_data()[0] = caffe_asum(items_, item.loss) / items_;  // none is negative
+  top[0]->mutable_cpu_data()[0] = caffe_asum(items_, item.loss) / divisor;  // none is negative
 }
 
 template <typename Dtype>

@@ -1,5 +1,6 @@
 #include "caffe/layers/metric/l1_loss_layer.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 
@@ -142,8 +143,8 @@ void L1LossLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void L1LossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   refuse_in_place(*this, bottom, top);
-  CAFFE_CHECK(bottom[0]->num_axes() > 0 && bottom[0]->count() > 0,
-              this->name() << "bottom 0 has no items; its shape is " << bottom[0]->shape_string());
+  CAFFE_CHECK(bottom[0]->num_axes() > 0, this->name()
+                                             << "bottom 0 has no axis of items: it is one number");
   if (bottom.size() > 1) {
     const bool same = flownet_ ? bottom[0]->shape() == bottom[1]->shape()
                                : bottom[1]->num_axes() > 0 &&
@@ -168,8 +169,9 @@ void L1LossLayer<Dtype>::add_up(const Terms& terms, int work, const Blob<Dtype>&
                                 const Blobs& top) {
   const int count = terms_.count();
   const bool by_entries = flownet_ && this->layer_param_.l1_loss_param().normalize_by_num_entries();
-  const StoreL1<Dtype> store = {by_entries ? Dtype(0) : Dtype(like.shape(0)), Dtype(channels_),
-                                divisor_.mutable_active_data(), top[0]->mutable_active_data()};
+  const StoreL1<Dtype> store = {by_entries ? Dtype(0) : Dtype(std::max(1, like.shape(0))),
+                                Dtype(std::max(1, channels_)), divisor_.mutable_active_data(),
+                                top[0]->mutable_active_data()};
   if (current_device() == Device::kGPU) {
     gpu_total(count, TermSums<Dtype, Terms>{terms}, store);
     return;

@@ -1,5 +1,6 @@
 #include "caffe/layers/metric/triplet_loss_layer.hpp"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "caffe/layers/gpu_loss.hpp"
@@ -62,13 +63,13 @@ void TripletLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top)
                                    bottom[1]->active_data(),
                                    bottom[2]->active_data(),
                                    terms_.mutable_active_data()};
+  const Dtype divisor = Dtype(2) * std::max(1, items);
   if (current_device() == Device::kGPU) {
-    gpu_loss<Dtype>(items, term, term.terms, {Dtype(2 * items), nullptr},
-                    top[0]->mutable_gpu_data());
+    gpu_loss<Dtype>(items, term, term.terms, {divisor, nullptr}, top[0]->mutable_gpu_data());
     return;
   }
   parallel_rows(items, length, term);
-  top[0]->mutable_cpu_data()[0] = caffe_asum(items, term.terms) / (2 * items);  // none is negative
+  top[0]->mutable_cpu_data()[0] = caffe_asum(items, term.terms) / divisor;  // none is negative
 }
 
 template <typename Dtype>

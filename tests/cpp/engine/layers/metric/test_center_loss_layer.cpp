@@ -87,6 +87,15 @@ TYPED_TEST(CenterLossLayerTest, CentresThatDoNotLearn) {
   this->expect_near(this->diff(*layer->blobs()[0]), std::vector<double>(9, 0));
 }
 
+TYPED_TEST(CenterLossLayerTest, NoItems) {
+  this->add_bottom({0, 3});
+  this->add_bottom({0});
+  auto layer = this->forward(this->kText);
+  this->expect_near(this->data(*this->top[0]), {0});
+  layer->Backward(this->top, {true, false}, this->bottom);
+  this->expect_near(this->diff(*layer->blobs()[0]), std::vector<double>(9, 0));
+}
+
 TYPED_TEST(CenterLossLayerTest, Gradient) {
   GradientOptions options;
   options.params = false;  // the centres follow a rule of their own

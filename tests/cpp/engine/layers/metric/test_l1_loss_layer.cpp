@@ -135,6 +135,15 @@ TYPED_TEST(L1LossLayerTest, ManyTerms) {
   this->expect_loss("normalize_by_num_entries: true", {2, 3, 4200, false, false, true});
 }
 
+TYPED_TEST(L1LossLayerTest, NoItems) {
+  this->add_bottom({0, 3, 2});
+  for (const char* param : {"", "normalize_by_num_entries: true", "l2_per_location: true"}) {
+    auto layer = this->forward(std::string("type: 'L1Loss' l1_loss_param { ") + param + " }");
+    this->expect_near(this->data(*this->top[0]), {0});
+    layer->Backward(this->top, {true}, this->bottom);
+  }
+}
+
 TYPED_TEST(L1LossLayerTest, Gradient) {
   GradientOptions options;
   options.bottoms = {0, 1};

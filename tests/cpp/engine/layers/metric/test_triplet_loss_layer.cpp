@@ -52,6 +52,13 @@ TYPED_TEST(TripletLossLayerTest, OtherBatches) {
   }
 }
 
+TYPED_TEST(TripletLossLayerTest, NoItems) {
+  for (int k = 0; k < 3; ++k) this->add_bottom({0, 3});
+  auto layer = this->forward("type: 'TripletLoss'");
+  this->expect_near(this->data(*this->top[0]), {0});
+  layer->Backward(this->top, {true, true, true}, this->bottom);
+}
+
 TYPED_TEST(TripletLossLayerTest, Gradient) {
   GradientOptions options;
   options.bottoms = {0, 1, 2};
