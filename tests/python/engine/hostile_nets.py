@@ -100,6 +100,37 @@ layer { name: "cor" type: "Correlation" bottom: "score" bottom: "other" top: "co
         correlation_param { pad: 3 kernel_size: 3 max_displacement: 2 stride_1: 1 stride_2: 2
                             correlation_type: SUBTRACT } }
 """
+TEXT = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 4 dim: 2 dim: 5 } } }
+layer { name: "given" type: "DummyData" top: "labels" top: "lengths" top: "class" top: "classes"
+        dummy_data_param { shape { dim: 2 dim: 2 } shape { dim: 2 } shape { dim: 4 }
+                           shape { dim: 4 dim: 2 } data_filler { type: "constant" value: 1 } } }
+layer { name: "cont" type: "ContinuationIndicator" top: "cont"
+        continuation_indicator_param { time_step: 4 batch_size: 2 } }
+layer { name: "rev" type: "Reverse" bottom: "x" top: "rev" reverse_param { axis: 0 } }
+layer { name: "time" type: "ReverseTime" bottom: "x" bottom: "lengths" top: "time"
+        reverse_time_param { copy_remaining: true } }
+layer { name: "items" type: "Transpose" bottom: "x" top: "items"
+        transpose_param { dim: 1 dim: 0 dim: 2 } }
+layer { name: "read" type: "LabelsequenceAccuracy" bottom: "items" bottom: "labels" top: "read"
+        labelsequence_accuracy_param { blank_label: 2 } }
+layer { name: "ctc" type: "CTCLoss" bottom: "x" bottom: "cont" bottom: "labels" top: "ctc"
+        ctc_loss_param { output_delay: 1 blank_index: 2 preprocess_collapse_repeated: true
+                         ctc_merge_repeated: false loss_calculation_t: 1 } }
+layer { name: "crnn" type: "CtcLoss" bottom: "x" bottom: "labels" top: "crnn"
+        ctc_loss_param { alphabet_size: 5 time_step: 4 blank_label: 0 } }
+layer { name: "warp" type: "WarpCTCLoss" bottom: "x" bottom: "lengths" bottom: "lengths"
+        bottom: "labels" top: "warp" }
+layer { name: "l1" type: "L1Loss" bottom: "x" bottom: "rev" top: "l1" l1_loss_param {
+        l2_per_location: true l2_prescale_by_channels: true normalize_by_num_entries: true
+        epsilon: 0.01 plateau: 0.1 } }
+layer { name: "center" type: "CenterLoss" bottom: "x" bottom: "class" top: "center"
+        center_loss_param { num_output: 3 axis: 1 center_filler { type: "xavier" } } }
+layer { name: "triplet" type: "TripletLoss" bottom: "x" bottom: "rev" bottom: "time" top: "triplet"
+        triplet_loss_param { margin: 0.5 } }
+layer { name: "focal" type: "FocalLoss" bottom: "x" bottom: "classes" top: "focal" top: "prob"
+        focal_loss_param { type: ONEADDP gamma: 1.5 alpha: 0.5 beta: 1 } softmax_param { axis: 2 } }
+"""
 SMALL = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
 layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"
