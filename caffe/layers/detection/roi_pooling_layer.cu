@@ -25,6 +25,7 @@ struct WholeBins {
   }
 };
 
+/// The largest value of one bin, for the GPU.
 template <typename T>
 struct LargestOfBin {
   Bins bins;
@@ -37,23 +38,51 @@ struct LargestOfBin {
     const int region = i / bins.width / bins.height / channels;
     const int* const rows = bins.rows + 2 * (region * bins.height + i / bins.width % bins.height);
     const int* const columns = bins.columns + 2 * (region * bins.width + i % bins.width);
-    const T* const plane =
-        x + (static_cast<int64_t>(bins.image[region]) * channels + channel) * height * width;
-    T best = T(0);
+    find(plane(region, channel), rows, columns, i);
+  }
+  CAFFE_HD const T* plane(int region, int channel) const {
+    return x + (static_cast<int64_t>(bins.image[region]) * channels + channel) * height * width;
+  }
+  /// In two spans of `from`, for result i. Without branches on values: which is the largest cannot
+  /// be predicted.
+  CAFFE_HD void find(const T* from, const int* rows, const int* columns, int64_t i) const {
+    T best = T(-INFINITY);
     int where = -1;
     for (int row = rows[0]; row < rows[1]; ++row) {
       for (int column = columns[0]; column < columns[1]; ++column) {
         const int at = row * width + column;
-        const T value = plane[at];
-        const bool first_number = best != best && value == value;
-        if (where < 0 || value > best || first_number) {
-          best = value;
-          where = at;
-        }
+        const bool better = from[at] > best;
+        best = better ? from[at] : best;
+        where = better ? at : where;
       }
+    }
+    if (where < 0) {  // empty, or nothing but NaN and -inf
+      const bool empty = rows[0] >= rows[1] || columns[0] >= columns[1];
+      where = empty ? -1 : rows[0] * width + columns[0];
+      best = empty ? T(0) : from[where];
     }
     y[i] = best;
     index[i] = where;
+  }
+};
+
+/// All bins of one channel of a region, for the CPU: four divisions for each bin take longer than
+/// its values.
+template <typename T>
+struct LargestOfBins {
+  LargestOfBin<T> bin;
+  CAFFE_HD void operator()(int i) const {
+    const Bins& bins = bin.bins;
+    const int region = i / bin.channels;
+    const T* const from = bin.plane(region, i % bin.channels);
+    const int* const rows = bins.rows + 2 * region * bins.height;
+    const int* const columns = bins.columns + 2 * region * bins.width;
+    int64_t at = static_cast<int64_t>(i) * bins.height * bins.width;
+    for (int ph = 0; ph < bins.height; ++ph) {
+      for (int pw = 0; pw < bins.width; ++pw, ++at) {
+        bin.find(from, rows + 2 * ph, columns + 2 * pw, at);
+      }
+    }
   }
 };
 
@@ -142,11 +171,15 @@ template <typename Dtype>
 void ROIPoolingLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const Blob<Dtype>& maps = *bottom[0];
   bins_.set(*this, *bottom[1], maps, pooled_h_, pooled_w_, WholeBins<Dtype>{spatial_scale_});
-  const int inside = maps.count(2) / (pooled_h_ * pooled_w_) + 1;
-  parallel_rows(top[0]->count(), inside,
-                LargestOfBin<Dtype>{bins_.active(), maps.shape(1), maps.shape(2), maps.shape(3),
-                                    maps.active_data(), top[0]->mutable_active_data(),
-                                    index_.mutable_active_data()});
+  const LargestOfBin<Dtype> bin = {bins_.active(),
+                                   maps.shape(1),
+                                   maps.shape(2),
+                                   maps.shape(3),
+                                   maps.active_data(),
+                                   top[0]->mutable_active_data(),
+                                   index_.mutable_active_data()};
+  parallel_for(current_device(), top[0]->count(0, 2), maps.count(2) + top[0]->count(2),
+               LargestOfBins<Dtype>{bin}, top[0]->count(), bin);
 }
 
 template <typename Dtype>

@@ -17,8 +17,8 @@ namespace caffe {
 /// A corner is at round(coordinate * spatial_scale), halves away from 0, and belongs to the region:
 /// it is max(x2 - x1 + 1, 1) wide. Bin p of P covers the columns x1 + floor(p * width / P) to
 /// x1 + ceil((p + 1) * width / P) - 1 that are inside the map; rows likewise. The first of equal
-/// values counts; NaN only where all values are NaN. An empty bin yields 0. No gradient flows to
-/// the regions: it is 0.
+/// values counts; NaN only where no number is above -infinity. An empty bin yields 0. No gradient
+/// flows to the regions: it is 0.
 template <typename Dtype>
 class ROIPoolingLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
  public:

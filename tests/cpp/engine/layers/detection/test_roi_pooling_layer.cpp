@@ -82,13 +82,18 @@ TYPED_TEST(ROIPoolingLayerTest, TheFirstOfEqualValuesTakesTheGradient) {
   this->expect_near(this->diff(*this->bottom[1]), std::vector<double>(15, 0));
 }
 
-TYPED_TEST(ROIPoolingLayerTest, NanOnlyWhereAllValuesAre) {
-  const double nan = NAN;
-  this->add_bottom({1, 1, 1, 4}, {nan, 1, nan, nan});
-  this->add_regions({{0, 0, 0, 1, 0}, {0, 2, 0, 3, 0}});
-  this->forward("type: 'ROIPooling' roi_pooling_param { pooled_h: 1 pooled_w: 1 }");
-  EXPECT_EQ(this->top[0]->cpu_data()[0], 1);
-  EXPECT_TRUE(std::isnan(this->top[0]->cpu_data()[1]));
+TYPED_TEST(ROIPoolingLayerTest, NanAndInfinity) {
+  const double nan = NAN, inf = INFINITY;
+  this->add_bottom({1, 1, 1, 6}, {nan, 1, nan, nan, -inf, inf});
+  this->add_regions({{0, 0, 0, 1, 0}, {0, 2, 0, 3, 0}, {0, 4, 0, 4, 0}, {0, 0, 0, 5, 0}});
+  auto layer = this->forward("type: 'ROIPooling' roi_pooling_param { pooled_h: 1 pooled_w: 1 }");
+  const std::vector<double> y = this->data(*this->top[0]);
+  EXPECT_EQ(y[0], 1);
+  EXPECT_TRUE(std::isnan(y[1]));
+  EXPECT_EQ(y[2], -inf);
+  EXPECT_EQ(y[3], inf);
+  this->backward(*layer, {true, false});
+  this->expect_near(this->diff(*this->bottom[0]), {0, 1, 1, 0, 1, 1});
 }
 
 TYPED_TEST(ROIPoolingLayerTest, MatchesTheRule) {
