@@ -6,7 +6,6 @@ from typing import Any, Union
 import numpy as np
 
 from .blobs import blobFromImage
-from .boxes import NMSBoxes, NMSBoxesBatched
 from .errors import error
 from .net import Net, readNet
 
@@ -139,12 +138,12 @@ class DetectionModel(Model):
     _across = False
 
     def setNmsAcrossClasses(self, value: bool) -> "DetectionModel":  # noqa: N802
-        """Choose whether boxes of different classes suppress each other."""
+        """Kept for programs that call it; see `detect`."""
         self._across = bool(value)
         return self
 
     def getNmsAcrossClasses(self) -> bool:  # noqa: N802
-        """Whether boxes of different classes suppress each other."""
+        """What was set."""
         return self._across
 
     def detect(
@@ -153,7 +152,9 @@ class DetectionModel(Model):
         confThreshold: float = 0.5,  # noqa: N803
         nmsThreshold: float = 0.0,  # noqa: N803
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The objects of an image: classes (int32), scores (float32), boxes (x, y, width, height).
+        """The objects of an image, best first: classes (int32), scores, boxes (x, y, w, h).
+
+        nmsThreshold changes nothing, in OpenCV as well: DetectionOutput has suppressed already.
 
         Raises:
             caffe.dnn.error: no layer of the net is a DetectionOutput.
@@ -162,16 +163,9 @@ class DetectionModel(Model):
             raise error("DetectionModel needs a net that ends in a DetectionOutput layer")
         rows = np.concatenate([out.reshape(-1, 7) for out in self.predict(frame)])
         rows = rows[rows[:, 2] >= np.float32(confThreshold)]
+        rows = rows[np.argsort(-rows[:, 2], kind="stable")]
         corners = _corners(rows, frame.shape[1], frame.shape[0])
-        classes, scores = rows[:, 1].astype(np.int32), rows[:, 2]
-        if nmsThreshold and len(rows):
-            if self._across:
-                kept = NMSBoxes(corners, scores, confThreshold, nmsThreshold)
-            else:
-                kept = NMSBoxesBatched(corners, scores, classes, confThreshold, nmsThreshold)
-            kept = np.asarray(kept, np.int64)
-            classes, scores, corners = classes[kept], scores[kept], corners[kept]
-        return classes, scores, corners
+        return rows[:, 1].astype(np.int32), rows[:, 2], corners
 
 
 def _corners(rows: np.ndarray, width: int, height: int) -> np.ndarray:

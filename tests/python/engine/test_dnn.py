@@ -368,3 +368,55 @@ def test_models(both):
     assert type(mine[1]) is type(other[1]) or isinstance(other[1], (tuple, list))
     assert mine[0][0] == other[0][0] and abs(mine[0][1] - other[0][1]) < 1e-6
     assert same(tuple(mine[1]), tuple(other[1])) and same(mine[2], other[2])
+
+
+DETECTOR = """
+layer { name: "data" type: "Input" top: "data"
+  input_param { shape { dim: 1 dim: 3 dim: 32 dim: 48 } } }
+layer { name: "conv" type: "Convolution" bottom: "data" top: "conv"
+  convolution_param { num_output: 4 kernel_size: 3 stride: 8 weight_filler { type: "xavier" } } }
+layer { name: "loc" type: "Convolution" bottom: "conv" top: "loc"
+  convolution_param { num_output: 12 kernel_size: 1 weight_filler { type: "gaussian" std: 0.05 } } }
+layer { name: "loc_perm" type: "Permute" bottom: "loc" top: "loc_perm"
+  permute_param { order: 0 order: 2 order: 3 order: 1 } }
+layer { name: "loc_flat" type: "Flatten" bottom: "loc_perm" top: "loc_flat" }
+layer { name: "conf" type: "Convolution" bottom: "conv" top: "conf"
+  convolution_param { num_output: 9 kernel_size: 1 weight_filler { type: "gaussian" std: 0.3 } } }
+layer { name: "conf_perm" type: "Permute" bottom: "conf" top: "conf_perm"
+  permute_param { order: 0 order: 2 order: 3 order: 1 } }
+layer { name: "conf_rows" type: "Reshape" bottom: "conf_perm" top: "conf_rows"
+  reshape_param { shape { dim: 0 dim: -1 dim: 3 } } }
+layer { name: "conf_soft" type: "Softmax" bottom: "conf_rows" top: "conf_soft"
+  softmax_param { axis: 2 } }
+layer { name: "conf_flat" type: "Flatten" bottom: "conf_soft" top: "conf_flat" }
+layer { name: "priors" type: "PriorBox" bottom: "conv" bottom: "data" top: "priors"
+  prior_box_param { min_size: 12 aspect_ratio: 2 clip: false variance: 0.1 variance: 0.1
+                    variance: 0.2 variance: 0.2 } }
+layer { name: "detections" type: "DetectionOutput" bottom: "loc_flat" bottom: "conf_flat"
+  bottom: "priors" top: "detections"
+  detection_output_param { num_classes: 3 share_location: true background_label_id: 0
+    nms_param { nms_threshold: 0.6 top_k: 50 }
+    code_type: CENTER_SIZE keep_top_k: 20 confidence_threshold: 0.05 } }
+"""
+
+
+@theirs
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("thresholds", [(0.2, 0.0), (0.3, 0.3), (0.45, 0.0), (0.99, 0.4)], ids=str)
+def test_a_detector(tmp_path, thresholds, across):
+    prototxt, weights = tmp_path / "net.prototxt", tmp_path / "net.caffemodel"
+    prototxt.write_text(DETECTOR)
+    caffe.set_random_seed(5)
+    caffe.Net(prototxt, caffe.TEST).save(str(weights))
+    image = np.random.default_rng(3).integers(0, 255, (90, 140, 3)).astype(np.uint8)
+    found = []
+    for library in (dnn, cv2.dnn):
+        model = library.DetectionModel(library.readNetFromCaffe(str(prototxt), str(weights)))
+        model.setInputParams(0.02, (48, 32), (104, 117, 123), False, False)
+        model.setNmsAcrossClasses(across)
+        found.append(model.detect(image, *thresholds))
+    mine, other = (tuple(np.asarray(part) for part in result) for result in found)
+    assert len(mine[0]) == len(other[0]) and (len(mine[0]) > 3 or thresholds[0] > 0.9)
+    assert np.array_equal(mine[0], other[0]) and np.allclose(mine[1], other[1], atol=1e-5)
+    assert np.abs(mine[2].reshape(-1, 4) - other[2].reshape(-1, 4)).max(initial=0) <= 1  # a pixel
+    assert mine[0].dtype == np.int32 or not len(mine[0])

@@ -198,3 +198,44 @@ def test_old_cu_files_compile(installed, tmp_path):
     options = [f"-DCMAKE_PREFIX_PATH={prefix}", "-DCUDA_NAMES=ON", f"-DCMAKE_CUDA_COMPILER={NVCC}"]
     run("cmake", "-G", "Ninja", "-S", SOURCES, "-B", folder, *options)
     run("cmake", "--build", folder, "--target", "old_style_cuda")
+
+
+def test_the_detector_of_the_examples(installed, tmp_path):
+    """examples/programs/detect_objects.cpp finds what pycaffe finds."""
+    import cv2
+    from test_dnn import DETECTOR
+
+    build = tmp_path / "build"
+    source = REPO / "examples" / "programs"
+    run("cmake", "-G", "Ninja", "-S", source, "-B", build, f"-DCMAKE_PREFIX_PATH={installed}")
+    run("cmake", "--build", build)
+    prototxt, weights = tmp_path / "deploy.prototxt", tmp_path / "net.caffemodel"
+    prototxt.write_text(DETECTOR)
+    caffe.set_random_seed(5)
+    net = caffe.Net(prototxt, caffe.TEST)
+    net.save(str(weights))
+    labels = tmp_path / "labels.prototxt"
+    labels.write_text(
+        'item { name: "n1" label: 1 display_name: "bird" } item { name: "x" label: 2 }'
+    )
+    image = np.random.default_rng(3).integers(0, 255, (90, 140, 3)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "image.png"), image)
+    (tmp_path / "list.txt").write_text(f"{tmp_path}/image.png\n")
+    options = ["-labels", labels, "-threshold", "0.5"]
+    printed = run(build / "detect_objects", prototxt, weights, tmp_path / "list.txt", *options)
+    lines = [line.split() for line in printed.splitlines() if line.startswith(str(tmp_path))]
+    data = cv2.resize(image, (48, 32)).astype(np.float32) - np.float32([104, 117, 123])
+    net.blobs["data"].data[0] = data.transpose(2, 0, 1)
+    rows = [row for row in net.forward()["detections"][0, 0] if row[2] >= 0.5]
+    assert len(rows) == len(lines) > 3
+    for row, (_, label, *numbers) in zip(rows, lines):
+        assert label == {1: "bird", 2: "x"}[int(row[1])]
+        wanted = [row[2], *(row[3:] * np.float32([140, 90, 140, 90]))]
+        assert np.allclose([float(n) for n in numbers], wanted, atol=0.06)
+    (tmp_path / "list.txt").write_text("/nowhere.png\n")
+    done = subprocess.run(
+        [build / "detect_objects", prototxt, weights, tmp_path / "list.txt"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert done.returncode == 1 and "cannot read the image /nowhere.png" in done.stderr
