@@ -61,9 +61,10 @@ void DetectionOutputLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
                                                      << ", and must not be less than 0");
   CAFFE_CHECK(nms.eta() > 0 && nms.eta() <= 1,
               this->name() << "eta is " << nms.eta() << ", and must be in (0, 1]");
-  CAFFE_CHECK(!param.has_save_output_param(),
-              this->name() << "save_output_param is not built: write the rows of the top to files "
-                           << "yourself, and remove it");
+  if (!param.save_output_param().output_directory().empty()) {
+    files_.reset(
+        new DetectionFiles(param.save_output_param(), classes_, param.background_label_id()));
+  }
   if (param.visualize()) {
     LOG(WARNING) << this->name() << "visualize has no effect here";
   }
@@ -149,7 +150,18 @@ void DetectionOutputLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& 
                                one.box.ymin, one.box.xmax,     one.box.ymax};
       row = std::copy(values, values + 7, row);
     }
+    if (files_ != nullptr) save(found[image]);
   }
+}
+
+template <typename Dtype>
+void DetectionOutputLayer<Dtype>::save(const vector<Found>& found) {
+  for (const Found& one : found) {
+    files_->add(
+        one.label, one.score,
+        {double(one.box.xmin), double(one.box.ymin), double(one.box.xmax), double(one.box.ymax)});
+  }
+  files_->next_image();
 }
 
 template <typename Dtype>

@@ -1,10 +1,12 @@
 #ifndef CAFFE_LAYERS_DETECTION_DETECTION_OUTPUT_LAYER_HPP_
 #define CAFFE_LAYERS_DETECTION_DETECTION_OUTPUT_LAYER_HPP_
 
+#include <memory>
 #include <vector>
 
 #include "caffe/layer.hpp"
 #include "caffe/layers/detection/boxes.hpp"
+#include "caffe/layers/detection/detection_files.hpp"
 
 namespace caffe {
 
@@ -23,7 +25,8 @@ namespace caffe {
 /// image, by image, label and falling score. If nothing is found in the whole batch, there is a row
 /// of -1 for each image, which begins with its number. Before the first pass K is 1.
 ///
-/// Computes on the host and has no gradient.
+/// With save_output_param.output_directory, the detections are also written to files
+/// (detection_files.hpp). Computes on the host and has no gradient.
 template <typename Dtype>
 class DetectionOutputLayer : public Layer<Dtype> {
  public:
@@ -51,8 +54,10 @@ class DetectionOutputLayer : public Layer<Dtype> {
   };
   vector<vector<Found>> find(const Blobs& bottom) const;
   void keep_best(vector<Found>* found) const;
+  void save(const vector<Found>& found);
 
   int classes_ = 0, loc_classes_ = 0, priors_ = 0;
+  std::unique_ptr<DetectionFiles> files_;  // with save_output_param.output_directory
 };
 
 }  // namespace caffe

@@ -14,6 +14,7 @@ list(APPEND cpp
   layers/detection/anchors.cpp
   layers/detection/box_annotator_ohem_layer.cpp
   layers/detection/boxes.cpp
+  layers/detection/detection_files.cpp
   layers/detection/ground_truth.cpp
   layers/detection/mining.cpp
   layers/detection/proposal_layer.cpp

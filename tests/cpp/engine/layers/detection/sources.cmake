@@ -2,6 +2,7 @@
 list(APPEND fork_layer_tests
   layers/detection/test_box_annotator_ohem_layer.cpp
   layers/detection/test_boxes.cpp
+  layers/detection/test_detection_files.cpp
   layers/detection/test_detection_output_layer.cpp
   layers/detection/test_multibox_loss_layer.cpp
   layers/detection/test_normalize_layer.cpp

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include "layers/layer_test.hpp"
+#include "temp_dir.hpp"
 
 namespace caffe {
 
@@ -154,6 +155,22 @@ TYPED_TEST(DetectionOutputLayerTest, TheBatchMayChange) {
     this->expect_rows({{items - 1., 1, 0.5, 0, 0, 0.4, 0.4}});
   }
   EXPECT_ERROR(layer->Backward(this->top, {true, false, false}, this->bottom), "has no gradient");
+}
+
+TYPED_TEST(DetectionOutputLayerTest, WritesFiles) {
+  TempDir folder;
+  write_file(folder / "labels", "item { name: 'a' label: 1 } item { name: 'b' label: 2 }");
+  write_file(folder / "sizes", "one 10 20\ntwo 10 20\nthree 10 20\nfour 10 20\n");
+  this->set_up_bottoms();
+  this->set_score(1, 1, 2, 0.75);
+  auto layer = this->detect("confidence_threshold: 0.3 save_output_param { output_directory: '" +
+                            folder.path() + "' output_name_prefix: 'x_' output_format: 'VOC' " +
+                            "label_map_file: '" + folder / "labels" + "' name_size_file: '" +
+                            folder / "sizes" + "' }");
+  EXPECT_EQ(read_file(folder / "x_b.txt"), "");
+  layer->Forward(this->bottom, this->top);
+  const std::string row = " 0.75 12 0 20 4\n";
+  EXPECT_EQ(read_file(folder / "x_b.txt"), "two" + row + "four" + row);
 }
 
 TYPED_TEST(DetectionOutputLayerTest, Errors) {
