@@ -9,5 +9,16 @@
 from .convert import CannotSay
 from .differences import Difference, check
 from .export import Exported, convert, export
+from .importing import to_caffe
+from .reading import CannotRead
 
-__all__ = ["CannotSay", "Difference", "Exported", "check", "convert", "export"]
+__all__ = [
+    "CannotRead",
+    "CannotSay",
+    "Difference",
+    "Exported",
+    "check",
+    "convert",
+    "export",
+    "to_caffe",
+]

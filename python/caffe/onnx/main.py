@@ -1,11 +1,13 @@
-"""Writes a net as an ONNX file and compares the two, blob by blob:
+"""Writes a net as an ONNX file, or the other way round, and compares the two, blob by blob:
 
 python -m caffe.onnx [options] NET.prototxt WEIGHTS.caffemodel OUT.onnx
+python -m caffe.onnx --to-caffe [options] MODEL.onnx OUT.prototxt OUT.caffemodel
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from . import examples, source
 from .differences import TOLERANCE, Difference, check, table
 from .export import Exported, export
 from .graph import DEFAULT_OPSET, OPSETS
+from .importing import to_caffe
 
 QUIET = 1  # the engine's log: warnings and errors
+TO_CAFFE = "--to-caffe"
 FAILED = ".failed"  # the ending of a file that gave other values
 
 
@@ -35,7 +39,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         description="Write a net as an ONNX file, run it in ONNX Runtime beside the engine, and "
         "print the largest difference of each blob. Exit status 1 if one is above "
         f"{TOLERANCE:g}, as a share of the blob's largest value; the file is then called "
-        f"OUT.onnx{FAILED}.",
+        f"OUT.onnx{FAILED}. The other way round: --to-caffe MODEL.onnx OUT.prototxt "
+        "OUT.caffemodel (see python -m caffe.onnx --to-caffe --help).",
     )
     add = parser.add_argument
     add("net", metavar="NET.prototxt", help="the net; layers of the phase TEST are exported")
@@ -118,8 +123,47 @@ def save(exported: Exported, path: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
+def parse_import(argv: Sequence[str]) -> argparse.Namespace:
+    """The options of a command line with --to-caffe."""
+    parser = argparse.ArgumentParser(
+        prog="python -m caffe.onnx --to-caffe",
+        description="Make a Caffe net of an ONNX classifier, run both, and print the largest "
+        f"difference of each tensor. Exit status 1 if one is above {TOLERANCE:g}, as a share of "
+        f"the tensor's largest value; the files' names then end in {FAILED}.",
+    )
+    parser.add_argument("model", metavar="MODEL.onnx", help="the model")
+    parser.add_argument("prototxt", metavar="OUT.prototxt", help="the net to write")
+    parser.add_argument("caffemodel", metavar="OUT.caffemodel", help="the weights to write")
+    parser.add_argument("--batch", help="the net's batch; else the model's, or 1")
+    return parser.parse_args([word for word in argv if word != TO_CAFFE])
+
+
+def import_model(argv: Sequence[str]) -> None:
+    """Run the program with --to-caffe."""
+    args = parse_import(argv)
+    for path in (args.prototxt, args.caffemodel):
+        check_folder(path)
+    _caffe.init_log(QUIET)
+    batch = _batch(args.batch)
+    if batch == "dynamic":
+        raise ValueError("--batch dynamic: a Caffe net has a size of batch; give a number")
+    found = to_caffe(args.model, args.prototxt, args.caffemodel, batch)
+    worst = max(found, key=lambda difference: difference.relative)
+    print(table(found))
+    print(f"largest difference: {worst.relative:.1e} (tensor {worst.blob})")
+    if not worst.relative <= TOLERANCE:
+        for path in map(Path, (args.prototxt, args.caffemodel)):
+            path.replace(path.with_name(path.name + FAILED))
+        raise WrongValues(f"{args.prototxt}{FAILED}: the difference is above {TOLERANCE:g}", [])
+    print(f"{args.prototxt}, {args.caffemodel}: written")
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the program."""
+    argv = sys.argv[1:] if argv is None else argv
+    if TO_CAFFE in argv:
+        import_model(argv)
+        return
     args = parse_args(argv)
     check_folder(args.out)
     _caffe.init_log(QUIET)

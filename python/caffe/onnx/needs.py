@@ -10,6 +10,7 @@ try:
     import onnx
     import onnx.helper
     import onnx.numpy_helper
+    import onnx.shape_inference
 except ImportError as error:
     raise ImportError(f"caffe.onnx needs the package onnx: {HOW} ({error})") from None
 
