@@ -67,11 +67,11 @@ def _batch(text: str | None) -> str | int | None:
 
 
 def random_inputs(exported: Exported) -> list[examples.Arrays]:
-    """Two sets of random inputs, and one of a batch three times as large if the batch is free."""
+    """Two sets of random inputs, and one of another batch if the batch is free."""
     net = exported.source
     inputs = [examples.random_inputs(net, seed) for seed in (0, 1)]
     if net.batch_axis is not None:
-        source.resize(net, 3)
+        source.resize(net, source.other_batch(net))
         inputs.append(examples.random_inputs(net, 2))
         source.resize(net, 1)
     return inputs

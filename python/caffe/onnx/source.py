@@ -7,9 +7,11 @@ What it runs is what is exported.
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -111,12 +113,21 @@ def read(prototxt: str | os.PathLike[str], weights: str | os.PathLike[str] | Non
     return Source(name, net, layers, learnt, _shapes(net))
 
 
-def resize(source: Source, factor: int) -> None:
+def other_batch(source: Source) -> Fraction:
+    """A factor to the smallest batch that keeps the inputs' proportions; to three times a batch
+    that is the smallest already."""
+    axis = source.batch_axis or 0
+    shapes = [source.shapes[name] for name in source.inputs]
+    common = math.gcd(*(shape[axis] for shape in shapes if axis < len(shape)))
+    return Fraction(1, common) if common > 1 else Fraction(3)
+
+
+def resize(source: Source, factor: Fraction | int) -> None:
     """Give the free axis of the net's inputs its first length times ``factor``."""
     for name in source.inputs:
         shape = list(source.shapes[name])
         if source.batch_axis is not None and source.batch_axis < len(shape):
-            shape[source.batch_axis] *= factor
+            shape[source.batch_axis] = int(shape[source.batch_axis] * factor)
         source.net.blobs[name].reshape(*shape)
     source.net.reshape()
 

@@ -1,5 +1,6 @@
 """Each layer type that caffe.onnx writes: ONNX Runtime gives what the engine gives."""
 
+import numpy as np
 import pytest
 from caffe import onnx as caffe_onnx
 from caffe.onnx import examples, main
@@ -186,3 +187,42 @@ def test_the_examples_are_not_zero(tmp_path):
     source = caffe_onnx.export(*saved(tmp_path, inputs(IMAGE) + layer("ReLU"))).source
     values = examples.random_inputs(source)["data"]
     assert values.std() > 0.5
+
+
+A_STARS = ["ROI", "UNCORRELATED", "ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE"]
+
+
+@pytest.mark.parametrize("where", ["INPUT", "MAP"])
+@pytest.mark.parametrize("a_star", A_STARS)
+def test_elimination(tmp_path, a_star, where):
+    """Smooth maps and noise; the region, the statistics and D* are those of the engine."""
+    settings = f"elimination_param {{ a_star: {a_star} threshold_at: {where} }}"
+    text = inputs((3, 4, 9, 13), (3, 3, 40, 52)) + layer(
+        "Elimination", settings, ["data", "second"], ["y", "region", "map", "statistics"]
+    )
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    random = np.random.default_rng(1)
+    smooth = np.stack(
+        [np.add.outer(np.sin(np.arange(9) + k), np.cos(np.arange(13))) for k in range(4)]
+    )
+    maps = smooth + 0.1 * random.standard_normal((3, 4, 9, 13))
+    maps[2] = 0.25  # flat
+    arrays = {"data": maps, "second": random.standard_normal((3, 3, 40, 52))}
+    arrays = {name: array.astype(np.float32) for name, array in arrays.items()}
+    found = main.compare(exported, [arrays])
+    assert {d.blob: d.relative for d in found if d.relative > 5e-6} == {}
+    boxes = exported.source.net.blobs["region"].data
+    assert boxes[2].tolist() == [0, 0, 52, 40] and boxes[0].tolist() != [0, 0, 52, 40]
+
+
+def test_elimination_by_attention_alone(tmp_path):
+    """Without a region the file is a few operators; python_param says the same as the field."""
+    settings = 'python_param { param_str: "a_star: ALLSOFT" }'
+    text = inputs((1, 4, 9, 13), (1, 3, 40, 52)) + layer(
+        "Elimination", settings, ["data", "second"]
+    )
+    exported = caffe_onnx.export(*saved(tmp_path, text), opset=13)
+    assert {node.op_type for node in exported.model.graph.node} <= {
+        "Add", "Gather", "Mul", "ReduceMean", "Sigmoid", "Sub",
+    }  # fmt: skip
+    assert max(d.relative for d in main.compare(exported)) < CLOSE
