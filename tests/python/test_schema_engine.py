@@ -222,3 +222,49 @@ def test_maap_messages_come_from_the_layers_folder(files):
     schema = read_schema(files["kernels/maap.proto"])
     assert schema.messages == {"caffe.EnhancementParameter", "caffe.EliminationParameter"}
     assert set(files) == {*BVLC_FILES, *FORK_FILES, "kernels/maap.proto"}
+
+
+# ---- what other forks add
+
+# From this number on a field's number is of this schema's choice, since the forks' own clash.
+FREE_FROM = 101
+# A text of the forks' layers has this field, whose message another fork calls UnPoolingParameter.
+NOT_IN_TABLE = {("caffe.LayerParameter", "unpooling_param")}
+
+
+def fork_fields(ours: Schema, forks: Schema) -> set:
+    """What comes from other forks: their messages, and their fields in BVLC's."""
+    added = {f for f in ours.fields if (f.message, f.name) in FORK_FIELDS}
+    return forks.fields | added | {f for f in ours.fields if f.type in forks.messages}
+
+
+def test_fields_of_forks_are_those_of_the_table(ours, forks):
+    fields = {(f.message, f.name): f for f in fork_fields(ours, forks)}
+    rows = read_table("fork_fields.tsv")
+    assert {(row["message"], row["field"]) for row in rows} == set(fields) - NOT_IN_TABLE
+    assert len(rows) > 300
+    for row in rows:
+        ours_now, theirs = fields[row["message"], row["field"]], table_field({**row, "packed": ""})
+        # A field that a fork requires is optional here; its layer checks it.
+        label = "optional" if theirs.label == "required" else theirs.label
+        number = ours_now.number if is_free(ours_now) else theirs.number
+        assert ours_now == theirs._replace(label=label, number=number)
+        assert row["dialects"]
+
+
+def is_free(field: Field) -> bool:
+    """Whether a field has a number of this schema's choice."""
+    own = field.message in ("caffe.LayerParameter", "caffe.SolverParameter")
+    return field.number >= (OWN_FROM if own else FREE_FROM)
+
+
+def test_enums_of_forks_are_those_of_the_table(forks):
+    rows = read_table("fork_enums.tsv")
+    assert {(row["enum"], row["value"], int(row["number"])) for row in rows} == forks.enums
+    assert len(rows) == len(forks.enums) > 30
+
+
+def test_no_two_fields_of_a_message_have_one_name_or_number(ours, forks):
+    for schema in (ours, forks):
+        assert len({(f.message, f.name) for f in schema.fields}) == len(schema.fields)
+        assert len({(f.message, f.number) for f in schema.fields}) == len(schema.fields)

@@ -77,6 +77,34 @@ def test_all_layers_match(net, tmp_path, make):
     assert sizes == [int(np.prod(s)) for blobs in SHAPES.values() for s in blobs]
 
 
+def field(number: int, value: bytes) -> bytes:
+    """A field of bytes, as protobuf stores it."""
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
+
+
+def test_a_fork_with_other_numbers(net, tmp_path):
+    """Intel's engine of the net, a field that is no input_param, and NVIDIA's raw values."""
+    layers = b""
+    for name, shapes in SHAPES.items():
+        blobs = b""
+        for shape in shapes:
+            dims = caffe_pb2.BlobShape(dim=shape).SerializeToString()
+            raw = varint(10 << 3) + varint(2) + field(12, bytes(2 * int(np.prod(shape))))
+            blobs += field(7, field(7, dims) + raw)
+        clash = field(143, b"\xff") + varint(137 << 3) + varint(5)
+        layers += field(100, field(1, name.encode()) + clash + blobs)
+    path = save(field(1, b"Tiny") + field(9, b"MKLDNN") + layers, tmp_path)
+    assert caffemodel.check_weights(net, path) == dict(matched=list(SHAPES), missing=[], unused=[])
+    cut = save(layers.replace(bytes(20), bytes(18), 1), tmp_path, "cut.caffemodel")
+    with pytest.raises(MaapError, match="damaged|not a caffemodel"):
+        caffemodel.stored_layers(cut)
+
+
 def test_a_new_classifier_is_missing_and_the_old_one_unused(net, tmp_path):
     shapes = copy.deepcopy(SHAPES)
     shapes["fc4_imagenet"] = shapes.pop("fc4")

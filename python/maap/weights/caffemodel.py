@@ -19,8 +19,13 @@ from maap.errors import MaapError
 from maap.nets import layer_types
 from maap.util.files import cannot_read
 from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
-from maap.util.wire import VARINT, WireError, fields, varint
+from maap.util.wire import BYTES, VARINT, WireError, fields, varint
 
+# Fields of NetParameter that only other forks of Caffe have (NVIDIA's, Intel's, Cambricon's).
+_FORKS_OF_NET = frozenset((*range(9, 21), 101, 102, 103))
+# BlobProto of NVIDIA's Caffe: values as raw bytes of DOUBLE, FLOAT or FLOAT16.
+_RAW_TYPE, _RAW_DATA = 10, 12
+_RAW_BYTES = {0: 8, 1: 4, 2: 2}
 _PARTIAL = 0.5  # a net that takes less than this share of its layers from a file is another net
 
 
@@ -169,7 +174,7 @@ def _numbers(message: type[Message], *names: str) -> tuple[int, ...]:
 def _read_net(data: mmap.mmap, layers: list[StoredLayer]) -> None:
     """Append the layers one by one, so that those before a damaged place are known."""
     layer, v1 = _numbers(caffe_pb2.NetParameter, "layer", "layers")
-    known = caffe_pb2.NetParameter.DESCRIPTOR.fields_by_number
+    known = {*caffe_pb2.NetParameter.DESCRIPTOR.fields_by_number, *_FORKS_OF_NET}
     for field in fields(data, 0, len(data)):
         if field.number not in known:
             raise WireError(f"a network has no field {field.number}")
@@ -198,7 +203,8 @@ def _read_shape(data: mmap.mmap, span: tuple[int, int]) -> tuple[int, ...]:
     shape, single, double = _numbers(caffe_pb2.BlobProto, "shape", "data", "double_data")
     old: dict[int, int] = {}
     dims: Optional[tuple[int, ...]] = None
-    count = 0
+    count = raw = 0
+    raw_type = 1
     for field in fields(data, *span):
         if field.number in legacy and field.kind == VARINT:
             old[field.number] = field.value
@@ -207,6 +213,12 @@ def _read_shape(data: mmap.mmap, span: tuple[int, int]) -> tuple[int, ...]:
         elif field.number in (single, double):
             size = 4 if field.number == single else 8
             count += (field.end - field.start) // size  # packed, or one value a field
+        elif field.number == _RAW_TYPE and field.kind == VARINT:
+            raw_type = field.value
+        elif field.number == _RAW_DATA and field.kind == BYTES:
+            raw = field.end - field.start
+    if raw and not count:
+        count = raw // _RAW_BYTES.get(raw_type, 4)
     found = dims if dims is not None else tuple(old.get(number, 0) for number in legacy)
     expected = 1
     for dim in found:
