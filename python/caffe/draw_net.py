@@ -10,9 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
-
-from . import draw
+from . import CaffeError, draw, io
 from .program import run
 from .proto import caffe_pb2
 
@@ -48,17 +46,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read_net(path: Path) -> Any:
-    """The NetParameter of a prototxt. Raises ValueError for one of an old form, or none."""
-    net = caffe_pb2.NetParameter()
+    """The NetParameter of a prototxt. Raises ValueError if it is none."""
     try:
-        text_format.Parse(path.read_text(encoding="utf-8-sig"), net)
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is no text: give the net's prototxt, not its weights") from None
-    except text_format.ParseError as error:
-        raise ValueError(f"{path} is no prototxt of a net: {error}") from None
-    if net.layers:
-        raise ValueError(f"{path} has the old form: upgrade_net_proto_text {path} NEW.prototxt")
-    return net
+        return io.read_net(path)
+    except CaffeError as error:
+        raise ValueError(str(error)) from None
 
 
 def main(argv: Sequence[str] | None = None) -> None:

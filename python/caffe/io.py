@@ -7,11 +7,12 @@ scikit-image. A Transformer converts them to a net's input.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from os import PathLike
+from os import PathLike, fspath
 from typing import Any
 
 import numpy as np
 
+from . import _caffe
 from .image_file import read_image
 from .proto import caffe_pb2
 from .shapes import shape_text
@@ -60,6 +61,15 @@ def blobprotovector_str_to_arraylist(str: bytes) -> list[np.ndarray]:
     """The arrays of a serialized BlobProtoVector."""
     vector = caffe_pb2.BlobProtoVector.FromString(str)
     return [blobproto_to_array(blob) for blob in vector.blobs]
+
+
+def read_net(path: str | PathLike[str]) -> Any:
+    """The NetParameter of a prototxt, as the engine reads it.
+
+    Nets of older forms are upgraded, and fields that only another fork of Caffe has are skipped
+    with a warning in the log. CaffeError names the file, line and column of an error.
+    """
+    return caffe_pb2.NetParameter.FromString(_caffe.read_net(fspath(path)))
 
 
 def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:

@@ -2,6 +2,7 @@
 
 #include "caffe/util/benchmark.hpp"
 #include "caffe/util/dialects.hpp"
+#include "caffe/util/upgrade_proto.hpp"
 #include "call.hpp"
 
 namespace caffe {
@@ -132,6 +133,15 @@ PYBIND11_MODULE(_caffe, module) {
       py::arg("path"),
       "Loads a shared library of layers and returns the types it adds. CaffeError if it cannot\n"
       "be loaded, adds no type, or has a type that is already registered.");
+  module.def(
+      "read_net",
+      [](const Path& path) {
+        caffe::NetParameter net;
+        caffe::ReadNetParamsFromTextFileOrDie(path.string(), &net);
+        return py::bytes(net.SerializeAsString());
+      },
+      py::arg("path"),
+      "The net of a prototxt as a serialized NetParameter; for caffe.io.read_net.");
   bind_blob(&module);
   bind_layer(&module);
   bind_net(&module);

@@ -258,6 +258,16 @@ def test_draw_net(tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().out.splitlines() == ["Drawing net to n.png", "Drawing net to n.svg"]
 
 
+def test_draw_net_of_an_old_form_and_of_a_fork(tmp_path, monkeypatch):
+    nets = []
+    monkeypatch.setattr(draw, "draw_net_to_file", lambda net, *_: nets.append(net))
+    path = tmp_path / "net.prototxt"
+    for text in ("layers { name: 'r' type: RELU }", "layer { type: 'ReLU' forward_type: FLOAT }"):
+        path.write_text(text)
+        draw_net.main([str(path), "n.png"])
+    assert [net.layer[0].type for net in nets] == ["ReLU", "ReLU"]
+
+
 def test_mistakes_of_draw_net(tmp_path, monkeypatch):
     path = tmp_path / "net.prototxt"
 
@@ -269,13 +279,12 @@ def test_mistakes_of_draw_net(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="n.nope: dot cannot draw it: dot returned code 1"):
         draw_net.main([str(path), "n.nope"])
     for text, message in [
-        ("layer {", "no prototxt of a net"),
-        ("layers { name: 'a' type: RELU }", "upgrade_net_proto_text"),
-        ("no_such_field: 1", "no_such_field"),
+        ("layer {", "net.prototxt:1:8: Expected"),
+        ("no_such_field: 1", "net.prototxt:1:14: .*no_such_field"),
     ]:
         path.write_text(text)
         with pytest.raises(ValueError, match=message):
             draw_net.main([str(path), "n.png"])
     path.write_bytes(b"\n\x04net\xff\xfe")
-    with pytest.raises(ValueError, match="is no text: give the net's prototxt, not its weights"):
+    with pytest.raises(ValueError, match="net.prototxt:2:1: Invalid control characters"):
         draw_net.main([str(path), "n.png"])
