@@ -221,6 +221,22 @@ string meaning_of(const Clash& clash, const LayerParameter& layer, const string&
   return own.empty() ? meaning_in(clash, dialect) : own;
 }
 
+/// The dialects that have the layer's type; of a type with several meanings, those that have the
+/// layer's own.
+vector<string> dialects_of_layer(const LayerParameter& layer) {
+  vector<string> dialects = dialects_of_type(layer.type());
+  const auto clash = clashes().find(layer.type());
+  if (clash == clashes().end()) return dialects;
+  const string own = clash->second.own(layer);
+  const auto other = [&](const string& dialect) {
+    return meaning_in(clash->second, dialect) != own;
+  };
+  if (!own.empty()) {
+    dialects.erase(std::remove_if(dialects.begin(), dialects.end(), other), dialects.end());
+  }
+  return dialects;
+}
+
 /// Writes out a default that is another one in some dialects.
 void set_defaults(const string& dialect, LayerParameter* layer) {
   static const vector<string> kClip = {"yolo9000", "brocolli_inisis", "cambricon"};
@@ -278,7 +294,7 @@ string chosen_dialect() {
 DialectFound find_dialect(const NetParameter& net, const vector<ForkPart>& skipped) {
   Parts parts;
   for (const LayerParameter& layer : net.layer()) {
-    parts.add(layer.type(), dialects_of_type(layer.type()));
+    parts.add(layer.type(), dialects_of_layer(layer));
   }
   parts.add_fields(net);
   for (const ForkPart& part : skipped) parts.add(part.name, part.dialects);

@@ -173,6 +173,11 @@ TEST(DialectsTest, MostPartsDecide) {
   EXPECT_EQ(found("layer { type: 'ROIPooling' } layer { type: 'PSROIPooling' }").name, "rfcn");
   EXPECT_EQ(found("layer { type: 'Axpy' }").name, "senet");
   EXPECT_EQ(found("layer { type: 'Interp' interp_param { height: 3 } }").name, "pspnet");
+  const string roi =
+      "layer { type: 'ROIPooling' } layer { type: 'SmoothL1Loss' bottom: 'a' "
+      "bottom: 'b' bottom: 'c' ";
+  EXPECT_EQ(found(roi + "}").name, "fast_rcnn");
+  EXPECT_EQ(found(roi + "bottom: 'd' }").name, "faster_rcnn");
   EXPECT_EQ(found("layer { type: 'Convolution' }").name, "");
   EXPECT_EQ(found("").from, Names());
 }
