@@ -1,11 +1,12 @@
-// ReLU, Eltwise SUM and the gradient of Split in any layout of oneDNN's that their bottoms have
-// (shadow.hpp). No oneDNN primitive is needed.
+// ReLU, ReLU6, Eltwise SUM and the gradient of Split in any layout of oneDNN's that their bottoms
+// have (shadow.hpp). No oneDNN primitive is needed.
 
 #include <memory>
 #include <vector>
 
 #include "caffe/layers/eltwise_layer.hpp"
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/mobile/relu6_layer.hpp"
 #include "caffe/layers/onednn/shadow.hpp"
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/layers/split_layer.hpp"
@@ -14,11 +15,14 @@ namespace caffe {
 namespace onednn {
 namespace {
 
-/// Padding stays 0, since ReLU of 0 is 0.
-class OneDnnReLULayer : public ReLULayer<float> {
+/// An element by element layer, Plain, whose gradient needs x or y. Padding stays 0: it must make 0
+/// of 0.
+template <typename Plain>
+class OneDnnElementwiseLayer : public Plain {
  public:
-  using Base = ReLULayer<float>;
+  using Base = Plain;
   using Base::Base;
+  using typename Base::Blobs;
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
@@ -146,7 +150,10 @@ shared_ptr<Layer<float>> make_eltwise(const LayerParameter& param) {
 }
 
 const bool offered =
-    (EngineChoice<float>::offer(Library::kOneDnn, "ReLU", make<OneDnnReLULayer>),
+    (EngineChoice<float>::offer(Library::kOneDnn, "ReLU",
+                                make<OneDnnElementwiseLayer<ReLULayer<float>>>),
+     EngineChoice<float>::offer(Library::kOneDnn, "ReLU6",
+                                make<OneDnnElementwiseLayer<ReLU6Layer<float>>>),
      EngineChoice<float>::offer(Library::kOneDnn, "Eltwise", make_eltwise),
      EngineChoice<float>::offer(Library::kOneDnn, "Split", make<OneDnnSplitLayer>), true);
 
