@@ -84,6 +84,7 @@ HEAD = """
 layer { name: "data" type: "Input" top: "data" top: "small" top: "row"
         input_param { shape { dim: 2 dim: 4 dim: 12 dim: 10 } shape { dim: 2 dim: 4 dim: 5 dim: 7 }
                       shape { dim: 2 dim: 6 } } }
+layer { name: "gate" type: "Input" top: "gate" input_param { shape { dim: 2 dim: 4 } } }
 """
 CONVOLUTION = "convolution_param { num_output: 2 "
 
@@ -195,6 +196,45 @@ LAYERS = [
     one("L1Loss", bottoms=("data",)),
     one("TripletLoss", bottoms=("row", "row", "row")),
     one("FocalLoss", bottoms=("row", "pick"), tops=("t", "u")),
+    # Other forks'
+    one("Axpy", bottoms=("gate", "data", "data")),
+    *[one("BN", f"bn_param {{ {text} }}") for text in ("frozen: true", "bn_mode: LEARN")],
+    *[one("BN", f'dialect: "{name}"') for name in ("pspnet", "segnet")],
+    one("BN", "param { } param { } param { } param { }"),
+    one("BN"),
+    one("ChannelShuffle", "channel_shuffle_param { group: 2 }"),
+    one("ConvolutionDepthwise", "convolution_param { kernel_size: 3 stride: 2 }"),
+    one("DepthwiseConvolution", CONVOLUTION + "kernel_size: 3 group: 2 bias_term: false }"),
+    *[one(kind) for kind in ("HSwish", "HardSwish", "Mish", "PixelShuffle", "ReLU6")],
+    one("PixelShuffle", "pixelshuffle_param { upscale_factor: 2 }"),
+    one("ShuffleChannel", "shuffle_channel_param { group: 2 }"),
+    one("Reorg", "reorg_param { stride: 2 }"),
+    one("Reorg", "reorg_param { stride: 2 reverse: true }"),
+    *[
+        one("Interp", f"interp_param {{ {text} }}")
+        for text in (
+            "zoom_factor: 8",
+            "shrink_factor: 4",
+            "height: 3 width: 9 zoom_factor: 2",
+            "height: 3 width: 9",
+            "shrink_factor: 2 zoom_factor: 3 pad_beg: -1 pad_end: -2",
+        )
+    ],
+    one("Interp", bottoms=("data", "small")),
+    one("Upsample"),
+    one("Upsample", "upsample_param { scale: 3 }"),
+    *[
+        one("Upsample", f"upsample_param {{ {text} }}", ("small", "small"))
+        for text in (
+            "",
+            "scale: 3",
+            "pad_out_w: true",
+            "scale_h: 2 scale_w: 3 pad_out_h: true",
+            "upsample_h: 9 upsample_w: 13",
+        )
+    ],
+    one("Unpooling", "unpooling_param { unpool_size: 30 stride: 2 }"),
+    one("Unpooling", "unpooling_param { unpool: AVE kernel_size: 2 unpool_h: 30 unpool_w: 20 }"),
 ]
 # For layers of regions.
 REGIONS = """

@@ -28,6 +28,7 @@ class Size(Enum):
     """How the height and width of a layer's tops follow from its bottoms (see `map_sizes`)."""
 
     SAME = "those of the first bottom"
+    SECOND = "those of the second bottom"
     EACH = "each top has those of the bottom of its number"
     POINT = "no map: one row of numbers for an image, for a bottom of any size"
     WINDOWS = "as many as windows fit, rounded down (convolution_param)"
@@ -37,6 +38,7 @@ class Size(Enum):
     CONCAT = "summed along its axis, if that is one of the two"
     SLICE = "divided along its axis, if that is one of the two"
     TILE = "repeated along its axis, if that is one of the two"
+    RESIZED = "larger or smaller by a factor, or a size, of its own parameters (`resized`)"
     RESHAPE = "the first bottom's, if the two axes stay or are flattened"
     ARGMAX = "no map, or with axis: 1 the first bottom's"
     REGIONS = "the bins of each region, as many as the layer's parameters say"
@@ -108,6 +110,17 @@ def _normalize_blobs(layer: LayerParameter) -> int:
     return int(layer.HasField("norm_param") or not layer.HasField("normalize_param"))
 
 
+def _bn_blobs(layer: LayerParameter) -> int:
+    """2 for SegNet's BN, 4 for PSPNet's, which is also what the engine takes a bare BN for, unless
+    the rest of the net is SegNet's."""
+    if layer.dialect:
+        return 2 if layer.dialect in ("segnet", "enet", "deconvnet", "synopsys") else 4
+    param = layer.bn_param
+    fields = ("scale_filler", "shift_filler", "bn_mode")
+    segnet = any(param.HasField(field) for field in fields) or len(layer.top) > 1
+    return 2 if segnet or len(layer.blobs) == 2 else 4
+
+
 def _recurrent_blobs(hidden: int, plain: int) -> Callable[[LayerParameter], int]:
     """``plain`` blobs, and one more for a static input. That is a third bottom; the ``hidden``
     states, which are bottoms with expose_hidden, do not count."""
@@ -121,6 +134,10 @@ def _recurrent_blobs(hidden: int, plain: int) -> Callable[[LayerParameter], int]
 
 def _sum_or_max(layer: LayerParameter) -> bool:
     return layer.eltwise_param.operation != caffe_pb2.EltwiseParameter.PROD
+
+
+def _out_of_place(layer: LayerParameter) -> bool:
+    return not in_place(layer)
 
 
 def _keeps_signs(layer: LayerParameter) -> bool:
@@ -244,6 +261,28 @@ TYPES: dict[str, LayerType] = {
     "SoftmaxWithLossOHEM": _end(),
     "TripletLoss": _end(),
     "WarpCTCLoss": _end(),
+    # Other forks': each value alone, or normalised
+    "Axpy": LayerType(Size.SECOND, makes_map=True, top_unread=_always),
+    "BN": replace(_ACTIVATION, blobs=_bn_blobs, top_unread=_always),  # in place it keeps a copy
+    "ChannelShuffle": LayerType(Size.SAME, top_unread=_always),
+    "HSwish": replace(_ACTIVATION, top_unread=_always),
+    "HardSwish": replace(_ACTIVATION, top_unread=_always),
+    "Mish": replace(_ACTIVATION, top_unread=_always),
+    "ReLU6": replace(_ACTIVATION, top_unread=_out_of_place),
+    "ShuffleChannel": LayerType(Size.SAME, top_unread=_always),
+    # Other forks': weights
+    "ConvolutionDepthwise": LayerType(
+        Size.WINDOWS, blobs=_convolution_blobs, makes_map=True, top_unread=_always
+    ),
+    "DepthwiseConvolution": LayerType(
+        Size.WINDOWS, blobs=_convolution_blobs, makes_map=True, top_unread=_always
+    ),
+    # Other forks': maps of another size
+    "Interp": LayerType(Size.RESIZED, makes_map=True, top_unread=_always),
+    "PixelShuffle": LayerType(Size.RESIZED, makes_map=True, top_unread=_always),
+    "Reorg": LayerType(Size.RESIZED, makes_map=True, top_unread=_always),
+    "Unpooling": LayerType(Size.RESIZED, makes_map=True, top_unread=_always),
+    "Upsample": LayerType(Size.RESIZED, makes_map=True, top_unread=_always),
     # This project's own
     "Enhancement": replace(_ELEMENTWISE, attention=True),
     "Elimination": LayerType(Size.IMAGES, attention=True),

@@ -7,6 +7,7 @@ from typing import Union
 from maap.errors import MaapError
 from maap.nets import layer_types
 from maap.nets.layer_types import Size
+from maap.nets.resized import resized
 from maap.util.schema import ConvolutionParameter, LayerParameter, NetParameter, PoolingParameter
 
 Pixels = tuple[int, int]  # height, width; (1, 1) for what is no map
@@ -45,6 +46,10 @@ def map_sizes(net: NetParameter) -> dict[str, Pixels]:
 
 def _same(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
     return [bottoms[0] if bottoms else _ONE] * len(layer.top)
+
+
+def _second(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
+    return [bottoms[1]] * len(layer.top)
 
 
 def _each(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
@@ -113,6 +118,13 @@ def _tile(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
     return [
         (height * times if axis == _HEIGHT else height, width * times if axis == _WIDTH else width)
     ]
+
+
+def _resized(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
+    found = resized(layer, bottoms)
+    if found is None:
+        raise layer_types.unknown(layer, "the size of its output")
+    return [found] * len(layer.top)
 
 
 def _reshape(layer: LayerParameter, bottoms: Sequence[Pixels]) -> list[Pixels]:
@@ -206,6 +218,7 @@ def _images_from(layer: LayerParameter) -> Pixels:
 
 _RULES: dict[Size, Callable[[LayerParameter, Sequence[Pixels]], list[Pixels]]] = {
     Size.SAME: _same,
+    Size.SECOND: _second,
     Size.EACH: _each,
     Size.POINT: _point,
     Size.WINDOWS: _convolution,
@@ -215,6 +228,7 @@ _RULES: dict[Size, Callable[[LayerParameter, Sequence[Pixels]], list[Pixels]]] =
     Size.CONCAT: _concat,
     Size.SLICE: _slice,
     Size.TILE: _tile,
+    Size.RESIZED: _resized,
     Size.RESHAPE: _reshape,
     Size.ARGMAX: _argmax,
     Size.REGIONS: _regions,
