@@ -375,12 +375,12 @@ template <typename Dtype>
 void MultiBoxLossLayer<Dtype>::Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
                                             const Blobs& bottom) {
   for (int b = 2; b < 4; ++b) {
-    CAFFE_CHECK(!propagate_down[b],
-                this->name() << "there is no gradient for bottom " << b
-                             << (b == 2 ? ", the priors" : ", the true boxes")
-                             << ": give the layer propagate_down: true true false false");
+    const bool asked = this->layer_param_.propagate_down_size() > b && propagate_down[b];
+    CAFFE_CHECK(!asked, this->name() << "there is no gradient for bottom " << b
+                                     << (b == 2 ? ", the priors" : ", the true boxes")
+                                     << ": set propagate_down: false for it");
   }
-  for (int b = 0; b < 2; ++b) {
+  for (int b = 0; b < 4; ++b) {
     if (propagate_down[b]) caffe_set(bottom[b]->count(), Dtype(0), bottom[b]->mutable_cpu_diff());
   }
   const Dtype factor = top[0]->cpu_diff()[0] / normalizer_;

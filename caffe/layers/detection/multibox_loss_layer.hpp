@@ -28,7 +28,9 @@ namespace caffe {
 /// The normalizer is loss_param's: VALID (default) the number of matched boxes, FULL N P,
 /// BATCH_SIZE N; at least 1. `propagate_down: false` for a bottom leaves its loss out.
 ///
-/// Computes on the host. Gradients go to bottom[0] and bottom[1].
+/// Computes on the host. Gradients go to bottom[0] and bottom[1]. Priors and true boxes are
+/// constants: their gradient is 0 where the net wants one, and `propagate_down: true` for them an
+/// error.
 template <typename Dtype>
 class MultiBoxLossLayer : public LossLayer<Dtype> {
  public:

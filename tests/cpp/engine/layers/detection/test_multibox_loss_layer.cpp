@@ -180,6 +180,15 @@ TYPED_TEST(MultiBoxLossLayerTest, PropagateDownChoosesTheLosses) {
   EXPECT_NEAR(of("false", "true"), this->positives() / 3, 1e-5);
 }
 
+TYPED_TEST(MultiBoxLossLayerTest, PriorsAreConstants) {
+  this->set_up_bottoms();
+  auto layer = this->forward("type: 'MultiBoxLoss' multibox_loss_param { num_classes: 3 }");
+  std::fill_n(this->bottom[2]->mutable_cpu_diff(), this->bottom[2]->count(), 7);
+  layer->Backward(this->top, {true, true, true, false}, this->bottom);
+  EXPECT_EQ(this->diff(*this->bottom[2]), std::vector<double>(32, 0));
+  EXPECT_FALSE(layer->AllowForceBackward(2));
+}
+
 TYPED_TEST(MultiBoxLossLayerTest, SuppressesCandidates) {
   this->set_up_bottoms();
   // The negatives of image 0 are priors 1 and 2, those of image 1 are 0, 2 and 3; none overlap.
@@ -334,9 +343,11 @@ TYPED_TEST(MultiBoxLossLayerTest, ErrorsOfTheParameters) {
 
 TYPED_TEST(MultiBoxLossLayerTest, ErrorsOfTheBottoms) {
   this->set_up_bottoms();
-  auto layer = this->forward(this->text(""));
+  auto layer = this->forward(
+      "type: 'MultiBoxLoss' propagate_down: [true, true, true, false] "
+      "multibox_loss_param { num_classes: 3 }");
   EXPECT_ERROR(layer->Backward(this->top, {true, true, true, false}, this->bottom),
-               "no gradient for bottom 2, the priors: give the layer propagate_down: true true");
+               "no gradient for bottom 2, the priors: set propagate_down: false");
   auto* const truth = this->bottom[3]->mutable_cpu_data();
   truth[0] = 2;
   EXPECT_ERROR(layer->Forward(this->bottom, this->top), "true box 0 is of item 2, and the batch");
