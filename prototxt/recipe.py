@@ -27,6 +27,7 @@ from maap.util.schema import (  # noqa: E402
 )
 
 CUB_TEST_IMAGES = 5794
+TORCHVISION_MEAN = (103.53, 116.28, 123.675)  # B, G, R: 255 x (0.406, 0.456, 0.485)
 
 
 def fine_tuning(net: str, test_batch: int) -> tuple[int, SolverValues]:

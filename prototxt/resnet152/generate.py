@@ -35,8 +35,11 @@ def conv(n: NetSpec, bottom: Any, name: str, suffix: str, relu: bool, **kwargs: 
     return top
 
 
-def block(n: NetSpec, bottom: Any, name: str, outputs: int, stride: int, project: bool) -> Any:
-    """1x1, 3x3 and 1x1 convolutions, added to the bottom or to its projection (branch1)."""
+def block(
+    n: NetSpec, bottom: Any, name: str, outputs: int, strides: tuple[int, int], project: bool
+) -> Any:
+    """1x1, 3x3 and 1x1 convolutions, added to the bottom or to its projection (branch1). The first
+    two have the ``strides``."""
 
     def branch(bottom: Any, end: str, relu: bool, **kwargs: Any) -> Any:
         suffix = f"{name}_branch{end}"
@@ -44,9 +47,11 @@ def block(n: NetSpec, bottom: Any, name: str, outputs: int, stride: int, project
 
     shortcut = bottom
     if project:
-        shortcut = branch(bottom, "1", False, num_output=4 * outputs, kernel_size=1, stride=stride)
-    top = branch(bottom, "2a", True, num_output=outputs, kernel_size=1, stride=stride)
-    top = branch(top, "2b", True, num_output=outputs, kernel_size=3, pad=1)
+        step = strides[0] * strides[1]
+        shortcut = branch(bottom, "1", False, num_output=4 * outputs, kernel_size=1, stride=step)
+    top = branch(bottom, "2a", True, num_output=outputs, kernel_size=1, stride=strides[0])
+    middle = dict(stride=strides[1]) if strides[1] > 1 else {}
+    top = branch(top, "2b", True, num_output=outputs, kernel_size=3, pad=1, **middle)
     top = branch(top, "2c", False, num_output=4 * outputs, kernel_size=1)
     total = layers.Eltwise(shortcut, top)
     n[f"res{name}"] = total
@@ -54,16 +59,21 @@ def block(n: NetSpec, bottom: Any, name: str, outputs: int, stride: int, project
     return total
 
 
-def resnet152(n: NetSpec) -> Any:
-    """From n.data (N,3,224,224) to the class scores."""
+def resnet152(n: NetSpec, torchvision: bool = False) -> Any:
+    """From n.data (N,3,224,224) to the class scores.
+
+    torchvision: as there, where a stage's stride is in its first 3x3 convolution, not in the 1x1
+    before it, and pool1 is padded and rounds down."""
     top = conv(n, n.data, "conv1", "_conv1", True, num_output=64, kernel_size=7, stride=2, pad=3)
-    top = layers.Pooling(top, pool=params.Pooling.MAX, kernel_size=3, stride=2)
+    padded = dict(pad=1, round_mode=params.Pooling.FLOOR) if torchvision else {}
+    top = layers.Pooling(top, pool=params.Pooling.MAX, kernel_size=3, stride=2, **padded)
     n.pool1 = top  # 64 x 56 x 56
     for stage, (blocks, outputs) in STAGES.items():
         for letter in blocks:
             first = letter == "a"
             stride = 2 if first and stage > 2 else 1
-            top = block(n, top, f"{stage}{letter}", outputs, stride, project=first)
+            strides = (1, stride) if torchvision else (stride, 1)
+            top = block(n, top, f"{stage}{letter}", outputs, strides, project=first)
     n.pool5 = layers.Pooling(top, pool=params.Pooling.AVE, kernel_size=7, stride=1)
     n.fc_cub = layers.InnerProduct(
         n.pool5,

@@ -31,6 +31,12 @@ class Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
+    def do_HEAD(self):
+        self.send_response(self.server.status)
+        if self.server.length:
+            self.send_header("Content-Length", str(len(self.server.content)))
+        self.end_headers()
+
     def do_GET(self):
         server, wanted = self.server, self.headers.get("Range")
         server.asked.append(wanted)

@@ -53,20 +53,31 @@ def maap(*words):
     return done.output
 
 
+CAFFE, TORCH = {"alexnet", "vgg19", "resnet152"}, {"alexnet_tv", "vgg19_tv", "resnet152_tv"}
+
+
 def test_the_table_is_whole():
     lengths = dict(md5=32, sha1=40, sha256=64, sha384=96)
-    for net, each in published.read_table().items():
-        assert each.net == net and each.size > 2e8 and each.file.endswith(".caffemodel")
-        assert each.license and each.about and len(set(each.urls)) == len(each.urls) >= 2
-        assert {"md5", "sha1"} < set(each.hashes)
-        assert all(len(value) == lengths[name] for name, value in each.hashes.items())
+    for name, each in published.read_table().items():
+        assert each.called == name and each.license and each.about
         assert all(url.startswith(("http://", "https://")) for url in each.urls)
-    assert set(published.read_table()) == {"alexnet", "vgg19", "resnet152"}
+        if name in CAFFE:
+            assert each.net == name and each.size > 2e8 and each.file.endswith(".caffemodel")
+            assert len(set(each.urls)) == len(each.urls) >= 2
+            assert {"md5", "sha1"} < set(each.hashes)
+            assert all(len(value) == lengths[kind] for kind, value in each.hashes.items())
+        else:
+            assert each.net in TORCH and find_net(each.net).name == each.net
+            begin = each.file[-12:-4]  # torchvision's names end in how the SHA-256 begins
+            assert each.hashes["sha256"].startswith(begin) and list(each.hashes) == ["sha256"]
+            assert each.urls == (f"https://download.pytorch.org/models/{each.file}",)
+    assert set(published.read_table()) == CAFFE | TORCH | {"resnet152_tv_v2"}
 
 
 def test_the_tables_sizes_are_those_of_the_nets():
     """The numbers of values alone (facts tables) are just below each size."""
-    for net, values in (("alexnet", 60965224), ("vgg19", 143667240), ("resnet152", 60344387)):
+    for net, values in (("alexnet", 60965224), ("vgg19", 143667240), ("resnet152", 60344387),
+                        ("alexnet_tv", 61100840), ("vgg19_tv", 143667240)):  # fmt: skip
         assert 0 < published.read_table()[net].size - 4 * values < 80_000
 
 
@@ -84,6 +95,19 @@ def test_a_mirror_in_the_table(entry, content, monkeypatch):
     with serving(content) as server:
         entry = published.Weights(**{**vars(entry), "urls": (dead_url(), server.url)})
         assert published.fetch(entry).read_bytes() == content
+
+
+def test_a_file_of_unknown_length_and_with_the_beginning_of_a_hash(entry, content):
+    begin = {"sha256": entry.hashes["sha256"][:8]}
+    short = published.Weights(**{**vars(entry), "size": None, "hashes": begin})
+    with serving(content) as server:
+        found = published.fetch(short, [dead_url(), server.url])
+    assert found.read_bytes() == content
+    other = published.Weights(**{**vars(short), "hashes": {"sha256": "0" * 8}})
+    with pytest.raises(MaapError, match="SHA256 [0-9a-f]{64}, not 00000000"):
+        published.fetch(other)
+    with pytest.raises(MaapError, match="x could not be downloaded .*no answer"):
+        published.fetch(published.Weights(**{**vars(short), "file": "x", "name": "y"}))
 
 
 def test_fetch_from_a_copy(entry, content, tmp_path):

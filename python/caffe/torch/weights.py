@@ -55,9 +55,7 @@ def save_caffemodel(net: Net, path: str | os.PathLike) -> None:
             values = getattr(made, blob).detach().cpu()
             stored = layer.blobs.add()
             stored.shape.dim.extend(values.shape)
-            is_double = values.dtype == torch.float64
-            field = stored.double_data if is_double else stored.data
-            field.extend(values.to(torch.float64 if is_double else torch.float32).flatten().numpy())
+            stored.MergeFromString(_packed(values.numpy()))
     Path(path).write_bytes(file.SerializeToString())
 
 
@@ -66,16 +64,35 @@ def copy_blobs(made: Layer, arrays: list[np.ndarray]) -> None:
     with torch.no_grad():
         for blob, array in zip(made.blobs, arrays):
             target = getattr(made, blob)
-            target.copy_(torch.from_numpy(array).reshape(target.shape))
+            target.copy_(torch.tensor(array).reshape(target.shape))
+
+
+def _packed(values: np.ndarray) -> bytes:
+    """A serialized BlobProto with these values alone, made faster than from a list of numbers."""
+    double = values.dtype == np.float64
+    field = caffe_pb2.BlobProto.DESCRIPTOR.fields_by_name["double_data" if double else "data"]
+    data = values.astype("<f8" if double else "<f4").tobytes()
+    head, length = bytearray([field.number << 3 | 2]), len(data)
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    return bytes(head) + bytes([length]) + data
 
 
 def _array(blob: Any) -> np.ndarray:
-    dims = blob.shape.dim if blob.HasField("shape") else (
-        blob.num, blob.channels, blob.height, blob.width)  # fmt: skip
-    double = len(blob.double_data) > 0
-    values = np.array(blob.double_data if double else blob.data,
-                      np.float64 if double else np.float32)  # fmt: skip
-    return values.reshape(tuple(dims))
+    """The values of a BlobProto in its shape; afterwards it holds nothing else."""
+    old = (blob.num, blob.channels, blob.height, blob.width)
+    dims = tuple(blob.shape.dim) if blob.HasField("shape") else old
+    kind = "double_data" if blob.double_data else "data"
+    count = len(getattr(blob, kind))
+    for field, _ in blob.ListFields():
+        if field.name != kind:
+            blob.ClearField(field.name)
+    blob.DiscardUnknownFields()
+    data = blob.SerializeToString()  # a tag, a length, the values
+    dtype = np.dtype("<f8" if kind == "double_data" else "<f4")
+    values = np.frombuffer(data, dtype, count, len(data) - count * dtype.itemsize)
+    return values.reshape(dims)
 
 
 def _check(made: Layer, shapes: list[tuple[int, ...]], path: str | os.PathLike) -> None:

@@ -55,7 +55,7 @@ def together(*options: Decorator) -> Decorator:
 
 # Weights from elsewhere than a run, and what has to be known of them (runs.request.Request).
 WEIGHTS = together(
-    click.option("--weights", metavar="FILE", help="Weights: a .caffemodel, or: published."),
+    click.option("--weights", metavar="FILE", help="Weights: .caffemodel, .pth, or: published."),
     click.option(
         "--net",
         "--net-dir",

@@ -23,6 +23,7 @@ def weights() -> None:
     maap weights fetch vgg19 --from FILE    check and keep a copy that you have
     maap weights verify                     check what is in the cache
     maap weights use FILE --net vgg19       which layers of a net would start from FILE
+    maap weights convert vgg19.pth OUT.caffemodel      torchvision's weights for Caffe
 
     `maap train NET --weights published` starts from NET's weights, `--weights alexnet` from
     AlexNet's; both download the file if it is not in the cache. A file is used only when its size
@@ -34,7 +35,8 @@ def weights() -> None:
 def list_weights() -> None:
     """What there is: file, size, licence, addresses, and whether it is here."""
     for name, each in published.read_table().items():
-        click.echo(f"{name}: {each.file}, {megabytes(each.size)}, {published.state(each)}")
+        size = megabytes(each.size) if each.size else "size not known"
+        click.echo(f"{name}: {each.file}, {size}, {published.state(each)}")
         click.echo(f"  {each.about}; licence: {each.license}")
         for url in each.urls:
             click.echo(f"  {url}")
@@ -59,8 +61,9 @@ def fetch(name: str, source: Optional[str], urls: tuple[str, ...]) -> None:
     entry = published.named(name)
     given = given_path(source) if source else None
     path = published.fetch(entry, urls, given, replace=True)
-    click.echo(f"{path}: {entry.size:,} bytes, {_hashes(entry)} right")
-    click.echo(f"use it: maap train {entry.net} --weights published --data ...")
+    click.echo(f"{path}: {path.stat().st_size:,} bytes, {_hashes(entry)} right")
+    word = published.PUBLISHED if entry.called == entry.net else entry.called
+    click.echo(f"use it: maap train {entry.net} --weights {word} --data ...")
 
 
 @weights.command()
@@ -87,7 +90,12 @@ def _verified(word: str, table: dict[str, published.Weights]) -> str:
         raise MaapError(f"{path}: no such file; {fix}")
     entry = published.identify(path)
     if entry is not None:
-        return f"{path}: the published {entry.file}: {entry.size:,} bytes, {_hashes(entry)} right"
+        size = path.stat().st_size
+        return f"{path}: the published {entry.file}: {size:,} bytes, {_hashes(entry)} right"
+    if published.is_torch(path):
+        from maap.weights.torch_file import read_torch
+
+        return f"{path}: none of the published files; {len(read_torch(path))} tensors of PyTorch"
     from maap.weights.caffemodel import stored_layers  # Caffe's messages: not for --help
 
     layers = [layer for layer in stored_layers(path) if layer.shapes]
@@ -95,6 +103,24 @@ def _verified(word: str, table: dict[str, published.Weights]) -> str:
         f"{path}: none of the published files; a whole caffemodel with {len(layers)} layers with "
         "weights"
     )
+
+
+@weights.command()
+@click.argument("file")
+@click.argument("target", metavar="OUT.caffemodel")
+def convert(file: str, target: str) -> None:
+    """Write torchvision's weights FILE (.pth) as a caffemodel.
+
+    AlexNet's, VGG19's and ResNet-152's, for the nets alexnet_tv, vgg19_tv and resnet152_tv. The
+    first convolution gets the colours' order and scale: the nets take images of B, G, R from 0 to
+    255 with the mean subtracted. PyTorch is not needed, and no code in FILE runs.
+
+    `maap train` and `maap weights use` take a .pth as it is.
+    """
+    from maap.weights import torchvision  # NumPy and Caffe's messages: not for --help
+
+    net = torchvision.convert(given_path(file), given_path(target))
+    click.echo(f"{target}: for the net {net}: maap train {net} --weights {shlex.quote(target)}")
 
 
 @weights.command()
@@ -112,7 +138,8 @@ def use(file: str, net: Optional[str], allow_partial: bool) -> None:
 
     path = given_path(file)
     if not path.is_file():
-        path = published.find_weights(file, net or "")
+        published.check_word(file, net or "")
+        path = published.fetch(published.named(file, net or ""))
     entry = published.identify(path)
     if entry is not None:
         path = published.fetch(entry, source=path)
@@ -121,7 +148,7 @@ def use(file: str, net: Optional[str], allow_partial: bool) -> None:
     if name is None:
         raise MaapError(f"{path}: none of the published files; say for which net: --net NET")
     source = read_net(find_net(name).train_val(False))
-    found = check_weights(source, path, allow_partial)
+    found = check_weights(source, published.as_caffemodel(path, name), allow_partial)
     matched, missing = found["matched"], found["missing"]
     click.echo(f"{len(matched)} of {len(matched) + len(missing)} layers of {name} start from it")
     for title, layers in (

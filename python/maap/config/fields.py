@@ -64,8 +64,9 @@ class TrainConfig:
     runs_dir: str = _setting("runs", "Folder of the runs.", "design", may_change=True)
     weights: Optional[str] = _setting(
         None,
-        "Start from this .caffemodel (layers are matched by name), or from published weights, "
-        "downloaded once: published (the net's own), alexnet, vgg19, resnet152.",
+        "Start from this .caffemodel (layers are matched by name) or .pth of torchvision, or from "
+        "published weights, downloaded once: published (the net's own), or a name of "
+        "`maap weights list`.",
         "paper",
     )
     allow_partial: bool = _setting(

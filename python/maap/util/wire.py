@@ -84,3 +84,17 @@ def varint(data: Data, at: int, end: int) -> tuple[int, int]:
         if byte < 0x80:
             return result, at
     raise WireError("a number of more than ten bytes")
+
+
+def tag(number: int, kind: int) -> bytes:
+    """The bytes in front of a field's value."""
+    return written_varint(number << 3 | kind)
+
+
+def written_varint(value: int) -> bytes:
+    """A number >= 0, seven bits a byte, the lowest first."""
+    written = bytearray()
+    while value > 127:
+        written.append(value & 127 | 128)
+        value >>= 7
+    return bytes([*written, value])

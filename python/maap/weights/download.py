@@ -41,11 +41,11 @@ class _Mirror(Exception):
     """This mirror does not give the file; the text says why."""
 
 
-def wrong_with(path: Path, size: int, hashes: Mapping[str, str]) -> Optional[str]:
-    """What tells the file from the one with ``size`` bytes and those hashes (hashlib's names, in
-    hexadecimal); None when it is that one."""
+def wrong_with(path: Path, size: Optional[int], hashes: Mapping[str, str]) -> Optional[str]:
+    """What tells the file from the one with ``size`` bytes (None: not known) and those hashes
+    (hashlib's names, in hexadecimal, or how they begin); None when it is that one."""
     found = path.stat().st_size
-    if found != size:
+    if size is not None and found != size:
         return f"{found:,} bytes, not {size:,}"
     digests = {name: hashlib.new(name) for name in hashes}
     with path.open("rb") as file:
@@ -53,7 +53,7 @@ def wrong_with(path: Path, size: int, hashes: Mapping[str, str]) -> Optional[str
             for digest in digests.values():
                 digest.update(block)
     for name, digest in digests.items():
-        if digest.hexdigest() != hashes[name].lower():
+        if not digest.hexdigest().startswith(hashes[name].lower()):
             return f"{name.upper()} {digest.hexdigest()}, not {hashes[name]}"
     return None
 
@@ -82,6 +82,25 @@ def download(urls: Sequence[str], target: Path, size: int, hashes: Mapping[str, 
             reasons.append(f"{urllib.parse.urlsplit(url).netloc or url}: {wrong}")
             progress.say(f"{url}: {wrong}")
         raise MaapError(_failure(target.name, reasons, _length(partial)))
+
+
+def length_at(urls: Sequence[str], name: str) -> int:
+    """How long the file is, as the first of ``urls`` says that answers. Raises MaapError if none
+    does."""
+    reasons = []
+    for url in urls:
+        request = urllib.request.Request(
+            url, headers={"User-Agent": "maap-caffe", "Accept-Encoding": "identity"}, method="HEAD"
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
+                length = response.headers.get("Content-Length", "")
+            if length.isdigit() and int(length) > 0:
+                return int(length)
+            reasons.append(f"{urllib.parse.urlsplit(url).netloc}: does not say how long it is")
+        except (*_CUT, ValueError) as error:
+            reasons.append(f"{urllib.parse.urlsplit(url).netloc or url}: {_reason(error)}")
+    raise MaapError(_failure(name, reasons, 0))
 
 
 def _failure(name: str, reasons: list[str], kept: int) -> str:

@@ -27,7 +27,7 @@ from maap.util.files import (
     sync_folder,
 )
 from maap.util.text import nearest
-from maap.weights.download import download, wrong_with
+from maap.weights.download import download, length_at, wrong_with
 
 PUBLISHED = "published"  # as --weights: those of the net that is trained
 _HASHES = ("md5", "sha1", "sha256", "sha384")
@@ -36,15 +36,22 @@ _TABLE = Path(__file__).with_name("published.yaml")
 
 @dataclass(frozen=True)
 class Weights:
-    """One published file: its name, bytes, hashes ({hashlib's name: hexadecimal}), addresses."""
+    """One published file: its name, bytes (None: not known), hashes ({hashlib's name: hexadecimal,
+    or its beginning}), addresses; for the net folder ``net``. ``name`` is what people call it, the
+    net's name unless given."""
 
     net: str
     file: str
-    size: int
+    size: Optional[int]
     hashes: dict[str, str]
     urls: tuple[str, ...]
     license: str
     about: str
+    name: str = ""
+
+    @property
+    def called(self) -> str:
+        return self.name or self.net
 
     @property
     def path(self) -> Path:
@@ -57,24 +64,25 @@ class Weights:
         if wrong is not None:
             raise MaapError(
                 f"{path}: not the published {self.file}, or damaged ({wrong}); get it again: "
-                f"maap weights fetch {self.net}"
+                f"maap weights fetch {self.called}"
             )
 
 
 def read_table(path: Path = _TABLE) -> dict[str, Weights]:
-    """The published weights by the net's name, in the table's order."""
+    """The published weights by name, in the table's order."""
     table: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return {
-        net: Weights(
-            net=net,
+        name: Weights(
+            net=row.get("net", name),
             file=row["file"],
-            size=row["size"],
-            hashes={name: str(row[name]) for name in _HASHES if name in row},
+            size=row.get("size"),
+            hashes={kind: str(row[kind]) for kind in _HASHES if kind in row},
             urls=tuple(row["urls"]),
             license=row["license"],
             about=row["about"],
+            name=name,
         )
-        for net, row in table.items()
+        for name, row in table.items()
     }
 
 
@@ -112,25 +120,69 @@ def fetch(
             if not replace:
                 weights.check(target)
             target.unlink()
-        return download([*urls, *weights.urls], target, weights.size, weights.hashes)
+        urls = [*urls, *weights.urls]
+        size = weights.size or length_at(urls, weights.file)
+        return download(urls, target, size, weights.hashes)
 
 
 def find_weights(word: str, net: str) -> Path:
-    """The file that ``--weights WORD`` means for ``net``: a path, or a published file's name.
+    """The caffemodel that ``--weights WORD`` means for ``net``: a path, or a published file's name.
 
     A published file that is not in the cache is downloaded. A file with a published one's name and
-    other bytes is taken, with a warning. Raises MaapError as `fetch` does."""
+    other bytes is taken, with a warning. A file of PyTorch is converted, in the cache. Raises
+    MaapError as `fetch` and `torchvision.converted` do, and for the weights of the other variant of
+    a net (resnet152 and resnet152_tv have the same layers at other places of the image)."""
     check_word(word, net)
     path = given_path(word)
-    if not path.is_file():
-        return fetch(named(word, net))
-    for weights in read_table().values():
-        wrong = (
-            wrong_with(path, weights.size, weights.hashes) if weights.file == path.name else None
+    if path.is_file():
+        _compare_with_published(path, net)
+        return as_caffemodel(path.resolve(), net)
+    weights = named(word, net)
+    _refuse_variant(weights.net, net, weights.file)
+    return as_caffemodel(fetch(weights), net)
+
+
+def as_caffemodel(path: Path, net: str) -> Path:
+    """``path``, or the caffemodel made of it, in the cache, if PyTorch wrote it.
+
+    Raises MaapError as `torchvision.converted` does, and for weights of the other variant."""
+    if not is_torch(path):
+        return path
+    name = Path(net).name
+    own = sorted({weights.net for weights in read_table().values() if weights.net.endswith("_tv")})
+    if f"{name}_tv" in own:
+        raise MaapError(
+            f"{path.name}: weights of PyTorch; they are for the nets {', '.join(own)}, which "
+            f"differ from {name}"
         )
+    from maap.weights.torchvision import converted  # NumPy and Caffe's messages: not for --help
+
+    return converted(path)
+
+
+def is_torch(path: Path) -> bool:
+    """Whether a file's name says that PyTorch wrote it."""
+    return path.suffix in (".pth", ".pt")
+
+
+def _compare_with_published(path: Path, net: str) -> None:
+    """Warns of a file with a published one's name and other bytes."""
+    for weights in read_table().values():
+        if weights.file != path.name:
+            continue
+        _refuse_variant(weights.net, net, path.name)
+        wrong = wrong_with(path, weights.size, weights.hashes)
         if wrong is not None:
             progress.say(f"warning: {path} is not the published {weights.file} ({wrong})")
-    return path.resolve()
+
+
+def _refuse_variant(theirs: str, net: str, file: str) -> None:
+    ours = Path(net).name
+    if f"{ours}_tv" == theirs or f"{theirs}_tv" == ours:
+        raise MaapError(
+            f"{file}: weights for the net {theirs}; {ours} has the same layers, but another mean, "
+            f"pooling or strides: train {theirs}, or take {ours}'s weights (--weights published)"
+        )
 
 
 def check_word(word: str, net: str) -> None:
@@ -143,7 +195,8 @@ def check_word(word: str, net: str) -> None:
     if word not in table:
         hint = nearest(word, [PUBLISHED, *table], "check --weights")
         raise MaapError(
-            f"{word}: no such file; {hint} (a .caffemodel, or published, {', '.join(table)})"
+            f"{word}: no such file; {hint} (a .caffemodel, a .pth, or published, "
+            f"{', '.join(table)})"
         )
 
 
@@ -182,8 +235,9 @@ def _copied(weights: Weights, source: Path, target: Path) -> Path:
     if target.is_file() and target.samefile(source):
         return target
     partial = partial_path(target)  # in place of what a download left
-    if free_bytes(target.parent) < weights.size:
-        raise MaapError(f"{target}: {megabytes(weights.size)} are needed; make room there")
+    size = source.stat().st_size
+    if free_bytes(target.parent) < size:
+        raise MaapError(f"{target}: {megabytes(size)} are needed; make room there")
     try:
         with progress.track(f"copy {source.name}"):
             shutil.copyfile(source, partial)
