@@ -16,6 +16,7 @@ namespace {
 template <typename T>
 struct Theta {
   int learnt;     // values of an image in `given`
+  int elements;   // the numbers, 0 to 5, of those that are learnt: three bits each
   int source[6];  // index in an image's values; -1: fixed
   T fixed[6];
   const T* given;  // [num, learnt]
@@ -155,8 +156,7 @@ struct ThetaTerms {
   CAFFE_HD Product<W> first(int c, int i) const {
     const int outputs = grid.out_height * grid.out_width, k = i - c * outputs;
     const int image = c / grid.theta.learnt;
-    int element = 0;
-    while (grid.theta.source[element] != c % grid.theta.learnt) ++element;
+    const int element = grid.theta.elements >> (3 * (c % grid.theta.learnt)) & 7;
     const int index = element % 3 == 0 ? k / grid.out_width : k % grid.out_width;
     const int64_t row = static_cast<int64_t>(image) * 2 + element / 3;
     return {static_cast<W>(place_diff[row * outputs + k]),
@@ -184,7 +184,10 @@ Grid<T> make_grid(const std::vector<int>& learnt, const std::vector<T>& fixed,
   grid.out_width = top.shape(3);
   grid.theta.learnt = static_cast<int>(learnt.size());
   std::fill_n(grid.theta.source, 6, -1);
-  for (size_t i = 0; i < learnt.size(); ++i) grid.theta.source[learnt[i]] = static_cast<int>(i);
+  for (int i = 0; i < grid.theta.learnt; ++i) {
+    grid.theta.source[learnt[i]] = i;
+    grid.theta.elements |= learnt[i] << (3 * i);
+  }
   std::copy(fixed.begin(), fixed.end(), grid.theta.fixed);
   grid.theta.given = theta.count() > 0 ? theta.active_data() : nullptr;
   return grid;
