@@ -1,0 +1,218 @@
+"""Whole nets as ONNX: those of this repository cut small, an SSD, an LSTM, and odd ones."""
+
+from pathlib import Path
+
+import caffe
+import numpy as np
+import onnx
+import pytest
+from caffe import onnx as caffe_onnx
+from caffe.onnx import main
+from onnx_nets import inputs, layer, randomize, saved
+
+REPO = Path(__file__).resolve().parents[3]
+NETS = REPO / "tests/nets"
+CLOSE = 1e-5
+
+
+def moderate(net, seed=0):
+    """Weights with which activations stay about 1 through the layers, the images' being 60."""
+    randomize(net, seed)
+    scale = 1 / 60
+    for name, blobs in net.params.items():
+        if net.layer_dict[name].type in ("Convolution", "InnerProduct"):
+            inner = np.prod(blobs[0].data.shape[1:])
+            blobs[0].data[...] *= 2 * np.sqrt(2 / inner) * scale
+            scale = 1
+
+
+def weights_of(folder, prototxt):
+    net = caffe.Net(str(prototxt), caffe.TEST)
+    moderate(net)
+    net.save(folder / "net.caffemodel")
+    return folder / "net.caffemodel"
+
+
+def worst(exported, *more):
+    found = main.compare(exported, more)
+    return max(found, key=lambda d: d.relative)
+
+
+@pytest.mark.parametrize(
+    "prototxt",
+    [
+        "other/squeeze_deploy.prototxt",
+        "other/residual_deploy.prototxt",
+        "tiny/deploy.prototxt",
+        "tiny/deploy_laap.prototxt",
+        "tiny/rewrite_laap.prototxt",
+    ],
+)
+def test_nets(tmp_path, prototxt):
+    path = NETS / prototxt
+    exported = caffe_onnx.export(path, weights_of(tmp_path, path), batch="dynamic")
+    assert worst(exported).relative < CLOSE
+    batch = exported.model.graph.input[0].type.tensor_type.shape.dim[0]
+    assert batch.dim_param == "N"
+
+
+@pytest.mark.parametrize("name", ["deploy", "deploy_laap"])
+def test_alexnet_cut_small(tmp_path, name):
+    """Its groups, LRN and pools; narrow products, small images."""
+    text = (REPO / f"prototxt/alexnet/{name}.prototxt").read_text()
+    small = text.replace("num_output: 4096", "num_output: 16").replace("dim: 227", "dim: 99")
+    assert small.count("num_output: 16") == 2 and small.count("dim: 99") == 2
+    (tmp_path / "net.prototxt").write_text(small.replace("dim: 10 ", "dim: 2 "))
+    path = tmp_path / "net.prototxt"
+    exported = caffe_onnx.export(path, weights_of(tmp_path, path), batch=2)
+    assert worst(exported).relative < CLOSE
+
+
+def ssd_head(name, bottom, priors, classes=3):
+    """loc, conf and priors of one map, flattened."""
+
+    def predictions(what, channels):
+        conv, perm, flat = (f"{name}_{what}{end}" for end in ("", "_perm", "_flat"))
+        return (
+            layer("Convolution", f"convolution_param {{ num_output: {channels} kernel_size: 3 "
+                  "pad: 1 }", [bottom], [conv], conv)
+            + layer("Permute", "permute_param { order: 0 order: 2 order: 3 order: 1 }",
+                    [conv], [perm], perm)
+            + layer("Flatten", "flatten_param { axis: 1 }", [perm], [flat], flat)
+        )  # fmt: skip
+
+    boxes = (
+        f"prior_box_param {{ min_size: {priors} aspect_ratio: 2 variance: 0.1 variance: 0.1 "
+        "variance: 0.2 variance: 0.2 }"
+    )
+    return (
+        predictions("loc", 3 * 4)
+        + predictions("conf", 3 * classes)
+        + layer("PriorBox", boxes, [bottom, "data"], [f"{name}_prior"], f"{name}_prior")
+    )
+
+
+def ssd():
+    """An SSD with two maps, 3 classes, 3 priors at each place."""
+    conv = "convolution_param {{ num_output: {} kernel_size: 3 pad: 1 stride: {} }}"
+    text = inputs((2, 3, 48, 64))
+    text += layer("Convolution", conv.format(8, 2), ["data"], ["c1"], "c1")
+    text += layer("ReLU", "", ["c1"], ["c1"], "r1")
+    text += layer("Convolution", conv.format(8, 2), ["c1"], ["c2"], "c2")
+    text += layer("ReLU", "", ["c2"], ["c2"], "r2")
+    text += layer("Normalize", "norm_param { across_spatial: false channel_shared: false }",
+                  ["c2"], ["n2"], "n2")  # fmt: skip
+    text += layer("Convolution", conv.format(8, 2), ["c2"], ["c3"], "c3")
+    text += ssd_head("n2", "n2", 12) + ssd_head("c3", "c3", 30)
+    for what, axis in [("loc_flat", 1), ("conf_flat", 1), ("prior", 2)]:
+        text += layer("Concat", f"concat_param {{ axis: {axis} }}",
+                      [f"n2_{what}", f"c3_{what}"], [what], what)  # fmt: skip
+    text += layer("Reshape", "reshape_param { shape { dim: 0 dim: -1 dim: 3 } }",
+                  ["conf_flat"], ["conf"], "conf")  # fmt: skip
+    text += layer("Softmax", "softmax_param { axis: 2 }", ["conf"], ["scores"], "scores")
+    text += layer("Flatten", "flatten_param { axis: 1 }", ["scores"], ["flat"], "flat")
+    settings = (
+        "detection_output_param { num_classes: 3 code_type: CENTER_SIZE keep_top_k: 20 "
+        "confidence_threshold: 0.2 nms_param { nms_threshold: 0.45 top_k: 100 } }"
+    )
+    return text + layer(
+        "DetectionOutput", settings, ["loc_flat", "flat", "prior"], ["detections"], "detections"
+    )
+
+
+def test_an_ssd(tmp_path):
+    prototxt = tmp_path / "ssd.prototxt"
+    prototxt.write_text(ssd())
+    exported = caffe_onnx.export(prototxt, weights_of(tmp_path, prototxt), batch="dynamic")
+    found = {d.blob: d for d in main.compare(exported)}
+    assert max(d.relative for d in found.values()) < CLOSE
+    assert found["detections"].shape[2] >= 20
+    shape = exported.model.graph.output[0].type.tensor_type.shape.dim
+    assert [d.dim_value for d in shape] == [0, 0, 0, 0]  # their number depends on the images
+
+
+def test_an_encoder_and_decoder_of_maps(tmp_path):
+    """A segmentation net of BVLC's types: Deconvolution, Crop, and ArgMax over the channels."""
+    conv = "convolution_param { num_output: 6 kernel_size: 3 pad: 1 }"
+    text = (
+        inputs((2, 3, 21, 27))
+        + layer("Convolution", conv, ["data"], ["c1"], "c1")
+        + layer("Pooling", "pooling_param { kernel_size: 2 stride: 2 }", ["c1"], ["p1"], "p1")
+        + layer("Convolution", conv, ["p1"], ["c2"], "c2")
+        + layer("Deconvolution", "convolution_param { num_output: 6 kernel_size: 4 stride: 2 }",
+                ["c2"], ["up"], "up")
+        + layer("Crop", "crop_param { axis: 2 offset: 1 }", ["up", "c1"], ["crop"], "crop")
+        + layer("Eltwise", "", ["crop", "c1"], ["sum"], "sum")
+        + layer("ArgMax", "argmax_param { axis: 1 }", ["sum"], ["classes"], "classes")
+    )  # fmt: skip
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    assert worst(exported).relative < CLOSE
+
+
+def test_weights_that_two_layers_share(tmp_path):
+    ip = "inner_product_param { num_output: 4 }"
+    text = inputs((2, 4)) + "".join(
+        layer("InnerProduct", f'param {{ name: "w" }} param {{ name: "b" }} {ip}', [a], [b], b)
+        for a, b in [("data", "first"), ("first", "second")]
+    )
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    assert worst(exported).relative < CLOSE
+
+
+ODD = "conv/1 (größe):0"
+
+
+def test_names_that_look_like_others(tmp_path):
+    """Blobs that are called like the tensors that an export makes, and layers like blobs."""
+    power = "power_param { power: 3 scale: 2 shift: 1 }"
+    text = (
+        inputs((2, 3))
+        + layer("Power", power, ["data"], ["y"], "y")
+        + layer("Power", power, ["y"], ["y/Mul"], "y/Mul")
+        + layer("Power", power, ["y/Mul"], ["y/factor"], "data")
+        + layer("TanH", "", ["y/factor"], [ODD], ODD)
+    )
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    assert [o.name for o in exported.model.graph.output] == [ODD]
+    assert worst(exported).relative < CLOSE
+    onnx.checker.check_model(exported.model)
+
+
+def test_inputs_that_nobody_reads_and_several_outputs(tmp_path):
+    text = (
+        inputs((2, 3), (2, 5))
+        + layer("TanH", "", ["data"], ["a"], "a")
+        + layer("Slice", "slice_param { slice_point: 1 }", ["data"], ["b", "c"], "b")
+        + layer("Silence", "", ["b"], [], "quiet")
+    )
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    assert [i.name for i in exported.model.graph.input] == ["data", "second"]
+    assert {o.name for o in exported.model.graph.output} == {"a", "c"}
+    assert worst(exported).relative < CLOSE
+
+
+def test_a_net_with_data_layers(tmp_path):
+    """Their tops are the inputs; DummyData's filler is not computed by the file."""
+    text = (
+        'layer { name: "d" type: "DummyData" top: "x" top: "unused" dummy_data_param { '
+        "shape { dim: 2 dim: 3 } shape { dim: 2 } } }"
+        + layer("InnerProduct", "inner_product_param { num_output: 4 }", ["x"], ["y"], "ip")
+    )
+    exported = caffe_onnx.export(*saved(tmp_path, text))
+    assert [i.name for i in exported.model.graph.input] == ["x", "unused"]
+    assert worst(exported).relative < CLOSE
+
+
+def test_weights_of_another_net(tmp_path):
+    prototxt, _ = saved(tmp_path, inputs((2, 3)) + layer("TanH"))
+    text = inputs((2, 3)) + layer("InnerProduct", "inner_product_param { num_output: 4 }")
+    (tmp_path / "other").mkdir()
+    _, weights = saved(tmp_path / "other", text.replace("dim: 3", "dim: 5"))
+    prototxt.write_text(text)
+    with pytest.raises(caffe.CaffeError, match="tested"):
+        caffe_onnx.export(prototxt, weights)
+
+
+def test_random_weights_without_a_file(tmp_path):
+    prototxt, _ = saved(tmp_path, inputs((2, 3)) + layer("TanH"))
+    assert worst(caffe_onnx.export(prototxt, None)).relative < CLOSE
