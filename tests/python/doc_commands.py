@@ -18,7 +18,7 @@ REPO = Path(__file__).resolve().parents[2]
 DOCS = REPO / "docs"
 PAGES = [
     "README.md", "docs/index.md", "docs/install.md", "docs/concepts/enhancement.md",
-    "docs/concepts/elimination.md", "docs/concepts/run-folder.md",
+    "docs/concepts/elimination.md", "docs/concepts/run-folder.md", "docs/onnx.md",
     *sorted(str(path.relative_to(REPO)) for path in (DOCS / "tutorials").glob("*.md")),
 ]  # fmt: skip
 
@@ -68,6 +68,7 @@ NEEDS = {
     _REDUCE: [_BIRDS],
     "./maap train --resume alexnet-maap-demo": _BOTH[:1],
     "./maap report alexnet-maap-demo": _BOTH[:1],
+    "./maap export alexnet-maap-demo": _BOTH[:1],
     "./maap compare alexnet-maap-demo alexnet-baseline-demo": _BOTH,
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -93,13 +93,15 @@ class Session:
 
 
 def check(exported: Exported, inputs: Sequence[Arrays]) -> list[Difference]:
-    """Compare on several sets of inputs. Returns the largest difference of each blob."""
+    """Compare on several sets of inputs. Returns the largest difference of each blob, with the
+    shape that the blob has for the first of them."""
     session = Session(exported)
     worst: dict[str, Difference] = {}
     for arrays in inputs:
         for found in session.compare(arrays):
-            if found.blob not in worst or found.relative > worst[found.blob].relative:
-                worst[found.blob] = found
+            before = worst.setdefault(found.blob, found)
+            if found.relative > before.relative:
+                worst[found.blob] = replace(before, relative=found.relative)
     return list(worst.values())
 
 

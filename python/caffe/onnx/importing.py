@@ -20,6 +20,7 @@ from .differences import Difference, relative
 from .examples import Arrays
 from .layers_of import READERS, Layers
 from .needs import onnx, runtime
+from .patterns import enhancements
 from .reading import Model, read
 
 _ = sums_of  # imported for the readers that it enters
@@ -42,7 +43,14 @@ def convert(model: Model, name: str) -> Imported:
         layer = layers.add("Input", tensor, [], [tensor])
         layer.input_param.shape.add().dim.extend(shape)
         layers.blobs[tensor] = tensor
+    groups = {id(layer.product): layer for layer in enhancements(model)}
+    inner = {id(node) for layer in groups.values() for node in layer.inner}
     for node in model.nodes:
+        if id(node) in inner:
+            continue
+        if id(node) in groups:
+            groups[id(node)].add_to(layers)
+            continue
         if node.node.op_type not in READERS:
             raise node.refuse("caffe.onnx has no layer for this operator")
         READERS[node.node.op_type](node, layers)

@@ -160,6 +160,7 @@ RESIDUAL = (
     + layer("BatchNorm", "", ["c1"], ["c1"], "bn1")
     + layer("Scale", "scale_param { bias_term: true }", ["c1"], ["c1"], "scale1")
     + layer("ReLU", "", ["c1"], ["c1"], "relu1")
+    + layer("Enhancement", "", ["c1"], ["c1"], "enhance1")
     + layer("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", ["c1"], ["p1"], "p1")
     + layer("Convolution", "convolution_param { num_output: 8 kernel_size: 3 pad: 1 }",
             ["p1"], ["c2"], "c2")
@@ -187,6 +188,7 @@ def test_there_and_back(tmp_path):
     done = program("--to-caffe", out, *again, "--batch", 2)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == f"{again[0]}, {again[1]}: written"
+    assert again[0].read_text().count('type: "Enhancement"') == 1
     images = np.random.default_rng(0).standard_normal((2, 3, 32, 32)).astype(np.float32)
     first, second = (
         caffe.Net(str(net), caffe.TEST, weights=str(weights)).forward(data=images)["prob"].copy()
@@ -195,7 +197,31 @@ def test_there_and_back(tmp_path):
     assert first == pytest.approx(second, abs=1e-6) and np.ptp(first) > 0.1
 
 
+def enhancement(one=1.0, axes=(1,)):
+    """The nodes of an Enhancement, and its constant."""
+    nodes = [
+        node("ReduceMean", "x", out="m", name="m", axes=axes),
+        node("Sigmoid", "m", out="a", name="a"),
+        node("Add", "one", "a", out="f", name="f"),
+        node("Mul", "f", "x"),
+    ]
+    return nodes, [number(one, "one")]
+
+
+def test_an_attention_map_that_others_read(tmp_path):
+    nodes, constants = enhancement()
+    nodes.append(node("Relu", "a", out="z", name="z"))
+    path = model(tmp_path, nodes, constants, outputs=("y", "z"))
+    found = imported(tmp_path, path)
+    assert {d.blob for d in found} == {"y", "a", "z"} and max(d.relative for d in found) < CLOSE
+    nodes.append(node("Relu", "m", out="u", name="u"))  # then it is no Enhancement
+    with pytest.raises(caffe_onnx.CannotRead, match="'m' of type ReduceMean"):
+        imported(tmp_path, model(tmp_path, nodes, constants, outputs=("y", "z", "u")))
+
+
 REFUSED = [
+    (*enhancement(one=2.0), "node 'm' of type ReduceMean: a mean over other axes", 17),
+    (*enhancement(axes=(1, 2)), "node 'm' of type ReduceMean: a mean over other axes", 17),
     ([node("Gelu")], [], "node 'tested' of type Gelu: caffe.onnx has no layer", 20),
     ([node("InstanceNormalization", "x", "s", "o")], BN[:2],
      "node 'tested' of type InstanceNormalization: caffe.onnx has no layer", 17),
@@ -221,7 +247,9 @@ REFUSED = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("nodes, constants, why, opset", REFUSED, ids=[r[2][:40] for r in REFUSED])
+@pytest.mark.parametrize(
+    "nodes, constants, why, opset", REFUSED, ids=[f"{i}-{r[2][:30]}" for i, r in enumerate(REFUSED)]
+)
 def test_what_does_not_fit_names_its_node(tmp_path, nodes, constants, why, opset):
     path = model(tmp_path, nodes, constants, opset=opset)
     with pytest.raises(caffe_onnx.CannotRead) as error:
