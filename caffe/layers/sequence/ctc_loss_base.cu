@@ -166,11 +166,6 @@ struct TopDiff {
 }  // namespace
 
 template <typename Dtype>
-void CtcLossBase<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
-  LossLayer<Dtype>::LayerSetUp(bottom, top);
-}
-
-template <typename Dtype>
 void CtcLossBase<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   refuse_in_place(*this, bottom, top);
   CAFFE_CHECK(bottom[0]->num_axes() >= 3 && bottom[0]->count() > 0,
@@ -265,8 +260,8 @@ void CtcLossBase<Dtype>::mean_loss(const Blobs& top) {
   if (impossible > 0 && !warned_) {
     warned_ = true;
     LOG(WARNING) << this->name() << impossible << " of " << items_ << " items have labels that no "
-                 << "alignment gives, as they have too few steps: they are left out of loss and "
-                 << "gradient, as later ones will be";
+                 << "alignment gives, because there are too few steps or scores of -inf: they are "
+                 << "left out of loss and gradient, as later ones will be";
   }
   const int count = mean_of_finite() ? std::max(1, items_ - impossible) : items_;
   top[0]->mutable_cpu_data()[0] = static_cast<Dtype>(sum / count);

@@ -32,7 +32,6 @@ class CtcLossBase : public Portable<LossLayer<Dtype>> {
  public:
   using typename Layer<Dtype>::Blobs;
   using Portable<LossLayer<Dtype>>::Portable;
-  void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   bool AllowForceBackward(int bottom_index) const override { return bottom_index == 0; }
 
