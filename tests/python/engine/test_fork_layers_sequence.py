@@ -200,7 +200,7 @@ def reader(tmp_path):
     net.write_text(str(n.to_proto()))
     solver = tmp_path / "solver.prototxt"
     solver.write_text(
-        f'net: "{net}" type: "Adam" base_lr: 0.01 momentum: 0.9 momentum2: 0.999 '
+        f'net: "{net}" type: "Adam" base_lr: 0.02 momentum: 0.9 momentum2: 0.999 '
         'lr_policy: "fixed" random_seed: 7'
     )
     return caffe.get_solver(str(solver))
@@ -209,7 +209,7 @@ def reader(tmp_path):
 def test_learns_to_read_digits(tmp_path):
     solver, random = reader(tmp_path), np.random.RandomState(1)
     net = solver.net
-    for _ in range(250):
+    for _ in range(300):
         show(net, random)
         solver.step(1)
     losses, accuracies = [], []
