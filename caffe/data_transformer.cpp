@@ -4,6 +4,7 @@
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
 
+#include "caffe/util/image_changes.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/rng.hpp"
@@ -118,6 +119,15 @@ DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Ph
               "transform_param has mean_file and mean_value: remove one of them");
   CAFFE_CHECK(!param_.force_color() || !param_.force_gray(),
               "transform_param has force_color and force_gray: remove one of them");
+  const bool rectangle = param_.crop_h() > 0 || param_.crop_w() > 0;
+  CAFFE_CHECK(!rectangle || param_.crop_size() == 0,
+              "transform_param has crop_size and crop_h or crop_w: remove one of them");
+  CAFFE_CHECK(!rectangle || (param_.crop_h() > 0 && param_.crop_w() > 0),
+              "transform_param has one of crop_h and crop_w: give both");
+  crop_height_ = rectangle ? param_.crop_h() : param_.crop_size();
+  crop_width_ = rectangle ? param_.crop_w() : param_.crop_size();
+  if (param_.has_resize_param()) check_resize(param_.resize_param());
+  if (param_.has_noise_param()) check_noise(param_.noise_param());
   if (param_.has_mean_file()) {
     LOG_IF(INFO, Caffe::root_solver()) << "Loading mean file from: " << param_.mean_file();
     BlobProto proto;
@@ -136,7 +146,7 @@ DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Ph
 
 template <typename Dtype>
 void DataTransformer<Dtype>::InitRand() {
-  const bool random = param_.mirror() || (phase_ == TRAIN && param_.crop_size() > 0);
+  const bool random = param_.mirror() || (phase_ == TRAIN && crop_height_ > 0) || changes_images();
   rng_.reset(random ? new Caffe::RNG(caffe_rng_rand()) : nullptr);
 }
 
@@ -198,17 +208,49 @@ Pixels DataTransformer<Dtype>::pixels_of(const Datum& datum, cv::Mat* decoded) c
 }
 
 template <typename Dtype>
+Pixels DataTransformer<Dtype>::prepare(const Pixels& pixels, ItemRandom* random, cv::Mat* memory,
+                                       Window* shown) const {
+  if (!changes_images()) return pixels;
+  *memory = image_of(pixels);
+  if (param_.has_resize_param()) {
+    Window whole;
+    *memory = resized(*memory, param_.resize_param(), random, shown != nullptr ? shown : &whole);
+  }
+  if (param_.has_noise_param()) add_noise(param_.noise_param(), random, memory);
+  return pixels_of(*memory);
+}
+
+template <typename Dtype>
+Pixels DataTransformer<Dtype>::prepare_one(const Pixels& pixels, cv::Mat* memory) {
+  if (!changes_images()) return pixels;
+  ItemRandom random(Rand(1 << 30), 0);
+  return prepare(pixels, &random, memory);
+}
+
+template <typename Dtype>
+vector<int> DataTransformer<Dtype>::prepared_shape(const Pixels& pixels) const {
+  ItemRandom random(0, 0);
+  cv::Mat memory;
+  return shape_of(prepare(pixels, &random, &memory));
+}
+
+template <typename Dtype>
 vector<int> DataTransformer<Dtype>::shape_of(const Pixels& pixels) const {
   check_crop(pixels.height, pixels.width);
-  return {1, pixels.channels, out_length(pixels.height), out_length(pixels.width)};
+  return {1, pixels.channels, out_height(pixels.height), out_width(pixels.width)};
 }
 
 template <typename Dtype>
 void DataTransformer<Dtype>::check_crop(int height, int width) const {
-  const int crop = param_.crop_size();
-  CAFFE_CHECK(crop <= height && crop <= width,
-              "crop_size " << crop << " is larger than an image of " << height << " x " << width
-                           << " pixels: resize the images or crop less");
+  if (crop_height_ <= height && crop_width_ <= width) return;
+  ostringstream crop;
+  if (param_.crop_size() > 0) {
+    crop << "crop_size " << crop_height_;
+  } else {
+    crop << "a crop of crop_h x crop_w = " << crop_height_ << " x " << crop_width_;
+  }
+  CAFFE_FAIL(crop.str() << " is larger than an image of " << height << " x " << width
+                        << " pixels: resize the images or crop less");
 }
 
 template <typename Dtype>
@@ -216,8 +258,8 @@ void DataTransformer<Dtype>::check(int channels, int height, int width,
                                    const vector<int>& shape) const {
   check_crop(height, width);
   CAFFE_CHECK(
-      shape.size() == 4 && shape[1] == channels && shape[2] == out_length(height) &&
-          shape[3] == out_length(width),
+      shape.size() == 4 && shape[1] == channels && shape[2] == out_height(height) &&
+          shape[3] == out_width(width),
       image_text(channels, height, width)
           << " does not fit into a batch of shape " << shape_text(shape)
           << ": the images of a batch need the same size, or crop_size, and the same number of "
@@ -236,12 +278,12 @@ void DataTransformer<Dtype>::check(int channels, int height, int width,
 template <typename Dtype>
 vector<int> DataTransformer<Dtype>::InferBlobShape(const Datum& datum) {
   cv::Mat decoded;
-  return shape_of(pixels_of(datum, &decoded));
+  return prepared_shape(pixels_of(datum, &decoded));
 }
 
 template <typename Dtype>
 vector<int> DataTransformer<Dtype>::InferBlobShape(const cv::Mat& cv_img) {
-  return shape_of(pixels_of(cv_img));
+  return prepared_shape(pixels_of(cv_img));
 }
 
 template <typename Dtype>
@@ -264,33 +306,40 @@ vector<int> DataTransformer<Dtype>::InferBlobShape(const vector<cv::Mat>& mat_ve
 
 template <typename Dtype>
 template <typename Draw>
-typename DataTransformer<Dtype>::Choice DataTransformer<Dtype>::choose(int height, int width,
-                                                                       const Draw& draw) const {
-  Choice choice{param_.mirror() && draw(2) != 0, 0, 0};
-  const int crop = param_.crop_size();
-  if (crop == 0) return choice;
-  choice.top = phase_ == TRAIN ? draw(height - crop + 1) : (height - crop) / 2;
-  choice.left = phase_ == TRAIN ? draw(width - crop + 1) : (width - crop) / 2;
-  return choice;
+typename DataTransformer<Dtype>::Crop DataTransformer<Dtype>::choose(int height, int width,
+                                                                     const Draw& draw) const {
+  Crop crop{param_.mirror() && draw(2) != 0, 0, 0};
+  if (crop_height_ == 0) return crop;
+  const int free_rows = height - crop_height_, free_columns = width - crop_width_;
+  crop.top = phase_ == TRAIN ? draw(free_rows + 1) : free_rows / 2;
+  crop.left = phase_ == TRAIN ? draw(free_columns + 1) : free_columns / 2;
+  return crop;
+}
+
+template <typename Dtype>
+typename DataTransformer<Dtype>::Crop DataTransformer<Dtype>::choose_crop(
+    const Pixels& pixels, ItemRandom* random) const {
+  check_crop(pixels.height, pixels.width);
+  return choose(pixels.height, pixels.width, [random](int n) { return random->below(n); });
 }
 
 /// Calls `transform_it(recipe)`.
 template <typename Dtype>
 template <typename F>
-void DataTransformer<Dtype>::with_recipe(int channels, int height, int width, const Choice& choice,
+void DataTransformer<Dtype>::with_recipe(int channels, int height, int width, const Crop& crop,
                                          const F& transform_it) const {
   const Dtype mean = mean_values_.empty() ? Dtype(0) : mean_values_[0];
   const vector<Dtype> means =
       mean_values_.size() > 1 ? mean_values_ : vector<Dtype>(channels, mean);
   Recipe<Dtype> recipe;
   recipe.channels = channels;
-  recipe.height = out_length(height);
-  recipe.width = out_length(width);
+  recipe.height = out_height(height);
+  recipe.width = out_width(width);
   recipe.image_height = height;
   recipe.image_width = width;
-  recipe.top = choice.top;
-  recipe.left = choice.left;
-  recipe.mirror = choice.mirror;
+  recipe.top = crop.top;
+  recipe.left = crop.left;
+  recipe.mirror = crop.mirror;
   recipe.scale = static_cast<Dtype>(param_.scale());
   recipe.mean_image = data_mean_.count() > 0 ? data_mean_.cpu_data() : nullptr;
   recipe.mean_values = means.data();
@@ -298,38 +347,33 @@ void DataTransformer<Dtype>::with_recipe(int channels, int height, int width, co
 }
 
 template <typename Dtype>
-void DataTransformer<Dtype>::apply(const Pixels& pixels, const Choice& choice,
+void DataTransformer<Dtype>::apply(const Pixels& pixels, const Crop& crop,
                                    Dtype* transformed) const {
-  with_recipe(pixels.channels, pixels.height, pixels.width, choice,
-              [&](const Recipe<Dtype>& recipe) {
-                if (pixels.interleaved) {
-                  transform_part(split_part(pixels, recipe), recipe, transformed);
-                } else if (pixels.bytes != nullptr) {
-                  transform_part(part_of(pixels.bytes, recipe), recipe, transformed);
-                } else {
-                  transform_part(part_of(pixels.floats, recipe), recipe, transformed);
-                }
-              });
+  with_recipe(pixels.channels, pixels.height, pixels.width, crop, [&](const Recipe<Dtype>& recipe) {
+    if (pixels.interleaved) {
+      transform_part(split_part(pixels, recipe), recipe, transformed);
+    } else if (pixels.bytes != nullptr) {
+      transform_part(part_of(pixels.bytes, recipe), recipe, transformed);
+    } else {
+      transform_part(part_of(pixels.floats, recipe), recipe, transformed);
+    }
+  });
 }
 
 template <typename Dtype>
-void DataTransformer<Dtype>::transform(const Pixels& pixels, ItemRandom* random,
+void DataTransformer<Dtype>::transform(const Pixels& pixels, const Crop& crop,
                                        const vector<int>& shape, Dtype* transformed) const {
   check(pixels.channels, pixels.height, pixels.width, shape);
-  const Choice choice =
-      choose(pixels.height, pixels.width, [random](int n) { return random->below(n); });
-  apply(pixels, choice, transformed);
+  apply(pixels, crop, transformed);
 }
 
 template <typename Dtype>
-PackedImage DataTransformer<Dtype>::pack(const Pixels& pixels, ItemRandom* random,
+PackedImage DataTransformer<Dtype>::pack(const Pixels& pixels, const Crop& crop,
                                          const vector<int>& shape, unsigned char* packed) const {
   CAFFE_CHECK(pixels.bytes != nullptr, "an image of floats cannot be packed as bytes");
   check(pixels.channels, pixels.height, pixels.width, shape);
-  const Choice choice =
-      choose(pixels.height, pixels.width, [random](int n) { return random->below(n); });
-  copy_part(pixels, choice.top, choice.left, shape[2], shape[3], packed);
-  return {pixels.interleaved, choice.mirror, choice.top, choice.left, 0, 0, shape[2], shape[3]};
+  copy_part(pixels, crop.top, crop.left, shape[2], shape[3], packed);
+  return {pixels.interleaved, crop.mirror, crop.top, crop.left, 0, 0, shape[2], shape[3]};
 }
 
 template <typename Dtype>
@@ -340,11 +384,13 @@ PixelTransform<Dtype> DataTransformer<Dtype>::pixel_transform() const {
 }
 
 template <typename Dtype>
-void DataTransformer<Dtype>::transform_one(const Pixels& pixels, Blob<Dtype>* blob, int place) {
+void DataTransformer<Dtype>::transform_one(const Pixels& image, Blob<Dtype>* blob, int place) {
   CAFFE_CHECK(place < blob->num(), "there are more images than the batch's " << blob->num());
+  cv::Mat memory;
+  const Pixels pixels = prepare_one(image, &memory);
   check(pixels.channels, pixels.height, pixels.width, blob->shape());
-  const Choice choice = choose(pixels.height, pixels.width, [this](int n) { return Rand(n); });
-  apply(pixels, choice, blob->mutable_cpu_data() + blob->offset(place));
+  const Crop crop = choose(pixels.height, pixels.width, [this](int n) { return Rand(n); });
+  apply(pixels, crop, blob->mutable_cpu_data() + blob->offset(place));
 }
 
 template <typename Dtype>
@@ -379,8 +425,8 @@ void DataTransformer<Dtype>::Transform(const vector<cv::Mat>& mat_vector,
 
 template <typename Dtype>
 void DataTransformer<Dtype>::Transform(const Datum& datum, Dtype* transformed_data) {
-  cv::Mat decoded;
-  const Pixels pixels = pixels_of(datum, &decoded);
+  cv::Mat decoded, memory;
+  const Pixels pixels = prepare_one(pixels_of(datum, &decoded), &memory);
   check(pixels.channels, pixels.height, pixels.width, shape_of(pixels));
   apply(pixels, choose(pixels.height, pixels.width, [this](int n) { return Rand(n); }),
         transformed_data);
@@ -392,13 +438,13 @@ void DataTransformer<Dtype>::Transform(Blob<Dtype>* input_blob, Blob<Dtype>* tra
   const int height = input_blob->height(), width = input_blob->width();
   check_crop(height, width);
   if (transformed_blob->count() == 0) {
-    transformed_blob->Reshape(num, channels, out_length(height), out_length(width));
+    transformed_blob->Reshape(num, channels, out_height(height), out_width(width));
   }
   CAFFE_CHECK(num <= transformed_blob->num(),
               "there are more images, " << num << ", than the batch's " << transformed_blob->num());
   check(channels, height, width, transformed_blob->shape());
-  const Choice choice = choose(height, width, [this](int n) { return Rand(n); });
-  with_recipe(channels, height, width, choice, [&](const Recipe<Dtype>& recipe) {
+  const Crop crop = choose(height, width, [this](int n) { return Rand(n); });
+  with_recipe(channels, height, width, crop, [&](const Recipe<Dtype>& recipe) {
     for (int n = 0; n < num; ++n) {
       transform_part(part_of(input_blob->cpu_data() + input_blob->offset(n), recipe), recipe,
                      transformed_blob->mutable_cpu_data() + transformed_blob->offset(n));

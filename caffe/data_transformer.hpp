@@ -12,6 +12,8 @@
 
 namespace caffe {
 
+struct Window;  // caffe/util/image_changes.hpp
+
 /// An image in memory that the caller owns.
 struct Pixels {
   int channels = 0, height = 0, width = 0;
@@ -25,10 +27,12 @@ struct Pixels {
 ///
 ///   y[c][h][w] = (x[c][top + h][left + w] - mean) scale, or mirrored left to right.
 ///
-/// With crop_size, the crop is central when testing and random when training. The mean comes from
-/// mean_file (an image of the same size as the input images), one mean_value, or one mean_value per
-/// channel. An encoded Datum is decoded, to 3 channels with force_color, to 1 with force_gray.
-/// Errors are caffe::Error.
+/// With crop_size, or crop_h and crop_w, the crop is central when testing and random when training.
+/// The mean comes from mean_file (an image of the same size as the input images), one mean_value,
+/// or one mean_value per channel. An encoded Datum is decoded, to 3 channels with force_color, to 1
+/// with force_gray. Before all that, resize_param and noise_param change the image
+/// (caffe/util/image_changes.hpp). distort_param, expand_param and emit_constraint are the
+/// AnnotatedData layer's. Errors are caffe::Error.
 template <typename Dtype>
 class DataTransformer {
  public:
@@ -59,14 +63,33 @@ class DataTransformer {
   /// The image of a Datum; if the Datum is encoded, *decoded holds the image.
   Pixels pixels_of(const Datum& datum, cv::Mat* decoded) const;
   static Pixels pixels_of(const cv::Mat& cv_img);
+  /// The image after resize_param and noise_param, in *memory if they change it. `shown`: the part
+  /// of the old image that the new one shows.
+  Pixels prepare(const Pixels& pixels, ItemRandom* random, cv::Mat* memory,
+                 Window* shown = nullptr) const;
+  /// The part of a prepared image to use, and whether to mirror it.
+  struct Crop {
+    bool mirror;
+    int top, left;
+  };
+  Crop choose_crop(const Pixels& pixels, ItemRandom* random) const;
+  /// Of the values of a prepared image: 1 x channels x height x width.
   vector<int> shape_of(const Pixels& pixels) const;
-  /// Writes one image of that shape.
-  void transform(const Pixels& pixels, ItemRandom* random, const vector<int>& shape,
+  /// Writes a prepared image; the first axis of `shape` is ignored.
+  void transform(const Pixels& pixels, const Crop& crop, const vector<int>& shape,
                  Dtype* transformed) const;
-  /// Copies the bytes that transform() would use, with the same random choices; pixel_transform()
-  /// makes the same values from them. The image must have bytes.
-  PackedImage pack(const Pixels& pixels, ItemRandom* random, const vector<int>& shape,
+  void transform(const Pixels& pixels, ItemRandom* random, const vector<int>& shape,
+                 Dtype* transformed) const {
+    transform(pixels, choose_crop(pixels, random), shape, transformed);
+  }
+  /// Copies the bytes that transform() would use; pixel_transform() makes the same values from
+  /// them. The image must have bytes.
+  PackedImage pack(const Pixels& pixels, const Crop& crop, const vector<int>& shape,
                    unsigned char* packed) const;
+  PackedImage pack(const Pixels& pixels, ItemRandom* random, const vector<int>& shape,
+                   unsigned char* packed) const {
+    return pack(pixels, choose_crop(pixels, random), shape, packed);
+  }
   PixelTransform<Dtype> pixel_transform() const;
 
  protected:
@@ -81,23 +104,24 @@ class DataTransformer {
   vector<Dtype> mean_values_;
 
  private:
-  /// The part of an image to use, and whether to mirror it.
-  struct Choice {
-    bool mirror;
-    int top, left;
-  };
-
   template <typename Draw>
-  Choice choose(int height, int width, const Draw& draw) const;
-  int out_length(int length) const { return param_.crop_size() > 0 ? param_.crop_size() : length; }
+  Crop choose(int height, int width, const Draw& draw) const;
+  int out_height(int height) const { return crop_height_ > 0 ? crop_height_ : height; }
+  int out_width(int width) const { return crop_width_ > 0 ? crop_width_ : width; }
+  bool changes_images() const { return param_.has_resize_param() || param_.has_noise_param(); }
+  /// For Transform: as prepare(), random numbers from Rand().
+  Pixels prepare_one(const Pixels& pixels, cv::Mat* memory);
+  vector<int> prepared_shape(const Pixels& pixels) const;
   void check_crop(int height, int width) const;
   /// Throws unless an image can be transformed into that shape (the first axis is ignored).
   void check(int channels, int height, int width, const vector<int>& shape) const;
   template <typename F>
-  void with_recipe(int channels, int height, int width, const Choice& choice,
+  void with_recipe(int channels, int height, int width, const Crop& crop,
                    const F& transform_it) const;
-  void apply(const Pixels& pixels, const Choice& choice, Dtype* transformed) const;
-  void transform_one(const Pixels& pixels, Blob<Dtype>* blob, int place);
+  void apply(const Pixels& pixels, const Crop& crop, Dtype* transformed) const;
+  void transform_one(const Pixels& image, Blob<Dtype>* blob, int place);
+
+  int crop_height_ = 0, crop_width_ = 0;  // 0: no crop
 };
 
 }  // namespace caffe

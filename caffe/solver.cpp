@@ -6,6 +6,7 @@
 
 #include "caffe/layer_names.hpp"
 #include "caffe/solver_nets.hpp"
+#include "caffe/util/detection_scores.hpp"
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/late_loss.hpp"
@@ -42,6 +43,39 @@ string loss_part(Dtype weight, Dtype value) {
   return text.str();
 }
 
+bool tests_detections(const SolverParameter& param) {
+  CAFFE_CHECK(param.eval_type() == "classification" || param.eval_type() == "detection",
+              "eval_type is '" << param.eval_type() << "': give classification or detection");
+  return param.eval_type() == "detection";
+}
+
+/// Which outputs of a test net are rows of detections to evaluate; none unless eval_type says so.
+template <typename Dtype>
+vector<bool> evaluations(const Net<Dtype>& net, const SolverParameter& param) {
+  vector<bool> found(net.num_outputs(), false);
+  if (!tests_detections(param)) return found;
+  for (size_t i = 0; i < found.size(); ++i) found[i] = is_evaluation(net, static_cast<int>(i));
+  CAFFE_CHECK(std::find(found.begin(), found.end(), true) != found.end(),
+              "eval_type is detection, but no output of the test net comes from a layer of type "
+              "DetectionEvaluate");
+  return found;
+}
+
+/// SSD's line of a test, and one for each class if wanted.
+void log_detections(const DetectionScores& scores, const SolverParameter& param, int index,
+                    const string& output) {
+  const ApVersion version = ap_version_of(param.ap_version());
+  for (const int label : scores.classes_without_objects()) {
+    LOG(WARNING) << "class" << label << ": no object in the test; it counts as 0";
+  }
+  if (param.show_per_class_result()) {
+    for (const auto& one : scores.average_precisions(version)) {
+      LOG(INFO) << "class" << one.first << ": " << one.second;
+    }
+  }
+  LOG(INFO) << "    Test net output #" << index << ": " << output << " = " << scores.mean(version);
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -65,6 +99,7 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
               "average_loss is " << param_.average_loss() << ": it must be 1 or more");
   CAFFE_CHECK(param_.iter_size() >= 1,
               "iter_size is " << param_.iter_size() << ": it must be 1 or more");
+  if (tests_detections(param_)) ap_version_of(param_.ap_version());  // throws now, not in a test
   if (param_.snapshot() > 0) CheckSnapshotWritePermissions();
   if (param_.random_seed() >= 0) {
     Caffe::set_random_seed(static_cast<unsigned int>(param_.random_seed() + Caffe::solver_rank()));
@@ -322,6 +357,8 @@ void Solver<Dtype>::Test(const int test_net_id) {
   Net<Dtype>& net = *test_nets_.at(test_net_id);
   net.ShareTrainedLayersWith(net_.get());
   const int batches = param_.test_iter(test_net_id);
+  const vector<bool> evaluated = evaluations(net, param_);
+  vector<DetectionScores> scores(net.num_outputs());
   vector<vector<double>> sums(net.num_outputs());
   double loss_sum = 0;
   for (int batch = 0; batch < batches; ++batch) {
@@ -334,6 +371,10 @@ void Solver<Dtype>::Test(const int test_net_id) {
     loss_sum += loss;
     for (size_t i = 0; i < sums.size(); ++i) {
       const Blob<Dtype>& output = *net.output_blobs()[i];
+      if (evaluated[i]) {
+        scores[i].add(output);
+        continue;
+      }
       sums[i].resize(std::max<size_t>(sums[i].size(), output.count()));
       for (int k = 0; k < output.count(); ++k) sums[i][k] += output.cpu_data()[k];
     }
@@ -344,6 +385,7 @@ void Solver<Dtype>::Test(const int test_net_id) {
   int index = 0;
   for (size_t i = 0; i < sums.size(); ++i) {
     const int blob = net.output_blob_indices()[i];
+    if (evaluated[i]) log_detections(scores[i], param_, index++, net.blob_names()[blob]);
     for (const double sum : sums[i]) {
       const Dtype mean = static_cast<Dtype>(sum / batches);
       LOG(INFO) << "    Test net output #" << index++ << ": " << net.blob_names()[blob] << " = "

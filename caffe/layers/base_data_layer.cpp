@@ -2,11 +2,30 @@
 
 #include <future>
 #include <mutex>
+#include <opencv2/core/mat.hpp>
 
 #include "caffe/net_error.hpp"
 #include "caffe/util/device.hpp"
 
 namespace caffe {
+
+namespace {
+
+/// Which of SSD's transformations a layer leaves out. Those that move boxes are AnnotatedData's;
+/// WindowData cuts its images itself.
+void warn_of_unused(const TransformationParameter& param, const string& type, const string& name) {
+  const bool changes_boxes =
+      param.has_distort_param() || param.has_expand_param() || param.has_emit_constraint();
+  const bool changes_images = param.has_resize_param() || param.has_noise_param() ||
+                              param.crop_h() > 0 || param.crop_w() > 0;
+  LOG_IF(WARNING, changes_boxes && type != "AnnotatedData")
+      << name << "distort_param, expand_param and emit_constraint have an effect in layers of type "
+      << "AnnotatedData only";
+  LOG_IF(WARNING, changes_images && type == "WindowData")
+      << name << "resize_param, noise_param, crop_h and crop_w have no effect in this type";
+}
+
+}  // namespace
 
 template <typename Dtype>
 BaseDataLayer<Dtype>::BaseDataLayer(const LayerParameter& param)
@@ -14,6 +33,7 @@ BaseDataLayer<Dtype>::BaseDataLayer(const LayerParameter& param)
 
 template <typename Dtype>
 void BaseDataLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
+  warn_of_unused(transform_param_, this->type(), this->name());
   output_labels_ = top.size() > 1;
   in_layer(*this, [&] {
     data_transformer_.reset(new DataTransformer<Dtype>(transform_param_, this->phase_));
@@ -109,17 +129,17 @@ class BasePrefetchingDataLayer<Dtype>::ImageWriter {
   }
   /// False: the first image is missing.
   bool has_room() const { return bytes_ != nullptr || values_ != nullptr; }
-  void write(const Pixels& pixels, int i) {
-    ItemRandom random(seed_, first_ + i);
+  ItemRandom random_of(int i) const { return ItemRandom(seed_, first_ + i); }
+  void write(const Pixels& pixels, int i, ItemRandom* random) {
     if (bytes_ != nullptr && pixels.bytes != nullptr) {
-      how_[i] = transformer_.pack(pixels, &random, shape_, bytes_ + i * image_);
+      how_[i] = transformer_.pack(pixels, random, shape_, bytes_ + i * image_);
       return;
     }
     if (bytes_ != nullptr) {
       std::call_once(once_, [this] { make_room_for_values(); });
       is_value_[i] = true;
     }
-    transformer_.transform(pixels, &random, shape_, values_ + i * image_);
+    transformer_.transform(pixels, random, shape_, values_ + i * image_);
   }
   /// If a batch of bytes has images of floats in it, all of it becomes values.
   void finish() {
@@ -193,9 +213,11 @@ void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
   std::promise<void> decided;
   const std::shared_future<void> known = decided.get_future().share();
   const auto load = [&](int i) {
+    static thread_local cv::Mat memory;
+    ItemRandom random = writer.random_of(i);
     const Pixels pixels = [&] {
       const maap::NoFork while_reading;
-      return read(i);
+      return this->data_transformer_->prepare(read(i), &random, &memory);
     }();
     if (i == 0) {
       writer.make_room(pixels);
@@ -203,7 +225,7 @@ void BasePrefetchingDataLayer<Dtype>::load_images(Batch<Dtype>* batch, int n,
     }
     known.wait();
     const maap::NoFork while_transforming;
-    if (writer.has_room()) writer.write(pixels, i);
+    if (writer.has_room()) writer.write(pixels, i, &random);
   };
   const auto load_or_let_go = [&](int i) {
     try {

@@ -11,8 +11,7 @@ DataLayer<Dtype>::~DataLayer() {
 }
 
 template <typename Dtype>
-void DataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
-  (void)bottom;
+void DataLayer<Dtype>::open() {
   const DataParameter& param = this->layer_param_.data_param();
   const int batch_size = param.batch_size();
   CAFFE_CHECK(param.has_source(), "data_param has no source: give the database's path");
@@ -31,7 +30,13 @@ void DataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
     for (unsigned int i = 0; i < skip; ++i) Next();
     offset_ = 0;
   }
+  records_.resize(batch_size);
+}
 
+template <typename Dtype>
+void DataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
+  (void)bottom;
+  open();
   Record record;
   take(&record);
   Datum datum;
@@ -42,13 +47,12 @@ void DataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& top) {
   } catch (const Error& error) {
     throw Error(this->name() + name_of(record) + ": " + error.what());
   }
-  shape[0] = batch_size;
+  shape[0] = static_cast<int>(records_.size());
   this->reshape_all(shape, top);
   const bool has_bytes = datum.encoded() || !datum.data().empty();
   if (has_bytes && typeid(*this) == typeid(DataLayer)) {
     this->pack_bytes(this->data_transformer_->pixel_transform());
   }
-  records_.resize(batch_size);
 }
 
 template <typename Dtype>
@@ -87,8 +91,7 @@ void DataLayer<Dtype>::Next() {
 }
 
 template <typename Dtype>
-void DataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
-  const int n = static_cast<int>(records_.size());
+void DataLayer<Dtype>::take_batch() {
   try {
     for (Record& record : records_) {
       while (Skip()) Next();
@@ -98,6 +101,12 @@ void DataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
   } catch (const Error& error) {
     throw Error(this->name() + error.what());
   }
+}
+
+template <typename Dtype>
+void DataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
+  take_batch();
+  const int n = static_cast<int>(records_.size());
   Dtype* const labels = this->output_labels_ ? batch->label_.mutable_cpu_data() : nullptr;
   const auto read = [&](int i) {
     static thread_local Datum datum;

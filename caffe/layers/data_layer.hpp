@@ -35,16 +35,22 @@ class DataLayer : public BasePrefetchingDataLayer<Dtype> {
   shared_ptr<db::Cursor> cursor_;
   uint64_t offset_ = 0;
 
- private:
   struct Record {
     string key, storage;
     std::string_view value;
   };
+  /// Opens data_param.source; records_ gets room for a batch. The cursor is where rand_skip says.
+  void open();
   void take(Record* record);
-  static void parse(const Record& record, Datum* datum);
+  /// Fills records_.
+  void take_batch();
+  /// "record '00012' of 'train_lmdb'"
   string name_of(const Record& record) const;
 
   vector<Record> records_;  // of the current batch
+
+ private:
+  static void parse(const Record& record, Datum* datum);
 };
 
 }  // namespace caffe

@@ -12,8 +12,11 @@ list(APPEND cu
 )
 list(APPEND cpp
   layers/detection/anchors.cpp
+  layers/detection/annotated_data_layer.cpp
+  layers/detection/annotations.cpp
   layers/detection/box_annotator_ohem_layer.cpp
   layers/detection/boxes.cpp
+  layers/detection/detection_evaluate_layer.cpp
   layers/detection/detection_files.cpp
   layers/detection/ground_truth.cpp
   layers/detection/mining.cpp

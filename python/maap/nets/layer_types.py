@@ -156,6 +156,7 @@ _ACTIVATION = replace(_ELEMENTWISE, finishes=True)
 
 TYPES: dict[str, LayerType] = {
     # Sources
+    "AnnotatedData": LayerType(Size.SOURCE),
     "ContinuationIndicator": LayerType(Size.POINT),
     "Data": LayerType(Size.SOURCE),
     "DummyData": LayerType(Size.SOURCE),
@@ -246,6 +247,7 @@ TYPES: dict[str, LayerType] = {
     "CenterLoss": replace(_end(), blobs=1),
     "ContrastiveLoss": _end(),
     "CtcLoss": _end(),
+    "DetectionEvaluate": _end(),
     "EuclideanLoss": _end(),
     "FocalLoss": _end(),
     "HDF5Output": _end(),

@@ -2,6 +2,7 @@
 
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
+#include <opencv2/imgproc.hpp>
 
 #include "caffe/util/io.hpp"
 #include "fixtures.hpp"
@@ -242,6 +243,45 @@ TYPED_TEST(DataTransformerTest, ForcesColors) {
   EXPECT_EQ(this->run("force_gray: true", encoded_datum_of(this->image_)).size(), 361u);
   EXPECT_EQ(this->run("force_gray: true", datum_of(this->image_)).size(), 3 * 361u);
   EXPECT_ERROR(this->make("force_color: true force_gray: true"), "remove one");
+}
+
+/// SSD's: crops that are not square, and images that are resized first.
+TYPED_TEST(DataTransformerTest, CropsOfHeightAndWidth) {
+  const auto values = this->run("crop_h: 5 crop_w: 9", this->image_);
+  ASSERT_EQ(values.size(), 3 * 5 * 9u);
+  for (int h = 0; h < 5; ++h) {
+    for (int w = 0; w < 9; ++w) {
+      EXPECT_EQ(values[45 + h * 9 + w], this->image_.ptr(7 + h)[(5 + w) * 3 + 1]);
+    }
+  }
+  std::set<std::vector<TypeParam>> seen;
+  const auto transformer = this->make("crop_h: 18 crop_w: 18", TRAIN);
+  Blob<TypeParam> blob(transformer->InferBlobShape(this->image_));
+  for (int i = 0; i < 60; ++i) {
+    transformer->Transform(this->image_, &blob);
+    seen.insert(this->values(blob));
+  }
+  EXPECT_EQ(seen.size(), 4u);
+  EXPECT_ERROR(this->make("crop_h: 5"), "give both");
+  EXPECT_ERROR(this->make("crop_size: 5 crop_h: 5 crop_w: 5"), "remove one");
+  EXPECT_ERROR(this->run("crop_h: 5 crop_w: 20", this->image_),
+               "crop_h x crop_w = 5 x 20 is larger than an image of 19 x 19");
+}
+
+TYPED_TEST(DataTransformerTest, ResizesFirst) {
+  cv::Mat resized;
+  cv::resize(this->image_, resized, cv::Size(12, 10));
+  const string resize = "resize_param { height: 10 width: 12 } ";
+  const auto expected = this->run("crop_size: 8 mean_value: 7", resized);
+  const string all = resize + "crop_size: 8 mean_value: 7";
+  EXPECT_EQ(this->run(all, this->image_), expected);
+  EXPECT_EQ(this->run(all, datum_of(this->image_)), expected);
+  EXPECT_EQ(this->run(all, encoded_datum_of(this->image_)), expected);
+  cv::Mat inverse;
+  cv::bitwise_not(this->image_, inverse);
+  EXPECT_EQ(this->run("noise_param { prob: 1 inverse: true }", this->image_),
+            this->run("", inverse));
+  EXPECT_ERROR(this->make("resize_param { height: 3 }"), "give height and width");
 }
 
 TYPED_TEST(DataTransformerTest, ErrorsSayWhatDoesNotFit) {

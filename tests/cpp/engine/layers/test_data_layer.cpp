@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <chrono>
+#include <opencv2/imgproc.hpp>
 #include <thread>
 
 #include "caffe/layers/base_data_layer.hpp"
@@ -129,6 +130,18 @@ TYPED_TEST(DataLayerTest, TheSameForAnyNumberOfThreads) {
       std::equal(one.begin(), one.begin() + image, one.begin() + epoch) &&
       std::equal(one.begin() + image, one.begin() + 2 * image, one.begin() + epoch + image));
   EXPECT_NE(this->batches(text, 8, TEST), one);
+}
+
+/// Images of several sizes, resized to one (SSD's resize_param).
+TYPED_TEST(DataLayerTest, ResizesImages) {
+  this->write({encoded(picture(3, 12, 14), 0), raw(picture(3, 20, 9), 1)});
+  const auto layer =
+      this->start(this->text("batch_size: 2", "resize_param { height: 6 width: 7 }"));
+  layer->Forward(this->bottom, this->top);
+  ASSERT_EQ(this->top[0]->shape(), (std::vector<int>{2, 3, 6, 7}));
+  cv::Mat expected;
+  cv::resize(picture(3, 20, 9), expected, cv::Size(7, 6));
+  EXPECT_EQ(this->top[0]->data_at(1, 2, 3, 4), expected.ptr(3)[4 * 3 + 2]);
 }
 
 TYPED_TEST(DataLayerTest, EachSolverHasItsOwnRecords) {

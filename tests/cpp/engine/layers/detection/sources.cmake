@@ -1,7 +1,10 @@
 # Tests of caffe/layers/detection. One file in a line.
 list(APPEND fork_layer_tests
+  layers/detection/test_annotated_data_layer.cpp
+  layers/detection/test_annotations.cpp
   layers/detection/test_box_annotator_ohem_layer.cpp
   layers/detection/test_boxes.cpp
+  layers/detection/test_detection_evaluate_layer.cpp
   layers/detection/test_detection_files.cpp
   layers/detection/test_detection_output_layer.cpp
   layers/detection/test_multibox_loss_layer.cpp
