@@ -22,6 +22,7 @@ def data() -> None:
     maap data folder DIR                       DIR/train/CLASS/*.jpg [DIR/test/CLASS/*.jpg]
     maap data cub DIR --crop-size 448          stored at 512, for nets with an input of 448
     maap train alexnet --data data/cub         trains on it
+    maap data annotated data/cub --out DIR     the same images with their boxes, for SSD
 
     `maap train --data SOURCE` does this by itself, with any of these sources, and keeps the result
     in its cache. Here the result is a folder of your own.
@@ -110,6 +111,21 @@ def _make(
     target = "maap.data.importer:make_data"
     call(target, importer.name, sources, out, sizes, settings, debug=debug)
     click.echo(f"data set: {out}")
+
+
+@data.command()
+@click.argument("source", metavar="DATASET")
+@click.option("--out", metavar="DIR", required=True, help="The new folder.")
+@DEBUG
+def annotated(source: str, out: str, debug: bool) -> None:
+    """Databases with boxes, for SSD's layers.
+
+    DATASET is a data set of this program whose images have true boxes. DIR gets train_lmdb and
+    test_lmdb of AnnotatedDatums, which AnnotatedData reads, and labelmap.prototxt: class i has
+    label i + 1, 0 is the background.
+    """
+    call("maap.data.annotated:write_annotated", Path(source), Path(out), debug=debug)
+    click.echo(f"annotated data: {out}")
 
 
 for _importer in importers().values():
