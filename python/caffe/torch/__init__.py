@@ -20,6 +20,7 @@ from . import (
     attention,
     dense,
     detection,
+    fork_losses,
     forks,
     losses,
     norms,
@@ -33,8 +34,8 @@ from .safetensors import load_safetensors, read_safetensors, save_safetensors, w
 from .weights import load_caffemodel, save_caffemodel
 
 # The modules below register their layers; nothing else of them is wanted here.
-del activations, attention, dense, detection, forks, losses, norms, recurrent, shaping, windows
-del _torch
+del _torch, activations, attention, dense, detection, fork_losses, forks, losses, norms
+del recurrent, shaping, windows
 
 __all__ = [
     "Layer",

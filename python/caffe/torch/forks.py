@@ -9,7 +9,6 @@ import torch
 from torch.nn import functional as F
 
 from .layer import Layer, Result, Shape, axis_of, layer, one
-from .losses import with_value
 from .norms import on_channels
 from .windows import Convolution
 
@@ -96,9 +95,7 @@ class BN(Layer):
 
     def build(self, shapes: Sequence[Shape]) -> None:
         param = self.param.bn_param
-        names = ("bn_mode", "scale_filler", "shift_filler")
-        own = any(param.HasField(name) for name in names)
-        self.segnet = own or self.param.dialect in ("segnet", "enet", "deconvnet")
+        self.segnet = self._is_segnet()
         shape = (1, shapes[0][1], 1, 1)
         self.learn("weight", shape, param.scale_filler if self.segnet else param.slope_filler)
         self.learn("bias", shape, param.shift_filler if self.segnet else param.bias_filler)
@@ -106,7 +103,24 @@ class BN(Layer):
             self.keep("mean", torch.zeros(shape))
             self.keep("variance", torch.full(shape, float(param.frozen)))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def _is_segnet(self) -> bool:
+        """By the dialect, then by fields that one family alone has, then by the number of tops or
+        param { }. Raises ValueError where nothing tells."""
+        if self.param.dialect:
+            return self.param.dialect not in ("pspnet", "happynear")
+        given = {field.name for field, _ in self.param.bn_param.ListFields()}
+        if given & {"slope_filler", "bias_filler", "momentum", "eps", "frozen"}:
+            return False
+        if given & {"scale_filler", "shift_filler", "bn_mode"} or len(self.param.top) > 1:
+            return True
+        if len(self.param.param) in (2, 4):
+            return len(self.param.param) == 2
+        raise ValueError(
+            f"{self.where}nothing says whether it is PSPNet's or SegNet's: give it bn_param with "
+            "momentum, or with bn_mode"
+        )
+
+    def forward(self, x: torch.Tensor) -> Result:
         param = self.param.bn_param
         if self.segnet and param.bn_mode == param.INFERENCE:
             return self.weight * x + self.bias
@@ -119,7 +133,8 @@ class BN(Layer):
             if not self.segnet:
                 self.mean.mul_(param.momentum).add_((1 - param.momentum) * mean.detach())
                 self.variance.mul_(param.momentum).add_((1 - param.momentum) * variance.detach())
-        return self.weight * (x - mean) / (variance + eps).sqrt() + self.bias
+        y = self.weight * (x - mean) / (variance + eps).sqrt() + self.bias
+        return (y, mean.detach(), variance.detach())[: len(self.param.top)]
 
 
 @layer("Upsample")
@@ -227,23 +242,58 @@ class DepthwiseConvolution(Convolution):
     """A Convolution under another name."""
 
 
-@layer("SmoothL1Loss")
-class SmoothL1Loss(Layer):
-    """0.5 s^2 d^2 where |d| < 1 / s^2, else |d| - 0.5 / s^2, summed / items, with s = sigma. Two or
-    three bottoms: prediction, target, weights of d. Four: weights of d and of the loss."""
+@layer("Mish")
+class Mish(Layer):
+    """y = x tanh(log(1 + exp(x)))."""
 
-    def forward(self, x: torch.Tensor, y: torch.Tensor, *weights: torch.Tensor) -> torch.Tensor:
-        square = self.param.smooth_l1_loss_param.sigma**2 if len(weights) == 2 else 1.0
-        d = x - y
-        path = d
-        if weights:
-            inside = weights[0].detach()
-            d = inside * d
-            # With three bottoms the gradient is not multiplied by the weights again.
-            path = d if len(weights) == 2 else with_value(path, d)
-            d = path
-        size = d.abs()
-        losses = torch.where(size < 1 / square, 0.5 * square * d.square(), size - 0.5 / square)
-        if len(weights) == 2:
-            losses = losses * weights[1].detach()
-        return losses.sum() / max(1, x.shape[0])
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * torch.tanh(torch.logaddexp(x, torch.zeros_like(x)))
+
+
+@layer("HardSwish", "HSwish")
+class HardSwish(Layer):
+    """y = x min(max(x + 3, 0), 6) / 6."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * (x + 3).clamp(0, 6) / 6
+
+
+@layer("ChannelShuffle")
+class ChannelShuffle(Layer):
+    """Pattern 1: blocks of shuffle_channel_num channels as group x rest, transposed. Pattern 0: the
+    values from C x places to places x C, in the same shape."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        param = self.param.channel_shuffle_param
+        if param.shuffle_pattern == 0:
+            return x.flatten(2).transpose(1, 2).reshape(x.shape)
+        blocks = x.unflatten(1, (param.group, -1, param.shuffle_channel_num))
+        return blocks.transpose(1, 2).flatten(1, 3)
+
+
+@layer("ReverseTime")
+class ReverseTime(Layer):
+    """Each sequence of x (T, N, ...) turned round to its own length; what follows is 0, or the same
+    with copy_remaining."""
+
+    def forward(self, x: torch.Tensor, lengths: torch.Tensor) -> torch.Tensor:
+        steps = torch.arange(x.shape[0], device=x.device)[:, None]
+        length = lengths.detach().long().flatten()[None]
+        inside = steps < length
+        source = torch.where(inside, length - 1 - steps, steps)
+        shape = (*source.shape, *(1,) * (x.dim() - 2))
+        y = x.gather(0, source.reshape(shape).expand_as(x))
+        if self.param.reverse_time_param.copy_remaining:
+            return y
+        return y * inside.reshape(shape)
+
+
+@layer("ContinuationIndicator")
+class ContinuationIndicator(Layer):
+    """(time_step, batch_size): 0 in the first step, then 1."""
+
+    def forward(self, *_: torch.Tensor) -> torch.Tensor:
+        param = self.param.continuation_indicator_param
+        indicator = torch.ones(param.time_step, param.batch_size)
+        indicator[:1] = 0
+        return indicator

@@ -274,11 +274,24 @@ FORKS = [
     Case("Interp", "interp_param { zoom_factor: 3 pad_beg: -1 }"),
     Case("Interp", "interp_param { shrink_factor: 2 }"),
     Case("Interp", "interp_param { shrink_factor: 2 zoom_factor: 3 }"),
-    Case("BN"),
-    Case("BN", phase=TRAIN),
+    Case("BN", "bn_param { momentum: 0.9 }"),
+    Case("BN", "bn_param { momentum: 0.9 }", phase=TRAIN),
     Case("BN", "bn_param { frozen: true }", phase=TRAIN),
     Case("BN", "bn_param { bn_mode: LEARN }"),
     Case("BN", "bn_param { bn_mode: INFERENCE }"),
+    Case("BN", tops=("y", "mean", "variance"), phase=TRAIN),
+    Case("Mish"),
+    Case("HardSwish", inputs=(("x", lambda r: 3 * r.randn(*MAP)),)),
+    Case("HSwish"),
+    Case("ChannelShuffle", "channel_shuffle_param { group: 2 }"),
+    Case("ChannelShuffle", "channel_shuffle_param { group: 2 shuffle_channel_num: 2 }",
+         (("x", (2, 8, 3, 2)),)),
+    Case("ChannelShuffle", "channel_shuffle_param { shuffle_pattern: 0 }"),
+    Case("ReverseTime", "", two((5, 3, 2), np.array([2, 0, 5])), ("x",), ("t",)),
+    Case("ReverseTime", "reverse_time_param { copy_remaining: true }",
+         two((5, 3, 2), np.array([2, 1, 5])), ("x",), ("t",)),
+    Case("ContinuationIndicator",
+         "continuation_indicator_param { time_step: 3 batch_size: 2 }", gradient=()),
     Case("Upsample", "upsample_param { scale: 3 }"),
     Case("Upsample", "upsample_param { scale: 2 }",
          two((2, 3, 2, 2), lambda r: np.stack([r.permutation(16)[:4] for _ in range(6)])
@@ -300,4 +313,27 @@ FORKS = [
     Case("SmoothL1Loss", "smooth_l1_loss_param { sigma: 3 }",
          two(MAP, MAP, shares(*MAP), shares(*MAP)), ("x", "y"), ("t",)),
 ]  # fmt: skip
-CASES = [*WINDOWS, *DENSE, *POINTWISE, *SHAPES, *LOSSES, *RECURRENT, *ATTENTION, *FORKS]
+FORK_LOSSES = [
+    loss("L1Loss", MAP, MAP, gradient=("x", "y")),
+    loss("L1Loss", MAP, MAP, "l1_loss_param { plateau: 0.3 }", ("x", "y")),
+    loss("L1Loss", MAP, MAP, "l1_loss_param { l2_per_location: true plateau: 1.5 "
+         "l2_prescale_by_channels: true normalize_by_num_entries: true }", ("x", "y")),
+    Case("L1Loss", tops=("t",)),
+    Case("TripletLoss", "triplet_loss_param { margin: 2 }", two((6, 3), (6, 3), (6, 3)),
+         ("x", "y", "z"), ("t",)),
+    loss("FocalLoss", (6, 5), labels((6,), 5)),
+    loss("FocalLoss", *_MAPS, "focal_loss_param { alpha: 0.5 gamma: 1.5 } "
+         "loss_param { ignore_label: 1 }"),
+    loss("FocalLoss", (6, 5), labels((6,), 5), "focal_loss_param { type: ONEADDP }",
+         tops=("t", "p")),
+    loss("FocalLoss", (6, 5), labels((6,), 5), 'dialect: "happynear"'),
+    loss("CenterLoss", (6, 5), labels((6,), 4), "center_loss_param { num_output: 4 "
+         'center_filler { type: "gaussian" } }'),
+    loss("SmoothL1LossOHEM", MAP, MAP, gradient=("x", "y"), tops=("t", "each")),
+    Case("SmoothL1LossOHEM", "loss_param { normalization: BATCH_SIZE }",
+         two(MAP, MAP, shares(*MAP)), ("x", "y"), ("t",)),
+    loss("SoftmaxWithLossOHEM", *_MAPS, "loss_param { ignore_label: 2 }",
+         tops=("t", "p", "each")),
+]  # fmt: skip
+CASES = [*WINDOWS, *DENSE, *POINTWISE, *SHAPES, *LOSSES, *RECURRENT, *ATTENTION]
+CASES += [*FORKS, *FORK_LOSSES]
