@@ -23,6 +23,7 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import hostile_forks
 import numpy as np
 from hostile_damage import damage_bytes, damage_message, damage_text, make_net
 from hostile_nets import MORE, NET, RECURRENT, REGIONS, SMALL, TEXT, TRAIN
@@ -44,7 +45,7 @@ def sound_nets() -> list[str]:
     known = set(caffe.layer_type_list())
     return [
         text
-        for text in (NET, MORE, RECURRENT, REGIONS, TEXT)
+        for text in (NET, MORE, RECURRENT, REGIONS, TEXT, *hostile_forks.net_texts())
         if set(re.findall(r'type: "([A-Z]\w+)"', text)) <= known
     ]
 
@@ -75,11 +76,22 @@ def net_text(folder: Path) -> Callable:
     return use
 
 
+def sound_messages(folder: Path) -> list:
+    """The sound nets as the engine reads them, without what it skips."""
+    from caffe.io import read_net
+
+    path, nets = folder / "sound.prototxt", []
+    for text in sound_nets():
+        path.write_text(text)
+        nets.append(read_net(path))
+    return nets
+
+
 def net_fields(folder: Path) -> Callable:
     from caffe.proto import caffe_pb2
     from google.protobuf import text_format
 
-    sound = [text_format.Parse(text, caffe_pb2.NetParameter()) for text in sound_nets()]
+    sound = sound_messages(folder)
 
     def use(r: random.Random) -> None:
         net = caffe_pb2.NetParameter()
@@ -95,11 +107,9 @@ def net_fields(folder: Path) -> Callable:
 
 def net_made(folder: Path) -> Callable:
     import caffe
-    from caffe.proto import caffe_pb2
     from google.protobuf import text_format
 
-    nets = [text_format.Parse(text, caffe_pb2.NetParameter()) for text in sound_nets()]
-    samples = {layer.type: layer for net in nets for layer in net.layer}
+    samples = {layer.type: layer for net in sound_messages(folder) for layer in net.layer}
 
     # Python runs what its user wrote; HDF5Output writes where it is told to.
     types = sorted(set(caffe.layer_type_list()) - {"Python", "HDF5Output"})
@@ -123,7 +133,7 @@ def solver_text(folder: Path) -> Callable:
         "clip_gradients: 10 "
         f'iter_size: 1 average_loss: 2 display: 2 snapshot: 3 snapshot_prefix: "{folder}/snap" '
         'snapshot_format: BINARYPROTO regularization_type: "L2" random_seed: 3 type: "SGD" '
-        "solver_mode: CPU debug_info: false test_initialization: false"
+        "solver_mode: CPU debug_info: false test_initialization: false" + hostile_forks.SOLVER
     ).encode()
 
     def use(r: random.Random) -> None:
@@ -146,8 +156,13 @@ def caffemodel(folder: Path) -> Callable:
 
     def use(r: random.Random) -> None:
         path = folder / "damaged.caffemodel"
-        if r.random() < 0.5:
+        way = r.choice(["bytes", "bytes", "fields", "fields", "forks", "raw"])
+        if way == "bytes":
             path.write_bytes(damage_bytes(r, sound))
+        elif way != "fields":
+            message = caffe.proto.caffe_pb2.NetParameter.FromString(sound)
+            make = hostile_forks.foreign_weights if way == "forks" else hostile_forks.raw_weights
+            path.write_bytes(make(r, message))
         else:
             message = caffe.proto.caffe_pb2.NetParameter.FromString(sound)
             for _ in range(r.choice([1, 2, 4])):
@@ -177,7 +192,8 @@ def solverstate(folder: Path) -> Callable:
     def use(r: random.Random) -> None:
         path = folder / "damaged.solverstate"
         if r.random() < 0.5:
-            path.write_bytes(damage_bytes(r, sound))
+            foreign = hostile_forks.foreign_field(r, [4, 5, 6, 7]) if r.random() < 0.3 else b""
+            path.write_bytes(sound + foreign if foreign else damage_bytes(r, sound))
         else:
             message = caffe.proto.caffe_pb2.SolverState.FromString(sound)
             for _ in range(r.choice([1, 2])):
