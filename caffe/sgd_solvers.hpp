@@ -24,6 +24,7 @@
 #include <vector>
 
 #include "caffe/solver.hpp"
+#include "caffe/solvers/learning_rate.hpp"
 
 namespace caffe {
 
@@ -71,7 +72,10 @@ class SGDSolver : public Solver<Dtype> {
   ///   multistep  base_lr gamma^(number of stepvalues reached); at most one step per call
   ///   poly       base_lr (1 - t / max_iter)^power
   ///   sigmoid    base_lr / (1 + e^(-gamma (t - stepsize)))
-  /// step and multistep count their steps in a solverstate's current_step.
+  ///   plateau    base_lr gamma^(number of plateaus); SSD's. One ends after plateau_winsize
+  ///              iterations, one value for each, without a loss (the mean of average_loss) below
+  ///              the smallest so far. ApplyUpdate counts them
+  /// step, multistep and plateau count their steps in a solverstate's current_step.
   Dtype GetLearningRate();
 
  protected:
@@ -96,7 +100,9 @@ class SGDSolver : public Solver<Dtype> {
   void CheckSettings() override;
   void PrepareUpdates() override;
   void ClearGradients() override;
-  bool UpdatesLate() const override { return is_one_of_the_six(); }
+  bool UpdatesLate() const override {
+    return is_one_of_the_six() && this->param_.lr_policy() != "plateau";  // that needs the loss
+  }
   string DescribeRate() override;
 
   /// Appends a second history blob for each parameter.
@@ -134,6 +140,7 @@ class SGDSolver : public Solver<Dtype> {
   /// Whether all parameters that change are in the arena, and what stays is outside of it.
   bool arena_serves() const;
 
+  Plateau plateau_;
   vector<bool> history_is_zero_;  // [param]
   std::unique_ptr<ParamArena<Dtype>> arena_;
   bool arena_tried_ = false;

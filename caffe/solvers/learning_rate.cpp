@@ -18,6 +18,16 @@ double multistep(const SolverParameter& param, int iter, int* current_step) {
   return param.base_lr() * std::pow(double(param.gamma()), *current_step);
 }
 
+void check_plateau(const SolverParameter& param) {
+  CAFFE_CHECK(param.plateau_winsize_size() > 0,
+              "lr_policy \"plateau\": plateau_winsize is not set: give the number of iterations "
+              "without a smaller loss for each step");
+  for (const int size : param.plateau_winsize()) {
+    CAFFE_CHECK(size > 0,
+                "lr_policy \"plateau\": plateau_winsize is " << size << "; it must be 1 or more");
+  }
+}
+
 }  // namespace
 
 double learning_rate(const SolverParameter& param, int iter, int* current_step) {
@@ -38,11 +48,29 @@ double learning_rate(const SolverParameter& param, int iter, int* current_step) 
     return base * std::pow(std::max(0., 1 - double(iter) / param.max_iter()), power);
   }
   if (policy == "sigmoid") return base / (1 + std::exp(-gamma * (iter - double(param.stepsize()))));
-  const vector<string> known = {"fixed", "step", "exp", "inv", "multistep", "poly", "sigmoid"};
+  if (policy == "plateau") {
+    check_plateau(param);
+    return base * std::pow(gamma, *current_step);
+  }
+  const vector<string> known = {"fixed",     "step", "exp",     "inv",
+                                "multistep", "poly", "sigmoid", "plateau"};
   const string nearest = nearest_name(policy, known);
   CAFFE_FAIL("unknown lr_policy \"" << policy << "\""
                                     << (nearest.empty() ? "" : "; did you mean " + nearest + "?")
                                     << " (known: " << join(known) << ")");
+}
+
+void note_loss(const SolverParameter& param, int iter, double loss, int* current_step,
+               Plateau* plateau) {
+  if (loss < plateau->minimum_loss) {
+    plateau->minimum_loss = static_cast<float>(loss);
+    plateau->iter_last_event = iter;
+  }
+  if (*current_step < param.plateau_winsize_size() &&
+      int64_t{iter} - plateau->iter_last_event >= param.plateau_winsize(*current_step)) {
+    ++*current_step;
+    plateau->iter_last_event = iter;
+  }
 }
 
 }  // namespace caffe

@@ -5,7 +5,6 @@
 #include <typeinfo>
 
 #include "caffe/solvers/gradient_norm.hpp"
-#include "caffe/solvers/learning_rate.hpp"
 #include "caffe/solvers/param_arena.hpp"
 
 namespace caffe {
@@ -26,8 +25,10 @@ bool has_values(const SyncedMemory& memory) {
 }
 
 void log_step(const SolverParameter& param, int iter, int before, int now) {
-  if (param.lr_policy() != "multistep" || now == before) return;
-  LOG(INFO) << "MultiStep Status: Iteration " << iter << ", step = " << now;
+  const bool plateau = param.lr_policy() == "plateau";
+  if ((param.lr_policy() != "multistep" && !plateau) || now == before) return;
+  LOG(INFO) << (plateau ? "Plateau" : "MultiStep") << " Status: Iteration " << iter
+            << ", step = " << now;
 }
 
 }  // namespace
@@ -72,6 +73,9 @@ template <typename Dtype>
 Dtype SGDSolver<Dtype>::take_rate() {
   const int iter = this->iter_, before = this->current_step_;
   int step = before;
+  if (this->param_.lr_policy() == "plateau") {
+    note_loss(this->param_, iter, this->smoothed_loss_, &step, &plateau_);
+  }
   const Dtype rate = static_cast<Dtype>(learning_rate(this->param_, iter, &step));
   after_late_values([=] {
     this->current_step_ = step;

@@ -14,6 +14,28 @@ namespace caffe {
 
 namespace {
 
+// Datasets of the policy "plateau"; named as SolverState's fields.
+const char kMinimumLoss[] = "minimum_loss", kLastEvent[] = "iter_last_event";
+
+void save_plateau(const Hdf5File& file, const Plateau& plateau) {
+  Blob<float> minimum(vector<int>{1});
+  minimum.mutable_cpu_data()[0] = plateau.minimum_loss;
+  hdf5_save_nd_dataset(file.id(), kMinimumLoss, minimum);
+  hdf5_save_int(file.id(), kLastEvent, plateau.iter_last_event);
+}
+
+Plateau load_plateau(const Hdf5File& file, const string& state_file) {
+  Plateau plateau;
+  if (!hdf5_exists(file.id(), kMinimumLoss) || !hdf5_exists(file.id(), kLastEvent)) return plateau;
+  Blob<float> minimum;
+  hdf5_load_nd_dataset(file.id(), kMinimumLoss, 1, 1, &minimum, true);
+  CAFFE_CHECK(minimum.count() == 1,
+              state_file << ": is damaged: minimum_loss has " << minimum.count() << " values");
+  plateau.minimum_loss = minimum.cpu_data()[0];
+  plateau.iter_last_event = hdf5_load_int(file.id(), kLastEvent);
+  return plateau;
+}
+
 bool readable(const string& file) {
   return static_cast<bool>(std::ifstream(file));
 }
@@ -80,6 +102,10 @@ void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string& model_file
   state.set_iter(this->iter_);
   state.set_learned_net(model_filename);
   state.set_current_step(this->current_step_);
+  if (this->param_.lr_policy() == "plateau") {
+    state.set_minimum_loss(plateau_.minimum_loss);
+    state.set_iter_last_event(plateau_.iter_last_event);
+  }
   for (const auto& blob : history_) blob->ToProto(state.add_history());
   const string filename = this->SnapshotFilename(".solverstate");
   LOG(INFO) << "Snapshotting solver state to binary proto file " << filename;
@@ -95,6 +121,7 @@ void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string& model_filename) {
     hdf5_save_int(file.id(), "iter", this->iter_);
     hdf5_save_string(file.id(), "learned_net", model_filename);
     hdf5_save_int(file.id(), "current_step", this->current_step_);
+    if (this->param_.lr_policy() == "plateau") save_plateau(file, plateau_);
     {
       const Hdf5Group group(file.id(), "history", Hdf5Group::kCreate);
       for (size_t i = 0; i < history_.size(); ++i) {
@@ -134,6 +161,8 @@ void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_fil
   find_zero_history();
   this->iter_ = state.iter();
   this->current_step_ = state.current_step();
+  plateau_.minimum_loss = state.minimum_loss();
+  plateau_.iter_last_event = state.iter_last_event();
 }
 
 template <typename Dtype>
@@ -145,6 +174,7 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   const int iter = hdf5_load_int(file.id(), "iter");
   const int current_step = hdf5_load_int(file.id(), "current_step");
   check_place(state_file, iter, current_step);
+  const Plateau plateau = load_plateau(file, state_file);
   const Hdf5Group group(file.id(), "history");
   check_count(state_file, hdf5_get_num_links(group.id()), history_.size(), this->type());
   vector<shared_ptr<Blob<Dtype>>> history;
@@ -164,6 +194,7 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   find_zero_history();
   this->iter_ = iter;
   this->current_step_ = current_step;
+  plateau_ = plateau;
 }
 
 #define INSTANTIATE_STATE(Dtype)                                                    \

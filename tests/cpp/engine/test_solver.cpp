@@ -349,6 +349,52 @@ TYPED_TEST(SolverLoopTest, ResumesThroughSolve) {
             this->values(first.net()->learnable_params()));
 }
 
+TYPED_TEST(SolverLoopTest, StepsAfterPlateausAlsoWhenItContinues) {
+  typedef typename TypeParam::Dtype Dtype;
+  // Without learning, the losses are those of the start's weights.
+  const std::string text =
+      "base_lr: 1 gamma: 0.5 lr_policy: 'plateau' plateau_winsize: 2 plateau_winsize: 1 "
+      "plateau_winsize: 3 ";
+  const auto still = [](SGDSolver<Dtype>* solver) {
+    const auto& rates = solver->net()->params_lr();
+    for (float& rate : const_cast<vector<float>&>(rates)) rate = 0;
+  };
+  const int iterations = 12;
+  vector<int> steps;
+  double minimum = 1e38;
+  for (int t = 0, last = 0, step = 0; t < iterations; ++t) {
+    vector<double> gradient(least_squares::kParams);
+    const double loss = least_squares::loss(least_squares::start(), t, &gradient);
+    if (loss < minimum) {
+      minimum = loss;
+      last = t;
+    } else if (step < 3 && t - last >= vector<int>{2, 1, 3}[step]) {
+      ++step;
+      last = t;
+    }
+    steps.push_back(step);
+  }
+  ASSERT_EQ(steps.back(), 3);
+  for (const std::string format : {"BINARYPROTO", "HDF5"}) {
+    const SolverParameter param = this->param(text + "snapshot_format: " + format);
+    least_squares::next_batch() = 0;
+    SGDSolver<Dtype> first(param), second(param);
+    still(&first);
+    still(&second);
+    for (int t = 0; t < iterations; ++t) {
+      SGDSolver<Dtype>& solver = t < 4 ? first : second;
+      if (t == 4) {
+        first.Snapshot();
+        second.Restore(
+            this->path("s_iter_4.solverstate" + std::string(format == "HDF5" ? ".h5" : ""))
+                .c_str());
+      }
+      solver.Step(1);
+      EXPECT_EQ(solver.GetLearningRate(), std::pow(Dtype(0.5), steps[t])) << format << t;
+    }
+  }
+}
+
 TYPED_TEST(SolverLoopTest, SeedsTheGenerator) {
   typedef typename TypeParam::Dtype Dtype;
   const auto drawn = [&](const std::string& text) {

@@ -1,5 +1,6 @@
 #include "caffe/solvers/learning_rate.hpp"
 
+#include <cmath>
 #include <vector>
 
 #include "google/protobuf/text_format.h"
@@ -76,6 +77,25 @@ TEST(LearningRate, EndsAtZeroWithPoly) {
   EXPECT_EQ(learning_rate(parse("lr_policy: 'poly' max_iter: 20 power: 0.5"), 25, &step), 0);
 }
 
+TEST(LearningRate, FallsAfterEachPlateau) {
+  const SolverParameter param =
+      parse("lr_policy: 'plateau' gamma: 0.5 plateau_winsize: 2 plateau_winsize: 3");
+  const std::vector<double> losses = {5, 4, 4, 4, 3, 3.5, 3, 3, 9, 9, 9, 9, 9};
+  // Smaller losses at 0, 1 and 4; steps 2 iterations behind 1 and 3 behind 4, and no more.
+  const std::vector<int> steps = {0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2};
+  Plateau plateau;
+  int step = 0;
+  for (size_t t = 0; t < losses.size(); ++t) {
+    note_loss(param, static_cast<int>(t), losses[t], &step, &plateau);
+    EXPECT_EQ(step, steps[t]) << t;
+    EXPECT_NEAR(learning_rate(param, static_cast<int>(t), &step), 0.01 * std::pow(0.5, step), 1e-9);
+  }
+  EXPECT_EQ(plateau.minimum_loss, 3);
+  EXPECT_EQ(plateau.iter_last_event, 7);
+  note_loss(param, 13, NAN, &step, &plateau);
+  EXPECT_EQ(plateau.minimum_loss, 3);
+}
+
 TEST(LearningRate, RefusesSettingsThatGiveNoRate) {
   int step = 0;
   const auto rate = [&](const std::string& text) { return learning_rate(parse(text), 1, &step); };
@@ -83,6 +103,8 @@ TEST(LearningRate, RefusesSettingsThatGiveNoRate) {
   EXPECT_ERROR(rate(""), "lr_policy");
   EXPECT_ERROR(rate("lr_policy: 'step' gamma: 0.1"), "stepsize");
   EXPECT_ERROR(rate("lr_policy: 'poly' max_iter: 0"), "max_iter");
+  EXPECT_ERROR(rate("lr_policy: 'plateau' gamma: 0.1"), "plateau_winsize is not set");
+  EXPECT_ERROR(rate("lr_policy: 'plateau' plateau_winsize: 0"), "plateau_winsize is 0");
 }
 
 }  // namespace caffe
