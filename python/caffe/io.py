@@ -72,6 +72,15 @@ def read_net(path: str | PathLike[str]) -> Any:
     return caffe_pb2.NetParameter.FromString(_caffe.read_net(fspath(path)))
 
 
+def read_weights(path: str | PathLike[str]) -> Any:
+    """A caffemodel's NetParameter with its layers' names, types and blobs alone.
+
+    So it does not matter which fork of Caffe wrote it. Layers of older forms become today's, and
+    raw values of NVIDIA's Caffe become data. CaffeError for a file that is none, or is damaged.
+    """
+    return caffe_pb2.NetParameter.FromString(_caffe.read_weights(fspath(path)))
+
+
 def array_to_datum(arr: np.ndarray, label: int | None = None) -> Any:
     """A Datum of an array of C x H x W: uint8 as bytes, any other type as floats.
 

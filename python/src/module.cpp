@@ -3,6 +3,7 @@
 #include "caffe/util/benchmark.hpp"
 #include "caffe/util/dialects.hpp"
 #include "caffe/util/upgrade_proto.hpp"
+#include "caffe/util/weights.hpp"
 #include "call.hpp"
 
 namespace caffe {
@@ -142,6 +143,16 @@ PYBIND11_MODULE(_caffe, module) {
       },
       py::arg("path"),
       "The net of a prototxt as a serialized NetParameter; for caffe.io.read_net.");
+  module.def(
+      "read_weights",
+      [](const Path& path) {
+        caffe::NetParameter net;
+        caffe::ReadWeightsFromBinaryFile(path.string(), &net);
+        return py::bytes(net.SerializeAsString());
+      },
+      py::arg("path"),
+      "A caffemodel's names, types and blobs as a serialized NetParameter; for\n"
+      "caffe.io.read_weights.");
   bind_blob(&module);
   bind_layer(&module);
   bind_net(&module);

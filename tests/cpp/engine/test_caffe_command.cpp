@@ -122,8 +122,8 @@ TEST_F(CaffeCommand, TimesANet) {
 TEST_F(CaffeCommand, AnErrorIsOneLineAndStatus1) {
   for (const char* arguments :
        {"trian", "train", "train -solver none.prototxt", "train extra", "test -model net.prototxt",
-        "time", "time -model net.prototxt -phase BOTH", "device_query -gpu x",
-        "train -solver solver.prototxt -sigint_effect jump",
+        "time", "time -model net.prototxt -phase BOTH", "time -model net.prototxt -dialect none",
+        "device_query -gpu x", "train -solver solver.prototxt -sigint_effect jump",
         "train -solver solver.prototxt -gpu 0,1"}) {
     const Finished run = command(arguments);
     EXPECT_EQ(run.status, 1) << arguments << run.log;
@@ -135,6 +135,8 @@ TEST_F(CaffeCommand, AnErrorIsOneLineAndStatus1) {
   const Finished unknown_layer = shell("caffe train -solver solver.prototxt");
   EXPECT_EQ(unknown_layer.status, 1);
   EXPECT_LOGGED(unknown_layer, "error: layer 'fit': unknown layer type 'LeastSquares'");
+  EXPECT_LOGGED(command("time -model net.prototxt -dialect segnett"),
+                "error: unknown dialect 'segnett'; did you mean 'segnet'? (known: ssd, ");
   const Finished usage = shell("caffe");
   EXPECT_EQ(usage.status, 0);
   EXPECT_LOGGED(usage, "usage: caffe <command> <args>");

@@ -2,6 +2,8 @@
 
 import caffe
 import pytest
+from google.protobuf.message import DecodeError
+from hostile_forks import bytes_field
 
 NET = """
 name: 'normalise'
@@ -34,6 +36,27 @@ def test_a_net_with_fields_of_forks(tmp_path, capfd):
     log = capfd.readouterr().err
     assert "'forward_type' is a field of LayerParameter in nv017 and nv016; it has no effect" in log
     assert "engine MKLDNN is one of intel and sophgo; it has no effect here" in log
+
+
+def test_read_net_and_read_weights(tmp_path):
+    path = tmp_path / "net.prototxt"
+    path.write_text(NET)
+    net = caffe.io.read_net(path)
+    assert [layer.type for layer in net.layer] == ["Input", "ReLU"]
+    path.write_text("nam: 'x'")
+    with pytest.raises(caffe.CaffeError, match=r'net.prototxt:1:4: .*no field named "nam"'):
+        caffe.io.read_net(path)
+    # 143 is input_param here and no message; 9 is Intel's engine of the net.
+    blob = bytes_field(7, bytes_field(5, bytes(4)))
+    layer = bytes_field(1, b"ip") + bytes_field(143, b"\xff") + blob
+    model = tmp_path / "fork.caffemodel"
+    model.write_bytes(bytes_field(9, b"MKLDNN") + bytes_field(100, layer))
+    weights = caffe.io.read_weights(model)
+    assert [(one.name, list(one.blobs[0].data)) for one in weights.layer] == [("ip", [0.0])]
+    with pytest.raises(DecodeError):
+        caffe.proto.caffe_pb2.NetParameter.FromString(model.read_bytes())
+    with pytest.raises(caffe.CaffeError, match="net.prototxt: is not a binary caffe.NetParameter"):
+        caffe.io.read_weights(path)
 
 
 def test_a_type_that_is_not_built(tmp_path):
