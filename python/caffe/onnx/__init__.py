@@ -8,7 +8,7 @@
 
 from .convert import CannotSay
 from .differences import Difference, check
-from .export import Exported, convert, export
+from .exporting import Exported, convert, export
 from .importing import to_caffe
 from .reading import CannotRead
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from ..shapes import shape_text
 from .examples import Arrays
-from .export import Exported
+from .exporting import Exported
 from .needs import onnx, runtime
 
 TOLERANCE = 1e-4
@@ -51,17 +52,24 @@ def _with_all_outputs(exported: Exported) -> bytes:
     return model.SerializeToString()
 
 
+def session(model: bytes) -> Any:
+    """An InferenceSession of a serialized model, on the CPU. Raises ValueError where ONNX Runtime
+    does not take it."""
+    ort = runtime()
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise ValueError(f"ONNX Runtime {ort.__version__} refuses the model: {error}") from None
+
+
 class Session:
     """A model in ONNX Runtime that gives all its blobs."""
 
     def __init__(self, exported: Exported) -> None:
         self.exported = exported
-        ort = runtime()
-        options = ort.SessionOptions()
-        options.log_severity_level = 3
-        self.session = ort.InferenceSession(
-            _with_all_outputs(exported), options, providers=["CPUExecutionProvider"]
-        )
+        self.session = session(_with_all_outputs(exported))
 
     def run(self, inputs: Arrays) -> Arrays:
         """All tensors by name, the inputs as well."""

@@ -16,10 +16,10 @@ from google.protobuf import text_format
 from ..proto import caffe_pb2
 from ..pycaffe import Net
 from . import sums_of
-from .differences import Difference, relative
+from .differences import Difference, relative, session
 from .examples import Arrays
 from .layers_of import READERS, Layers
-from .needs import onnx, runtime
+from .needs import onnx
 from .patterns import enhancements
 from .reading import Model, read
 
@@ -76,11 +76,7 @@ def compare(imported: Imported, net: Net, seeds: int = 2) -> list[Difference]:
     wanted = {t: b for t, b in imported.blobs.items() if t not in imported.model.inputs}
     have = {info.name for info in proto.graph.output}
     proto.graph.output.extend(onnx.ValueInfoProto(name=t) for t in wanted if t not in have)
-    options = runtime().SessionOptions()
-    options.log_severity_level = 3
-    session = runtime().InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    runner = session(proto.SerializeToString())
     worst: dict[str, Difference] = {}
     for seed in range(seeds):
         random = np.random.default_rng(seed)
@@ -89,7 +85,7 @@ def compare(imported: Imported, net: Net, seeds: int = 2) -> list[Difference]:
             for name, shape in imported.model.inputs.items()
         }
         net.forward(**inputs)
-        theirs = dict(zip(wanted, session.run(list(wanted), inputs)))
+        theirs = dict(zip(wanted, runner.run(list(wanted), inputs)))
         for tensor, blob in wanted.items():
             ours = np.array(net.blobs[blob].data)
             share = relative(theirs[tensor], ours)

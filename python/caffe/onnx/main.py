@@ -15,7 +15,7 @@ from .. import _caffe
 from ..program import check_folder
 from . import examples, source
 from .differences import TOLERANCE, Difference, check, table
-from .export import Exported, export
+from .exporting import Exported, export
 from .graph import DEFAULT_OPSET, OPSETS
 from .importing import to_caffe
 
@@ -110,14 +110,10 @@ def write(exported: Exported, out: Path, more: Sequence[examples.Arrays] = ()) -
 
 
 def save(exported: Exported, path: Path) -> None:
-    """Write the model, whole or not at all. Raises ValueError for one of more than 2 GB."""
+    """Write the model, whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     try:
-        content = exported.model.SerializeToString()
-    except Exception as error:
-        raise ValueError(f"{path}: the model does not fit into one file ({error})") from None
-    try:
-        partial.write_bytes(content)
+        partial.write_bytes(exported.model.SerializeToString())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -29,12 +29,13 @@ def _by_channel(c: Conversion, values: np.ndarray, what: str) -> str:
     return c.constant(values.reshape(-1, *[1] * (len(c.shape()) - 2)), what)
 
 
-def _batch_statistics(c: Conversion, eps: float) -> str:
-    """(x - mean) / sqrt(variance + eps) with the batch's own statistics."""
+def _batch_statistics(c: Conversion, eps: float) -> tuple[str, str, str]:
+    """(x - mean) / sqrt(variance + eps) with the batch's own statistics, and these."""
     axes = [0, *range(2, len(c.shape()))]
-    centred = c.op("Sub", c.bottoms[0], c.reduce("Mean", c.bottoms[0], axes))
+    mean = c.reduce("Mean", c.bottoms[0], axes)
+    centred = c.op("Sub", c.bottoms[0], mean)
     variance = c.reduce("Mean", c.op("Mul", centred, centred), axes)
-    return c.op("Div", centred, c.op("Sqrt", c.shifted(variance, eps)))
+    return c.op("Div", centred, c.op("Sqrt", c.shifted(variance, eps))), mean, variance
 
 
 @converts("BatchNorm")
@@ -44,7 +45,7 @@ def batch_norm(c: Conversion) -> str:
     if len(c.shape()) < 2:
         raise c.refuse("its bottom has no axis of channels")
     if p.HasField("use_global_stats") and not p.use_global_stats:
-        return _batch_statistics(c, p.eps)
+        return _batch_statistics(c, p.eps)[0]
     if len(c.weights) != 3:
         raise c.refuse(f"it has {len(c.weights)} blobs of weights, not 3")
     factor = float(c.weights[2].reshape(-1)[0])
@@ -62,16 +63,15 @@ def _stored(
 
 
 @converts("BN")
-def bn(c: Conversion) -> str:
+def bn(c: Conversion) -> list[str]:
     """PSPNet's BN (four blobs, with running statistics), or SegNet's (two, without)."""
     p = c.layer.bn_param
     if len(c.weights) == 4:
-        return _stored(c, *c.weights, p.eps)
-    if len(c.layer.top) > 1:
-        raise c.refuse("its tops for mean and variance have no converter")
-    x = c.bottoms[0] if p.bn_mode == p.INFERENCE else _batch_statistics(c, 1e-9)
-    scaled = c.op("Mul", x, _by_channel(c, c.weights[0], "scale"))
-    return c.op("Add", scaled, _by_channel(c, c.weights[1], "shift"))
+        return [_stored(c, *c.weights, p.eps)]
+    own = (c.bottoms[0],) if p.bn_mode == p.INFERENCE else _batch_statistics(c, 1e-9)
+    scaled = c.op("Mul", own[0], _by_channel(c, c.weights[0], "scale"))
+    tops = [c.op("Add", scaled, _by_channel(c, c.weights[1], "shift")), *own[1:]]
+    return tops[: len(c.layer.top)]
 
 
 @converts("MVN")

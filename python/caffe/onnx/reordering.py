@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from .convert import Conversion, converts
 
 TO_THE_FIRST = -(2**31)  # the end of a slice that goes backwards
@@ -116,6 +118,24 @@ def shuffle_channel(c: Conversion) -> str:
     grouped = c.reshape(c.bottoms[0], [batch, group, channels // group, *plane])
     order = [0, 2, 1, *range(3, 3 + len(plane))]
     return c.reshape(c.op("Transpose", grouped, perm=order), [batch, channels, *plane])
+
+
+@converts("ChannelShuffle")
+def channel_shuffle(c: Conversion) -> str:
+    """Pattern 1: blocks of channels, as group x rest, transposed. Pattern 0: the values of an image
+    from channels x places to places x channels, in the same shape."""
+    p, (batch, *rest) = c.layer.channel_shuffle_param, c.bottom_dims()
+    lengths = [c.length(axis) for axis in range(1, len(rest) + 1)]
+    channels, places = lengths[0], int(np.prod(lengths[1:]))
+    if p.shuffle_pattern == 0:
+        turned = c.op(
+            "Transpose", c.reshape(c.bottoms[0], [batch, channels, places]), perm=[0, 2, 1]
+        )
+        return c.reshape(turned, [batch, *rest])
+    block = p.shuffle_channel_num
+    grouped = [batch, p.group, channels // block // p.group, block * places]
+    turned = c.op("Transpose", c.reshape(c.bottoms[0], grouped), perm=[0, 2, 1, 3])
+    return c.reshape(turned, [batch, *rest])
 
 
 @converts("BatchReindex")

@@ -54,6 +54,14 @@ class Source:
         return not layer.bottom and layer.type not in NO_INPUTS
 
     @property
+    def batch(self) -> int | None:
+        """The batch that the prototxt has, where it is free."""
+        for name in self.inputs:
+            if self.batch_axis is not None and self.batch_axis < len(self.shapes[name]):
+                return self.shapes[name][self.batch_axis]
+        return None
+
+    @property
     def outputs(self) -> list[str]:
         """The blobs that no layer reads, in the order of the layers."""
         return list(self.net.outputs)

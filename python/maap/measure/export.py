@@ -42,8 +42,7 @@ def export_net(
         if target.is_dir():
             raise MaapError(f"{target}: a folder; --out takes the name of a file")
         try:
-            from caffe.onnx import graph, main
-            from caffe.onnx.export import export
+            from caffe.onnx import export, graph, main
 
             with folder_for(target.parent):
                 version = graph.DEFAULT_OPSET if opset is None else opset

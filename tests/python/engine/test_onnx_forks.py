@@ -2,7 +2,6 @@
 
 import re
 
-import caffe
 import numpy as np
 import pytest
 from caffe import onnx as caffe_onnx
@@ -16,9 +15,7 @@ NAMES = ("data", "second", "third", "fourth")
 
 def case(name, kind, settings="", shapes=(IMAGE,), tops=("y",), fixed=False):
     text = inputs(*shapes) + layer(kind, settings, NAMES[: len(shapes)], tops)
-    there = kind in caffe.layer_type_list()
-    marks = [] if there else [pytest.mark.skip(reason=f"this engine has no {kind}")]
-    return pytest.param(text, fixed, id=name, marks=marks)
+    return pytest.param(text, fixed, id=name)
 
 
 def roi(kind, settings, shape=IMAGE, rois=5):
@@ -46,6 +43,20 @@ CASES = [
     case("bn-inference", "BN", "bn_param { bn_mode: INFERENCE }"),
     case("bn-batch", "BN",
          'bn_param { bn_mode: LEARN scale_filler { type: "constant" value: 1 } }'),
+    case("bn-batch-statistics", "BN",
+         'bn_param { bn_mode: LEARN scale_filler { type: "constant" value: 1 } }',
+         tops=("y", "mean", "variance")),
+    case("interp-like", "Interp", "", [IMAGE, (2, 1, 11, 15)]),
+    case("unpooling-max", "Unpooling", "unpooling_param { kernel_size: 2 stride: 2 unpool_h: 12 "
+         "unpool_w: 19 }"),
+    case("unpooling-ave", "Unpooling", "unpooling_param { unpool: AVE kernel_size: 3 stride: 2 "
+         "unpool_h: 12 unpool_w: 23 }"),
+    case("unpooling-tile", "Unpooling", "unpooling_param { unpool: TILE kernel_h: 2 kernel_w: 3 "
+         "stride_h: 3 stride_w: 2 unpool_h: 20 unpool_w: 20 }"),
+    case("channel-shuffle", "ChannelShuffle",
+         "channel_shuffle_param { group: 2 shuffle_channel_num: 2 }"),
+    case("channel-shuffle-places", "ChannelShuffle",
+         "channel_shuffle_param { shuffle_pattern: 0 }"),
     case("upsample", "Upsample", "upsample_param { scale: 3 }"),
     case("reorg", "Reorg", "reorg_param { stride: 2 }"),
     case("reorg-back", "Reorg", "reorg_param { stride: 2 reverse: true }"),
@@ -57,6 +68,7 @@ CASES = [
     case("relu6", "ReLU6"),
     case("relu6-slope", "ReLU6", "relu6_param { negative_slope: 0.1 }"),
     case("hard-swish", "HardSwish"),
+    case("h-swish", "HSwish"),
     case("mish", "Mish"),
     case("shuffle", "ShuffleChannel", "shuffle_channel_param { group: 4 }"),
     case("axpy", "Axpy", "", [(2, 8, 1, 1), IMAGE, IMAGE]),
@@ -93,12 +105,6 @@ def test_a_layer_gives_the_same_in_onnx_runtime(tmp_path, text, fixed):
     assert len(found) == len(exported.source.layers[-1].top)
 
 
-def needs(*kinds):
-    missing = set(kinds) - set(caffe.layer_type_list())
-    return pytest.mark.skipif(bool(missing), reason=f"this engine has no {', '.join(missing)}")
-
-
-@needs("Upsample")
 @pytest.mark.parametrize("pool", ["kernel_size: 2 stride: 2", "kernel_size: 3 stride: 2"])
 def test_upsample_by_the_places_of_a_pool(tmp_path, pool):
     text = (
@@ -111,7 +117,6 @@ def test_upsample_by_the_places_of_a_pool(tmp_path, pool):
     assert max(d.relative for d in main.compare(exported)) < CLOSE
 
 
-@needs("ContinuationIndicator", "Reverse")
 def test_a_recurrent_net_in_both_directions(tmp_path):
     lstm = "recurrent_param { num_output: 3 }"
     text = (
@@ -130,6 +135,18 @@ def test_a_recurrent_net_in_both_directions(tmp_path):
     assert len([note for note in exported.notes if "starts with state 0" in note]) == 2
 
 
+def test_unpooling_by_the_places_of_a_pool(tmp_path):
+    text = (
+        inputs((2, 4, 8, 8))
+        + layer("Pooling", "pooling_param { kernel_size: 3 stride: 2 }", tops=["p", "mask"],
+                name="pool")
+        + layer("Unpooling", "unpooling_param { kernel_size: 3 stride: 2 unpool_size: 8 }",
+                ["p", "mask"], ["y"], "up")
+    )  # fmt: skip
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    assert max(d.relative for d in main.compare(exported)) < CLOSE
+
+
 def proposal(images, height=9, width=11, settings=""):
     shapes = [(images, 12, height, width), (images, 24, height, width), (1, 3)]
     return inputs(*shapes) + layer(
@@ -141,7 +158,6 @@ def proposal(images, height=9, width=11, settings=""):
     )
 
 
-@needs("Proposal")
 @pytest.mark.parametrize("images", [1, 2])
 def test_proposal(tmp_path, images):
     exported = caffe_onnx.export(*saved(tmp_path, proposal(images)))
@@ -183,7 +199,6 @@ def detection(images, priors, classes, settings, share=True):
     return text, {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
-@needs("DetectionOutput")
 @pytest.mark.parametrize("images", [1, 3])
 @pytest.mark.parametrize(
     "settings, share",
@@ -207,7 +222,6 @@ def test_detection_output(tmp_path, images, settings, share):
     assert found.shape[2] > 3 * images
 
 
-@needs("DetectionOutput")
 def test_detection_output_without_detections(tmp_path):
     text, arrays = detection(
         3, 20, 3, "code_type: CENTER_SIZE confidence_threshold: 2 keep_top_k: 5"
@@ -223,7 +237,6 @@ REFUSED = [
 ]
 
 
-@needs("DetectionOutput")
 @pytest.mark.parametrize("kind, settings, why", REFUSED)
 def test_what_cannot_be_said(tmp_path, kind, settings, why):
     text, _ = detection(1, 20, 3, f"code_type: CENTER_SIZE {settings}")
@@ -231,7 +244,6 @@ def test_what_cannot_be_said(tmp_path, kind, settings, why):
         caffe_onnx.export(*saved(tmp_path, text))
 
 
-@needs("ROIPooling")
 def test_examples_for_regions_lie_on_the_map(tmp_path):
     settings = "roi_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 0.5 }"
     text = inputs((2, 4, 8, 12), (200, 5)) + layer("ROIPooling", settings, NAMES[:2])

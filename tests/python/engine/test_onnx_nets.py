@@ -216,3 +216,34 @@ def test_weights_of_another_net(tmp_path):
 def test_random_weights_without_a_file(tmp_path):
     prototxt, _ = saved(tmp_path, inputs((2, 3)) + layer("TanH"))
     assert worst(caffe_onnx.export(prototxt, None)).relative < CLOSE
+
+
+def test_a_model_that_no_file_holds(tmp_path, monkeypatch):
+    from caffe.onnx import exporting
+
+    files = saved(
+        tmp_path, inputs((2, 30)) + layer("InnerProduct", "inner_product_param { num_output: 40 }")
+    )
+    monkeypatch.setattr(exporting, "LARGEST", 4 * 30 * 40)
+    with pytest.raises(ValueError, match="more than the 2 GB"):
+        caffe_onnx.export(*files)
+
+
+def test_a_model_that_the_runtime_refuses(tmp_path):
+    exported = caffe_onnx.export(*saved(tmp_path, inputs((2, 3)) + layer("TanH")))
+    exported.model.opset_import[0].version = 999
+    with pytest.raises(ValueError, match="ONNX Runtime .* refuses the model"):
+        main.compare(exported)
+
+
+def test_inputs_of_different_lengths_have_different_names(tmp_path):
+    """The number of regions is not the number of images."""
+    text = inputs((1, 4, 8, 8), (6, 5)) + layer(
+        "ROIPooling",
+        "roi_pooling_param { pooled_h: 2 pooled_w: 2 spatial_scale: 0.5 }",
+        ["data", "second"],
+    )
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    first = [info.type.tensor_type.shape.dim[0] for info in exported.model.graph.input]
+    assert [dim.dim_param for dim in first] == ["N", ""]
+    assert worst(exported).relative < CLOSE

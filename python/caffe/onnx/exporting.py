@@ -14,6 +14,7 @@ from .source import Source
 _ = layer_families  # imported for the converters that it enters
 
 FREE = "N"  # the name of a free batch
+LARGEST = 2**31 - 2**20  # bytes of a protobuf message, less what the comparison adds
 FOR_TRAINING = (
     "Loss", "Accuracy", "DetectionEvaluate", "HDF5Output", "LabelsequenceAccuracy",
 )  # fmt: skip
@@ -84,12 +85,7 @@ def _axes(net: Source, blob: str) -> list[int | str | None]:
     """The lengths of a blob's axes for its type: the batch's name where an axis is the batch."""
     lengths: list[int | str | None] = list(net.dims(blob))
     for axis in net.free.get(blob, set()):
-        is_batch = net.batch_axis is not None and any(
-            net.shapes[name][net.batch_axis] == net.shapes[blob][axis]
-            for name in net.inputs
-            if net.batch_axis < len(net.shapes[name])
-        )
-        lengths[axis] = FREE if is_batch else None
+        lengths[axis] = FREE if net.shapes[blob][axis] == net.batch else None
     return lengths
 
 
@@ -132,6 +128,8 @@ def convert(net: Source, opset: int = DEFAULT_OPSET) -> Exported:
     inputs = [value_info(name, _axes(net, name)) for name in net.inputs]
     outputs = _output_infos(net, names)
     proto = graph.to_proto(net.name or "net", inputs, outputs)
+    if proto.ByteSize() >= LARGEST:
+        raise ValueError("the weights are more than the 2 GB that an ONNX file holds")
     return Exported(model_of(proto, opset), net, names, tuple(notes))
 
 
