@@ -42,8 +42,9 @@ def spatial_transformer(c: Conversion) -> str:
     swapped = c.op("Gather", places, c.integers([1, 0], "columns_first"), axis=1)
     shifted = c.op("Add", swapped, c.constant([[1 / width], [1 / height]], "half_pixels"))
     places = c.reshape(c.op("Transpose", shifted, perm=[0, 2, 1]), [None, rows, columns, 2])
+    mode = "linear" if c.graph.opset >= 20 else "bilinear"
     return c.op(
-        "GridSample", c.bottoms[0], places, mode="bilinear", padding_mode="zeros", align_corners=0
+        "GridSample", c.bottoms[0], places, mode=mode, padding_mode="zeros", align_corners=0
     )
 
 

@@ -12,6 +12,7 @@ from .needs import onnx
 
 OPSETS = range(13, 22)  # versions of the standard operators that can be asked for
 DEFAULT_OPSET = 17
+EQUAL_PARTS_ARE_COUNTED = 18  # from here on Split without sizes has to be told their number
 AXES_ARE_INPUTS = 18  # from here on the axes of Reduce operators are an input, not an attribute
 
 
@@ -57,6 +58,8 @@ class Graph:
         self, op: str, inputs: Sequence[str], hint: str, outputs: int = 1, **attributes: Any
     ) -> list[str]:
         """Add a node; returns the names of the tensors that it makes. An input "" is left out."""
+        if op == "Split" and len(inputs) == 1 and self.opset >= EQUAL_PARTS_ARE_COUNTED:
+            attributes["num_outputs"] = outputs
         made = [self.new_name(f"{hint}/{op}") for _ in range(outputs)]
         self.nodes.append(Node(op, made[0], list(inputs), made, attributes))
         return made

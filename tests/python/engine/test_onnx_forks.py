@@ -97,9 +97,15 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("opset", [13, 17, 21])
 @pytest.mark.parametrize("text, fixed", CASES)
-def test_a_layer_gives_the_same_in_onnx_runtime(tmp_path, text, fixed):
-    exported = caffe_onnx.export(*saved(tmp_path, text), batch=None if fixed else "dynamic")
+def test_a_layer_gives_the_same_in_onnx_runtime(tmp_path, text, fixed, opset):
+    files, batch = saved(tmp_path, text), None if fixed else "dynamic"
+    if opset < 16 and "SpatialTransformer" in text:
+        with pytest.raises(caffe_onnx.CannotSay, match="it needs opset 16 or later"):
+            caffe_onnx.export(*files, batch=batch, opset=opset)
+        return
+    exported = caffe_onnx.export(*files, batch=batch, opset=opset)
     found = main.compare(exported)
     assert {d.blob: d.relative for d in found if d.relative > CLOSE} == {}
     assert len(found) == len(exported.source.layers[-1].top)
@@ -199,7 +205,7 @@ def detection(images, priors, classes, settings, share=True):
     return text, {name: array.astype(np.float32) for name, array in arrays.items()}
 
 
-@pytest.mark.parametrize("images", [1, 3])
+@pytest.mark.parametrize("images, opset", [(1, 16), (3, 17), (2, 21)])
 @pytest.mark.parametrize(
     "settings, share",
     [
@@ -214,9 +220,9 @@ def detection(images, priors, classes, settings, share=True):
         ("code_type: CENTER_SIZE confidence_threshold: 0.5 nms_param { top_k: 10 }", True),
     ],
 )  # fmt: skip
-def test_detection_output(tmp_path, images, settings, share):
+def test_detection_output(tmp_path, images, settings, share, opset):
     text, arrays = detection(images, 50, 4, settings, share)
-    exported = caffe_onnx.export(*saved(tmp_path, text), batch=None)
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch=None, opset=opset)
     (found,) = caffe_onnx.check(exported, [arrays])
     assert found.relative < CLOSE
     assert found.shape[2] > 3 * images

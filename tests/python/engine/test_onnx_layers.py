@@ -166,11 +166,12 @@ CASES = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("opset", [13, 17, 21])
 @pytest.mark.parametrize("text, fixed", CASES)
-def test_a_layer_gives_the_same_in_onnx_runtime(tmp_path, text, fixed):
+def test_a_layer_gives_the_same_in_onnx_runtime(tmp_path, text, fixed, opset):
     files = saved(tmp_path, text)
-    exported = caffe_onnx.export(*files, batch=None if fixed else "dynamic")
-    assert exported.model.opset_import[0].version == 17
+    exported = caffe_onnx.export(*files, batch=None if fixed else "dynamic", opset=opset)
+    assert exported.model.opset_import[0].version == opset
     found = main.compare(exported)
     assert [d.blob for d in found] == [
         top for la in exported.source.layers if la.bottom for top in la.top
