@@ -9,10 +9,10 @@ namespace caffe {
 
 namespace {
 
-/// x in [0, end]; NaN becomes 0.
+/// x in [0, end], 0 if `end` is below that; NaN becomes 0.
 template <typename Dtype>
 Dtype cut(Dtype x, Dtype end) {
-  return x > Dtype(0) ? std::min(x, end) : Dtype(0);
+  return x > Dtype(0) ? std::max(std::min(x, end), Dtype(0)) : Dtype(0);
 }
 
 /// The box that `delta`, four values `step` apart, makes of an anchor.
@@ -88,10 +88,17 @@ typename ProposalLayer<Dtype>::Limits ProposalLayer<Dtype>::limits(const Blob<Dt
                                                                    int image) const {
   const int rows = info.num_axes() >= 2 ? info.shape(0) : 1, values = info.count() / rows;
   const Dtype* const of = info.cpu_data() + (rows == 1 ? 0 : image * values);
+  bool empty = false;
   for (int k = 0; k < values; ++k) {
-    CAFFE_CHECK(std::isfinite(of[k]) && of[k] > Dtype(0),
+    CAFFE_CHECK(std::isfinite(of[k]) && of[k] >= Dtype(0),
                 this->name() << "value " << k << " of bottom 2 is " << of[k] << " for image "
-                             << image << ": height, width and scale must be above 0");
+                             << image << ": height, width and scale must not be below 0");
+    empty = empty || of[k] == Dtype(0);
+  }
+  // As when a net is timed, and its inputs are all 0.
+  if (empty) {
+    LOG_FIRST_N(WARNING, 1) << this->name() << "bottom 2 gives image " << image << " a height, "
+                            << "width or scale of 0; set all three";
   }
   const Dtype least = this->layer_param_.proposal_param().min_size();
   return {of[0], of[1], least * of[2], least * of[values - 1]};

@@ -199,6 +199,13 @@ TYPED_TEST(ProposalLayerTest, FollowsItsBottoms) {
   EXPECT_EQ(this->top[1]->shape(), (std::vector<int>{0}));
 }
 
+TYPED_TEST(ProposalLayerTest, AnImageWithoutSizeHasOnePixel) {
+  this->add_row({0.5, 0.9});
+  std::fill_n(this->bottom[2]->mutable_cpu_data(), 3, 0.);
+  this->forward(this->one(""));
+  this->expect_near(this->data(*this->top[0]), {0, 0, 0, 0, 0});
+}
+
 TYPED_TEST(ProposalLayerTest, GradientIsZero) {
   this->add_row({0.5, 0.9});
   auto layer = this->forward(this->one("min_size: 1"));
@@ -221,8 +228,8 @@ TYPED_TEST(ProposalLayerTest, Errors) {
                "has 2 anchors, so bottom 0, the scores, needs the shape N x 4 x H x W");
   auto layer = this->make(this->one(""));
   layer->SetUp(this->bottom, this->top);
-  this->bottom[2]->mutable_cpu_data()[2] = 0;
-  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "value 2 of bottom 2 is 0 for image 0");
+  this->bottom[2]->mutable_cpu_data()[2] = -1;
+  EXPECT_ERROR(layer->Forward(this->bottom, this->top), "value 2 of bottom 2 is -1 for image 0");
   this->bottom[2]->Reshape({1, 2});
   EXPECT_ERROR(layer->Forward(this->bottom, this->top), "needs 3 or 4 values");
   this->bottom[1]->Reshape({1, 4, 2, 1});
