@@ -83,9 +83,9 @@ def find_regions(
 
     attention: N x 1 x h x w in (0, 1). Raises ValueError for a map with a NaN or an infinity.
     """
-    from .. import _caffe  # noqa: F401  (loads libcaffe.so, which has the functions)
+    from .. import _caffe
 
-    library = ctypes.CDLL("libcaffe.so")
+    library = ctypes.CDLL(_caffe.__file__)  # and what it is linked with: libcaffe has the functions
     library.maap_last_error.restype = ctypes.c_char_p
     maps = np.ascontiguousarray(attention.detach().cpu().numpy(), np.float32)
     count, _, height, width = maps.shape

@@ -66,7 +66,7 @@ class Net(nn.Module):
         self.inputs: list[str] = []
         self.loss_weights: dict[str, float] = {}
         self._layers: list[Any] = []  # LayerParameters, in order
-        self._rates: dict[int, tuple[float, float]] = {}  # by id of the parameter
+        self._rates: dict[str, tuple[float, float]] = {}  # by the parameter's key
         self._shared: dict[str, tuple[nn.Parameter, str]] = {}
         self.training = phase == caffe_pb2.TRAIN
         self._known: dict[str, Shape] = {}
@@ -140,8 +140,9 @@ class Net(nn.Module):
                     raise ValueError(f"{made.where}caffe.torch cannot share {spec.name!r} between "
                                      "two shapes")  # fmt: skip
                 made._parameters[blob] = own = first
-            if spec is not None and id(own) not in self._rates:
-                self._rates[id(own)] = (spec.lr_mult, spec.decay_mult)
+            if spec is not None:
+                key = f"{made.param.name.replace('.', '_')}.{blob}"
+                self._rates[key] = (spec.lr_mult, spec.decay_mult)
 
     def _unread(self) -> list[str]:
         available = dict.fromkeys(self.inputs)
@@ -200,8 +201,8 @@ class Net(nn.Module):
     def parameter_groups(self, lr: float, weight_decay: float = 0) -> list[dict[str, Any]]:
         """Groups for an optimizer of torch.optim, by the lr_mult and decay_mult of parameters."""
         groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-        for parameter in self.parameters():
-            groups.setdefault(self._rates.get(id(parameter), (1.0, 1.0)), []).append(parameter)
+        for key, parameter in self.named_parameters():  # a shared one under its first layer
+            groups.setdefault(self._rates.get(key, (1.0, 1.0)), []).append(parameter)
         return [
             dict(params=members, lr=lr * rate, weight_decay=weight_decay * decay)
             for (rate, decay), members in groups.items()

@@ -31,8 +31,12 @@ def load_caffemodel(net: Net, path: str | os.PathLike) -> list[str]:
     found = []
     for stored in (*file.layer, *file.layers):
         made = layers.get(stored.name)
-        if made is not None and stored.blobs:
+        if made is None or not stored.blobs:
+            continue
+        try:
             found.append((made, [_array(blob) for blob in stored.blobs]))
+        except ValueError as error:  # fewer or more values than the shape needs
+            raise ValueError(f"{path}: damaged: {made.where}{error}") from None
     for made, arrays in found:
         _check(made, [array.shape for array in arrays], path)
     for made, arrays in found:

@@ -1,5 +1,7 @@
 """Whole nets in caffe.torch beside the engine: values, gradients, training, weights both ways."""
 
+import copy
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -222,6 +224,21 @@ def test_shared_parameters(tmp_path):
     assert sorted(g["lr"] for g in pair.module.parameter_groups(1.0)) == [1.0, 3.0]
 
 
+def test_a_copy_is_as_its_original(tmp_path):
+    """deepcopy, pickle: values, shared parameters and rates."""
+    (tmp_path / "net.prototxt").write_text(RESIDUAL)
+    net = caffe.torch.module(tmp_path / "net.prototxt")
+    inputs = {name: torch.tensor(value) for name, value in residual_inputs().items()}
+    inputs["data"] = inputs["data"].float()
+    wanted = net(inputs, blobs=["fc"])["fc"]
+    rates = [(group["lr"], len(group["params"])) for group in net.parameter_groups(0.1)]
+    for other in (copy.deepcopy(net), pickle.loads(pickle.dumps(net))):
+        assert torch.equal(other(inputs, blobs=["fc"])["fc"], wanted)
+        other.zero_grad()
+        assert [(g["lr"], len(g["params"])) for g in other.parameter_groups(0.1)] == rates
+    assert rates[-1] == (0.2, 1)
+
+
 def test_names_that_modules_do_not_take(tmp_path):
     """Dots, and names of torch.nn.Module's own attributes."""
     text = input_text({"x": (2, 3)})
@@ -383,6 +400,10 @@ def test_errors_of_weights(tmp_path):
     with pytest.raises(ValueError, match=r"layer fc .*shape is \(5, 9\), the net's \(5, 8\)"):
         caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
     assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
+    other.layer[0].blobs[0].data.append(1)
+    (tmp_path / "bad.caffemodel").write_bytes(other.SerializeToString())
+    with pytest.raises(ValueError, match=r"bad.caffemodel: damaged: layer conv1 .*cannot reshape"):
+        caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
     (tmp_path / "bad.caffemodel").write_bytes(b"\xff\xff\xff")
     with pytest.raises(ValueError, match="bad.caffemodel: not a caffemodel"):
         caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
