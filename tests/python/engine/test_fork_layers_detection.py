@@ -1,10 +1,14 @@
 """SSD's layers beside OpenCV's, which are ports of SSD's own, and NumPy in double."""
 
+from pathlib import Path
+
 import caffe
 import numpy as np
 import pytest
 from fork_nets import difference, forward, gradients, load, one, opencv, opencv_reads_caffe
 from ssd_rules import COUNT, decode, overlap, predictions, prior_rows, uniform
+
+SSD = Path(__file__).resolve().parents[2] / "nets" / "forks" / "ssd_deploy.prototxt"
 
 # ---- Permute, Normalize -------------------------------------------------------------------------
 
@@ -192,6 +196,11 @@ def test_detection_output(code, eta, shared):
     assert difference(found, expected[None, None]) < 1e-6
 
 
+def in_order(rows):
+    """OpenCV's rows, as SSD orders them."""
+    return np.array(sorted(rows.tolist(), key=lambda row: (row[0], row[1], -row[2])))
+
+
 @opencv_reads_caffe
 @pytest.mark.parametrize("images", [1, 2])
 @pytest.mark.parametrize("code", ["CORNER", "CENTER_SIZE"])
@@ -201,8 +210,20 @@ def test_detection_output_is_opencvs(code, images):
     found = forward(load(text.replace("force", "#")), arrays)[0, 0]
     expected = opencv(text, arrays)[0, 0]
     assert len(expected) == 15 * images
-
-    def in_order(rows):
-        return np.array(sorted(rows.tolist(), key=lambda row: (row[0], row[1], -row[2])))
-
     assert difference(found, in_order(expected)) < 1e-6
+
+
+@opencv_reads_caffe
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_whole_ssd_is_opencvs(tmp_path, seed):
+    net = caffe.Net(str(SSD), caffe.TEST)
+    random = np.random.RandomState(seed)
+    for name, blobs in net.params.items():
+        if "mbox" in name:  # the fillers' scores are all but equal
+            blobs[0].data[...] = random.normal(size=blobs[0].data.shape, scale=0.02)
+    arrays = {"data": random.uniform(-1, 1, net.blobs["data"].data.shape)}
+    found = forward(net, arrays, "detection_out")[0, 0]
+    weights = for_opencv(net, tmp_path / "net.caffemodel")
+    expected = opencv(SSD.read_text(), arrays, "detection_out", weights)[0, 0]
+    assert found.shape == (20, 7) and len(set(found[:, 1])) == 2
+    assert difference(found, in_order(expected)) < 1e-5
