@@ -1,6 +1,7 @@
 #include "caffe/layers/detection/detection_output_layer.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <limits>
 
 #include "caffe/util/parallel.hpp"
@@ -52,8 +53,9 @@ struct FindClass {
 template <typename Dtype>
 void DetectionOutputLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
   const DetectionOutputParameter& param = this->layer_param_.detection_output_param();
-  CAFFE_CHECK(param.num_classes() > 0, this->name() << "detection_output_param needs num_classes, "
-                                                    << "the background's class included");
+  CAFFE_CHECK(param.num_classes() > 0 && param.num_classes() <= INT_MAX,
+              this->name() << "detection_output_param needs num_classes, the background's class "
+                           << "included; it is " << param.num_classes());
   classes_ = static_cast<int>(param.num_classes());
   loc_classes_ = param.share_location() ? 1 : classes_;
   const NonMaximumSuppressionParameter& nms = param.nms_param();
@@ -77,12 +79,12 @@ void DetectionOutputLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top)
       this->name() << "the priors, bottom 2, are PriorBox's, of shape 1 2 4P; their shape is "
                    << bottom[2]->shape_string());
   priors_ = bottom[2]->shape(2) / 4;
-  const int items = bottom[0]->shape(0);
-  CAFFE_CHECK(bottom[0]->count() == items * priors_ * loc_classes_ * 4,
+  const int64_t boxes = int64_t(bottom[0]->num()) * priors_;
+  CAFFE_CHECK(bottom[0]->count() == boxes * loc_classes_ * 4,
               this->name() << "the offsets, bottom 0, must be " << priors_ << " priors x "
                            << loc_classes_ << " x 4 for each image; their shape is "
                            << bottom[0]->shape_string());
-  CAFFE_CHECK(bottom[1]->count() == items * priors_ * classes_,
+  CAFFE_CHECK(bottom[1]->count() == boxes * classes_,
               this->name() << "the scores, bottom 1, must be " << priors_ << " priors x "
                            << classes_ << " classes for each image; their shape is "
                            << bottom[1]->shape_string());
@@ -93,6 +95,7 @@ template <typename Dtype>
 auto DetectionOutputLayer<Dtype>::find(const Blobs& bottom) const -> vector<vector<Found>> {
   const DetectionOutputParameter& param = this->layer_param_.detection_output_param();
   const int items = bottom[0]->shape(0);
+  if (priors_ == 0) return vector<vector<Found>>(items);
   const Priors<Dtype> priors = read_priors(bottom[2]->cpu_data(), priors_);
   vector<ClassBoxes<Dtype>> boxes(items * classes_);
   const Dtype lowest = std::numeric_limits<Dtype>::lowest();

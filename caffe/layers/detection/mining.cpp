@@ -38,6 +38,17 @@ std::vector<int> candidates_by_loss(const Mining& mining, const std::vector<T>& 
   return suppressed(boxes, by_score(ranks, none, mining.top_k), T(mining.nms_threshold));
 }
 
+/// How many candidates are taken, if there are as many.
+template <typename T>
+size_t wanted_negatives(const Mining& mining, size_t candidates, const BoxMatches<T>& matches) {
+  if (mining.type == MultiBoxLossParameter::HARD_EXAMPLE) return mining.sample_size;
+  const auto positives = std::count_if(matches.truth.begin(), matches.truth.end(),
+                                       [](int truth) { return truth >= 0; });
+  const float wanted = static_cast<float>(positives) * mining.neg_pos_ratio;
+  if (positives == 0) return 0;
+  return wanted < static_cast<float>(candidates) ? static_cast<size_t>(wanted) : candidates;
+}
+
 }  // namespace
 
 Mining::Mining(const MultiBoxLossParameter& param)
@@ -54,13 +65,7 @@ std::vector<int> mine(const Mining& mining, const std::vector<T>& losses,
                       const std::vector<Box<T>>& boxes, BoxMatches<T>* matches) {
   if (mining.type == MultiBoxLossParameter::NONE) return {};
   std::vector<int> chosen = candidates_by_loss(mining, losses, boxes, *matches);
-  size_t wanted = static_cast<size_t>(mining.sample_size);
-  if (mining.type == MultiBoxLossParameter::MAX_NEGATIVE) {
-    const auto positives = std::count_if(matches->truth.begin(), matches->truth.end(),
-                                         [](int truth) { return truth >= 0; });
-    wanted = static_cast<size_t>(static_cast<float>(positives) * mining.neg_pos_ratio);
-  }
-  chosen.resize(std::min(chosen.size(), wanted));
+  chosen.resize(std::min(chosen.size(), wanted_negatives(mining, chosen.size(), *matches)));
   std::vector<bool> is_chosen(losses.size(), false);
   for (const int p : chosen) is_chosen[p] = true;
   std::vector<int> negatives;

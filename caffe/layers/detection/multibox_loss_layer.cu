@@ -100,8 +100,9 @@ struct MultiBoxLossLayer<Dtype>::LossesOfImages {
 template <typename Dtype>
 void MultiBoxLossLayer<Dtype>::check_param() const {
   const int background = static_cast<int>(param().background_label_id());
-  CAFFE_CHECK(classes_ > 0, this->name() << "multibox_loss_param needs num_classes, the "
-                                         << "background's class included");
+  CAFFE_CHECK(classes_ > 0, this->name()
+                                << "multibox_loss_param needs num_classes, the "
+                                << "background's class included; it is " << param().num_classes());
   CAFFE_CHECK(background >= 0 && background < classes_,
               this->name() << "background_label_id is " << background << ", and there are "
                            << classes_ << " classes");
@@ -138,16 +139,17 @@ template <typename Dtype>
 void MultiBoxLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   LossLayer<Dtype>::Reshape(bottom, top);
   const bool priors = bottom[2]->num_axes() == 3 && bottom[2]->shape(0) == 1 &&
-                      bottom[2]->shape(1) == 2 && bottom[2]->shape(2) % 4 == 0;
+                      bottom[2]->shape(1) == 2 && bottom[2]->shape(2) > 0 &&
+                      bottom[2]->shape(2) % 4 == 0;
   CAFFE_CHECK(priors, this->name() << "the priors, bottom 2, are PriorBox's, of shape 1 2 4P; "
                                    << "their shape is " << bottom[2]->shape_string());
   priors_ = bottom[2]->shape(2) / 4;
-  const int items = bottom[0]->shape(0);
-  CAFFE_CHECK(bottom[0]->count() == items * priors_ * loc_classes_ * 4,
+  const int64_t boxes = int64_t(bottom[0]->shape(0)) * priors_;
+  CAFFE_CHECK(bottom[0]->count() == boxes * loc_classes_ * 4,
               this->name() << "the offsets, bottom 0, must be " << priors_ << " priors x "
                            << loc_classes_ << " x 4 for each image; their shape is "
                            << bottom[0]->shape_string());
-  CAFFE_CHECK(bottom[1]->count() == items * priors_ * classes_,
+  CAFFE_CHECK(bottom[1]->count() == boxes * classes_,
               this->name() << "the scores, bottom 1, must be " << priors_ << " priors x "
                            << classes_ << " classes for each image; their shape is "
                            << bottom[1]->shape_string());

@@ -185,6 +185,8 @@ void NormalizeLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   const NormalizeParameter& param = all.norm_param();
   across_spatial_ = param.across_spatial();
   eps_ = param.eps();
+  CAFFE_CHECK(param.eps() >= 0, this->name()
+                                    << "eps is " << param.eps() << ", and must not be less than 0");
   LearntBlob scales = {"scales", {}, param.scale_filler()};
   if (!param.channel_shared()) scales.shape = {bottom[0]->shape(1)};
   if (!param.has_scale_filler()) {

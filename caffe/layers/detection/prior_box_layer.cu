@@ -1,6 +1,7 @@
 #include "caffe/layers/detection/prior_box_layer.hpp"
 
 #include <algorithm>
+#include <climits>
 #include <cmath>
 
 #include "caffe/layers/in_place.hpp"
@@ -55,6 +56,9 @@ void PriorBoxLayer<Dtype>::check_pairs() const {
   const bool step = (!param.has_step() || param.step() > 0) &&
                     (!step_pair || (param.step_h() > 0 && param.step_w() > 0));
   CAFFE_CHECK(step, this->name() << "step, step_h and step_w must be greater than 0");
+  CAFFE_CHECK(std::isfinite(param.offset()) && std::isfinite(param.step()) &&
+                  std::isfinite(param.step_h()) && std::isfinite(param.step_w()),
+              this->name() << "offset, step, step_h and step_w must be finite numbers");
   CAFFE_CHECK(!param.reduce_boxes(), this->name()
                                          << "reduce_boxes is not built; remove it, or take out the "
                                          << "sizes and ratios that you do not want");
@@ -66,8 +70,9 @@ std::vector<float> PriorBoxLayer<Dtype>::aspect_ratios() const {
   const PriorBoxParameter& param = this->layer_param_.prior_box_param();
   std::vector<float> ratios = {1.f};
   for (const float ratio : param.aspect_ratio()) {
-    CAFFE_CHECK(ratio > 0, this->name()
-                               << "aspect_ratio is " << ratio << ", and must be greater than 0");
+    CAFFE_CHECK(ratio > 0 && ratio < 1e6f, this->name() << "aspect_ratio is " << ratio
+                                                        << ", and must be greater than 0 and "
+                                                        << "less than 1000000");
     const bool there = std::any_of(ratios.begin(), ratios.end(),
                                    [&](float other) { return std::fabs(ratio - other) < 1e-6f; });
     if (there) continue;
@@ -123,8 +128,8 @@ void PriorBoxLayer<Dtype>::set_variances() {
   variances_.Reshape({4});
   for (int v = 0; v < 4; ++v) {
     const float variance = given == 0 ? 0.1f : param.variance(given == 1 ? 0 : v);
-    CAFFE_CHECK(variance > 0, this->name()
-                                  << "variance is " << variance << ", and must be greater than 0");
+    CAFFE_CHECK(variance > 0 && std::isfinite(variance),
+                this->name() << "variance is " << variance << ", and must be greater than 0");
     variances_.mutable_cpu_data()[v] = variance;
   }
 }
@@ -144,7 +149,14 @@ void PriorBoxLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
                                                     << "four axes; one has the shape "
                                                     << blob->shape_string());
   }
-  top[0]->Reshape({1, 2, 4 * bottom[0]->count(2) * sizes_.shape(0)});
+  const PriorBoxParameter& param = this->layer_param_.prior_box_param();
+  CAFFE_CHECK(param.has_img_size() || param.has_img_h() || bottom[1]->count(2) > 0,
+              this->name() << "the image, bottom 1, has no pixels; its shape is "
+                           << bottom[1]->shape_string());
+  const int64_t values = int64_t(4) * bottom[0]->count(2) * sizes_.shape(0);
+  CAFFE_CHECK(values <= INT_MAX / 2,
+              this->name() << "makes " << values / 4 << " boxes, more than a blob can hold");
+  top[0]->Reshape({1, 2, static_cast<int>(values)});
 }
 
 template <typename Dtype>

@@ -157,6 +157,14 @@ TYPED_TEST(DetectionOutputLayerTest, TheBatchMayChange) {
   EXPECT_ERROR(layer->Backward(this->top, {true, false, false}, this->bottom), "has no gradient");
 }
 
+TYPED_TEST(DetectionOutputLayerTest, WithoutPriorsNothingIsFound) {
+  this->add_bottom({2, 0});
+  this->add_bottom({2, 0});
+  this->add_bottom({1, 2, 0});
+  this->forward("type: 'DetectionOutput' detection_output_param { num_classes: 2000000000 }");
+  this->expect_rows({{0, -1, -1, -1, -1, -1, -1}, {1, -1, -1, -1, -1, -1, -1}});
+}
+
 TYPED_TEST(DetectionOutputLayerTest, WritesFiles) {
   TempDir folder;
   write_file(folder / "labels", "item { name: 'a' label: 1 } item { name: 'b' label: 2 }");
@@ -182,6 +190,8 @@ TYPED_TEST(DetectionOutputLayerTest, Errors) {
   };
   EXPECT_ERROR(set_up(""),
                "'under_test' (DetectionOutput): detection_output_param needs num_class");
+  EXPECT_ERROR(set_up("num_classes: 4294967295"), "included; it is 4294967295");
+  EXPECT_ERROR(set_up("num_classes: 2147483647"), "4 priors x 2147483647 classes");
   EXPECT_ERROR(set_up("num_classes: 4"), "the scores, bottom 1, must be 4 priors x 4 classes");
   EXPECT_ERROR(set_up("num_classes: 3 share_location: false"), "the offsets, bottom 0, must be 4");
   EXPECT_ERROR(set_up("num_classes: 3 nms_param { eta: 0 }"), "eta is 0");

@@ -108,6 +108,7 @@ TYPED_TEST(MultiBoxLossLayerTest, MinesTheWorstNegatives) {
   const double more = this->softmax(0, 1, 0) + this->softmax(0, 2, 0) + other;
   EXPECT_NEAR(this->loss("neg_pos_ratio: 1"), (base + more) / 3, 1e-5);
   EXPECT_NEAR(this->loss("neg_pos_ratio: 0"), base / 3, 1e-5);
+  EXPECT_EQ(this->loss("neg_pos_ratio: inf"), this->loss("neg_pos_ratio: 9"));
   EXPECT_NEAR(this->loss("neg_overlap: 0"), base / 3, 1e-5);  // no box has less
 }
 
@@ -332,10 +333,17 @@ TYPED_TEST(MultiBoxLossLayerTest, ErrorsOfTheParameters) {
   this->set_up_bottoms();
   EXPECT_ERROR(this->make("type: 'MultiBoxLoss'")->SetUp(this->bottom, this->top),
                "'under_test' (MultiBoxLoss): multibox_loss_param needs num_classes");
+  EXPECT_ERROR(
+      this->forward("type: 'MultiBoxLoss' multibox_loss_param { num_classes: 4000000000 }"),
+      "included; it is 4000000000");
+  EXPECT_ERROR(
+      this->forward("type: 'MultiBoxLoss' multibox_loss_param { num_classes: 2147483647 }"),
+      "4 priors x 2147483647 classes");
   EXPECT_ERROR(this->loss("background_label_id: 3"), "background_label_id is 3");
   EXPECT_ERROR(this->loss("background_label_id: 2 map_object_to_agnostic: true"), "a class behind");
   EXPECT_ERROR(this->loss("do_neg_mining: true mining_type: NONE"), "remove do_neg_mining");
   EXPECT_ERROR(this->loss("share_location: false"), "only with mining_type: NONE");
+  EXPECT_ERROR(this->loss("neg_pos_ratio: nan"), "neg_pos_ratio is nan");
   EXPECT_ERROR(this->loss("neg_pos_ratio: -1"), "neg_pos_ratio is -1");
   EXPECT_ERROR(this->loss("mining_type: HARD_EXAMPLE sample_size: 0"), "sample_size is 0");
   EXPECT_ERROR(this->loss("ignore_difficult_gt: true"), "ignore_difficult_gt is not built");
@@ -364,6 +372,8 @@ TYPED_TEST(MultiBoxLossLayerTest, ErrorsOfTheBottoms) {
   EXPECT_ERROR(this->loss("share_location: false mining_type: NONE"), "must be 4 priors x 3 x 4");
   EXPECT_ERROR(this->forward("type: 'MultiBoxLoss' multibox_loss_param { num_classes: 4 }"),
                "must be 4 priors x 4 classes");
+  this->bottom[2]->Reshape({1, 2, 0});
+  EXPECT_ERROR(this->loss(""), "the priors, bottom 2, are PriorBox's");
   this->bottom[2]->Reshape({1, 1, 32});
   EXPECT_ERROR(this->loss(""), "the priors, bottom 2, are PriorBox's");
 }

@@ -204,6 +204,7 @@ TYPED_TEST(NormalizeLayerTest, Errors) {
                "'under_test' (Normalize): has 3 scales, and the bottom's shape is now 2 4 2");
   EXPECT_ERROR(this->make(happynear("normalize_type: 'L3'"))->SetUp(this->bottom, this->top),
                "normalize_type is \"L3\"; it may be \"L2\" or \"L1\"");
+  EXPECT_ERROR(this->make(ssd(true, true, "eps: -1"))->SetUp(this->bottom, this->top), "eps is -1");
   this->bottom[0]->Reshape({2});
   EXPECT_ERROR(this->make(ssd(true, true))->SetUp(this->bottom, this->top), "channel axis");
   this->bottom[0]->Reshape({2, 3});

@@ -134,6 +134,15 @@ TYPED_TEST(PriorBoxLayerTest, Errors) {
   EXPECT_ERROR(this->priors("min_size: 4 step_w: 3"), "only one of step_h and step_w");
   EXPECT_ERROR(this->priors("min_size: 4 step: 0"), "must be greater than 0");
   EXPECT_ERROR(this->priors("min_size: 4 reduce_boxes: true"), "reduce_boxes is not built");
+  EXPECT_ERROR(this->priors("min_size: 4 variance: inf"), "variance is inf");
+  EXPECT_ERROR(this->priors("min_size: nan"), "min_size is nan");
+  EXPECT_ERROR(this->priors("min_size: 4 aspect_ratio: inf"), "aspect_ratio is inf");
+  EXPECT_ERROR(this->priors("min_size: 4 offset: nan"), "must be finite numbers");
+  this->bottom[1]->Reshape({1, 1, 0, 3});
+  EXPECT_ERROR(this->priors("min_size: 4"), "the image, bottom 1, has no pixels");
+  this->bottom[0]->Reshape({1, 0, 65535, 32767});
+  this->bottom[1]->Reshape({1, 0, 3, 3});
+  EXPECT_ERROR(this->priors("min_size: 4"), "more than a blob can hold");
   this->bottom[0]->Reshape({2, 3});
   EXPECT_ERROR(this->priors("min_size: 4"), "four axes");
 }
