@@ -28,11 +28,23 @@ LISTS = sorted(REPO.glob("*/requirements.txt")) + sorted(REPO.glob("*/*/requirem
 
 def test_the_package_has_the_bounds_of_the_engines_environment():
     project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    optional = [line for group in project["optional-dependencies"].values() for line in group]
+    groups = project["optional-dependencies"].items()
+    optional = [line for name, group in groups for line in group if name != "torch"]
     wanted = bounds([*project["dependencies"], *optional])
     tested = bounds((REPO / "tools/engine/requirements.txt").read_text().splitlines())
     assert wanted == {name: tested[name] for name in wanted}
     assert all("<" in bound for bound in tested.values())
+
+
+def test_pytorch_is_tested_within_its_bounds():
+    """It comes into a folder of its own, at the versions of tools/engine/torch."""
+    packaging = pytest.importorskip("packaging.specifiers")
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = bounds(project["optional-dependencies"]["torch"])
+    text = (REPO / "tools/engine/torch").read_text(encoding="utf-8")
+    tested = dict(re.findall(r"([\w-]+)==([\w.]+)", text))
+    assert list(wanted) == ["torch"]
+    assert packaging.SpecifierSet(wanted["torch"]).contains(tested["torch"])
 
 
 @pytest.mark.parametrize("path", LISTS, ids=lambda path: str(path.relative_to(REPO)))
