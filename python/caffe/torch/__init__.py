@@ -18,10 +18,13 @@ except ImportError as error:
 from . import (
     activations,
     attention,
+    ctc,
     dense,
     detection,
+    detection_output,
     fork_losses,
     forks,
+    geometry,
     losses,
     norms,
     recurrent,
@@ -34,8 +37,8 @@ from .safetensors import load_safetensors, read_safetensors, save_safetensors, w
 from .weights import load_caffemodel, save_caffemodel
 
 # The modules below register their layers; nothing else of them is wanted here.
-del _torch, activations, attention, dense, detection, fork_losses, forks, losses, norms
-del recurrent, shaping, windows
+del _torch, activations, attention, ctc, dense, detection, detection_output, fork_losses, forks
+del geometry, losses, norms, recurrent, shaping, windows
 
 __all__ = [
     "Layer",

@@ -335,5 +335,54 @@ FORK_LOSSES = [
     loss("SoftmaxWithLossOHEM", *_MAPS, "loss_param { ignore_label: 2 }",
          tops=("t", "p", "each")),
 ]  # fmt: skip
+
+
+def priors(random):
+    """(1, 2, 4 x 12): boxes of several sizes, then variances."""
+    low = random.uniform(0, 0.6, (12, 2))
+    boxes = np.concatenate([low, low + random.uniform(0.1, 0.4, (12, 2))], 1)
+    return np.stack([boxes.ravel(), np.tile([0.1, 0.1, 0.2, 0.2], 12)])[None]
+
+
+def _detections(text, offsets=(2, 48)):
+    """Of 12 priors and 3 classes, in 2 images."""
+    text = f"detection_output_param {{ num_classes: 3 {text} }}"
+    inputs = two(offsets, lambda r: r.uniform(0, 1, (2, 36)), priors)
+    return Case("DetectionOutput", text, inputs, (), ("t",))
+
+
+_ENDS = np.array([[0, 0, 0], [1, 1, 1], [1, 1, 1], [1, 0, 1], [1, 0, 1], [1, 0, 1]])
+_SAID = np.array([[1, 2, 3], [1, 0, -1], [3, -1, -1]])
+FORK_OTHERS = [
+    _detections("nms_param { nms_threshold: 0.45 top_k: 9 } code_type: CENTER_SIZE "
+                "keep_top_k: 7 confidence_threshold: 0.2"),
+    _detections("share_location: false background_label_id: 1", (2, 144)),
+    _detections("code_type: CORNER_SIZE variance_encoded_in_target: true "
+                "nms_param { nms_threshold: 0.8 eta: 0.7 }"),
+    _detections("confidence_threshold: 2"),
+    Case("CTCLoss", "ctc_loss_param { preprocess_collapse_repeated: true }",
+         two((6, 3, 5), _ENDS, _SAID), ("x",), ("t",)),
+    Case("CTCLoss", "ctc_loss_param { blank_index: 4 }", two((6, 3, 5), _ENDS, _SAID), ("x",),
+         ("t",)),
+    loss("CtcLoss", (6, 3, 5), np.array([[1, 2, 0], [3, 3, 4], [0, 0, 0]]),
+         "ctc_loss_param { time_step: 6 alphabet_size: 5 }"),
+    loss("WarpCTCLoss", (4, 3, 5), np.array([[1, 2, 0], [3, 3, 3], [4, 0, 0]])),
+    Case("SpatialTransformer", "", two(MAP, lambda r: 0.7 * r.randn(2, 6)), ("x", "y"), ("t",)),
+    Case("SpatialTransformer", "st_param { output_H: 5 output_W: 4 theta_1_2: 0.1 theta_2_1: 0 }",
+         two(MAP, lambda r: 0.7 * r.randn(2, 4)), ("x", "y"), ("t",)),
+    Case("Correlation", "correlation_param { pad: 3 kernel_size: 3 max_displacement: 2 stride_2: 2 "
+         "}", two((2, 3, 7, 8), (2, 3, 7, 8)), ("x", "y"), ("t",)),
+    Case("Correlation", "correlation_param { pad: 2 kernel_size: 1 max_displacement: 2 stride_1: 2 "
+         "correlation_type: SUBTRACT }", two((2, 3, 7, 8), (2, 3, 7, 8)), ("x", "y"), ("t",)),
+    Case("Unpooling", "unpooling_param { kernel_size: 2 stride: 2 unpool_size: 7 }",
+         (("x", SMALL),)),
+    Case("Unpooling", "unpooling_param { kernel_size: 2 stride: 2 unpool_h: 6 unpool_w: 8 }",
+         two((2, 3, 2, 2), lambda r: np.stack([r.permutation(48)[:4] for _ in range(6)])
+             .reshape(2, 3, 2, 2)), ("x",), ("t",)),
+    Case("Unpooling", "unpooling_param { unpool: AVE kernel_size: 3 stride: 2 unpool_size: 8 }",
+         (("x", SMALL),)),
+    Case("Unpooling", "unpooling_param { unpool: TILE kernel_h: 2 kernel_w: 3 stride: 2 "
+         "unpool_size: 6 }", (("x", SMALL),)),
+]  # fmt: skip
 CASES = [*WINDOWS, *DENSE, *POINTWISE, *SHAPES, *LOSSES, *RECURRENT, *ATTENTION]
-CASES += [*FORKS, *FORK_LOSSES]
+CASES += [*FORKS, *FORK_LOSSES, *FORK_OTHERS]
