@@ -33,10 +33,14 @@ _FIELDS = caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name
 
 
 def param_name_dict() -> dict[str, str]:
-    """The field of a type's own parameters, without _param: {"InnerProduct": "inner_product"}."""
+    """The field of a type's own parameters, without _param: {"InnerProduct": "inner_product"}.
+
+    Of several fields of one message, the one with the least number: norm_param, SSD's, for
+    Normalize.
+    """
     return {
         field.message_type.name[: -len("Parameter")]: field.name[: -len("_param")]
-        for field in _FIELDS.values()
+        for field in sorted(_FIELDS.values(), key=lambda field: -field.number)
         if field.name.endswith("_param") and field.message_type is not None
     }
 
@@ -137,6 +141,8 @@ class Function:
                 assign_proto(getattr(layer, own), name, value)
             elif name in _FIELDS:
                 assign_proto(layer, name, value)
+            elif name in own_fields:  # nms_param of DetectionOutput
+                assign_proto(getattr(layer, own), name, value)
             else:
                 raise AttributeError(
                     f"{self.type_name} has no parameter {name!r}: neither LayerParameter nor "

@@ -96,6 +96,18 @@ def test_a_deep_net_needs_no_deep_stack():
     assert len(top.to_proto().layer) == 5001
 
 
+def test_parameters_of_ssd():
+    """As SSD's own scripts write them: norm_param, and a message inside a layer's own."""
+    n = NetSpec()
+    n.x = L.Input()
+    n.y = L.Normalize(n.x, across_spatial=False, scale_filler=dict(value=20))
+    n.z = L.DetectionOutput(n.y, n.y, n.y, num_classes=3, nms_param=dict(top_k=4))
+    _, normalize, detect = n.to_proto().layer
+    assert normalize.norm_param.scale_filler.value == 20
+    assert not normalize.HasField("normalize_param")
+    assert detect.detection_output_param.nms_param.top_k == 4
+
+
 def test_names():
     n = NetSpec()
     n.x = L.Input()
