@@ -42,7 +42,7 @@ def _reason(kind: str) -> str:
     return "caffe.onnx has no converter for this type"
 
 
-def _add_layer(
+def add_layer(
     graph: Graph, net: Source, index: int, tensors: dict[str, str], notes: list[str]
 ) -> None:
     """Add a layer's nodes, and enter the tensors of its tops."""
@@ -123,7 +123,7 @@ def convert(net: Source, opset: int = DEFAULT_OPSET) -> Exported:
     notes: list[str] = []
     for index, layer in enumerate(net.layers):
         if not net.is_input(layer):
-            _add_layer(graph, net, index, tensors, notes)
+            add_layer(graph, net, index, tensors, notes)
     names = _name_after_blobs(graph, net, tensors)
     inputs = [value_info(name, _axes(net, name)) for name in net.inputs]
     outputs = _output_infos(net, names)

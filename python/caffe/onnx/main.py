@@ -13,7 +13,7 @@ from pathlib import Path
 
 from .. import _caffe
 from ..program import check_folder
-from . import examples, source
+from . import alone, examples, source
 from .differences import TOLERANCE, Difference, check, table
 from .exporting import Exported, export
 from .graph import DEFAULT_OPSET, OPSETS
@@ -95,11 +95,16 @@ def write(exported: Exported, out: Path, more: Sequence[examples.Arrays] = ()) -
 
     Raises WrongValues if the values differ; the file is then called OUT.failed.
     """
-    differences = compare(exported, more)
+    inputs = [*random_inputs(exported), *more]
+    differences = check(exported, inputs)
     worst = max(differences, key=lambda difference: difference.relative)
+    wrong = [difference for difference in differences if not difference.relative <= TOLERANCE]
     lines = [f"note: {note}" for note in exported.notes]
     lines += [table(differences), f"largest difference: {worst.relative:.1e} (blob {worst.blob})"]
-    if not worst.relative <= TOLERANCE:
+    excuse = alone.explained(exported, inputs, wrong, TOLERANCE) if wrong else None
+    if excuse:
+        lines.append(excuse)
+    elif wrong:
         failed = out.with_name(out.name + FAILED)
         save(exported, failed)
         text = f"{failed}: the difference is {worst.relative:.1e} (blob {worst.blob})"

@@ -93,7 +93,8 @@ def _boxes(c: Conversion, deltas: str, anchors: np.ndarray) -> str:
 def _limits(c: Conversion) -> tuple[str, str]:
     """The largest coordinates x, y and the least sizes x, y: both (N or 1, 1, 2)."""
     p = c.layer.proposal_param
-    values = c.shape(2)[-1] if len(c.shape(2)) > 1 else len(c.shape(2)) and c.shape(2)[0]
+    shape = c.shape(2)
+    values = int(np.prod(shape[1:])) if len(shape) > 1 else shape[0]
     info = c.op("Reshape", c.bottoms[2], c.integers([-1, 1, values]))
     size = c.op("Gather", info, c.integers([1, 0], "width_height"), axis=2)
     scales = c.op("Gather", info, c.integers([values - 1, 2], "scales"), axis=2)

@@ -30,10 +30,13 @@ CASES = [
     case("normalize", "Normalize"),
     case("normalize-channels", "Normalize",
          "norm_param { across_spatial: false channel_shared: false eps: 0.01 }"),
+    case("normalize-happynear", "Normalize", "normalize_param { }", tops=("y", "norm")),
+    case("normalize-happynear-l1", "Normalize", 'normalize_param { normalize_type: "L1" }'),
     case("prior-box", "PriorBox",
          "prior_box_param { min_size: 4 max_size: 9 aspect_ratio: 2 aspect_ratio: 3 clip: true "
          "variance: 0.1 variance: 0.1 variance: 0.2 variance: 0.2 }", [IMAGE, (2, 3, 60, 90)]),
     case("interp", "Interp", "interp_param { height: 13 width: 7 }"),
+    case("interp-to-a-row", "Interp", "interp_param { height: 1 width: 5 }"),
     case("interp-zoom", "Interp", "interp_param { zoom_factor: 3 }"),
     case("interp-shrink", "Interp", "interp_param { shrink_factor: 2 }"),
     case("interp-pad", "Interp", "interp_param { zoom_factor: 2 pad_beg: -1 pad_end: -2 }"),
@@ -66,6 +69,7 @@ CASES = [
     case("depthwise-grouped", "DepthwiseConvolution",
          "convolution_param { num_output: 8 group: 8 kernel_size: 3 pad: 1 stride: 1 }"),
     case("relu6", "ReLU6"),
+    case("relu6-threshold", "ReLU6", "relu6_param { threshold: 0.5 }"),
     case("relu6-slope", "ReLU6", "relu6_param { negative_slope: 0.1 }"),
     case("hard-swish", "HardSwish"),
     case("h-swish", "HSwish"),
@@ -153,26 +157,31 @@ def test_unpooling_by_the_places_of_a_pool(tmp_path):
     assert max(d.relative for d in main.compare(exported)) < CLOSE
 
 
-def proposal(images, height=9, width=11, settings=""):
-    shapes = [(images, 12, height, width), (images, 24, height, width), (1, 3)]
+def proposal(images, info=(1, 3), height=9, width=11):
+    shapes = [(images, 12, height, width), (images, 24, height, width), info]
     return inputs(*shapes) + layer(
         "Proposal",
         "proposal_param { ratio: 0.5 ratio: 1 ratio: 2 scale: 2 scale: 4 pre_nms_topn: 300 "
-        f"post_nms_topn: 40 min_size: 8 {settings} }}",
+        "post_nms_topn: 40 min_size: 8 }",
         NAMES[:3],
         ("rois", "scores"),
     )
 
 
-@pytest.mark.parametrize("images", [1, 2])
-def test_proposal(tmp_path, images):
-    exported = caffe_onnx.export(*saved(tmp_path, proposal(images)))
+SIZES = [[140, 170, 1.5]]
+TWO_SIZES = [[140, 170, 1.5, 1.2], [120, 100, 2, 1]]
+
+
+@pytest.mark.parametrize("images, sizes", [(1, SIZES), (2, SIZES), (2, TWO_SIZES)])
+def test_proposal(tmp_path, images, sizes):
+    text = proposal(images, (len(sizes), len(sizes[0])))
+    exported = caffe_onnx.export(*saved(tmp_path, text))
     assert max(d.relative for d in main.compare(exported)) < CLOSE
     random = np.random.default_rng(3)
     arrays = {
         "data": random.uniform(0, 1, (images, 12, 9, 11)).astype(np.float32),
         "second": (random.standard_normal((images, 24, 9, 11)) * 0.3).astype(np.float32),
-        "third": np.array([[140, 170, 1.5]], np.float32),
+        "third": np.array(sizes, np.float32),
     }
     found = caffe_onnx.check(exported, [arrays])
     assert {d.blob: d.relative for d in found if d.relative > CLOSE} == {}

@@ -149,6 +149,109 @@ def test_an_encoder_and_decoder_of_maps(tmp_path):
     assert worst(exported).relative < CLOSE
 
 
+def test_an_encoder_that_keeps_places(tmp_path):
+    """As SegNet: pools with places, Upsample, and BN with folded statistics."""
+    conv = "convolution_param {{ num_output: {} kernel_size: 3 pad: 1 }}"
+    bn = "bn_param { bn_mode: INFERENCE }"
+    pool = "pooling_param { kernel_size: 2 stride: 2 }"
+    text = (
+        inputs((2, 3, 20, 24))
+        + layer("Convolution", conv.format(6), ["data"], ["c1"], "c1")
+        + layer("BN", bn, ["c1"], ["c1"], "bn1")
+        + layer("ReLU", "", ["c1"], ["c1"], "r1")
+        + layer("Pooling", pool, ["c1"], ["p1", "mask1"], "p1")
+        + layer("Convolution", conv.format(8), ["p1"], ["c2"], "c2")
+        + layer("BN", bn, ["c2"], ["c2"], "bn2")
+        + layer("Pooling", pool, ["c2"], ["p2", "mask2"], "p2")
+        + layer("Upsample", "upsample_param { scale: 2 }", ["p2", "mask2"], ["u2"], "u2")
+        + layer("Convolution", conv.format(6), ["u2"], ["d2"], "d2")
+        + layer("Upsample", "upsample_param { upsample_h: 20 upsample_w: 24 }",
+                ["d2", "mask1"], ["u1"], "u1")
+        + layer("Convolution", conv.format(4), ["u1"], ["scores"], "scores")
+    )  # fmt: skip
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    assert worst(exported).relative < CLOSE
+
+
+def nearly_equal(tmp_path):
+    """A net whose ArgMax chooses between two sums that are equal but for rounding, and inputs."""
+    text = (
+        inputs((1, 64))
+        + layer("InnerProduct", "inner_product_param { num_output: 2 bias_term: false }",
+                tops=["sums"], name="sums")
+        + layer("ArgMax", "", ["sums"], ["place"], "place")
+        + layer("Power", "power_param { scale: 3 shift: 1 }", ["place"], ["y"], "y")
+    )  # fmt: skip
+    prototxt, weights = saved(tmp_path, text)
+    net = caffe.Net(str(prototxt), caffe.TEST, weights=str(weights))
+    random = np.random.default_rng(0)
+    row = random.standard_normal(64).astype(np.float32)
+    net.params["sums"][0].data[...] = row
+    net.save(str(weights))
+    return prototxt, weights, {"data": random.standard_normal((1, 64)).astype(np.float32)}
+
+
+def test_a_choice_between_nearly_equal_values_is_told_apart(tmp_path, monkeypatch):
+    """As with SegNet's places of maxima: what is behind the choice differs, no layer does."""
+    *files, arrays = nearly_equal(tmp_path)
+    exported = caffe_onnx.export(*files)
+    tensors = {t.name: t for t in exported.model.graph.initializer}
+    weight = onnx.numpy_helper.to_array(tensors["sums/weight"]).copy()
+    sign = np.sign(weight[0] @ arrays["data"][0])
+    weight *= 1 + 1e-6 * sign * np.array([[1], [-1]], np.float32)  # the engine takes the last one
+    tensors["sums/weight"].CopyFrom(onnx.numpy_helper.from_array(weight, "sums/weight"))
+    found = {d.blob: d.relative for d in caffe_onnx.check(exported, [arrays])}
+    assert found["sums"] < 3e-6 and found["y"] > 0.1
+    lines = main.write(exported, tmp_path / "net.onnx", [arrays])
+    assert any("place, y: these differ because a layer before them chooses" in x for x in lines)
+    # A converter that is wrong behind the choice has no excuse: it is wrong alone as well.
+    from caffe.onnx.convert import CONVERTERS
+
+    monkeypatch.setitem(CONVERTERS, "Power", lambda c: c.scaled(c.bottoms[0], 2))
+    with pytest.raises(main.WrongValues):
+        main.write(exported, tmp_path / "net.onnx", [arrays])
+
+
+def test_no_choice_no_excuse(tmp_path):
+    """A wrong blob that no choice stands before is wrong, whatever the layers do alone."""
+    text = CHOICE_BESIDE
+    exported = caffe_onnx.export(*saved(tmp_path, text))
+    for tensor in exported.model.graph.initializer:
+        if tensor.name == "wrong/factor":
+            tensor.CopyFrom(onnx.numpy_helper.from_array(np.float32(2.5), tensor.name))
+    with pytest.raises(main.WrongValues):
+        main.write(exported, tmp_path / "net.onnx")
+
+
+CHOICE_BESIDE = (
+    inputs((2, 5))
+    + layer("ArgMax", "", ["data"], ["place"], "place")
+    + layer("Power", "power_param { scale: 2 }", ["data"], ["wrong"], "wrong")
+)
+
+
+def test_a_pyramid_of_pools(tmp_path):
+    """As PSPNet: pools of several sizes, each convolved and resized by Interp, joined."""
+    bn = 'bn_param { slope_filler { type: "constant" value: 1 } frozen: true }'
+    conv = "convolution_param {{ num_output: {} kernel_size: {} pad: {} bias_term: false }}"
+    text = inputs((2, 3, 33, 33))
+    text += layer("Convolution", conv.format(6, 3, 1), ["data"], ["c1"], "c1")
+    text += layer("BN", bn, ["c1"], ["c1"], "c1/bn") + layer("ReLU", "", ["c1"], ["c1"], "r1")
+    joined = ["c1"]
+    for size in (33, 17, 11):
+        pool, small, large = (f"pool{size}{end}" for end in ("", "/conv", "/interp"))
+        pooling = f"pooling_param {{ pool: AVE kernel_size: {size} stride: {size} }}"
+        text += layer("Pooling", pooling, ["c1"], [pool], pool)
+        text += layer("Convolution", conv.format(2, 1, 0), [pool], [small], small)
+        text += layer("Interp", "interp_param { height: 33 width: 33 }", [small], [large], large)
+        joined.append(large)
+    text += layer("Concat", "", joined, ["all"], "all")
+    text += layer("Convolution", conv.format(4, 1, 0), ["all"], ["scores"], "scores")
+    text += layer("Interp", "interp_param { zoom_factor: 2 }", ["scores"], ["large"], "large")
+    exported = caffe_onnx.export(*saved(tmp_path, text), batch="dynamic")
+    assert worst(exported).relative < CLOSE
+
+
 def test_weights_that_two_layers_share(tmp_path):
     ip = "inner_product_param { num_output: 4 }"
     text = inputs((2, 4)) + "".join(

@@ -214,6 +214,15 @@ REFUSED = [
         inputs((2, 3, 4, 5, 6, 7)) + layer("Convolution", f"convolution_param {{ {CONV} }}"),
         "layer 'tested' of type Convolution: it has 4 spatial axes",
     ),
+    (
+        inputs((2, 3, 5, 5))
+        + layer("Pooling", "pooling_param { pool: STOCHASTIC kernel_size: 2 }"),
+        "layer 'tested' of type Pooling: STOCHASTIC pooling has no operator",
+    ),
+    (
+        inputs((2, 3, 6, 6)) + layer("Pooling", "pooling_param { kernel_size: 1 stride: 4 }"),
+        "layer 'tested' of type Pooling: its last window lies outside the image",
+    ),
     (inputs((2, 3)), "computes nothing"),
 ]
 
