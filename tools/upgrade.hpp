@@ -9,6 +9,19 @@ namespace caffe_tool {
 
 enum class Format { kText, kBinary };
 
+template <typename Message>
+void read_binary(const std::string& file, Message* message) {
+  caffe::ReadProtoFromBinaryFile(file, message);
+}
+/// Of weights whose parameters are those of another fork, the names, types and blobs.
+inline void read_binary(const std::string& file, caffe::NetParameter* net) {
+  try {
+    caffe::ReadProtoFromBinaryFile(file, net);
+  } catch (const caffe::Error&) {
+    caffe::ReadNetParamsFromBinaryFileOrDie(file, net);
+  }
+}
+
 /// The main() of a tool that reads a Message of an older format from the first file of the command
 /// line and writes it in the current format to the second. needed(message) says whether an upgrade
 /// is necessary; upgrade(file, &message) does it and returns whether it succeeded.
@@ -21,7 +34,7 @@ int run_upgrade(int argc, char** argv, const char* usage, Format format, const N
     if (text) {
       caffe::ReadProtoFromTextFile(files[1], &message);
     } else {
-      caffe::ReadProtoFromBinaryFile(files[1], &message);
+      read_binary(files[1], &message);
     }
     bool success = true;
     if (needed(message)) {

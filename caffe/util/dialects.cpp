@@ -237,6 +237,14 @@ vector<string> dialects_of_layer(const LayerParameter& layer) {
   return dialects;
 }
 
+void check_known(const string& dialect, const string& whose) {
+  if (dialect.empty() || has(table().dialects, dialect)) return;
+  const string nearest = nearest_name(dialect, table().dialects);
+  CAFFE_FAIL(whose << "unknown dialect '" << dialect << "'"
+                   << (nearest.empty() ? "" : "; did you mean '" + nearest + "'?")
+                   << " (known: " << join(table().dialects) << ")");
+}
+
 /// Writes out a default that is another one in some dialects.
 void set_defaults(const string& dialect, LayerParameter* layer) {
   static const vector<string> kClip = {"yolo9000", "brocolli_inisis", "cambricon"};
@@ -276,12 +284,7 @@ string dialects_text(const vector<string>& dialects) {
 }
 
 void set_dialect(const string& name) {
-  if (!name.empty() && !has(table().dialects, name)) {
-    const string nearest = nearest_name(name, table().dialects);
-    CAFFE_FAIL("unknown dialect '" << name << "'"
-                                   << (nearest.empty() ? "" : "; did you mean '" + nearest + "'?")
-                                   << " (known: " << join(table().dialects) << ")");
-  }
+  check_known(name, "");
   const std::lock_guard<std::mutex> lock(chosen().mutex);
   chosen().name = name;
 }
@@ -309,10 +312,12 @@ DialectFound find_dialect(const NetParameter& net, const vector<ForkPart>& skipp
 
 void resolve_dialect(const DialectFound& found, NetParameter* net) {
   for (LayerParameter& layer : *net->mutable_layer()) {
-    set_defaults(found.name, &layer);
+    check_known(layer.dialect(), "layer '" + layer.name() + "': ");
+    set_defaults(layer.dialect().empty() ? found.name : layer.dialect(), &layer);
     const auto clash = clashes().find(layer.type());
-    if (clash == clashes().end() || layer.has_dialect()) continue;
-    const string meaning = meaning_of(clash->second, layer, found.name);
+    if (clash == clashes().end()) continue;
+    const string meaning = layer.dialect().empty() ? meaning_of(clash->second, layer, found.name)
+                                                   : meaning_in(clash->second, layer.dialect());
     if (!meaning.empty()) layer.set_dialect(meaning);
   }
 }

@@ -46,8 +46,8 @@ struct DialectFound {
 /// what the reader of the text left out.
 DialectFound find_dialect(const NetParameter& net, const vector<ForkPart>& skipped = {});
 
-/// Sets LayerParameter.dialect in layers whose type means different things in different forks,
-/// where it is not set: to the fork whose rules hold, one of
+/// Sets LayerParameter.dialect in layers whose type means different things in different forks to
+/// the fork whose rules hold, one of
 ///   BN            pspnet, segnet
 ///   CTCLoss       textboxes, caffe_ocr
 ///   FocalLoss     focal_chuanqi305, focal_zimenglan, happynear
@@ -55,8 +55,9 @@ DialectFound find_dialect(const NetParameter& net, const vector<ForkPart>& skipp
 ///   Normalize     ssd, happynear
 ///   SmoothL1Loss  ssd, faster_rcnn
 ///   Upsample      segnet, yolo_eric612
-/// The chosen dialect decides if it has the type, then the layer's own fields and bottoms, then the
-/// other layers. Where nothing does, the field stays unset.
+/// What the field has already decides, then the chosen dialect if it has the type, then the layer's
+/// own fields and bottoms, then the other layers. Where nothing does, the field stays unset. Throws
+/// an Error for a layer whose dialect is not known.
 void resolve_dialect(const DialectFound& found, NetParameter* net);
 
 }  // namespace caffe

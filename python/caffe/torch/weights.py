@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from google.protobuf.message import DecodeError
 
+from .. import CaffeError, io
 from ..proto import caffe_pb2
 from .layer import Layer
 from .net import Net
@@ -22,14 +22,15 @@ def load_caffemodel(net: Net, path: str | os.PathLike) -> list[str]:
     ValueError for a file that is not a caffemodel and for a layer whose number of blobs or shape
     differs; then nothing is changed.
     """
-    file = caffe_pb2.NetParameter()
+    with open(path, "rb"):
+        pass  # an OSError names the file
     try:
-        file.ParseFromString(Path(path).read_bytes())
-    except DecodeError as error:
+        file = io.read_weights(path)
+    except CaffeError as error:
         raise ValueError(f"{path}: not a caffemodel, or damaged ({error})") from None
     layers = net.layers
     found = []
-    for stored in (*file.layer, *file.layers):
+    for stored in file.layer:
         made = layers.get(stored.name)
         if made is None or not stored.blobs:
             continue

@@ -47,6 +47,27 @@ TEST_F(Tools, UpgradeANetAsBinary) {
   EXPECT_EQ(net.layer(1).blobs(0).data(0), 5);
 }
 
+TEST_F(Tools, KeepTheWeightsOfAnotherFork) {
+  NetParameter net;
+  LayerParameter* const layer = net.add_layer();
+  layer->set_name("ip");
+  layer->add_blobs()->add_data(5);
+  const std::string bytes = net.SerializeAsString();
+  // A second layer whose field 143, input_param here, is no message.
+  const std::string foreign(
+      "\xa2\x06\x08\x0a\x01"
+      "b\xfa\x08\x02\xff\xff",
+      11);
+  write("fork.caffemodel", bytes + foreign);
+  const Finished run = shell("upgrade_net_proto_binary fork.caffemodel new.caffemodel");
+  EXPECT_EQ(run.status, 0);
+  EXPECT_LOGGED(run, "fork.caffemodel: only names, types and blobs could be read");
+  ReadProtoFromBinaryFile(path("new.caffemodel"), &net);
+  ASSERT_EQ(net.layer_size(), 2);
+  EXPECT_EQ(net.layer(0).blobs(0).data(0), 5);
+  EXPECT_EQ(net.layer(1).name(), "b");
+}
+
 TEST_F(Tools, UpgradeASolver) {
   write("old.prototxt", "net: 'a' solver_type: ADAM");
   EXPECT_EQ(shell("upgrade_solver_proto_text old.prototxt new.prototxt").status, 0);

@@ -1,7 +1,7 @@
 """The nets of tests/nets/forks, in the styles of other forks: they open, run and learn."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional, Union
@@ -9,7 +9,6 @@ from typing import Optional, Union
 import caffe
 import numpy as np
 import pytest
-from caffe.io import read_net
 
 FOLDER = Path(__file__).parents[2] / "nets" / "forks"
 ITERATIONS = 10
@@ -120,7 +119,7 @@ CASES = [
         layers={"bn1": "segnet"},
         skipped=("sample_weights_test",),
     ),
-    Case("deeplab2", "pspnet", "loss", {"label": whole(4)}, skipped=("update_global_stats",)),
+    Case("deeplab2", "pspnet", "loss", {"label": whole(4)}, 0.5, skipped=("update_global_stats",)),
     Case("deconvnet", "deconvnet", "seg_loss", {"label": whole(3)}, layers={"bn1_1": "segnet"}),
     Case("mobilenet", "yolo_eric612", "loss", {"label": whole(3)}),
     Case("shufflenet", "shufflenet_holmesshuan", "loss", {"label": whole(3)}, 0.02),
@@ -176,15 +175,9 @@ def path_of(case: Case) -> Path:
     return FOLDER / f"{case.name}.prototxt"
 
 
-def cases(learning: bool = False) -> Iterator:
-    """The cases as parameters; those with a layer type that is not built are expected to fail."""
-    for case in CASES:
-        missing = {layer.type for layer in read_net(path_of(case)).layer} - set(
-            caffe.layer_type_list()
-        )
-        marks = pytest.mark.xfail(strict=True, reason=f"not built: {sorted(missing)}")
-        if case.loss or not learning:
-            yield pytest.param(case, id=case.name, marks=[marks] if missing else [])
+def cases(learning: bool = False) -> list:
+    """The cases as parameters."""
+    return [pytest.param(case, id=case.name) for case in CASES if case.loss or not learning]
 
 
 def fill(net: caffe.Net, case: Case) -> None:

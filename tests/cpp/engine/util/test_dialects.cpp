@@ -263,6 +263,17 @@ TEST(DialectsTest, ChosenByHand) {
   EXPECT_EQ(chosen_dialect(), "");
 }
 
+TEST(DialectsTest, ALayerNamesItsOwn) {
+  EXPECT_EQ(resolved_one("type: 'BN' dialect: 'deconvnet' bn_param { frozen: true }"), "segnet");
+  EXPECT_EQ(resolved_one("type: 'Upsample' dialect: 'ssd' bottom: 'a'"), "ssd");
+  EXPECT_EQ(resolved_one("type: 'BN' dialect: '' bn_param { frozen: true }"), "pspnet");
+  EXPECT_ERROR(resolved("layer { name: 'b' type: 'BN' dialect: 'pspnett' }"),
+               "layer 'b': unknown dialect 'pspnett'; did you mean 'pspnet'?");
+  NetParameter net = read("layer { type: 'PriorBox' dialect: 'yolo9000' }");
+  resolve_dialect(find_dialect(net), &net);
+  EXPECT_TRUE(net.layer(0).prior_box_param().clip());
+}
+
 // ---- making a net
 
 TEST(DialectsTest, ANetLogsItsDialect) {
