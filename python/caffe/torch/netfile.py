@@ -13,6 +13,7 @@ from typing import Any
 
 from google.protobuf import text_format
 
+from .._caffe import dialect
 from ..proto import caffe_pb2
 
 
@@ -33,9 +34,20 @@ def read_net(path: str | Path, phase: int, level: int = 0, stages: Iterable[str]
     if net.state.HasField("level") and not level:
         state.level = net.state.level
     taken = [layer for layer in net.layer if is_included(layer, state)]
+    if dialect():  # chosen by hand for all nets: caffe.set_dialect
+        for layer in taken:
+            _take_dialect(layer, dialect())
     del net.layer[:]
     net.layer.extend(taken)
     return net
+
+
+def _take_dialect(layer: Any, name: str) -> None:
+    """The dialect of a layer that has none of its own, and its defaults that are not BVLC's."""
+    layer.dialect = layer.dialect or name
+    clips = name in ("yolo9000", "brocolli_inisis", "cambricon")
+    if layer.type == "PriorBox" and clips and not layer.prior_box_param.HasField("clip"):
+        layer.prior_box_param.clip = True
 
 
 def is_included(layer: Any, state: Any) -> bool:

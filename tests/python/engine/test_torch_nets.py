@@ -14,55 +14,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="PyTorch is not here: tools/engine/torch installs it")
 
 import caffe.torch  # noqa: E402
-from torch_nets import Pair, input_text  # noqa: E402
+from torch_nets import RESIDUAL, Pair, input_text, residual_inputs  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-def conv(name, bottom, outputs, kernel=3, rest="", top=None):
-    return (
-        f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{top or name}" '
-        f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2} "
-        f'weight_filler {{ type: "msra" }} {rest} }} }}\n'
-    )
-
-
-def normed(name, blob, relu=True):
-    text = (
-        f'layer {{ name: "bn_{name}" type: "BatchNorm" bottom: "{blob}" top: "{blob}" }}\n'
-        f'layer {{ name: "scale_{name}" type: "Scale" bottom: "{blob}" top: "{blob}" '
-        "scale_param { bias_term: true } }\n"
-    )
-    relu_text = f'layer {{ name: "relu_{name}" type: "ReLU" bottom: "{blob}" top: "{blob}" }}\n'
-    return text + (relu_text if relu else "")
-
-
-# Two residual blocks, Enhancement, in-place layers, a loss and an accuracy.
-RESIDUAL = (
-    input_text({"data": (4, 3, 12, 12), "label": (4,)})
-    + conv("conv1", "data", 8, 3, "bias_term: false")
-    + normed("conv1", "conv1")
-    + 'layer { name: "enhance" type: "Enhancement" bottom: "conv1" top: "conv1" }\n'
-    + conv("res2a", "conv1", 8, 3, "bias_term: false")
-    + normed("2a", "res2a")
-    + conv("res2b", "res2a", 8, 1, "bias_term: false")
-    + normed("2b", "res2b", relu=False)
-    + 'layer { name: "sum" type: "Eltwise" bottom: "conv1" bottom: "res2b" top: "sum" }\n'
-    + 'layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" }\n'
-    + 'layer { name: "pool" type: "Pooling" bottom: "sum" top: "pool" '
-    + "pooling_param { pool: AVE global_pooling: true } }\n"
-    + 'layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc" param { lr_mult: 1 } '
-    + "param { lr_mult: 2 decay_mult: 0 } inner_product_param { num_output: 5 "
-    + 'weight_filler { type: "xavier" } } }\n'
-    + 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }\n'
-    + 'layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy" '
-    + "include { phase: TEST } }\n"
-)
-
-
-def residual_inputs(seed=1):
-    random = np.random.RandomState(seed)
-    return dict(data=random.randn(4, 3, 12, 12), label=random.randint(0, 5, 4))
 
 
 @contextlib.contextmanager
@@ -146,36 +100,6 @@ def test_training_follows_the_solver(tmp_path):
             made = net.layers[name]
             found = getattr(made, made.blobs[number]).detach().numpy()
             np.testing.assert_allclose(found, blob.data, rtol=2e-3, atol=1e-4)
-
-
-def test_weights_from_module_to_engine(tmp_path):
-    """What save_caffemodel writes, Caffe reads; the values are the same bit for bit."""
-    (tmp_path / "net.prototxt").write_text(RESIDUAL)
-    torch.manual_seed(4)
-    net = caffe.torch.module(tmp_path / "net.prototxt")
-    caffe.torch.save_caffemodel(net, tmp_path / "out.caffemodel")
-    engine = caffe.Net(
-        str(tmp_path / "net.prototxt"), caffe.TEST, weights=str(tmp_path / "out.caffemodel")
-    )
-    assert list(engine.params) == [name for name, made in net.layers.items() if made.blobs]
-    for name, blobs in engine.params.items():
-        made = net.layers[name]
-        for attribute, blob in zip(made.blobs, blobs, strict=True):
-            assert np.array_equal(getattr(made, attribute).detach().numpy(), blob.data)
-    again = caffe.torch.module(tmp_path / "net.prototxt", tmp_path / "out.caffemodel")
-    for key, value in net.state_dict().items():
-        assert torch.equal(value, again.state_dict()[key]), key
-
-
-def test_double_weights_keep_their_precision(tmp_path):
-    (tmp_path / "net.prototxt").write_text(RESIDUAL)
-    net = caffe.torch.module(tmp_path / "net.prototxt").double()
-    with torch.no_grad():
-        net.layers["fc"].weight.add_(1e-12)
-    caffe.torch.save_caffemodel(net, tmp_path / "out.caffemodel")
-    again = caffe.torch.module(tmp_path / "net.prototxt").double()
-    caffe.torch.load_caffemodel(again, tmp_path / "out.caffemodel")
-    assert torch.equal(net.layers["fc"].weight, again.layers["fc"].weight)
 
 
 def test_fillers_have_the_engines_moments(tmp_path):
@@ -305,57 +229,38 @@ def test_a_prototxt_of_a_fork(tmp_path):
     pair.check(dict(x=np.random.RandomState(1).randn(2, 4, 6, 6)), ())
 
 
-# ---- safetensors --------------------------------------------------------------------------------
+def test_the_dialect_that_was_chosen(tmp_path):
+    """caffe.set_dialect holds here as for nets of the engine."""
+    text = "force_backward: true " + input_text({"x": (4, 3), "y": (4,)}) + (
+        'layer { name: "f" type: "FocalLoss" bottom: "x" bottom: "y" top: "f" }'
+    )  # fmt: skip
+    values = dict(x=np.random.RandomState(1).randn(4, 3), y=[0, 2, 1, 0])
+    losses = []
+    try:
+        for name in ("", "happynear"):
+            caffe.set_dialect(name)
+            pair = Pair(text, tmp_path)
+            pair.check(values, ["x"])
+            losses.append(float(pair.found["f"].detach()))
+    finally:
+        caffe.set_dialect("")
+    assert losses[1] == pytest.approx(4 * losses[0], rel=1e-5)  # alpha 0.25 and 1
 
 
-def test_safetensors_round_trip(tmp_path):
-    (tmp_path / "net.prototxt").write_text(RESIDUAL)
-    torch.manual_seed(6)
-    net = caffe.torch.module(tmp_path / "net.prototxt")
-    caffe.torch.save_safetensors(net, tmp_path / "net.safetensors")
-    again = caffe.torch.module(tmp_path / "net.prototxt", tmp_path / "net.safetensors")
-    for key, value in net.state_dict().items():
-        assert torch.equal(value, again.state_dict()[key]), key
-    tensors = {
-        "half": torch.ones(2, 3, dtype=torch.float16), "brain": torch.ones(2, dtype=torch.bfloat16),
-        "none": torch.zeros(0, 3), "point": torch.tensor(2.5, dtype=torch.float64),
-        "long": torch.arange(3), "bool": torch.tensor([True, False]),
-    }  # fmt: skip
-    caffe.torch.write_safetensors(tensors, tmp_path / "all.safetensors", {"made": "by hand"})
-    found = caffe.torch.read_safetensors(tmp_path / "all.safetensors")
-    assert list(found) == list(tensors)
-    for name, tensor in tensors.items():
-        assert torch.equal(found[name], tensor) and found[name].dtype == tensor.dtype
-
-
-def test_safetensors_is_that_of_the_package(tmp_path):
-    package = pytest.importorskip("safetensors.torch")
-    tensors = {"a": torch.randn(3, 4), "b": torch.arange(5)}
-    caffe.torch.write_safetensors(tensors, tmp_path / "ours.safetensors")
-    package.save_file(tensors, tmp_path / "theirs.safetensors")
-    for found in (
-        package.load_file(tmp_path / "ours.safetensors"),
-        caffe.torch.read_safetensors(tmp_path / "theirs.safetensors"),
-    ):
-        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
-
-
-@pytest.mark.parametrize("damage", ["empty", "short", "long", "header", "offsets", "text"])
-def test_damaged_safetensors(tmp_path, damage):
-    path = tmp_path / "x.safetensors"
-    caffe.torch.write_safetensors({"a": torch.randn(3, 4)}, path)
-    data = path.read_bytes()
-    data = dict(
-        empty=b"",
-        short=data[:-1],
-        long=data + b"x",
-        header=b"\xff" * 8 + data[8:],
-        offsets=data.replace(b"[0,48]", b"[8,48]"),
-        text=data.replace(b'"F32"', b'"F33"'),
-    )[damage]
-    path.write_bytes(data)
-    with pytest.raises(ValueError, match="x.safetensors: not a safetensors file, or damaged"):
-        caffe.torch.read_safetensors(path)
+def test_prior_boxes_of_a_dialect_that_clips(tmp_path):
+    text = input_text({"x": (1, 2, 4, 4), "image": (1, 3, 40, 40)}) + (
+        'layer { name: "p" type: "PriorBox" bottom: "x" bottom: "image" top: "p" '
+        "prior_box_param { min_size: 20 } }"
+    )
+    values = dict(x=np.zeros((1, 2, 4, 4)), image=np.zeros((1, 3, 40, 40)))
+    try:
+        for name, least in (("ssd", -0.125), ("yolo9000", 0)):
+            caffe.set_dialect(name)
+            pair = Pair(text, tmp_path)
+            pair.check(values, ())
+            assert float(pair.found["p"].min()) == least
+    finally:
+        caffe.set_dialect("")
 
 
 # ---- errors -------------------------------------------------------------------------------------
@@ -408,31 +313,6 @@ def test_errors_name_what_is_wrong(tmp_path):
     refused(tmp_path, x, ValueError, "no such input", shapes=dict(z=(1,)))
     refused(tmp_path, "layer { name: 'd' type: 'Data' top: 'data' }", ValueError,
             "layer d .*does not say the shape of data")  # fmt: skip
-
-
-def test_errors_of_weights(tmp_path):
-    (tmp_path / "net.prototxt").write_text(RESIDUAL)
-    net = caffe.torch.module(tmp_path / "net.prototxt")
-    before = {key: value.clone() for key, value in net.state_dict().items()}
-    other = caffe.proto.caffe_pb2.NetParameter()
-    for name, dims in (("conv1", (8, 3, 3, 3)), ("fc", (5, 9))):
-        blob = other.layer.add(name=name, type="x").blobs.add(data=np.ones(int(np.prod(dims))))
-        blob.shape.dim.extend(dims)
-    (tmp_path / "bad.caffemodel").write_bytes(other.SerializeToString())
-    with pytest.raises(ValueError, match=r"bad.caffemodel: layer fc .*1 blobs, the net 2"):
-        caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
-    other.layer[1].blobs.add(data=np.ones(5)).shape.dim.append(5)
-    (tmp_path / "bad.caffemodel").write_bytes(other.SerializeToString())
-    with pytest.raises(ValueError, match=r"layer fc .*shape is \(5, 9\), the net's \(5, 8\)"):
-        caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
-    assert all(torch.equal(before[key], value) for key, value in net.state_dict().items())
-    other.layer[0].blobs[0].data.append(1)
-    (tmp_path / "bad.caffemodel").write_bytes(other.SerializeToString())
-    with pytest.raises(ValueError, match=r"bad.caffemodel: damaged: layer conv1 .*cannot reshape"):
-        caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
-    (tmp_path / "bad.caffemodel").write_bytes(b"\xff\xff\xff")
-    with pytest.raises(ValueError, match="bad.caffemodel: not a caffemodel"):
-        caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
 
 
 def test_errors_of_inputs(tmp_path):

@@ -19,6 +19,52 @@ def input_text(shapes):
     )
 
 
+def conv(name, bottom, outputs, kernel=3, rest="", top=None):
+    return (
+        f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{top or name}" '
+        f"convolution_param {{ num_output: {outputs} kernel_size: {kernel} pad: {kernel // 2} "
+        f'weight_filler {{ type: "msra" }} {rest} }} }}\n'
+    )
+
+
+def normed(name, blob, relu=True):
+    text = (
+        f'layer {{ name: "bn_{name}" type: "BatchNorm" bottom: "{blob}" top: "{blob}" }}\n'
+        f'layer {{ name: "scale_{name}" type: "Scale" bottom: "{blob}" top: "{blob}" '
+        "scale_param { bias_term: true } }\n"
+    )
+    relu_text = f'layer {{ name: "relu_{name}" type: "ReLU" bottom: "{blob}" top: "{blob}" }}\n'
+    return text + (relu_text if relu else "")
+
+
+# Two residual blocks, Enhancement, in-place layers, a loss and an accuracy.
+RESIDUAL = (
+    input_text({"data": (4, 3, 12, 12), "label": (4,)})
+    + conv("conv1", "data", 8, 3, "bias_term: false")
+    + normed("conv1", "conv1")
+    + 'layer { name: "enhance" type: "Enhancement" bottom: "conv1" top: "conv1" }\n'
+    + conv("res2a", "conv1", 8, 3, "bias_term: false")
+    + normed("2a", "res2a")
+    + conv("res2b", "res2a", 8, 1, "bias_term: false")
+    + normed("2b", "res2b", relu=False)
+    + 'layer { name: "sum" type: "Eltwise" bottom: "conv1" bottom: "res2b" top: "sum" }\n'
+    + 'layer { name: "relu" type: "ReLU" bottom: "sum" top: "sum" }\n'
+    + 'layer { name: "pool" type: "Pooling" bottom: "sum" top: "pool" '
+    + "pooling_param { pool: AVE global_pooling: true } }\n"
+    + 'layer { name: "fc" type: "InnerProduct" bottom: "pool" top: "fc" param { lr_mult: 1 } '
+    + "param { lr_mult: 2 decay_mult: 0 } inner_product_param { num_output: 5 "
+    + 'weight_filler { type: "xavier" } } }\n'
+    + 'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "fc" bottom: "label" top: "loss" }\n'
+    + 'layer { name: "accuracy" type: "Accuracy" bottom: "fc" bottom: "label" top: "accuracy" '
+    + "include { phase: TEST } }\n"
+)
+
+
+def residual_inputs(seed=1):
+    random = np.random.RandomState(seed)
+    return dict(data=random.randn(4, 3, 12, 12), label=random.randint(0, 5, 4))
+
+
 def difference(found, wanted):
     """The largest difference relative to the largest wanted value."""
     found, wanted = np.asarray(found, np.float64), np.asarray(wanted, np.float64)
