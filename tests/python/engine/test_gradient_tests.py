@@ -10,10 +10,12 @@ import pytest
 CPP = Path(__file__).resolve().parents[2] / "cpp"
 WITHOUT = {
     "Accuracy": "counts",
+    "AnnotatedData": "reads",
     "ArgMax": "gives indices",
     "BoxAnnotatorOHEM": "gives 0 (tested)",
     "ContinuationIndicator": "fills",
     "Data": "reads",
+    "DetectionEvaluate": "counts",
     "DetectionOutput": "refuses (tested)",
     "DummyData": "fills",
     "HDF5Data": "reads",
