@@ -126,6 +126,8 @@ DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Ph
               "transform_param has one of crop_h and crop_w: give both");
   crop_height_ = rectangle ? param_.crop_h() : param_.crop_size();
   crop_width_ = rectangle ? param_.crop_w() : param_.crop_size();
+  CAFFE_CHECK(crop_height_ >= 0 && crop_width_ >= 0,
+              "transform_param's crop is longer than any image can be");
   if (param_.has_resize_param()) check_resize(param_.resize_param());
   if (param_.has_noise_param()) check_noise(param_.noise_param());
   if (param_.has_mean_file()) {

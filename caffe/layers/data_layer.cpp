@@ -67,6 +67,9 @@ void DataLayer<Dtype>::parse(const Record& record, Datum* datum) {
               "its " << record.value.size()
                      << " bytes are not a Datum: the database is damaged, or "
                      << "was not made by convert_imageset or a program like it");
+  CAFFE_CHECK(!datum->data().empty() || datum->float_data_size() > 0,
+              "it is a Datum without an image; if convert_annoset made the database, its records "
+              "are AnnotatedDatums: use a layer of type AnnotatedData");
 }
 
 template <typename Dtype>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 namespace caffe {
 
@@ -24,7 +25,9 @@ void DetectionScores::add(const Blob<Dtype>& rows) {
     if (row[0] < 0) {
       of_class.objects += row[2];
     } else if (row[3] != 0 || row[4] != 0) {
-      of_class.detections.push_back({static_cast<float>(row[2]), row[3] != 0});
+      const float score = static_cast<float>(row[2]);
+      of_class.detections.push_back(
+          {std::isnan(score) ? -std::numeric_limits<float>::max() : score, row[3] != 0});
     }
   }
 }

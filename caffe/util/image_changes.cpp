@@ -42,13 +42,25 @@ cv::Mat image_of(const Pixels& pixels) {
 
 namespace {
 
+constexpr double kLongest = 65500, kMostPixels = 1 << 28;
+
 void check_probability(const char* field, double value) {
   CAFFE_CHECK(value >= 0 && value <= 1, field << " is " << value << ": give 0 to 1");
 }
 
+void check_size(double height, double width, const char* what) {
+  CAFFE_CHECK(height <= kLongest && width <= kLongest && height * width <= kMostPixels,
+              what << " makes an image of " << height << " x " << width << " pixels: too large");
+}
+
+void check_delta(const char* field, double delta) {
+  CAFFE_CHECK(delta >= 0 && delta <= kLongest, field << " is " << delta << ": give 0 or more");
+}
+
 void check_range(const char* lower, double low, const char* upper, double high) {
-  CAFFE_CHECK(low >= 0 && low <= high, lower << " is " << low << " and " << upper << " is " << high
-                                             << ": give 0 <= lower <= upper");
+  CAFFE_CHECK(low >= 0 && low <= high && high <= kLongest, lower << " is " << low << " and "
+                                                                 << upper << " is " << high
+                                                                 << ": give 0 <= lower <= upper");
 }
 
 /// A colour for OpenCV, of up to 4 channels: one value for all, or one for each.
@@ -193,6 +205,7 @@ void check_resize(const ResizeParameter& param) {
   CAFFE_CHECK(
       param.height() > 0 && param.width() > 0,
       "resize_param is " << param.height() << " x " << param.width() << ": give height and width");
+  check_size(param.height(), param.width(), "resize_param");
   CAFFE_CHECK(!param.has_height_scale() && !param.has_width_scale(),
               "resize_param.height_scale and width_scale are not built: give the size that "
               "FIT_SMALL_SIZE must cover as height and width");
@@ -213,8 +226,8 @@ void check_distortion(const DistortionParameter& param) {
   check_probability("distort_param.saturation_prob", param.saturation_prob());
   check_probability("distort_param.hue_prob", param.hue_prob());
   check_probability("distort_param.random_order_prob", param.random_order_prob());
-  CAFFE_CHECK(param.brightness_delta() >= 0, "distort_param.brightness_delta is negative");
-  CAFFE_CHECK(param.hue_delta() >= 0, "distort_param.hue_delta is negative");
+  check_delta("distort_param.brightness_delta", param.brightness_delta());
+  check_delta("distort_param.hue_delta", param.hue_delta());
   check_range("distort_param.contrast_lower", param.contrast_lower(), "contrast_upper",
               param.contrast_upper());
   check_range("distort_param.saturation_lower", param.saturation_lower(), "saturation_upper",
@@ -223,8 +236,8 @@ void check_distortion(const DistortionParameter& param) {
 
 void check_expansion(const ExpansionParameter& param) {
   check_probability("expand_param.prob", param.prob());
-  CAFFE_CHECK(param.max_expand_ratio() >= 1, "expand_param.max_expand_ratio is "
-                                                 << param.max_expand_ratio() << ": give 1 or more");
+  CAFFE_CHECK(param.max_expand_ratio() >= 1 && param.max_expand_ratio() <= 100,
+              "expand_param.max_expand_ratio is " << param.max_expand_ratio() << ": give 1 to 100");
 }
 
 // ---- changes
@@ -251,6 +264,7 @@ cv::Mat resized(const cv::Mat& image, const ResizeParameter& param, ItemRandom* 
       return fit_and_pad(image, param, how);
     case ResizeParameter_Resize_mode_FIT_SMALL_SIZE: {
       const double scale = std::max(double(height) / image.rows, double(width) / image.cols);
+      check_size(scale * image.rows, scale * image.cols, "resize_param's FIT_SMALL_SIZE");
       height = std::max(height, length(scale * image.rows));
       width = std::max(width, length(scale * image.cols));
       break;
@@ -317,6 +331,7 @@ cv::Mat expanded(const cv::Mat& image, const ExpansionParameter& param,
   const double most = param.max_expand_ratio();
   if (!happens(random, param.prob()) || std::fabs(most - 1) < 0.01) return image;
   const double ratio = uniform(random, 1, most);
+  check_size(image.rows * ratio, image.cols * ratio, "expand_param");
   const int height = static_cast<int>(image.rows * ratio);
   const int width = static_cast<int>(image.cols * ratio);
   const int top = random->below(height - image.rows + 1);

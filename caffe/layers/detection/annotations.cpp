@@ -96,6 +96,8 @@ void check_sampler(const BatchSampler& sampler) {
   CAFFE_CHECK(
       sampler.use_original_image(),
       "batch_sampler.use_original_image: false is not built (crops of crops): leave it out");
+  CAFFE_CHECK(sampler.max_trials() <= 100000,
+              "batch_sampler.max_trials is " << sampler.max_trials() << ": give at most 100000");
   const Sampler& shape = sampler.sampler();
   CAFFE_CHECK(
       shape.min_scale() > 0 && shape.min_scale() <= shape.max_scale() && shape.max_scale() <= 1,

@@ -1,13 +1,17 @@
 #include "caffe/layers/detection/detection_evaluate_layer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <fstream>
+#include <limits>
 
 #include "caffe/util/image_changes.hpp"
 
 namespace caffe {
 
 namespace {
+
+constexpr int kMost = 1000000;  // classes, and images of a batch
 
 /// Heights and widths from lines of "name height width".
 vector<std::pair<int, int>> read_sizes(const string& file) {
@@ -48,9 +52,9 @@ void DetectionEvaluateLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&
   (void)bottom;
   (void)top;
   param_ = this->layer_param_.detection_evaluate_param();
-  CAFFE_CHECK(param_.num_classes() > 0,
-              this->name() << "detection_evaluate_param.num_classes is missing: give the number of "
-                           << "classes, the background included");
+  CAFFE_CHECK(param_.num_classes() > 0 && param_.num_classes() <= kMost,
+              this->name() << "detection_evaluate_param.num_classes is " << param_.num_classes()
+                           << ": give the number of classes, the background included");
   CAFFE_CHECK(param_.overlap_threshold() > 0 && param_.overlap_threshold() <= 1,
               this->name() << "overlap_threshold is " << param_.overlap_threshold()
                            << ": give more than 0, up to 1");
@@ -72,8 +76,15 @@ void DetectionEvaluateLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& to
 }
 
 template <typename Dtype>
+int DetectionEvaluateLayer<Dtype>::read_image(Dtype value) const {
+  CAFFE_CHECK(value < kMost, this->name() << "a row is of image " << value);
+  return static_cast<int>(value);
+}
+
+template <typename Dtype>
 int DetectionEvaluateLayer<Dtype>::read_class(Dtype value, const char* of) const {
   const int background = static_cast<int>(param_.background_label_id());
+  CAFFE_CHECK(std::fabs(value) < kMost, this->name() << of << " has class " << value);
   const int number = static_cast<int>(value);
   CAFFE_CHECK(number >= 0 && number < static_cast<int>(param_.num_classes()),
               this->name() << of << " has class " << number << ", but num_classes is "
@@ -104,7 +115,7 @@ typename DetectionEvaluateLayer<Dtype>::Truths DetectionEvaluateLayer<Dtype>::re
   const Dtype* row = blob.cpu_data();
   for (int i = 0; i < blob.shape(2); ++i, row += 8) {
     if (row[0] < 0) continue;
-    const int image = static_cast<int>(row[0]), label = read_class(row[1], "a true box");
+    const int image = read_image(row[0]), label = read_class(row[1], "a true box");
     *images = std::max(*images, image + 1);
     truths[{image, label}].push_back({in_pixels(image, box_at(row + 3)), row[7] != 0, false});
   }
@@ -119,11 +130,12 @@ DetectionEvaluateLayer<Dtype>::read_detections(const Blob<Dtype>& blob, int* ima
   const Dtype* row = blob.cpu_data();
   for (int i = 0; i < blob.shape(2); ++i, row += 7) {
     if (row[0] < 0) continue;
-    const int image = static_cast<int>(row[0]);
+    const int image = read_image(row[0]);
     *images = std::max(*images, image + 1);
     if (row[1] < 0) continue;
     const int label = read_class(row[1], "a detection");
-    detections[{image, label}].push_back({row[2], in_pixels(image, box_at(row + 3))});
+    const Dtype score = std::isnan(row[2]) ? -std::numeric_limits<Dtype>::max() : row[2];
+    detections[{image, label}].push_back({score, in_pixels(image, box_at(row + 3))});
   }
   for (auto& of_class : detections) {
     std::stable_sort(of_class.second.begin(), of_class.second.end(),
@@ -140,7 +152,7 @@ std::pair<bool, bool> DetectionEvaluateLayer<Dtype>::judge(const Detection& dete
   double largest = -1;
   for (Truth& truth : *truths) {
     const double overlap = box_overlap(detection.box, truth.box, !sizes_.empty());
-    if (overlap <= largest) continue;
+    if (!(overlap > largest)) continue;  // nor if it is NaN
     largest = overlap;
     best = &truth;
   }

@@ -58,6 +58,7 @@ class DetectionEvaluateLayer : public Layer<Dtype> {
   typedef std::map<Place, vector<Truth>> Truths;
 
   int row_classes() const;
+  int read_image(Dtype value) const;
   int read_class(Dtype value, const char* of) const;
   Box<double> in_pixels(int image, const Box<double>& box) const;
   Truths read_truths(const Blob<Dtype>& blob, int* images) const;

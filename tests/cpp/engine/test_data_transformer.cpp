@@ -263,6 +263,7 @@ TYPED_TEST(DataTransformerTest, CropsOfHeightAndWidth) {
   }
   EXPECT_EQ(seen.size(), 4u);
   EXPECT_ERROR(this->make("crop_h: 5"), "give both");
+  EXPECT_ERROR(this->make("crop_size: 4000000000"), "longer than any image");
   EXPECT_ERROR(this->make("crop_size: 5 crop_h: 5 crop_w: 5"), "remove one");
   EXPECT_ERROR(this->run("crop_h: 5 crop_w: 20", this->image_),
                "crop_h x crop_w = 5 x 20 is larger than an image of 19 x 19");

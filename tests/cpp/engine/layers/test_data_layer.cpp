@@ -201,6 +201,12 @@ TYPED_TEST(DataLayerTest, ErrorsOfSetUp) {
   std::filesystem::remove_all(this->path());
   this->write_bytes({"no Datum"});
   EXPECT_ERROR(this->start(this->text("batch_size: 1")), "record 'key100'");
+  std::filesystem::remove_all(this->path());
+  AnnotatedDatum with_boxes;
+  with_boxes.set_type(AnnotatedDatum_AnnotationType_BBOX);
+  *with_boxes.mutable_datum() = raw(picture(3, 4, 4), 1);
+  this->write_bytes({with_boxes.SerializeAsString()});
+  EXPECT_ERROR(this->start(this->text("batch_size: 1")), "use a layer of type AnnotatedData");
 }
 
 /// The net's thread gets the error in order, and can continue.

@@ -137,6 +137,12 @@ TEST(ImageChanges, ErrorsNameTheField) {
   EXPECT_ERROR(resize_by(image, "width: 3", &shown), "give height and width");
   EXPECT_ERROR(resize_by(image, "width: 3 height: 3 prob: 2", &shown), "resize_param.prob is 2");
   EXPECT_ERROR(resize_by(image, "width: 3 height: 3 height_scale: 2", &shown), "height_scale");
+  EXPECT_ERROR(resize_by(image, "width: 4000000000 height: 3", &shown), "too large");
+  EXPECT_ERROR(
+      resize_by(picture(1, 1, 900), "resize_mode: FIT_SMALL_SIZE width: 3000 height: 3000", &shown),
+      "too large");
+  EXPECT_ERROR(check_distortion(parsed<DistortionParameter>("hue_delta: inf")), "hue_delta");
+  EXPECT_ERROR(check_expansion(parsed<ExpansionParameter>("max_expand_ratio: 1e9")), "1 to 100");
   EXPECT_ERROR(check_noise(parsed<NoiseParameter>("prob: -1")), "noise_param.prob");
   EXPECT_ERROR(check_noise(parsed<NoiseParameter>("jpeg: 101")), "noise_param.jpeg");
   EXPECT_ERROR(check_distortion(parsed<DistortionParameter>("hue_prob: 3")), "hue_prob");

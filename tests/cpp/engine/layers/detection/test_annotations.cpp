@@ -141,6 +141,7 @@ TEST(Annotations, OneBoxMustMeetAllLimits) {
 TEST(Annotations, ErrorsOfSamplers) {
   EXPECT_ERROR(check_sampler(parsed<BatchSampler>("use_original_image: false")),
                "use_original_image");
+  EXPECT_ERROR(check_sampler(parsed<BatchSampler>("max_trials: 4000000000")), "max_trials");
   EXPECT_ERROR(check_sampler(parsed<BatchSampler>("sampler { min_scale: 0 }")), "min_scale 0");
   EXPECT_ERROR(check_sampler(parsed<BatchSampler>("sampler { max_scale: 2 }")), "max_scale 2");
   EXPECT_ERROR(check_sampler(parsed<BatchSampler>("sampler { max_aspect_ratio: 0.5 }")),

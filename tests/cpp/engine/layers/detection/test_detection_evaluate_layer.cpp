@@ -159,10 +159,27 @@ TYPED_TEST(DetectionEvaluateLayerTest, BruteForce) {
   }
 }
 
+/// What is not a number is never right, and comes last.
+TYPED_TEST(DetectionEvaluateLayerTest, NotANumber) {
+  const double nan = std::nan("");
+  this->give({{0, 1, nan, 0, 0, 1, 1}, {0, 1, .5, nan, 0, 1, 1}, {0, 1, .4, 0, 0, 1, 1}},
+             {{0, 1, 0, 0, 0, 1, 1, 0}});
+  const auto rows = this->rows("num_classes: 2");
+  ASSERT_EQ(rows.size(), 4u);
+  this->expect_near(rows[1], {0, 1, .5, 0, 1}, 1e-6);
+  this->expect_near(rows[2], {0, 1, .4, 1, 0}, 1e-6);
+  EXPECT_EQ(rows[3][4], 1);
+  this->give({{nan, 1, 1, 0, 0, 1, 1}}, {{0, 1, 0, 0, 0, 1, 1, 0}});
+  EXPECT_ERROR(this->rows("num_classes: 2"), "a row is of image nan");
+  this->give({{0, 1e30, 1, 0, 0, 1, 1}}, {{0, 1, 0, 0, 0, 1, 1, 0}});
+  EXPECT_ERROR(this->rows("num_classes: 2"), "a detection has class 1e+30");
+}
+
 TYPED_TEST(DetectionEvaluateLayerTest, Errors) {
   const string mine = "layer 'under_test' (DetectionEvaluate): ";
   this->give({{0, 1, .9, 0, 0, 1, 1}}, {{0, 1, 0, 0, 0, 1, 1, 0}});
-  EXPECT_ERROR(this->rows(""), mine + "detection_evaluate_param.num_classes");
+  EXPECT_ERROR(this->rows(""), mine + "detection_evaluate_param.num_classes is 0");
+  EXPECT_ERROR(this->rows("num_classes: 4000000000"), "num_classes is 4000000000");
   EXPECT_ERROR(this->rows("num_classes: 1"), mine + "a true box has class 1, but num_classes is 1");
   EXPECT_ERROR(this->rows("num_classes: 3 background_label_id: 1"), "background_label_id");
   EXPECT_ERROR(this->rows("num_classes: 3 overlap_threshold: 0"), "overlap_threshold");
