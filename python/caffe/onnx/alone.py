@@ -80,7 +80,7 @@ def largest(exported: Exported, inputs: Sequence[Arrays]) -> float:
     layers = [
         Alone.of(exported, i)
         for i, layer in enumerate(net.layers)
-        if not net.is_input(layer) and layer.top
+        if not net.is_input(layer) and layer.top and i not in net.left_out
     ]
     worst = 0.0
     for arrays in inputs:

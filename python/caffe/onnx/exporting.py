@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from . import layer_families, source
@@ -16,7 +16,7 @@ _ = layer_families  # imported for the converters that it enters
 FREE = "N"  # the name of a free batch
 LARGEST = 2**31 - 2**20  # bytes of a protobuf message, less what the comparison adds
 FOR_TRAINING = (
-    "Loss", "Accuracy", "DetectionEvaluate", "HDF5Output", "LabelsequenceAccuracy",
+    "Loss", "LossOHEM", "Accuracy", "BoxAnnotatorOHEM", "DetectionEvaluate", "HDF5Output",
 )  # fmt: skip
 
 
@@ -38,7 +38,10 @@ def _reason(kind: str) -> str:
     if kind == "Python":
         return "its code is Python, which a file cannot hold"
     if kind.endswith(FOR_TRAINING):
-        return "it is for training and testing; export the deploy net, which has no labels"
+        return (
+            "it is for training and testing; export the deploy net, which has no labels, or leave "
+            "such layers out (--without-losses)"
+        )
     return "caffe.onnx has no converter for this type"
 
 
@@ -122,7 +125,7 @@ def convert(net: Source, opset: int = DEFAULT_OPSET) -> Exported:
     tensors: dict[str, str] = {name: name for name in net.inputs}
     notes: list[str] = []
     for index, layer in enumerate(net.layers):
-        if not net.is_input(layer):
+        if not net.is_input(layer) and index not in net.left_out:
             add_layer(graph, net, index, tensors, notes)
     names = _name_after_blobs(graph, net, tensors)
     inputs = [value_info(name, _axes(net, name)) for name in net.inputs]
@@ -139,16 +142,26 @@ def export(
     *,
     opset: int = DEFAULT_OPSET,
     batch: str | int | None = None,
+    without_losses: bool = False,
 ) -> Exported:
     """Read a net and make its ONNX model.
 
-    batch: "dynamic", a size, or None for the prototxt's. Raises CaffeError for files that the
-    engine cannot read, CannotSay (a ValueError) for a layer that cannot be exported, ValueError for
-    a batch that the net cannot have.
+    batch: "dynamic", a size, or None for the prototxt's. without_losses: leave out losses,
+    accuracies and other layers of training, with the inputs that only they read. Raises CaffeError
+    for files that the engine cannot read, CannotSay (a ValueError) for a layer that cannot be
+    exported, ValueError for a batch that the net cannot have.
     """
     net = source.read(prototxt, weights)
+    if without_losses:
+        net.leave_out(
+            {i for i, layer in enumerate(net.layers) if layer.type.endswith(FOR_TRAINING)}
+        )
     if batch == "dynamic":
         source.free_batch(net)
     elif batch is not None:
         source.fixed_batch(net, int(batch))
-    return convert(net, opset)
+    exported = convert(net, opset)
+    layers = [net.layers[i] for i in sorted(net.left_out)]
+    names = [f"{layer.name} ({layer.type})" for layer in layers if layer.type != "Split"]
+    left_out = (f"left out: {', '.join(names)}",) if names else ()
+    return replace(exported, notes=(*exported.notes, *left_out))

@@ -54,6 +54,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add("--batch", help="dynamic: any size of batch; a number: that size; else the prototxt's")
     add("--images", metavar="DIR", help="compare on these images as well")
+    add(
+        "--without-losses",
+        action="store_true",
+        help="leave out losses, accuracies and the inputs that only they read",
+    )
     add("--no-check", action="store_true", help="write the file without running it")
     return parser.parse_args(argv)
 
@@ -168,7 +173,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     check_folder(args.out)
     _caffe.init_log(QUIET)
-    exported = export(args.net, args.weights, opset=args.opset, batch=_batch(args.batch))
+    exported = export(
+        args.net,
+        args.weights,
+        opset=args.opset,
+        batch=_batch(args.batch),
+        without_losses=args.without_losses,
+    )
     out = Path(args.out)
     if args.no_check:
         save(exported, out)

@@ -34,6 +34,7 @@ class Source:
     layers: its layers, without their weights; weights: the learnt arrays of each, by its index.
     shapes: of each blob. free: which of its axes follow the size of the batch, in a net with a free
     one. batch_axis: the axis of the inputs that is free, None for a net of a fixed size.
+    left_out: the indices of layers that are not exported.
     """
 
     name: str
@@ -43,11 +44,38 @@ class Source:
     shapes: dict[str, Shape]
     free: dict[str, set[int]] = field(default_factory=dict)
     batch_axis: int | None = None
+    left_out: set[int] = field(default_factory=set)
+
+    @property
+    def all_inputs(self) -> list[str]:
+        """The blobs that layers without bottoms make: those of Input and data layers."""
+        return [top for layer in self.layers if self.is_input(layer) for top in layer.top]
 
     @property
     def inputs(self) -> list[str]:
-        """The blobs that layers without bottoms make: those of Input and data layers."""
-        return [top for layer in self.layers if self.is_input(layer) for top in layer.top]
+        """The inputs of the model: all, but those that only left out layers read."""
+        if not self.left_out:
+            return self.all_inputs
+        read = self._read()
+        return [name for name in self.all_inputs if name in read]
+
+    def _read(self) -> set[str]:
+        """The blobs that layers which are not left out read."""
+        kept = [la for i, la in enumerate(self.layers) if i not in self.left_out]
+        return {bottom for layer in kept for bottom in layer.bottom}
+
+    def leave_out(self, numbers: set[int]) -> None:
+        """Leave layers out, by their indices, those that read what they make, and Splits that
+        nobody reads then."""
+        self.left_out, gone = set(numbers), set[str]()
+        for index, layer in enumerate(self.layers):
+            if index in self.left_out or gone & set(layer.bottom):
+                self.left_out.add(index)
+                gone |= set(layer.top)
+        for index in reversed(range(len(self.layers))):
+            layer = self.layers[index]
+            if layer.type == "Split" and not self._read() & set(layer.top):
+                self.left_out.add(index)
 
     def is_input(self, layer: Any) -> bool:
         """Whether a layer's tops are inputs of the model."""
@@ -64,13 +92,20 @@ class Source:
     @property
     def outputs(self) -> list[str]:
         """The blobs that no layer reads, in the order of the layers."""
-        return list(self.net.outputs)
+        if not self.left_out:
+            return list(self.net.outputs)
+        read, made = self._read(), []
+        for index, layer in enumerate(self.layers):
+            if index in self.left_out or layer.type == "Split" or self.is_input(layer):
+                continue
+            made += [top for top in layer.top if top not in read and top not in made]
+        return made
 
     def parts(self) -> list[tuple[int, int]]:
         """First and last index of each series of layers between those that make inputs."""
         parts: list[tuple[int, int]] = []
         for index, layer in enumerate(self.layers):
-            if self.is_input(layer):
+            if self.is_input(layer) or index in self.left_out:
                 continue
             if parts and parts[-1][1] == index - 1:
                 parts[-1] = (parts[-1][0], index)
@@ -125,14 +160,14 @@ def other_batch(source: Source) -> Fraction:
     """A factor to the smallest batch that keeps the inputs' proportions; to three times a batch
     that is the smallest already."""
     axis = source.batch_axis or 0
-    shapes = [source.shapes[name] for name in source.inputs]
+    shapes = [source.shapes[name] for name in source.all_inputs]
     common = math.gcd(*(shape[axis] for shape in shapes if axis < len(shape)))
     return Fraction(1, common) if common > 1 else Fraction(3)
 
 
 def resize(source: Source, factor: Fraction | int) -> None:
     """Give the free axis of the net's inputs its first length times ``factor``."""
-    for name in source.inputs:
+    for name in source.all_inputs:
         shape = list(source.shapes[name])
         if source.batch_axis is not None and source.batch_axis < len(shape):
             shape[source.batch_axis] = int(shape[source.batch_axis] * factor)
@@ -166,7 +201,7 @@ def fixed_batch(source: Source, size: int) -> None:
     """Set the first axis of all inputs, the second in a net with recurrent layers, to a size."""
     axis = int(any(layer.type in RECURRENT for layer in source.layers))
     try:
-        for name in source.inputs:
+        for name in source.all_inputs:
             shape = list(source.shapes[name])
             if axis < len(shape):
                 shape[axis] = size

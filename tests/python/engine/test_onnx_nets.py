@@ -306,6 +306,36 @@ def test_a_net_with_data_layers(tmp_path):
     assert worst(exported).relative < CLOSE
 
 
+TRAINED = (
+    inputs((2, 3, 8, 8), (2,))
+    + layer(
+        "Convolution", "convolution_param { num_output: 4 kernel_size: 3 }", tops=["c"], name="c"
+    )
+    + layer("ReLU", "", ["c"], ["c"], "relu")
+    + layer("InnerProduct", "inner_product_param { num_output: 5 }", ["c"], ["score"], "score")
+    + layer("Softmax", "", ["c"], ["side"], "side")
+    + layer("Accuracy", "", ["score", "second"], ["accuracy"], "accuracy")
+    + layer("SoftmaxWithLoss", "", ["score", "second"], ["loss"], "loss")
+    + layer("Silence", "", ["loss"], [], "quiet")
+)
+
+
+@pytest.mark.parametrize("batch", [None, "dynamic", 3])
+def test_layers_of_training_are_left_out_where_asked(tmp_path, batch):
+    files = saved(tmp_path, TRAINED)
+    with pytest.raises(caffe_onnx.CannotSay, match="'accuracy' of type Accuracy.*--without-losses"):
+        caffe_onnx.export(*files, batch=batch)
+    exported = caffe_onnx.export(*files, batch=batch, without_losses=True)
+    assert [i.name for i in exported.model.graph.input] == ["data"]
+    assert [o.name for o in exported.model.graph.output] == ["score", "side"]
+    assert exported.notes == (
+        "left out: accuracy (Accuracy), loss (SoftmaxWithLoss), quiet (Silence)",
+    )
+    found = main.compare(exported)
+    assert [d.blob for d in found] == ["c", "score", "side"]
+    assert max(d.relative for d in found) < CLOSE
+
+
 def test_weights_of_another_net(tmp_path):
     prototxt, _ = saved(tmp_path, inputs((2, 3)) + layer("TanH"))
     text = inputs((2, 3)) + layer("InnerProduct", "inner_product_param { num_output: 4 }")
