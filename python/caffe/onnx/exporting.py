@@ -110,7 +110,9 @@ def _output_infos(net: Source, names: dict[str, str]) -> list[Any]:
         lengths = _axes(net, blob)
         infos.append(value_info(names[blob], [None] * len(lengths) if blob in varying else lengths))
     if not infos:
-        raise ValueError("the net computes nothing: there is nothing to export")
+        raise ValueError(
+            "the net computes nothing, or layers of type Silence read all of it: nothing to export"
+        )
     return infos
 
 
