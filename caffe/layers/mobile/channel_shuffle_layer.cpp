@@ -32,7 +32,7 @@ void ChannelShuffleLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) 
                            << " channels");
   rows_ = static_cast<int>(p.group());
   columns_ = static_cast<int>(channels / row);
-  length_ = p.shuffle_channel_num() * pixels;
+  length_ = channels > 0 ? p.shuffle_channel_num() * pixels : 0;
 }
 
 template <typename Dtype>

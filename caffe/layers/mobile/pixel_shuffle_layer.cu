@@ -1,8 +1,7 @@
 #include "caffe/layers/mobile/pixel_shuffle_layer.hpp"
 
-#include <cstdint>
-
 #include "caffe/layers/in_place.hpp"
+#include "caffe/layers/mobile/length.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -60,7 +59,8 @@ void PixelShuffleLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   CAFFE_CHECK(x.shape(1) % square == 0,
               this->name() << "upscale_factor " << factor_ << " needs a multiple of " << square
                            << " channels; the bottom's shape is " << x.shape_string());
-  top[0]->Reshape({x.shape(0), x.shape(1) / square, x.shape(2) * factor_, x.shape(3) * factor_});
+  top[0]->Reshape({x.shape(0), x.shape(1) / square, longer(this->name(), x.shape(2), factor_),
+                   longer(this->name(), x.shape(3), factor_)});
 }
 
 template <typename Dtype>

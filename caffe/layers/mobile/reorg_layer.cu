@@ -1,8 +1,9 @@
 #include "caffe/layers/mobile/reorg_layer.hpp"
 
-#include <cstdint>
+#include <string>
 
 #include "caffe/layers/in_place.hpp"
+#include "caffe/layers/mobile/length.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -65,10 +66,13 @@ void ReorgLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   CAFFE_CHECK(reverse_ || (x.shape(2) % stride_ == 0 && x.shape(3) % stride_ == 0),
               this->name() << "stride " << stride_ << " does not divide height and width of the "
                            << "bottom, " << x.shape_string());
+  const std::string name = this->name();
   if (reverse_) {
-    top[0]->Reshape({x.shape(0), x.shape(1) / square, x.shape(2) * stride_, x.shape(3) * stride_});
+    top[0]->Reshape({x.shape(0), x.shape(1) / square, longer(name, x.shape(2), stride_),
+                     longer(name, x.shape(3), stride_)});
   } else {
-    top[0]->Reshape({x.shape(0), x.shape(1) * square, x.shape(2) / stride_, x.shape(3) / stride_});
+    top[0]->Reshape(
+        {x.shape(0), longer(name, x.shape(1), square), x.shape(2) / stride_, x.shape(3) / stride_});
   }
 }
 

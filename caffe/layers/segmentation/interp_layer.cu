@@ -133,47 +133,51 @@ void InterpLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
                                                     << "one is " << blob->shape_string());
   }
   const int given[] = {p.height(), p.width()};
-  std::array<int, 2> inside, out;
   for (int a = 0; a < 2; ++a) {
-    inside[a] = bottom[0]->shape(2 + a) + p.pad_beg() + p.pad_end();
-    CAFFE_CHECK(inside[a] >= 1, this->name() << "pad_beg " << p.pad_beg() << " and pad_end "
-                                             << p.pad_end() << " leave nothing of the bottom, "
-                                             << bottom[0]->shape_string());
-    out[a] = bottom.size() > 1 ? bottom[1]->shape(2 + a) : resized(inside[a], given[a]);
-    CAFFE_CHECK(out[a] >= 1, this->name() << "the top would be " << out[a] << " "
-                                          << (a == 0 ? "rows high" : "columns wide")
-                                          << "; it must be at least 1");
+    const int64_t left = int64_t{bottom[0]->shape(2 + a)} + p.pad_beg() + p.pad_end();
+    CAFFE_CHECK(left >= 1, this->name()
+                               << "pad_beg " << p.pad_beg() << " and pad_end " << p.pad_end()
+                               << " leave nothing of the bottom, " << bottom[0]->shape_string());
+    inside_[a] = static_cast<int>(left);
+    out_[a] = bottom.size() > 1 ? bottom[1]->shape(2 + a) : resized(inside_[a], given[a]);
+    CAFFE_CHECK(out_[a] >= 1, this->name() << "the top would be " << out_[a] << " "
+                                           << (a == 0 ? "rows high" : "columns wide")
+                                           << "; it must be at least 1");
   }
-  top[0]->Reshape({bottom[0]->shape(0), bottom[0]->shape(1), out[0], out[1]});
-  if (inside != inside_ || out != out_) sample(inside, out);
+  top[0]->Reshape({bottom[0]->shape(0), bottom[0]->shape(1), out_[0], out_[1]});
 }
 
 template <typename Dtype>
-void InterpLayer<Dtype>::sample(const std::array<int, 2>& inside, const std::array<int, 2>& out) {
-  inside_ = inside;
-  out_ = out;
-  places_.Reshape({out[0] + inside[0] + 1 + out[1] + inside[1] + 1});
-  weights_.Reshape({out[0] + out[1]});
+void InterpLayer<Dtype>::sample() {
+  const std::array<int, 4> sizes = {{inside_[0], inside_[1], out_[0], out_[1]}};
+  if (sizes == sampled_) return;
+  const int64_t count = int64_t{out_[0]} + inside_[0] + out_[1] + inside_[1] + 2;
+  CAFFE_CHECK(count <= std::numeric_limits<int>::max(),
+              this->name() << "a top of " << out_[0] << " x " << out_[1] << " is too large");
+  places_.Reshape({static_cast<int>(count)});
+  weights_.Reshape({out_[0] + out_[1]});
   int* place = places_.mutable_cpu_data();
   Dtype* weight = weights_.mutable_cpu_data();
   for (int a = 0; a < 2; ++a) {
-    const int64_t whole = out[a] > 1 ? out[a] - 1 : 1;
-    int* const touching = place + out[a];
+    const int64_t whole = out_[a] > 1 ? out_[a] - 1 : 1;
+    int* const touching = place + out_[a];
     int known = 0;
-    for (int i = 0; i < out[a]; ++i) {
-      const int64_t at = out[a] > 1 ? static_cast<int64_t>(i) * (inside[a] - 1) : 0;
+    for (int i = 0; i < out_[a]; ++i) {
+      const int64_t at = out_[a] > 1 ? static_cast<int64_t>(i) * (inside_[a] - 1) : 0;
       place[i] = static_cast<int>(at / whole);
       weight[i] = static_cast<Dtype>(at % whole) / static_cast<Dtype>(whole);
       for (; known <= place[i]; ++known) touching[known] = i;
     }
-    for (; known <= inside[a]; ++known) touching[known] = out[a];
-    place += out[a] + inside[a] + 1;
-    weight += out[a];
+    for (; known <= inside_[a]; ++known) touching[known] = out_[a];
+    place += out_[a] + inside_[a] + 1;
+    weight += out_[a];
   }
+  sampled_ = sizes;
 }
 
 template <typename Dtype>
 void InterpLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  sample();
   const int offset = -this->layer_param_.interp_param().pad_beg();
   const Axes<Dtype> axes(*bottom[0], offset, inside_, out_, places_.active_data(),
                          weights_.active_data());

@@ -45,11 +45,12 @@ class InterpLayer : public Portable<Layer<Dtype>> {
  private:
   /// The length of an axis of the top; `inside` is what the pads leave, `given` the parameter.
   int resized(int inside, int given) const;
-  /// Fills places_ and weights_ for planes of these lengths.
-  void sample(const std::array<int, 2>& inside, const std::array<int, 2>& out);
+  /// Fills places_ and weights_ for the lengths of the last Reshape.
+  void sample();
 
-  std::array<int, 2> inside_ = {{0, 0}};  // height and width that the pads leave
-  std::array<int, 2> out_ = {{0, 0}};     // height and width of the top
+  std::array<int, 2> inside_ = {{0, 0}};         // height and width that the pads leave
+  std::array<int, 2> out_ = {{0, 0}};            // height and width of the top
+  std::array<int, 4> sampled_ = {{0, 0, 0, 0}};  // the inside_ and out_ that the next two are for
   // For the height, then for the width: `first` and `touching` of the .cu's Axis.
   Blob<int> places_;
   Blob<Dtype> weights_;

@@ -132,6 +132,7 @@ void UnpoolingLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void UnpoolingLayer<Dtype>::place_first(const std::vector<int>& shape) {
   first_places_.Reshape(shape);
+  if (first_places_.count() == 0) return;
   Dtype* place = first_places_.mutable_cpu_data();
   for (int plane = 0; plane < shape[0] * shape[1]; ++plane) {
     for (int h = 0; h < shape[2]; ++h) {

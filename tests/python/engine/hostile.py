@@ -26,7 +26,7 @@ from pathlib import Path
 import hostile_forks
 import numpy as np
 from hostile_damage import damage_bytes, damage_message, damage_text, make_net
-from hostile_nets import MORE, NET, RECURRENT, REGIONS, SMALL, TEXT, TRAIN
+from hostile_nets import MAPS, MORE, NET, RECURRENT, REGIONS, SMALL, TEXT, TRAIN
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -45,7 +45,7 @@ def sound_nets() -> list[str]:
     known = set(caffe.layer_type_list())
     return [
         text
-        for text in (NET, MORE, RECURRENT, REGIONS, TEXT, *hostile_forks.net_texts())
+        for text in (NET, MORE, MAPS, RECURRENT, REGIONS, TEXT, *hostile_forks.net_texts())
         if set(re.findall(r'type: "([A-Z]\w+)"', text)) <= known
     ]
 

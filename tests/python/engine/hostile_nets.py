@@ -131,6 +131,43 @@ layer { name: "triplet" type: "TripletLoss" bottom: "x" bottom: "rev" bottom: "t
 layer { name: "focal" type: "FocalLoss" bottom: "x" bottom: "classes" top: "focal" top: "prob"
         focal_loss_param { type: ONEADDP gamma: 1.5 alpha: 0.5 beta: 1 } softmax_param { axis: 2 } }
 """
+MAPS = """
+layer { name: "x" type: "Input" top: "x" input_param { shape { dim: 2 dim: 8 dim: 4 dim: 6 } } }
+layer { name: "gate" type: "Input" top: "gate" input_param { shape { dim: 2 dim: 8 } } }
+layer { name: "interp" type: "Interp" bottom: "x" top: "interp" interp_param {
+        height: 5 width: 9 zoom_factor: 2 shrink_factor: 1 pad_beg: -1 pad_end: 0 } }
+layer { name: "bn" type: "BN" bottom: "x" top: "bn" bn_param { momentum: 0.9 eps: 0.001
+        frozen: false slope_filler { type: "constant" value: 1 } bias_filler { value: 0 } } }
+layer { name: "bn2" type: "BN" bottom: "bn" top: "bn2" top: "mean" top: "variance" bn_param {
+        bn_mode: LEARN scale_filler { type: "constant" value: 1 } shift_filler { value: 0 } } }
+layer { name: "pool" type: "Pooling" bottom: "bn" top: "pool" top: "places"
+        pooling_param { kernel_size: 2 stride: 2 } }
+layer { name: "up" type: "Upsample" bottom: "pool" bottom: "places" top: "up"
+        upsample_param { scale: 2 scale_h: 2 scale_w: 2 pad_out_h: false
+                         upsample_h: 4 upsample_w: 6 } }
+layer { name: "twice" type: "Upsample" bottom: "pool" top: "twice" upsample_param { scale: 2 } }
+layer { name: "unpool" type: "Unpooling" bottom: "pool" top: "unpool" unpooling_param {
+        unpool: AVE kernel_h: 2 kernel_w: 3 stride_h: 2 stride_w: 2 unpool_h: 5 unpool_w: 7 } }
+layer { name: "maxima" type: "Unpooling" bottom: "pool" bottom: "places" top: "maxima"
+        unpooling_param { unpool: MAX kernel_size: 2 stride: 2 pad: 0 unpool_size: 6 } }
+layer { name: "dw" type: "ConvolutionDepthwise" bottom: "x" top: "dw" convolution_param {
+        kernel_size: 3 stride: 1 pad: 1 dilation: 1 weight_filler { type: "msra" } } }
+layer { name: "six" type: "ReLU6" bottom: "dw" top: "dw"
+        relu6_param { negative_slope: 0.1 threshold: 6 engine: CAFFE } }
+layer { name: "dw2" type: "DepthwiseConvolution" bottom: "dw" top: "dw2" convolution_param {
+        num_output: 8 group: 8 kernel_h: 3 kernel_w: 1 bias_term: false } }
+layer { name: "shuffle" type: "ShuffleChannel" bottom: "x" top: "shuffle"
+        shuffle_channel_param { group: 4 } }
+layer { name: "blocks" type: "ChannelShuffle" bottom: "x" top: "blocks"
+        channel_shuffle_param { shuffle_pattern: 1 shuffle_channel_num: 2 group: 2 } }
+layer { name: "axpy" type: "Axpy" bottom: "gate" bottom: "x" bottom: "shuffle" top: "axpy" }
+layer { name: "reorg" type: "Reorg" bottom: "x" top: "reorg"
+        reorg_param { stride: 2 reverse: false } }
+layer { name: "pixels" type: "PixelShuffle" bottom: "x" top: "pixels"
+        pixelshuffle_param { upscale_factor: 2 } }
+layer { name: "mish" type: "Mish" bottom: "axpy" top: "axpy" }
+layer { name: "swish" type: "HardSwish" bottom: "axpy" top: "swish" }
+"""
 SMALL = """
 layer { name: "data" type: "Input" top: "data" input_param { shape { dim: 2 dim: 3 } } }
 layer { name: "ip" type: "InnerProduct" bottom: "data" top: "ip"

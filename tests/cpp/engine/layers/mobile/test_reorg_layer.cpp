@@ -89,6 +89,10 @@ TYPED_TEST(ReorgLayerTest, Errors) {
   EXPECT_PRED2(contains, error("stride: 3"), "needs a multiple of 9 channels");
   EXPECT_PRED2(contains, error("stride: 2"), "does not divide height and width");
   EXPECT_EQ(error("stride: 2 reverse: true"), "");
+  this->bottom[0]->Reshape({0, 4, 2000000000, 1});
+  EXPECT_PRED2(contains, error("stride: 2 reverse: true"), "an axis of 4000000000 values is too");
+  this->bottom[0]->Reshape({1, 2000000000, 0, 0});
+  EXPECT_PRED2(contains, error("stride: 2"), "an axis of 8000000000 values is too long");
   this->top = this->bottom;
   EXPECT_PRED2(contains, error("stride: 1"), "cannot work in place");
 }
@@ -148,6 +152,8 @@ TYPED_TEST(PixelShuffleLayerTest, Errors) {
   EXPECT_PRED2(contains, error("pixel_shuffle_param { upscale_factor: 0 }"), "is 0");
   EXPECT_PRED2(contains, error("pixel_shuffle_param { upscale_factor: 65536 }"), "is 65536");
   EXPECT_PRED2(contains, error(""), "needs a multiple of 4 channels");
+  this->bottom[0]->Reshape({0, 4, 2000000000, 1});
+  EXPECT_PRED2(contains, error(""), "an axis of 4000000000 values is too long");
 }
 
 }  // namespace caffe

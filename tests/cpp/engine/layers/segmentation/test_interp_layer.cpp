@@ -178,6 +178,8 @@ TYPED_TEST(InterpLayerTest, Errors) {
   EXPECT_PRED2(contains, error("height: 4"), "needs height and width");
   EXPECT_PRED2(contains, error("zoom_factor: 2 pad_end: 1"), "must be at most 0");
   EXPECT_PRED2(contains, error("zoom_factor: 2 pad_beg: -4"), "leave nothing of the bottom");
+  EXPECT_PRED2(contains, error("zoom_factor: 2 pad_beg: -2147483648 pad_end: -2147483648"),
+               "leave nothing of the bottom");
   EXPECT_PRED2(contains, error("zoom_factor: 0"), "must be at least 1");
   EXPECT_PRED2(contains, error("shrink_factor: -2"), "must be at least 1");
   EXPECT_PRED2(contains, error("zoom_factor: 2000000000"), "too many");
