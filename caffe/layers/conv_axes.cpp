@@ -1,12 +1,17 @@
 #include "caffe/layers/conv_axes.hpp"
 
 #include <algorithm>
+#include <cstdint>
 
 #include "caffe/common.hpp"
 
 namespace caffe {
 
 namespace {
+
+// So that sums and products of these numbers fit in an int.
+constexpr int kMost = 1 << 24;
+constexpr int64_t kMostExtent = 1 << 28;  // of a window
 
 typedef google::protobuf::RepeatedField<google::protobuf::uint32> Values;
 
@@ -44,6 +49,8 @@ std::vector<int> read_axis_field(const std::string& layer, const AxisField& fiel
   for (int a = 0; a < axes; ++a) {
     CAFFE_CHECK(out[a] >= field.at_least, layer << field.name << " is " << out[a]
                                                 << ", which must be at least " << field.at_least);
+    CAFFE_CHECK(out[a] <= kMost,
+                layer << field.name << " is " << out[a] << ", which must be at most " << kMost);
   }
   return out;
 }
@@ -64,8 +71,16 @@ ConvAxes read_conv_axes(const std::string& layer, const ConvolutionParameter& p,
   const AxisField pad = {"pad", &p.pad(), p.has_pad_h() || p.has_pad_w(), p.pad_h(), p.pad_w(),
                          0,     0};
   const AxisField dilation = {"dilation", &p.dilation(), false, 0, 0, 1, 1};
-  return {read_axis_field(layer, kernel, axes), read_axis_field(layer, stride, axes),
-          read_axis_field(layer, pad, axes), read_axis_field(layer, dilation, axes)};
+  const ConvAxes found = {read_axis_field(layer, kernel, axes),
+                          read_axis_field(layer, stride, axes), read_axis_field(layer, pad, axes),
+                          read_axis_field(layer, dilation, axes)};
+  for (size_t a = 0; a < found.kernel.size(); ++a) {
+    const int64_t extent = static_cast<int64_t>(found.dilation[a]) * (found.kernel[a] - 1) + 1;
+    CAFFE_CHECK(extent <= kMostExtent,
+                layer << "kernel_size " << found.kernel[a] << " with dilation " << found.dilation[a]
+                      << " is a window of " << extent << " values, which is too long");
+  }
+  return found;
 }
 
 }  // namespace caffe

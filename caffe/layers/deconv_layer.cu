@@ -1,5 +1,8 @@
 #include "caffe/layers/deconv_layer.hpp"
 
+#include <cstdint>
+#include <limits>
+
 #include "caffe/layers/engine_choice.hpp"
 
 namespace caffe {
@@ -9,8 +12,12 @@ void DeconvolutionLayer<Dtype>::compute_output_shape() {
   this->output_shape_.clear();
   for (int a = 0; a < this->num_spatial_axes_; ++a) {
     const int extent = this->dilation_.cpu_data()[a] * (this->kernel_shape_.cpu_data()[a] - 1) + 1;
-    this->output_shape_.push_back(this->stride_.cpu_data()[a] * (this->input_shape(a + 1) - 1) +
-                                  extent - 2 * this->pad_.cpu_data()[a]);
+    const int64_t length =
+        static_cast<int64_t>(this->stride_.cpu_data()[a]) * (this->input_shape(a + 1) - 1) +
+        extent - 2 * this->pad_.cpu_data()[a];
+    CAFFE_CHECK(length <= std::numeric_limits<int>::max(),
+                this->name() << "an axis of " << length << " values is too long");
+    this->output_shape_.push_back(static_cast<int>(length));
   }
 }
 

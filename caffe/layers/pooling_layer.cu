@@ -348,6 +348,9 @@ void read_two(const string& layer, const char* field, bool has_both, int both, b
   CAFFE_CHECK(has_h == has_w, layer << "give " << field << "'s _h and _w both");
   *out_h = has_h ? h : both;
   *out_w = has_w ? w : both;
+  constexpr int kMost = 1 << 24;  // so that sums with the lengths of a bottom fit in an int
+  CAFFE_CHECK(*out_h >= 0 && *out_h <= kMost && *out_w >= 0 && *out_w <= kMost,
+              layer << field << " must be from 0 to " << kMost);
 }
 
 }  // namespace

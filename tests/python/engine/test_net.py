@@ -442,3 +442,30 @@ def test_timer():
     timer.start()
     timer.stop()
     assert 0 <= timer.ms < 1000
+
+
+@pytest.mark.parametrize(
+    "kind, param, said",
+    [
+        (
+            "Convolution",
+            "num_output: 1 kernel_h: 3 kernel_w: 1 pad_w: 2147483647",
+            "at most 16777216",
+        ),
+        ("Convolution", "num_output: 1 kernel_size: 1 pad: 20000000", "pad is 20000000"),
+        ("Convolution", "num_output: 1 kernel_size: 9999 dilation: 16777216", "is a window of"),
+        ("Deconvolution", "num_output: 1 kernel_size: 1 stride: 2147483647", "at most 16777216"),
+        ("Im2col", "kernel_size: 3 pad: 2147483647", "at most 16777216"),
+        ("Pooling", "kernel_size: 2147483647 pad: 2147483646", "from 0 to 16777216"),
+        ("Pooling", "kernel_size: 3 stride: 4294967295", "from 0 to 16777216"),
+    ],
+)
+def test_numbers_that_no_sum_holds_are_errors(tmp_path, kind, param, said):
+    field = "pooling_param" if kind == "Pooling" else "convolution_param"
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "x" type: "Input" top: "x" input_param { shape { dim: [1, 1, 4, 6] } } }'
+        f'layer {{ name: "y" type: "{kind}" bottom: "x" top: "y" {field} {{ {param} }} }}'
+    )
+    with pytest.raises(caffe.CaffeError, match=said):
+        caffe.Net(path, caffe.TEST)
