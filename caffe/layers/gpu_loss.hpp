@@ -31,9 +31,9 @@ struct LossDivisor {
 /// normalizer_of for a number of valid labels that only the GPU knows.
 template <typename T>
 LossDivisor<T> loss_divisor(LossParameter::NormalizationMode mode, int outer, int inner,
-                            const int* valid) {
+                            const int* valid, float fixed) {
   if (mode == LossParameter::VALID) return {T(1), valid};
-  return {normalizer_of<T>(mode, outer, inner, -1), nullptr};
+  return {normalizer_of<T>(mode, outer, inner, -1, fixed), nullptr};
 }
 
 /// The factor of a gradient, sign dy / divisor, which on the CPU is one number of type T.

@@ -138,7 +138,8 @@ void InfogainLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top
   if (current_device() == Device::kGPU) {
     gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
     gpu_loss<Dtype>(bottom[1]->count(), item, item.loss,
-                    loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_),
+                    loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_,
+                                        this->layer_param_.loss_param().pre_fixed_normalizer()),
                     top[0]->mutable_gpu_data());
     return;
   }
@@ -148,7 +149,8 @@ void InfogainLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top
   const Dtype* const loss = item_loss_.cpu_data();
   for (int i = 0; i < item_loss_.count(); ++i) sum += loss[i];
   top[0]->mutable_cpu_data()[0] =
-      sum / normalizer_of<Dtype>(normalization_, outer_, inner_, valid_);
+      sum / normalizer_of<Dtype>(normalization_, outer_, inner_, valid_,
+                                 this->layer_param_.loss_param().pre_fixed_normalizer());
 }
 
 template <typename Dtype>
@@ -168,11 +170,14 @@ void InfogainLossLayer<Dtype>::Backward_any(const Blobs& top,
                       gains(bottom).active_data(), bottom[0]->mutable_active_diff()});
   };
   if (current_device() == Device::kGPU) {
-    run(LossFactor<Dtype>{Dtype(1), top[0]->gpu_diff(),
-                          loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_)});
+    run(LossFactor<Dtype>{
+        Dtype(1), top[0]->gpu_diff(),
+        loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_,
+                            this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
     run(Dtype(top[0]->cpu_diff()[0] /
-              normalizer_of<Dtype>(normalization_, outer_, inner_, valid_)));
+              normalizer_of<Dtype>(normalization_, outer_, inner_, valid_,
+                                   this->layer_param_.loss_param().pre_fixed_normalizer())));
   }
 }
 

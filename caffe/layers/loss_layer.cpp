@@ -39,7 +39,8 @@ LossParameter::NormalizationMode normalization_of(const LossParameter& param) {
 }
 
 template <typename Dtype>
-Dtype normalizer_of(LossParameter::NormalizationMode mode, int outer, int inner, int valid) {
+Dtype normalizer_of(LossParameter::NormalizationMode mode, int outer, int inner, int valid,
+                    float fixed) {
   Dtype value = 1;
   switch (mode) {
     case LossParameter::FULL:
@@ -52,6 +53,9 @@ Dtype normalizer_of(LossParameter::NormalizationMode mode, int outer, int inner,
       value = Dtype(outer);
       break;
     case LossParameter::NONE:
+      break;
+    case LossParameter::PRE_FIXED:
+      value = Dtype(fixed);
       break;
   }
   return std::max(Dtype(1), value);
@@ -77,8 +81,8 @@ int count_labels(const Layer<Dtype>& layer, const Blob<Dtype>& labels, const Lab
   return valid;
 }
 
-#define INSTANTIATE(T)                                                          \
-  template T normalizer_of<T>(LossParameter::NormalizationMode, int, int, int); \
+#define INSTANTIATE(T)                                                                 \
+  template T normalizer_of<T>(LossParameter::NormalizationMode, int, int, int, float); \
   template int count_labels<T>(const Layer<T>&, const Blob<T>&, const LabelRange&)
 INSTANTIATE(float);
 INSTANTIATE(double);

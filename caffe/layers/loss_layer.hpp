@@ -36,9 +36,11 @@ class LossLayer : public Layer<Dtype> {
 LossParameter::NormalizationMode normalization_of(const LossParameter& param);
 
 /// The divisor, at least 1. BATCH_SIZE: `outer`; FULL: `outer` times `inner`; VALID: the number of
-/// labels that are not ignored, or all of them for valid = -1; NONE: 1.
+/// labels that are not ignored, or all of them for valid = -1; NONE: 1; PRE_FIXED: `fixed`, which
+/// is loss_param.pre_fixed_normalizer.
 template <typename Dtype>
-Dtype normalizer_of(LossParameter::NormalizationMode mode, int outer, int inner, int valid);
+Dtype normalizer_of(LossParameter::NormalizationMode mode, int outer, int inner, int valid,
+                    float fixed);
 
 /// Labels of a layer: class numbers in [0, classes) or, with has_ignore, the value `ignore`.
 struct LabelRange {

@@ -105,8 +105,10 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Forward_any(const Blobs& bottom, const
     valid_.Reshape(vector<int>{1});
     int* const valid = valid_.mutable_gpu_data();
     gpu_total(count, ItemTerms<Dtype>{item},
-              StoreItems<Dtype>{loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid),
-                                valid, top[0]->mutable_gpu_data()});
+              StoreItems<Dtype>{
+                  loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid,
+                                      this->layer_param_.loss_param().pre_fixed_normalizer()),
+                  valid, top[0]->mutable_gpu_data()});
     return;
   }
   parallel_for(count, item);
@@ -132,7 +134,8 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Backward_any(const Blobs& top,
   if (all_on_gpu()) {
     run(LossFactor<Dtype>{
         Dtype(1), top[0]->gpu_diff(),
-        loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid_.gpu_data())});
+        loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid_.gpu_data(),
+                            this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
     run(Dtype(top[0]->cpu_diff()[0] / normalizer_));
   }

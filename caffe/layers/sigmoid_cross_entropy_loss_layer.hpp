@@ -28,7 +28,8 @@ class SigmoidCrossEntropyLossLayer : public Portable<LossLayer<Dtype>> {
   /// The divisor Z for valid_count targets that are not ignored.
   virtual Dtype get_normalizer(LossParameter::NormalizationMode normalization_mode,
                                int valid_count) {
-    return normalizer_of<Dtype>(normalization_mode, outer_num_, inner_num_, valid_count);
+    return normalizer_of<Dtype>(normalization_mode, outer_num_, inner_num_, valid_count,
+                                this->layer_param_.loss_param().pre_fixed_normalizer());
   }
 
   bool has_ignore_label_ = false;

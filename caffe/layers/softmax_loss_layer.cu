@@ -115,7 +115,8 @@ void SoftmaxWithLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& 
   if (all_on_gpu()) {
     gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
     gpu_loss<Dtype>(count, item, item.loss,
-                    loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, gpu_valid_),
+                    loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, gpu_valid_,
+                                        this->layer_param_.loss_param().pre_fixed_normalizer()),
                     top[0]->mutable_gpu_data());
     return;
   }
@@ -139,8 +140,10 @@ void SoftmaxWithLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bo
                       bottom[0]->mutable_active_diff()});
   };
   if (all_on_gpu()) {
-    run(LossFactor<Dtype>{Dtype(1), top[0]->gpu_diff(),
-                          loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, gpu_valid_)});
+    run(LossFactor<Dtype>{
+        Dtype(1), top[0]->gpu_diff(),
+        loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, gpu_valid_,
+                            this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
     run(Dtype(top[0]->cpu_diff()[0] / get_normalizer(normalization_, valid_count_)));
   }

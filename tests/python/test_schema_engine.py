@@ -31,6 +31,7 @@ OWN_FIELDS = {
 # BVLC's part of the schema, and what the forks of Caffe add to it.
 BVLC_FILES = ("caffe/proto/caffe.proto", "caffe/proto/values.proto")
 FORK_FILES = ("caffe/proto/detection.proto", "caffe/proto/forks.proto")
+FORK_VALUE = ("caffe.LossParameter.NormalizationMode", "PRE_FIXED", 101)
 FORK_EXTENDED = {
     "caffe.LayerParameter",
     "caffe.SolverParameter",
@@ -39,6 +40,7 @@ FORK_EXTENDED = {
 }
 # Those whose type is no message of a fork's.
 FORK_FIELDS = {
+    ("caffe.LossParameter", "pre_fixed_normalizer"),
     ("caffe.SolverParameter", "eval_type"),
     ("caffe.SolverParameter", "ap_version"),
     ("caffe.SolverParameter", "plateau_winsize"),
@@ -156,6 +158,7 @@ def without_own(schema: Schema, forks: Schema) -> Schema:
     inside = tuple(f"{message}." for message in messages)
     added |= {f for f in schema.fields if f"{f.message}.".startswith(inside)}
     values = {(f"caffe.{name}Parameter.Engine", *OWN_ENUM_VALUE) for name in ENGINES}
+    values.add(FORK_VALUE)
     assert values <= schema.enums
     values |= {value for value in schema.enums if value[0].startswith(inside)}
     left = {message for message in schema.messages if not f"{message}.".startswith(inside)}

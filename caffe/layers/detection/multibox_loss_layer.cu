@@ -359,8 +359,9 @@ void MultiBoxLossLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top
                                                 [](int truth) { return truth >= 0; }));
     }
   }
-  normalizer_ = normalizer_of<Dtype>(normalization_of(this->layer_param_.loss_param()), items,
-                                     priors_, matched);
+  normalizer_ =
+      normalizer_of<Dtype>(normalization_of(this->layer_param_.loss_param()), items, priors_,
+                           matched, this->layer_param_.loss_param().pre_fixed_normalizer());
   vector<double> loc_sums(items), conf_sums(items);
   maap::internal::cpu_for(
       items, work,

@@ -60,7 +60,8 @@ void SmoothL1LossOHEMLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top
 template <typename Dtype>
 Dtype SmoothL1LossOHEMLayer<Dtype>::divisor(const Blob<Dtype>& prediction) const {
   return normalizer_of<Dtype>(normalization_of(this->layer_param_.loss_param()),
-                              prediction.shape(0), prediction.count(2), -1);
+                              prediction.shape(0), prediction.count(2), -1,
+                              this->layer_param_.loss_param().pre_fixed_normalizer());
 }
 
 template <typename Dtype>

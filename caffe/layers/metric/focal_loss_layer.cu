@@ -111,10 +111,11 @@ void FocalLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   if (top.size() > 1) top[1]->ShareData(this->prob_);
   if (current_device() == Device::kGPU) {
     valid_on_gpu_ = check_labels_on_gpu(*this, *bottom[1], range, &focal_counts_);
-    gpu_loss<Dtype>(count, item, item.loss,
-                    loss_divisor<Dtype>(this->normalization_, this->outer_num_, this->inner_num_,
-                                        valid_on_gpu_),
-                    top[0]->mutable_gpu_data());
+    gpu_loss<Dtype>(
+        count, item, item.loss,
+        loss_divisor<Dtype>(this->normalization_, this->outer_num_, this->inner_num_, valid_on_gpu_,
+                            this->layer_param_.loss_param().pre_fixed_normalizer()),
+        top[0]->mutable_gpu_data());
     return;
   }
   this->valid_count_ = count_labels(*this, *bottom[1], range);
@@ -143,9 +144,10 @@ void FocalLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& p
                       items, factor, bottom[0]->mutable_active_diff()});
   };
   if (current_device() == Device::kGPU) {
-    run(LossFactor<Dtype>{Dtype(1), top[0]->gpu_diff(),
-                          loss_divisor<Dtype>(this->normalization_, this->outer_num_,
-                                              this->inner_num_, valid_on_gpu_)});
+    run(LossFactor<Dtype>{
+        Dtype(1), top[0]->gpu_diff(),
+        loss_divisor<Dtype>(this->normalization_, this->outer_num_, this->inner_num_, valid_on_gpu_,
+                            this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
     run(Dtype(top[0]->cpu_diff()[0] /
               this->get_normalizer(this->normalization_, this->valid_count_)));

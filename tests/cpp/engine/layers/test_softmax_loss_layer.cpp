@@ -46,6 +46,12 @@ TYPED_TEST(SoftmaxWithLossLayerTest, Normalization) {
   this->expect_loss(sum / 2);
   this->forward(this->layer_text("ignore_label: 255 normalization: NONE"));
   this->expect_loss(sum);
+  this->forward(this->layer_text("ignore_label: 255 normalization: PRE_FIXED"));
+  this->expect_loss(sum);
+  this->forward(
+      this->layer_text("normalization: PRE_FIXED pre_fixed_normalizer: 128 "
+                       "ignore_label: 255"));
+  this->expect_loss(sum / 128);
   this->forward(this->layer_text("ignore_label: 255 normalize: false"));
   this->expect_loss(sum / 2);
   this->forward(this->layer_text("ignore_label: 255 normalize: true"));

@@ -40,6 +40,9 @@ TYPED_TEST(SmoothL1LossOHEMLayerTest, Values) {
     EXPECT_EQ(this->top[1]->shape(), (std::vector<int>{2, 1, 1, 2}));
     this->expect_near(this->data(*this->top[1]), places);
   }
+  this->forward(
+      "type: 'SmoothL1LossOHEM' loss_param { normalization: PRE_FIXED pre_fixed_normalizer: 8 }");
+  this->expect_near(this->data(*this->top[0]), {7.25 / 8});
   this->forward("type: 'SmoothL1LossOHEM'");
   this->expect_near(this->data(*this->top[0]), {7.25 / 4});
   this->forward("type: 'SmoothL1LossOHEM' loss_param { normalize: false }");
