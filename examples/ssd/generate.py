@@ -79,8 +79,9 @@ def trunk(n: NetSpec, settings: Settings, training: bool) -> list[Any]:
         top = block(n, f"conv{stage}", top, count, training)
         if stage > first:
             sources.append(top)
-        top = layers.Pooling(top, kernel_size=2, stride=2, pool=params.Pooling.MAX)
-        setattr(n, f"pool{stage}", top)
+        if stage < len(channels):  # a pool that nothing reads would be an output of the net
+            top = layers.Pooling(top, kernel_size=2, stride=2, pool=params.Pooling.MAX)
+            setattr(n, f"pool{stage}", top)
     return sources
 
 
@@ -303,7 +304,7 @@ def texts(settings: Settings, folder: str) -> dict[str, str]:
 
 
 def main() -> None:
-    """Write the files, or with --check say whether they are as they would be written."""
+    """Write the files."""
     parser = argparse.ArgumentParser(description="Write the prototxts of a small SSD.")
     default = Settings()
     parser.add_argument("--out", default="examples/ssd", help="the folder of the files")

@@ -232,10 +232,24 @@ def test_the_detector_of_the_examples(installed, tmp_path):
         assert label == {1: "bird", 2: "x"}[int(row[1])]
         wanted = [row[2], *(row[3:] * np.float32([140, 90, 140, 90]))]
         assert np.allclose([float(n) for n in numbers], wanted, atol=0.06)
+    # -mean and -scale prepare images as a transform_param does.
+    options += ["-mean", "90,100,110", "-scale", "0.25"]
+    printed = run(build / "detect_objects", prototxt, weights, tmp_path / "list.txt", *options)
+    scores = [line.split()[2] for line in printed.splitlines() if line.startswith(str(tmp_path))]
+    data = (cv2.resize(image, (48, 32)) - np.float32([90, 100, 110])) / 4
+    net.blobs["data"].data[0] = data.transpose(2, 0, 1)
+    rows = [row for row in net.forward()["detections"][0, 0] if row[2] >= 0.5]
+    assert len(rows) == len(scores) > 3
+    assert np.allclose([float(score) for score in scores], [row[2] for row in rows], atol=0.001)
+
     (tmp_path / "list.txt").write_text("/nowhere.png\n")
-    done = subprocess.run(
-        [build / "detect_objects", prototxt, weights, tmp_path / "list.txt"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert done.returncode == 1 and "cannot read the image /nowhere.png" in done.stderr
+    for given, said in [
+        (weights, "cannot read the image /nowhere.png"),
+        (tmp_path / "none.caffemodel", "none.caffemodel: cannot be opened"),
+    ]:
+        done = subprocess.run(
+            [build / "detect_objects", prototxt, given, tmp_path / "list.txt"],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert done.returncode == 1 and said in done.stderr

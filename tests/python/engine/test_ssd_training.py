@@ -87,6 +87,7 @@ def test_an_ssd_learns(boxes, tmp_path):
     log = run_caffe("train", "-solver", str(tmp_path / "solver.prototxt"))
     shown = re.findall(r"    Test net output #0: detection_eval = (\S+)", log)
     assert len(shown) == 1
+    assert "Test net output #1" not in log  # nothing that no layer reads
     assert float(shown[0]) > 0.6
     assert len(re.findall(r"class[123]: \S+", log)) == 3
 
@@ -140,6 +141,11 @@ def test_the_same_seed_gives_the_same_training(boxes, tmp_path):
         assert done.returncode == 0, done.stderr[-3000:]
         losses.append((tmp_path / "ssd_iter_4.caffemodel").read_bytes())
     assert losses[0] == losses[1]
+
+
+def test_the_nets_of_the_example_have_no_other_outputs():
+    net = caffe.Net(str(ROOT / "examples/ssd/deploy.prototxt"), caffe.TEST)
+    assert net.outputs == ["detection_out"]
 
 
 def test_the_files_of_the_example_are_current():
