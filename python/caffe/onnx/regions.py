@@ -29,7 +29,8 @@ def _members(c: Conversion, low: str, high: str, length: int) -> str:
     start = c.scaled(_rounded(c, low), p.spatial_scale)
     end = c.scaled(c.shifted(_rounded(c, high), 1), p.spatial_scale)
     size = c.op("Max", c.op("Sub", end, start), c.constant(0.1, "least"))
-    part = c.op("Mul", size, c.constant(1 / p.group_size, "part"))
+    # Divided, not times 1 / group_size: an edge on a whole number must stay one.
+    part = c.op("Div", size, c.constant(p.group_size, "parts"))
     bins = c.constant([range(p.group_size)], "bins")
     first = c.op("Floor", c.op("Add", c.op("Mul", part, bins), start))
     after = c.op("Mul", part, c.op("Add", bins, c.constant(1, "one")))

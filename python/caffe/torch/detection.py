@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import torch
 
 from .layer import Layer, Shape, layer
@@ -65,12 +67,17 @@ class PriorBox(Layer):
         return sizes
 
 
-def _bins(start: float, size: float, bins: int, length: int) -> list[tuple[int, int]]:
-    """The places [first, end) of each bin of an axis, inside the map."""
-    edges = []
+def _bins(start: Any, size: Any, bins: int, length: int) -> list[tuple[int, int]]:
+    """The places [first, end) of each bin of an axis, inside the map.
+
+    ``start`` and ``size``, of all bins, are NumPy scalars of the maps' type, in which the engine
+    computes: an edge that is a whole number in one type may lie beside it in the other.
+    """
+    kind, edges = type(start), []
+    size = size / kind(bins)
     for number in range(bins):
-        first = math.floor(number * size + start)
-        end = math.ceil((number + 1) * size + start)
+        first = math.floor(kind(number) * size + start)
+        end = math.ceil(kind(number + 1) * size + start)
         edges.append((min(max(first, 0), length), min(max(end, 0), length)))
     return edges
 
@@ -82,6 +89,11 @@ def _round(value: float) -> int:
 
 class _Regions(Layer):
     """Maps N x C x H x W and regions R x 5: item, x1, y1, x2, y2 in pixels; no gradient to them."""
+
+    @staticmethod
+    def kind(maps: torch.Tensor) -> type[np.floating[Any]]:
+        """The type that bins are computed in."""
+        return np.float64 if maps.dtype == torch.float64 else np.float32
 
     def rows(self, maps: torch.Tensor, regions: torch.Tensor) -> list[list[float]]:
         rows = regions.detach().reshape(-1, 5).tolist()
@@ -101,13 +113,14 @@ class ROIPooling(_Regions):
         return [(shapes[1][0], shapes[0][1], param.pooled_h, param.pooled_w)]
 
     def forward(self, maps: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
-        param = self.param.roi_pooling_param
+        param, kind = self.param.roi_pooling_param, self.kind(maps)
+        scale = kind(param.spatial_scale)
         pooled = []
         for item, *corners in self.rows(maps, regions):
-            x1, y1, x2, y2 = (_round(corner * param.spatial_scale) for corner in corners)
-            rows = _bins(y1, max(y2 - y1 + 1, 1) / param.pooled_h, param.pooled_h, maps.shape[2])
-            columns = _bins(x1, max(x2 - x1 + 1, 1) / param.pooled_w, param.pooled_w,
-                            maps.shape[3])  # fmt: skip
+            x1, y1, x2, y2 = (_round(float(kind(corner) * scale)) for corner in corners)
+            high, wide = kind(max(y2 - y1 + 1, 1)), kind(max(x2 - x1 + 1, 1))
+            rows = _bins(kind(y1), high, param.pooled_h, maps.shape[2])
+            columns = _bins(kind(x1), wide, param.pooled_w, maps.shape[3])
             plane = maps[int(item)]
             parts = [
                 plane[:, top:bottom, left:right].flatten(1).max(1).values
@@ -129,14 +142,14 @@ class PSROIPooling(_Regions):
         return [(shapes[1][0], param.output_dim, param.group_size, param.group_size)]
 
     def forward(self, maps: torch.Tensor, regions: torch.Tensor) -> torch.Tensor:
-        param = self.param.psroi_pooling_param
-        group, scale = param.group_size, param.spatial_scale
+        param, kind = self.param.psroi_pooling_param, self.kind(maps)
+        group, scale = param.group_size, kind(param.spatial_scale)
         pooled = []
         for item, *corners in self.rows(maps, regions):
-            x1, y1 = (_round(corner) * scale for corner in corners[:2])
-            x2, y2 = ((_round(corner) + 1) * scale for corner in corners[2:])
-            rows = _bins(y1, max(y2 - y1, 0.1) / group, group, maps.shape[2])
-            columns = _bins(x1, max(x2 - x1, 0.1) / group, group, maps.shape[3])
+            x1, y1 = (kind(_round(corner)) * scale for corner in corners[:2])
+            x2, y2 = (kind(_round(corner) + 1) * scale for corner in corners[2:])
+            rows = _bins(y1, max(y2 - y1, kind(0.1)), group, maps.shape[2])
+            columns = _bins(x1, max(x2 - x1, kind(0.1)), group, maps.shape[3])
             plane = maps[int(item)].unflatten(0, (param.output_dim, group, group))
             parts = []
             for i, (top, bottom) in enumerate(rows):

@@ -19,7 +19,7 @@ def case(name, kind, settings="", shapes=(IMAGE,), tops=("y",), fixed=False):
 
 
 def roi(kind, settings, shape=IMAGE, rois=5):
-    return case(f"{kind}-{shape[0]}", kind, settings, [shape, (rois, 5)], fixed=True)
+    return case(f"{kind}-{shape[0]}-{rois}", kind, settings, [shape, (rois, 5)], fixed=True)
 
 
 CORRELATED = [(2, 3, 8, 9), (2, 3, 8, 9)]
@@ -82,6 +82,11 @@ CASES = [
         (1, 8, 6, 10)),
     roi("PSROIPooling", "psroi_pooling_param { output_dim: 2 group_size: 2 spatial_scale: 0.25 }",
         (3, 8, 6, 10)),
+    # Sevenths: of many regions some have a bin's edge on a whole number, but for rounding.
+    roi("ROIPooling", "roi_pooling_param { pooled_h: 7 pooled_w: 7 spatial_scale: 0.0625 }",
+        (1, 2, 40, 60), 200),
+    roi("PSROIPooling", "psroi_pooling_param { output_dim: 1 group_size: 7 "
+        "spatial_scale: 0.0625 }", (1, 49, 14, 20), 200),
     case("reverse", "Reverse", "reverse_param { axis: 2 }"),
     case("reverse-batch", "Reverse"),
     case("reverse-time", "ReverseTime", "", [(5, 3, 4), (3,)], fixed=True),

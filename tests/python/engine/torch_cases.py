@@ -257,6 +257,12 @@ ATTENTION = [
     ),
 ]  # fmt: skip
 _ROIS = np.array([[0, 3, 2, 40, 30], [1, 0, 5, 12, 60], [0, 50, 50, 20, 20], [1, 70, 70, 99, 99]])
+# Bins of a seventh of these have edges on whole numbers, but for the rounding of floats.
+_WHOLE_ROIS = np.array(
+    [[0, 16 * x, 16 * y, 16 * (x + side - 1), 16 * (y + side - 1)]
+     for x, y, side in [(1, 0, 29), (0, 2, 57), (2, 1, 58), (3, 3, 7), (5, 9, 21), (1, 6, 35)]]
+    + [[0, 9, 100, 373, 415], [0, 25, 41, 600, 521], [0, 101, 3, 467, 700], [0, 7, 14, 21, 28]]
+)  # fmt: skip
 FORKS = [
     Case("Permute", "permute_param { order: [0, 2, 3, 1] }"),
     Case("Permute", "permute_param { order: 3 }"),
@@ -308,6 +314,10 @@ FORKS = [
          two(distinct(*MAP), _ROIS), ("x",), ("t",)),
     Case("PSROIPooling", "psroi_pooling_param { output_dim: 2 group_size: 3 spatial_scale: 0.125 }",
          two((2, 18, 7, 6), _ROIS), ("x",), ("t",)),
+    Case("ROIPooling", "roi_pooling_param { pooled_h: 7 pooled_w: 7 spatial_scale: 0.0625 }",
+         two(distinct(1, 1, 60, 64), _WHOLE_ROIS), ("x",), ("t",)),
+    Case("PSROIPooling", "psroi_pooling_param { output_dim: 1 group_size: 7 "
+         "spatial_scale: 0.0625 }", two((1, 49, 60, 64), _WHOLE_ROIS), ("x",), ("t",)),
     loss("SmoothL1Loss", MAP, MAP, gradient=("x", "y"), tops=("t",)),
     Case("SmoothL1Loss", "", two(MAP, MAP, shares(*MAP)), ("x", "y"), ("t",)),
     Case("SmoothL1Loss", "smooth_l1_loss_param { sigma: 3 }",
