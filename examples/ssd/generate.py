@@ -228,6 +228,8 @@ def detections(n: NetSpec, settings: Settings) -> None:
         n.conf_flatten,
         priors,
         num_classes=settings.classes,
+        share_location=True,  # these two are defaults, which OpenCV 4 wants to see
+        background_label_id=0,
         code_type=params.PriorBox.CENTER_SIZE,
         confidence_threshold=0.01,
         keep_top_k=200,

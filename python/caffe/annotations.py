@@ -87,9 +87,11 @@ def box_of_pixels(
 
 def _number(element: Any, name: str, where: str) -> float:
     text = element.findtext(name)
+    if text is None:
+        raise ValueError(f"{where}: <{element.tag}> has no <{name}>")
     try:
         return float(text)
-    except (TypeError, ValueError):
+    except ValueError:
         raise ValueError(
             f"{where}: <{name}> of <{element.tag}> is {text!r}, not a number"
         ) from None

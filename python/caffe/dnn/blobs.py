@@ -40,6 +40,8 @@ def _resized(image: np.ndarray, size: tuple[int, int], crop: bool) -> np.ndarray
 
 def _planes(image: np.ndarray) -> np.ndarray:
     """The image as height x width x channels, with 1, 3 or 4 channels."""
+    if image.ndim == 0:  # None
+        raise error("there is no image: cv2.imread gives None for a file that it cannot read")
     if image.ndim == 2:
         image = image[:, :, np.newaxis]
     if image.ndim != 3 or image.shape[2] not in (1, 3, 4):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,8 @@ from .net import Net
 def load_caffemodel(net: Net, path: str | os.PathLike) -> list[str]:
     """Copy a caffemodel's weights into the layers of the same names, as Caffe does.
 
-    Returns the names of the layers that took weights; others keep theirs. Raises OSError, and
+    Returns the names of the layers that took weights; others keep theirs. None at all, where the
+    net has parameters, is a warning. Raises OSError, and
     ValueError for a file that is not a caffemodel and for a layer whose number of blobs or shape
     differs; then nothing is changed.
     """
@@ -42,6 +44,13 @@ def load_caffemodel(net: Net, path: str | os.PathLike) -> list[str]:
         _check(made, [array.shape for array in arrays], path)
     for made, arrays in found:
         copy_blobs(made, arrays)
+    if not found and list(net.parameters()):
+        stored = [layer.name for layer in file.layer if layer.blobs]
+        warnings.warn(
+            f"{path}: nothing was loaded: no layer of the net has a name of those that it holds "
+            f"({', '.join(stored[:5]) or 'none'})",
+            stacklevel=2,
+        )
     return [made.param.name for made, _ in found]
 
 

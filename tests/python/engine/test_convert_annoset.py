@@ -167,6 +167,10 @@ def test_missing_images_are_left_out(voc_folder, capsys):
         (voc(30, 48, []), "an image of 48 x 30, but the image has 48 x 36"),
         (voc(36, 48, [("cow", 0, 1, 1, 5, 5)]), "an object 'cow'"),
         (voc(36, 48, [("cat", 0, "x", 1, 5, 5)]), "<xmin> of <bndbox> is 'x'"),
+        (
+            voc(36, 48, [("cat", 0, 1, 1, 5, 5)]).replace("xmax>", "xmx>"),
+            "<bndbox> has no <xmax>",
+        ),
         ("<annotation><object><name>cat</name></object></annotation>", "has no <bndbox>"),
     ],
 )

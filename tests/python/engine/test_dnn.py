@@ -289,6 +289,7 @@ def test_blobs_of_several_images_and_of_bytes():
     "use",
     [
         lambda lib: lib.blobFromImages([]),
+        lambda lib: lib.blobFromImage(None),
         lambda lib: lib.blobFromImage(np.zeros((3, 4, 2), np.uint8)),
         lambda lib: lib.blobFromImage(np.zeros((3, 4, 3), np.uint8), ddepth=cv2.CV_64F),
         lambda lib: lib.blobFromImage(np.zeros((3, 4, 3), np.uint8), 2.0, ddepth=cv2.CV_8U),
@@ -302,6 +303,11 @@ def test_what_opencv_refuses(use):
         use(cv2.dnn)
     with pytest.raises(dnn.error):
         use(dnn)
+
+
+def test_an_image_that_was_not_read():
+    with pytest.raises(dnn.error, match="cv2.imread gives None"):
+        dnn.blobFromImage(cv2.imread("no such file"))
 
 
 # ---- boxes

@@ -143,9 +143,14 @@ def test_the_same_seed_gives_the_same_training(boxes, tmp_path):
     assert losses[0] == losses[1]
 
 
-def test_the_nets_of_the_example_have_no_other_outputs():
-    net = caffe.Net(str(ROOT / "examples/ssd/deploy.prototxt"), caffe.TEST)
-    assert net.outputs == ["detection_out"]
+def test_opencv_reads_the_net_of_the_example(tmp_path):
+    deploy, weights = str(ROOT / "examples/ssd/deploy.prototxt"), str(tmp_path / "net.caffemodel")
+    net = caffe.Net(deploy, caffe.TEST)
+    assert net.outputs == ["detection_out"]  # and no map that nothing reads
+    net.save(weights)
+    other = cv2.dnn.readNetFromCaffe(deploy, weights)
+    other.setInput(np.zeros((1, 3, 300, 300), np.float32))
+    assert other.forward().shape[3] == 7
 
 
 def test_the_files_of_the_example_are_current():

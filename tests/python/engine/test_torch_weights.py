@@ -113,3 +113,13 @@ def test_errors_of_weights(tmp_path):
     (tmp_path / "bad.caffemodel").write_bytes(b"\xff\xff\xff")
     with pytest.raises(ValueError, match="bad.caffemodel: not a caffemodel"):
         caffe.torch.load_caffemodel(net, tmp_path / "bad.caffemodel")
+
+
+def test_weights_of_another_net_are_a_warning(tmp_path):
+    (tmp_path / "net.prototxt").write_text(RESIDUAL)
+    caffe.torch.save_caffemodel(
+        caffe.torch.module(tmp_path / "net.prototxt"), tmp_path / "net.caffemodel"
+    )
+    (tmp_path / "other.prototxt").write_text(RESIDUAL.replace('name: "', 'name: "other_'))
+    with pytest.warns(UserWarning, match="net.caffemodel: nothing was loaded.*conv1"):
+        caffe.torch.module(tmp_path / "other.prototxt", tmp_path / "net.caffemodel")
