@@ -264,8 +264,8 @@ void DataTransformer<Dtype>::check(int channels, int height, int width,
           shape[3] == out_width(width),
       image_text(channels, height, width)
           << " does not fit into a batch of shape " << shape_text(shape)
-          << ": the images of a batch need the same size, or crop_size, and the same number of "
-          << "channels (set force_color or force_gray)");
+          << ": the images of a batch need the same size, or crop_size or resize_param, and the "
+          << "same number of channels (set force_color or force_gray)");
   CAFFE_CHECK(
       data_mean_.count() == 0 || (data_mean_.channels() == channels &&
                                   data_mean_.height() == height && data_mean_.width() == width),

@@ -74,12 +74,13 @@ void check_readable(const string& path) {
   CAFFE_CHECK(fs::exists(path, ignored),
               "LMDB '" << path << "' does not exist; a relative path starts at "
                        << fs::current_path(ignored).string() << ": correct the path, or create the "
-                       << "database with convert_imageset");
+                       << "database with convert_imageset or, with boxes, caffe.convert_annoset");
   CAFFE_CHECK(!fs::is_directory(path, ignored) || kind_of_db(path) == "LMDB",
               "'" << path << "' is not an LMDB, because it contains no data.mdb"
                   << (kind_of_db(path) == "LevelDB" ? ": it is a LevelDB, set backend: LEVELDB"
                                                     : ": correct the path, or create the database "
-                                                      "with convert_imageset"));
+                                                      "with convert_imageset or, with boxes, "
+                                                      "caffe.convert_annoset"));
 }
 
 void make_folder(const string& path, Mode mode) {

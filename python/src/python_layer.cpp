@@ -37,6 +37,29 @@ void PythonLayer::Backward_cpu(const Blobs& top, const vector<bool>& propagate_d
 
 namespace {
 
+/// The class that python_param names. Where it is not there, the exception is Python's own, with a
+/// text that names the layer.
+py::object class_of(const LayerParameter& param) {
+  const PythonParameter& python = param.python_param();
+  const string where = "layer '" + param.name() + "' (Python): ";
+  try {
+    return py::module_::import(python.module().c_str()).attr(python.layer().c_str());
+  } catch (py::error_already_set& error) {
+    string text;
+    if (error.matches(PyExc_ModuleNotFoundError)) {
+      text = where + "python_param's module is " + python.module() + ": " +
+             py::str(error.value()).cast<string>() +
+             "; the folder that it is in must be in PYTHONPATH or sys.path";
+    } else if (error.matches(PyExc_AttributeError)) {
+      text = where + py::str(error.value()).cast<string>();
+    } else {
+      throw;
+    }
+    py::raise_from(error, error.type().ptr(), text.c_str());
+    throw py::error_already_set();
+  }
+}
+
 /// Makes the object of the user's class. The result keeps the object, and the object keeps its C++
 /// part.
 shared_ptr<Layer<float>> create(const LayerParameter& param) {
@@ -45,7 +68,7 @@ shared_ptr<Layer<float>> create(const LayerParameter& param) {
   CAFFE_CHECK(!python.module().empty() && !python.layer().empty(),
               "layer '" << param.name() << "' (Python): python_param must name a module and, in "
                         << "it, a layer class");
-  const py::object type = py::module_::import(python.module().c_str()).attr(python.layer().c_str());
+  const py::object type = class_of(param);
   const py::object object = type(py::cast(param));
   CAFFE_CHECK(py::isinstance<Layer<float>>(object),
               "layer '" << param.name() << "' (Python): " << python.module() << "."

@@ -68,7 +68,7 @@ def test_training(make_solver):
         ("WithoutBaseInit", TypeError, "__init__"),
         ("NotALayer", caffe.CaffeError, "no subclass of caffe.Layer"),
         ("NOT_A_CLASS", TypeError, "not callable"),
-        ("Missing", AttributeError, "Missing"),
+        ("Missing", AttributeError, r"layer 'py' \(Python\).*Missing"),
         ("Exits", SystemExit, "3"),
     ],
 )
@@ -90,8 +90,9 @@ def test_the_traceback_shows_the_layer(make_net):
 
 
 def test_modules_that_are_wrong(make_net):
-    with pytest.raises(ModuleNotFoundError, match="no_such_module"):
-        make_net(nets.python_net("X", module="no_such_module"))
+    for module in ("no_such_module", "no_such_package.module"):
+        with pytest.raises(ModuleNotFoundError, match=rf"layer 'py' .*{module}.*PYTHONPATH"):
+            make_net(nets.python_net("X", module=module))
     with pytest.raises(caffe.CaffeError, match="python_param must name a module"):
         make_net(nets.python_net("", module=""))
 
