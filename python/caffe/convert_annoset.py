@@ -9,7 +9,9 @@ the database. The flags are those of SSD's convert_annoset, written as gflags ta
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,10 +36,11 @@ def _is_true(text: str) -> bool:
     raise ValueError
 
 
-def _as_gflags(argv: Sequence[str]) -> list[str]:
-    """The arguments with --flag=value for each switch, and two dashes before each flag."""
+def as_gflags(argv: Sequence[str] | None) -> list[str]:
+    """The arguments (None: the command line's) with --flag=value for each switch, and two dashes
+    before each flag."""
     result = []
-    for word in argv:
+    for word in sys.argv[1:] if argv is None else argv:
         name = word.lstrip("-")
         if not word.startswith("-") or not name:
             result.append(word)
@@ -76,7 +79,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--check_size", type=_is_true, default=False, help="all images must have one size")
     add("--encoded", type=_is_true, default=False, help="store images encoded, a file as it is")
     add("--encode_type", default="", help="how to encode: png, jpg ... (the file's own)")
-    args = parser.parse_args(_as_gflags(sys.argv[1:] if argv is None else argv))
+    args = parser.parse_args(as_gflags(argv))
     _check(parser, args)
     return args
 
@@ -213,18 +216,28 @@ def _record(
 def write_lmdb(path: Path, pairs: Iterator[tuple[str, bytes]]) -> int:
     """Write a new LMDB; returns the number of records.
 
-    Raises ValueError if the path exists or there are no records.
+    Raises ValueError if the path exists or there are no records. On an error in between, nothing
+    stays of it.
     """
-    import lmdb
 
     if path.exists():
         raise ValueError(f"{path} already exists: remove it or choose another name")
     first = next(pairs, None)
     if first is None:
         raise ValueError("none of the images could be read: is ROOT right?")
+    try:
+        return _fill(path, itertools.chain([first], pairs))
+    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+
+
+def _fill(path: Path, pairs: Iterator[tuple[str, bytes]]) -> int:
+    import lmdb
+
     count = 0
     with lmdb.open(str(path), map_size=FIRST_MAP) as environment:
-        waiting = [first]
+        waiting: list[tuple[str, bytes]] = []
         for pair in pairs:
             if len(waiting) == RECORDS:
                 count += _put(environment, waiting)

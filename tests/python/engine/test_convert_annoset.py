@@ -9,7 +9,7 @@ import cv2
 import lmdb
 import numpy as np
 import pytest
-from caffe import annotations, convert_annoset
+from caffe import annotations, convert_annoset, get_image_size
 from caffe.proto import caffe_pb2
 
 LABEL_MAP = """item { name: "none_of_the_above" label: 0 display_name: "background" }
@@ -271,3 +271,25 @@ def test_annotated_data_fits_and_pads(voc_folder):
     assert np.array_equal(data[0, :, 6:42], first.transpose(2, 0, 1))
     assert (data[0, :, :6] == 9).all() and (data[0, :, 42:] == 9).all()
     assert np.allclose(label[0, 0, 0, 3:7] * 48, [8, 12, 40, 36])
+
+
+def test_an_error_leaves_no_database(voc_folder):
+    (voc_folder / "2.xml").write_text(voc(40, 40, [("bird", 0, 1, 1, 5, 5)]))
+    with pytest.raises(ValueError, match="2.xml has an object 'bird'"):
+        convert(voc_folder, "--anno_type=detection", f"--label_map_file={voc_folder}/map.prototxt")
+    assert not (voc_folder / "db").exists()
+
+
+def test_the_sizes_of_a_list(voc_folder):
+    arguments = [str(voc_folder), str(voc_folder / "list.txt"), str(voc_folder / "sizes.txt")]
+    get_image_size.main(arguments)
+    assert (voc_folder / "sizes.txt").read_text() == "a b0 36 48\na b1 50 60\na b2 40 40\n"
+    (voc_folder / "ids.txt").write_text("a b0 7\na b1 11\na b2 5\n")
+    get_image_size.main([f"-name_id_file={voc_folder}/ids.txt", *arguments])
+    assert (voc_folder / "sizes.txt").read_text() == "7 36 48\n11 50 60\n5 40 40\n"
+    (voc_folder / "ids.txt").write_text("a b0 7\n")
+    with pytest.raises(ValueError, match="no line for 'a b1'"):
+        get_image_size.main([f"--name_id_file={voc_folder}/ids.txt", *arguments])
+    (voc_folder / "a b1.jpg").write_text("no image")
+    with pytest.raises(ValueError, match="a b1.jpg cannot be read"):
+        get_image_size.main(arguments)
