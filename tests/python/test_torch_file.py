@@ -134,6 +134,71 @@ def test_tensors_that_do_not_fit_their_storage(tmp_path, arguments, said):
         read_torch(tmp_path / "x.pth")
 
 
+HALVING = b")" + b"q\x00h\x00\x86" * 60  # a tuple of two, each of two ...: 2**60 of them
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (HALVING + b"Q", "a storage described by a tuple"),
+        (HALVING + b")R", "have a tuple called"),
+        (HALVING + HALVING + b"\x93", "STACK_GLOBAL of what is no text"),
+        (b"}" + HALVING + b"Ns", "neither text nor number"),
+        (b")" + b"\x85" * 100_000 + b")R", "have a tuple called"),
+        (b"\x8a\xff" + b"\x7f" * 255 + b")R", "have a int called"),
+    ],
+)
+def test_values_that_would_take_forever_to_show(tmp_path, content, said):
+    files.write_archive(tmp_path / "x.pth", content, {})
+    with pytest.raises(MaapError, match=said):
+        read_torch(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize("key", [b"]", HALVING, b"\x8a\xff" + b"\x7f" * 255, b"N"])
+def test_keys_of_a_stream_that_are_no_text(tmp_path, key):
+    path = files.write_legacy(tmp_path / "x.pth", {"w": np.ones(3, np.float32)})
+    head, _, tail = path.read_bytes().rpartition(files.pickled(b"](" + files.text("0") + b"e"))
+    assert head
+    path.write_bytes(head + files.pickled(b"](" + key + b"e") + tail)
+    with pytest.raises(MaapError, match="belongs to no tensor"):
+        read_torch(path)
+
+
+@pytest.mark.parametrize(
+    "shape, strides",
+    [((1,), (2**70,)), ((1,), (2**61,)), ((0, 2**62), (1, 1)), ((0, 2**80), (1, 1)),
+     ((0, 2**31, 2**31, 2**31), (1, 1, 1, 1)), ((1,) * 100, (1,) * 100)],
+)  # fmt: skip
+def test_sizes_that_no_array_has(tmp_path, shape, strides):
+    content = files.ordered({"t": files.tensor("FloatStorage", "0", 6, shape, strides)})
+    files.write_archive(tmp_path / "x.pth", content, {"0": bytes(24)})
+    with pytest.raises(MaapError, match="a tensor's (shape or strides|description)"):
+        read_torch(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    "local, central, value, said",
+    [
+        (6, 8, 1, "encrypted"),  # flags
+        (None, 6, 99, "version"),
+        (None, 9, 8, "utf-8"),  # the name is UTF-8, which it is not
+        (None, 42, 3, "magic number|header"),  # where the record is
+    ],
+)
+def test_archives_that_zipfile_refuses_in_its_own_ways(tmp_path, local, central, value, said):
+    path = files.write(tmp_path / "x.pth", {"w": np.ones(3, np.float32)})
+    data = bytearray(path.read_bytes())
+    at = data.index(b"PK\x01\x02")
+    data[at + central] = value
+    if local is not None:
+        data[local] = value
+    if central == 9:
+        data[at + 46] = 0xFF
+    path.write_bytes(data)
+    with pytest.raises(MaapError, match=f"x.pth: not a file of torch.save.*({said})"):
+        read_torch(path)
+
+
 def test_a_shape_that_is_not_of_whole_numbers(tmp_path):
     """-1 could reach in front of the storage."""
     minus = files.tensor("FloatStorage", "0", 6, (2,), (1,)).replace(

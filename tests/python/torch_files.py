@@ -14,7 +14,12 @@ def text(value):
 
 
 def number(value):
-    return b"K" + bytes([value]) if value < 256 else b"J" + struct.pack("<i", value)
+    if value < 256:
+        return b"K" + bytes([value])
+    if value < 2**31:
+        return b"J" + struct.pack("<i", value)
+    size = value.bit_length() // 8 + 1
+    return b"\x8a" + bytes([size]) + value.to_bytes(size, "little")
 
 
 def numbers(values):

@@ -32,6 +32,12 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
 
+# What zipfile raises besides BadZipFile: encrypted, of a later version, names that are no text, cut.
+_OF_ZIPFILE = (RuntimeError, NotImplementedError, UnicodeDecodeError, EOFError)
+_MOST_AXES = 32
+_LARGEST = 2**62  # bytes; no offset or stride is above
+
+
 class _Bad(Exception):
     """The file is not right; the text says what is wrong."""
 
@@ -81,7 +87,7 @@ def read_torch(path: Union[str, Path]) -> dict[str, np.ndarray]:
         return _tensors(content, values)
     except OSError as error:
         raise cannot_read(path, error, ".pth") from None
-    except (_Bad, zipfile.BadZipFile) as error:
+    except (_Bad, zipfile.BadZipFile, *_OF_ZIPFILE) as error:
         raise MaapError(f"{path}: not a file of torch.save, or damaged ({error})") from None
 
 
@@ -135,8 +141,8 @@ def _read_stream(file: BinaryIO) -> tuple[Any, Values]:
     known = {tensor.storage.key: tensor.storage for tensor in _find(content)}
     read: dict[str, np.ndarray] = {}
     for key in keys if isinstance(keys, list) else []:
-        if key not in known:
-            raise _Bad(f"storage {key!r} belongs to no tensor")
+        if not isinstance(key, str) or key not in known:
+            raise _Bad(f"storage {_shown(key)} belongs to no tensor")
         storage = known[key]
         head = file.read(8)
         if len(head) < 8 or struct.unpack("<q", head)[0] != storage.count:
@@ -210,6 +216,11 @@ def _view(name: str, tensor: _Tensor, values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(view).reshape(tensor.shape)
 
 
+def _shown(value: Any) -> str:
+    """A value for a message: a text, else the type alone; a tuple may hold another 2**60 times."""
+    return repr(value)[:80] if isinstance(value, str) else f"a {type(value).__name__}"
+
+
 def _is_count(value: Any) -> bool:
     return type(value) is int and value >= 0
 
@@ -220,8 +231,10 @@ def _make_tensor(*args: Any) -> _Tensor:
     right = isinstance(storage, _Storage) and _is_count(offset)
     for numbers in (shape, strides):
         right = right and isinstance(numbers, tuple) and all(map(_is_count, numbers))
-    if not right or len(shape) != len(strides):
+    if not right or len(shape) != len(strides) or len(shape) > _MOST_AXES:
         raise _Bad("a tensor's description")
+    if 8 * max(1, *strides, math.prod(n for n in shape if n)) > _LARGEST:
+        raise _Bad("a tensor's shape or strides")
     return _Tensor(storage, offset, shape, strides)
 
 
@@ -244,7 +257,7 @@ def _make_storage(args: Any) -> _Storage:
     right = right and isinstance(args[1], _Global) and args[1].name.startswith("torch.")
     kind = args[1].name[6:] if right else ""
     if kind not in _STORAGES or not isinstance(args[2], str) or not _is_count(args[4]):
-        raise _Bad(f"a storage described by {args!r:.80}")
+        raise _Bad(f"a storage described by {_shown(args)}")
     if len(args) == 6 and args[5] is not None:
         raise _Bad(f"storage {args[2]} is a view of another one")
     return _Storage(kind, args[2], args[4])
@@ -356,6 +369,8 @@ class _Machine:
 
     def on_stack_global(self, _: Any) -> None:
         name, module = self.stack.pop(), self.stack.pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise _Bad("STACK_GLOBAL of what is no text")
         self.stack.append(_Global(f"{module}.{name}"))
 
     def on_binpersid(self, _: Any) -> None:
@@ -363,7 +378,7 @@ class _Machine:
 
     def on_reduce(self, _: Any) -> None:
         args, called = self.stack.pop(), self.stack.pop()
-        name = called.name if isinstance(called, _Global) else repr(called)[:40]
+        name = called.name if isinstance(called, _Global) else _shown(called)
         if name not in _CALLS or not isinstance(args, tuple):
             raise _Bad(f"it would have {name} called")
         self.stack.append(_CALLS[name](*args))
