@@ -18,10 +18,28 @@ _DEPTHS = {cv2.CV_32F: np.float32, cv2.CV_8U: np.uint8}
 
 def _scalar(values: Any, what: str) -> np.ndarray:
     """A cv::Scalar: up to four numbers, the rest 0; one number is the first."""
-    given = np.atleast_1d(np.asarray(values, np.float64))
+    try:
+        given = np.atleast_1d(np.asarray(values, np.float64))
+    except (TypeError, ValueError):
+        given = np.empty((0, 0))
     if given.ndim != 1 or len(given) > 4:
         raise error(f"{what} is a number or up to four, not {values!r}")
     return np.pad(given, (0, 4 - len(given)))
+
+
+def _size(size: Any) -> tuple[int, int]:
+    """Width and height; (0, 0) for None."""
+    try:
+        width, height = (0, 0) if size is None else (int(v) for v in size)
+    except (TypeError, ValueError):
+        raise error(f"size is (width, height), not {size!r}") from None
+    return width, height
+
+
+def _factors(scalefactor: Any) -> np.ndarray:
+    """A factor for each of four channels; 1 for None."""
+    factors = _scalar(1.0 if scalefactor is None else scalefactor, "scalefactor")
+    return np.full(4, factors[0]) if np.ndim(scalefactor) == 0 else factors
 
 
 def _resized(image: np.ndarray, size: tuple[int, int], crop: bool) -> np.ndarray:
@@ -68,8 +86,8 @@ def blobFromImages(  # noqa: N802
     Args:
         images: arrays of height x width (x 1, 3 or 4 channels), all with as many channels.
         scalefactor: what the values are multiplied by, after the mean is subtracted; one number,
-            or one a channel.
-        size: width and height of the blob; (0, 0): those of the first image.
+            or one a channel; None: 1.
+        size: width and height of the blob; (0, 0) or None: those of the first image.
         mean: what is subtracted, in the order of the blob's channels (after swapRB).
         swapRB: exchange the first and the third channel.
         crop: resize with the aspect ratio kept, then cut the centre out; else squeeze.
@@ -81,7 +99,7 @@ def blobFromImages(  # noqa: N802
     Raises:
         caffe.dnn.error: there is no image, one is empty, or the arguments cannot be.
     """
-    if len(images) == 0:
+    if images is None or len(images) == 0:
         raise error("blobFromImages was given no image")
     if ddepth not in _DEPTHS:
         raise error(f"ddepth is cv2.CV_32F or cv2.CV_8U, not {ddepth}")
@@ -89,19 +107,15 @@ def blobFromImages(  # noqa: N802
     channels = planes[0].shape[2]
     if any(image.shape[2] != channels for image in planes):
         raise error("the images have different numbers of channels")
-    factors = (
-        np.full(4, float(scalefactor))
-        if np.isscalar(scalefactor)
-        else _scalar(scalefactor, "scalefactor")
-    )
-    means = _scalar(mean, "mean") if np.size(mean) else np.zeros(4)
+    factors = _factors(scalefactor)
+    means = np.zeros(4) if mean is None or not np.size(mean) else _scalar(mean, "mean")
     if ddepth == cv2.CV_8U and (np.any(factors != 1) or np.any(means != 0)):
         raise error("a blob of bytes (ddepth CV_8U) takes neither a mean nor a scalefactor")
-    width, height = (int(v) for v in size)
+    width, height = _size(size)
     if (width, height) == (0, 0):
         height, width = planes[0].shape[:2]
     if width <= 0 or height <= 0:
-        raise error(f"size is (width, height), both above 0, not {tuple(size)}")
+        raise error(f"size is (width, height), both above 0, not {(width, height)}")
     blob = np.empty((len(planes), channels, height, width), _DEPTHS[ddepth])
     order = [2, 1, 0, 3][:channels] if swapRB and channels >= 3 else list(range(channels))
     for row, image in zip(blob, planes):

@@ -14,8 +14,14 @@ SOFT_NMSMETHOD_SOFTNMS_GAUSSIAN = SoftNMSMethod_SOFTNMS_GAUSSIAN = 2
 
 
 def _checked(bboxes: Any, scores: Any) -> tuple[np.ndarray, np.ndarray]:
-    boxes = np.asarray(bboxes, np.float64).reshape(-1, 4) if len(bboxes) else np.empty((0, 4))
-    values = np.asarray(scores, np.float32).reshape(-1)
+    try:
+        boxes = np.asarray([] if bboxes is None else bboxes, np.float64)
+        values = np.asarray([] if scores is None else scores, np.float32).reshape(-1)
+    except (TypeError, ValueError) as problem:
+        raise error(f"boxes are rows of four numbers, scores numbers: {problem}") from None
+    if boxes.size % 4 or boxes.ndim > 1 and boxes.size and boxes.shape[-1] != 4:
+        raise error(f"boxes are rows of x, y, width, height, not of the shape {boxes.shape}")
+    boxes = boxes.reshape(-1, 4)
     if len(boxes) != len(values):
         raise error(f"{len(boxes)} boxes have {len(values)} scores")
     return boxes, values
@@ -113,7 +119,7 @@ def NMSBoxesBatched(  # noqa: N802
 
 
 def _check_thresholds(score: float, nms: float, eta: float) -> None:
-    if score < 0 or nms < 0 or eta <= 0:
+    if not (score >= 0 and nms >= 0 and eta > 0):  # a NaN is none of these
         raise error(
             "score_threshold and nms_threshold are 0 or more and eta above 0, "
             f"not {score}, {nms}, {eta}"

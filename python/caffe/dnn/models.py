@@ -84,7 +84,7 @@ class Model:
 
     def predict(self, frame: np.ndarray) -> tuple[np.ndarray, ...]:
         """The outputs of the net for an image, height x width x channels."""
-        size = self._size if min(self._size) > 0 else frame.shape[1::-1]
+        size = self._size if min(self._size) > 0 else np.shape(frame)[1::-1]
         blob = blobFromImage(frame, self._scale, size, self._mean, self._swap_rb, self._crop)
         self._net.setInput(blob)
         return self._net.forward(self._outputs or self._net.getUnconnectedOutLayersNames())

@@ -4,7 +4,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Optional, Union
 
@@ -170,13 +170,18 @@ class Net:
             caffe.dnn.error: no input has that name.
         """
         self._read()
+        if not self._net.inputs:
+            raise error("the net has no inputs: its data layers read files")
         names = dict(zip(self._names, self._net.inputs))
         target = self._net.inputs[0] if name == "" else names.get(name, name)
         if target not in self._net.inputs:
             raise error(f"the net has no input {name!r}; it has {', '.join(self._net.inputs)}")
-        values = np.array(blob, np.float32)
-        if np.size(mean):
-            means = np.atleast_1d(np.asarray(mean, np.float32))
+        try:
+            values = np.array(blob, np.float32)
+            means = np.atleast_1d(np.asarray(() if mean is None else mean, np.float32))
+        except (TypeError, ValueError) as problem:
+            raise error(f"a blob and its mean are arrays of numbers: {problem}") from None
+        if means.size:
             channels = values.shape[1] if values.ndim > 1 else 1
             means = np.pad(means, (0, max(0, channels - len(means))))[:channels]
             values -= means.reshape([1, -1] + [1] * (values.ndim - 2))
@@ -198,7 +203,10 @@ class Net:
         """
         if outputName is None or isinstance(outputName, str):
             return self._compute([outputName or self._last()])[0][0]
-        return tuple(arrays[0] for arrays in self._compute(list(outputName)))
+        if not isinstance(outputName, Iterable):
+            raise error(f"a name, or a list of names, is needed, not {outputName!r}")
+        names = list(outputName) or [self._last()]
+        return tuple(arrays[0] for arrays in self._compute(names))
 
     def forwardAndRetrieve(self, outBlobNames: Sequence[str]) -> tuple:  # noqa: N802, N803
         """All outputs of each layer of the list: a tuple of tuples of arrays."""
@@ -266,6 +274,8 @@ class Net:
 
     def _last(self) -> str:
         self._read()
+        if not self._rows:
+            raise error("the net has no layer but its inputs")
         return self._rows[-1].name
 
     def _count(self, row: _Row) -> int:
@@ -416,7 +426,7 @@ def readNet(model: str, config: str = "", framework: str = "") -> Net:  # noqa: 
     Raises:
         caffe.dnn.error: neither is a prototxt, or the framework is another one.
     """
-    if framework not in ("", "caffe"):
+    if framework.lower() not in ("", "caffe"):
         raise error(f"framework {framework!r}: caffe.dnn reads Caffe nets")
     files = [str(model), str(config)]
     if files[1].endswith((".prototxt", ".pbtxt")) or files[0].endswith(".caffemodel"):

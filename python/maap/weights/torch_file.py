@@ -32,7 +32,7 @@ _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PROTOCOL = 1001
 
 
-# What zipfile raises besides BadZipFile: encrypted, of a later version, names that are no text, cut.
+# What zipfile raises besides BadZipFile: encrypted, of a later version, names not UTF-8, cut.
 _OF_ZIPFILE = (RuntimeError, NotImplementedError, UnicodeDecodeError, EOFError)
 _MOST_AXES = 32
 _LARGEST = 2**62  # bytes; no offset or stride is above

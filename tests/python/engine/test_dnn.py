@@ -41,6 +41,9 @@ layer { name: "o1" type: "ReLU" bottom: "eb" top: "o1b" }
 layer { name: "o2" type: "TanH" bottom: "eb" top: "o2b" }
 """
 
+INPUT = b'input: "x" input_shape { dim: 2 }'
+DATA = b'layer { name: "d" type: "DummyData" top: "x" dummy_data_param { shape { dim: 2 } } }'
+
 
 @pytest.fixture(scope="module")
 def files(tmp_path_factory):
@@ -165,6 +168,14 @@ def test_a_whole_program(both):
     assert same(*results)
 
 
+@theirs
+def test_no_names_are_the_last_layer(both):
+    for net in both["net"]:
+        net.setInput(np.ones((1, 3, 12, 14), np.float32))
+        (out,) = net.forward([])
+        assert np.array_equal(out, net.forward())
+
+
 def test_the_output_is_a_copy(files):
     net = dnn.readNetFromCaffe(*files["net"])
     net.setInput(np.ones((1, 3, 12, 14), np.float32))
@@ -225,7 +236,13 @@ def test_backends_are_accepted(files):
     ("use", "says"),
     [
         (lambda net: net.setInput(0, "nobody"), "no input 'nobody'; it has data"),
+        (lambda net: net.setInput("text"), "arrays of numbers"),
+        (lambda net: net.setInput(0, mean="text"), "arrays of numbers"),
         (lambda net: net.forward(), "call setInput first"),
+        (lambda net: net.forward(5), "a list of names"),
+        (lambda net: _given(dnn.readNetFromCaffe(INPUT), (2,)).forward(), "no layer but its"),
+        (lambda net: dnn.readNetFromCaffe(DATA).setInput(0), "the net has no inputs"),
+        (lambda net: dnn.ClassificationModel(net).classify(None), "an image has the shape"),
         (lambda net: _given(net).forward("nobody"), "no layer 'nobody'; the layers are conv1, "),
         (lambda net: _given(net, (1, 2, 12, 14)).forward(), "conv1"),
         (lambda net: net.getLayer("nobody"), "no layer 'nobody'"),
@@ -285,6 +302,23 @@ def test_blobs_of_several_images_and_of_bytes():
     assert same(tuple(mine), tuple(other))
 
 
+IMAGE = np.random.default_rng(3).integers(0, 255, (4, 5, 3)).astype(np.uint8)
+
+
+def test_none_is_opencvs_default():
+    """Of each argument; a mean of None was a NaN."""
+    for name in ("scalefactor", "size", "mean", "swapRB", "crop"):
+        mine, other = (lib.blobFromImage(IMAGE, **{name: None}) for lib in (dnn, cv2.dnn))
+        assert np.array_equal(mine, other) and np.isfinite(mine).all(), name
+    assert dnn.NMSBoxes(None, None, 0.1, 0.1) == cv2.dnn.NMSBoxes(None, None, 0.1, 0.1) == ()
+
+
+@pytest.mark.parametrize("boxes", [[[1, 1, 2, 2, 3]], [["a", 1, 2, 3]], [[1, 2], [3, 4]]])
+def test_boxes_of_other_than_four_numbers(boxes):
+    with pytest.raises(dnn.error, match="boxes are rows of"):
+        dnn.NMSBoxes(boxes, [0.5], 0.1, 0.1)
+
+
 @pytest.mark.parametrize(
     "use",
     [
@@ -295,7 +329,16 @@ def test_blobs_of_several_images_and_of_bytes():
         lambda lib: lib.blobFromImage(np.zeros((3, 4, 3), np.uint8), 2.0, ddepth=cv2.CV_8U),
         lambda lib: lib.blobFromImages([np.zeros((3, 4, 3)), np.zeros((3, 4))]),
         lambda lib: lib.NMSBoxes([[0, 0, 1, 1]], [0.1, 0.2], 0.1, 0.1),
+        lambda lib: lib.blobFromImages(None),
+        *(
+            lambda lib, size=size: lib.blobFromImage(IMAGE, size=size)
+            for size in ((5,), 5, "a", (1, 2, 3))
+        ),
+        lambda lib: lib.blobFromImage(IMAGE, mean="text"),
+        lambda lib: lib.blobFromImage(IMAGE, mean=(1, 2, 3, 4, 5)),
         lambda lib: lib.NMSBoxes([[0, 0, 1, 1]], [0.1], 0.1, -0.1),
+        lambda lib: lib.NMSBoxes([[0, 0, 1, 1]], [0.1], np.nan, 0.1),
+        lambda lib: lib.NMSBoxes([[0, 0, 1, 1]], [0.1], 0.1, np.nan),
     ],
 )
 def test_what_opencv_refuses(use):
