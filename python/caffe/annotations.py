@@ -6,6 +6,7 @@ image and, for each class in the order of appearance, a group of its boxes, numb
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -30,6 +31,14 @@ class LabelledBox:
     difficult: bool = False
 
 
+def read_text(path: str | Path) -> str:
+    """The content of a text file. Raises ValueError naming the file if it is not in UTF-8."""
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not text: {error}") from None
+
+
 def read_label_map(path: str | Path, check: bool = False) -> dict[str, int]:
     """The classes of a label map, a prototxt of LabelMap: {name: label}.
 
@@ -38,8 +47,8 @@ def read_label_map(path: str | Path, check: bool = False) -> dict[str, int]:
     """
     label_map = caffe_pb2.LabelMap()
     try:
-        text_format.Parse(Path(path).read_text(encoding="utf-8"), label_map)
-    except (text_format.ParseError, UnicodeDecodeError) as error:
+        text_format.Parse(read_text(path), label_map)
+    except text_format.ParseError as error:
         raise ValueError(f"{path} is not a label map: {error}") from None
     labels: dict[str, int] = {}
     for item in label_map.item:
@@ -66,9 +75,14 @@ def box_of_pixels(
     """The box with these corners (xmin, ymin, xmax, ymax in pixels) of an image of that size.
 
     A box that leaves the image is cut, with a warning; one without an area is left out (None), with
-    a warning. ``where`` names the file for these.
+    a warning. ``where`` names the file for these. Raises ValueError for a corner that is NaN, and
+    for a label that is no class: below 0, or above an int32.
     """
-    xmin, ymin, xmax, ymax = corners
+    xmin, ymin, xmax, ymax = corners = tuple(corners)
+    if any(math.isnan(corner) for corner in corners):
+        raise ValueError(f"{where}: a box has the corners {', '.join(f'{c:g}' for c in corners)}")
+    if not 0 <= label < 2**31:
+        raise ValueError(f"{where}: an object has the label {label}, which is no class")
     inside = (max(0.0, xmin), max(0.0, ymin), min(float(width), xmax), min(float(height), ymax))
     if not (inside[0] < inside[2] and inside[1] < inside[3]):
         warnings.warn(f"{where}: a box has no area in the image and is left out", stacklevel=2)
@@ -108,7 +122,7 @@ def read_voc(
     """
     try:
         root = ElementTree.parse(str(path)).getroot()
-    except ElementTree.ParseError as error:
+    except (ElementTree.ParseError, LookupError, ValueError) as error:  # or an unknown encoding
         raise ValueError(f"{path} is not an XML file: {error}") from None
     if root.tag != "annotation":
         raise ValueError(f"{path} has <{root.tag}>, not <annotation>: it is not in VOC's format")
@@ -140,7 +154,7 @@ def read_txt(path: str | Path, height: int, width: int) -> list[LabelledBox]:
     Raises ValueError naming the file and the line if a line is something else.
     """
     boxes = []
-    lines = Path(path).read_text(encoding="utf-8").splitlines()
+    lines = read_text(path).splitlines()
     for number, line in enumerate(lines, start=1):
         words = line.split()
         if not words:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .annotations import annotated_datum, read_label_map, read_txt, read_voc
+from .annotations import annotated_datum, read_label_map, read_text, read_txt, read_voc
 from .program import check_folder, run
 from .proto import caffe_pb2
 
@@ -93,6 +93,9 @@ def _check(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
         parser.error("--label_type=xml needs --label_map_file")
     if args.encode_type and not args.encoded:
         parser.error("--encode_type needs --encoded")
+    for name in ("min_dim", "max_dim", "resize_height", "resize_width"):
+        if getattr(args, name) < 0:
+            parser.error(f"--{name}={getattr(args, name)} is below 0")
     if (args.resize_height > 0) != (args.resize_width > 0):
         parser.error("give both --resize_height and --resize_width")
     if args.resize_height > 0 and (args.min_dim > 0 or args.max_dim > 0):
@@ -105,7 +108,7 @@ def read_list(path: Path) -> list[tuple[str, str]]:
     Raises ValueError naming the line that has one word.
     """
     pairs = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_text(path).splitlines(), start=1):
         first, _, second = line.strip().rpartition(" ")
         if not line.strip():
             continue
@@ -144,6 +147,15 @@ def _encoded(image: np.ndarray, file: bytes, kept: bool, args: argparse.Namespac
     return encoded.tobytes()
 
 
+def _resized(image: np.ndarray, height: int, width: int, name: str) -> np.ndarray:
+    import cv2
+
+    try:
+        return cv2.resize(image, (width, height))
+    except cv2.error:
+        raise ValueError(f"{name}: cannot be resized to {height} x {width}") from None
+
+
 def read_datum(path: Path, args: argparse.Namespace) -> tuple[Any, tuple[int, int]] | None:
     """An image as a Datum, and the height and width of the file's image; None if there is none."""
     import cv2
@@ -161,7 +173,7 @@ def read_datum(path: Path, args: argparse.Namespace) -> tuple[Any, tuple[int, in
     stored = new_size(*size, args)
     kept = stored == size and np.array_equal(image, cv2.imdecode(array, cv2.IMREAD_UNCHANGED))
     if stored != size:
-        image = cv2.resize(image, (stored[1], stored[0]))
+        image = _resized(image, *stored, str(path))
     datum = caffe_pb2.Datum(
         channels=1 if args.gray else 3, height=stored[0], width=stored[1], encoded=args.encoded
     )
@@ -216,9 +228,10 @@ def _record(
 def write_lmdb(path: Path, pairs: Iterator[tuple[str, bytes]]) -> int:
     """Write a new LMDB; returns the number of records.
 
-    Raises ValueError if the path exists or there are no records. On an error in between, nothing
-    stays of it.
+    Raises ValueError if the path exists, there are no records, or LMDB cannot store one. On an
+    error in between, nothing stays of it.
     """
+    import lmdb
 
     if path.exists():
         raise ValueError(f"{path} already exists: remove it or choose another name")
@@ -227,6 +240,9 @@ def write_lmdb(path: Path, pairs: Iterator[tuple[str, bytes]]) -> int:
         raise ValueError("none of the images could be read: is ROOT right?")
     try:
         return _fill(path, itertools.chain([first], pairs))
+    except lmdb.Error as error:
+        shutil.rmtree(path, ignore_errors=True)
+        raise ValueError(f"{path}: {error}") from None
     except BaseException:
         shutil.rmtree(path, ignore_errors=True)
         raise
@@ -256,6 +272,8 @@ def _put(environment: Any, pairs: list[tuple[str, bytes]]) -> int:
         try:
             with environment.begin(write=True) as transaction:
                 for key, value in pairs:
+                    if len(key.encode()) > environment.max_key_size():
+                        raise ValueError(f"{key}: the name is too long for LMDB's keys")
                     transaction.put(key.encode(), value)
             return len(pairs)
         except lmdb.MapFullError:

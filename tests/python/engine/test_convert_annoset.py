@@ -200,11 +200,75 @@ def test_other_errors(voc_folder, capsys):
         ("--anno_type=detection", "needs --label_map_file"),
         ("--encode_type=png", "needs --encoded"),
         ("--resize_height=3", "give both"),
+        ("--min_dim=-3", "min_dim=-3 is below 0"),
         ("--shuffle=maybe", "invalid"),
     ):
         with pytest.raises(SystemExit):
             convert_annoset.main([flag, "root", "list", str(voc_folder / "x")])
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("corner", range(4))
+def test_a_corner_that_is_nan(voc_folder, corner):
+    """max and min of it would be a side of the image."""
+    box = [1, 2, 30, 20]
+    box[corner] = "nan"
+    (voc_folder / "0.xml").write_text(voc(36, 48, [("cat", 0, *box)]))
+    with pytest.raises(ValueError, match="0.xml: a box has the corners .*nan"):
+        annotations.read_voc(voc_folder / "0.xml", {"cat": 1}, 36, 48)
+    (voc_folder / "0.txt").write_text(" ".join(map(str, [1, *box])))
+    with pytest.raises(ValueError, match="0.txt: a box has the corners .*nan"):
+        annotations.read_txt(voc_folder / "0.txt", 36, 48)
+
+
+@pytest.mark.parametrize("label", [-1, 2**31])
+def test_labels_that_are_no_class(voc_folder, label):
+    (voc_folder / "0.txt").write_text(f"{label} 1 2 30 20")
+    with pytest.raises(ValueError, match=f"0.txt: an object has the label {label}"):
+        annotations.read_txt(voc_folder / "0.txt", 36, 48)
+    with pytest.raises(ValueError, match=f"0.xml: an object has the label {label}"):
+        annotations.read_voc(voc_folder / "0.xml", {"dog": label, "cat": 0}, 36, 48)
+
+
+@pytest.mark.parametrize("encoding", ["utf-9", "hex", "shift_jis", "utf-16"])
+def test_encodings_that_no_file_can_have(voc_folder, encoding):
+    text = f'<?xml version="1.0" encoding="{encoding}"?><annotation/>'
+    (voc_folder / "0.xml").write_text(text)
+    with pytest.raises(ValueError, match="0.xml is not an XML file"):
+        annotations.read_voc(voc_folder / "0.xml", {"cat": 1}, 36, 48)
+
+
+def test_a_byte_order_mark_and_text_that_is_none(voc_folder):
+    path = voc_folder / "list.txt"
+    path.write_text("\ufeff" + path.read_text(encoding="utf-8"), encoding="utf-8")
+    convert(voc_folder, *detection(voc_folder))
+    assert len(read(voc_folder / "db")) == 3
+    path.write_bytes(b"a\xff 1")
+    with pytest.raises(ValueError, match="list.txt is not text"):
+        convert_annoset.read_list(path)
+    with pytest.raises(ValueError, match="list.txt is not text"):
+        annotations.read_txt(path, 36, 48)
+    with pytest.raises(ValueError, match="list.txt is not text"):
+        annotations.read_label_map(path)
+
+
+@pytest.mark.parametrize("line", ["a b0.png missing.xml", "./" * 300 + "a b0.png 0.xml"])
+def test_no_database_is_left_of_a_conversion_that_failed(voc_folder, line):
+    """AnnotatedData would take it for a whole one."""
+    before = sorted(voc_folder.iterdir())
+    with (voc_folder / "list.txt").open("a") as file:
+        file.write(line + "\n")
+    with pytest.raises((ValueError, OSError), match=r"missing.xml|too long for LMDB's keys"):
+        convert(voc_folder, *detection(voc_folder))
+    assert sorted(voc_folder.iterdir()) == before
+
+
+def test_sizes_that_no_memory_holds(voc_folder):
+    with pytest.raises(ValueError, match="a b0.png: cannot be resized to 1000000 x 1000000"):
+        convert(
+            voc_folder, *detection(voc_folder),
+            "--resize_width=1000000", "--resize_height=1000000",
+        )  # fmt: skip
 
 
 def test_the_program(voc_folder):
