@@ -242,7 +242,7 @@ def test_backends_are_accepted(files):
         (lambda net: net.forward(5), "a list of names"),
         (lambda net: _given(dnn.readNetFromCaffe(INPUT), (2,)).forward(), "no layer but its"),
         (lambda net: dnn.readNetFromCaffe(DATA).setInput(0), "the net has no inputs"),
-        (lambda net: dnn.ClassificationModel(net).classify(None), "an image has the shape"),
+        (lambda net: dnn.ClassificationModel(net).classify(None), "there is no image"),
         (lambda net: _given(net).forward("nobody"), "no layer 'nobody'; the layers are conv1, "),
         (lambda net: _given(net, (1, 2, 12, 14)).forward(), "conv1"),
         (lambda net: net.getLayer("nobody"), "no layer 'nobody'"),
