@@ -21,7 +21,7 @@ from .examples import Arrays
 from .layers_of import READERS, Layers
 from .needs import onnx
 from .patterns import enhancements
-from .reading import Model, read
+from .reading import CannotRead, Model, read
 
 _ = sums_of  # imported for the readers that it enters
 
@@ -54,6 +54,8 @@ def convert(model: Model, name: str) -> Imported:
         if node.node.op_type not in READERS:
             raise node.refuse("caffe.onnx has no layer for this operator")
         READERS[node.node.op_type](node, layers)
+    if len(layers.blobs) == len(model.inputs):
+        raise CannotRead("the model computes nothing from its inputs")
     param = caffe_pb2.NetParameter(name=name, layer=layers.layers)
     return Imported(model, param, layers.weights, layers.blobs)
 
@@ -103,8 +105,14 @@ def to_caffe(
     """Write a model's net and weights, and compare them with ONNX Runtime.
 
     batch: of the net; else the model's, or 1 if that is free. Returns the largest difference of
-    each tensor. Raises CannotRead (a ValueError) for a model or node that does not become layers.
+    each tensor. Raises CannotRead (a ValueError) for a model or node that does not become layers;
+    after any error there are no files.
     """
     imported = convert(read(model, batch), Path(model).stem)
-    net = write(imported, Path(prototxt), Path(caffemodel))
-    return compare(imported, net)
+    try:
+        net = write(imported, Path(prototxt), Path(caffemodel))
+        return compare(imported, net)
+    except BaseException:  # files that nobody compared would be taken for a net that is right
+        for path in (prototxt, caffemodel):
+            Path(path).unlink(missing_ok=True)
+        raise

@@ -170,8 +170,8 @@ def softmax(node: Reading, layers: Layers) -> None:
 def lrn(node: Reading, layers: Layers) -> None:
     """LRN across channels."""
     size = node.attributes["size"]
-    if size % 2 == 0:
-        raise node.refuse(f"a size of {size}: Caffe's is odd")
+    if size < 1 or size % 2 == 0:
+        raise node.refuse(f"a size of {size}: Caffe's is odd, and above 0")
     p = layers.of(node, "LRN").lrn_param
     p.local_size, p.k = size, node.attributes.get("bias", 1.0)
     p.alpha, p.beta = node.attributes.get("alpha", 1e-4), node.attributes.get("beta", 0.75)

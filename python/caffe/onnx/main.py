@@ -66,7 +66,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 def _batch(text: str | None) -> str | int | None:
     if text is None or text == "dynamic":
         return text
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise ValueError(f"--batch {text}: give a size, or dynamic")
     return int(text)
 

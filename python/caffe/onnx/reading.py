@@ -17,6 +17,7 @@ FOLDED = {
     "Identity", "Mul", "Range", "ReduceProd", "Reshape", "Shape", "Slice", "Squeeze", "Sub",
     "Transpose", "Unsqueeze",
 }  # fmt: skip
+LARGEST_CONSTANT = 2**28  # values of a constant that a node makes
 
 
 class CannotRead(ValueError):
@@ -155,8 +156,37 @@ def _value(node: Any, inputs: Sequence[np.ndarray], opset: int) -> np.ndarray:
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", opset)])
     from onnx.reference import ReferenceEvaluator
 
-    (result,) = ReferenceEvaluator(model).run(None, dict(zip(names, inputs)))
-    return np.asarray(result)
+    try:
+        (result,) = ReferenceEvaluator(model).run(None, dict(zip(names, inputs)))
+        return np.asarray(result)
+    except Exception as error:  # of whatever operator it is
+        raise CannotRead(
+            f"node {node.name!r} of type {node.op_type}: its value cannot be computed: {error}"
+        ) from None
+
+
+def _check_size(node: Any, inputs: Sequence[np.ndarray]) -> None:
+    """Raises CannotRead for a constant node whose numbers, not their count, make it too large."""
+    count = 0.0
+    if node.op_type == "ConstantOfShape":
+        count = float(np.prod(inputs[0], dtype=np.float64))
+    elif node.op_type == "Expand":
+        count = inputs[0].size * float(np.prod(inputs[1], dtype=np.float64))
+    elif node.op_type == "Range" and inputs[2] != 0:
+        start, limit, step = (float(value) for value in inputs)
+        count = (limit - start) / step
+    if not count <= LARGEST_CONSTANT:
+        raise CannotRead(
+            f"node {node.name!r} of type {node.op_type}: a constant of up to {count:g} values"
+        )
+
+
+def _array(tensor: Any) -> np.ndarray:
+    """The values of an initializer."""
+    try:
+        return onnx.numpy_helper.to_array(tensor)
+    except Exception as error:
+        raise CannotRead(f"the constant {tensor.name!r} is damaged: {error}") from None
 
 
 def _fold(model: Model) -> None:
@@ -176,6 +206,7 @@ def _fold(model: Model) -> None:
         known = [name in model.constants for name in node.input if name]
         if node.op_type in FOLDED and len(node.output) == 1 and all(known):
             arrays = [model.constants[name] for name in node.input if name]
+            _check_size(node, arrays)
             model.constants[node.output[0]] = _value(node, arrays, model.opset)
             continue
         model.nodes.append(Reading(node, model, attributes))
@@ -195,6 +226,6 @@ def read(path: str | os.PathLike[str], batch: int | None = None) -> Model:
     outputs = [info.name for info in proto.graph.output]
     model = Model(proto, opset, inputs, outputs, shapes=_inferred(proto))
     for tensor in proto.graph.initializer:
-        model.constants[tensor.name] = onnx.numpy_helper.to_array(tensor)
+        model.constants[tensor.name] = _array(tensor)
     _fold(model)
     return model

@@ -45,7 +45,7 @@ def export(
     """
     request = Request(**options)
     request.check()
-    if batch != "dynamic" and not (batch.isdigit() and int(batch)):
+    if batch != "dynamic" and not (batch.isascii() and batch.isdigit() and int(batch)):
         raise MaapError(f"--batch {batch}: give a number of images, or dynamic")
     size = batch if batch == "dynamic" else int(batch)
     target = "maap.measure.export:export_net"

@@ -5,6 +5,7 @@ import sys
 
 import caffe
 import numpy as np
+import onnx
 import pytest
 from caffe import onnx as caffe_onnx
 from caffe.onnx import main
@@ -272,6 +273,59 @@ def test_wrong_files(tmp_path):
         assert done.stderr.startswith("error: ") and why in done.stderr, done.stderr
     done = program("--to-caffe", relu, *out, "--batch", "dynamic")
     assert "a Caffe net has a size of batch" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "kind, names, constants",
+    [
+        ("Range", "abc", [np.int64(0), np.int64(1 << 40), np.int64(1)]),
+        ("Range", "abc", [np.float32(0), np.float32(1), np.float32(1e-30)]),
+        ("ConstantOfShape", "a", [np.array([1 << 20, 1 << 20], np.int64)]),
+        ("Expand", "ab", [np.ones(1, np.float32), np.array([1 << 35], np.int64)]),
+    ],
+)
+def test_a_constant_that_no_memory_holds(tmp_path, kind, names, constants):
+    arrays = [numpy_helper.from_array(np.asarray(c), n) for c, n in zip(constants, names)]
+    nodes = [node(kind, *names, out="made"), node("Relu", name="r")]
+    with pytest.raises(caffe_onnx.CannotRead, match=f"'tested' of type {kind}: a constant of"):
+        imported(tmp_path, model(tmp_path, nodes, arrays))
+
+
+def test_a_node_of_constants_that_cannot_be_computed(tmp_path):
+    """A step of 0: the reference of ONNX divides by it."""
+    arrays = [numpy_helper.from_array(np.int64(v), n) for v, n in ((0, "a"), (5, "b"), (0, "c"))]
+    nodes = [node("Range", "a", "b", "c", out="d"), node("Relu", name="r")]
+    with pytest.raises(caffe_onnx.CannotRead, match="'tested' of type Range: its value cannot"):
+        imported(tmp_path, model(tmp_path, nodes, arrays))
+
+
+def test_a_model_that_computes_nothing(tmp_path):
+    with pytest.raises(caffe_onnx.CannotRead, match="computes nothing"):
+        imported(tmp_path, model(tmp_path, [], outputs=("x",)))
+
+
+def test_a_constant_of_no_known_type(tmp_path):
+    path = model(tmp_path, [node("Conv", "x", "w")], [W])
+    proto = onnx.load(path)
+    proto.graph.initializer[0].data_type = 48
+    path.write_bytes(proto.SerializeToString())
+    with pytest.raises(caffe_onnx.CannotRead, match="made.onnx|the constant 'w' is damaged"):
+        imported(tmp_path, path)
+
+
+@pytest.mark.parametrize(
+    "nodes, constants, why",
+    [
+        ([node("MaxPool", kernel_shape=[30, 30])], [], "kernel_size 30 is larger"),
+        ([node("Relu", out="a"), node("Tanh", "a")], [], "two nodes with same node name"),
+    ],
+)
+def test_no_files_are_left_that_were_not_compared(tmp_path, nodes, constants, why):
+    """The engine, or ONNX Runtime, refuses the net."""
+    path = model(tmp_path, nodes, constants)
+    with pytest.raises((caffe.CaffeError, ValueError), match=why):
+        imported(tmp_path, path)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_wrong_values_are_marked(tmp_path, monkeypatch):
