@@ -142,10 +142,15 @@ class Findings : public google::protobuf::io::ErrorCollector {
   vector<string> warnings_;
 };
 
+/// Messages in messages; the schema has fewer than ten. The parser calls itself for each, also for
+/// those of a field that it skips.
+const int kDeepest = 100;
+
 bool parse(const string& text, bool partial, Findings* findings, Message* proto) {
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(findings);
   parser.AllowUnknownField(true);
+  parser.SetRecursionLimit(kDeepest);
   parser.AllowPartialMessage(partial);
   return parser.ParseFromString(text, proto) && findings->empty();
 }

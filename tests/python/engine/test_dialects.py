@@ -1,5 +1,8 @@
 """Which fork's rules hold: set_dialect, and the dialect that a net's log names."""
 
+import subprocess
+import sys
+
 import caffe
 import pytest
 from google.protobuf.message import DecodeError
@@ -36,6 +39,19 @@ def test_a_net_with_fields_of_forks(tmp_path, capfd):
     log = capfd.readouterr().err
     assert "'forward_type' is a field of LayerParameter in nv017 and nv016; it has no effect" in log
     assert "engine MKLDNN is one of intel and sophgo; it has no effect here" in log
+
+
+@pytest.mark.parametrize("begin, end", [("{ a ", "}"), ("< a ", ">"), ("[", "]")])
+def test_a_skipped_field_of_any_depth(tmp_path, begin, end):
+    """An error; the parser calls itself for each message in another. A process of its own."""
+    path = tmp_path / "net.prototxt"
+    depth = 100_000
+    inside = begin * depth + end * depth
+    path.write_text(f"layer {{ name: 'y' type: 'ReLU' quantization_param: {inside} }}")
+    code = f"import caffe; caffe.io.read_net({str(path)!r})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "CaffeError" in done.stderr and "Message is too deep" in done.stderr
 
 
 def test_read_net_and_read_weights(tmp_path):
