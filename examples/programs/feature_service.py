@@ -18,6 +18,8 @@ import caffe
 import cv2
 import numpy as np
 
+LARGEST = 1 << 26  # bytes of a request
+
 
 class Extractor:
     """A net in a thread of its own, which takes the images that are waiting as one batch."""
@@ -65,15 +67,28 @@ class Extractor:
         return [name for name, tops in self.net.top_names.items() if self.blob in tops][-1]
 
 
+def decoded(body):
+    """The image in the bytes; None if there is none, or too large a one."""
+    try:
+        return cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR) if body else None
+    except cv2.error:
+        return None
+
+
 def handler(extractor):
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             start = time.perf_counter()
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            image = cv2.imdecode(np.frombuffer(body, np.uint8), cv2.IMREAD_COLOR) if body else None
+            length = self.headers.get("Content-Length", "0")
+            if not (length.isascii() and length.isdigit() and int(length) <= LARGEST):
+                return self.answer(400, {"error": f"Content-Length is 0 to {LARGEST}"})
+            image = decoded(self.rfile.read(int(length)))
             if image is None:
                 return self.answer(400, {"error": "the body is not an image that OpenCV reads"})
-            features = extractor.features(image)
+            try:
+                features = extractor.features(image)
+            except Exception as error:  # the next request may be right
+                return self.answer(500, {"error": str(error)})
             milliseconds = 1000 * (time.perf_counter() - start)
             found = {"blob": extractor.blob, "shape": features.shape, "milliseconds": milliseconds}
             return self.answer(200, {**found, "features": features.ravel().tolist()})

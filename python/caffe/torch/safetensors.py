@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
 from collections.abc import Mapping
@@ -69,34 +70,57 @@ def read_safetensors(path: str | os.PathLike) -> dict[str, torch.Tensor]:
     data = Path(path).read_bytes()
     try:
         return _tensors(data)
-    except (KeyError, TypeError, ValueError, AttributeError, struct.error) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, RecursionError, struct.error) as error:
         raise ValueError(f"{path}: not a safetensors file, or damaged ({error})") from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """A dict of a JSON object, in which no key stands twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name that stands twice")
+    return found
+
+
+def _fits(shape: list[int]) -> bool:
+    """Whether sizes and strides fit into int64, also where an axis has no length."""
+    return math.prod(dim for dim in shape if dim) < 2**60
 
 
 def _tensors(data: bytes) -> dict[str, torch.Tensor]:
     (length,) = struct.unpack_from("<Q", data)
     if length > min(_LONGEST_HEADER, len(data) - 8):
         raise ValueError(f"a header of {length} bytes in a file of {len(data)}")
-    header = json.loads(data[8 : 8 + length])
+    header = json.loads(data[8 : 8 + length], object_pairs_hook=_once)
     values = memoryview(data)[8 + length :]
-    tensors, end = {}, 0
+    tensors: dict[str, torch.Tensor] = {}
+    places: list[tuple[int, int, str]] = []
     for name, entry in header.items():
         if name == "__metadata__":
             continue
-        dtype, shape = _TYPES[entry["dtype"]], [int(dim) for dim in entry["shape"]]
+        dtype, shape = _TYPES[entry["dtype"]], entry["shape"]
         begin, stop = entry["data_offsets"]
+        if not all(type(number) is int for number in (*shape, begin, stop)):
+            raise ValueError(f"{name}: a shape or offsets that are not whole numbers")
         count = 1
         for dim in shape:
             count *= dim
         size = count * torch.empty((), dtype=dtype).element_size()
-        if min(shape, default=0) < 0 or not 0 <= begin <= stop <= len(values):
+        if min(shape, default=0) < 0 or len(shape) > 64 or not _fits(shape):
+            raise ValueError(f"{name}: a shape that no tensor has")
+        if not 0 <= begin <= stop <= len(values):
             raise ValueError(f"{name}: values outside the file")
         if stop - begin != size:
             raise ValueError(f"{name}: {stop - begin} bytes for the shape {shape}")
         part = bytearray(values[begin:stop])
         flat = torch.frombuffer(part, dtype=dtype) if size else torch.empty(0, dtype=dtype)
         tensors[name] = flat.reshape(shape)
-        end = max(end, stop)
+        places.append((begin, stop, name))
+    end = 0
+    for begin, stop, name in sorted(places):
+        if begin != end:
+            raise ValueError(f"{name} begins at byte {begin}, not where the last one ends, {end}")
+        end = stop
     if end != len(values):
         raise ValueError(f"{len(values) - end} bytes behind the last tensor")
     return tensors

@@ -3,10 +3,12 @@
 import importlib.util
 import json
 import re
+import struct
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -89,6 +91,29 @@ def test_the_service_refuses_what_is_no_image(service):
         with pytest.raises(urllib.error.HTTPError) as refused:
             ask(service, content)
         assert refused.value.code == 400 and "not an image" in refused.value.read().decode()
+
+
+@pytest.mark.parametrize("length", ["-1", "text", "1.5", "99999999999999", "\u00b2"])
+def test_the_service_refuses_lengths(service, length):
+    """A negative one waited for the other side to close; the others had no answer."""
+    request = urllib.request.Request(service, b"junk", {"Content-Length": length})
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request, timeout=60)
+    assert refused.value.code == 400 and "Content-Length is" in refused.value.read().decode()
+
+
+def test_the_service_answers_where_opencv_throws(service):
+    """A PNG of 200000 x 200000 pixels in a hundred bytes."""
+
+    def chunk(kind, data):
+        end = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", end)
+
+    size = struct.pack(">IIBBBBB", 200_000, 200_000, 8, 2, 0, 0, 0)
+    parts = chunk(b"IHDR", size), chunk(b"IDAT", zlib.compress(bytes(99))), chunk(b"IEND", b"")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        ask(service, b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    assert refused.value.code == 400 and "not an image" in refused.value.read().decode()
 
 
 def test_the_painters_gradient(net, tmp_path):

@@ -1,5 +1,8 @@
 """Weights between caffe.torch, caffemodels and safetensors."""
 
+import json
+import struct
+
 import caffe
 import numpy as np
 import pytest
@@ -123,3 +126,31 @@ def test_weights_of_another_net_are_a_warning(tmp_path):
     (tmp_path / "other.prototxt").write_text(RESIDUAL.replace('name: "', 'name: "other_'))
     with pytest.warns(UserWarning, match="net.caffemodel: nothing was loaded.*conv1"):
         caffe.torch.module(tmp_path / "other.prototxt", tmp_path / "net.caffemodel")
+
+
+def entry(shape, begin, end, dtype="F32"):
+    return {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+
+
+@pytest.mark.parametrize(
+    "header, size, says",
+    [
+        ({"a": entry([2], 0, 8), "b": entry([2], 4, 12)}, 12, "b begins at byte 4"),
+        ({"a": entry([1], 4, 8)}, 8, "a begins at byte 4"),
+        ({"a": entry([1.5], 0, 4)}, 4, "not whole numbers"),
+        ({"a": entry(["1"], 0, 4)}, 4, "not whole numbers"),
+        ({"a": entry([True], 0, 4)}, 4, "not whole numbers"),
+        ({"a": entry([0, 2**62], 0, 0)}, 0, "no tensor has"),
+        ({"a": entry([0, 2**80], 0, 0)}, 0, "no tensor has"),
+        ({"a": entry([2**40, 2**40, 0], 0, 0)}, 0, "no tensor has"),
+        ({"a": entry([1] * 100, 0, 4)}, 4, "no tensor has"),
+        ('{"a": ' + json.dumps(entry([1], 0, 4)) + ', "a": 1}', 4, "stands twice"),
+        ('{"a":' + "[" * 100_000 + "]" * 100_000 + "}", 0, "recursion"),
+    ],
+)
+def test_headers_that_lie(tmp_path, header, size, says):
+    text = (header if isinstance(header, str) else json.dumps(header)).encode()
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(struct.pack("<Q", len(text)) + text + bytes(size))
+    with pytest.raises(ValueError, match=f"x.safetensors: .*{says}"):
+        caffe.torch.read_safetensors(path)
