@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT / "python"))
+sys.path.append(str(ROOT / "python"))  # behind a built pycaffe
 
 from caffe import NetSpec, layers  # noqa: E402
 from maap.config import presets  # noqa: E402

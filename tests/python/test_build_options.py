@@ -12,7 +12,7 @@ DECLARED = re.compile(
 )
 FOUND = re.compile(r"^\s*find_package\((\w+)", re.M)
 # Variables of scripts that the build itself calls.
-SCRIPTS = {"FROM", "TO", "INCLUDE_DIRECTORIES"}
+SCRIPTS = {"FROM", "TO", "NAMES", "INCLUDE_DIRECTORIES"}
 
 
 def texts() -> "dict[Path, str]":

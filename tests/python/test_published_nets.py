@@ -4,6 +4,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import net_facts
 import numpy as np
@@ -46,7 +47,8 @@ def sites(folder):
     """(behind which layer Enhancement is, behind which Elimination is), of the folder's recipe."""
     if folder.name in AFTER:
         return AFTER[folder.name]
-    made = runpy.run_path(str(folder / "generate.py"))
+    with mock.patch.object(sys, "path", list(sys.path)):  # a generator adds to it
+        made = runpy.run_path(str(folder / "generate.py"))
     (recipe,) = [each for each in made.values() if type(each).__name__ == "Recipe"]
     return recipe.enhance[0], recipe.eliminate[0]
 

@@ -34,6 +34,7 @@ FORK_FILES = ("caffe/proto/detection.proto", "caffe/proto/forks.proto")
 FORK_VALUE = ("caffe.LossParameter.NormalizationMode", "PRE_FIXED", 101)
 FORK_EXTENDED = {
     "caffe.LayerParameter",
+    "caffe.LossParameter",
     "caffe.SolverParameter",
     "caffe.SolverState",
     "caffe.TransformationParameter",

@@ -69,13 +69,15 @@ def _written(shape: Shape) -> str:
 
 # ---- the paper's own networks -------------------------------------------------------------------
 
+_PAPERS_NETS = ("alexnet", "vgg19", "resnet152")  # not torchvision's of the same layers
+
 
 def _papers_choice(made: Plan, *asked: Optional[str]) -> list[str]:
     """For a network of the paper: where the paper has the layers, if what is recommended is
     elsewhere."""
     lines = []
     places = (made.enhance, made.eliminate)
-    for net in folder.names():
+    for net in _PAPERS_NETS:
         rewrite = read_net(folder.find_net(net).rewrite(True))
         if not _is_part_of(rewrite, made.network):
             continue
