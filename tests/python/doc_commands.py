@@ -99,7 +99,8 @@ NOT_RUN = {
     'docker run -v "$PWD:/workspace" maap-caffe caffe train -solver my_solver.prototxt': _CONTAINER,
     "docker build -t maap-caffe:gpu --target gpu .": _GPU_CONTAINER,
     'docker run --gpus all -v "$PWD:/workspace" maap-caffe:gpu train alexnet': _GPU_CONTAINER,
-    "pip install .": "builds the engine: tests/container.sh",
+    "pip install -v .": "builds the engine: tests/container.sh",
+    "tools/wheel": "builds the engine in a Debian of its own: tests/wheel.sh",
     "cmake -S . -B build && cmake --build build && cmake --install build": "builds the engine",
     "cmake -S . -B build -DMAAP_ENGINE=OFF -DMAAP_PLUGIN=ON -DCaffe_DIR=...": (
         "needs another Caffe: ./maap --host bvlc builds so"
