@@ -100,6 +100,7 @@ NOT_RUN = {
     "docker build -t maap-caffe:gpu --target gpu .": _GPU_CONTAINER,
     'docker run --gpus all -v "$PWD:/workspace" maap-caffe:gpu train alexnet': _GPU_CONTAINER,
     "pip install -v .": "builds the engine: tests/container.sh",
+    "pip install maap_caffe-*.whl": "needs the wheel: tests/wheel.sh",
     "tools/wheel": "builds the engine in a Debian of its own: tests/wheel.sh",
     "cmake -S . -B build && cmake --build build && cmake --install build": "builds the engine",
     "cmake -S . -B build -DMAAP_ENGINE=OFF -DMAAP_PLUGIN=ON -DCaffe_DIR=...": (
