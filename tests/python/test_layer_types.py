@@ -332,6 +332,9 @@ def test_an_unknown_type_gets_the_safe_answers():
     ],
 )
 def test_a_size_that_cannot_be_told_is_an_error(text, said):
+    of_forks = [name for name in ("permute_param", "transpose_param") if name in text]
+    if set(of_forks) - set(caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name):
+        pytest.skip("BVLC Caffe's schema lacks the layer's parameters")
     net = text_format.Parse(HEAD + text, caffe_pb2.NetParameter(name="n"))
     with pytest.raises(MaapError, match=f"layer x: .*{said}"):
         map_sizes(net)

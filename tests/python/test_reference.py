@@ -46,7 +46,7 @@ def test_a_network_has_its_readme_with_links_to_the_other_pages():
     assert "README.md)" not in text
 
 
-OURS = {"ONEDNN"}
+OURS = {"ONEDNN", "PRE_FIXED"}
 
 
 def described(file) -> dict:
@@ -65,7 +65,7 @@ def test_every_message_and_field_of_the_schema():
             found[message.name] = message
     schema = described(caffe_pb2.DESCRIPTOR)
     whole = "elimination_param" in schema["LayerParameter"].fields_by_name
-    assert set(schema) <= set(found) and len(schema) > 70
+    assert set(schema) <= set(found) and len(schema) > 60
     for name, descriptor in schema.items():
         rows, fields = [row.name for row in found[name].rows], [f.name for f in descriptor.fields]
         assert len(rows) == len(set(rows)) and set(fields) <= set(rows), name
