@@ -29,14 +29,6 @@ struct SquareTerms {
   }
 };
 
-template <typename T, typename Factor>
-struct Multiple {
-  Factor factor;
-  const T* x;
-  T* y;
-  CAFFE_HD void operator()(int i) const { y[i] = value_of(factor) * x[i]; }
-};
-
 }  // namespace
 
 template <typename Dtype>
@@ -70,16 +62,8 @@ void EuclideanLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool
   for (int i = 0; i < 2; ++i) {
     if (!propagate_down[i]) continue;
     const Dtype sign = i == 0 ? Dtype(1) : Dtype(-1);
-    const auto run = [&](const auto& factor) {
-      parallel_for(bottom[i]->count(),
-                   Multiple<Dtype, std::decay_t<decltype(factor)>>{
-                       factor, diff_.active_data(), bottom[i]->mutable_active_diff()});
-    };
-    if (current_device() == Device::kGPU) {
-      run(LossFactor<Dtype>{sign, top[0]->gpu_diff(), {Dtype(bottom[i]->shape(0)), nullptr}});
-    } else {
-      run(Dtype(sign * top[0]->cpu_diff()[0] / bottom[i]->shape(0)));
-    }
+    multiply_by_loss(sign, *top[0], Dtype(bottom[i]->shape(0)), bottom[i]->count(),
+                     diff_.active_data(), bottom[i]->mutable_active_diff());
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "caffe/layers/loss_layer.hpp"
 #include "caffe/util/gpu_total.hpp"
+#include "caffe/util/parallel.hpp"
 
 namespace caffe {
 
@@ -51,6 +52,27 @@ CAFFE_HD inline T value_of(T factor) {
 template <typename T>
 CAFFE_HD inline T value_of(const LossFactor<T>& factor) {
   return factor.sign * *factor.dy / factor.divisor.get();
+}
+
+/// y = factor x.
+template <typename T, typename Factor>
+struct MultipleOf {
+  Factor factor;
+  const T* x;  // [n]
+  T* y;        // [n]
+  CAFFE_HD void operator()(int i) const { y[i] = value_of(factor) * x[i]; }
+};
+
+/// y = (sign dy / divisor) x with dy the gradient of the loss `top`: the gradient of a loss with
+/// respect to a bottom, of its derivative x. x and y belong to the calling thread's device.
+template <typename T>
+void multiply_by_loss(T sign, const Blob<T>& top, T divisor, int n, const T* x, T* y) {
+  if (current_device() == Device::kGPU) {
+    const LossFactor<T> factor = {sign, top.gpu_diff(), {divisor, nullptr}};
+    parallel_for(n, MultipleOf<T, LossFactor<T>>{factor, x, y});
+  } else {
+    parallel_for(n, MultipleOf<T, T>{sign * top.cpu_diff()[0] / divisor, x, y});
+  }
 }
 
 /// For gpu_total: a loss is its first sum by the divisor, and by `more`.

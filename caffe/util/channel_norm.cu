@@ -1,7 +1,6 @@
 #include "caffe/util/channel_norm.hpp"
 
-#include "caffe/util/channel_sums.hpp"
-#include "caffe/util/parallel.hpp"
+#include "caffe/util/normalised_values.hpp"
 
 namespace caffe {
 
@@ -55,27 +54,6 @@ struct Normalise {
 };
 
 template <typename T>
-CAFFE_HD T value_of(const NormalisedValues<T>& y, int c, int i) {
-  return y.kept != nullptr ? y.kept[i] : (y.x[i] - y.mean[c]) * y.factor[c];
-}
-
-/// dy and dy y.
-template <typename T>
-struct Products {
-  using Value = T;
-  NormalisedValues<T> y;
-  const T* dy;
-  template <typename W>
-  CAFFE_HD W first(int, int i) const {
-    return W(dy[i]);
-  }
-  template <typename W>
-  CAFFE_HD Product<W> second(int c, int i) const {
-    return {W(dy[i]), W(value_of(y, c, i))};
-  }
-};
-
-template <typename T>
 struct StoreMeans {
   double count;
   const T* slope;  // [channels] or null
@@ -124,7 +102,7 @@ void normalise_backward(const ChannelShape& shape, const NormalisedValues<Dtype>
   means->Reshape({2, shape.channels});
   Dtype* const of_dy = means->mutable_active_data();
   Dtype* const of_dy_y = of_dy + shape.channels;
-  channel_sums(shape, Products<Dtype>{y, dy}, sums,
+  channel_sums(shape, NormalisedProducts<Dtype>{y, dy}, sums,
                StoreMeans<Dtype>{shape.per_channel(), slope, of_dy, of_dy_y});
   parallel_planes(shape.rows(), shape.inner,
                   Gradient<Dtype>{shape.channels, y, of_dy, of_dy_y, dy, dx});

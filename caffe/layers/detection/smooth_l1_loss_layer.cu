@@ -26,14 +26,6 @@ struct SmoothL1 {
   }
 };
 
-template <typename T, typename Factor>
-struct SlopeTimes {
-  Factor factor;
-  const T* slope;
-  T* dx;
-  CAFFE_HD void operator()(int i) const { dx[i] = value_of(factor) * slope[i]; }
-};
-
 }  // namespace
 
 template <typename Dtype>
@@ -89,16 +81,8 @@ void SmoothL1LossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>
   for (int i = 0; i < 2; ++i) {
     if (!propagate_down[i]) continue;
     const Dtype sign = i == 0 ? Dtype(1) : Dtype(-1);
-    const auto run = [&](const auto& factor) {
-      parallel_for(bottom[i]->count(),
-                   SlopeTimes<Dtype, std::decay_t<decltype(factor)>>{
-                       factor, terms_.active_diff(), bottom[i]->mutable_active_diff()});
-    };
-    if (current_device() == Device::kGPU) {
-      run(LossFactor<Dtype>{sign, top[0]->gpu_diff(), {items, nullptr}});
-    } else {
-      run(Dtype(sign * top[0]->cpu_diff()[0] / items));
-    }
+    multiply_by_loss(sign, *top[0], items, bottom[i]->count(), terms_.active_diff(),
+                     bottom[i]->mutable_active_diff());
   }
 }
 

@@ -31,14 +31,6 @@ struct PlaceLoss {
   }
 };
 
-template <typename T, typename Factor>
-struct Multiple {
-  Factor factor;
-  const T* x;
-  T* y;
-  CAFFE_HD void operator()(int i) const { y[i] = value_of(factor) * x[i]; }
-};
-
 }  // namespace
 
 template <typename Dtype>
@@ -92,16 +84,8 @@ void SmoothL1LossOHEMLayer<Dtype>::Backward_any(const Blobs& top,
   for (int b = 0; b < 2; ++b) {
     if (!propagate_down[b]) continue;
     const Dtype sign = b == 0 ? Dtype(1) : Dtype(-1);
-    const auto run = [&](const auto& factor) {
-      parallel_for(bottom[b]->count(),
-                   Multiple<Dtype, std::decay_t<decltype(factor)>>{
-                       factor, slope_.active_data(), bottom[b]->mutable_active_diff()});
-    };
-    if (current_device() == Device::kGPU) {
-      run(LossFactor<Dtype>{sign, top[0]->gpu_diff(), {divisor(*bottom[0]), nullptr}});
-    } else {
-      run(Dtype(sign * top[0]->cpu_diff()[0] / divisor(*bottom[0])));
-    }
+    multiply_by_loss(sign, *top[0], divisor(*bottom[0]), bottom[b]->count(), slope_.active_data(),
+                     bottom[b]->mutable_active_diff());
   }
   if (bottom.size() > 2 && propagate_down[2]) {
     active_set(bottom[2]->count(), Dtype(0), bottom[2]->mutable_active_diff());

@@ -5,9 +5,7 @@
 #include <string>
 
 #include "caffe/layers/learnt.hpp"
-#include "caffe/util/channel_norm.hpp"
-#include "caffe/util/channel_sums.hpp"
-#include "caffe/util/parallel.hpp"
+#include "caffe/util/normalised_values.hpp"
 
 namespace caffe {
 
@@ -57,27 +55,6 @@ struct BNForward {
     const T n = (x[i] - mean[c]) * factor[c];
     y[i] = slope[c] * n + bias[c];
     if (kept != nullptr) kept[i] = n;
-  }
-};
-
-template <typename T>
-CAFFE_HD T value_of(const NormalisedValues<T>& n, int c, int i) {
-  return n.kept != nullptr ? n.kept[i] : (n.x[i] - n.mean[c]) * n.factor[c];
-}
-
-/// dy and dy n.
-template <typename T>
-struct GradientTerms {
-  using Value = T;
-  NormalisedValues<T> n;
-  const T* dy;
-  template <typename W>
-  CAFFE_HD W first(int, int i) const {
-    return W(dy[i]);
-  }
-  template <typename W>
-  CAFFE_HD Product<W> second(int c, int i) const {
-    return {W(dy[i]), W(value_of(n, c, i))};
   }
 };
 
@@ -293,7 +270,7 @@ void BNLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& pro
   Dtype* const of_dy = means_.mutable_active_data();
   Dtype* const of_dy_n = of_dy + cut.channels;
   if (slope || bias || (batch && propagate_down[0])) {
-    channel_sums(cut, GradientTerms<Dtype>{n, dy}, &sums_,
+    channel_sums(cut, NormalisedProducts<Dtype>{n, dy}, &sums_,
                  StoreGradientSums<Dtype>{
                      cut.per_channel(), slope ? this->blobs_[0]->mutable_active_diff() : nullptr,
                      bias ? this->blobs_[1]->mutable_active_diff() : nullptr, of_dy, of_dy_n});
