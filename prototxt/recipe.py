@@ -8,7 +8,7 @@ A folder's generate.py describes its network once, with pycaffe's NetSpec, and h
 import argparse
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -76,6 +76,36 @@ class Recipe:
     about: str = ""  # further header lines, the same in every net file
     notes: Mapping[str, str] = field(default_factory=dict)  # layer name -> comment
     dropouts: Mapping[str, str] = field(default_factory=dict)  # after this layer -> Dropout's name
+
+
+def of_torchvision(
+    recipe: Recipe, net: str, name: str, about: str = "", crop: int = 0, **changes: Any
+) -> Recipe:
+    """The recipe of torchvision's kind of a published net, in prototxt/``net``.
+
+    ``name`` is the net's own; ``about`` goes on where the text on the weights ends; ``crop`` is the
+    published net's if 0; ``changes`` are further fields of the recipe.
+    """
+    _, solver = fine_tuning(net, recipe.data.test_batch)
+    data = replace(
+        recipe.data,
+        crop=crop or recipe.data.crop,
+        mean=TORCHVISION_MEAN,
+        mean_note="mean_value: 255 times the mean that torchvision's weights expect (B, G, R).",
+        rewritten=f"data/cub_haap_{net}/train_lmdb",
+        rewritten_laap=f"data/cub_maap_{net}/train_lmdb",
+    )
+    return replace(
+        recipe,
+        name=name,
+        folder=f"prototxt/{net}",
+        what=f"torchvision's {recipe.what}",
+        about="torchvision's weights load by layer name once they are in Caffe's format\n"
+        f"(maap weights convert); only the classifier is new.{about}",
+        data=data,
+        solver=solver,
+        **changes,
+    )
 
 
 def run(recipe: Recipe) -> int:

@@ -6,48 +6,25 @@ named after bvlc_alexnet's: no groups, no LRN, other widths, Dropout in front of
 and fillers are bvlc_alexnet's.
 """
 
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+NETS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(NETS))
 
-from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import TORCHVISION_MEAN, Data, Recipe, fine_tuning, run  # noqa: E402
+from caffe import NetSpec, layers  # noqa: E402
+from recipe import of_torchvision, run  # noqa: E402
 
-
-def learn(times: float = 1) -> list:
-    """lr_mult and decay_mult of (weights, bias), ``times`` the published rates."""
-    return [dict(lr_mult=times, decay_mult=1), dict(lr_mult=2 * times, decay_mult=0)]
-
-
-def fillers(std: float, bias: float) -> dict:
-    return dict(
-        weight_filler=dict(type="gaussian", std=std), bias_filler=dict(type="constant", value=bias)
-    )
-
-
-def conv(bottom: Any, outputs: int, kernel: int, bias: float, **kwargs: Any) -> Any:
-    return layers.Convolution(
-        bottom,
-        num_output=outputs,
-        kernel_size=kernel,
-        param=learn(),
-        **fillers(0.01, bias),
-        **kwargs,
-    )
-
-
-def pool(bottom: Any) -> Any:
-    return layers.Pooling(bottom, pool=params.Pooling.MAX, kernel_size=3, stride=2)
+PUBLISHED = runpy.run_path(str(NETS / "alexnet" / "generate.py"))
+conv, pool, hidden, learn, fillers = (
+    PUBLISHED[name] for name in ("conv", "pool", "hidden", "learn", "fillers")
+)
 
 
 def dropout(bottom: Any) -> Any:
     return layers.Dropout(bottom, in_place=True, dropout_ratio=0.5)
-
-
-def hidden(bottom: Any) -> Any:
-    return layers.InnerProduct(bottom, num_output=4096, param=learn(), **fillers(0.005, 0.1))
 
 
 def alexnet(n: NetSpec) -> Any:
@@ -75,37 +52,8 @@ def alexnet(n: NetSpec) -> Any:
     return n.fc8_cub
 
 
-TEST_BATCH = 50
-BATCH, SOLVER = fine_tuning("alexnet_tv", TEST_BATCH)
-ALEXNET = Recipe(
-    name="AlexNet-torchvision",
-    folder="prototxt/alexnet_tv",
-    what="torchvision's AlexNet for CUB-200-2011",
-    about=(
-        "torchvision's weights load by layer name once they are in Caffe's format\n"
-        "(maap weights convert); only the classifier is new."
-    ),
-    body=alexnet,
-    enhance=("relu1", "enhance1"),
-    eliminate=("relu5", "eliminate5"),
-    data=Data(
-        crop=224,
-        mean=TORCHVISION_MEAN,
-        mean_note="mean_value: 255 times the mean that torchvision's weights expect (B, G, R).",
-        train_batch=BATCH,
-        test_batch=TEST_BATCH,
-        train="data/cub/train_lmdb",
-        test="data/cub/test_lmdb",
-        rewritten="data/cub_haap_alexnet_tv/train_lmdb",
-        rewritten_laap="data/cub_maap_alexnet_tv/train_lmdb",
-    ),
-    solver=SOLVER,
-    notes=dict(
-        fc8_cub=(
-            "The new classifier, 200 species: ten times the learning rate of the layers that\n"
-            "start from published weights."
-        ),
-    ),
+ALEXNET = of_torchvision(
+    PUBLISHED["ALEXNET"], "alexnet_tv", "AlexNet-torchvision", crop=224, body=alexnet, dropouts={}
 )
 
 if __name__ == "__main__":
