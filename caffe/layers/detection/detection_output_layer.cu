@@ -4,6 +4,7 @@
 #include <climits>
 #include <limits>
 
+#include "caffe/layers/detection/predictions.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -79,15 +80,7 @@ void DetectionOutputLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top)
       this->name() << "the priors, bottom 2, are PriorBox's, of shape 1 2 4P; their shape is "
                    << bottom[2]->shape_string());
   priors_ = bottom[2]->shape(2) / 4;
-  const int64_t boxes = int64_t(bottom[0]->num()) * priors_;
-  CAFFE_CHECK(bottom[0]->count() == boxes * loc_classes_ * 4,
-              this->name() << "the offsets, bottom 0, must be " << priors_ << " priors x "
-                           << loc_classes_ << " x 4 for each image; their shape is "
-                           << bottom[0]->shape_string());
-  CAFFE_CHECK(bottom[1]->count() == boxes * classes_,
-              this->name() << "the scores, bottom 1, must be " << priors_ << " priors x "
-                           << classes_ << " classes for each image; their shape is "
-                           << bottom[1]->shape_string());
+  check_predictions(*this, bottom, bottom[0]->num(), priors_, loc_classes_, classes_);
   top[0]->Reshape({1, 1, 1, 7});
 }
 
