@@ -33,6 +33,8 @@ BVLC_FILES = ("caffe/proto/caffe.proto", "caffe/proto/values.proto")
 FORK_FILES = ("caffe/proto/detection.proto", "caffe/proto/forks.proto")
 FORK_VALUE = ("caffe.LossParameter.NormalizationMode", "PRE_FIXED", 101)
 FORK_EXTENDED = {
+    "caffe.BatchNormParameter",
+    "caffe.DropoutParameter",
     "caffe.LayerParameter",
     "caffe.LossParameter",
     "caffe.SolverParameter",
@@ -41,6 +43,11 @@ FORK_EXTENDED = {
 }
 # Those whose type is no message of a fork's.
 FORK_FIELDS = {
+    ("caffe.BatchNormParameter", "scale_filler"),
+    ("caffe.BatchNormParameter", "bias_filler"),
+    ("caffe.BatchNormParameter", "scale_bias"),
+    ("caffe.DropoutParameter", "scale_train"),
+    ("caffe.DropoutParameter", "sample_weights_test"),
     ("caffe.LossParameter", "pre_fixed_normalizer"),
     ("caffe.SolverParameter", "eval_type"),
     ("caffe.SolverParameter", "ap_version"),
