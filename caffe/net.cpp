@@ -4,6 +4,7 @@
 
 #include "caffe/net_error.hpp"
 #include "caffe/net_memory.hpp"
+#include "caffe/net_plan.hpp"
 #include "caffe/util/gpu_sums.hpp"
 #include "caffe/util/late_loss.hpp"
 
@@ -94,7 +95,7 @@ void Net<Dtype>::RunPass(const Pass& run) {
 template <typename Dtype>
 TakesReLU* Net<Dtype>::FusedWithNext(int layer, int end) const {
   const bool is_watched = debug_info_ || !before_forward_.empty() || !after_forward_.empty();
-  return layer < end && !is_watched ? takes_relu_[layer] : nullptr;
+  return layer < end && !is_watched ? plan_->takes_relu[layer] : nullptr;
 }
 
 template <typename Dtype>

@@ -27,14 +27,16 @@
 #include "caffe/blob.hpp"
 #include "caffe/common.hpp"
 #include "caffe/layer.hpp"
-#include "caffe/layers/takes_relu.hpp"
 #include "caffe/proto/caffe.pb.h"
 
 namespace caffe {
 
 class LateValues;
+class TakesReLU;
 template <typename Dtype>
 class LateLoss;
+template <typename Dtype>
+struct NetPlan;
 
 template <typename Dtype>
 class Net {
@@ -47,6 +49,19 @@ class Net {
 
   /// Called by the constructors, once.
   void Init(const NetParameter& param);
+
+  // ---- what can be read from outside
+
+  /// Gives up Caffe's promise that every blob can be read after a pass. From now on only the data
+  /// of the inputs, of the outputs and of the blobs with these names can be, and the gradients of
+  /// the inputs and of learnt blobs; the net may compute the others together, overwrite them or
+  /// leave them out. Learnt values may be changed through their blob's methods, but not through a
+  /// pointer that was asked for before the last pass. An unknown name is an error.
+  void KeepOnly(const vector<string>& blobs);
+  /// Whether every blob can be read: KeepOnly has not been called.
+  bool keeps_all() const;
+  /// Whether a blob's values can be read after a pass.
+  bool is_kept(int blob) const;
 
   // ---- running
 
@@ -180,6 +195,8 @@ class Net {
   void add_after_backward(Callback* value) { after_backward_.push_back(value); }
 
  protected:
+  // net_plan.cpp
+  void FindFusions();
   // net_init.cpp
   void AddLayer(const LayerParameter& param);
   void AddBottom(int layer_id, int bottom_id);
@@ -188,7 +205,6 @@ class Net {
   void SetUpLayer(int layer_id);
   void ChooseBackward(bool force);
   void ChooseOutputs();
-  void FindFusions();
   // net_params.cpp
   void AddParams(int layer_id);
   void AddParam(int layer_id, int param_id);
@@ -214,6 +230,7 @@ class Net {
   string name_;
   Phase phase_ = TRAIN;
   bool debug_info_ = false;
+  shared_ptr<NetPlan<Dtype>> plan_;
   size_t memory_used_ = 0;  // bytes of all tops' data
 
   // [layer]
@@ -227,7 +244,6 @@ class Net {
   vector<vector<Blob<Dtype>*>> top_vecs_;
   vector<vector<int>> top_id_vecs_;
   vector<vector<int>> param_id_vecs_;
-  vector<TakesReLU*> takes_relu_;  // null, or the layer itself if the next one is its ReLU
 
   // [blob]
   vector<shared_ptr<Blob<Dtype>>> blobs_;

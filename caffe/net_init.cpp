@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
-#include "caffe/layers/relu_layer.hpp"
 #include "caffe/net.hpp"
 #include "caffe/net_memory.hpp"
+#include "caffe/net_plan.hpp"
 #include "caffe/util/dialects.hpp"
 #include "caffe/util/insert_splits.hpp"
 #include "caffe/util/upgrade_proto.hpp"
@@ -57,6 +57,7 @@ Net<Dtype>::Net(const string& param_file, Phase phase, int level, const vector<s
 
 template <typename Dtype>
 void Net<Dtype>::Init(const NetParameter& given) {
+  plan_ = std::make_shared<NetPlan<Dtype>>();
   NetParameter upgraded;
   const bool old = NetNeedsUpgrade(given);
   if (old) {
@@ -247,24 +248,6 @@ void Net<Dtype>::ChooseOutputs() {
     net_output_blobs_.push_back(blobs_[entry.second].get());
   }
   unread_blobs_.clear();
-}
-
-/// A layer whose only top is changed in place by a plain ReLU right behind it may compute the ReLU
-/// itself: no layer reads the values in between.
-template <typename Dtype>
-void Net<Dtype>::FindFusions() {
-  takes_relu_.assign(layers_.size(), nullptr);
-  for (size_t i = 0; i + 1 < layers_.size(); ++i) {
-    const Layer<Dtype>& next = *layers_[i + 1];
-    const bool is_relu = dynamic_cast<const ReLULayer<Dtype>*>(&next) != nullptr &&
-                         next.layer_param().relu_param().negative_slope() == 0;
-    const bool is_in_place = top_vecs_[i].size() == 1 && bottom_vecs_[i + 1] == top_vecs_[i] &&
-                             top_vecs_[i + 1] == top_vecs_[i];
-    const bool has_loss = layers_[i]->loss(0) != 0 || next.loss(0) != 0;
-    if (is_relu && is_in_place && !has_loss) {
-      takes_relu_[i] = dynamic_cast<TakesReLU*>(layers_[i].get());
-    }
-  }
 }
 
 template Net<float>::Net(const NetParameter&);
