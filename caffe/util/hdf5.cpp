@@ -5,6 +5,7 @@
 
 #include "caffe/util/file_kind.hpp"
 #include "caffe/util/hdf5_chunks.hpp"
+#include "caffe/util/hdf5_driver.hpp"
 
 namespace caffe {
 
@@ -148,7 +149,9 @@ Hdf5File::Hdf5File(const string& filename, Mode mode) : filename_(filename) {
   const Session session;
   if (mode == kRead) {
     CAFFE_CHECK(std::ifstream(filename).good(), filename << ": cannot be opened");
-    id_ = H5Fopen(filename.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+    const Handle access(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+    hdf5_read_safely(access);
+    id_ = H5Fopen(filename.c_str(), H5F_ACC_RDONLY, access);
     if (id_ < 0) {
       const bool marked = H5Fis_hdf5(filename.c_str()) > 0;
       const string kind = marked ? "" : kind_note(filename);

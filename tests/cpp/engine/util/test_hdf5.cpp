@@ -217,14 +217,19 @@ TEST(Hdf5FileTest, SurvivesDamage) {
   // Any byte may be wrong: values or an error, never a crash. In a separate process, because HDF5
   // 1.10 keeps parts of damaged files and reports them at its end.
   const string name = temp_name();
+  const auto load_with = [&](size_t at, const string& bytes) {
+    string damaged = whole;
+    damaged.replace(at, bytes.size(), bytes);
+    std::ofstream(name, std::ios::binary) << damaged;
+    error_of([&] { load<float>(name); });
+  };
   const pid_t child = fork();
   if (child == 0) {
     for (size_t i = 0; i < whole.size(); i += 11) {
-      string damaged = whole;
-      damaged[i] = static_cast<char>(damaged[i] ^ 0xff);
-      std::ofstream(name, std::ios::binary) << damaged;
-      error_of([&] { load<float>(name); });
+      load_with(i, string(1, static_cast<char>(whole[i] ^ 0xff)));
     }
+    // Any address may be one that overflows.
+    for (size_t i = 0; i + 8 <= whole.size(); i += 8) load_with(i, string(8, '\xff'));
     _exit(0);
   }
   int status = -1;
