@@ -200,7 +200,7 @@ def _fill(output: Output, job: worker.Job, finder: Finder, first: int, count: in
     batches = batches_of(first, len(source), job.batch)
     count = min(count, len(batches))
     with track("rewriting", total=len(source)) as progress:
-        progress.advance(first)
+        progress.already(first)
         with Pool(job, batches, count) as pool:
             for number in range(len(batches) + count):
                 if number < len(batches):

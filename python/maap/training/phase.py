@@ -34,7 +34,7 @@ from maap.runs.stages import FINAL
 from maap.runs.state import OnlineCounts
 from maap.runs.tensorboard import EventFiles
 from maap.util.files import put_file, write_atomically
-from maap.util.progress import say, track
+from maap.util.progress import Task, say, track
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class PhaseSettings:
 
     ``feed(start)`` opens a feeder whose ``next()`` gives (data, label) of batch ``start`` and on;
     ``test(weights)`` returns (top-1, top-5) shares. Iteration counts and window as in TrainConfig.
-    ``events`` is the folder of TensorBoard's event file; None: there is none.
+    ``events`` is the folder of TensorBoard's event file; None: there is none. ``iterated`` is told
+    of the phase's progress after each iteration.
     """
 
     name: str
@@ -59,6 +60,7 @@ class PhaseSettings:
     test_interval: int = 0
     test: Optional[Callable[[Path], tuple[float, float]]] = None
     events: Optional[Path] = None
+    iterated: Callable[[Task], None] = lambda task: None
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,7 @@ class _Phase:
                     self._test()
                 self._iterate()
                 progress.advance(1, loss=self._mean_loss(20))
+                settings.iterated(progress)
                 if self._due(settings.snapshot):
                     self._snapshot()
             final = self._finish()

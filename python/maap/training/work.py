@@ -38,11 +38,12 @@ from maap.runs.run import Run, resume_command
 from maap.runs.stages import FINAL, REPORT, lost
 from maap.runs.state import Stage
 from maap.training.phase import PhaseSettings, run_phase, seed_of
+from maap.training.plan import Counts, Plan, speed_so_far, steps
 from maap.training.prepare import set_up
 from maap.training.sharing import check_donor, take_phase1
 from maap.training.train import RunResult
 from maap.util.files import file_sha256, remove_empty
-from maap.util.progress import say
+from maap.util.progress import Task, followed_by, say
 from maap.weights import published
 
 
@@ -123,6 +124,7 @@ class Work:
         self.data = feed.open_data(self.state)
         self.caffe = loader.load(config.host)
         loader.set_device(self.caffe, config.gpu)
+        self.plan = Plan(())
         self.test_transform = feed.transform(run, self.state, "TEST")
 
     @property
@@ -139,17 +141,39 @@ class Work:
             "report": self.report,
         }
         self._note_lost()
+        self.plan = self._planned()
         for stage in self.state.waiting:
             started = time.monotonic()
             stage.status = "running"
             self.run.write_state(self.state)
-            kinds[stage.kind](stage)
+            self.plan.begin(stage.name)
+            with followed_by(self.plan.rest):
+                kinds[stage.kind](stage)
             if stage.kind != "train":  # a training phase adds up its own seconds
                 stage.seconds += time.monotonic() - started
             stage.status = "done"
             self.run.write_state(self.state)
             gc.collect()  # a solver holds three times the weights
         return self.result()
+
+    def _planned(self) -> Plan:
+        """The plan of what is to be done; says it."""
+        train, test = (int(self.data.manifest["splits"][n]["count"]) for n in ("train", "test"))
+        boxes = any(record.box is not None for record in self.data.split("test").records)
+        stages = self.state.stages
+        plan = Plan(
+            steps(self.config, Counts(train, test, boxes), stages),
+            speed_so_far(self.config, stages),
+        )
+        if plan.todo:
+            say(plan.text())
+        return plan
+
+    def _iterated(self, task: Task) -> None:
+        """After each iteration of a phase: how long the run will take, when that is known."""
+        estimate = self.plan.iterated(task)
+        if estimate is not None:
+            say(estimate)
 
     def _note_lost(self) -> None:
         """Mark the stages as pending whose results somebody has removed."""
@@ -208,6 +232,7 @@ class Work:
             test_interval=config.test_interval,
             test=self._accuracy,
             events=events if config.tensorboard else None,
+            iterated=self._iterated,
         )
 
     def _start_from(self, number: int) -> Optional[Path]:

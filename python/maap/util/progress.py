@@ -7,14 +7,19 @@ between, by a timer thread, so that silence always means that something hangs.""
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Callable, Optional, TextIO
 
 from maap.util.text import duration
 
 # A Caffe that computes holds the interpreter for seconds: the timer comes late, never 10 s late.
 INTERVAL = 7.0
+# The speed is that of the last minute: a machine may slow down, and may recover.
+RECENT = 60.0
+_MARK_EVERY = 1.0
 
 
 def say(text: str, stream: Optional[TextIO] = None) -> None:
@@ -34,6 +39,22 @@ def _number(value: float) -> str:
     return str(int(value)) if float(value).is_integer() else f"{value:.1f}"
 
 
+#: Given a task and the seconds that it will still take, the seconds to the end of all work that is
+#: planned; None: unknown, or not longer. The tasks that are made inside `followed_by` ask it.
+Rest = Callable[["Task", float], Optional[float]]
+_rest: ContextVar[Optional[Rest]] = ContextVar("rest", default=None)
+
+
+@contextmanager
+def followed_by(rest: Rest) -> Iterator[None]:
+    """Inside the ``with`` block, tasks say how long the work that comes after them will take."""
+    token = _rest.set(rest)
+    try:
+        yield
+    finally:
+        _rest.reset(token)
+
+
 class Task:
     """A running piece of work; what ``track`` yields.
 
@@ -47,12 +68,23 @@ class Task:
         self.before = 0.0  # of done, what an earlier run had done
         self.shown: dict[str, Any] = {}
         self.started = time.monotonic()
+        self.rest = _rest.get()
+        self._marks: deque[tuple[float, float]] = deque()  # (time, done), a second apart or more
         self._update: Callable[[], None] = lambda: None
 
     def advance(self, n: float = 1, **shown: Any) -> None:
-        """Count ``n`` more units as done; keyword values (loss=0.3) are shown beside the count."""
+        """Count ``n`` more units as done, or fewer; keyword values (loss=0.3) are shown beside the
+        count."""
         self.done += n
         self.shown.update(shown)
+        now = time.monotonic()
+        if n < 0 and self.done <= self.before:  # the work starts again
+            self.before, self.started = self.done, now
+            self._marks = deque()  # not cleared: another thread may be reading it
+        if not self._marks or now - self._marks[-1][0] >= _MARK_EVERY:
+            self._marks.append((now, self.done))
+            while len(self._marks) > 1 and now - self._marks[1][0] >= RECENT:
+                self._marks.popleft()
         self._update()
 
     def already(self, n: float) -> None:
@@ -61,8 +93,31 @@ class Task:
         self.advance(n)
 
     def rate(self) -> float:
-        """Units a second since the start."""
-        return (self.done - self.before) / max(time.monotonic() - self.started, 1e-9)
+        """Units a second: over about the last minute while the work is under way, up to now, so
+        that a standstill shows; over the whole time when it is done."""
+        now, began, at_first, marks = time.monotonic(), self.started, self.before, self._marks
+        if marks and not self._is_complete() and now - marks[0][0] >= RECENT:
+            began, at_first = marks[0]
+        return (self.done - at_first) / max(now - began, 1e-9)
+
+    def _is_complete(self) -> bool:
+        return self.total is not None and self.done >= self.total
+
+    def left(self) -> Optional[float]:
+        """Seconds that the rest of this work will take; None where that is unknown, or is 0."""
+        if not self.total or self._is_complete() or self.done <= self.before:
+            return None
+        rate = self.rate()
+        return (self.total - self.done) / rate if rate > 0 else None
+
+    def left_text(self) -> str:
+        """The time left in words, with that of the work that follows; "" where it is unknown."""
+        left = self.left()
+        if left is None:
+            return ""
+        text = f"{duration(left, tenths=False)} left"
+        whole = self.rest(self, left) if self.rest is not None else None
+        return text if whole is None else f"{text}, {duration(whole, tenths=False)} to the end"
 
     def rate_text(self) -> str:
         """The rate in three digits or, from 1000 on, a whole number: 0.482/s, 26.8/s, 1043/s."""
@@ -76,14 +131,13 @@ class Task:
     def line(self) -> str:
         """One plain line: count, share, rate, time left, shown values."""
         elapsed = max(time.monotonic() - self.started, 1e-9)
-        rate = self.rate()
         text = f"{self.description}: {_number(self.done)}"
         if self.total:
             text += f"/{_number(self.total)} ({100.0 * self.done / self.total:.0f}%)"
         if self.done > self.before:
             text += f", {self.rate_text()}"
-            if self.total and self.done < self.total:
-                text += f", {duration((self.total - self.done) / rate, tenths=False)} left"
+            left = self.left_text()
+            text += f", {left}" if left else ""
         else:
             text += f", {duration(elapsed, tenths=False)}"
         return f"{text}  {self.suffix()}" if self.shown else text
@@ -121,15 +175,16 @@ def _bar(task: Task, stream: TextIO) -> Iterator[None]:
         rp.BarColumn(),
         rp.TextColumn("{task.completed:.0f}" + ("/{task.total:.0f}" if task.total else "")),
         rp.TextColumn("{task.fields[rate]}"),
-        rp.TimeRemainingColumn(),
+        rp.TextColumn("{task.fields[left]}"),
         rp.TextColumn("{task.fields[shown]}"),
     ]
     with rp.Progress(*columns, console=Console(file=stream)) as bar:
         total = task.total if task.total else 1e18
-        handle = bar.add_task(task.description, total=total, rate="", shown="")
+        handle = bar.add_task(task.description, total=total, rate="", left="", shown="")
 
         def update() -> None:
-            bar.update(handle, completed=task.done, rate=task.rate_text(), shown=task.suffix())
+            texts = dict(rate=task.rate_text(), left=task.left_text(), shown=task.suffix())
+            bar.update(handle, completed=task.done, **texts)
 
         task._update = update
         yield
