@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "caffe/layers/in_place.hpp"
-#include "caffe/util/active.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -192,11 +192,7 @@ void PriorBoxLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void PriorBoxLayer<Dtype>::Backward_any(const Blobs&, const std::vector<bool>& propagate_down,
                                         const Blobs& bottom) {
-  for (int b = 0; b < 2; ++b) {
-    if (propagate_down[b]) {
-      active_set(bottom[b]->count(), Dtype(0), bottom[b]->mutable_active_diff());
-    }
-  }
+  zero_gradients(propagate_down, 0, bottom);
 }
 
 INSTANTIATE_CLASS(PriorBoxLayer);

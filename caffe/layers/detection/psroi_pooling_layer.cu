@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "caffe/layers/in_place.hpp"
-#include "caffe/util/active.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -150,9 +150,7 @@ template <typename Dtype>
 void PSROIPoolingLayer<Dtype>::Backward_any(const Blobs& top,
                                             const std::vector<bool>& propagate_down,
                                             const Blobs& bottom) {
-  if (propagate_down[1]) {
-    active_set(bottom[1]->count(), Dtype(0), bottom[1]->mutable_active_diff());
-  }
+  zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0]) return;
   const Blob<Dtype>& maps = *bottom[0];
   const Bins bins = bins_.active();

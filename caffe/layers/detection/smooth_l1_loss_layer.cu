@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "caffe/layers/gpu_loss.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -73,10 +74,7 @@ void SmoothL1LossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top
 template <typename Dtype>
 void SmoothL1LossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& propagate_down,
                                             const Blobs& bottom) {
-  for (size_t b = 2; b < bottom.size(); ++b) {
-    CAFFE_CHECK(!propagate_down[b], this->name() << "there is no gradient for bottom " << b
-                                                 << ", weights: set propagate_down: false for it");
-  }
+  zero_gradients(propagate_down, 2, bottom);
   const Dtype items = std::max(1, bottom[0]->shape(0));
   for (int i = 0; i < 2; ++i) {
     if (!propagate_down[i]) continue;

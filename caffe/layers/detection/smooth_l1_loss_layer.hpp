@@ -14,7 +14,7 @@ namespace caffe {
 /// bottom[0] a and bottom[1] b have the same shape, N is the length of the first axis. bottom[2],
 /// inside, and bottom[3], outside, are weights of that size, 1 where the bottom is missing: three
 /// bottoms are Fast R-CNN's and SSD's form, four that of Faster R-CNN and R-FCN, whose sigma is
-/// smooth_l1_loss_param's. Both a and b get gradients.
+/// smooth_l1_loss_param's. Both a and b get gradients; that of weights is 0.
 template <typename Dtype>
 class SmoothL1LossLayer : public Portable<LossLayer<Dtype>> {
  public:

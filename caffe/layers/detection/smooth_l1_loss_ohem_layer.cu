@@ -3,7 +3,7 @@
 #include <cmath>
 
 #include "caffe/layers/gpu_loss.hpp"
-#include "caffe/util/active.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -87,9 +87,7 @@ void SmoothL1LossOHEMLayer<Dtype>::Backward_any(const Blobs& top,
     multiply_by_loss(sign, *top[0], divisor(*bottom[0]), bottom[b]->count(), slope_.active_data(),
                      bottom[b]->mutable_active_diff());
   }
-  if (bottom.size() > 2 && propagate_down[2]) {
-    active_set(bottom[2]->count(), Dtype(0), bottom[2]->mutable_active_diff());
-  }
+  zero_gradients(propagate_down, 2, bottom);
 }
 
 INSTANTIATE_CLASS(SmoothL1LossOHEMLayer);

@@ -9,7 +9,7 @@ namespace caffe {
 
 /// SoftmaxWithLoss (caffe/layers/softmax_loss_layer.hpp) with a third top, optional: -log p(label)
 /// of each place, 0 where the label is ignored, in the labels' shape. BoxAnnotatorOHEM ranks
-/// regions by it (R-FCN). Gradients of the second and third top are ignored.
+/// regions by it (R-FCN). Gradients of the second and third top are ignored; that of labels is 0.
 template <typename Dtype>
 class SoftmaxWithLossOHEMLayer : public SoftmaxWithLossLayer<Dtype> {
  public:
@@ -21,6 +21,8 @@ class SoftmaxWithLossOHEMLayer : public SoftmaxWithLossLayer<Dtype> {
 
  protected:
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
+  void Backward_any(const Blobs& top, const vector<bool>& propagate_down,
+                    const Blobs& bottom) override;
 };
 
 }  // namespace caffe

@@ -6,6 +6,7 @@
 #include "caffe/layers/axis.hpp"
 #include "caffe/layers/gpu_loss.hpp"
 #include "caffe/layers/learnt.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -159,7 +160,7 @@ void CenterLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) 
 template <typename Dtype>
 void CenterLossLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                           const Blobs& bottom) {
-  this->refuse_gradient(propagate_down, 1);
+  zero_gradients(propagate_down, 1, bottom);
   const Faces<Dtype> faces = {items_,
                               length_,
                               this->blobs_[0]->shape(0),

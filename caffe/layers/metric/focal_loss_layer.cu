@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "caffe/layers/gpu_loss.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -129,7 +130,7 @@ void FocalLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void FocalLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& propagate_down,
                                          const Blobs& bottom) {
-  this->refuse_gradient(propagate_down, 1);
+  zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0]) return;
   const FocalItems<Dtype> items = {{factor_, base_, sign_, gamma_},
                                    bottom[0]->shape(this->softmax_axis_),

@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "caffe/layers/in_place.hpp"
-#include "caffe/util/active.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -189,9 +189,7 @@ void InterpLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void InterpLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                       const Blobs& bottom) {
-  if (bottom.size() > 1 && propagate_down[1]) {
-    active_set(bottom[1]->count(), Dtype(0), bottom[1]->mutable_active_diff());
-  }
+  zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0]) return;
   const int offset = -this->layer_param_.interp_param().pad_beg();
   const Axes<Dtype> axes(*bottom[0], offset, inside_, out_, places_.active_data(),

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "caffe/layers/in_place.hpp"
-#include "caffe/util/active.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -160,9 +160,7 @@ void UnpoolingLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void UnpoolingLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                          const Blobs& bottom) {
-  if (bottom.size() > 1 && propagate_down[1]) {
-    active_set(bottom[1]->count(), Dtype(0), bottom[1]->mutable_active_diff());
-  }
+  zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0]) return;
   if (method() == UnpoolingParameter::MAX) {
     return put_back_.backward(places(bottom), *top[0], bottom[0]);

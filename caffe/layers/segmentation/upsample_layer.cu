@@ -4,7 +4,7 @@
 #include <limits>
 
 #include "caffe/layers/in_place.hpp"
-#include "caffe/util/active.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -131,9 +131,7 @@ void UpsampleLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void UpsampleLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                         const Blobs& bottom) {
-  if (bottom.size() > 1 && propagate_down[1]) {
-    active_set(bottom[1]->count(), Dtype(0), bottom[1]->mutable_active_diff());
-  }
+  zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0] || bottom[0]->count() == 0) return;
   if (bottom.size() > 1) return places_.backward(*bottom[1], *top[0], bottom[0]);
   const int width = bottom[0]->shape(-1);

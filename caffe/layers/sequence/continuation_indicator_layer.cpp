@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "caffe/layers/in_place.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/active.hpp"
 
 namespace caffe {
@@ -30,9 +31,7 @@ void ContinuationIndicatorLayer<Dtype>::Forward_any(const Blobs&, const Blobs& t
 template <typename Dtype>
 void ContinuationIndicatorLayer<Dtype>::Backward_any(const Blobs&, const std::vector<bool>& down,
                                                      const Blobs& bottom) {
-  for (size_t i = 0; i < bottom.size(); ++i) {
-    CAFFE_CHECK(!down[i], this->name() << "has no gradient: it does not read its bottom");
-  }
+  zero_gradients(down, 0, bottom);
 }
 
 INSTANTIATE_CLASS(ContinuationIndicatorLayer);

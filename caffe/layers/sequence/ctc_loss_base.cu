@@ -6,6 +6,7 @@
 
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/sequence/labels.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 #include "kernels/tiles.hpp"
 
@@ -283,9 +284,7 @@ void CtcLossBase<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void CtcLossBase<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                       const Blobs& bottom) {
-  for (size_t i = 1; i < propagate_down.size(); ++i) {
-    this->refuse_gradient(propagate_down, static_cast<int>(i));
-  }
+  zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0]) return;
   backward_.ReshapeLike(forward_);
   const int64_t work = static_cast<int64_t>(steps_) * (2 * longest_ + 1);

@@ -4,6 +4,7 @@
 
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/sequence/labels.hpp"
+#include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -61,8 +62,7 @@ template <typename Dtype>
 void ReverseTimeLayer<Dtype>::Backward_any(const Blobs& top,
                                            const std::vector<bool>& propagate_down,
                                            const Blobs& bottom) {
-  CAFFE_CHECK(!propagate_down[1], this->name() << "bottom 1 holds lengths, which have no gradient: "
-                                               << "give it propagate_down: false");
+  zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0]) return;
   reverse(bottom, top[0]->active_diff(), bottom[0]->mutable_active_diff());
 }

@@ -125,3 +125,22 @@ class Replaces(Double):
             propagate_down[0] = False
         except TypeError:
             bottom[0].diff[...] = 5
+
+
+class Targets(caffe.Layer):
+    """Targets and weights for the regions that bottom 0 proposes, as py-faster-rcnn's layers make
+    them: param_str tells how many tops of bottom 0's shape there are. Like theirs, no gradient."""
+
+    def setup(self, bottom, top):
+        assert len(top) == int(self.param_str)
+
+    def reshape(self, bottom, top):
+        for blob in top:
+            blob.reshape(*bottom[0].shape)
+
+    def forward(self, bottom, top):
+        for blob in top:
+            blob.data[...] = bottom[0].data > 0
+
+    def backward(self, top, propagate_down, bottom):
+        pass

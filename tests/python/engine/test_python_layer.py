@@ -56,6 +56,43 @@ def test_training(make_solver):
     assert float(solver.net.params["py"][1].data[0]) != before
 
 
+TARGETS = """
+layer {{ name: "data" type: "DummyData" top: "data" dummy_data_param {{ shape {{ dim: 4 dim: 3 }}
+        data_filler {{ type: "gaussian" }} }} }}
+layer {{ name: "proposals" type: "InnerProduct" bottom: "data" top: "proposals"
+        inner_product_param {{ num_output: 5 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "targets" type: "Python" bottom: "proposals" {tops}
+        python_param {{ module: "engine_layers" layer: "Targets" param_str: "{count}" }} }}
+layer {{ name: "boxes" type: "InnerProduct" bottom: "data" top: "boxes"
+        inner_product_param {{ num_output: 5 weight_filler {{ type: "xavier" }} }} }}
+layer {{ name: "loss" type: "{kind}" bottom: "boxes" {bottoms} top: "loss" {param} }}
+"""
+
+
+@pytest.mark.parametrize(
+    "kind, names, param",
+    [
+        ("SmoothL1Loss", ("target", "inside"), ""),
+        ("SmoothL1Loss", ("target", "inside", "outside"), "smooth_l1_loss_param { sigma: 3 }"),
+        ("SmoothL1LossOHEM", ("target", "weight"), ""),
+        ("EuclideanLoss", ("target",), ""),
+    ],
+)
+def test_training_with_targets_of_a_layer_behind_learnt_ones(make_solver, kind, names, param):
+    """End-to-end training of Faster R-CNN: regions, targets and weights follow from what the net
+    proposes, so the loss is asked for the gradients of them all."""
+    tops = " ".join(f'top: "{name}"' for name in names)
+    text = TARGETS.format(
+        tops=tops, bottoms=tops.replace("top", "bottom"), count=len(names), kind=kind, param=param
+    )
+    solver = make_solver(text)
+    before = solver.net.params["boxes"][0].data.copy()
+    solver.step(3)
+    assert not np.array_equal(solver.net.params["boxes"][0].data, before)
+    for name in names[1:]:
+        assert not solver.net.blobs[name].diff.any()
+
+
 @pytest.mark.parametrize(
     "layer, exception, text",
     [

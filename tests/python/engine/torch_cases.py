@@ -156,6 +156,7 @@ POINTWISE = [
     Case("Log", inputs=(("x", positive(*MAP)),)),
     Case("Log", "log_param { base: 10 scale: 2 shift: 0.5 }", (("x", positive(*MAP)),)),
     Case("Dropout"),
+    Case("Dropout", "dropout_param { dropout_ratio: 0.3 scale_train: false }"),
     Case("Softmax"),
     Case("Softmax", "softmax_param { axis: -1 }"),
 ]

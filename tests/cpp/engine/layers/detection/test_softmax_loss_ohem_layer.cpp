@@ -41,6 +41,17 @@ TYPED_TEST(SoftmaxWithLossOHEMLayerTest, Gradient) {
   this->check_gradient(this->kText, {}, true);
 }
 
+TYPED_TEST(SoftmaxWithLossOHEMLayerTest, LabelsHaveTheGradientZero) {
+  this->add_bottom({2, 3});
+  this->add_bottom({2, 1}, {0, 2});
+  auto layer = this->forward(this->kText);
+  this->top[0]->mutable_cpu_diff()[0] = 1;
+  std::fill_n(this->bottom[1]->mutable_cpu_diff(), 2, 7);
+  layer->Backward(this->top, {true, true}, this->bottom);
+  this->expect_near(this->diff(*this->bottom[1]), {0, 0});
+  EXPECT_NE(this->diff(*this->bottom[0])[0], 0);
+}
+
 TYPED_TEST(SoftmaxWithLossOHEMLayerTest, FollowsItsBottoms) {
   this->add_bottom({2, 3});
   this->add_bottom({2, 1}, {0, 2});

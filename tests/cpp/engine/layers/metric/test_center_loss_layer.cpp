@@ -104,7 +104,7 @@ TYPED_TEST(CenterLossLayerTest, Gradient) {
   this->check_gradient(std::string(this->kText) + " loss_weight: 3", options, true);
 }
 
-TYPED_TEST(CenterLossLayerTest, Errors) {
+TYPED_TEST(CenterLossLayerTest, LabelsHaveTheGradientZeroAndErrors) {
   this->add_bottom({2, 3});
   this->add_bottom({2}, {0, 1});
   this->add_top();
@@ -115,7 +115,9 @@ TYPED_TEST(CenterLossLayerTest, Errors) {
   EXPECT_ERROR(set_up(""), "'under_test' (CenterLoss): center_loss_param must give num_output");
   EXPECT_ERROR(set_up("num_output: 2 distance_type: 'L1'"), "distance_type is 'L1'");
   auto layer = this->forward(this->kText);
-  EXPECT_ERROR(layer->Backward(this->top, {true, true}, this->bottom), "no gradient for bottom 1");
+  std::fill_n(this->bottom[1]->mutable_cpu_diff(), 2, 7);
+  layer->Backward(this->top, {true, true}, this->bottom);
+  this->expect_near(this->diff(*this->bottom[1]), {0, 0});
   this->bottom[1]->mutable_cpu_data()[1] = 3;
   EXPECT_ERROR(layer->Forward(this->bottom, this->top), "label 3 (number 1 of 2) is out of range");
   this->bottom[1]->Reshape({2, 2});

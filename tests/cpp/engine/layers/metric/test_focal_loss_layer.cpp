@@ -112,10 +112,12 @@ TYPED_TEST(FocalLossLayerTest, CertainItems) {
     EXPECT_TRUE(std::isfinite(this->data(*this->top[0])[0])) << param;
     EXPECT_GT(this->data(*this->top[0])[0], 1) << param;
     this->top[0]->mutable_cpu_diff()[0] = 1;
-    layer->Backward(this->top, {true, false}, this->bottom);
+    std::fill_n(this->bottom[1]->mutable_cpu_diff(), 2, 7);
+    layer->Backward(this->top, {true, true}, this->bottom);
     for (const double value : this->diff(*this->bottom[0])) {
       EXPECT_TRUE(std::isfinite(value)) << param;
     }
+    this->expect_near(this->diff(*this->bottom[1]), {0, 0});  // labels have no other gradient
   }
 }
 

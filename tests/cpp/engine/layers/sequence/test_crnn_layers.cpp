@@ -76,7 +76,9 @@ TYPED_TEST(ContinuationIndicatorLayerTest, Values) {
   this->add_bottom({5, 4});
   this->forward(text);
   this->expect_near(this->data(*this->top[0]), {0, 0, 1, 1, 1, 1});
-  EXPECT_ERROR(layer->Backward(this->top, {true}, this->bottom), "has no gradient");
+  std::fill_n(this->bottom[0]->mutable_cpu_diff(), 20, 7);
+  layer->Backward(this->top, {true}, this->bottom);
+  EXPECT_EQ(this->diff(*this->bottom[0]), std::vector<double>(20, 0));
   this->forward(
       "type: 'ContinuationIndicator' continuation_indicator_param { time_step: 1 batch_size: 3 }");
   this->expect_near(this->data(*this->top[0]), {0, 0, 0});
