@@ -55,8 +55,11 @@ void DropoutLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
   CAFFE_CHECK(ratio >= 0 && ratio < 1, this->name() << "dropout_ratio is " << ratio
                                                     << "; it is the fraction of values that "
                                                     << "is dropped, at least 0 and less than 1");
-  threshold_ = static_cast<uint32_t>(ratio * 4294967296.0);  // below 2^32: a float below 1 is
-  scale_ = static_cast<Dtype>(1 / (1 - ratio));
+  const DropoutParameter& param = this->layer_param_.dropout_param();
+  drops_ = this->phase_ == TRAIN || param.sample_weights_test();
+  if (drops_) threshold_ = static_cast<uint32_t>(ratio * 4294967296.0);  // below 2^32: ratio < 1
+  if (drops_ && param.scale_train()) scale_ = static_cast<Dtype>(1 / (1 - ratio));
+  if (!drops_ && !param.scale_train()) scale_ = static_cast<Dtype>(1 - ratio);
 }
 
 template <typename Dtype>
@@ -64,7 +67,7 @@ void DropoutLayer<Dtype>::drop(Order order, const Blob<Dtype>& shaped, const Dty
                                Dtype* y) const {
   const Drop<Dtype> drop{RandomBits(seed_), threshold_, scale_};
   const int count = shaped.count();
-  if (this->phase_ != TRAIN) {
+  if (!drops_ && scale_ == Dtype(1)) {
     caffe_copy(count, x, y);
   } else if (order == Order::kNhwc) {
     const ChannelShape cut = channels_of(Order::kNchw, shaped.shape());
@@ -76,7 +79,7 @@ void DropoutLayer<Dtype>::drop(Order order, const Blob<Dtype>& shaped, const Dty
 
 template <typename Dtype>
 void DropoutLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  if (this->phase_ == TRAIN) seed_ = caffe_rng_rand();
+  if (drops_) seed_ = caffe_rng_rand();
   const Order order = data_order(*bottom[0]);
   const Dtype* const x = data_in(order, *bottom[0]);
   drop(order, *bottom[0], x, mutable_data_in(order, top[0]));

@@ -134,6 +134,24 @@ def test_attention_is_that_of_the_rewriting_net(caffe, folders, tmp_path, name):
     )
 
 
+@pytest.mark.skipif(
+    "scale_train" not in caffe_pb2.DropoutParameter.DESCRIPTOR.fields_by_name,
+    reason="BVLC Caffe has no such field",
+)
+def test_dropout_of_other_forks_in_the_branch():
+    """Without scale_train testing scales; with sample_weights_test it drops values as well."""
+    drop = caffe_pb2.LayerParameter(name="drop", type="Dropout", bottom=["x"], top=["x"])
+    drop.dropout_param.dropout_ratio = 0.25
+    drop.dropout_param.scale_train = False
+    net = caffe_pb2.NetParameter(layer=[drop])
+    branch = online.online_net(caffe_pb2.NetParameter(), net).layer
+    assert (branch[0].type, list(branch[0].bottom)) == ("Power", [online.BRANCH + "x"])
+    assert branch[0].power_param.scale == 0.75
+    net.layer[0].dropout_param.sample_weights_test = True
+    branch = online.online_net(caffe_pb2.NetParameter(), net).layer
+    assert branch[0].type == "Dropout" and not branch[0].dropout_param.scale_train
+
+
 def test_both_branches_have_the_same_weights(caffe, folders, tmp_path):
     for name in NETS:
         net = Trio(caffe, folders[name], tmp_path, True, "ROI").online

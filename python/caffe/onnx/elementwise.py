@@ -20,10 +20,19 @@ def simple(c: Conversion) -> str:
     return c.op(SIMPLE[c.layer.type], c.bottoms[0])
 
 
-@converts("Dropout", "Split")
+@converts("Split")
 def same(c: Conversion) -> list[str]:
     """Nothing happens to the values: the tops are the bottom's tensor."""
     return [c.bottoms[0]] * len(c.layer.top)
+
+
+@converts("Dropout")
+def dropout(c: Conversion) -> str:
+    """Nothing in testing, or (without scale_train) what is dropped in training on average."""
+    p = c.layer.dropout_param
+    if p.sample_weights_test:
+        raise c.refuse("it drops values in testing (sample_weights_test), each time others")
+    return c.bottoms[0] if p.scale_train else c.scaled(c.bottoms[0], 1 - p.dropout_ratio)
 
 
 @converts("Silence")

@@ -121,10 +121,18 @@ class Log(Layer):
 
 @layer("Dropout")
 class Dropout(Layer):
-    """While training, sets values to 0 with probability dropout_ratio and scales the others."""
+    """While training, sets values to 0 with probability dropout_ratio and scales the others.
+
+    Without scale_train they are scaled, by 1 - dropout_ratio, while not training; with
+    sample_weights_test values are also dropped while not training."""
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return F.dropout(x, self.param.dropout_param.dropout_ratio, self.training)
+        param = self.param.dropout_param
+        kept = 1 - param.dropout_ratio
+        if self.training or param.sample_weights_test:
+            y = F.dropout(x, param.dropout_ratio, True)
+            return y if param.scale_train else kept * y
+        return x if param.scale_train else kept * x
 
 
 @layer("Softmax")

@@ -13,7 +13,7 @@ the attention branch is not run backward.
 
 The attention branch looks as the net looks when it is tested and when images are rewritten:
 
-- Dropout is left out of it;
+- Dropout is left out of it, or scales where other forks' fields say so;
 - its BatchNorm normalises with the stored statistics, which it shares and never changes. So the
   statistics are those of D* alone, and as up to date as the weights.
 
@@ -43,7 +43,7 @@ def online_net(train: NetParameter, rewrite: NetParameter) -> NetParameter:
     main = copy.deepcopy(train)
     inputs = [layer for layer in main.layer if layer.type == "Input"]
     classify = [layer for layer in main.layer if layer.type != "Input"]
-    branch = _without_dropout([layer for layer in rewrite.layer if layer.type != "Input"])
+    branch = _as_tested([layer for layer in rewrite.layer if layer.type != "Input"])
     own = {layer.name: layer for layer in classify}
     for layer in branch:
         if shared_blobs(layer):
@@ -73,13 +73,21 @@ def shared_blobs(layer: LayerParameter) -> int:
         raise MaapError(f"{error}; train with --haap rewrite") from None
 
 
-def _without_dropout(layers: Sequence[LayerParameter]) -> list[LayerParameter]:
-    """A copy of ``layers`` as they are while testing: Dropout passes its bottom on."""
+def _as_tested(layers: Sequence[LayerParameter]) -> list[LayerParameter]:
+    """A copy of ``layers`` as they are while testing: Dropout passes its bottom on. Without
+    scale_train it scales; with sample_weights_test it does in testing what it does in training."""
     kept = []
     layers = copy.deepcopy(list(layers))
     for number, layer in enumerate(layers):
-        if layer.type != "Dropout":
+        param = layer.dropout_param
+        if layer.type != "Dropout" or getattr(param, "sample_weights_test", False):
             kept.append(layer)
+        elif not getattr(param, "scale_train", True):
+            scale = caffe_pb2.LayerParameter(
+                name=layer.name, type="Power", bottom=layer.bottom, top=layer.top
+            )
+            scale.power_param.scale = 1 - param.dropout_ratio
+            kept.append(scale)
         elif not graph.in_place(layer):
             graph.rename_blob(layers[number + 1 :], layer.top[0], layer.bottom[0])
     return kept

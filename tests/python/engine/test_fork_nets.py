@@ -74,12 +74,11 @@ CASES = [
     Case("ssd_deploy", "ssd"),
     Case(
         "fast_rcnn",
-        "fast_rcnn",
+        "textboxes",  # which has scale_train as well
         "loss_cls",
         {"rois": regions, "labels": whole(3), "bbox_loss_weights": share(0.3)},
         0.01,
         {"loss_bbox": "ssd"},
-        ("scale_train",),
     ),
     Case(
         "faster_rcnn",
@@ -111,14 +110,7 @@ CASES = [
         layers={"conv1_1_bn": "segnet", "upsample1": "segnet"},
         skipped=("weight_by_label_freqs", "class_weighting"),
     ),
-    Case(
-        "enet",
-        "segnet",
-        "loss",
-        {"label": whole(3)},
-        layers={"bn1": "segnet"},
-        skipped=("sample_weights_test",),
-    ),
+    Case("enet", "segnet", "loss", {"label": whole(3)}, layers={"bn1": "segnet"}),
     Case("deeplab2", "pspnet", "loss", {"label": whole(4)}, 0.5, skipped=("update_global_stats",)),
     Case("deconvnet", "deconvnet", "seg_loss", {"label": whole(3)}, layers={"bn1_1": "segnet"}),
     Case("mobilenet", "yolo_eric612", "loss", {"label": whole(3)}),

@@ -141,6 +141,7 @@ CASES = [
     case("clip", "Clip", "min: -0.5 max: 0.7"),
     case("threshold", "Threshold", "threshold: 0.3"),
     case("dropout", "Dropout"),
+    case("dropout-scaled", "Dropout", "dropout_ratio: 0.3 scale_train: false"),
     case("mvn", "MVN"),
     case("mvn-across", "MVN", "across_channels: true eps: 0.1"),
     case("mvn-mean", "MVN", "normalize_variance: false"),

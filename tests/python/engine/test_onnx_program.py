@@ -223,6 +223,10 @@ REFUSED = [
         inputs((2, 3, 6, 6)) + layer("Pooling", "pooling_param { kernel_size: 1 stride: 4 }"),
         "layer 'tested' of type Pooling: its last window lies outside the image",
     ),
+    (
+        inputs((2, 3)) + layer("Dropout", "dropout_param { sample_weights_test: true }"),
+        "layer 'tested' of type Dropout: it drops values in testing",
+    ),
     (inputs((2, 3)), "computes nothing"),
 ]
 

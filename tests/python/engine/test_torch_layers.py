@@ -85,20 +85,33 @@ def test_infogain_matrix_of_a_file(tmp_path):
     Pair(input_text(shapes) + text, tmp_path).check(values, ("x",))
 
 
-def test_dropout_in_training(tmp_path):
+@pytest.mark.parametrize(
+    "param, trained, tested",
+    [
+        ("", 1.25, 1),
+        ("scale_train: false", 1, 0.8),
+        ("sample_weights_test: true", 1.25, None),
+        ("sample_weights_test: true scale_train: false", 1, None),
+    ],
+)
+def test_dropout_in_training(tmp_path, param, trained, tested):
+    """tested: each value in testing, None if values are dropped there as well."""
     text = (
         input_text({"x": (50, 100)})
         + 'layer { name: "d" type: "Dropout" bottom: "x" top: "y" '
-        + "dropout_param { dropout_ratio: 0.2 } }"
+        + f"dropout_param {{ dropout_ratio: 0.2 {param} }} }}"
     )
     (tmp_path / "net.prototxt").write_text(text)
     net = caffe.torch.module(tmp_path / "net.prototxt", phase=caffe.TRAIN)
     torch.manual_seed(1)
-    found = net(torch.ones(50, 100))["y"]
-    kept = found != 0
-    assert abs(kept.float().mean() - 0.8) < 0.03
-    assert torch.allclose(found[kept], torch.tensor(1.25))
-    assert torch.equal(net.eval()(torch.ones(50, 100))["y"], torch.ones(50, 100))
+    for _ in range(1 if tested else 2):
+        found = net(torch.ones(50, 100))["y"]
+        kept = found != 0
+        assert abs(kept.float().mean() - 0.8) < 0.03
+        assert torch.allclose(found[kept], torch.tensor(float(trained)))
+        net.eval()
+    if tested:
+        assert torch.allclose(net(torch.ones(50, 100))["y"], torch.full((50, 100), float(tested)))
 
 
 def test_stochastic_pooling_draws_by_value(tmp_path):

@@ -88,6 +88,53 @@ TYPED_TEST(DropoutLayerTest, CopiesWhileTesting) {
   this->check_gradient(ratio("0.7"), {}, false, TEST);
 }
 
+// Without scale_train the scale moves from training to testing: the expected value is the same.
+TYPED_TEST(DropoutLayerTest, ScalesInTestingWithoutScaleTrain) {
+  const std::string text =
+      "type: 'Dropout' dropout_param { dropout_ratio: 0.25 scale_train: false }";
+  this->add_bottom({20, 50}, 1, 2);
+  this->forward(text);
+  std::vector<double> x = this->data(*this->bottom[0]);
+  const std::vector<double> trained = this->data(*this->top[0]);
+  int dropped = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (trained[i] == 0) {
+      ++dropped;
+    } else {
+      ASSERT_EQ(trained[i], x[i]);
+    }
+  }
+  EXPECT_NEAR(dropped, 250, 60);
+  this->forward(text, TEST);
+  for (double& value : x) value *= 0.75;
+  this->expect_near(this->data(*this->top[0]), x);
+  this->check_gradient(text, {}, false, TRAIN);
+  this->check_gradient(text, {}, false, TEST);
+  this->top = {this->bottom[0]};
+  this->check_gradient(text, {}, false, TEST);
+}
+
+TYPED_TEST(DropoutLayerTest, DropsInTestingWithSampleWeightsTest) {
+  this->add_bottom({20, 50}, 1, 2);
+  for (const char* scale : {"", "scale_train: false"}) {
+    const std::string text = std::string("type: 'Dropout' dropout_param { sample_weights_test: ") +
+                             "true dropout_ratio: 0.3 " + scale + " }";
+    std::vector<std::vector<double>> values;
+    for (const Phase phase : {TRAIN, TEST}) {
+      Caffe::set_random_seed(9);
+      this->forward(text, phase);
+      values.push_back(this->data(*this->top[0]));
+    }
+    EXPECT_EQ(values[0], values[1]);
+    EXPECT_GT(std::count(values[1].begin(), values[1].end(), 0), 200);
+    auto layer = this->forward(text, TEST);
+    values[0] = this->data(*this->top[0]);
+    layer->Forward(this->bottom, this->top);
+    EXPECT_NE(values[0], this->data(*this->top[0]));  // each pass is another sample
+    this->check_gradient(text, {}, false, TEST);
+  }
+}
+
 TYPED_TEST(DropoutLayerTest, RatioZeroKeepsAll) {
   this->add_bottom({101});
   this->forward(ratio("0"));
