@@ -14,6 +14,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import machine
+
 REPO = Path(__file__).resolve().parents[1]
 
 
@@ -47,7 +49,9 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
+        load = machine.Load()
         configuring, compiling = build(folder, options.jobs)
+        print(machine.line(load, options.jobs))
         print(f"configuring {configuring:.0f} s, compiling {compiling:.0f} s, {options.jobs} jobs")
         all_steps = steps(folder)
         print(f"{len(all_steps)} steps, {sum(s for s, _ in all_steps):.0f} s of work; the slowest:")

@@ -19,6 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
+import machine
+
 REPO = Path(__file__).resolve().parents[1]
 BATCH = 64
 SIZE = 256
@@ -127,7 +129,7 @@ def main() -> None:
     if options.serve:
         return serve(options.serve)
 
-    bvlc = [str(REPO / "tools" / "host" / "bvlc"), "python3"]
+    bvlc = [*machine.bvlc(), "python3"]
     threads = {"CAFFE_DATA_THREADS": str(options.threads)} if options.threads else {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -137,6 +139,7 @@ def main() -> None:
             "BVLC Caffe": Host(bvlc, folder),
             "the engine": Host([sys.executable], folder, PYTHONPATH=python_path, **threads),
         }
+        load, rows = machine.Load(), []
         for kind, batches in (("jpeg", 10), ("pixels", 30)):
             images = batches * BATCH
             times = {host: [] for host in hosts}
@@ -148,9 +151,13 @@ def main() -> None:
                 rates[host] = images / min(wall for wall, _ in measured)
                 cpu = min(cpu for _, cpu in measured) / images
                 print(f"{kind:6}  {host}: {rates[host]:6.0f} images/s, {cpu * 1e3:.2f} ms CPU each")
-            print(f"{kind:6}  {rates['the engine'] / rates['BVLC Caffe']:.2f} times as fast")
+            faster = rates["the engine"] / rates["BVLC Caffe"]
+            rows.append([kind, *(f"{rates[host]:.0f}" for host in hosts), f"{faster:.2f}"])
         for process in hosts.values():
             process.end()
+        print(machine.line(load, options.threads or os.cpu_count() or 1))
+        print(f"Images a second through a Data layer, best of {options.rounds} rounds:\n")
+        print(machine.table(["stored as", *hosts, "times as fast"], rows))
 
 
 if __name__ == "__main__":

@@ -10,11 +10,13 @@ median time, and beside them the same copy from ordinary memory.
 """
 
 import argparse
+import os
 import statistics
 import tempfile
 import time
 from pathlib import Path
 
+import machine
 import numpy as np
 from maap.data.feeder import Feeder, Transform
 from maap.data.records import Record, encode_pixels, key_for
@@ -59,7 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     shape = (options.batch, 3, options.crop, options.crop)
     blob, ready = np.empty(shape, np.float32), np.ones(shape, np.float32)
-    taking, copying = [], []
+    load, taking, copying = machine.Load(), [], []
     with tempfile.TemporaryDirectory() as folder:
         source = make_source(Path(folder) / "set", 4 * options.batch)
         transform = Transform(options.crop, True, MEAN)
@@ -73,9 +75,13 @@ def main() -> None:
                 began = time.perf_counter()
                 blob[...] = ready
                 copying.append(milliseconds(began))
-    print(f"a batch of {times(shape)}, {options.rounds} rounds: least and median ms")
-    for what, costs in (("taking a prepared batch", taking), ("a copy of its size", copying)):
-        print(f"  {what:24} {min(costs):6.2f} {statistics.median(costs):6.2f}")
+    print(machine.line(load, os.cpu_count() or 1))
+    print(f"A batch of {times(shape)}, {options.rounds} rounds:\n")
+    rows = [
+        [what, f"{min(costs):.2f}", f"{statistics.median(costs):.2f}"]
+        for what, costs in (("taking a prepared batch", taking), ("a copy of its size", copying))
+    ]
+    print(machine.table(["", "least, ms", "median, ms"], rows))
 
 
 if __name__ == "__main__":

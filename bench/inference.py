@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times inference on the CPU: this engine, BVLC Caffe, OpenCV's dnn, PyTorch and ONNX Runtime.
 
-    bench/inference.py [alexnet|squeezenet|resnet152 ...] [--batch 1,16] [--rounds 7] [--threads 2]
+    bench/inference.py [alexnet|squeezenet|resnet152 ...] [--batch 1,16] [--rounds 5] [--threads 2]
                        [--avx2] [--torch PYTHON] [--only PROGRAM,PROGRAM] [--seconds 0.3]
 
 Deploy nets for 1,000 classes with the same random weights and images for all programs, a process
@@ -247,7 +247,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("nets", nargs="*", metavar="NET", help=", ".join(TITLES))
     parser.add_argument("--batch", default="1,16", help="sizes, with commas")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3, help="of one program's turn")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--avx2", action="store_true", help="hide AVX-512")
@@ -307,11 +307,11 @@ def main() -> int:
                     {VERSION_OF[p.name]: p.version for p in programs if p.name in VERSION_OF}
                 )
         print("\n" + machine.line(load, args.threads, versions))
-    print("ms a batch: median (best), and the median as a multiple of the engine's faster one\n")
+    print("Milliseconds a batch, median (best); × the median of the engine's faster way:\n")
     print(machine.table(["net", *heads], rows))
     if ORT in names and not can_be_judged(ORT):
         print("\n¹ with AVX-512, which cannot be hidden from it; not judged")
-    print("\n" + ("\n".join(wrong) if wrong else "every target is met"))
+    print("\n" + machine.verdict(wrong))
     return 1 if wrong else 0
 
 

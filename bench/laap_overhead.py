@@ -22,6 +22,7 @@ from typing import Any
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
+import machine
 import numpy as np
 from maap.host import loader
 from maap.nets.folder import find_net
@@ -75,6 +76,7 @@ def main() -> int:
     args = parser.parse_args()
 
     caffe = loader.load()
+    load = machine.Load()
     times: dict[bool, list[float]] = {False: [], True: []}
     with tempfile.TemporaryDirectory() as folder:
         both = {laap: make_net(caffe, Path(folder), args.batch, laap) for laap in times}
@@ -85,15 +87,19 @@ def main() -> int:
                     times[laap].append(seconds)
     added = 100 * (min(times[True]) / min(times[False]) - 1)
     alone = layer_alone(both[True])
-    print(f"AlexNet, batch {args.batch}, best (median) of {args.rounds} iterations each")
-    for laap, name in ((False, "AlexNet"), (True, "AlexNet + LAAP")):
-        print(
-            f"  {name:15} {1e3 * min(times[laap]):8.1f} ms "
-            f"({1e3 * statistics.median(times[laap]):.1f})"
-        )
-    print(f"  LAAP adds {added:.2f} %, at most {args.limit:.0f} %")
+    print(machine.line(load, int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))))
+    print(f"An iteration of AlexNet, batch {args.batch}, {args.rounds} rounds:\n")
+    rows = [
+        [name, f"{1e3 * min(times[laap]):.1f}", f"{1e3 * statistics.median(times[laap]):.1f}"]
+        for laap, name in ((False, "AlexNet"), (True, "AlexNet + LAAP"))
+    ]
+    print(machine.table(["net", "best, ms", "median, ms"], rows))
     share = 100 * alone / min(times[False])
-    print(f"  the layer alone: {1e3 * alone:.2f} ms, {share:.2f} % of AlexNet's iteration")
+    print(f"\nThe layer alone takes {1e3 * alone:.2f} ms, {share:.2f}% of AlexNet's iteration.\n")
+    missed = [] if added <= args.limit else [f"LAAP adds {added:.2f}%, at most {args.limit:g}%"]
+    print(
+        machine.verdict(missed) if missed else f"LAAP adds {added:.2f}%, at most {args.limit:g}%."
+    )
     return 0 if added <= args.limit else 1
 
 

@@ -1,7 +1,8 @@
 """What a benchmark says of the machine: processor, instruction set, threads, load, versions.
 
-A program makes a `Load` when it starts to measure and prints `line(load, threads)` at its end. The
-load is what others took of the processors meanwhile: time that the hypervisor gave to another
+A program makes a `Load` when it starts to measure and prints `line(load, threads)` when it has
+measured. What it prints after that line is Markdown, which bench/all puts into docs/benchmarks.md.
+The load is what others took of the processors meanwhile: time that the hypervisor gave to another
 machine (stolen), and time of processes that the program did not start. A run where the two come to
 more than DISTURBED is marked "disturbed". Linux only; elsewhere the load is unknown.
 
@@ -22,7 +23,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DISTURBED = 0.05  # share of the processors' time
-PREFIX = "machine: "  # how `line` begins; bench/all reads it
+PREFIX = "machine: "  # how `line` begins
 
 #: What hides AVX-512 from the engine, oneDNN (PyTorch's, too), OpenBLAS, PyTorch, MKL and OpenCV.
 #: ONNX Runtime asks the processor itself, and has no such setting.
@@ -260,6 +261,13 @@ def text_of(
     parts.append(", ".join(f"{name} {version}" for name, version in programs.items()))
     parts.append(time.strftime("%Y-%m-%d"))
     return PREFIX + "; ".join(part for part in parts if part)
+
+
+def verdict(missed: Sequence[str]) -> str:
+    """Markdown that says which targets were missed."""
+    if not missed:
+        return "Every target is met."
+    return "\n".join(["Missed:", "", *(f"- {text}" for text in missed)])
 
 
 def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -2,32 +2,31 @@
 """Times forward and backward of a training step on the CPU: this engine, BVLC Caffe and PyTorch.
 
     bench/net_speed.py [alexnet|vgg19|resnet152 ...] [--batch 16] [--rounds 9] [--threads 2]
-                       [--torch PYTHON] [--apart]
+                       [--avx2] [--torch PYTHON] [--without BVLC,PyTorch] [--apart]
 
 AlexNet, AlexNet + LAAP, VGG19 and ResNet-152 (BatchNorm on each batch's own statistics) with random
 weights and one random batch, in a process for each program and net; they take turns, so that a
 disturbance of the machine affects all of them. --apart runs them one after the other instead, for
-large nets that do not fit into memory together: ResNet-152 with 16 images takes about 9 GB per
-program. PyTorch runs eagerly, in the faster of its two memory layouts for each net; PYTHON is an
-interpreter that has torch. PyTorch resets gradients by releasing them; both Caffes write zeros,
-which is not timed.
+large nets that do not fit into memory together. PyTorch runs eagerly, in the faster of its two
+memory layouts for each net and with its own way of waiting (no OMP_WAIT_POLICY); it is that of
+tools/engine/torch, or of the interpreter PYTHON. PyTorch resets gradients by releasing them; both
+Caffes write zeros, which is not timed. A program that is not there is left out. --avx2 hides
+AVX-512 from all programs.
 
-Prints the median and the best time, the engine's speed-up, and the peak of resident memory, with
-that before the net was made. Then prints the engine's ten slowest layers with BVLC Caffe's times
-and the least time that this machine allows: the larger of the layer's arithmetic divided by the
-rate of a large matrix product, and its memory traffic divided by the bandwidth of a copy, both
-measured in the same run. Exit status 1 if a target is missed: 2.5 times BVLC Caffe's speed, 1.5
-times PyTorch's, no more memory than BVLC Caffe.
+Prints a table of the median and the best time, how many times as fast the engine is, and the peak
+of resident memory (in the table's words: with that before the net was made). Then prints the
+engine's ten slowest layers with BVLC Caffe's times and the least time that this machine allows: the
+larger of the layer's arithmetic divided by the rate of a large matrix product, and its memory
+traffic divided by the bandwidth of a copy, both measured in the same run. Exit status 1 if a target
+is missed (TARGETS), by the median.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
@@ -35,14 +34,22 @@ import time
 from pathlib import Path
 from typing import Any, Callable
 
-ROOT = Path(__file__).resolve().parents[1]
+import machine
+from turns import Worker, answer, has_bvlc, has_torch, interpreter
+
 NETS = {  # net -> title of each of its variants, without and with LAAP
     "alexnet": {False: "AlexNet", True: "AlexNet + LAAP"},
     "vgg19": {False: "VGG19"},
     "resnet152": {False: "ResNet-152"},
 }
 BVLC, TORCH = "BVLC Caffe", ("PyTorch contiguous", "PyTorch channels_last")
-TARGETS = {BVLC: 2.5, "PyTorch": 1.5}
+#: net -> program -> times its speed, with AVX2 and with AVX-512.
+TARGETS = {
+    "alexnet": {BVLC: (3.0, 6.0), "PyTorch": (2.3, 2.7)},
+    "vgg19": {"PyTorch": (2.0, 2.4)},
+    "resnet152": {"PyTorch": (1.5, 1.5)},
+}
+SMALL = ("vgg19", "resnet152")  # nets whose peak memory is to be at most PyTorch's
 
 # ---- workers: they read commands as lines and answer as JSON
 
@@ -148,7 +155,7 @@ def resident(what: str = "VmRSS") -> float:
     return 0.0
 
 
-def machine(threads: int) -> dict[str, float]:
+def rates(threads: int) -> dict[str, float]:
     """The rate of a large matrix product (operations) and of a copy (bytes), per second."""
     import numpy as np
 
@@ -158,7 +165,7 @@ def machine(threads: int) -> dict[str, float]:
     def pointer(matrix: Any) -> Any:
         return matrix.ctypes.data_as(ctypes.c_void_p)
 
-    sgemm = ctypes.CDLL("libdnnl.so.2").dnnl_sgemm
+    sgemm = ctypes.CDLL(onednn()).dnnl_sgemm
     number, wide = ctypes.c_float, ctypes.c_int64
     sgemm.argtypes = [ctypes.c_char] * 2 + [wide] * 3 + [number, ctypes.c_void_p, wide]
     sgemm.argtypes += [ctypes.c_void_p, wide, number, ctypes.c_void_p, wide]
@@ -183,6 +190,15 @@ def machine(threads: int) -> dict[str, float]:
     }
 
 
+def onednn() -> str:
+    """The path of the oneDNN that this process has loaded."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        path = line.split()[-1]
+        if "libdnnl" in path:
+            return path
+    sys.exit("error: this engine was built without oneDNN, whose matrix product is the limit")
+
+
 def best_of(call: Callable[[], None], times: int = 12) -> float:
     best = float("inf")
     for _ in range(times):
@@ -200,154 +216,198 @@ def work(args: argparse.Namespace) -> None:
         )
     else:
         net = CaffeNet(args.nets[0], args.batch, args.laap)
-    answers: dict[str, Callable[[], Any]] = {
-        "iteration": net.iteration,
-        "memory": lambda: [net.before, resident("VmHWM")],
-        "layers": lambda: net.layers(args.rounds),
-        "machine": lambda: machine(args.threads),
-    }
-    for line in sys.stdin:
-        print(json.dumps(answers[line.strip()]()), flush=True)
+    answer(
+        {
+            "iteration": net.iteration,
+            "memory": lambda: [net.before, resident("VmHWM")],
+            "layers": lambda rounds: net.layers(int(rounds)),
+            "rates": lambda: rates(args.threads),
+            "version": lambda: version(args.worker),
+        }
+    )
+
+
+def version(program: str) -> str:
+    if program in TORCH:
+        import torch
+
+        return str(torch.__version__)
+    return ""
 
 
 # ---- the main program
 
 
-class Worker:
-    """A process that runs one net in one program.
-
-    ``close`` requests the other results and ends it.
-    """
+class Program(Worker):
+    """A process that runs one net in one program, its times in seconds and what `finish` asked."""
 
     def __init__(self, name: str, net: str, laap: bool, args: argparse.Namespace) -> None:
-        self.name, self.laap = name, laap
         self.times: list[float] = []
         self.memory = (0.0, 0.0)  # before the net was made, and peak; MB
         self.layers: list[dict[str, Any]] = []
         self.limits: dict[str, float] = {}
-        start = {
-            BVLC: [str(ROOT / "tools/host/bvlc"), "python3"],
-            "engine": [str(ROOT / "tools/engine/run"), "python3"],
-        }.get(name, [args.torch])
-        command = [*start, __file__, net, "--worker", name, "--batch", str(args.batch)]
-        command += ["--threads", str(args.threads), "--rounds", str(args.rounds)]
-        threads = {k: str(args.threads) for k in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
-        self.process = subprocess.Popen(
-            command + (["--laap"] if laap else []),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_WAIT_POLICY": "passive", **threads},
-        )
+        kind = {BVLC: "bvlc", "engine": "engine"}.get(name, "torch")
+        command = [*interpreter(kind, args.torch), __file__, net, "--worker", name]
+        command += ["--batch", str(args.batch), "--threads", str(args.threads)]
+        own_way = {"OMP_WAIT_POLICY": None} if kind == "torch" else {}
+        super().__init__(name, command + ["--laap"] * laap, args.threads, own_way)
 
-    def ask(self, what: str) -> Any:
-        assert self.process.stdin and self.process.stdout
-        self.process.stdin.write(what + "\n")
-        self.process.stdin.flush()
-        answer = self.process.stdout.readline()
-        if not answer:
-            sys.exit(f"{self.name}: the process ended; its error message is above")
-        return json.loads(answer)
-
+    @property
     def median(self) -> float:
         return statistics.median(self.times)
 
-    def close(self) -> None:
+    def finish(self, rounds: int) -> None:
+        """Asks for the other results and ends the process."""
         self.memory = tuple(self.ask("memory"))
         if self.name == "engine":
-            self.limits = self.ask("machine")
-        if self.name in ("engine", BVLC):
-            self.layers = self.ask("layers")
-        assert self.process.stdin
-        self.process.stdin.close()
-        self.process.wait()
+            self.limits = self.ask("rates")
+            self.layers = self.ask("layers", rounds)
+        if self.name == BVLC:
+            self.layers = self.ask("layers", min(rounds, 2))
+        self.version = self.ask("version")
+        self.close()
 
 
-def measure(net: str, laap: bool, args: argparse.Namespace) -> list[Worker]:
-    """The times and other results of all programs, in turns or one program after the other."""
-    names = ["engine", BVLC, *(TORCH if args.torch else ())]
-    done: list[Worker] = []
-    for together in [[name] for name in names] if args.apart else [names]:
-        workers = [Worker(name, net, laap, args) for name in together]
+def measure(net: str, laap: bool, args: argparse.Namespace) -> list[Program]:
+    """The results of all programs, in turns or one program after the other; the engine's first,
+    and of PyTorch's two layouts the faster one."""
+    done: list[Program] = []
+    for together in [[name] for name in args.programs] if args.apart else [args.programs]:
+        programs = [Program(name, net, laap, args) for name in together]
         for turn in range(-2, args.rounds):
-            for worker in workers:
-                seconds = worker.ask("iteration")
+            for program in programs:
+                seconds = program.ask("iteration")
                 if turn >= 0:
-                    worker.times.append(seconds)
-        for worker in workers:
-            worker.close()
-        done += workers
+                    program.times.append(seconds)
+        for program in programs:
+            program.finish(args.rounds)
+        done += programs
+    layouts = [program for program in done if program.name in TORCH]
+    if layouts:
+        done.remove(max(layouts, key=lambda program: program.median))
     return done
 
 
-def report(title: str, workers: list[Worker]) -> bool:
-    """Times and memory of one net's programs; whether every target is met."""
-    mine = next(w for w in workers if w.name == "engine")
-    others = [w for w in workers if w.name == BVLC]
-    if torches := [w for w in workers if w.name in TORCH]:
-        others.append(min(torches, key=Worker.median))
-    good = True
-    print(f"\n{title:32} median    best      median ratio  best ratio   peak memory (before)")
-    for worker in [mine, *others]:
-        before, peak = worker.memory
-        ratio = worker.median() / mine.median()
-        ratios = f"{ratio:10.2f} {min(worker.times) / min(mine.times):12.2f}"
-        print(
-            f"  {worker.name:26} {1e3 * worker.median():8.1f} {1e3 * min(worker.times):8.1f} ms"
-            f" {ratios if worker is not mine else ' ' * 23}     {peak:6.0f} ({before:.0f}) MB"
-        )
-        target = TARGETS.get("PyTorch" if worker.name in TORCH else worker.name, 0)
-        good = good and ratio >= target
-    for other in others:
-        good = good and (other.name != BVLC or mine.memory[1] <= other.memory[1])
-    return good
+def title_of(name: str) -> str:
+    return "PyTorch" if name in TORCH else name
 
 
-def report_layers(title: str, workers: list[Worker]) -> None:
-    by_name = {w.name: w for w in workers}
-    limits, mine = by_name["engine"].limits, by_name["engine"].layers
-    theirs = {r["name"]: sum(r["times"]) for r in by_name[BVLC].layers}
-    print(
-        f"\n{title}, forward + backward, best times, ms. A product of 2048 x 2048 matrices: "
-        f"{limits['flops'] / 1e9:.0f} GFLOP/s; a copy: {limits['bytes'] / 1e9:.0f} GB/s"
-    )
-    print("  layer                       engine   limit            of it   BVLC Caffe   ratio")
-    for row in sorted(mine, key=lambda r: -sum(r["times"]))[:10]:
-        spent, arithmetic = sum(row["times"]), row["flops"] / limits["flops"]
-        traffic = row["bytes"] / limits["bytes"]
+def misses(net: str, programs: list[Any], wide: bool) -> list[str]:
+    """The targets of a net that are missed, in words. ``wide``: with AVX-512."""
+    mine, found = programs[0], []
+    for other in programs[1:]:
+        title = title_of(other.name)
+        ratio, least = other.median / mine.median, TARGETS[net].get(title, (0, 0))[wide]
+        if ratio < least:
+            found.append(f"{ratio:.2f} times the speed of {title}, at least {least:g}")
+        if title == "PyTorch" and net in SMALL and mine.memory[1] > other.memory[1]:
+            found.append(f"{mine.memory[1]:.0f} MB, at most PyTorch's {other.memory[1]:.0f} MB")
+    return found
+
+
+HEADS = ("net", "engine, ms", f"× {BVLC}", "× PyTorch", "peak memory: engine, BVLC, PyTorch; MB")
+
+
+def row(title: str, programs: list[Any]) -> list[str]:
+    """A net's row of the table; medians, with the best times in brackets."""
+    mine, by_title = programs[0], {title_of(p.name): p for p in programs}
+
+    def faster(name: str) -> str:
+        if (other := by_title.get(name)) is None:
+            return "-"
+        best = min(other.times) / min(mine.times)
+        return f"{other.median / mine.median:.2f} ({best:.2f})"
+
+    peaks = [
+        f"{p.memory[1]:.0f}" if p else "-" for p in map(by_title.get, ("engine", BVLC, "PyTorch"))
+    ]
+    own = f"{1e3 * mine.median:.1f} ({1e3 * min(mine.times):.1f})"
+    return [title, own, faster(BVLC), faster("PyTorch"), ", ".join(peaks)]
+
+
+def layers_table(title: str, programs: list[Program]) -> str:
+    """The engine's ten slowest layers, as Markdown."""
+    limits, mine = programs[0].limits, programs[0].layers
+    theirs = {r["name"]: sum(r["times"]) for p in programs[1:] for r in p.layers}
+    rows = []
+    for layer in sorted(mine, key=lambda layer: -sum(layer["times"]))[:10]:
+        spent, arithmetic = sum(layer["times"]), layer["flops"] / limits["flops"]
+        traffic = layer["bytes"] / limits["bytes"]
         kind = "arithmetic" if arithmetic > traffic else "memory"
-        least, other = max(arithmetic, traffic), theirs[row["name"]]
-        print(
-            f"  {row['name']:16} {row['type']:15} {1e3 * spent:7.2f} {1e3 * least:7.2f} {kind:10}"
-            f" {least / spent:7.0%} {1e3 * other:10.1f} {other / spent:9.1f}"
-        )
+        least, other = max(arithmetic, traffic), theirs.get(layer["name"])
+        cells = [f"{layer['name']} ({layer['type']})", f"{1e3 * spent:.2f}"]
+        cells += [f"{1e3 * least:.2f} ({kind})", f"{least / spent:.0%}"]
+        rows.append([*cells, f"{1e3 * other:.1f}" if other else "-"])
+    heads = ("layer", "engine, ms", "limit, ms", "of the limit", f"{BVLC}, ms")
+    return (
+        f"{title}: the slowest layers, forward + backward, best times. A product of 2048 × 2048 "
+        f"matrices: {limits['flops'] / 1e9:.0f} GFLOP/s; a copy: {limits['bytes'] / 1e9:.0f} GB/s:"
+        "\n\n" + machine.table(heads, rows)
+    )
 
 
-def main() -> int:
+def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("nets", nargs="*", default=list(NETS), metavar="NET", help=", ".join(NETS))
+    parser.add_argument("nets", nargs="*", metavar="NET", help=", ".join(NETS))
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--torch", metavar="PYTHON", help="a Python that has torch")
+    parser.add_argument("--avx2", action="store_true", help="hide AVX-512")
+    parser.add_argument("--torch", metavar="PYTHON", help="another Python that has torch")
+    parser.add_argument("--without", default="", metavar="NAMES", help="BVLC, PyTorch; with commas")
     parser.add_argument("--apart", action="store_true", help="one program at a time")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--laap", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.nets = args.nets or list(NETS)
     if unknown := set(args.nets) - set(NETS):
         parser.error(f"no net {', '.join(sorted(unknown))}; there are {', '.join(NETS)}")
+    without = set(args.without.split(",")) - {""}
+    if unknown := without - {"BVLC", "PyTorch"}:
+        parser.error(f"--without {', '.join(sorted(unknown))}: it is BVLC or PyTorch")
+    args.programs = ["engine"]
+    if args.worker:
+        return args
+    there = {"BVLC": has_bvlc(), "PyTorch": bool(args.torch) or has_torch()}
+    for name, names in (("BVLC", [BVLC]), ("PyTorch", list(TORCH))):
+        if name not in without and not there[name]:
+            print(f"{name} is not there (tools/engine/torch, tools/host/make_root): left out")
+        elif name not in without:
+            args.programs += names
+    return args
+
+
+def main() -> int:
+    args = arguments()
     if args.worker:
         work(args)
         return 0
-    good = True
-    print(f"Forward + backward, batch {args.batch}, {args.threads} threads, {args.rounds} rounds")
+    if args.avx2:
+        machine.use_avx2()
+    wide = machine.processor().in_use(machine.is_hidden()) == "AVX-512"
+    load, rows, wrong, layers, versions = machine.Load(), [], [], [], {}
     for net in args.nets:
         for laap, title in NETS[net].items():
-            workers = measure(net, laap, args)
-            good = report(title, workers) and good
-            report_layers(title, workers)
-    print("\nevery target is met" if good else "\na target is missed")
-    return 0 if good else 1
+            programs = measure(net, laap, args)
+            title = f"{title}, batch {args.batch}"
+            for program in programs:
+                before, peak = program.memory
+                print(
+                    f"{title}, {program.name}: {1e3 * program.median:.1f} ms, "
+                    f"memory before the net {before:.0f} MB, peak {peak:.0f} MB"
+                )
+            versions.update({title_of(p.name): p.version for p in programs if p.version})
+            rows.append(row(title, programs))
+            slowest, missed = layers_table(title, programs), misses(net, programs, wide)
+            print(f"\n{slowest}\n", flush=True)
+            layers += [slowest] if missed else []
+            wrong += [f"{title}: {text}" for text in missed]
+    print(machine.line(load, args.threads, versions))
+    print(f"Forward + backward, {args.rounds} rounds, median (best); speeds as multiples:\n")
+    print(machine.table(HEADS, rows))
+    print("\n" + machine.verdict(wrong))
+    print("".join(f"\n{table}\n" for table in layers), end="")
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

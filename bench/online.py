@@ -25,6 +25,7 @@ from pathlib import Path
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 
+import machine
 import numpy as np
 from maap.attention.region_net import RegionNet
 from maap.config import presets
@@ -95,6 +96,7 @@ def main() -> int:
     parser.add_argument("--iterations", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
+    load = machine.Load()
     files = find_net(options.net)
     train = resolve_train(files, True, CLASSES, options.batch, True)
     region = resolve_rewrite(files, True, options.batch)
@@ -112,6 +114,7 @@ def main() -> int:
         plain, inside = (statistics.median(found) for found in times)
         del steps
         rewriting = rewriting_seconds(options, region, weights, folder)
+    print(machine.line(load, os.cpu_count() or 1))
     report(options, online, plain, inside, rewriting)
     return 0
 
@@ -122,12 +125,12 @@ def report(options, online, plain: float, inside: float, rewriting: tuple[float,
     always, image = rewriting
     branch = sum(layer.name.startswith(BRANCH) for layer in online.layer)
     print(
-        f"{options.net} + LAAP, batch {options.batch}, {os.cpu_count()} cores; the attention "
-        f"branch has {branch} layers"
+        f"{options.net} + LAAP, batch {options.batch}; the attention branch has {branch} layers. "
+        f"An iteration of phase 2 takes {1e3 * plain:.0f} ms, online {1e3 * inside:.0f} ms "
+        f"(× {inside / plain:.2f}); rewriting takes {always:.1f} s and {1e3 * image:.1f} ms an "
+        "image:\n"
     )
-    print(f"phase 2's iteration without it    {1e3 * plain:8.0f} ms")
-    print(f"phase 2's iteration, online       {1e3 * inside:8.0f} ms   x {inside / plain:.2f}")
-    print(f"rewriting                         {1e3 * image:8.1f} ms an image and {always:.1f} s")
+    rows = []
     for data, images, preset, key in (
         ("demo", DEMO_IMAGES, "demo", "phase2_iter"),
         ("CUB-200-2011", CUB_IMAGES, "solver", "max_iter"),
@@ -135,10 +138,15 @@ def report(options, online, plain: float, inside: float, rewriting: tuple[float,
         iterations = presets.numbers(options.net, preset)[key][0]
         share = (always + image * images) / iterations
         ratio = inside / (plain + share)
-        print(
-            f"{data}: {images} images over {iterations} iterations: rewriting's share "
-            f"{1e3 * share:.1f} ms, so {1e3 * (plain + share):.0f} ms; online is x {ratio:.2f}"
-        )
+        cells = [f"{images} over {iterations}", f"{1e3 * (plain + share):.0f}", f"{ratio:.2f}"]
+        rows.append([data, *cells])
+    heads = [
+        "data",
+        "images over iterations",
+        "iteration with its share of rewriting, ms",
+        "online, ×",
+    ]
+    print(machine.table(heads, rows))
 
 
 if __name__ == "__main__":

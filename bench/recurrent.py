@@ -16,10 +16,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
-SIDES = {"engine": ["tools/engine/run", "python3"], "BVLC Caffe": ["tools/host/bvlc", "python3"]}
+import machine
+
+SIDES = {
+    "engine": [str(machine.ROOT / "tools/engine/run"), "python3"],
+    "BVLC Caffe": [*machine.bvlc(), "python3"],
+}
 # type, steps, streams, inputs, outputs
 SIZES = (
     ("LSTM", 1, 1, 256, 256),
@@ -83,12 +86,11 @@ def main() -> None:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            cwd=ROOT,
             env={**os.environ, **threads},
         )
         for side, command in SIDES.items()
     }
-    print(f"best of {arguments.rounds}, {arguments.threads} thread(s); ms forward + backward")
+    load, rows = machine.Load(), []
     for size in SIZES:
         best = {side: [float("inf")] * 2 for side in SIDES}
         for _ in range(arguments.rounds):
@@ -99,12 +101,20 @@ def main() -> None:
                     min(pair) for pair in zip(best[side], json.loads(worker.stdout.readline()))
                 ]
         engine, bvlc = best.values()
-        times = "   ".join(f"{side} {1e3 * a:.2f} + {1e3 * b:.2f}" for side, (a, b) in best.items())
-        print("{} T={} N={} I={} D={}".format(*size).ljust(32), times, end="   ")
-        print(f"{bvlc[0] / engine[0]:.1f}x, {bvlc[1] / engine[1]:.1f}x", flush=True)
+        title = "{}, {} steps, {} streams, {} inputs, {} outputs".format(*size)
+        cells = [
+            f"{1e3 * forward:.2f} + {1e3 * backward:.2f}" for forward, backward in best.values()
+        ]
+        rows.append([title, *cells, f"{bvlc[0] / engine[0]:.1f}", f"{bvlc[1] / engine[1]:.1f}"])
+        print(*rows[-1], flush=True)
     for worker in workers.values():
         worker.stdin.close()
         worker.wait()
+    print(machine.line(load, arguments.threads))
+    print(
+        f"Forward + backward in ms, best of {arguments.rounds}; the engine's speed as a multiple:\n"
+    )
+    print(machine.table(["layer", *SIDES, "forward, ×", "backward, ×"], rows))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import sys
 import time
 from typing import Callable
 
+import machine
 import numpy as np
 from maap.host import loader
 from skimage.filters import threshold_otsu
@@ -83,6 +84,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=20)
     args = parser.parse_args()
 
+    load = machine.Load()
     maps = attention_maps(args.images, args.map)
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     loader.set_threads(threads)
@@ -94,11 +96,21 @@ def main() -> int:
     single = best(10 * args.rounds, ours_call)
     theirs = best(args.rounds, lambda: by_scikit_image(maps, args.input))
 
-    print(f"{args.images} maps of {args.map}x{args.map} to {args.input}x{args.input}")
-    print(f"  scikit-image     {1e3 * theirs:8.1f} ms, {1e3 * theirs / len(maps):.3f} ms an image")
-    print(f"  ours, 1 thread   {1e3 * single:8.1f} ms, {theirs / single:5.1f} times as fast")
-    print(f"  ours, {threads} threads  {1e3 * ours:8.1f} ms, {theirs / ours:5.1f} times as fast")
-    print(f"  {np.all(ours_boxes == theirs_boxes, axis=1).sum()} of {len(maps)} boxes equal")
+    equal = np.all(ours_boxes == theirs_boxes, axis=1).sum()
+    print(machine.line(load, threads))
+    print(f"{args.images} maps of {args.map} × {args.map} to {args.input} × {args.input}; ", end="")
+    print(f"{equal} of {len(maps)} boxes are equal:\n")
+    rows = [
+        [name, f"{1e3 * seconds:.1f}", f"{theirs / seconds:.1f}"]
+        for name, seconds in (
+            ("scikit-image", theirs),
+            ("the layers' code, 1 thread", single),
+            (f"the layers' code, {threads} threads", ours),
+        )
+    ]
+    print(machine.table(["program", "ms", "times as fast"], rows))
+    slow = f"{theirs / ours:.1f} times as fast, at least {args.limit:g}"
+    print("\n" + machine.verdict([slow] if theirs / ours < args.limit else []))
     return 0 if theirs / ours >= args.limit else 1
 
 

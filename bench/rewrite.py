@@ -24,6 +24,7 @@ from pathlib import Path
 os.environ.setdefault("GLOG_minloglevel", "2")
 
 import cv2
+import machine
 import numpy as np
 from maap.attention.region_net import RegionNet
 from maap.data.feeder import Transform
@@ -121,7 +122,7 @@ def main() -> int:
             f"AlexNet rewrite net{' + LAAP' if options.laap else ''}, {options.images} images of "
             f"256x256 (JPEG), batch {options.batch}, {options.a_star}, {os.cpu_count()} cores"
         )
-        ratios = []
+        load, ratios = machine.Load(), []
         for number in range(options.rounds):
             alone = forward_alone(finder, passes)
             out = folder / f"out{number}"
@@ -138,7 +139,13 @@ def main() -> int:
                 flush=True,
             )
         median = statistics.median(ratios)
-        print(f"rewriting / forward alone: {median:.3f} (at most {options.limit})")
+        print(machine.line(load, os.cpu_count() or 1))
+        print(f"AlexNet, {options.images} images of 256 × 256 (JPEG), batch {options.batch}:\n")
+        cells = [f"{options.a_star}{' with LAAP' if options.laap else ''}", f"{median:.3f}"]
+        heads = ["A*", "rewriting over the forward pass alone, median", "rounds"]
+        print(machine.table(heads, [[*cells, ", ".join(f"{ratio:.3f}" for ratio in ratios)]]))
+        slow = f"{median:.3f}, at most {options.limit:g}"
+        print("\n" + machine.verdict([slow] if median > options.limit else []))
     return 0 if median <= options.limit else 1
 
 
