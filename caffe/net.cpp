@@ -49,6 +49,12 @@ void log_mean(const Blob<Dtype>& blob, bool diff, const string& text) {
   });
 }
 
+template <typename Dtype>
+bool has_callbacks(const Net<Dtype>& net) {
+  return !net.before_forward().empty() || !net.after_forward().empty() ||
+         !net.before_backward().empty() || !net.after_backward().empty();
+}
+
 }  // namespace
 
 // ---- forward
@@ -90,14 +96,6 @@ void Net<Dtype>::RunPass(const Pass& run) {
   }
 }
 
-/// The layer, if it may compute the next one, a ReLU, as well; null if somebody may look at the
-/// values in between.
-template <typename Dtype>
-TakesReLU* Net<Dtype>::FusedWithNext(int layer, int end) const {
-  const bool is_watched = debug_info_ || !before_forward_.empty() || !after_forward_.empty();
-  return layer < end && !is_watched ? plan_->takes_relu[layer] : nullptr;
-}
-
 template <typename Dtype>
 Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
   CheckRange(start, end);
@@ -112,12 +110,16 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
     });
     return loss;
   }
+  const bool is_watched = debug_info_ || has_callbacks(*this);
+  plan_->chains.begin_forward(*this, start);
   for (int i = start; i <= end; ++i) {
     Run(before_forward_, i);
+    const auto offer = plan_->chains.offer(i, is_watched ? i : end);
     loss +=
         in_layer_of(*this, i, [&] { return layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]); });
     if (debug_info_) ForwardDebugInfo(i);
     Run(after_forward_, i);
+    i += plan_->chains.finish_forward(*this, i);
   }
   return loss;
 }
@@ -125,16 +127,18 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
 /// Without the loss, or on a GPU with a late one.
 template <typename Dtype>
 void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
+  const bool is_watched = debug_info_ || has_callbacks(*this);
+  plan_->chains.begin_forward(*this, start);
   for (int i = start; i <= end; ++i) {
     Run(before_forward_, i);
-    const TakesReLU::Wish wish(FusedWithNext(i, end));
+    const auto offer = plan_->chains.offer(i, is_watched ? i : end);
     in_layer_of(*this, i, [&] {
       layers_[i]->ForwardWithoutLoss(bottom_vecs_[i], top_vecs_[i]);
       if (loss != nullptr) loss->add(*layers_[i], top_vecs_[i]);
     });
     if (debug_info_) ForwardDebugInfo(i);
     Run(after_forward_, i);
-    if (wish.granted()) ++i;  // the next layer's values are there
+    i += plan_->chains.finish_forward(*this, i);
   }
 }
 
@@ -180,9 +184,12 @@ void Net<Dtype>::BackwardFromTo(int start, int end) {
 
 template <typename Dtype>
 void Net<Dtype>::RunBackward(int start, int end) {
-  for (int i = start; i >= end; --i) {
+  plan_->chains.begin_backward(*this, start, end, debug_info_ || has_callbacks(*this));
+  for (int last = start, i; last >= end; last = i - 1) {
+    i = plan_->chains.head_of(last);
     Run(before_backward_, i);
-    if (layer_need_backward_[i]) {
+    if (layer_need_backward_[last]) {
+      const auto together = plan_->chains.together(*this, last);
       in_layer_of(*this, i, [&] {
         layers_[i]->Backward(top_vecs_[i], bottom_need_backward_[i], bottom_vecs_[i]);
       });

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 
-#include "caffe/layers/relu_layer.hpp"
 #include "caffe/net.hpp"
 
 namespace caffe {
@@ -32,22 +31,9 @@ bool Net<Dtype>::is_kept(int blob) const {
          among(net_input_blob_indices_) || among(net_output_blob_indices_);
 }
 
-/// A layer whose only top is changed in place by a plain ReLU right behind it may compute the ReLU
-/// itself: no layer reads the values in between.
 template <typename Dtype>
 void Net<Dtype>::FindFusions() {
-  plan_->takes_relu.assign(layers_.size(), nullptr);
-  for (size_t i = 0; i + 1 < layers_.size(); ++i) {
-    const Layer<Dtype>& next = *layers_[i + 1];
-    const bool is_relu = dynamic_cast<const ReLULayer<Dtype>*>(&next) != nullptr &&
-                         next.layer_param().relu_param().negative_slope() == 0;
-    const bool is_in_place = top_vecs_[i].size() == 1 && bottom_vecs_[i + 1] == top_vecs_[i] &&
-                             top_vecs_[i + 1] == top_vecs_[i];
-    const bool has_loss = layers_[i]->loss(0) != 0 || next.loss(0) != 0;
-    if (is_relu && is_in_place && !has_loss) {
-      plan_->takes_relu[i] = dynamic_cast<TakesReLU*>(layers_[i].get());
-    }
-  }
+  plan_->chains.find(*this);
 }
 
 #define INSTANTIATE(Dtype)                                   \

@@ -24,6 +24,13 @@ class ReLULayer : public Portable<NeuronLayer<Dtype>> {
                     const Blobs& bottom) override;
 };
 
+/// Whether the layer is a ReLU whose negative_slope is 0.
+template <typename Dtype>
+bool is_plain_relu(const Layer<Dtype>& layer) {
+  return dynamic_cast<const ReLULayer<Dtype>*>(&layer) != nullptr &&
+         layer.layer_param().relu_param().negative_slope() == 0;
+}
+
 }  // namespace caffe
 
 #endif  // CAFFE_LAYERS_RELU_LAYER_HPP_

@@ -9,7 +9,8 @@
 #include "caffe/layers/cudnn/conv_passes.hpp"
 #include "caffe/layers/cudnn/plans.hpp"
 #include "caffe/layers/engine_choice.hpp"
-#include "caffe/layers/takes_relu.hpp"
+#include "caffe/layers/relu_layer.hpp"
+#include "caffe/layers/takes_followers.hpp"
 #include "caffe/util/value_order.hpp"
 
 namespace caffe {
@@ -17,7 +18,7 @@ namespace cudnn {
 namespace {
 
 template <typename Dtype>
-class CudnnConvolutionLayer : public ConvolutionLayer<Dtype>, public TakesReLU {
+class CudnnConvolutionLayer : public ConvolutionLayer<Dtype>, public TakesFollowers<Dtype> {
  public:
   using Base = ConvolutionLayer<Dtype>;
   using Base::Base;
@@ -70,8 +71,9 @@ void CudnnConvolutionLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blobs&
 template <typename Dtype>
 bool CudnnConvolutionLayer<Dtype>::forward_fused(Order order, const Dtype* x, Dtype* y) {
   const Dtype* const bias = this->blobs_[1]->gpu_data();
-  if (relu_is_wanted_ && passes_.forward_fused(order, x, weights(order), bias, true, y)) {
-    applied_relu_ = true;
+  const bool relu = !this->followers().empty() && is_plain_relu(*this->followers()[0]);
+  if (relu && passes_.forward_fused(order, x, weights(order), bias, true, y)) {
+    this->take(1, TakesFollowers<Dtype>::Gradient::kApart);
     return true;
   }
   return passes_.forward_fused(order, x, weights(order), bias, false, y);

@@ -1,0 +1,165 @@
+// Layers that a net may compute together.
+
+#include "caffe/net_chains.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <numeric>
+
+#include "caffe/net.hpp"
+#include "caffe/net_memory.hpp"
+
+namespace caffe {
+
+namespace {
+
+/// Whether the layer changes the one top of the layer before it in place, and does nothing else.
+template <typename Dtype>
+bool is_in_place(const Net<Dtype>& net, size_t layer) {
+  const auto& tops = net.top_vecs();
+  return tops[layer - 1].size() == 1 && tops[layer] == tops[layer - 1] &&
+         net.bottom_vecs()[layer] == tops[layer];
+}
+
+/// Whether the gradient that arrives at `layer` goes on to the layer before it, or if none of both
+/// has one.
+template <typename Dtype>
+bool is_crossed(const Net<Dtype>& net, size_t layer) {
+  const bool runs = net.layer_need_backward()[layer];
+  return net.layer_need_backward()[layer - 1] == runs &&
+         net.bottom_need_backward()[layer][0] == runs;
+}
+
+template <typename Dtype>
+bool learns(Layer<Dtype>* layer) {
+  for (size_t i = 0; i < layer->blobs().size(); ++i) {
+    if (layer->param_propagate_down(static_cast<int>(i))) return true;
+  }
+  return false;
+}
+
+/// Whether the gradient ends at `layer`, and none of the layers from `head` to it learns.
+template <typename Dtype>
+bool is_lowest(const Net<Dtype>& net, size_t head, size_t layer) {
+  for (size_t i = head; i < layer; ++i) {
+    if (net.layer_need_backward()[i] || learns(net.layers()[i].get())) return false;
+  }
+  return net.layer_need_backward()[layer] && !net.bottom_need_backward()[layer][0];
+}
+
+}  // namespace
+
+template <typename Dtype>
+void NetChains<Dtype>::find(const Net<Dtype>& net) {
+  const auto& layers = net.layers();
+  chains_.assign(layers.size(), Chain());
+  heads_.resize(layers.size());
+  std::iota(heads_.begin(), heads_.end(), 0);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    Chain& chain = chains_[i];
+    chain.head = dynamic_cast<TakesFollowers<Dtype>*>(layers[i].get());
+    if (chain.head == nullptr || layers[i]->loss(0) != 0) continue;
+    for (size_t j = i + 1; j < layers.size() && is_in_place(net, j); ++j) {
+      const bool goes_on = is_crossed(net, j) || is_lowest(net, i, j);
+      if (!goes_on || layers[j]->loss(0) != 0) break;
+      chain.followers.push_back(layers[j].get());
+    }
+  }
+}
+
+template <typename Dtype>
+void NetChains<Dtype>::set_taken(int layer, int count) {
+  int& taken = chains_[layer].taken;
+  heads_[layer + taken] = layer + taken;
+  taken = count;
+  heads_[layer + taken] = layer;
+}
+
+/// The layers of a chain run one by one, as if the last forward pass had not joined them. The
+/// blob's values stay: layers behind the chain may have changed them in place.
+template <typename Dtype>
+void NetChains<Dtype>::run_again(const Net<Dtype>& net, int layer) {
+  Chain& chain = chains_[layer];
+  Blob<Dtype>* const blob = net.top_vecs()[layer][0];
+  Blob<Dtype> values;
+  values.CopyFrom(*blob, false, true);
+  {
+    const Scope again(chain.head);
+    const int last = layer + chain.taken;
+    for (int i = layer; i <= last; ++i) {
+      in_layer_of(net, i, [&] {
+        net.layers()[i]->ForwardWithoutLoss(net.bottom_vecs()[i], net.top_vecs()[i]);
+      });
+    }
+  }
+  blob->CopyFrom(values);
+  set_taken(layer, 0);
+}
+
+template <typename Dtype>
+void NetChains<Dtype>::begin_forward(const Net<Dtype>& net, int start) {
+  for (int i = 0; i < start; ++i) {
+    if (chains_[i].taken > 0 && i + chains_[i].taken >= start) run_again(net, i);
+  }
+}
+
+template <typename Dtype>
+typename NetChains<Dtype>::Scope NetChains<Dtype>::offer(int layer, int end) {
+  Chain& chain = chains_[layer];
+  if (chain.head == nullptr) return Scope(nullptr, {});
+  set_taken(layer, 0);
+  chain.head->take_none();
+  const auto count = std::min<std::ptrdiff_t>(chain.followers.size(), std::max(0, end - layer));
+  return Scope(chain.head, Followers(chain.followers.begin(), chain.followers.begin() + count));
+}
+
+template <typename Dtype>
+int NetChains<Dtype>::finish_forward(const Net<Dtype>& net, int layer) {
+  const TakesFollowers<Dtype>* const head = chains_[layer].head;
+  const int taken = head == nullptr ? 0 : static_cast<int>(head->taken());
+  for (int i = layer + 1; i <= layer + taken; ++i) {
+    set_taken(i, 0);  // what it took itself in an earlier pass
+    net.layers()[i]->Reshape(net.bottom_vecs()[i], net.top_vecs()[i]);
+  }
+  if (taken > 0) set_taken(layer, taken);
+  return taken;
+}
+
+template <typename Dtype>
+void NetChains<Dtype>::begin_backward(const Net<Dtype>& net, int start, int end, bool is_watched) {
+  typedef typename TakesFollowers<Dtype>::Gradient Gradient;
+  for (int i = 0; i <= start; ++i) {
+    const int last = i + chains_[i].taken;
+    if (last == i || last < end || !net.layer_need_backward()[last]) continue;
+    const Gradient gradient = chains_[i].head->gradient();
+    const bool is_whole = end <= i && last <= start && !is_watched;
+    if (gradient == Gradient::kApart || (gradient != Gradient::kAgain && is_whole)) continue;
+    if (gradient == Gradient::kEither) {
+      set_taken(i, 0);
+    } else {
+      run_again(net, i);
+    }
+  }
+}
+
+template <typename Dtype>
+int NetChains<Dtype>::head_of(int last) const {
+  typedef typename TakesFollowers<Dtype>::Gradient Gradient;
+  const int head = heads_[last];
+  if (head == last) return last;
+  const Gradient gradient = chains_[head].head->gradient();
+  return gradient == Gradient::kTogether || gradient == Gradient::kEither ? head : last;
+}
+
+template <typename Dtype>
+typename NetChains<Dtype>::Scope NetChains<Dtype>::together(const Net<Dtype>& net, int last) const {
+  const int head = head_of(last);
+  if (head == last) return Scope(nullptr, {});
+  const auto first = chains_[head].followers.begin();
+  return Scope(chains_[head].head, Followers(first, first + chains_[head].taken), net.keeps_all());
+}
+
+template class NetChains<float>;
+template class NetChains<double>;
+
+}  // namespace caffe

@@ -1,0 +1,61 @@
+#ifndef CAFFE_NET_CHAINS_HPP_
+#define CAFFE_NET_CHAINS_HPP_
+
+// Which layers of a net may be computed together: a layer that takes followers
+// (caffe/layers/takes_followers.hpp) and the layers behind it that change its top in place.
+//
+// The values in between belong to the same blob, so nobody can read them after a pass. During a
+// pass, callbacks and debug_info can: then nothing is offered. Passes over a part of the layers
+// stay right, too: a forward pass that ends within a chain offers only the layers up to its end;
+// one that begins within a chain, and a backward pass that does not cross the whole of it, first
+// run the chain's layers again, one by one.
+
+#include <vector>
+
+#include "caffe/layers/takes_followers.hpp"
+
+namespace caffe {
+
+template <typename Dtype>
+class Net;
+
+template <typename Dtype>
+class NetChains {
+ public:
+  typedef typename TakesFollowers<Dtype>::Scope Scope;
+  typedef typename TakesFollowers<Dtype>::Followers Followers;
+
+  /// Finds the chains of a net that is complete.
+  void find(const Net<Dtype>& net);
+
+  /// A forward pass begins with layer `start`.
+  void begin_forward(const Net<Dtype>& net, int start);
+  /// For the pass of one layer. `end` is the last layer that it may compute.
+  Scope offer(int layer, int end);
+  /// After that pass: the number of layers behind it that it took.
+  int finish_forward(const Net<Dtype>& net, int layer);
+
+  /// A backward pass begins, from layer `start` down to `end`. `is_watched`: somebody looks at it.
+  void begin_backward(const Net<Dtype>& net, int start, int end, bool is_watched);
+  /// The layer whose Backward computes the gradients from layer `last` on: `last` or the layer that
+  /// took it.
+  int head_of(int last) const;
+  /// For that layer's backward pass.
+  Scope together(const Net<Dtype>& net, int last) const;
+
+ private:
+  struct Chain {
+    TakesFollowers<Dtype>* head = nullptr;  // null: the layer takes none
+    Followers followers;
+    int taken = 0;  // by the last forward pass
+  };
+  void set_taken(int layer, int count);
+  void run_again(const Net<Dtype>& net, int layer);
+
+  std::vector<Chain> chains_;  // [layer]
+  std::vector<int> heads_;     // [layer] the one that took it as its last follower, or itself
+};
+
+}  // namespace caffe
+
+#endif  // CAFFE_NET_CHAINS_HPP_
