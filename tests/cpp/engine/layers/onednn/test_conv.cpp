@@ -28,8 +28,7 @@ TEST_F(OneDnnConvolution, AgreesWithThePlainLayer) {
   expect_as_plain(16, 5, 16, "kernel_size: 3 pad: 3");
 }
 
-/// Large enough for Winograd's algorithm (where the CPU has it): several images at a time, a batch
-/// that is a multiple of them or not, and widths that tiles do not divide.
+/// Large enough for Winograd's algorithm, with widths that tiles do not divide.
 TEST_F(OneDnnConvolution, AgreesForWinogradsAlgorithm) {
   for (const int images : {5, 6, 8}) {
     SCOPED_TRACE(std::to_string(images) + " images");
@@ -40,6 +39,43 @@ TEST_F(OneDnnConvolution, AgreesForWinogradsAlgorithm) {
     EXPECT_EQ(pair.backward(), 1) << "the gradient that the test gives is plain";
     pair.backward();
     pair.expect_equal();
+  }
+}
+
+TEST_F(OneDnnConvolution, AgreesForWinogradsAlgorithmWithGroupsAndWindowsOf5) {
+  for (const std::string rest :
+       {"kernel_size: 5 pad: 2 group: 2", "kernel_size: 5 pad: 1 bias_term: false",
+        "kernel_size: 3 pad: 1 group: 3", "kernel_size: 3 pad_h: 2 pad_w: 0"}) {
+    SCOPED_TRACE(rest);
+    NetPair pair(input(3, 3, 19, 26) + conv("x", "a", 96) + conv("a", "y", 96, rest));
+    EXPECT_EQ(pair.forward(), 0);
+    pair.backward();
+    EXPECT_EQ(pair.backward(), 1) << "the gradient that the test gives is plain";
+    pair.expect_equal();
+  }
+}
+
+/// Of the images of one of these sizes only the gradient of the weights is worth the algorithm,
+/// with blocks of 8 channels of the first and with blocks of 16 of the second.
+TEST_F(OneDnnConvolution, AgreesIfOnlySomePassesUseWinogradsAlgorithm) {
+  for (const int size : {14, 15}) {
+    SCOPED_TRACE(std::to_string(size));
+    NetPair pair(input(1, 3, size, size) + conv("x", "a", 16) + conv("a", "y", 16));
+    EXPECT_EQ(pair.forward(), 0);
+    pair.backward();
+    EXPECT_EQ(pair.backward(), 1);
+    pair.expect_equal();
+  }
+}
+
+TEST_F(OneDnnConvolution, LearnsOnlyWhatItShouldByWinogradsAlgorithm) {
+  for (const std::string frozen : {"param { lr_mult: 0 }", "param { } param { lr_mult: 0 }",
+                                   "param { lr_mult: 0 } param { lr_mult: 0 }"}) {
+    SCOPED_TRACE(frozen);
+    NetPair pair(input(2, 3, 20, 20) + conv("x", "a", 16) +
+                 layer("Convolution", "a", "y",
+                       frozen + " convolution_param { num_output: 16 kernel_size: 3 }"));
+    pair.run_and_compare();
   }
 }
 

@@ -1,0 +1,75 @@
+#include "caffe/layers/onednn/conv_winograd.hpp"
+
+namespace caffe {
+namespace onednn {
+
+namespace {
+
+// What else takes time, as a number of multiplications of the same time: to transform a tile of a
+// channel of bottom or top; to transform the weights of a channel and an output and read the
+// result, for each value in a vector, since this depends on the memory's speed. Fitted to the times
+// that bench/winograd.cpp prints.
+constexpr double kTransform = 220;
+constexpr double kWeights = 94;
+
+float* values(const dnnl::memory& memory) {
+  return static_cast<float*>(memory.get_data_handle());
+}
+
+float* scratch_floats(Slot slot, size_t count) {
+  return static_cast<float*>(scratch(slot, count * sizeof(float)));
+}
+
+void run(const winograd::Convolution& convolution, const dnnl::memory& from, const float* weights,
+         bool transposed, const float* bias, const dnnl::memory& to) {
+  float* const transformed = scratch_floats(Slot::kWeights, convolution.weights_size());
+  convolution.transform_weights(weights, transposed, transformed);
+  convolution.forward(values(from), transformed, bias, false, values(to),
+                      scratch_floats(Slot::kPrimitive, convolution.forward_workspace()));
+}
+
+}  // namespace
+
+std::unique_ptr<ConvWinograd> ConvWinograd::make(const winograd::Shape& shape) {
+  const winograd::Isa isa = winograd::best_isa();
+  if (isa == winograd::Isa::kPlain || !winograd::Convolution::supports(shape, isa)) return nullptr;
+  std::unique_ptr<ConvWinograd> made(new ConvWinograd(shape, isa));
+  const bool some = made->suits(ConvPass::kForward) || made->suits(ConvPass::kBackwardData) ||
+                    made->suits(ConvPass::kBackwardWeights);
+  return some ? std::move(made) : nullptr;
+}
+
+ConvWinograd::ConvWinograd(const winograd::Shape& shape, winograd::Isa isa)
+    : forward_(shape, isa), backward_(shape.transposed(), isa) {}
+
+bool ConvWinograd::suits(ConvPass pass) const {
+  const winograd::Convolution& own = pass == ConvPass::kBackwardData ? backward_ : forward_;
+  const winograd::Shape& shape = forward_.shape();
+  const double channels = double(shape.channels) / shape.groups;
+  const double outputs = double(shape.outputs) / shape.groups;
+  // For each pair of a channel and an output of its group.
+  const double direct =
+      double(shape.images) * shape.top_height() * shape.top_width() * shape.kernel * shape.kernel;
+  const double tile = 36 + kTransform / channels + kTransform / outputs;
+  const double weights = kWeights * block() * (pass == ConvPass::kBackwardWeights ? .6 : 1);
+  return own.tiles() * tile + weights < direct;
+}
+
+void ConvWinograd::forward(const dnnl::memory& bottom, const float* weights, const float* bias,
+                           const dnnl::memory& top) const {
+  run(forward_, bottom, weights, false, bias, top);
+}
+
+void ConvWinograd::backward_data(const dnnl::memory& gradient, const float* weights,
+                                 const dnnl::memory& bottom) const {
+  run(backward_, gradient, weights, true, nullptr, bottom);
+}
+
+void ConvWinograd::backward_weights(const dnnl::memory& bottom, const dnnl::memory& gradient,
+                                    float* weights, float* bias) const {
+  forward_.backward_weights(values(bottom), values(gradient), weights, bias,
+                            scratch_floats(Slot::kPrimitive, forward_.backward_workspace()));
+}
+
+}  // namespace onednn
+}  // namespace caffe
