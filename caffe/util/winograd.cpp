@@ -58,6 +58,13 @@ void gather_turned_filters(const float* from, size_t stride, int block, int area
   }
 }
 
+/// to[k] += the sum of rows[i][k] over all i.
+void add_rows(const float* rows, int count, int width, float* to) {
+  for (int i = 0; i < count; ++i) {
+    for (int k = 0; k < width; ++k) to[k] += rows[size_t(i) * width + k];
+  }
+}
+
 }  // namespace
 
 Shape Shape::transposed() const {
@@ -292,14 +299,16 @@ struct Convolution::Part {
   }
 
   int gradient_tasks() const { return output_tasks(); }
-  /// Transforms the top's gradient, into `m`.
-  void gradient(int task, const float* top_gradient) const {
+  /// Transforms the top's gradient, into `m`. A row of `sums` ([chunks][outputs]) gets the sums of
+  /// the values in a chunk of the part.
+  void gradient(int task, const float* top_gradient, float* sums) const {
     const TileMap map = top_map();
     chunk(task, [&](int block, int begin, int tiles) {
       const size_t image = size_t(map.height) * map.width * kernels.block;
-      kernels.transform_gradient(map, top_gradient + (size_t(group) * outputs() + block) * image,
-                                 first + begin, tiles, m + block * stride() + begin * kernels.block,
-                                 m_plane());
+      kernels.transform_gradient(
+          map, top_gradient + (size_t(group) * outputs() + block) * image, first + begin, tiles,
+          m + block * stride() + begin * kernels.block, m_plane(),
+          sums + size_t(begin / kChunk) * of.outputs_ + block * kernels.block);
     });
   }
 
@@ -360,8 +369,9 @@ void Convolution::forward(const float* bottom, const float* weights, const float
 // ---- the gradient of weights and bias
 
 size_t Convolution::backward_workspace() const {
-  return kPoints * weights_plane() + part_workspace(backward_part_tiles()) +
-         size_t(shape_.images) * shape_.outputs;
+  const int size = backward_part_tiles();
+  return kPoints * weights_plane() + part_workspace(size) +
+         size_t(ceil_div(size, kChunk)) * outputs_;
 }
 
 void Convolution::backward_weights(const float* bottom, const float* top_gradient, float* weights,
@@ -369,21 +379,26 @@ void Convolution::backward_weights(const float* bottom, const float* top_gradien
   const int size = backward_part_tiles();
   const int parts = ceil_div(tiles(), size);
   float* const du = workspace;
-  float* const rest = du + kPoints * weights_plane();
-  if (bias != nullptr) add_bias_gradient(top_gradient, bias, rest + part_workspace(size));
-  if (weights == nullptr) return;
+  float* const space = du + kPoints * weights_plane();
+  float* const sums = space + part_workspace(size);
   for (int group = 0; group < shape_.groups; ++group) {
 #pragma omp parallel
     for (int index = group * parts; index < (group + 1) * parts; ++index) {
-      const Part part(*this, size, index, rest);
+      const Part part(*this, size, index, space);
+      if (weights != nullptr) {
 #pragma omp for schedule(static) nowait
-      for (int i = 0; i < part.input_tasks(); ++i) part.input(i, bottom);
+        for (int i = 0; i < part.input_tasks(); ++i) part.input(i, bottom);
+      }
 #pragma omp for schedule(static)
-      for (int i = 0; i < part.gradient_tasks(); ++i) part.gradient(i, top_gradient);
-#pragma omp for schedule(static)
-      for (int i = 0; i < part.sum_tasks(); ++i) part.sum(i, du);
+      for (int i = 0; i < part.gradient_tasks(); ++i) part.gradient(i, top_gradient, sums);
+      if (weights != nullptr) {
+#pragma omp for schedule(static) nowait
+        for (int i = 0; i < part.sum_tasks(); ++i) part.sum(i, du);
+      }
+#pragma omp single
+      if (bias != nullptr) add_rows(sums, part.chunks(), outputs_, bias + group * outputs_);
     }
-    add_weights_gradient(du, group, weights);
+    if (weights != nullptr) add_weights_gradient(du, group, weights);
   }
 }
 
@@ -403,28 +418,6 @@ void Convolution::add_weights_gradient(const float* du, int group, float* weight
           weights + ((size_t(group) * outputs_ + column * block + k) * channels_ + c0) * area;
       for (int i = 0; i < block * area; ++i) to[i] += filters[i * block + k];
     }
-  }
-}
-
-/// sums: room for a value of each image and output.
-void Convolution::add_bias_gradient(const float* top_gradient, float* bias, float* sums) const {
-  const int block = kernels_->block, count = shape_.images * shape_.outputs / block;
-  const int pixels = shape_.top_height() * shape_.top_width();
-#pragma omp parallel for schedule(static)
-  for (int i = 0; i < count; ++i) {
-    float total[kMostBlock] = {}, row[kMostBlock];
-    const float* from = top_gradient + size_t(i) * pixels * block;
-    for (int y = 0; y < shape_.top_height(); ++y) {
-      std::fill_n(row, kMostBlock, 0.f);
-      for (int x = 0; x < shape_.top_width(); ++x, from += block) {
-        for (int k = 0; k < block; ++k) row[k] += from[k];
-      }
-      for (int k = 0; k < block; ++k) total[k] += row[k];
-    }
-    std::copy_n(total, block, sums + size_t(i) * block);
-  }
-  for (int image = 0; image < shape_.images; ++image) {
-    for (int k = 0; k < shape_.outputs; ++k) bias[k] += sums[size_t(image) * shape_.outputs + k];
   }
 }
 

@@ -94,7 +94,6 @@ class Convolution {
   size_t weights_plane() const;
   void transform_panel(const float* weights, bool transposed, int group, int panel, int channel,
                        float* to) const;
-  void add_bias_gradient(const float* top_gradient, float* bias, float* sums) const;
   void add_weights_gradient(const float* transformed, int group, float* weights) const;
 
   Shape shape_;

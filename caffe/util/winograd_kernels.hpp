@@ -48,9 +48,9 @@ struct Kernels {
   /// images = A^T m A + bias, at least 0 if `relu`; bias: `block` values or null.
   void (*transform_output)(const TileMap& map, const float* from, size_t plane, int first,
                            int count, const float* bias, bool relu, float* images);
-  /// to = A d A^T for the step x step values d of each tile.
+  /// to = A d A^T for the step x step values d of each tile; sums: `block` sums of all values.
   void (*transform_gradient)(const TileMap& map, const float* images, int first, int count,
-                             float* to, size_t plane);
+                             float* to, size_t plane, float* sums);
 
   /// m[j][t] = sum over channels c of v[c][t] u[c][j] for `tiles` tiles and `vectors` vectors j.
   /// v: [blocks][v_stride], u: [channels][vectors][block], m: [vectors][m_stride].

@@ -250,6 +250,25 @@ TEST_P(Winograd, ReplacesNegativeValues) {
   for (size_t i = 0; i < plain.size(); ++i) ASSERT_EQ(positive[i], std::max(plain[i], 0.f));
 }
 
+TEST_P(Winograd, ComputesEitherLearntGradientAlone) {
+  const Convolution convolution({2, 32, 6, 8, 32, 2, 3, 1, 1}, GetParam());
+  const size_t count = 2 * 32 * 6 * 8, filters = 32 * 16 * 9;
+  const Floats x = random_values(count, 1), dy = random_values(count, 2);
+  Aligned bottom(count), gradient(count), space(convolution.backward_workspace());
+  std::copy(x.begin(), x.end(), bottom.get());  // in any order
+  std::copy(dy.begin(), dy.end(), gradient.get());
+  Floats weights(filters), bias(32), weights_alone(filters), bias_alone(32);
+  const auto run = [&](float* to_weights, float* to_bias) {
+    convolution.backward_weights(bottom.get(), gradient.get(), to_weights, to_bias, space.get());
+  };
+  run(weights.data(), bias.data());
+  run(weights_alone.data(), nullptr);
+  run(nullptr, bias_alone.data());
+  EXPECT_NE(bias[0], 0);
+  EXPECT_EQ(weights_alone, weights);
+  EXPECT_EQ(bias_alone, bias);
+}
+
 TEST_P(Winograd, SupportsWhatItSays) {
   const Shape good{1, 32, 8, 8, 32, 2, 3, 1, 1};
   EXPECT_TRUE(Convolution::supports(good, GetParam()));
