@@ -20,7 +20,10 @@ from maap.util.text import duration
 FORWARD = 1 / 3
 REWRITE = 1.2 * FORWARD  # bench/rewrite.py
 ONLINE = 1.2  # an iteration that rewrites its own batch (bench/online.py)
-REPORT = 20.0  # the whole report, in images
+# What a stage costs besides its images, as measured for AlexNet on the demo set.
+SET_UP = 100.0  # a phase's net, solver and first batches
+LOOKING = 350.0  # evaluation's nets, and its pictures of what they see
+REPORT = 10.0
 
 # The first iterations are slower: buffers are made, plans are chosen.
 WARMING = 2
@@ -92,7 +95,7 @@ def _training(config: TrainConfig, counts: Counts, stage: Stage) -> Step:
     total = (config.max_iter if first else config.phase2_iter) or 0
     left = max(total - (stage.iteration or 0), 0)
     per = _per_iteration(config, stage)
-    work = left * per
+    work = SET_UP + left * per
     if config.test_interval:
         work += left // config.test_interval * counts.test * FORWARD
     most = "at most " if config.converge_fraction else ""
@@ -105,7 +108,7 @@ def _evaluation(config: TrainConfig, counts: Counts, stage: Stage, phases: int) 
     """Each phase: whole images and, where there are boxes, cut to them; with an Elimination layer
     its regions, and images cut to those."""
     passes = (1 + counts.boxes) * (2 if config.haap else 1)
-    work = phases * passes * counts.test * FORWARD
+    work = LOOKING + phases * passes * counts.test * FORWARD
     return Step(stage.name, stage.title, f"{counts.test} images", work, FORWARD)
 
 
