@@ -9,6 +9,7 @@ from maap.config.values import Settings
 from maap.errors import MaapError, Stopped
 from maap.host.supervise import call
 from maap.paper.cells import Cell, Request, Step
+from maap.paper.pace import Pace
 from maap.training.train import train
 from maap.util.progress import say
 
@@ -35,11 +36,15 @@ class TableRuns:
         planned, steps = self.call("maap.paper.tables:missing", request)
         names = {cell.config.name for cell in planned}
         say(f"{len(names)} runs, {len(names) - len(steps)} of them finished")
+        pace = Pace(steps)
         for number, step in enumerate(steps, 1):
             say(f"[{number} of {len(steps)}] table {step.cell.table}, {step.cell.row}, "
-                f"{Path(step.cell.net).name}, seed {step.cell.seed}")  # fmt: skip
+                f"{Path(step.cell.net).name}, seed {step.cell.seed}{pace.left()}")  # fmt: skip
+            whole = not step.cell.run.exists
+            pace.begin()
             try:
                 self.train(step)
+                pace.end(whole)
             except Stopped as stopped:
                 text = f"{stopped}; or with the table: {self.command}"
                 raise Stopped(text, stopped.signal_number) from None
