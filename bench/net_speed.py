@@ -55,28 +55,40 @@ SMALL = ("vgg19", "resnet152")  # nets whose peak memory is to be at most PyTorc
 
 
 class CaffeNet:
-    """A training net of prototxt/ in the Caffe of this Python."""
+    """A training net of prototxt/ in the Caffe of this Python. Its passes keep outputs alone, as
+    in ``caffe train`` and ``maap train``, where the Caffe can do that; BVLC Caffe keeps all."""
 
     def __init__(self, name: str, batch: int, laap: bool) -> None:
-        os.environ.setdefault("GLOG_minloglevel", "2")
-        import numpy as np
         from maap.host import loader
         from maap.nets.folder import find_net
-        from maap.nets.prototxt import write_text
+        from maap.nets.prototxt import to_text
         from maap.nets.resolve import resolve_train
 
         caffe = loader.load()
         self.before = resident()
         caffe.set_random_seed(1)
         message = resolve_train(find_net(name), laap, 200, batch, True, batch_norm="train")
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "net.prototxt"
-            write_text(message, path)
-            self.net = caffe.Net(str(path), caffe.TRAIN)
+        text = to_text(message)
+        self.net = self._make(text)
+        self.again = lambda: self._make(text)
+        if hasattr(self.net, "keep_only"):
+            self.net.keep_only(list(self.net.outputs))
+
+    @staticmethod
+    def _make(text: str) -> Any:
+        """A net with one random batch."""
+        import caffe
+        import numpy as np
+
+        with tempfile.NamedTemporaryFile("w", suffix=".prototxt") as file:
+            file.write(text)
+            file.flush()
+            net = caffe.Net(file.name, caffe.TRAIN)
         random = np.random.RandomState(2)
-        data = self.net.blobs["data"]
-        data.data[...] = random.randn(*data.shape)
-        self.net.blobs["label"].data[...] = random.randint(0, 200, batch)
+        data, label = net.blobs["data"].data, net.blobs["label"].data
+        data[...] = random.randn(*data.shape)
+        label[...] = random.randint(0, 200, label.shape)
+        return net
 
     def iteration(self) -> float:
         self.net.clear_param_diffs()
@@ -86,8 +98,10 @@ class CaffeNet:
         return time.perf_counter() - start
 
     def layers(self, rounds: int) -> list[dict[str, Any]]:
-        """Best time of each layer, with its arithmetic and the memory it must access."""
-        net, names = self.net, list(self.net._layer_names)
+        """Best time of each layer, with its arithmetic and the memory it must access. In a net that
+        keeps all blobs, since each layer runs alone."""
+        self.net = net = self.again()
+        names = list(net._layer_names)
         best = [[float("inf")] * 2 for _ in names]
         for _ in range(rounds):
             for i in range(len(names)):
