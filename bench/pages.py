@@ -71,15 +71,24 @@ ENTRIES = {
     "online": Entry("online.py"),
 }
 
-#: The programs that bench/all does not run, and why.
+#: The Python programs that bench/all does not run, and why. It runs none in C++: they are there for
+#: a kernel's author, or are started by tests/gpu.
 BY_HAND = {
     "build_time.py": "a whole build, of many minutes",
-    "enhancement.cpp": "the plugin's layer in BVLC Caffe: build/bvlc with -DMAAP_BENCH=ON",
-    "train_step.cpp": "needs a GPU; tests/gpu/run starts it",
     "torch_step.py": "needs a GPU; tests/gpu/run starts it",
-    "gpu_counts.cpp": "counts on the shadow device; gpu_counts.py starts it",
     "gpu_counts.py": "counts on the shadow device, and times nothing",
 }
+
+
+def by_hand() -> dict[str, str]:
+    """The programs that bench/all does not run: why, or the first sentence of what they say."""
+    found = dict(BY_HAND)
+    for path in sorted((machine.ROOT / "bench").glob("*.cpp")):
+        comment = re.match(r"(?://.+\n)*", path.read_text())  # up to an empty line of it
+        words = comment[0].replace("//", " ").split() if comment else []
+        found[path.name] = re.split(r"(?<=\.) ", " ".join(words))[0].rstrip(".:")
+    return found
+
 
 # ---- the page
 
@@ -234,7 +243,7 @@ def listing() -> str:
     """What bench/all runs, and what it does not."""
     rows = [[name, shlex.join(entry.words())] for name, entry in ENTRIES.items()]
     lines = [f"{name:14} {command}" for name, command in rows]
-    lines += ["", "by hand:", *(f"{name:14} {why}" for name, why in BY_HAND.items())]
+    lines += ["", "by hand:", *(f"{name:15} {why}" for name, why in by_hand().items())]
     return "\n".join(lines)
 
 
