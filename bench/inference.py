@@ -5,8 +5,8 @@
                        [--avx2] [--torch PYTHON] [--only PROGRAM,PROGRAM] [--seconds 0.3]
 
 Deploy nets for 1,000 classes with the same random weights and images for all programs, a process
-for each. They take turns; a turn is one call that does not count, and then calls for --seconds. A
-call takes images as a NumPy array in plain layout and gives the output as one. The engine is timed
+for each. They take turns; a turn is one call that does not count (unless it takes ten times
+--seconds), and then calls for --seconds. A call takes images as a NumPy array in plain layout and gives the output as one. The engine is timed
 twice, as pycaffe's Net, all of whose blobs can be read, and as caffe.dnn. PyTorch runs the module
 of caffe.torch in inference_mode, in the faster of two memory layouts, with its own way of waiting
 (no OMP_WAIT_POLICY); ONNX Runtime runs the file that caffe.onnx writes. A program that is not
@@ -137,7 +137,7 @@ def work(program: str, path: Path, threads: int) -> None:
         began = time.perf_counter()
         call(images)
         first = time.perf_counter() - began
-        if first > 3 * float(least):  # a long call needs no warming up
+        if first > 10 * float(least):  # BVLC Caffe with large batches: no warming up
             return [first]
         while sum(times) < float(least):
             began = time.perf_counter()
