@@ -6,11 +6,11 @@
 
 Deploy nets for 1,000 classes with the same random weights and images for all programs, a process
 for each. They take turns; a turn is one call that does not count (unless it takes ten times
---seconds), and then calls for --seconds. A call takes images as a NumPy array in plain layout and gives the output as one. The engine is timed
-twice, as pycaffe's Net, all of whose blobs can be read, and as caffe.dnn. PyTorch runs the module
-of caffe.torch in inference_mode, in the faster of two memory layouts, with its own way of waiting
-(no OMP_WAIT_POLICY); ONNX Runtime runs the file that caffe.onnx writes. A program that is not
-there is left out, and the table says so.
+--seconds), and then calls for --seconds. A call takes images as a NumPy array in plain layout and
+gives the output as one. The engine is timed twice, as pycaffe's Net, all of whose blobs can be
+read, and as caffe.dnn. PyTorch runs the module of caffe.torch in inference_mode, in the faster of
+two memory layouts, with its own way of waiting (no OMP_WAIT_POLICY); ONNX Runtime runs the file
+that caffe.onnx writes. A program that is not there is left out, and the table says so.
 
 Prints the median and the best time of each, and how many times as long as the engine's faster way
 it takes. Every program's output is compared with the engine's. Exit status 1 if a target is
