@@ -223,6 +223,16 @@ TEST_P(Winograd, AgreesForGroupsAndManyImages) {
   check({2, 96, 13, 13, 48, 3, 3, 1, 1});
 }
 
+TEST_P(Winograd, AgreesForEveryNumberOfBlocks) {
+  const int block = Convolution({1, 16, 8, 8, 16, 1, 3, 1, 1}, GetParam()).block();
+  for (int channels = 1; channels <= 3; ++channels) {
+    for (int outputs = 1; outputs <= 7; ++outputs) {
+      check({1, channels * block, 9, 10, outputs * block, 1, 3, 1, 1});
+      check({1, 2 * channels * block, 9, 6, 2 * outputs * block, 2, 5, 2, 2});
+    }
+  }
+}
+
 TEST_P(Winograd, AgreesForManyChannels) {
   check({1, 192, 9, 9, 112, 1, 3, 1, 1});  // weights that threads share
   check({1, 16, 5, 5, 208, 1, 3, 1, 1});
