@@ -49,10 +49,16 @@ void log_mean(const Blob<Dtype>& blob, bool diff, const string& text) {
   });
 }
 
+/// Whether there is a callback in one of both lists.
+template <typename Callbacks>
+bool has_any(const Callbacks& before, const Callbacks& after) {
+  return !before.empty() || !after.empty();
+}
+
 template <typename Dtype>
 bool has_callbacks(const Net<Dtype>& net) {
-  return !net.before_forward().empty() || !net.after_forward().empty() ||
-         !net.before_backward().empty() || !net.after_backward().empty();
+  return has_any(net.before_forward(), net.after_forward()) ||
+         has_any(net.before_backward(), net.after_backward());
 }
 
 }  // namespace
@@ -111,6 +117,9 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
     return loss;
   }
   const bool is_watched = debug_info_ || has_callbacks(*this);
+  ReleasingPass<Dtype> pass(*this, plan_.get(),
+                            debug_info_ || has_any(before_forward_, after_forward_));
+  check_forward_has_values(*this, start, end);
   plan_->chains.begin_forward(*this, start);
   for (int i = start; i <= end; ++i) {
     Run(before_forward_, i);
@@ -119,8 +128,11 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
         in_layer_of(*this, i, [&] { return layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]); });
     if (debug_info_) ForwardDebugInfo(i);
     Run(after_forward_, i);
+    const int first = i;
     i += plan_->chains.finish_forward(*this, i);
+    pass.after_forward(first, i);
   }
+  if (end + 1 == static_cast<int>(layers_.size())) pass.end();
   return loss;
 }
 
@@ -128,6 +140,9 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
 template <typename Dtype>
 void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
   const bool is_watched = debug_info_ || has_callbacks(*this);
+  ReleasingPass<Dtype> pass(*this, plan_.get(),
+                            debug_info_ || has_any(before_forward_, after_forward_));
+  check_forward_has_values(*this, start, end);
   plan_->chains.begin_forward(*this, start);
   for (int i = start; i <= end; ++i) {
     Run(before_forward_, i);
@@ -138,8 +153,11 @@ void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
     });
     if (debug_info_) ForwardDebugInfo(i);
     Run(after_forward_, i);
+    const int first = i;
     i += plan_->chains.finish_forward(*this, i);
+    pass.after_forward(first, i);
   }
+  if (end + 1 == static_cast<int>(layers_.size())) pass.end();
 }
 
 template <typename Dtype>
@@ -184,7 +202,11 @@ void Net<Dtype>::BackwardFromTo(int start, int end) {
 
 template <typename Dtype>
 void Net<Dtype>::RunBackward(int start, int end) {
-  plan_->chains.begin_backward(*this, start, end, debug_info_ || has_callbacks(*this));
+  const bool is_watched = debug_info_ || has_callbacks(*this);
+  ReleasingPass<Dtype> pass(*this, plan_.get(),
+                            debug_info_ || has_any(before_backward_, after_backward_));
+  check_backward_has_values(*this, start, end);
+  plan_->chains.begin_backward(*this, start, end, is_watched);
   for (int last = start, i; last >= end; last = i - 1) {
     i = plan_->chains.head_of(last);
     Run(before_backward_, i);
@@ -196,7 +218,9 @@ void Net<Dtype>::RunBackward(int start, int end) {
       if (debug_info_) BackwardDebugInfo(i);
     }
     Run(after_backward_, i);
+    pass.after_backward(last, i);
   }
+  if (end == 0) pass.end();
 }
 
 template <typename Dtype>

@@ -1,10 +1,13 @@
 #include "caffe/net_memory.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <iomanip>
 #include <set>
 
 #include "caffe/layers/needs_gpu_memory.hpp"
+#include "caffe/net_liveness.hpp"
 
 namespace caffe {
 
@@ -74,6 +77,17 @@ LayerMemory sum(const vector<LayerMemory>& rows) {
   return all;
 }
 
+/// "blobs 120 MB at a time, 300 MB without sharing memory"
+template <typename Dtype>
+string blobs_text(const Net<Dtype>& net) {
+  const BlobMemory memory = blob_memory(net);
+  std::ostringstream text;
+  text << std::fixed << std::setprecision(1) << "blobs ";
+  if (!net.keeps_all()) text << static_cast<double>(memory.most) / 1e6 << " MB at a time, ";
+  text << static_cast<double>(memory.all) / 1e6 << " MB without sharing memory";
+  return text.str();
+}
+
 }  // namespace
 
 template <typename Dtype>
@@ -108,11 +122,23 @@ string gpu_memory_table(const Net<Dtype>& net, size_t rows) {
   }
   if (shown < all.size()) text << "\n" << all.size() - shown << " smaller layers";
   text << "\n" << line(sum(all), width) << "\n(one workspace serves all layers)";
+  if (!net.keeps_all()) text << "\n(" << blobs_text(net) << ")";
+  return text.str();
+}
+
+template <typename Dtype>
+string memory_line(const Net<Dtype>& net) {
+  struct rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  std::ostringstream text;
+  text << "Peak memory: " << usage.ru_maxrss * 1024 / 1000000 << " MB resident; "
+       << blobs_text(net);
   return text.str();
 }
 
 #define INSTANTIATE(Dtype)                                        \
   template vector<LayerMemory> gpu_memory(const Net<Dtype>& net); \
+  template string memory_line(const Net<Dtype>& net);             \
   template string gpu_memory_table(const Net<Dtype>& net, size_t rows)
 INSTANTIATE(float);
 INSTANTIATE(double);

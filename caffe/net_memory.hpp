@@ -32,6 +32,11 @@ vector<LayerMemory> gpu_memory(const Net<Dtype>& net);
 template <typename Dtype>
 string gpu_memory_table(const Net<Dtype>& net, size_t rows = std::numeric_limits<size_t>::max());
 
+/// One line: the most memory on the CPU that this process had, and what the net's blobs need, in
+/// MB.
+template <typename Dtype>
+string memory_line(const Net<Dtype>& net);
+
 /// in_layer for a layer of a net; if the GPU has too little memory, logs what the net needs.
 template <typename Dtype, typename Call>
 auto in_layer_of(const Net<Dtype>& net, size_t layer, const Call& call) -> decltype(call()) {

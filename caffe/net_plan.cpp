@@ -15,6 +15,8 @@ void Net<Dtype>::KeepOnly(const vector<string>& blobs) {
   }
   plan_->keeps_all = false;
   plan_->kept.insert(blobs.begin(), blobs.end());
+  plan_->liveness = Liveness<Dtype>();
+  plan_->buffers = BufferCache::common();
 }
 
 template <typename Dtype>

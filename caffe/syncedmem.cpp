@@ -6,7 +6,9 @@
 #include <cstring>
 #include <utility>
 
+#include "caffe/util/buffer_cache.hpp"
 #include "caffe/util/device.hpp"
+#include "caffe/util/given_up.hpp"
 #include "caffe/util/reorder_count.hpp"
 
 namespace caffe {
@@ -26,10 +28,10 @@ void leave_alone(void*) {}
 
 /// The deleter of memory that a block allocated.
 struct OwnMemory {
+  std::shared_ptr<void> memory;
   bool pinned = false;
-  void operator()(void* memory) const {
-    if (pinned) device::unpin(memory);
-    std::free(memory);
+  void operator()(void* address) const {
+    if (pinned) device::unpin(address);
   }
 };
 
@@ -56,6 +58,11 @@ char* pinned_scratch(size_t bytes) {
   return static_cast<char*>(memory.get());
 }
 
+/// Throws if there are no values to read.
+void check_not_given_up(const SyncedMemory& block) {
+  if (is_given_up(block)) no_values()->copy_to(nullptr);
+}
+
 }  // namespace
 
 SyncedMemory::~SyncedMemory() {
@@ -77,6 +84,7 @@ const void* SyncedMemory::gpu_data() {
 }
 
 void* SyncedMemory::mutable_cpu_data() {
+  if (is_given_up(*this)) return overwrite_cpu_data();
   to_cpu();
   if (upload_ != nullptr) finish_upload();
   has_changed(HEAD_AT_CPU);
@@ -91,7 +99,11 @@ void* SyncedMemory::overwrite_cpu_data() {
 }
 
 void* SyncedMemory::mutable_gpu_data() {
-  to_gpu();
+  if (is_given_up(*this)) {
+    prepare_gpu();
+  } else {
+    to_gpu();
+  }
   if (usage_ != nullptr) device::before_writing(usage_.get());
   has_changed(HEAD_AT_GPU);
   return gpu_.get();
@@ -104,6 +116,7 @@ void SyncedMemory::has_changed(SyncedHead head) {
 }
 
 void SyncedMemory::async_gpu_push(CUstream_st* const& stream) {
+  check_not_given_up(*this);
   if (is_foreign(false)) convert_on_cpu();
   if (head_ != HEAD_AT_CPU) return to_gpu();
   prepare_gpu();
@@ -171,6 +184,7 @@ void SyncedMemory::set_gpu_copy(const std::shared_ptr<void>& data) {
 }
 
 const std::shared_ptr<void>& SyncedMemory::share_cpu_data() {
+  check_not_given_up(*this);
   mutable_cpu_data();
   return cpu_;
 }
@@ -212,6 +226,16 @@ void SyncedMemory::fetch(const std::vector<SyncedMemory*>& blocks) {
 
 void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
   CAFFE_CHECK(copy != nullptr, "foreign_written: the copy is null");
+  if (copy == no_values()) {
+    const bool is_given = cpu_ != nullptr && std::get_deleter<OwnMemory>(cpu_) == nullptr;
+    const bool is_mine = !is_given && !gpu_is_given_ && !is_held() && gpu_.use_count() <= 1;
+    if (head_ == UNINITIALIZED || !is_mine) return;
+    finish_upload();
+    cpu_.reset();
+    gpu_.reset();
+    usage_.reset();
+    uploads_ = read_backs_ = 0;
+  }
   foreign_ = std::move(copy);
   has_changed(HEAD_AT_FOREIGN);
   foreign_is_current_ = true;
@@ -266,6 +290,7 @@ void SyncedMemory::convert_through_gpu() {
 
 void SyncedMemory::to_cpu() {
   if (head_ == HEAD_AT_CPU || head_ == SYNCED) return;
+  check_not_given_up(*this);
   if (is_foreign(false)) return convert_on_cpu();
   if (is_foreign(true)) {
     if (gpu_ == nullptr) return convert_through_gpu();
@@ -284,6 +309,7 @@ void SyncedMemory::to_cpu() {
 }
 
 void SyncedMemory::to_gpu() {
+  check_not_given_up(*this);
   if (is_foreign(false)) convert_on_cpu();
   if (head_ != HEAD_AT_GPU && head_ != SYNCED && foreign_is_current_ && foreign_->on_gpu()) {
     return convert_on_gpu();
@@ -315,9 +341,12 @@ void SyncedMemory::finish_upload() {
 
 void SyncedMemory::allocate_cpu() {
   const bool pages = size_ >= kWorthPinning && Caffe::mode() == Caffe::GPU;
-  void* const memory = pages ? host_memory(size_, kPage, whole_pages(size_))
-                             : host_memory(size_, kAlignment, std::max(size_, kAlignment));
-  cpu_ = std::shared_ptr<void>(memory, OwnMemory());
+  OwnMemory own;
+  own.memory = pages
+                   ? std::shared_ptr<void>(host_memory(size_, kPage, whole_pages(size_)), std::free)
+                   : host_buffer(size_);
+  void* const address = own.memory.get();
+  cpu_ = std::shared_ptr<void>(address, std::move(own));
 }
 
 bool SyncedMemory::is_pinned() const {

@@ -27,6 +27,7 @@ DEFINE_string(weights, "",
               "Optional; the pretrained weights to initialize finetuning, separated by ','. Cannot "
               "be set simultaneously with snapshot.");
 DEFINE_int32(iterations, 50, "The number of iterations to run.");
+DEFINE_bool(forward_only, false, "Optional; 'time' runs forward passes only.");
 DEFINE_string(sigint_effect, "stop",
               "Optional; action to take when a SIGINT signal is received: snapshot, stop or none.");
 DEFINE_string(sighup_effect, "snapshot",

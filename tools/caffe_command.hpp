@@ -21,6 +21,7 @@ DECLARE_string(stage);
 DECLARE_string(snapshot);
 DECLARE_string(weights);
 DECLARE_int32(iterations);
+DECLARE_bool(forward_only);
 DECLARE_string(sigint_effect);
 DECLARE_string(sighup_effect);
 

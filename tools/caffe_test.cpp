@@ -32,6 +32,7 @@ int test() {
   const std::vector<std::string> stages = chosen_stages();
   caffe::Net<float> net(FLAGS_model, caffe::TEST, FLAGS_level, &stages);
   for (const std::string& file : split_list(FLAGS_weights)) net.CopyTrainedLayersFrom(file);
+  net.KeepOnly({});  // the outputs
 
   LOG(INFO) << "Running for " << FLAGS_iterations << " iterations.";
   std::vector<caffe::DetectionScores> detections(net.num_outputs());

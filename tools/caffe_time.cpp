@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <iomanip>
 
 #include "caffe/caffe.hpp"
@@ -22,7 +23,7 @@ void forward(Net* net, Times* times) {
   whole.Start();
   for (size_t i = 0; i < net->layers().size(); ++i) {
     one.Start();
-    net->layers()[i]->Forward(net->bottom_vecs()[i], net->top_vecs()[i]);
+    net->ForwardFromTo(static_cast<int>(i), static_cast<int>(i));
     times->forward[i] += one.MicroSeconds();
   }
   times->all_forward += whole.MicroSeconds();
@@ -33,8 +34,12 @@ void backward(Net* net, Times* times) {
   whole.Start();
   for (size_t i = net->layers().size(); i-- > 0;) {
     one.Start();
-    net->layers()[i]->Backward(net->top_vecs()[i], net->bottom_need_backward()[i],
-                               net->bottom_vecs()[i]);
+    if (net->keeps_all()) {
+      net->layers()[i]->Backward(net->top_vecs()[i], net->bottom_need_backward()[i],
+                                 net->bottom_vecs()[i]);
+    } else {
+      net->BackwardFromTo(static_cast<int>(i), static_cast<int>(i));
+    }
     times->backward[i] += one.MicroSeconds();
   }
   times->all_backward += whole.MicroSeconds();
@@ -46,9 +51,39 @@ void report_layers(const Net& net, const Times& times) {
     const std::string& name = net.layer_names()[i];
     LOG(INFO) << std::setfill(' ') << std::setw(10) << name
               << "\tforward: " << times.forward[i] / 1000 / FLAGS_iterations << " ms.";
+    if (FLAGS_forward_only) continue;
     LOG(INFO) << std::setfill(' ') << std::setw(10) << name
               << "\tbackward: " << times.backward[i] / 1000 / FLAGS_iterations << " ms.";
   }
+}
+
+/// Gives up the blobs' values where training, or forward passes alone, would do so: not where the
+/// layers of a net without a loss, or of one for tests, run backward to be timed.
+void share_memory(Net* net) {
+  const std::vector<bool>& needs = net->layer_need_backward();
+  const bool learns = std::find(needs.begin(), needs.end(), true) != needs.end();
+  if (FLAGS_forward_only || (net->phase() == caffe::TRAIN && learns)) net->KeepOnly({});
+}
+
+void run_once(Net* net) {
+  LOG(INFO) << "Performing Forward";
+  float loss = 0;
+  net->Forward(&loss);
+  LOG(INFO) << "Initial loss: " << loss;
+  if (FLAGS_forward_only) return;
+  LOG(INFO) << "Performing Backward";
+  net->Backward();
+}
+
+void report_passes(const Times& times, float total_ms, double reorders) {
+  LOG(INFO) << "Average Forward pass: " << times.all_forward / 1000 / FLAGS_iterations << " ms.";
+  if (!FLAGS_forward_only) {
+    LOG(INFO) << "Average Backward pass: " << times.all_backward / 1000 / FLAGS_iterations
+              << " ms.";
+    LOG(INFO) << "Average Forward-Backward: " << total_ms / FLAGS_iterations << " ms.";
+  }
+  LOG(INFO) << "Average layout reorders: " << reorders / FLAGS_iterations << " per pass.";
+  LOG(INFO) << "Total Time: " << total_ms << " ms.";
 }
 
 }  // namespace
@@ -62,12 +97,8 @@ int time() {
   const std::vector<std::string> stages = chosen_stages();
   Net net(FLAGS_model, phase, FLAGS_level, &stages);
 
-  LOG(INFO) << "Performing Forward";
-  float loss = 0;
-  net.Forward(&loss);
-  LOG(INFO) << "Initial loss: " << loss;
-  LOG(INFO) << "Performing Backward";
-  net.Backward();
+  share_memory(&net);
+  run_once(&net);
 
   LOG(INFO) << "*** Benchmark begins ***";
   LOG(INFO) << "Testing for " << FLAGS_iterations << " iterations.";
@@ -81,18 +112,16 @@ int time() {
     caffe::Timer timer;
     timer.Start();
     forward(&net, &times);
-    backward(&net, &times);
+    if (!FLAGS_forward_only) backward(&net, &times);
     LOG(INFO) << "Iteration: " << iteration + 1
-              << " forward-backward time: " << timer.MilliSeconds() << " ms.";
+              << (FLAGS_forward_only ? " forward time: " : " forward-backward time: ")
+              << timer.MilliSeconds() << " ms.";
   }
   const float total_ms = total.MilliSeconds();
   const double reorders = static_cast<double>(caffe::reorder_count() - reorders_before);
   report_layers(net, times);
-  LOG(INFO) << "Average Forward pass: " << times.all_forward / 1000 / FLAGS_iterations << " ms.";
-  LOG(INFO) << "Average Backward pass: " << times.all_backward / 1000 / FLAGS_iterations << " ms.";
-  LOG(INFO) << "Average Forward-Backward: " << total_ms / FLAGS_iterations << " ms.";
-  LOG(INFO) << "Average layout reorders: " << reorders / FLAGS_iterations << " per pass.";
-  LOG(INFO) << "Total Time: " << total_ms << " ms.";
+  report_passes(times, total_ms, reorders);
+  LOG(INFO) << caffe::memory_line(net);
   if (caffe::Caffe::mode() == caffe::Caffe::GPU) LOG(INFO) << caffe::gpu_memory_table(net);
   LOG(INFO) << "*** Benchmark ends ***";
   return 0;

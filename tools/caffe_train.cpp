@@ -1,4 +1,5 @@
 #include "caffe/caffe.hpp"
+#include "caffe/net_memory.hpp"
 #include "caffe/util/signal_handler.hpp"
 #include "tools/caffe_command.hpp"
 
@@ -52,12 +53,15 @@ int train() {
   const std::shared_ptr<caffe::Solver<float>> solver(
       caffe::SolverRegistry<float>::CreateSolver(param));
   solver->SetActionFunction(signals.GetActionFunction());
+  solver->net()->KeepOnly({});  // a solver reads the outputs
+  for (const auto& net : solver->test_nets()) net->KeepOnly({});
   if (!FLAGS_snapshot.empty()) {
     LOG(INFO) << "Resuming from " << FLAGS_snapshot;
     solver->Restore(FLAGS_snapshot.c_str());
   }
   LOG(INFO) << "Starting Optimization";
   solver->Solve();
+  LOG(INFO) << caffe::memory_line(*solver->net());
   LOG(INFO) << "Optimization Done.";
   return 0;
 }

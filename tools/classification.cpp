@@ -66,6 +66,7 @@ class Classifier {
              const string& label_file)
       : net_(model, caffe::TEST), labels_(read_labels(label_file)) {
     net_.CopyTrainedLayersFrom(weights);
+    net_.KeepOnly({});  // the scores, which are the output
     CAFFE_CHECK(net_.num_inputs() == 1 && net_.num_outputs() == 1,
                 "'" << model << "' has " << net_.num_inputs() << " inputs and "
                     << net_.num_outputs()

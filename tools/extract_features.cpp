@@ -113,6 +113,7 @@ int extract(int argc, char** argv) {
     CAFFE_FAIL(model << ": the net has no blob '" << blob << "'"
                      << (nearest.empty() ? "" : "; did you mean '" + nearest + "'?"));
   }
+  net.KeepOnly(blobs);
   std::vector<std::unique_ptr<Extraction>> extractions;
   for (size_t i = 0; i < blobs.size(); ++i) {
     extractions.emplace_back(new Extraction(blobs[i], paths[i], argv[6]));

@@ -26,6 +26,7 @@ std::uintptr_t gpu_address(Blob<float>* blob, bool gradient) {
   if (device::count() == 0) {
     throw py::attribute_error("a Blob has an address on a GPU only where Caffe can use one");
   }
+  gradient ? blob->gpu_diff() : blob->gpu_data();  // an error if the values were given up
   float* const values = gradient ? blob->mutable_gpu_diff() : blob->mutable_gpu_data();
   return reinterpret_cast<std::uintptr_t>(values);
 }

@@ -1,9 +1,9 @@
 #include "caffe/layers/onednn/memory.hpp"
 
-#include <cstdlib>
 #include <utility>
 #include <vector>
 
+#include "caffe/util/buffer_cache.hpp"
 #include "caffe/util/cpu_isa.hpp"
 #include "caffe/util/reorder_count.hpp"
 
@@ -12,16 +12,7 @@ namespace onednn {
 
 namespace {
 
-constexpr size_t kAlignment = SyncedMemory::kAlignment;
 constexpr int kSlots = 6;
-
-std::shared_ptr<void> allocate(size_t bytes) {
-  void* memory = nullptr;
-  CAFFE_CHECK(posix_memalign(&memory, kAlignment, std::max(bytes, kAlignment)) == 0,
-              "cannot allocate " << bytes << " bytes of memory: use a smaller batch_size, or free "
-                                 << "memory on this machine");
-  return std::shared_ptr<void>(memory, std::free);
-}
 
 struct Room {
   std::shared_ptr<void> memory;
@@ -63,7 +54,7 @@ void* scratch(Slot slot, size_t bytes) {
   Room& room = rooms[static_cast<int>(slot)];
   if (room.bytes < bytes) {
     room = Room();  // free the old buffer first: both together may not fit
-    room.memory = allocate(bytes);
+    room.memory = host_buffer(bytes);
     room.bytes = bytes;
   }
   return room.memory.get();
@@ -153,7 +144,7 @@ void reorder(const dnnl::memory& from, const dnnl::memory& to, bool add) {
 
 std::shared_ptr<OneDnnCopy> OneDnnCopy::make(const Layout& layout) {
   const size_t bytes = layout.get_size();
-  return std::make_shared<OneDnnCopy>(layout, allocate(bytes), bytes);
+  return std::make_shared<OneDnnCopy>(layout, host_buffer(bytes), bytes);
 }
 
 void OneDnnCopy::copy_to(void* plain) const {
@@ -194,8 +185,8 @@ Output::Output(Blob<float>* blob, Part part, const Layout& layout) : block_(bloc
     const bool reuse = copy_ != nullptr && copy_->capacity() >= bytes && copy_.use_count() == 2 &&
                        copy_->buffer().use_count() == 1;
     const size_t capacity = reuse ? copy_->capacity() : bytes;
-    copy_ =
-        std::make_shared<OneDnnCopy>(layout, reuse ? copy_->buffer() : allocate(bytes), capacity);
+    copy_ = std::make_shared<OneDnnCopy>(layout, reuse ? copy_->buffer() : host_buffer(bytes),
+                                         capacity);
   }
   memory_ = copy_->memory();
 }

@@ -17,6 +17,7 @@ import numpy as np
 from maap.attention.region_net import NotFinite, RegionNet, load_net
 from maap.data.feeder import Transform
 from maap.errors import MaapError
+from maap.host import loader
 from maap.images import a_star as definitions
 from maap.images import boxes, draw, pixels, render
 from maap.nets import blocks
@@ -107,6 +108,7 @@ class Trunk:
             names = [name for name in blocks.blocks(short) if len(shapes[name]) == 4]
             sizes = {name: shapes[name][2:] for name in names}
             self.blobs = blocks.stages(names, sizes, list(self.notes))
+        loader.keep_only(self.net, self.blobs)
         self.size: boxes.Size = tuple(shapes["data"][2:])
 
     def maps(self, stored: np.ndarray) -> list[StageMap]:
@@ -156,8 +158,10 @@ class Inside:
         self._trunks.append((own, Trunk(net, source, blobs, gpu)))
         self._finder = None
         if source.rewrite is not None:
-            self._finder = RegionNet(source.rewrite, source.weights, 1, gpu)
             self._eliminated, self._at_map = _elimination(source.rewrite)
+            self._finder = RegionNet(
+                source.rewrite, source.weights, 1, gpu, keep=(self._eliminated,)
+            )
 
     def look(self, name: str, image: np.ndarray, box: Optional[Sequence[float]] = None) -> Seen:
         """image: (H,W,3) uint8 BGR, any size. box: the true one in its pixels.

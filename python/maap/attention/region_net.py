@@ -2,6 +2,7 @@
 images."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Optional
 
@@ -65,8 +66,8 @@ class RegionNet:
     """A resolved rewrite prototxt with weights, loaded into the host's Caffe.
 
     `size` is the (height, width) of its input. attention: whether A is wanted, which from a GPU
-    takes the time of copying it. Raises MaapError when a file is missing or the net lacks one of
-    the blobs `data`, `region`, `attention` and `stats`.
+    takes the time of copying it; keep: blobs that the caller reads besides. Raises MaapError when
+    a file is missing or the net lacks one of the blobs `data`, `region`, `attention` and `stats`.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class RegionNet:
         batch: int,
         gpu: Optional[int] = None,
         attention: bool = True,
+        keep: Sequence[str] = (),
     ):
         self.path = Path(net)
         self.net = load_net(net, weights, batch, gpu)
@@ -88,6 +90,7 @@ class RegionNet:
             )
         self.batch = batch
         self.size: tuple[int, int] = tuple(self.net.blobs["data"].shape[2:])
+        loader.keep_only(self.net, [*TOPS, *keep])
         # What forward copies from a GPU: not D*, which is as large as the images.
         self.net.outputs[:] = [name for name in TOPS if attention or name != "attention"]
 

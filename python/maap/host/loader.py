@@ -10,6 +10,7 @@ import ctypes
 import functools
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +18,7 @@ from types import ModuleType
 import numpy as np
 
 from maap.errors import MaapError
+from maap.host.types import CaffeNet
 from maap.util.text import times
 
 THRESHOLD_AT = ("INPUT", "MAP")
@@ -83,6 +85,13 @@ def load(host: str | None = None) -> ModuleType:
 def name_of(caffe: ModuleType) -> str:
     """``"fork"`` for the engine of this repository, ``"bvlc"`` for any other Caffe."""
     return "fork" if hasattr(caffe, "load_layers") else "bvlc"
+
+
+def keep_only(net: CaffeNet, blobs: Iterable[str] = ()) -> None:
+    """Lets the net use again the memory of all blobs but its inputs, its outputs and these, if its
+    Caffe can do that."""
+    if hasattr(net, "keep_only"):
+        net.keep_only(list(blobs))
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from maap.data.feeder import Feeder, Transform
 from maap.data.store import Split
 from maap.data.views import View
 from maap.errors import MaapError
+from maap.host import loader
 from maap.runs.evaluation import Accuracy, ClassAccuracy
 from maap.util.progress import track
 from maap.util.text import times
@@ -49,6 +50,7 @@ class Classifier:
                 "and ends in one blob of class scores"
             )
         self.output = ends[0]
+        loader.keep_only(self.net)
         self.path, self.weights, self.batch = net, weights, batch
         self.size = tuple(self.input.shape[2:])
 

@@ -19,6 +19,7 @@ from maap.config.fields import TrainConfig
 from maap.data.feeder import Feeder
 from maap.data.find import data_for
 from maap.data.store import Dataset
+from maap.host import loader
 from maap.host.types import CaffeBlob
 from maap.images.a_star import find_a_star
 from maap.measure.classify import Classifier
@@ -171,6 +172,7 @@ def _training_step(work: Work, weights: Path) -> tuple[float, int]:
     """Seconds of an iteration and bytes of the weights, which are saved to a file."""
     with working_in(work.run.folder / "phase1"):
         solver = work.caffe.get_solver("solver.prototxt")
+    loader.keep_only(solver.net)
     settings = work.phase_settings(work.state.stages[0])
     feeder, blobs = settings.feed(0), solver.net.blobs
     solver.net.before_forward(lambda layer: layer or _fill(blobs, feeder))

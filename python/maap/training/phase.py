@@ -25,6 +25,7 @@ from typing import Callable, Optional, Union
 
 from maap.data.feeder import Feeder
 from maap.errors import MaapError
+from maap.host import loader
 from maap.host.supervise import Stopped, caffe_log, stop_wanted, stopping_deferred
 from maap.host.types import Caffe, CaffeNet
 from maap.nets.online import STATS
@@ -126,6 +127,7 @@ class _Phase:
             self.solver = caffe.get_solver("solver.prototxt")
         self._start()
         self.losses = _Losses(self.solver.net)
+        loader.keep_only(self.solver.net, self.losses.blobs())
         self.size = settings.iter_size * self.solver.net.blobs["data"].shape[0]
         self.feeder = settings.feed(self.solver.iter * settings.iter_size)
         self.solver.net.before_forward(self._fill)
@@ -281,6 +283,10 @@ class _Losses:
         self._unread = False
         if not self._weights:
             raise MaapError("the training net has no loss layer; give train_val.prototxt one")
+
+    def blobs(self) -> list[str]:
+        """The blobs that are read."""
+        return [*self._weights, *([STATS] if STATS in self._blobs else [])]
 
     def add(self, layer: int) -> None:
         """Caffe has run a layer; after the last there is a loss to read."""

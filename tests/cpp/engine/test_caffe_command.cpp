@@ -114,9 +114,19 @@ TEST_F(CaffeCommand, TimesANet) {
         "\\]        fit\tbackward: " + ms, "\\] Average Forward pass: " + ms,
         "\\] Average Backward pass: " + ms, "\\] Average Forward-Backward: " + ms,
         std::string("\\] Average layout reorders: 0 per pass\\.\n"), "\\] Total Time: " + ms,
+        std::string("\\] Peak memory: [0-9]+ MB resident; blobs [0-9.]+ MB at a time, "
+                    "[0-9.]+ MB without sharing memory\n"),
         std::string("\\] \\*\\*\\* Benchmark ends \\*\\*\\*\n")}) {
     EXPECT_TRUE(std::regex_search(run.log, std::regex(pattern))) << pattern << run.log;
   }
+}
+
+TEST_F(CaffeCommand, TimesForwardPassesOnly) {
+  const Finished run = command("time -model net.prototxt -phase TEST -forward_only -iterations 2");
+  EXPECT_EQ(run.status, 0) << run.log;
+  EXPECT_LOGGED(run, "] Iteration: 2 forward time: ");
+  EXPECT_LOGGED(run, "] Peak memory: ");
+  EXPECT_EQ(run.log.find("ackward pass"), std::string::npos) << run.log;
 }
 
 TEST_F(CaffeCommand, AnErrorIsOneLineAndStatus1) {

@@ -188,6 +188,39 @@ def test_forward_backward_all(net):
     np.testing.assert_allclose(net.backward(prob=tops[2:4])["data"], gradients["data"][2:4])
 
 
+KEEPS_LITTLE = nets.INPUT + "".join(
+    f'layer {{ name: "{name}" type: "AbsVal" bottom: "{bottom}" top: "{name}" }} '
+    for bottom, name in (("data", "a"), ("a", "b"), ("b", "c"), ("c", "d"))
+)
+
+
+def test_keep_only(make_net):
+    net = make_net(KEEPS_LITTLE)
+    held = net.blobs["c"].data
+    net.keep_only(["b"])
+    net.forward(data=X)
+    for name in ("b", "d"):
+        np.testing.assert_array_equal(net.blobs[name].data, np.abs(X))
+    np.testing.assert_array_equal(held, np.abs(X))  # an array that exists is as true as ever
+    for read in (lambda: net.blobs["a"].data, lambda: net.forward(blobs=["a"])):
+        with pytest.raises(caffe.CaffeError, match=r"given up .*in Python: net\.keep_only"):
+            read()
+    with pytest.raises(caffe.CaffeError, match=r"layer 'b' reads blob 'a', whose values"):
+        net.forward(start="b")
+    net.keep_only(["a"])
+    assert set(net.forward(blobs=["a", "b"])) == {"a", "b", "d"}
+
+
+def test_keep_only_wants_names(make_net):
+    net = make_net(KEEPS_LITTLE)
+    with pytest.raises(caffe.CaffeError, match="has no blob 'nothing' to keep"):
+        net.keep_only(["a", "nothing"])
+    with pytest.raises(TypeError):
+        net.keep_only("abc")
+    net.forward(data=X)
+    assert net.blobs["c"].data.any()
+
+
 def test_reshape(net):
     net.blobs["data"].reshape(5, 3)
     net.reshape()
