@@ -25,9 +25,17 @@ string proto_shape(const BlobProto& proto) {
   return shape_text(vector<int64_t>(proto.shape().dim().begin(), proto.shape().dim().end()));
 }
 
+/// Whether these blobs of a layer keep their values if the weights lack them: scales and biases of
+/// a BatchNorm of NVIDIA's fork, where the weights are those of a plain BatchNorm.
+template <typename Dtype>
+bool may_lack(const Layer<Dtype>& layer, size_t own, size_t first) {
+  return own == 5 && first == 3 && string(layer.type()) == "BatchNorm";
+}
+
 template <typename Dtype>
 void check_number(const Layer<Dtype>& layer, size_t stored) {
   const size_t own = const_cast<Layer<Dtype>&>(layer).blobs().size();
+  if (may_lack(layer, own, stored)) return;
   CAFFE_CHECK(own == stored, layer.name() << "has " << own << " parameter blobs; the weights have "
                                           << stored << " for it" << kScratch);
 }
@@ -317,6 +325,7 @@ void Net<Dtype>::LoadHDF5(int layer_id, int64_t group, bool checking) {
     const string index = std::to_string(i);
     const bool shared = param_owners_[param_id_vecs_[layer_id][i]] >= 0;
     if (!hdf5_exists(group, index)) {
+      if (may_lack(layer, blobs, i)) return;
       CAFFE_CHECK(shared, layer.name()
                               << "has " << blobs << " parameter blobs; the weights have no "
                               << "blob " << i << " for it" << kScratch);

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/learnt.hpp"
+#include "caffe/util/active.hpp"
 #include "caffe/util/channel_norm.hpp"
 #include "caffe/util/parallel.hpp"
 
@@ -24,6 +24,24 @@ struct Average {
     means[c] = fraction * means[c] + mean[c];
     variances[c] = fraction * variances[c] + correction * variance[c];
     if (c == 0) weight[0] = fraction * weight[0] + T(1);
+  }
+};
+
+/// The same by the rule of NVIDIA's fork: the averages of the first batch are its own, and the
+/// weight is always 1.
+template <typename T>
+struct NvidiaAverage {
+  T fraction, correction;
+  const T* mean;
+  const T* variance;
+  const T* weight;
+  T* means;
+  T* variances;
+  CAFFE_HD void operator()(int c) const {
+    const bool first = weight[0] == T(0);
+    const T kept = first ? T(0) : fraction / weight[0], added = first ? T(1) : T(1) - fraction;
+    means[c] = kept * means[c] + added * mean[c];
+    variances[c] = kept * variances[c] + added * correction * variance[c];
   }
 };
 
@@ -76,6 +94,7 @@ void BatchNormLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs&) {
               &this->blobs_);
   for (int i = 0; i < 3; ++i) {
     if (this->layer_param_.param_size() == i) this->layer_param_.add_param()->set_lr_mult(0);
+    if (as_nvidia()) this->layer_param_.mutable_param(i)->set_lr_mult(0);
     CAFFE_CHECK(this->layer_param_.param(i).lr_mult() == 0,
                 this->name() << "param " << i << " has lr_mult "
                              << this->layer_param_.param(i).lr_mult()
@@ -115,6 +134,14 @@ template <typename Dtype>
 void BatchNormLayer<Dtype>::enter_averages(double count) {
   const Dtype correction = static_cast<Dtype>(count > 1 ? count / (count - 1) : 1);
   const Dtype fraction = this->layer_param_.batch_norm_param().moving_average_fraction();
+  if (as_nvidia()) {
+    parallel_for(
+        mean_.count(),
+        NvidiaAverage<Dtype>{fraction, correction, mean_.active_data(), variance_.active_data(),
+                             this->blobs_[2]->active_data(), this->blobs_[0]->mutable_active_data(),
+                             this->blobs_[1]->mutable_active_data()});
+    return active_set(1, Dtype(1), this->blobs_[2]->mutable_active_data());
+  }
   parallel_for(
       mean_.count(),
       Average<Dtype>{fraction, correction, mean_.active_data(), variance_.active_data(),
@@ -170,7 +197,6 @@ void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<boo
                             &sums_);
 }
 
-INSTANTIATE_CLASS(BatchNormLayer);
-REGISTER_LAYER_WITH_ADAPTER(BatchNorm);
+INSTANTIATE_CLASS(BatchNormLayer);  // scaled_batch_norm_layer.cpp registers the type
 
 }  // namespace caffe

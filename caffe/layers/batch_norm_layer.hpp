@@ -21,6 +21,9 @@ namespace caffe {
 /// where f is moving_average_fraction and m the number of values per channel. The averages
 /// are blobs[0] / blobs[2] and blobs[1] / blobs[2], or 0 while blobs[2] is 0. Solvers do not change
 /// them: their lr_mult is 0.
+///
+/// In the dialects nv017 and nv015, of NVIDIA's fork, the averages are blobs[0] = f blobs[0] +
+/// (1 - f) mean and so on, the first batch's own at first, and blobs[2] is 1.
 template <typename Dtype>
 class BatchNormLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
  public:
@@ -49,6 +52,9 @@ class BatchNormLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
 
  private:
   void take_batch_statistics(Order order, const Blob<Dtype>& x);
+  bool as_nvidia() const {
+    return this->layer_param_.dialect() == "nv017" || this->layer_param_.dialect() == "nv015";
+  }
 
   Blob<Dtype> factor_;  // [channels], 1 / sqrt(variance + eps)
   Blob<Dtype> x_norm_;  // y, if the layer works in place and Backward needs it

@@ -133,6 +133,10 @@ struct Clash {
   vector<vector<string>> meanings;
 };
 
+string meaning_of_batch_norm(const LayerParameter& layer) {
+  return layer.batch_norm_param().scale_bias() ? "nv017" : "";
+}
+
 string meaning_of_bn(const LayerParameter& layer) {
   const BNParameter& param = layer.bn_param();
   if (param.has_scale_filler() || param.has_shift_filler() || param.has_bn_mode()) return "segnet";
@@ -175,6 +179,9 @@ string no_meaning(const LayerParameter&) {
 
 const map<string, Clash>& clashes() {
   static const map<string, Clash>* const all = new map<string, Clash>{
+      {"BatchNorm",
+       {meaning_of_batch_norm,
+        {{"nv017", "nv016"}, {"nv015"}, {"intel", "happynear", "brocolli_inisis", "sophgo"}}}},
       {"BN",
        {meaning_of_bn,
         {{"pspnet", "icnet", "happynear", "deeplab2", "deeplab2x"},
@@ -251,6 +258,11 @@ void set_defaults(const string& dialect, LayerParameter* layer) {
   if (layer->type() == "PriorBox" && has(kClip, dialect) && !layer->prior_box_param().has_clip()) {
     layer->mutable_prior_box_param()->set_clip(true);
   }
+  if (layer->type() == "BatchNorm" && (dialect == "nv017" || dialect == "nv015")) {
+    BatchNormParameter* const param = layer->mutable_batch_norm_param();
+    if (!param->use_global_stats()) param->clear_use_global_stats();  // the phase decides
+    param->set_eps(std::max(param->eps(), 1e-5f));
+  }
 }
 
 }  // namespace
@@ -313,12 +325,13 @@ DialectFound find_dialect(const NetParameter& net, const vector<ForkPart>& skipp
 void resolve_dialect(const DialectFound& found, NetParameter* net) {
   for (LayerParameter& layer : *net->mutable_layer()) {
     check_known(layer.dialect(), "layer '" + layer.name() + "': ");
-    set_defaults(layer.dialect().empty() ? found.name : layer.dialect(), &layer);
     const auto clash = clashes().find(layer.type());
-    if (clash == clashes().end()) continue;
-    const string meaning = layer.dialect().empty() ? meaning_of(clash->second, layer, found.name)
-                                                   : meaning_in(clash->second, layer.dialect());
-    if (!meaning.empty()) layer.set_dialect(meaning);
+    if (clash != clashes().end()) {
+      const string meaning = layer.dialect().empty() ? meaning_of(clash->second, layer, found.name)
+                                                     : meaning_in(clash->second, layer.dialect());
+      if (!meaning.empty()) layer.set_dialect(meaning);
+    }
+    set_defaults(layer.dialect().empty() ? found.name : layer.dialect(), &layer);
   }
 }
 

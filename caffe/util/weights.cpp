@@ -1,5 +1,6 @@
 #include "caffe/util/weights.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -82,11 +83,30 @@ void decode_blob(const string& layer, BlobProto* blob) {
   unknown->Clear();
 }
 
+int64_t values_of(const BlobProto& blob) {
+  return std::max(blob.data_size(), blob.double_data_size());
+}
+
+/// NVIDIA's 0.15 stores scales, biases, means, variances and a value that nothing reads; its later
+/// versions and this engine means, variances, weight, scales, biases.
+void reorder_batch_norm(LayerParameter* layer) {
+  auto* const blobs = layer->mutable_blobs();
+  const bool of_015 = layer->type() == "BatchNorm" && blobs->size() == 5 &&
+                      values_of(blobs->Get(4)) == 1 && values_of(blobs->Get(2)) > 1;
+  if (!of_015) return;
+  for (int i = 0; i < 3; ++i) blobs->SwapElements(i, i + 2);  // means, variances, value, b, s
+  blobs->SwapElements(3, 4);
+  layer->mutable_blobs(2)->clear_double_data();
+  layer->mutable_blobs(2)->clear_data();
+  layer->mutable_blobs(2)->add_data(1);
+}
+
 template <typename Stored>
 void move_layer(Stored* stored, LayerParameter* layer) {
   layer->mutable_name()->swap(*stored->mutable_name());
   layer->mutable_blobs()->Swap(stored->mutable_blobs());
   for (BlobProto& blob : *layer->mutable_blobs()) decode_blob(layer->name(), &blob);
+  reorder_batch_norm(layer);
 }
 
 bool has_layers_of_v0(const NetWeights& stored) {

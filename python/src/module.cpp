@@ -136,13 +136,15 @@ PYBIND11_MODULE(_caffe, module) {
       "be loaded, adds no type, or has a type that is already registered.");
   module.def(
       "read_net",
-      [](const Path& path) {
+      [](const Path& path, bool dialects) {
         caffe::NetParameter net;
         caffe::ReadNetParamsFromTextFileOrDie(path.string(), &net);
+        if (dialects) caffe::resolve_dialect(caffe::find_dialect(net), &net);
         return py::bytes(net.SerializeAsString());
       },
-      py::arg("path"),
-      "The net of a prototxt as a serialized NetParameter; for caffe.io.read_net.");
+      py::arg("path"), py::arg("dialects") = false,
+      "The net of a prototxt as a serialized NetParameter; for caffe.io.read_net. With dialects\n"
+      "it is written into the layers which fork's rules hold for them, as when a net is made.");
   module.def(
       "read_weights",
       [](const Path& path) {

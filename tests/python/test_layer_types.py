@@ -135,6 +135,8 @@ LAYERS = [
     one("Threshold"),
     one("PReLU"),
     one("BatchNorm"),
+    one("BatchNorm", "batch_norm_param { scale_bias: true }"),
+    one("BatchNorm", 'dialect: "nv015"'),
     one("Scale"),
     one("Scale", "scale_param { bias_term: true }"),
     one("Scale", "scale_param { axis: 0 bias_term: true }", ("data", "data")),

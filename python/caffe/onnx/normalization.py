@@ -44,13 +44,19 @@ def batch_norm(c: Conversion) -> str:
     p = c.layer.batch_norm_param
     if len(c.shape()) < 2:
         raise c.refuse("its bottom has no axis of channels")
+    if len(c.weights) not in (3, 5):
+        raise c.refuse(f"it has {len(c.weights)} blobs of weights, not 3 or 5")
+    learnt = c.weights[3:]  # of NVIDIA's fork: scale and bias
     if p.HasField("use_global_stats") and not p.use_global_stats:
-        return _batch_statistics(c, p.eps)[0]
-    if len(c.weights) != 3:
-        raise c.refuse(f"it has {len(c.weights)} blobs of weights, not 3")
+        normalised = _batch_statistics(c, p.eps)[0]
+        if not learnt:
+            return normalised
+        scaled = c.op("Mul", normalised, _by_channel(c, learnt[0], "scale"))
+        return c.op("Add", scaled, _by_channel(c, learnt[1], "bias"))
     factor = float(c.weights[2].reshape(-1)[0])
     mean, variance = (w.reshape(-1) * (1 / factor if factor else 0) for w in c.weights[:2])
-    return _stored(c, np.ones_like(mean), np.zeros_like(mean), mean, variance, p.eps)
+    scale, bias = learnt or (np.ones_like(mean), np.zeros_like(mean))
+    return _stored(c, scale, bias, mean, variance, p.eps)
 
 
 def _stored(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from .. import CaffeError, io
-from .._caffe import dialect
+from .. import CaffeError, _caffe
 from ..proto import caffe_pb2
 
 
@@ -21,7 +21,7 @@ def read_net(path: str | Path, phase: int, level: int = 0, stages: Iterable[str]
     with open(path, "rb"):
         pass  # an OSError names the file
     try:
-        net = io.read_net(path)
+        net = caffe_pb2.NetParameter.FromString(_caffe.read_net(os.fspath(path), True))
     except CaffeError as error:
         raise ValueError(f"{path}: not a net ({error})") from None
     if not net.layer:
@@ -31,20 +31,9 @@ def read_net(path: str | Path, phase: int, level: int = 0, stages: Iterable[str]
     if net.state.HasField("level") and not level:
         state.level = net.state.level
     taken = [layer for layer in net.layer if is_included(layer, state)]
-    if dialect():  # chosen by hand for all nets: caffe.set_dialect
-        for layer in taken:
-            _take_dialect(layer, dialect())
     del net.layer[:]
     net.layer.extend(taken)
     return net
-
-
-def _take_dialect(layer: Any, name: str) -> None:
-    """The dialect of a layer that has none of its own, and its defaults that are not BVLC's."""
-    layer.dialect = layer.dialect or name
-    clips = name in ("yolo9000", "brocolli_inisis", "cambricon")
-    if layer.type == "PriorBox" and clips and not layer.prior_box_param.HasField("clip"):
-        layer.prior_box_param.clip = True
 
 
 def is_included(layer: Any, state: Any) -> bool:

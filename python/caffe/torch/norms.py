@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch.nn import functional as F
 
 from ..proto import caffe_pb2
-from .layer import Layer, Shape, layer
+from .layer import Layer, Shape, layer, one
 
 
 def on_channels(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """``values``, one for each channel, shaped so that they lie on axis 1 of x."""
     return values.reshape((1, -1) + (1,) * (x.dim() - 2)) if x.dim() > 1 else values
+
+
+def is_scaled(layer: Any) -> bool:
+    """Whether a BatchNorm is that of NVIDIA's fork with scale and bias."""
+    param = layer.batch_norm_param
+    if param.scale_bias or layer.dialect == "nv015":
+        return True
+    filled = param.HasField("scale_filler") or param.HasField("bias_filler")
+    return filled and layer.dialect in ("", "nv017")
 
 
 @layer("BatchNorm")
@@ -22,13 +32,23 @@ class BatchNorm(Layer):
 
     The buffers mean, variance and factor are Caffe's three blobs: the averages are mean / factor
     and variance / factor, or 0 while factor is 0. With use_global_stats (the default unless the
-    module is training) these are used; otherwise the batch's own, which update the buffers."""
+    module is training) these are used; otherwise the batch's own, which update the buffers.
+
+    NVIDIA's (scale_bias, fillers; in the dialect nv015 always) also learns weight and bias of each
+    channel. In its dialects mean and variance move by the fraction, and factor is 1."""
 
     def build(self, shapes: Sequence[Shape]) -> None:
         channels = shapes[0][1] if len(shapes[0]) > 1 else 1
+        self.scaled = is_scaled(self.param)
+        self.as_nvidia = self.scaled or self.param.dialect == "nv017"
         self.keep("mean", torch.zeros(channels))
         self.keep("variance", torch.zeros(channels))
         self.keep("factor", torch.zeros(1))
+        if self.scaled:
+            param = self.param.batch_norm_param
+            filler = param.scale_filler if param.HasField("scale_filler") else one()
+            self.learn("weight", (channels,), filler)
+            self.learn("bias", (channels,), param.bias_filler)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         param = self.param.batch_norm_param
@@ -41,11 +61,21 @@ class BatchNorm(Layer):
             mean = x.mean(axes)
             variance = (x - on_channels(mean, x)).square().mean(axes)
             self._enter(mean.detach(), variance.detach(), x.numel() / mean.numel())
-        return (x - on_channels(mean, x)) * on_channels((variance + param.eps).rsqrt(), x)
+        y = (x - on_channels(mean, x)) * on_channels((variance + param.eps).rsqrt(), x)
+        return on_channels(self.weight, x) * y + on_channels(self.bias, x) if self.scaled else y
 
     def _enter(self, mean: torch.Tensor, variance: torch.Tensor, count: float) -> None:
         keep = self.param.batch_norm_param.moving_average_fraction
         unbiased = count / (count - 1) if count > 1 else 1.0
+        if self.as_nvidia:
+            first = self.factor == 0
+            zero = torch.zeros_like(self.factor)
+            kept = torch.where(first, zero, keep / self.factor)
+            added = 1 - torch.where(first, zero, zero + keep)
+            self.factor.fill_(1)
+            self.mean.mul_(kept).add_(added * mean)
+            self.variance.mul_(kept).add_(added * variance * unbiased)
+            return
         self.factor.mul_(keep).add_(1)
         self.mean.mul_(keep).add_(mean)
         self.variance.mul_(keep).add_(variance * unbiased)

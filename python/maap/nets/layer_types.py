@@ -103,6 +103,14 @@ def _scale_blobs(layer: LayerParameter) -> int:
     return int(len(layer.bottom) == 1) + int(layer.scale_param.bias_term)
 
 
+def _batch_norm_blobs(layer: LayerParameter) -> int:
+    """3, or 5 with the scale and bias of NVIDIA's fork, whose fields BVLC Caffe lacks."""
+    param = layer.batch_norm_param
+    set_fields = {field.name for field, _ in param.ListFields()}
+    scaled = getattr(param, "scale_bias", False) or getattr(layer, "dialect", "") == "nv015"
+    return 5 if scaled or set_fields & {"scale_filler", "bias_filler"} else 3
+
+
 def _normalize_blobs(layer: LayerParameter) -> int:
     """SSD's has a scale; happynear's, with its own parameters, none."""
     if layer.dialect:
@@ -169,7 +177,9 @@ TYPES: dict[str, LayerType] = {
     # Each value alone, or normalised
     "AbsVal": _ELEMENTWISE,
     "BNLL": _ACTIVATION,
-    "BatchNorm": replace(_ACTIVATION, blobs=3, top_unread=in_place),  # in place it keeps a copy
+    "BatchNorm": replace(
+        _ACTIVATION, blobs=_batch_norm_blobs, top_unread=in_place
+    ),  # in place it keeps a copy
     "Bias": replace(
         _ACTIVATION, blobs=lambda layer: int(len(layer.bottom) == 1), top_unread=_always
     ),

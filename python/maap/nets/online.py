@@ -105,7 +105,8 @@ def _share(layer: LayerParameter, own: Optional[LayerParameter], name: str) -> N
     count = shared_blobs(own)
     while len(own.param) < count:
         spec = own.param.add()
-        if own.type == "BatchNorm":  # statistics, which no solver may change: Caffe checks that
+        # Statistics, which no solver may change: Caffe checks that.
+        if own.type == "BatchNorm" and len(own.param) <= 3:
             spec.lr_mult = spec.decay_mult = 0
     for number, spec in enumerate(own.param):
         spec.name = spec.name or f"{own.name}/{number}"

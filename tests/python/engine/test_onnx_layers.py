@@ -75,6 +75,7 @@ CASES = [
     case("batch-norm", "BatchNorm", "eps: 0.01"),
     case("batch-norm-2-axes", "BatchNorm", "", [(5, 4)]),
     case("batch-norm-own", "BatchNorm", "use_global_stats: false"),
+    case("batch-norm-scaled", "BatchNorm", "scale_bias: true"),
     case("scale", "Scale", "bias_term: true"),
     case("scale-axis-0", "Scale", "axis: 1 num_axes: 2"),
     case("scale-one-value", "Scale", "num_axes: 0 bias_term: true"),

@@ -80,7 +80,8 @@ def randomise(net, seed=1, spread=0.3):
     for name, blobs in net.params.items():
         for number, blob in enumerate(blobs):
             values = spread * random.randn(*blob.shape)
-            if net.layer_dict[name].type in ("BatchNorm", "BN") and number >= len(blobs) - 2:
+            positive = {"BatchNorm": (1, 2), "BN": range(len(blobs) - 2, len(blobs))}
+            if number in positive.get(net.layer_dict[name].type, ()):
                 values = 0.5 + np.abs(values)
             blob.data[...] = values
 

@@ -214,6 +214,8 @@ TEST(DialectsTest, FieldsAndBottomsTellMeaningsApart) {
   EXPECT_EQ(resolved_one("type: 'FocalLoss' focal_loss_param { gamma: 2 axis: 1 }"),
             "focal_chuanqi305");
   EXPECT_EQ(resolved_one("type: 'FocalLoss' focal_loss_param { type: ONEADDP }"), "happynear");
+  EXPECT_EQ(resolved_one("type: 'BatchNorm' batch_norm_param { scale_bias: true }"), "nv017");
+  EXPECT_EQ(resolved_one("type: 'BatchNorm' batch_norm_param { eps: 1 }"), "");
   EXPECT_EQ(resolved_one("type: 'Convolution'"), "");
 }
 
@@ -226,6 +228,9 @@ TEST(DialectsTest, TheOtherLayersDecideWhereALayerDoesNot) {
   EXPECT_EQ(resolved("layer { type: 'FocalLoss' } layer { type: 'Flip' } "
                      "layer { type: 'NCALoss' }")[0],
             "happynear");
+  const string norm = "layer { type: 'BatchNorm' batch_norm_param { bias_filler { } } } ";
+  EXPECT_EQ(resolved(norm)[0], "nv017");
+  EXPECT_EQ(resolved(norm + "layer { type: 'Flip' } layer { type: 'NCALoss' }")[0], "intel");
   EXPECT_EQ(resolved("layer { type: 'SmoothL1Loss' bottom: 'a' bottom: 'b' } "
                      "layer { type: 'Proposal' }")[0],
             "faster_rcnn");
