@@ -2,6 +2,7 @@
 
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
+#include "caffe/layers/relu_layer.hpp"
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/value_order.hpp"
 
@@ -9,13 +10,16 @@ namespace caffe {
 
 namespace {
 
-template <typename T>
+template <typename T, bool kRelu>
 struct TakeSum {
   T c0, c1;
   const T* a;  // [count], y itself for the third and later bottoms
   const T* b;  // [count]
   T* y;        // [count]
-  CAFFE_HD void operator()(int i) const { y[i] = c0 * a[i] + c1 * b[i]; }
+  CAFFE_HD void operator()(int i) const {
+    const T sum = c0 * a[i] + c1 * b[i];
+    y[i] = kRelu && sum < T(0) ? T(0) : sum;  // NaN stays
+  }
 };
 
 template <typename T>
@@ -55,13 +59,35 @@ struct TakeMax {
   }
 };
 
-template <typename T>
-struct Scaled {
-  T factor;
+/// The gradients of one or two bottoms of a sum.
+template <typename T, bool kRelu, bool kTwo>
+struct SumGradient {
+  T c0, c1;
+  const T* y;  // null without a ReLU
   const T* dy;
-  T* dx;
-  CAFFE_HD void operator()(int i) const { dx[i] = factor * dy[i]; }
+  T* dx0;  // may be dy, for one bottom
+  T* dx1;  // null for one bottom
+  CAFFE_HD void operator()(int i) const {
+    const T all = dy[i];
+    const T there = !kRelu || y[i] > T(0) ? all : T(0);
+    dx0[i] = c0 * there;
+    if (kTwo) dx1[i] = c1 * there;
+  }
 };
+
+template <typename T>
+void sum_gradient(int count, const SumGradient<T, true, true>& all) {
+  if (all.y != nullptr && all.dx1 != nullptr) {
+    parallel_for(count, all);
+  } else if (all.y != nullptr) {
+    parallel_for(count, SumGradient<T, true, false>{all.c0, all.c1, all.y, all.dy, all.dx0, {}});
+  } else if (all.dx1 != nullptr) {
+    parallel_for(count,
+                 SumGradient<T, false, true>{all.c0, all.c1, all.y, all.dy, all.dx0, all.dx1});
+  } else {
+    parallel_for(count, SumGradient<T, false, false>{all.c0, all.c1, all.y, all.dy, all.dx0, {}});
+  }
+}
 
 template <typename T>
 struct WhereLargest {
@@ -112,11 +138,31 @@ Dtype EltwiseLayer<Dtype>::coeff(int i) const {
   return param.coeff_size() == 0 ? Dtype(1) : Dtype(param.coeff(i));
 }
 
+/// With the ReLU behind it, if there is one.
+template <typename Dtype>
+void EltwiseLayer<Dtype>::forward_sum(Order order, const Blobs& bottom, Blob<Dtype>* top) {
+  const bool relu = !this->followers().empty() && is_plain_relu(*this->followers()[0]);
+  const int bottoms = static_cast<int>(bottom.size());
+  Dtype* const y = mutable_data_in(order, top);
+  for (int k = 1; k < bottoms; ++k) {
+    const Dtype* const a = k == 1 ? data_in(order, *bottom[0]) : y;
+    const Dtype* const b = data_in(order, *bottom[k]);
+    const Dtype c0 = k == 1 ? coeff(0) : Dtype(1);
+    if (relu && k + 1 == bottoms) {
+      parallel_for(top->count(), TakeSum<Dtype, true>{c0, coeff(k), a, b, y});
+    } else {
+      parallel_for(top->count(), TakeSum<Dtype, false>{c0, coeff(k), a, b, y});
+    }
+  }
+  if (relu) this->take(1, TakesFollowers<Dtype>::Gradient::kEither);
+}
+
 template <typename Dtype>
 void EltwiseLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const auto operation = this->layer_param_.eltwise_param().operation();
   const int count = top[0]->count();
   const Order order = common_data_order(bottom);
+  if (operation == EltwiseParameter::SUM) return forward_sum(order, bottom, top[0]);
   const bool stores = operation == EltwiseParameter::MAX;
   int* const largest = stores ? mutable_data_in(order, &largest_) : nullptr;
   Dtype* const y = mutable_data_in(order, top[0]);
@@ -124,9 +170,7 @@ void EltwiseLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
     const bool start = k == 1;
     const Dtype* const a = start ? data_in(order, *bottom[0]) : y;
     const Dtype* const b = data_in(order, *bottom[k]);
-    if (operation == EltwiseParameter::SUM) {
-      parallel_for(count, TakeSum<Dtype>{start ? coeff(0) : Dtype(1), coeff(k), a, b, y});
-    } else if (operation == EltwiseParameter::PROD) {
+    if (operation == EltwiseParameter::PROD) {
       parallel_for(count, TakeProduct<Dtype>{a, b, y});
     } else if (start) {
       parallel_for(count, FirstMax<Dtype>{a, b, y, largest});
@@ -150,25 +194,48 @@ void EltwiseLayer<Dtype>::product_gradient(Order order, const Blobs& bottom, int
   }
 }
 
+/// Through the ReLU, too, if the forward pass took one. Two bottoms share one pass over dy.
+template <typename Dtype>
+void EltwiseLayer<Dtype>::sum_gradients(Order order, Blob<Dtype>* top,
+                                        const std::vector<bool>& propagate_down,
+                                        const Blobs& bottom) {
+  const int count = top->count();
+  const Dtype* y = this->followers().empty() ? nullptr : data_in(order, *top);
+  const Dtype* dy = diff_in(order, *top);
+  if (y != nullptr && this->keeps_gradient()) {
+    Dtype* const kept = mutable_diff_in(order, top);
+    sum_gradient<Dtype>(count, {Dtype(1), Dtype(1), y, kept, kept, nullptr});
+    y = nullptr;
+    dy = kept;
+  }
+  std::vector<int> wanted;
+  for (int k = 0; k < static_cast<int>(bottom.size()); ++k) {
+    if (propagate_down[k]) wanted.push_back(k);
+  }
+  for (size_t i = 0; i < wanted.size(); i += 2) {
+    const int a = wanted[i], b = i + 1 < wanted.size() ? wanted[i + 1] : -1;
+    sum_gradient<Dtype>(
+        count, {coeff(a), b < 0 ? Dtype(0) : coeff(b), y, dy, mutable_diff_in(order, bottom[a]),
+                b < 0 ? nullptr : mutable_diff_in(order, bottom[b])});
+  }
+}
+
 template <typename Dtype>
 void EltwiseLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
-  const int count = top[0]->count();
+  const auto operation = this->layer_param_.eltwise_param().operation();
   const Order order = common_data_order(bottom);
+  if (operation == EltwiseParameter::SUM) {
+    return sum_gradients(order, top[0], propagate_down, bottom);
+  }
   const Dtype* const dy = diff_in(order, *top[0]);
   for (int k = 0; k < static_cast<int>(bottom.size()); ++k) {
     if (!propagate_down[k]) continue;
-    switch (this->layer_param_.eltwise_param().operation()) {
-      case EltwiseParameter::PROD:
-        product_gradient(order, bottom, k, dy);
-        break;
-      case EltwiseParameter::SUM:
-        parallel_for(count, Scaled<Dtype>{coeff(k), dy, mutable_diff_in(order, bottom[k])});
-        break;
-      case EltwiseParameter::MAX:
-        parallel_for(count, WhereLargest<Dtype>{k, data_in(order, largest_), dy,
-                                                mutable_diff_in(order, bottom[k])});
-        break;
+    if (operation == EltwiseParameter::PROD) {
+      product_gradient(order, bottom, k, dy);
+    } else {
+      parallel_for(top[0]->count(), WhereLargest<Dtype>{k, data_in(order, largest_), dy,
+                                                        mutable_diff_in(order, bottom[k])});
     }
   }
 }

@@ -5,6 +5,7 @@
 
 #include "caffe/layer.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/layers/takes_followers.hpp"
 #include "caffe/util/value_order.hpp"
 
 namespace caffe {
@@ -15,8 +16,9 @@ namespace caffe {
 ///         stable_prod_grad makes no difference
 ///   MAX   the largest; NaN if one is NaN. The gradient goes to the bottom that has the largest
 ///         value; among equal ones to the second bottom if it has it, else to the first that has
+/// SUM takes a ReLU behind it.
 template <typename Dtype>
-class EltwiseLayer : public Portable<Layer<Dtype>> {
+class EltwiseLayer : public Portable<Layer<Dtype>>, public TakesFollowers<Dtype> {
  public:
   using typename Layer<Dtype>::Blobs;
   using Portable<Layer<Dtype>>::Portable;
@@ -33,6 +35,9 @@ class EltwiseLayer : public Portable<Layer<Dtype>> {
 
  private:
   Dtype coeff(int i) const;
+  void forward_sum(Order order, const Blobs& bottom, Blob<Dtype>* top);
+  void sum_gradients(Order order, Blob<Dtype>* top, const std::vector<bool>& propagate_down,
+                     const Blobs& bottom);
   void product_gradient(Order order, const Blobs& bottom, int k, const Dtype* dy);
 
   Blob<int> largest_;  // MAX: which bottom each value of the top came from

@@ -1,10 +1,7 @@
-// BatchNorm and Scale for a bottom in a layout of oneDNN's. The forward pass with given statistics
-// uses oneDNN's batch normalisation, the rest blocked_scale.hpp. A Scale, y = s x + b, is a
-// normalisation with mean 0, variance 1, s and b.
-//
-// In place, a backward pass needs the input of the forward pass. Instead of copying it, the layer
-// writes the result to other memory, which becomes the blob's, and keeps the memory that the blob
-// had; in the next pass the two are exchanged again.
+// BatchNorm and Scale for a bottom in blocks of channels. A BatchNorm takes the Scale and the ReLU
+// behind it: one pass for the statistics and one for the result; backward, one for the sums and one
+// for the gradient (blocked_affine.hpp). oneDNN's own normalisation is not used: its threads spin
+// at barriers. On a busy machine, 4 x 256 x 56 x 56 values took 200 ms instead of 3.
 
 #include <cmath>
 #include <memory>
@@ -12,171 +9,217 @@
 
 #include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/layers/engine_choice.hpp"
-#include "caffe/layers/onednn/blocked_scale.hpp"
-#include "caffe/layers/onednn/primitives.hpp"
+#include "caffe/layers/onednn/blocked_affine.hpp"
+#include "caffe/layers/onednn/kept_input.hpp"
+#include "caffe/layers/relu_layer.hpp"
 #include "caffe/layers/scale_layer.hpp"
+#include "caffe/layers/takes_followers.hpp"
 
 namespace caffe {
 namespace onednn {
 namespace {
 
-typedef dnnl::normalization_flags Flags;
-
-/// The primitives for one layout.
-class Normalization {
- public:
-  /// Whether oneDNN supports that layout.
-  bool prepare(const Layout& layout, float eps, Flags flags) {
-    if (made_ && layout == layout_) return works_;
-    layout_ = layout;
-    made_ = true;
-    works_ = false;
-    const maap::NoFork while_locked;  // oneDNN's cache of primitives
-    try {
-      description_ = describe_normalization(layout, eps, flags);
-      if (!is_fast(description_)) return false;
-      forward_ = dnnl::batch_normalization_forward(description_);
-      works_ = true;
-    } catch (const dnnl::error&) {
-      // Not implemented for this layout.
-    }
-    return works_;
-  }
-
-  /// Computes the top from the bottom; `arguments` are the other arguments. With `keep`, kept()
-  /// then has the bottom's values.
-  void forward(Blob<float>* bottom, Blob<float>* top, bool keep, Arguments arguments) {
-    pass(bottom, top, keep, [&](const dnnl::memory& from, const dnnl::memory& to) {
-      arguments[DNNL_ARG_SRC] = from;
-      arguments[DNNL_ARG_DST] = to;
-      arguments[DNNL_ARG_SCRATCHPAD] = scratch(Slot::kPrimitive, description_.scratchpad_desc());
-      run(forward_, arguments);
-    });
-  }
-
-  /// The same with the batch's statistics, which are stored in `mean` and `variance`.
-  void forward(Blob<float>* bottom, Blob<float>* top, bool keep, float* mean, float* variance,
-               float eps) {
-    pass(bottom, top, keep, [&](const dnnl::memory& from, const dnnl::memory& to) {
-      normalization_forward(from, mean, variance, eps, to);
-    });
-  }
-
-  /// Computes the bottom's gradient from the top's; the statistics are the bottom's.
-  void backward(const Blob<float>& top, Blob<float>* bottom, const float* mean,
-                const float* variance, float eps) {
-    const Input gradient(top, Part::kDiff, layout_, Slot::kGradient);
-    Output to(bottom, Part::kDiff, layout_);
-    std::unique_ptr<Input> from;
-    if (kept_ == nullptr) from.reset(new Input(*bottom, Part::kData, layout_, Slot::kSource));
-    normalization_backward(gradient.memory(), kept_ != nullptr ? kept_->memory() : from->memory(),
-                           mean, variance, eps, to.memory());
-    to.done();
-  }
-
-  /// The same through y = s x + b: the bottom's gradient if `wanted`; with `sums` (2, channels)
-  /// also the gradients of s and b.
-  void backward_scaled(const Blob<float>& top, Blob<float>* bottom, bool wanted,
-                       const float* factors, vector<double>* sums) {
-    const Input gradient(top, Part::kDiff, layout_, Slot::kGradient);
-    std::unique_ptr<Output> to;
-    if (wanted) to.reset(new Output(bottom, Part::kDiff, layout_));
-    const dnnl::memory result = wanted ? to->memory() : dnnl::memory();
-    const size_t channels = bottom->shape(1);
-    BlockedScale scale = {factors, &gradient.memory(), wanted ? &result : nullptr, nullptr, nullptr,
-                          nullptr};
-    std::unique_ptr<Input> from;
-    dnnl::memory x;
-    if (sums != nullptr) {
-      if (kept_ == nullptr) from.reset(new Input(*bottom, Part::kData, layout_, Slot::kSource));
-      x = kept_ != nullptr ? kept_->memory() : from->memory();
-      sums->resize(2 * channels);
-      scale.x = &x;
-      scale.factor_gradients = sums->data();
-      scale.shift_gradients = sums->data() + channels;
-    }
-    scale_backward(scale);
-    if (wanted) to->done();
-  }
-
- private:
-  template <typename F>
-  void pass(Blob<float>* bottom, Blob<float>* top, bool keep, const F& compute) {
-    const std::shared_ptr<OneDnnCopy> given = current_copy(*bottom);
-    std::shared_ptr<OneDnnCopy> room;
-    if (keep) {
-      const bool fits = kept_ != nullptr && kept_->layout() == layout_ && kept_ != given;
-      room = fits ? kept_ : OneDnnCopy::make(layout_);
-    }
-    Output to = keep ? Output(top, Part::kData, room) : Output(top, Part::kData, layout_);
-    compute(given->memory(), to.memory());
-    kept_ = keep ? given : nullptr;
-    to.done();
-  }
-
-  Layout layout_;
-  bool made_ = false, works_ = false;
-  dnnl::batch_normalization_forward::primitive_desc description_;
-  dnnl::batch_normalization_forward forward_;
-  std::shared_ptr<OneDnnCopy> kept_;
-};
-
-/// In channels that pad a block, oneDNN's normalisation writes values other than 0.
+/// In channels that pad a block, a shift would write values other than 0.
 bool has_full_blocks(const Blob<float>& blob) {
   return full_block(blob) != 0;
 }
 
-dnnl::memory vector_memory(float* values, int count) {
-  return dnnl::memory(plain_layout({count}), cpu_engine(), values);
+void add_gradients(const vector<double>& gradients, Blob<float>* learnt) {
+  float* const to = learnt->mutable_cpu_diff();
+  for (int c = 0; c < learnt->count(); ++c) to[c] = static_cast<float>(to[c] + gradients[c]);
 }
 
-class OneDnnBatchNormLayer : public BatchNormLayer<float> {
+/// The first layers behind a BatchNorm, as far as it can take them.
+class Behind {
+ public:
+  Behind() = default;
+  Behind(const vector<Layer<float>*>& followers, int channels) {
+    size_t at = 0;
+    if (at < followers.size() && is_scale(*followers[at], channels)) scale_ = followers[at++];
+    if (at < followers.size() && is_plain_relu(*followers[at])) {
+      relu_ = true;
+      ++at;
+    }
+    count_ = at;
+  }
+  size_t count() const { return count_; }
+  bool has_relu() const { return relu_; }
+  /// [channels], or null for 1 and 0.
+  const float* factors() const {
+    return scale_ == nullptr ? nullptr : scale_->blobs()[0]->cpu_data();
+  }
+  const float* shifts() const { return shift() == nullptr ? nullptr : shift()->cpu_data(); }
+
+  bool learns() const {
+    return scale_ != nullptr && (scale_->param_propagate_down(0) || learns_shift());
+  }
+  /// Adds the gradients of the factors and the shifts.
+  void add(const vector<double>& of_factors, const vector<double>& of_shifts) const {
+    if (scale_->param_propagate_down(0)) add_gradients(of_factors, scale_->blobs()[0].get());
+    if (learns_shift()) add_gradients(of_shifts, shift());
+  }
+
+ private:
+  /// Whether it is a Scale with one learnt factor for each channel.
+  static bool is_scale(Layer<float>& layer, int channels) {
+    const int axis = layer.layer_param().scale_param().axis();
+    return dynamic_cast<ScaleLayer<float>*>(&layer) != nullptr &&
+           layer.layer_param().bottom_size() == 1 && (axis == 1 || axis == -3) &&
+           layer.blobs()[0]->shape() == vector<int>{channels};
+  }
+  Blob<float>* shift() const {
+    return scale_ != nullptr && scale_->blobs().size() > 1 ? scale_->blobs()[1].get() : nullptr;
+  }
+  bool learns_shift() const { return shift() != nullptr && scale_->param_propagate_down(1); }
+
+  Layer<float>* scale_ = nullptr;
+  bool relu_ = false;
+  size_t count_ = 0;
+};
+
+class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers<float> {
  public:
   using Base = BatchNormLayer<float>;
   using Base::Base;
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
-    const Flags flags = use_global_stats_ ? Flags::use_global_stats : Flags::none;
-    forward_was_here_ =
-        has_full_blocks(*bottom[0]) &&
-        normalization_.prepare(layout_of(*bottom[0]), layer_param_.batch_norm_param().eps(), flags);
+    if (runs_again()) {
+      set_affine(Behind());
+      return input_.again(layout_, *bottom[0], top[0],
+                          [&](const dnnl::memory& from, const dnnl::memory& to) {
+                            affine_forward(affine(false), from, to);
+                          });
+    }
+    forward_was_here_ = has_full_blocks(*bottom[0]);
     if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
-    if (use_global_stats_) take_averages();
-    const bool keep = bottom[0] == top[0] && !use_global_stats_;
+    layout_ = layout_of(*bottom[0]);
+    const Behind behind(followers(), bottom[0]->shape(1));
     if (use_global_stats_) {
-      normalization_.forward(bottom[0], top[0], keep, statistics());
+      take_averages();
     } else {
-      normalization_.forward(bottom[0], top[0], keep, mean_.mutable_cpu_data(),
-                             variance_.mutable_cpu_data(), layer_param_.batch_norm_param().eps());
+      blocked_moments(current_copy(*bottom[0])->memory(), mean_.mutable_cpu_data(),
+                      variance_.mutable_cpu_data());
       enter_averages(static_cast<double>(bottom[0]->count()) / bottom[0]->shape(1));
     }
+    set_affine(behind);
+    const bool keep = bottom[0] == top[0] && (!use_global_stats_ || behind.count() > 0);
+    input_.forward(layout_, bottom[0], top[0], keep,
+                   [&](const dnnl::memory& from, const dnnl::memory& to) {
+                     affine_forward(affine(behind.has_relu()), from, to);
+                   });
+    if (behind.count() > 0) take(behind.count(), Gradient::kTogether);
   }
 
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
-    if (!propagate_down[0]) return;
-    const float eps = layer_param_.batch_norm_param().eps();
-    if (!use_global_stats_) {
-      return normalization_.backward(*top[0], bottom[0], mean_.cpu_data(), variance_.cpu_data(),
-                                     eps);
-    }
-    vector<float> factors;
-    for (int c = 0; c < variance_.count(); ++c) {
-      factors.push_back(1 / std::sqrt(variance_.cpu_data()[c] + eps));
-    }
-    normalization_.backward_scaled(*top[0], bottom[0], true, factors.data(), nullptr);
+    const Behind behind(followers(), bottom[0]->shape(1));
+    const bool by_x = !use_global_stats_ || behind.has_relu() || behind.learns();
+    const KeptInput::Values x(input_, layout_, *bottom[0], by_x);
+    const bool down = propagate_down[0];
+    backward_all(behind, x, down, *top[0], bottom[0]);
+    if (behind.count() == 0) return;
+    if (!keeps_gradient()) return input_.drop();
+    if (bottom[0] != top[0] || !down) leave_gradient(behind, x, down, top[0]);
   }
 
  private:
-  Arguments statistics() {
-    return {{DNNL_ARG_MEAN, vector_memory(mean_.mutable_cpu_data(), mean_.count())},
-            {DNNL_ARG_VARIANCE, vector_memory(variance_.mutable_cpu_data(), variance_.count())}};
+  BlockedAffine affine(bool relu) const {
+    return {mean_.cpu_data(), factors_.data(), shifts_.data(), relu};
   }
 
-  Normalization normalization_;
-  bool forward_was_here_ = false;  // whether oneDNN ran the last forward pass
+  /// The factors and shifts of this layer and the Scale behind it.
+  void set_affine(const Behind& behind) {
+    const float eps = layer_param_.batch_norm_param().eps();
+    const int channels = mean_.count();
+    const float *const s = behind.factors(), *const b = behind.shifts();
+    own_.resize(channels);
+    factors_.resize(channels);
+    shifts_.resize(channels);
+    for (int c = 0; c < channels; ++c) {
+      own_[c] = 1 / std::sqrt(variance_.cpu_data()[c] + eps);
+      factors_[c] = s == nullptr ? own_[c] : own_[c] * s[c];
+      shifts_[c] = b == nullptr ? 0 : b[c];
+    }
+  }
+
+  /// Adds what the Scale learns.
+  void add_learnt(const Behind& behind) {
+    vector<double> of_factors(products_.size());
+    for (size_t c = 0; c < products_.size(); ++c) of_factors[c] = own_[c] * products_[c];
+    behind.add(of_factors, sums_);
+  }
+
+  /// Leaves the top's gradient behind the ReLU or, if `scaled`, the Scale.
+  void leave_gradient(const Behind& behind, const KeptInput::Values& x, bool scaled,
+                      Blob<float>* top) {
+    set_affine(behind);
+    const vector<float> ones(factors_.size(), 1.f);
+    const bool by_factors = scaled && behind.factors() != nullptr;
+    const Input dy(*top, Part::kDiff, layout_, Slot::kGradient);
+    Output dx(top, Part::kDiff, layout_);
+    run_backward(behind.has_relu(), x.memory(), dy.memory(), &dx.memory(),
+                 {by_factors ? behind.factors() : ones.data()}, false);
+    dx.done();
+  }
+
+  /// Through all: with f the factors and means over each channel,
+  /// dx = f (g - mean of g) - f own^2 (x - mean) (mean of g (x - mean)),
+  /// or f g for given statistics.
+  void backward_all(const Behind& behind, const KeptInput::Values& x, bool down,
+                    const Blob<float>& top, Blob<float>* bottom) {
+    if (!down && !behind.learns()) return;
+    set_affine(behind);
+    const Input dy(top, Part::kDiff, layout_, Slot::kGradient);
+    const dnnl::memory from = x.memory();
+    const bool by_batch = down && !use_global_stats_;
+    if (by_batch || !down) {
+      run_backward(behind.has_relu(), from, dy.memory(), nullptr, {}, true);
+    }
+    if (down) {
+      Output dx(bottom, Part::kDiff, layout_);
+      if (by_batch) set_slopes(static_cast<double>(bottom->count()) / bottom->shape(1));
+      run_backward(behind.has_relu(), from, dy.memory(), &dx.memory(),
+                   {factors_.data(), by_batch ? by_x_.data() : nullptr,
+                    by_batch ? constant_.data() : nullptr},
+                   behind.learns() && !by_batch);
+      dx.done();
+    }
+    if (behind.learns()) add_learnt(behind);
+  }
+
+  void set_slopes(double count) {
+    by_x_.resize(factors_.size());
+    constant_.resize(factors_.size());
+    for (size_t c = 0; c < factors_.size(); ++c) {
+      const double f = factors_[c], own = own_[c];
+      by_x_[c] = static_cast<float>(-f * own * own * products_[c] / count);
+      constant_[c] = static_cast<float>(-f * sums_[c] / count);
+    }
+  }
+
+  /// With `sums`, sets products_ and sums_.
+  void run_backward(bool relu, const dnnl::memory& x, const dnnl::memory& dy,
+                    const dnnl::memory* dx, const vector<const float*>& slopes, bool sums) {
+    AffineBackward pass = {affine(relu), x ? &x : nullptr, &dy, dx, {}, nullptr, nullptr};
+    for (size_t i = 0; i < slopes.size(); ++i) pass.slopes[i] = slopes[i];
+    if (sums) {
+      products_.resize(factors_.size());
+      sums_.resize(factors_.size());
+      pass.products = products_.data();
+      pass.sums = sums_.data();
+    }
+    affine_backward(pass);
+  }
+
+  KeptInput input_;
+  Layout layout_;                   // of the last forward pass
+  vector<float> own_;               // [channels], 1 / sqrt(variance + eps)
+  vector<float> factors_, shifts_;  // [channels]
+  vector<float> by_x_, constant_;   // [channels], of the gradient
+  vector<double> products_, sums_;  // [channels], of affine_backward
+  bool forward_was_here_ = false;   // in the last forward pass
 };
 
 class OneDnnScaleLayer : public ScaleLayer<float> {
@@ -186,13 +229,14 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
-    Flags flags = Flags::use_global_stats | Flags::use_scale;
-    if (bias() != nullptr) flags |= Flags::use_shift;
-    forward_was_here_ = bottom.size() == 1 && has_full_blocks(*bottom[0]) &&
-                        is_by_channel(*bottom[0]) &&
-                        normalization_.prepare(layout_of(*bottom[0]), 0.f, flags);
+    forward_was_here_ =
+        bottom.size() == 1 && has_full_blocks(*bottom[0]) && is_by_channel(*bottom[0]);
     if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
-    normalization_.forward(bottom[0], top[0], keeps_input(bottom, top), parameters());
+    layout_ = layout_of(*bottom[0]);
+    input_.forward(layout_, bottom[0], top[0], keeps_input(bottom, top),
+                   [&](const dnnl::memory& from, const dnnl::memory& to) {
+                     affine_forward(affine(), from, to);
+                   });
   }
 
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
@@ -200,12 +244,26 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
     const bool learns = param_propagate_down_[0] || param_propagate_down_.back();
     if (!learns && !propagate_down[0]) return;
-    normalization_.backward_scaled(*top[0], bottom[0], propagate_down[0], blobs_[0]->cpu_data(),
-                                   learns ? &sums_ : nullptr);
-    if (param_propagate_down_[0]) add(sums_.data(), blobs_[0].get());
-    if (bias() != nullptr && param_propagate_down_.back()) {
-      add(sums_.data() + shape_.channels, bias());
+    const Input dy(*top[0], Part::kDiff, layout_, Slot::kGradient);
+    AffineBackward pass = {affine(), nullptr, &dy.memory(), nullptr, {}, nullptr, nullptr};
+    pass.slopes[0] = blobs_[0]->cpu_data();
+    vector<double> of_factors(shape_.channels), of_shifts(shape_.channels);
+    const KeptInput::Values values(input_, layout_, *bottom[0], learns);
+    const dnnl::memory x = values.memory();
+    if (learns) {
+      pass.x = &x;
+      pass.products = of_factors.data();
+      pass.sums = of_shifts.data();
     }
+    std::unique_ptr<Output> dx;
+    if (propagate_down[0]) {
+      dx.reset(new Output(bottom[0], Part::kDiff, layout_));
+      pass.dx = &dx->memory();
+    }
+    affine_backward(pass);
+    if (dx != nullptr) dx->done();
+    if (param_propagate_down_[0]) add_gradients(of_factors, blobs_[0].get());
+    if (bias() != nullptr && param_propagate_down_.back()) add_gradients(of_shifts, bias());
   }
 
  private:
@@ -214,26 +272,16 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
     return shape_.outer == x.shape(0) && shape_.channels == x.shape(1);
   }
 
-  static void add(const double* gradients, Blob<float>* learnt) {
-    float* const to = learnt->mutable_cpu_diff();
-    for (int c = 0; c < learnt->count(); ++c) to[c] = static_cast<float>(to[c] + gradients[c]);
+  BlockedAffine affine() {
+    zeros_.assign(shape_.channels, 0.f);
+    return {zeros_.data(), blobs_[0]->cpu_data(),
+            bias() == nullptr ? zeros_.data() : bias()->cpu_data(), false};
   }
 
-  Arguments parameters() {
-    const int channels = shape_.channels;
-    mean_.assign(channels, 0.f);
-    variance_.assign(channels, 1.f);
-    Arguments arguments = {{DNNL_ARG_MEAN, vector_memory(mean_.data(), channels)},
-                           {DNNL_ARG_VARIANCE, vector_memory(variance_.data(), channels)},
-                           {DNNL_ARG_SCALE, plain_memory(*blobs_[0], {channels})}};
-    if (bias() != nullptr) arguments[DNNL_ARG_SHIFT] = plain_memory(*bias(), {channels});
-    return arguments;
-  }
-
-  Normalization normalization_;
-  vector<float> mean_, variance_;
-  vector<double> sums_;            // gradients of s, then of b
-  bool forward_was_here_ = false;  // whether oneDNN ran the last forward pass
+  KeptInput input_;
+  Layout layout_;  // of the last forward pass
+  vector<float> zeros_;
+  bool forward_was_here_ = false;  // in the last forward pass
 };
 
 template <typename LayerClass>

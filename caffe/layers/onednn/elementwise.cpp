@@ -1,6 +1,7 @@
 // ReLU, ReLU6, Eltwise SUM and the gradient of Split in any layout of oneDNN's that their bottoms
 // have (shadow.hpp). No oneDNN primitive is needed.
 
+#include <cstring>
 #include <memory>
 #include <vector>
 
@@ -83,8 +84,19 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
                     const Blobs& bottom) override {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
     const Input gradient(*top[0], Part::kDiff, layout_, Slot::kGradient);
+    std::unique_ptr<Input> values;
+    std::unique_ptr<Output> left;
     Shadow y(flat_shape(layout_));
     y.set_diff(gradient.memory());
+    if (!followers().empty()) {  // a ReLU
+      values.reset(new Input(*top[0], Part::kData, layout_, Slot::kSource));
+      y.set_data(values->memory());
+      if (keeps_gradient()) {
+        left.reset(new Output(top[0], Part::kDiff, layout_));
+        copy(gradient.memory(), left->memory());
+        y.set_diff(left->memory());
+      }
+    }
     vector<Output> outputs;
     vector<Shadow> shadows;
     Blobs to;
@@ -97,9 +109,17 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
     }
     Base::Backward_cpu({y.get()}, propagate_down, to);
     for (Output& output : outputs) output.done();
+    if (left != nullptr) left->done();
   }
 
  private:
+  /// For two memories of one layout.
+  static void copy(const dnnl::memory& from, const dnnl::memory& to) {
+    const void* const source = from.get_data_handle();
+    void* const target = to.get_data_handle();
+    if (source != target) std::memcpy(target, source, from.get_desc().get_size());
+  }
+
   Layout layout_;                  // of the last forward pass
   bool forward_was_here_ = false;  // whether that pass used layout_
 };

@@ -107,16 +107,6 @@ inline dnnl::lrn_backward::primitive_desc describe_lrn_backward(
 #endif
 }
 
-inline dnnl::batch_normalization_forward::primitive_desc describe_normalization(
-    const Layout& layout, float eps, dnnl::normalization_flags flags) {
-  const auto kind = dnnl::prop_kind::forward_training;
-#if DNNL_VERSION_MAJOR < 3
-  return describe<dnnl::batch_normalization_forward>(kind, layout, eps, flags);
-#else
-  return describe<dnnl::batch_normalization_forward>(kind, layout, layout, eps, flags);
-#endif
-}
-
 }  // namespace onednn
 }  // namespace caffe
 

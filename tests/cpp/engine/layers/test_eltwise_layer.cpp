@@ -1,4 +1,6 @@
+#include "caffe/layers/takes_followers.hpp"
 #include "layers/layer_test.hpp"
+#include "toy_net.hpp"
 
 namespace caffe {
 
@@ -110,6 +112,100 @@ TYPED_TEST(EltwiseLayerTest, Errors) {
   EXPECT_ERROR(set_up("operation: PROD coeff: 1 coeff: 2"), "PROD takes no coeffs");
   this->top = {this->bottom[0]};
   EXPECT_ERROR(set_up(""), "cannot work in place");
+}
+
+/// A sum and a ReLU behind it, in place or not: the second computes them apart.
+template <typename TypeParam>
+class EltwiseReluTest : public LayerTest<TypeParam> {
+ protected:
+  typedef typename TypeParam::Dtype Dtype;
+  typedef std::unique_ptr<Net<Dtype>> NetPtr;
+
+  NetPtr make(int bottoms, const std::string& fields, bool in_place) {
+    std::string data = "layer { name: 'data' type: 'Input' ", read, shapes;
+    for (int i = 0; i < bottoms; ++i) {
+      const std::string name(1, static_cast<char>('a' + i));
+      data += "top: '" + name + "' ";
+      read += "bottom: '" + name + "' ";
+      shapes += "shape { dim: 2 dim: 3 dim: 4 dim: 5 } ";
+    }
+    const std::string top = in_place ? "s" : "t";
+    NetPtr net = make_net<Dtype>("force_backward: true " + data + "input_param { " + shapes +
+                                 "} } layer { name: 'sum' " + "type: 'Eltwise' top: 's' " + read +
+                                 fields + " } layer { name: 'relu' type: 'ReLU' " +
+                                 "bottom: 's' top: '" + top + "' }");
+    for (int i = 0; i < bottoms; ++i) this->fill_random(net->input_blobs()[i], i + 1);
+    Blob<Dtype>* const out = net->output_blobs()[0];
+    Blob<Dtype> gradient(out->shape());
+    this->fill_random(&gradient, 9);
+    std::copy_n(gradient.cpu_data(), gradient.count(), out->mutable_cpu_diff());
+    return net;
+  }
+  static size_t taken(const Net<Dtype>& net) {
+    return dynamic_cast<const TakesFollowers<Dtype>&>(*net.layers()[1]).taken();
+  }
+  void expect_same(const Net<Dtype>& net, const Net<Dtype>& apart, bool with_sum = true) {
+    this->expect_near(this->data(*net.output_blobs()[0]), this->data(*apart.output_blobs()[0]));
+    for (size_t i = 0; i < net.input_blobs().size(); ++i) {
+      this->expect_near(this->diff(*net.input_blobs()[i]), this->diff(*apart.input_blobs()[i]));
+    }
+    if (!with_sum) return;
+    this->expect_near(this->diff(*net.blob_by_name("s")), this->diff(*apart.blob_by_name("s")));
+  }
+};
+TYPED_TEST_SUITE(EltwiseReluTest, DtypesAndDevices);
+
+TYPED_TEST(EltwiseReluTest, SumTakesIt) {
+  for (const int bottoms : {2, 3, 4}) {
+    const std::string coeffs[] = {"", "", "coeff: 2 coeff: -1 ", "coeff: 2 coeff: -1 coeff: 0.5 ",
+                                  "coeff: 2 coeff: -1 coeff: 0.5 coeff: 3 "};
+    for (const std::string& fields : {std::string(), "eltwise_param { " + coeffs[bottoms] + "} ",
+                                      std::string("propagate_down: true propagate_down: false ") +
+                                          (bottoms > 2 ? "propagate_down: true " : "") +
+                                          (bottoms > 3 ? "propagate_down: true " : "")}) {
+      const auto net = this->make(bottoms, fields, true);
+      const auto apart = this->make(bottoms, fields, false);
+      const auto kept = this->make(bottoms, fields, true);
+      kept->KeepOnly({});
+      for (const auto* const each : {&net, &apart, &kept}) {
+        (*each)->Forward();
+        (*each)->Backward();
+      }
+      EXPECT_EQ(this->taken(*net), 1u);
+      EXPECT_EQ(this->taken(*apart), 0u);
+      this->expect_same(*net, *apart);
+      this->expect_same(*kept, *apart, false);
+    }
+  }
+}
+
+TYPED_TEST(EltwiseReluTest, PassesOverPartsAreRight) {
+  const auto net = this->make(2, "", true), apart = this->make(2, "", false);
+  for (const auto* const each : {&net, &apart}) {
+    (*each)->Forward();
+    (*each)->BackwardFromTo(2, 2);
+    (*each)->BackwardFromTo(1, 0);
+  }
+  this->expect_same(*net, *apart);
+  net->ForwardTo(1);
+  apart->ForwardTo(1);
+  this->expect_near(this->data(*net->blob_by_name("s")), this->data(*apart->blob_by_name("s")));
+  EXPECT_EQ(this->taken(*net), 0u);
+  net->ForwardFrom(2);
+  this->expect_near(this->data(*net->blob_by_name("s")), this->data(*apart->blob_by_name("t")));
+}
+
+TYPED_TEST(EltwiseReluTest, OtherOperationsDoNot) {
+  for (const char* const operation : {"MAX", "PROD"}) {
+    const std::string fields = std::string("eltwise_param { operation: ") + operation + " }";
+    const auto net = this->make(2, fields, true), apart = this->make(2, fields, false);
+    for (const auto* const each : {&net, &apart}) {
+      (*each)->Forward();
+      (*each)->Backward();
+    }
+    EXPECT_EQ(this->taken(*net), 0u);
+    this->expect_same(*net, *apart);
+  }
 }
 
 }  // namespace caffe

@@ -2,6 +2,10 @@
 
 #include <omp.h>
 
+#include <cmath>
+#include <sstream>
+
+#include "caffe/layers/takes_followers.hpp"
 #include "layers/onednn/net_pair.hpp"
 
 namespace caffe {
@@ -188,6 +192,174 @@ TEST_F(OneDnnChain, NormalisesByGivenStatistics) {
     pair.backward();
     pair.expect_equal(3e-5);
   }
+}
+
+/// A BatchNorm and what is behind it, in place on "a" or from "a" to "b"; then one more layer.
+class OneDnnNormalisation : public OneDnnChain {
+ protected:
+  struct Case {
+    bool in_place, frozen;
+    std::string behind;  // of the names Scale, ScaleOnly (no bias), Fixed (learns nothing), ReLU
+  };
+  static std::vector<Case> cases() {
+    std::vector<Case> all;
+    for (const bool in_place : {true, false}) {
+      for (const bool frozen : {true, false}) {
+        for (const char* const behind :
+             {"Scale ReLU", "Scale", "ReLU", "ScaleOnly ReLU", "Fixed ReLU", ""}) {
+          all.push_back({in_place, frozen, behind});
+        }
+      }
+    }
+    return all;
+  }
+  static std::string text_of(const Case& c) {
+    const std::string y = c.in_place ? "a" : "b";
+    std::string text =
+        input(3, 3, 13, 17) + conv("x", "a", 32, kNoBias) +
+        layer("BatchNorm", "a", y, c.frozen ? "batch_norm_param { use_global_stats: true }" : "");
+    std::istringstream names(c.behind);
+    for (std::string name; names >> name;) {
+      if (name == "Scale") text += layer("Scale", y, y, "scale_param { bias_term: true }");
+      if (name == "ScaleOnly") text += layer("Scale", y, y);
+      if (name == "Fixed") {
+        text += layer("Scale", y, y,
+                      "param { lr_mult: 0 } param { lr_mult: 0 } scale_param { bias_term: true }");
+      }
+      if (name == "ReLU") text += relu(y);
+    }
+    return text + conv(y, "z", 16, "kernel_size: 1");
+  }
+  static std::string name_of(const Case& c) {
+    return std::string(c.in_place ? "in place, " : "out of place, ") +
+           (c.frozen ? "frozen, " : "learnt, ") + c.behind;
+  }
+  static size_t taken(const NetPair& pair) {
+    return dynamic_cast<const TakesFollowers<float>&>(*pair.net.layers()[2]).taken();
+  }
+};
+
+TEST_F(OneDnnNormalisation, TakesTheLayersBehindIt) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(name_of(c));
+    NetPair pair(text_of(c));
+    set_statistics(&pair);
+    for (int iteration = 0; iteration < 2; ++iteration) {
+      EXPECT_EQ(pair.forward(), 0);
+      EXPECT_EQ(pair.backward(), 1);
+      EXPECT_EQ(taken(pair), pair.net.layers().size() - 4);
+      pair.expect_equal(3e-5);
+    }
+    pair.backward();
+    pair.expect_equal(3e-5);
+  }
+}
+
+/// Passes over parts of the layers: as one by one, and the averages count each pass once.
+TEST_F(OneDnnNormalisation, StaysRightInPassesOverParts) {
+  for (const Case& c : cases()) {
+    for (int cut = 2; cut <= 5; ++cut) {
+      SCOPED_TRACE(name_of(c) + ", cut at " + std::to_string(cut));
+      NetPair pair(text_of(c));
+      const int last = static_cast<int>(pair.net.layers().size()) - 1;
+      if (cut > last) continue;
+      set_statistics(&pair);
+      pair.forward();
+      pair.backward();
+      pair.judge.BackwardTo(cut);
+      pair.net.BackwardTo(cut);
+      pair.expect_equal(3e-5);
+      pair.judge.BackwardFromTo(cut - 1, 0);
+      pair.net.BackwardFromTo(cut - 1, 0);
+      pair.expect_equal(3e-5);
+      pair.judge.ForwardTo(cut - 1);
+      pair.net.ForwardTo(cut - 1);
+      pair.expect_equal(3e-5);
+      pair.judge.ForwardFrom(cut);
+      pair.net.ForwardFrom(cut);
+      pair.backward();
+      pair.expect_equal(3e-5);
+    }
+  }
+}
+
+/// With gradients that nobody reads, the other gradients are the same.
+TEST_F(OneDnnNormalisation, NeedsNoGradientsInBetween) {
+  for (const Case& c : cases()) {
+    SCOPED_TRACE(name_of(c));
+    NetPair pair(text_of(c));
+    set_statistics(&pair);
+    pair.net.KeepOnly({});
+    pair.forward();
+    pair.backward();
+    for (size_t i = 0; i < pair.net.params().size(); ++i) {
+      const Blob<float>& found = *pair.net.params()[i];
+      const Blob<double>& expected = *pair.judge.params()[i];
+      const double scale = std::max(1., static_cast<double>(expected.asum_diff()));
+      for (int k = 0; k < found.count(); ++k) {
+        ASSERT_NEAR(found.cpu_diff()[k], expected.cpu_diff()[k], 1e-6 * scale) << "param " << i;
+      }
+    }
+    EXPECT_ERROR(pair.net.Backward(), "run forward again before backward");
+  }
+}
+
+/// Below frozen layers there is no gradient; the Scale still learns.
+TEST_F(OneDnnNormalisation, LearnsAboveFrozenLayers) {
+  for (const Case& c : cases()) {
+    if (c.behind.find("Scale") == std::string::npos) continue;
+    SCOPED_TRACE(name_of(c));
+    std::string text = "force_backward: false " + text_of(c);
+    const std::string first = "name: 'a' type: 'Convolution'";
+    text.replace(text.find(first), first.size(), "param { lr_mult: 0 } " + first);
+    NetPair pair(text + layer("Power", "z", "loss", "loss_weight: 1"));
+    set_statistics(&pair);
+    for (int iteration = 0; iteration < 2; ++iteration) {
+      pair.forward();
+      pair.backward();
+      pair.expect_equal(3e-5);
+    }
+  }
+}
+
+TEST_F(OneDnnNormalisation, GivesTheSameBitsForAnyNumberOfThreads) {
+  const int before = omp_get_max_threads();
+  for (const Case& c : cases()) {
+    std::vector<std::vector<float>> first;
+    for (const int threads : {1, 2, 3}) {
+      omp_set_num_threads(threads);
+      NetPair pair(text_of(c));
+      set_statistics(&pair);
+      pair.forward();
+      // The convolutions' gradients are oneDNN's.
+      std::vector<std::vector<float>> found;
+      const Blob<float>& y = *pair.net.blob_by_name(c.in_place ? "a" : "b");
+      found.emplace_back(y.cpu_data(), y.cpu_data() + y.count());
+      const auto& layers = pair.net.layers();
+      for (const auto& blob : layers[2]->blobs()) {
+        found.emplace_back(blob->cpu_data(), blob->cpu_data() + blob->count());
+      }
+      if (first.empty()) first = found;
+      EXPECT_EQ(found, first) << name_of(c) << ", threads " << threads;
+    }
+  }
+  omp_set_num_threads(before);
+}
+
+/// A mean far from 0 costs no precision; a value that is no number is not hidden.
+TEST_F(OneDnnNormalisation, IsExactFarFromZero) {
+  NetPair pair(input(2, 16, 19, 23) + conv("x", "a", 16, "kernel_size: 1") + batch_norm("a", "a") +
+               relu("a"));
+  pair.make_identity("a");
+  Blob<double>& bias = *pair.judge.layer_by_name("a")->blobs()[1];
+  for (int i = 0; i < bias.count(); ++i) bias.mutable_cpu_data()[i] = 3000;
+  pair.copy_params();
+  pair.forward();
+  // The convolution itself rounds to 1e-4 here, where values have a spread of 0.6.
+  pair.expect_equal(1e-3);
+  pair.net.input_blobs()[0]->mutable_cpu_data()[5] = std::nanf("");
+  pair.net.Forward();
+  EXPECT_TRUE(std::isnan(pair.net.blob_by_name("a")->cpu_data()[5]));
 }
 
 TEST_F(OneDnnChain, NormalisesPaddedBlocksInThePlainLayer) {
