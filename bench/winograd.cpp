@@ -222,9 +222,10 @@ double peak_rate() {
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 9;
+  const bool wide = caffe::winograd::best_isa() == Isa::kAvx512;  // before oneDNN chooses its code
   const double peak = peak_rate();
   std::printf("%d threads, blocks of %d channels, product of matrices %.0f GFLOP/s\n",
-              omp_get_max_threads(), caffe::winograd::best_isa() == Isa::kAvx512 ? 16 : 8, peak);
+              omp_get_max_threads(), wide ? 16 : 8, peak);
   std::printf(
       "for forward | gradient of the bottom | of the weights: ms, share of that rate, time "
       "of oneDNN's direct code and of its Winograd algorithm divided by ours\n");

@@ -190,13 +190,16 @@ bool Convolution::one_thread_per_part() const {
   return kPoints * sizeof(float) * channels_ * outputs_ <= caches_.own_weights;
 }
 
-int Convolution::forward_part_tiles() const {
-  return one_thread_per_part() ? part_tiles(caches_.own_part, omp_get_max_threads())
-                               : part_tiles(caches_.shared_part, 1);
+/// The same for any number of threads, since the sums in backward_weights() depend on it.
+int Convolution::shared_part_tiles() const {
+  const size_t weights = kPoints * sizeof(float) * channels_ * outputs_;
+  return part_tiles(
+      std::min(std::max(weights, caches_.least_shared_part), caches_.most_shared_part), 1);
 }
 
-int Convolution::backward_part_tiles() const {
-  return part_tiles(caches_.shared_part, 1);  // for any number of threads, as the sums depend on it
+int Convolution::forward_part_tiles() const {
+  return one_thread_per_part() ? part_tiles(caches_.own_part, omp_get_max_threads())
+                               : shared_part_tiles();
 }
 
 /// The work on one part of one group, as tasks that threads can do at the same time: first all of
@@ -369,14 +372,14 @@ void Convolution::forward(const float* bottom, const float* weights, const float
 // ---- the gradient of weights and bias
 
 size_t Convolution::backward_workspace() const {
-  const int size = backward_part_tiles();
+  const int size = shared_part_tiles();
   return kPoints * weights_plane() + part_workspace(size) +
          size_t(ceil_div(size, kChunk)) * outputs_;
 }
 
 void Convolution::backward_weights(const float* bottom, const float* top_gradient, float* weights,
                                    float* bias, float* workspace) const {
-  const int size = backward_part_tiles();
+  const int size = shared_part_tiles();
   const int parts = ceil_div(tiles(), size);
   float* const du = workspace;
   float* const space = du + kPoints * weights_plane();

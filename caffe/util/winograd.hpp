@@ -42,9 +42,12 @@ struct Caches {
   /// in parts of the tiles. Otherwise all threads work on one part at a time, so that the weights
   /// are read once for each part.
   size_t own_weights = 36 * 128 * 128 * sizeof(float);
-  /// Bytes of the transformed tiles of a part, for one thread and for all.
+  /// Bytes of the transformed tiles of a part that a thread computes for itself.
   size_t own_part = 400 << 10;
-  size_t shared_part = 16 << 20;
+  /// The same if threads share a part: as many as the transformed weights have, but at least and at
+  /// most these.
+  size_t least_shared_part = 8 << 20;
+  size_t most_shared_part = 32 << 20;
   /// Bytes of the weights that a thread multiplies with all tiles of a part.
   size_t weights = 256 << 10;
 };
@@ -87,8 +90,8 @@ class Convolution {
   struct Part;
   int part_tiles(size_t bytes, int threads) const;
   int forward_part_tiles() const;
-  int backward_part_tiles() const;
   bool one_thread_per_part() const;
+  int shared_part_tiles() const;
   size_t plane(int channels, int tiles) const;
   size_t part_workspace(int tiles) const;
   size_t weights_plane() const;

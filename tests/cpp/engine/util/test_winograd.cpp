@@ -241,7 +241,8 @@ TEST_P(Winograd, AgreesForManyChannels) {
 TEST_P(Winograd, AgreesForEveryDivisionOfTheWork) {
   const Shape shape{3, 32, 30, 21, 96, 2, 3, 1, 1}, wide{2, 32, 17, 17, 64, 1, 5, 2, 2};
   Caches caches;
-  caches.own_part = caches.shared_part = 100 << 10;  // several parts
+  caches.own_part = caches.least_shared_part = caches.most_shared_part = 100
+                                                                         << 10;  // several parts
   check(shape, caches);
   check(wide, caches);
   caches.own_weights = 0;
