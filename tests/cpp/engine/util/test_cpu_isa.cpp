@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <vector>
+#include <string>
 
 #include "caffe/util/thin_gemm.hpp"
 #include "command_test.hpp"
@@ -12,32 +12,33 @@ namespace caffe {
 
 namespace {
 
-/// Whether the engine's own kernel with AVX-512 takes a product of the shape it is for.
-bool own_kernel_serves() {
-  const int images = 4, size = 512;
-  const std::vector<float> a(images * size, 1), b(size * size, 1);
-  std::vector<float> c(images * size);
-  return thin_gemm(CblasNoTrans, CblasTrans, images, size, size, 1, a.data(), b.data(), 0,
-                   c.data());
+/// Whether the engine's own products of matrices use AVX-512.
+bool own_kernels_use_avx512() {
+  const ThinKernels* const kernels = chosen_thin_kernels();
+  return kernels != nullptr && std::string(kernels->isa) == "AVX-512";
 }
 
 /// The same in a new process with this CAFFE_CPU_ISA, which is read only once.
-int own_kernel_serves_with(const char* setting) {
+int own_kernels_use_avx512_with(const char* setting) {
   setenv("CAFFE_CPU_ISA", setting, 1);
-  return own_kernel_serves() ? 1 : 0;
+  return own_kernels_use_avx512() ? 1 : 0;
 }
 
 }  // namespace
 
 TEST(CpuIsa, IsWhatOwnKernelsGoBy) {
-  EXPECT_EQ(own_kernel_serves(), avx512_allowed());
+  EXPECT_EQ(own_kernels_use_avx512(), avx512_allowed());
+#if defined(__x86_64__) && defined(__GNUC__)
+  EXPECT_EQ(chosen_thin_kernels() != nullptr,
+            __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"));
+#endif
 }
 
 TEST(CpuIsaDeathTest, Avx2HidesAvx512) {
   testing::FLAGS_gtest_death_test_style = "threadsafe";  // a new process, not a fork of this one
-  EXPECT_EXIT(std::exit(own_kernel_serves_with("AVX2")), testing::ExitedWithCode(0), "");
+  EXPECT_EXIT(std::exit(own_kernels_use_avx512_with("AVX2")), testing::ExitedWithCode(0), "");
 #if defined(__x86_64__) && defined(__GNUC__)
-  EXPECT_EXIT(std::exit(own_kernel_serves_with("")),
+  EXPECT_EXIT(std::exit(own_kernels_use_avx512_with("")),
               testing::ExitedWithCode(__builtin_cpu_supports("avx512f") ? 1 : 0), "");
 #endif
 }
