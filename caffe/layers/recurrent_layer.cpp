@@ -1,6 +1,7 @@
 #include "caffe/layers/recurrent_layer.hpp"
 
 #include "caffe/layers/in_place.hpp"
+#include "caffe/layers/scale_layer.hpp"
 #include "caffe/util/active.hpp"
 
 namespace caffe {
@@ -128,6 +129,10 @@ void RecurrentLayer<Dtype>::find_blobs() {
   CAFFE_CHECK(recur_input_blobs_.size() == recur_output_blobs_.size(),
               this->name() << "has " << recur_input_blobs_.size() << " states before the first "
                            << "step and " << recur_output_blobs_.size() << " after the last");
+  for (const auto& layer : unrolled_net_->layers()) {  // cont times h
+    auto* const scale = dynamic_cast<ScaleLayer<Dtype>*>(layer.get());
+    if (scale != nullptr) scale->reset_by_zeros();
+  }
   last_layer_index_ = static_cast<int>(unrolled_net_->layers().size() - 1 - output_blobs_.size());
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 template <typename T>
 struct ScaleForward {
+  bool resets;
   int channels;
   const T* s;  // [channels]
   const T* b;  // [channels] or null
@@ -19,17 +20,22 @@ struct ScaleForward {
   T* y;        // as x
   CAFFE_HD void operator()(int row, int i) const {
     const int c = row % channels;
-    y[i] = b == nullptr ? x[i] * s[c] : x[i] * s[c] + b[c];
+    const T scaled = resets && s[c] == T(0) ? T(0) : x[i] * s[c];
+    y[i] = b == nullptr ? scaled : scaled + b[c];
   }
 };
 
 template <typename T>
 struct ScaleBackward {
+  bool resets;
   int channels;
   const T* s;   // [channels]
   const T* dy;  // [outer, channels, inner]
   T* dx;        // as dy
-  CAFFE_HD void operator()(int row, int i) const { dx[i] = dy[i] * s[row % channels]; }
+  CAFFE_HD void operator()(int row, int i) const {
+    const T factor = s[row % channels];
+    dx[i] = resets && factor == T(0) ? T(0) : dy[i] * factor;
+  }
 };
 
 /// What each value contributes to the gradients of s and b.
@@ -137,7 +143,7 @@ void ScaleLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const ChannelShape shape = in_order(order, shape_);
   if (keeps_input(bottom, top)) keep_input(order, *bottom[0]);
   parallel_planes(shape.rows(), shape.inner,
-                  ScaleForward<Dtype>{shape.channels, scale(bottom).active_data(),
+                  ScaleForward<Dtype>{resets_, shape.channels, scale(bottom).active_data(),
                                       bias() == nullptr ? nullptr : bias()->active_data(),
                                       data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
 }
@@ -162,8 +168,8 @@ void ScaleLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
   if (propagate_down[0]) {
     parallel_planes(
         shape.rows(), shape.inner,
-        ScaleBackward<Dtype>{shape.channels, scale(bottom).active_data(), diff_in(order, *top[0]),
-                             mutable_diff_in(order, bottom[0])});
+        ScaleBackward<Dtype>{resets_, shape.channels, scale(bottom).active_data(),
+                             diff_in(order, *top[0]), mutable_diff_in(order, bottom[0])});
   }
 }
 

@@ -29,6 +29,9 @@ class ScaleLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   int MaxBottomBlobs() const override { return 2; }
   int ExactNumTopBlobs() const override { return 1; }
   size_t own_bytes() const override;
+  /// From now on a scale of 0 gives 0, also for values that are not finite: LSTM and RNN start a
+  /// sequence anew where it is 0.
+  void reset_by_zeros() { resets_ = true; }
 
  protected:
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
@@ -45,6 +48,7 @@ class ScaleLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   void keep_input(Order order, const Blob<Dtype>& x);
   const Dtype* kept_input(Order order, const std::vector<int>& shape) const;
 
+  bool resets_ = false;
   shared_ptr<SyncedMemory> input_;  // x, if the layer works in place: of copy_, or BatchNorm's
   Blob<Dtype> copy_;
   Blob<double> sums_;  // memory of channel_sums

@@ -71,13 +71,19 @@ class _Recurrent(Layer):
         raise NotImplementedError
 
 
+def continued(cont: torch.Tensor, state: torch.Tensor) -> torch.Tensor:
+    """The state where a sequence continues; 0 where one begins, also for what is not finite."""
+    return torch.where(cont == 0, torch.zeros_like(state), cont * state)
+
+
 def lstm_step(
     gates: torch.Tensor, cont: torch.Tensor, cell: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """c and h after a step; gates (..., 4 D) are the inputs of i, f, o and g."""
     i, f, o, g = gates.chunk(4, -1)
     forget = torch.where(cont == 0, torch.zeros_like(f), cont * torch.sigmoid(f))
-    cell = forget * cell + torch.sigmoid(i) * torch.tanh(g)
+    before = torch.where(cont == 0, torch.zeros_like(cell), cell)
+    cell = forget * before + torch.sigmoid(i) * torch.tanh(g)
     return cell, torch.sigmoid(o) * torch.tanh(cell)
 
 
@@ -92,7 +98,7 @@ class LSTM(_Recurrent):
         self, inputs: torch.Tensor, cont: torch.Tensor, states: States
     ) -> tuple[torch.Tensor, States]:
         hidden, cell = states
-        gates = F.linear(cont * hidden, self.weight_hidden) + inputs
+        gates = F.linear(continued(cont, hidden), self.weight_hidden) + inputs
         cell, hidden = lstm_step(gates, cont, cell)
         return hidden, (hidden, cell)
 
@@ -114,7 +120,7 @@ class RNN(_Recurrent):
     def step(
         self, inputs: torch.Tensor, cont: torch.Tensor, states: States
     ) -> tuple[torch.Tensor, States]:
-        hidden = torch.tanh(F.linear(cont * states[0], self.weight_hidden) + inputs)
+        hidden = torch.tanh(F.linear(continued(cont, states[0]), self.weight_hidden) + inputs)
         return torch.tanh(F.linear(hidden, self.weight_output, self.bias_output)), (hidden,)
 
 

@@ -66,6 +66,40 @@ TYPED_TEST(LSTMLayerTest, StateIsCarriedIntoTheNextBatch) {
   }
 }
 
+// What is forgotten may be no number: 0 times NaN would be NaN, in all later batches, too.
+TYPED_TEST(LSTMLayerTest, ANewSequenceForgetsWhatIsNoNumber) {
+  for (const char* type : {"LSTM", "RNN"}) {
+    this->clear();
+    this->add_inputs({0, 0, 1, 1, 0, 1});  // stream 0 begins again at step 2
+    Caffe::set_random_seed(1);
+    auto layer = this->forward(this->text(type));
+    const std::vector<double> right = this->data(*this->top[0]);
+    auto* const x = this->bottom[0]->mutable_cpu_data();
+    const int steps[] = {0, 2};  // of stream 0, five values each
+    for (const int step : steps) {
+      const auto before = x[step * 10];
+      this->bottom[0]->mutable_cpu_data()[step * 10] = std::nan("");
+      layer->Forward(this->bottom, this->top);
+      const std::vector<double> found = this->data(*this->top[0]);
+      for (int i = 0; i < 4; ++i) {
+        EXPECT_TRUE(std::isnan(found[step * 8 + i])) << type;
+        EXPECT_EQ(found[4 + i], right[4 + i]) << type;  // stream 1
+        if (step == 0) EXPECT_EQ(found[16 + i], right[16 + i]) << type;
+      }
+      for (int i = 0; i < this->top[0]->count(); ++i) this->top[0]->mutable_cpu_diff()[i] = 1;
+      for (const auto& blob : layer->blobs())
+        caffe_set(blob->count(), typename TypeParam::Dtype(0), blob->mutable_cpu_diff());
+      this->bottom[0]->mutable_cpu_data()[step * 10] = before;
+      layer->Forward(this->bottom, this->top);  // each stream begins anew
+      EXPECT_EQ(this->data(*this->top[0]), right) << type;
+      layer->Backward(this->top, {true, false}, this->bottom);
+      for (const auto& blob : layer->blobs()) {
+        for (const double value : this->diff(*blob)) EXPECT_TRUE(std::isfinite(value)) << type;
+      }
+    }
+  }
+}
+
 TYPED_TEST(LSTMLayerTest, ExposedStates) {
   for (const bool has_static : {false, true}) {
     this->clear();
