@@ -1,9 +1,14 @@
 // Reads prototxt text. Errors say what is wrong, where, and what may have been meant.
 
+#include <algorithm>
+#include <cctype>
+
+#include "caffe/layer_factory.hpp"
 #include "caffe/util/dialects.hpp"
 #include "caffe/util/file_kind.hpp"
 #include "caffe/util/fork_text.hpp"
 #include "caffe/util/io.hpp"
+#include "caffe/util/open_message.hpp"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
@@ -111,6 +116,12 @@ class Findings : public google::protobuf::io::ErrorCollector {
       vector<const EnumDescriptor*> enums;
       collect_enums(root_, parts[1], &seen, &enums);
       const string forks = forks_with(enums, parts[0]);
+      const string type = type_of_today(parts[0], enums);
+      if (!type.empty()) {
+        return " It is a type of the newer form: write layer { type: \"" + type +
+               "\" ... } for layers { ... } in the whole net" +
+               (forks.empty() ? "." : " (the old form of " + forks + " has it).");
+      }
       if (!forks.empty()) return " It is a value of " + forks + ", which is not built here.";
       nearest = nearest_name(parts[0], value_names(enums));
     }
@@ -123,6 +134,26 @@ class Findings : public google::protobuf::io::ErrorCollector {
       for (int v = 0; v < type->value_count(); ++v) names.push_back(type->value(v)->name());
     }
     return names;
+  }
+
+  /// The layer type that a type of V1's form, ROI_POOLING, has today, if it is built; "" if V1 has
+  /// none that is like it.
+  static string type_of_today(const string& value, const vector<const EnumDescriptor*>& enums) {
+    const bool of_v1 = std::any_of(enums.begin(), enums.end(), [](const EnumDescriptor* type) {
+      return short_name(type->full_name()) == "V1LayerParameter.LayerType";
+    });
+    if (!of_v1) return "";
+    const auto plain = [](const string& name) {
+      string letters;
+      for (const char c : name) {
+        if (c != '_') letters += static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+      }
+      return letters;
+    };
+    for (const string& name : LayerRegistry<float>::LayerTypeList()) {
+      if (plain(name) == plain(value)) return name;
+    }
+    return "";
   }
 
   static string forks_with(const vector<const EnumDescriptor*>& enums, const string& value) {
@@ -193,7 +224,7 @@ void ReadProtoFromText(const string& given, const string& what, Message* proto) 
   if (!good) {
     const string found =
         findings.text().empty() ? what + ": is not a " + proto->GetTypeName() : findings.text();
-    throw Error(found + other_kind(text, *proto));
+    throw Error(found + open_message(text) + other_kind(text, *proto));
   }
   findings.log_warnings();
   vector<ForkPart> skipped = findings.skipped();

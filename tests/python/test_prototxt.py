@@ -93,7 +93,11 @@ def test_notes_and_order():
             ":3: unknown field .*python_param { param_str",
             marks=pytest.mark.skipif(os.environ.get("MAAP_HOST") == "fork", reason="known there"),
         ),
-        ('layer {\n name: "a"\n', 'Expected "}"'),
+        ('layer {\n name: "a"\n', 'Expected "}".*; the .{. of .layer. in line 1 is never closed'),
+        (
+            'layer { name: "{" } # {\nlayer {\n relu_param: {\n}\nlayer { name: "b" }',
+            ':5: unknown field "layer" .*; the .{. of .layer. in line 2 is never closed',
+        ),
         ("layer { convolution_param { num_output: 1.5 } }", ":1: .*1.5"),
         ("wholly unlike", "net.prototxt"),
     ],
@@ -104,6 +108,22 @@ def test_errors_name_file_line_and_field(text, said, tmp_path):
     with pytest.raises(MaapError, match=said) as error:
         prototxt.parse_file(path, caffe_pb2.NetParameter())
     assert str(error.value).startswith(str(path))
+
+
+@pytest.mark.skipif(os.environ.get("MAAP_HOST") != "fork", reason="BVLC Caffe reads no forks")
+def test_fields_of_other_forks_are_skipped_as_the_engine_does(tmp_path, capfd):
+    path = tmp_path / "net.prototxt"
+    path.write_text(
+        'layer { name: "a" type: "Convolution" forward_type: FLOAT16 bottom: "x" top: "y"\n'
+        "  convolution_param { num_output: 3 kernel_size: 1 engine: MKLDNN } }"
+    )
+    layer = prototxt.read_net(path).layer[0]
+    assert (layer.name, layer.convolution_param.num_output) == ("a", 3)
+    assert not layer.convolution_param.HasField("engine")
+    assert "'forward_type' is a field of" in capfd.readouterr().err
+    path.write_text('layer { name: "a" forward_type: FLOAT16 botom: "x" }')
+    with pytest.raises(MaapError, match="unknown field"):
+        prototxt.read_net(path)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path):

@@ -16,6 +16,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from maap.errors import MaapError
+from maap.host import loader
 from maap.util.files import cannot_read, write_atomically
 from maap.util.schema import NetParameter, SolverParameter, caffe_pb2
 from maap.util.text import nearest
@@ -45,7 +46,39 @@ def parse_file(path: Union[str, Path], message: Text) -> Text:
     try:
         return text_format.Parse(text, message)
     except text_format.ParseError as error:
-        raise MaapError(_explain(path, error)) from None
+        if isinstance(message, caffe_pb2.NetParameter):
+            net = _read_by_engine(path)
+            if net is not None:
+                message.CopyFrom(net)
+                return message
+        raise MaapError(_explain(path, error) + _open_message(text)) from None
+
+
+def _read_by_engine(path: Path) -> Optional[NetParameter]:
+    """The net as this repository's engine reads it, which skips fields of other forks of Caffe and
+    says so in the log. None if it cannot read it either, and on another Caffe."""
+    if "dialect" not in caffe_pb2.LayerParameter.DESCRIPTOR.fields_by_name:
+        return None
+    caffe = loader.load()
+    try:
+        return caffe.io.read_net(path)
+    except caffe.CaffeError:
+        return None
+
+
+def _open_message(text: str) -> str:
+    """Which message is never closed, the first one if there are several."""
+    without = re.sub(r'"(?:[^"\\\n]|\\.)*"|\'(?:[^\'\\\n]|\\.)*\'|#.*', "''", text)
+    stack = []
+    for number, line in enumerate(without.split("\n"), 1):
+        for name, brace in re.findall(r"(\w*)\s*:?\s*([{}])", line):
+            if brace == "{":
+                stack.append((name, number))
+            elif stack:
+                stack.pop()
+    if not stack:
+        return ""
+    return f"; the '{{' of '{stack[0][0]}' in line {stack[0][1]} is never closed"
 
 
 def _explain(path: Path, error: text_format.ParseError) -> str:

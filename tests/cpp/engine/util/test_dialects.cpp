@@ -150,8 +150,20 @@ TEST(DialectsTest, EnginesKeepTheirPlaces) {
 TEST(DialectsTest, OtherValuesOfForksAreErrorsThatNameTheFork) {
   EXPECT_PRED2(contains, read_error("layer { pooling_param { pool: LOWRES } }"),
                "It is a value of happynear, which is not built here.");
-  EXPECT_PRED2(contains, read_error("layers { type: UNPOOLING }"), "It is a value of deconvnet");
+  EXPECT_PRED2(contains, read_error("layers { type: BIN_ACCURACY }"), "It is a value of deconvnet");
   EXPECT_PRED2(contains, read_error("layer { pooling_param { pool: MAXX } }"), "mean 'MAX'?");
+}
+
+// Types in upper case belong to the form of 2014.
+TEST(DialectsTest, TypesOfForksInTheOldForm) {
+  const string built = read_error("layers { name: 'a' type: ROI_POOLING }");
+  EXPECT_PRED2(contains, built, "write layer { type: \"ROIPooling\" ... } for layers { ... }");
+  EXPECT_PRED2(contains, built, "(the old form of cambricon has it)");
+  EXPECT_PRED2(contains, read_error("layers { type: PERMUTE }"), "layer { type: \"Permute\"");
+  EXPECT_PRED2(contains, read_error("layers { type: UNPOOLING }"),
+               "form of deconvnet and cambricon");
+  EXPECT_PRED2(contains, read_error("layers { type: ELTWISE_ACCURACY }"), "not built here");
+  EXPECT_PRED2(contains, read_error("layers { type: CONVOLUTIN }"), "mean 'CONVOLUTION'?");
 }
 
 TEST(DialectsTest, OneSizeOrSeveral) {

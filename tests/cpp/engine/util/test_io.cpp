@@ -64,6 +64,20 @@ TEST(IoTest, TextErrorsSayWhereAndWhatWasMeant) {
   EXPECT_EQ(text_error(""), "");
 }
 
+TEST(IoTest, NamesAMessageThatIsNotClosed) {
+  const auto error = [](const string& text) {
+    NetParameter net;
+    return error_of([&] { ReadProtoFromText(text, "net.prototxt", &net); });
+  };
+  const string end = "layer { # {\n name: '{' }\nlayer {\n convolution_param { num_output: 3 }\n";
+  EXPECT_PRED2(contains, error(end), "got: ; the '{' of 'layer' in line 3 is never closed");
+  const string next = "layer {\n convolution_param: {\n num_output: 3\n}\nlayer { name: 'b' }";
+  EXPECT_PRED2(contains, error(next), "no field named \"layer\"");
+  EXPECT_PRED2(contains, error(next), "; the '{' of 'layer' in line 1 is never closed");
+  EXPECT_EQ(error("layer { name: 'a' } }").find("never closed"), string::npos);
+  EXPECT_EQ(error("layer { nam: 'a' }").find("never closed"), string::npos);
+}
+
 TEST(IoTest, ErrorsNameTheFile) {
   NetParameter net;
   EXPECT_ERROR(ReadProtoFromTextFile("/nowhere/a.prototxt", &net),
