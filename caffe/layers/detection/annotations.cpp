@@ -14,6 +14,8 @@ std::vector<Annotated> objects_of(const AnnotatedDatum& datum) {
     CAFFE_CHECK(group.has_group_label(), "a group of its boxes has no group_label");
     for (const Annotation& one : group.annotation()) {
       const NormalizedBBox& box = one.bbox();
+      CAFFE_CHECK(group.group_label() >= 0,
+                  "an object has class " << group.group_label() << "; classes are 0 and greater");
       CAFFE_CHECK(one.has_bbox(), "an object of class " << group.group_label() << " has no box");
       CAFFE_CHECK(std::isfinite(box.xmin()) && std::isfinite(box.ymin()) &&
                       std::isfinite(box.xmax()) && std::isfinite(box.ymax()),

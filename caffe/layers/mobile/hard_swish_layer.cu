@@ -1,7 +1,5 @@
 #include "caffe/layers/mobile/hard_swish_layer.hpp"
 
-#include "caffe/util/parallel.hpp"
-
 namespace caffe {
 
 namespace {
@@ -35,20 +33,13 @@ struct HardSwishBackward {
 
 template <typename Dtype>
 void HardSwishLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Order order = data_order(*bottom[0]);
-  parallel_for(bottom[0]->count(),
-               HardSwishForward<Dtype>{data_in(order, *bottom[0]), mutable_data_in(order, top[0]),
-                                       this->copy(order, bottom, top)});
+  this->template forward<HardSwishForward>(bottom, top);
 }
 
 template <typename Dtype>
 void HardSwishLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                          const Blobs& bottom) {
-  if (!propagate_down[0]) return;
-  const Order order = data_order(*bottom[0]);
-  parallel_for(bottom[0]->count(),
-               HardSwishBackward<Dtype>{this->input(order, bottom, top), diff_in(order, *top[0]),
-                                        mutable_diff_in(order, bottom[0])});
+  this->template backward<HardSwishBackward>(top, propagate_down[0], bottom);
 }
 
 INSTANTIATE_CLASS(HardSwishLayer);

@@ -1,6 +1,5 @@
 #include "caffe/layers/mobile/mish_layer.hpp"
 
-#include "caffe/util/parallel.hpp"
 #include "kernels/sigmoid.hpp"
 
 namespace caffe {
@@ -63,20 +62,13 @@ struct MishBackward {
 
 template <typename Dtype>
 void MishLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Order order = data_order(*bottom[0]);
-  parallel_for(bottom[0]->count(),
-               MishForward<Dtype>{data_in(order, *bottom[0]), mutable_data_in(order, top[0]),
-                                  this->copy(order, bottom, top)});
+  this->template forward<MishForward>(bottom, top);
 }
 
 template <typename Dtype>
 void MishLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
-  if (!propagate_down[0]) return;
-  const Order order = data_order(*bottom[0]);
-  parallel_for(bottom[0]->count(),
-               MishBackward<Dtype>{this->input(order, bottom, top), diff_in(order, *top[0]),
-                                   mutable_diff_in(order, bottom[0])});
+  this->template backward<MishBackward>(top, propagate_down[0], bottom);
 }
 
 INSTANTIATE_CLASS(MishLayer);

@@ -121,14 +121,23 @@ template <typename Dtype>
 bool BNLayer<Dtype>::has_averages(size_t tops) const {
   const BNParameter& p = this->layer_param_.bn_param();
   const std::string& dialect = this->layer_param_.dialect();
-  if (is_one_of(dialect, {"pspnet", "icnet", "deeplab2", "deeplab2x", "happynear",
-                          "arcface_xialuxi", "brocolli_inisis"})) {
-    return true;
-  }
-  if (is_one_of(dialect, {"segnet", "enet", "deconvnet"})) return false;
   const bool pspnet = p.has_slope_filler() || p.has_bias_filler() || p.has_momentum() ||
                       p.has_eps() || p.has_frozen();
   const bool segnet = p.has_scale_filler() || p.has_shift_filler() || p.has_bn_mode();
+  const auto warn = [&](bool others, const char* own, const char* fields) {
+    LOG_IF(WARNING, others && Caffe::root_solver())
+        << this->name() << "it is " << own << " BN by its dialect, " << dialect << ": " << fields
+        << " of bn_param have no effect";
+  };
+  if (is_one_of(dialect, {"pspnet", "icnet", "deeplab2", "deeplab2x", "happynear",
+                          "arcface_xialuxi", "brocolli_inisis"})) {
+    warn(segnet, "PSPNet's", "scale_filler, shift_filler and bn_mode");
+    return true;
+  }
+  if (is_one_of(dialect, {"segnet", "enet", "deconvnet"})) {
+    warn(pspnet, "SegNet's", "slope_filler, bias_filler, momentum, eps and frozen");
+    return false;
+  }
   CAFFE_CHECK(!pspnet || !segnet,
               this->name() << "bn_param has fields of PSPNet's BN (slope_filler, bias_filler, "
                            << "momentum, eps, frozen) and of SegNet's (scale_filler, shift_filler, "

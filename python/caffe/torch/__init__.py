@@ -27,6 +27,7 @@ from . import (
     geometry,
     losses,
     norms,
+    proposal,
     recurrent,
     shaping,
     windows,
@@ -38,7 +39,7 @@ from .weights import load_caffemodel, save_caffemodel
 
 # The modules below register their layers; nothing else of them is wanted here.
 del _torch, activations, attention, ctc, dense, detection, detection_output, fork_losses, forks
-del geometry, losses, norms, recurrent, shaping, windows
+del geometry, losses, norms, proposal, recurrent, shaping, windows
 
 __all__ = [
     "Layer",

@@ -15,6 +15,15 @@ Shape = tuple[int, ...]
 Result = Union[torch.Tensor, tuple[torch.Tensor, ...]]
 
 _TYPES: dict[str, type[Layer]] = {}
+# Types that the engine has and that are not here, and what to do instead.
+NOT_HERE = {
+    "AnnotatedData": "give its tops to the module",
+    "BoxAnnotatorOHEM": "choose hard examples in Python, or train with the engine",
+    "DetectionEvaluate": "evaluate the detections of DetectionOutput with the engine",
+    "LabelsequenceAccuracy": "compare the scores' labels in Python, or test with the engine",
+    "MultiBoxLoss": "train with the engine; the deploy net, with DetectionOutput, is here",
+    "Python": "its code is Python for Caffe; write a torch.nn.Module in its place",
+}
 
 
 class UnknownTypeError(NotImplementedError):
@@ -95,6 +104,11 @@ def make(param: Any) -> Layer:
 
     Raises UnknownTypeError naming layer and type.
     """
+    if param.type in NOT_HERE:
+        raise UnknownTypeError(
+            f"layer {param.name}: caffe.torch has no layers of type {param.type}: "
+            f"{NOT_HERE[param.type]}"
+        )
     if param.type not in _TYPES:
         raise UnknownTypeError(
             f"layer {param.name}: caffe.torch has no layers of type {param.type}; it has "

@@ -42,6 +42,17 @@ def test_every_type_has_a_case():
     assert {case.kind for case in torch_cases.CASES} == set(caffe.torch.layer_types())
 
 
+def test_all_of_other_forks_are_there_or_known_not_to_be():
+    from caffe.torch.layer import NOT_HERE
+    from caffe.torch.net import SOURCES
+
+    here = set(caffe.torch.layer_types())
+    known = set(NOT_HERE) | SOURCES
+    tests = {"Elimination", "HDF5Output"}
+    assert not here & set(NOT_HERE)
+    assert set(caffe.layer_type_list()) - here - known <= tests
+
+
 def test_all_of_bvlc_that_compute_are_there():
     """What is left out reads or writes data, or runs Python."""
     without = {"Data", "ImageData", "HDF5Data", "MemoryData", "WindowData", "DummyData", "Input",

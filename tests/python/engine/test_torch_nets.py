@@ -283,6 +283,12 @@ def test_errors_name_what_is_wrong(tmp_path):
     )
     refused(tmp_path, x + layer.format("Python", ""), NotImplementedError, "layer odd: .* Python")
     refused(
+        tmp_path,
+        x + layer.format("MultiBoxLoss", ""),
+        caffe.torch.UnknownTypeError,
+        "layer odd: caffe.torch has no layers of type MultiBoxLoss: train with the engine; the",
+    )
+    refused(
         tmp_path, x + layer.format("Convolution", ""), ValueError, "odd .*kernel_size is missing"
     )
     refused(

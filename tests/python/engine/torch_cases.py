@@ -323,6 +323,13 @@ FORKS = [
          two(distinct(1, 1, 60, 64), _WHOLE_ROIS), ("x",), ("t",)),
     Case("PSROIPooling", "psroi_pooling_param { output_dim: 1 group_size: 7 "
          "spatial_scale: 0.0625 }", two((1, 49, 60, 64), _WHOLE_ROIS), ("x",), ("t",)),
+    Case("Proposal", "proposal_param { feat_stride: 8 base_size: 8 min_size: 4 nms_thresh: 0.6 "
+         "pre_nms_topn: 60 post_nms_topn: 9 ratio: [0.5, 1, 2] scale: [1, 3] }",
+         two((2, 12, 5, 6), lambda r: 0.3 * r.randn(2, 24, 5, 6), np.array([[40, 48, 1.5]])),
+         (), ("t", "s")),
+    Case("Proposal", "proposal_param { feat_stride: 8 base_size: 8 ratio: 1 scale: 2 }",
+         two((1, 2, 4, 4), lambda r: 0.3 * r.randn(1, 4, 4, 4), np.array([[32, 30, 1, 2]])),
+         (), ("t",)),
     loss("SmoothL1Loss", MAP, MAP, gradient=("x", "y"), tops=("t",)),
     Case("SmoothL1Loss", "", two(MAP, MAP, shares(*MAP)), ("x", "y"), ("t",)),
     Case("SmoothL1Loss", "smooth_l1_loss_param { sigma: 3 }",

@@ -46,6 +46,9 @@ TEST(Annotations, ObjectsOfARecord) {
   EXPECT_ERROR(objects_of(parsed<AnnotatedDatum>(
                    "annotation_group { group_label: 1 annotation { bbox { xmin: nan } } }")),
                "not a number");
+  EXPECT_ERROR(objects_of(parsed<AnnotatedDatum>(
+                   "annotation_group { group_label: -1 annotation { bbox { xmax: 1 } } }")),
+               "an object has class -1; classes are 0 and greater");
 }
 
 TEST(Annotations, ObjectsWithinAFrame) {

@@ -1,4 +1,5 @@
 #include "layers/layer_test.hpp"
+#include "log_lines.hpp"
 
 namespace caffe {
 
@@ -283,6 +284,24 @@ TYPED_TEST(BNLayerTest, WhoseItIs) {
       EXPECT_EQ(blob->shape(), (std::vector<int>{1, 3, 1, 1}));
     }
   }
+}
+
+TYPED_TEST(BNLayerTest, FieldsOfTheOtherForkHaveAWarning) {
+  this->add_bottom({2, 3});
+  LogLines log;
+  this->forward("type: 'BN' dialect: 'segnet' bn_param { momentum: 0.9 }");
+  EXPECT_TRUE(
+      log.has("layer 'under_test' (BN): it is SegNet's BN by its dialect, segnet: "
+              "slope_filler, bias_filler, momentum, eps and frozen of bn_param have no "
+              "effect"));
+  log.clear();
+  this->forward("type: 'BN' dialect: 'pspnet' bn_param { shift_filler { } }");
+  EXPECT_TRUE(
+      log.has("layer 'under_test' (BN): it is PSPNet's BN by its dialect, pspnet: "
+              "scale_filler, shift_filler and bn_mode of bn_param have no effect"));
+  log.clear();
+  this->forward("type: 'BN' dialect: 'segnet' bn_param { shift_filler { } }");
+  for (const string& line : log.lines) EXPECT_EQ(line.find("no effect"), string::npos);
 }
 
 TYPED_TEST(BNLayerTest, SolversChangeNoAveragesAndNothingFrozen) {
