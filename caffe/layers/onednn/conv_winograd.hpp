@@ -8,20 +8,20 @@
 // convolution divided by this one's, forward, gradient of the bottom and of the weights,
 //
 //                                   AVX-512          AVX2
-//   VGG19    64 channels of 224    2.3  2.4  1.9    2.8  2.9  2.8
-//           128             112    2.8  2.8  2.5    3.1  3.1  3.3
-//           256              56    2.7  2.9  3.0    3.1  3.1  3.9
-//           512              28    2.4  2.5  2.8    3.0  3.3  4.0
-//           512              14    1.5  1.6  2.2    1.9  1.7  3.4
-//   AlexNet  conv2 (5x5)           1.7  1.7  1.4    1.7  1.8  1.3
-//            conv3                 1.2  1.5  1.7    1.8  1.9  2.4
-//   ResNet   64              56    2.6  2.4  1.5    2.7  2.7  2.5
-//           256              14    1.5  1.8  1.8    2.0  1.8  2.5
-//           512               7    0.8  0.8  1.3    1.2  1.1  2.1
+//   VGG19    64 channels of 224    2.3  2.4  1.9    2.8  2.9  3.9
+//           128             112    2.8  3.3  2.5    3.1  3.2  3.5
+//           256              56    2.8  2.9  3.1    3.0  3.4  4.0
+//           512              28    2.6  2.7  3.2    3.2  3.1  4.0
+//           512              14    1.6  1.6  2.3    2.0  1.8  2.9
+//   AlexNet  conv2 (5x5)           1.7  1.7  1.6    1.7  1.8  1.5
+//            conv3                 1.4  1.5  1.9    1.7  1.5  2.3
+//   ResNet   64              56    2.4  2.4  2.1    2.7  2.4  2.6
+//           256              14    1.6  1.7  2.0    1.8  1.7  2.6
+//           512               7    0.9  0.8  1.4    1.2  1.1  2.2
 //
 // With few tiles the transformed weights, four times as large as the weights, cost more than is
 // saved. oneDNN 2.6 also has a Winograd algorithm, for AVX-512 and one group; these passes took it
-// 1.1 to 1.9 times as long. oneDNN 3 has none.
+// 1.1 to 2.2 times as long. oneDNN 3 has none.
 
 #include <memory>
 
