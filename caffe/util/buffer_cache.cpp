@@ -43,7 +43,7 @@ BufferCache::~BufferCache() {
 }
 
 std::shared_ptr<void> BufferCache::take(size_t bytes) {
-  if (bytes < kWorthKeeping) return std::shared_ptr<void>(allocate(bytes), std::free);
+  if (bytes < kWorthKeeping) return own_buffer(bytes);
   size_t room = (bytes + kPage - 1) / kPage * kPage;
   void* memory = nullptr;
   {
@@ -138,6 +138,10 @@ BufferCache::Scope::~Scope() {
 
 std::shared_ptr<void> host_buffer(size_t bytes) {
   if (current != nullptr) return current->take(bytes);
+  return own_buffer(bytes);
+}
+
+std::shared_ptr<void> own_buffer(size_t bytes) {
   return std::shared_ptr<void>(allocate(bytes), std::free);
 }
 

@@ -66,6 +66,9 @@ class BufferCache : public std::enable_shared_from_this<BufferCache> {
 /// At least `bytes` bytes at a multiple of 64, from the cache of the current scope if there is one.
 std::shared_ptr<void> host_buffer(size_t bytes);
 
+/// The same, never from a cache: for memory that is used again and again, and grows.
+std::shared_ptr<void> own_buffer(size_t bytes);
+
 }  // namespace caffe
 
 #endif  // CAFFE_UTIL_BUFFER_CACHE_HPP_

@@ -54,7 +54,7 @@ void* scratch(Slot slot, size_t bytes) {
   Room& room = rooms[static_cast<int>(slot)];
   if (room.bytes < bytes) {
     room = Room();  // free the old buffer first: both together may not fit
-    room.memory = host_buffer(bytes);
+    room.memory = own_buffer(bytes);
     room.bytes = bytes;
   }
   return room.memory.get();
