@@ -163,7 +163,7 @@ class Program:
         kind = KINDS.get(name, "engine")
         command = [*interpreter(kind, args.torch), __file__, "--worker", name, "--net", str(path)]
         command += ["--threads", str(args.threads)]
-        own_way = {"OMP_WAIT_POLICY": None} if kind == "torch" else {}
+        own_way = {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": None} if kind == "torch" else {}
         self.worker = Worker(name, command, args.threads, own_way)
         self.version = self.worker.ask("version")
         self.times: list[float] = []

@@ -263,7 +263,7 @@ class Program(Worker):
         kind = {BVLC: "bvlc", "engine": "engine"}.get(name, "torch")
         command = [*interpreter(kind, args.torch), __file__, net, "--worker", name]
         command += ["--batch", str(args.batch), "--threads", str(args.threads)]
-        own_way = {"OMP_WAIT_POLICY": None} if kind == "torch" else {}
+        own_way = {"OMP_WAIT_POLICY": None, "GOMP_SPINCOUNT": None} if kind == "torch" else {}
         super().__init__(name, command + ["--laap"] * laap, args.threads, own_way)
 
     @property

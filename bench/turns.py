@@ -28,8 +28,8 @@ def interpreter(program: str, torch: str | None = None) -> list[str]:
     if program == "bvlc":
         return [*machine.bvlc(), "python3"]
     if program == "torch":
-        run = [torch] if torch else ["env", "MAAP_TORCH=1", RUN, "env", "-u", "OMP_WAIT_POLICY"]
-        return run if torch else [*run, "python3"]
+        own_waiting = ["env", "-u", "OMP_WAIT_POLICY", "-u", "GOMP_SPINCOUNT"]
+        return [torch] if torch else ["env", "MAAP_TORCH=1", RUN, *own_waiting, "python3"]
     return ENGINE
 
 
