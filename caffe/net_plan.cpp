@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "caffe/layers/keeps_weights.hpp"
 #include "caffe/net.hpp"
 
 namespace caffe {
@@ -17,6 +18,9 @@ void Net<Dtype>::KeepOnly(const vector<string>& blobs) {
   plan_->kept.insert(blobs.begin(), blobs.end());
   plan_->liveness = Liveness<Dtype>();
   plan_->buffers = BufferCache::common();
+  for (const auto& layer : layers_) {
+    if (auto* const keeper = dynamic_cast<KeepsWeights*>(layer.get())) keeper->allow_keeping();
+  }
 }
 
 template <typename Dtype>

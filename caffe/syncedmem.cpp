@@ -35,6 +35,11 @@ struct OwnMemory {
   }
 };
 
+/// Whether nobody but the block can write this memory without a call to it.
+bool cpu_is_ours_alone(const std::shared_ptr<void>& memory) {
+  return std::get_deleter<OwnMemory>(memory) != nullptr && memory.use_count() == 1;
+}
+
 size_t whole_pages(size_t bytes) {
   return (bytes + kPage - 1) / kPage * kPage;
 }
@@ -247,7 +252,7 @@ void SyncedMemory::foreign_filled(std::shared_ptr<ForeignCopy> copy) {
   CAFFE_CHECK(head_ != UNINITIALIZED && head_ != HEAD_AT_FOREIGN,
               "foreign_filled: the block has no plain values that the copy could come from");
   foreign_ = std::move(copy);
-  foreign_is_current_ = true;
+  foreign_is_current_ = foreign_->on_gpu() || cpu_is_ours_alone(cpu_);
 }
 
 /// HEAD_AT_FOREIGN with the values on that device.

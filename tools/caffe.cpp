@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "caffe/layers/keeps_weights.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/dialects.hpp"
 #include "tools/caffe_command.hpp"
@@ -141,6 +142,7 @@ int main(int argc, char** argv) {
     gflags::ShowUsageWithFlagsRestrict(argv[0], "tools/caffe");
     return argc < 2 ? 0 : 1;
   }
+  caffe::KeepsWeights::allow_keeping_everywhere();
   try {
     return caffe_command::run(argv[1]);
   } catch (const std::exception& error) {

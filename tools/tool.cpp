@@ -1,6 +1,7 @@
 #include "tools/tool.hpp"
 
 #include "caffe/common.hpp"
+#include "caffe/layers/keeps_weights.hpp"
 
 namespace caffe_tool {
 
@@ -13,6 +14,7 @@ int run(int argc, char** argv, const char* usage, int min_args, int max_args,
     LOG(ERROR) << usage;
     return 1;
   }
+  caffe::KeepsWeights::allow_keeping_everywhere();
   try {
     return run(argc, argv);
   } catch (const std::exception& error) {

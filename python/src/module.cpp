@@ -1,5 +1,6 @@
 #include <glog/logging.h>
 
+#include "caffe/layers/keeps_weights.hpp"
 #include "caffe/util/benchmark.hpp"
 #include "caffe/util/dialects.hpp"
 #include "caffe/util/upgrade_proto.hpp"
@@ -120,6 +121,7 @@ PYBIND11_MODULE(_caffe, module) {
   using namespace caffe::python;  // NOLINT
   module.doc() = "The engine's Python interface; import caffe instead.";
   start_log();
+  caffe::KeepsWeights::allow_keeping_everywhere();  // arrays hold what they look at
   wait_for_threads_at_exit();
   bind_errors(&module);
   bind_settings(&module);

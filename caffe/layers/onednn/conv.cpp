@@ -1,8 +1,9 @@
 // Convolution by oneDNN: 4-D blobs, any groups, strides and dilations.
 //
-// The learnt blobs stay row by row, as in solvers and files. Weights are converted to oneDNN's
-// layout in each pass: this is cheap compared with the arithmetic, and a holder of a pointer to the
-// weights may have changed them since the last pass.
+// The learnt blobs stay row by row, as in solvers and files. Weights that learn are converted to
+// the form that a pass needs each time; others are kept in that form where it is allowed
+// (caffe/layers/keeps_weights.hpp). While testing, the convolution computes the layers behind it,
+// too (conv_folding.hpp).
 //
 // Windows of 3x3 and 5x5 with stride 1 use the engine's own Winograd algorithm where it is faster
 // (conv_winograd.hpp); each pass is chosen separately.
@@ -22,14 +23,19 @@
 
 #include "caffe/layers/conv_layer.hpp"
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/keeps_weights.hpp"
+#include "caffe/layers/onednn/conv_folding.hpp"
 #include "caffe/layers/onednn/conv_winograd.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
+#include "caffe/layers/takes_followers.hpp"
 
 namespace caffe {
 namespace onednn {
 namespace {
 
-class OneDnnConvolutionLayer : public ConvolutionLayer<float> {
+class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
+                               public TakesFollowers<float>,
+                               public KeepsWeights {
  public:
   using Base = ConvolutionLayer<float>;
   using Base::Base;
@@ -46,6 +52,7 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float> {
     typename Primitive::primitive_desc description;
     Primitive primitive;
   };
+  typedef Pass<dnnl::convolution_forward> Forward;
 
   void prepare(const Blobs& bottom, const Blobs& top);
   void prepare_winograd();
@@ -54,7 +61,13 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float> {
   template <typename Primitive, typename Describe>
   std::unique_ptr<Pass<Primitive>> attempt(const Describe& describe) const;
   bool is_winograd(ConvPass pass) const { return winograd_ != nullptr && winograd_->suits(pass); }
-  void forward(const dnnl::memory& bottom, const dnnl::memory& top);
+  /// oneDNN's pass for the followers in `folding`. If it has none, `folding` becomes empty.
+  const Forward& pass_for(Folding* folding);
+  void prepare_folded(const Folding& folding);
+  /// In the form that Winograd's algorithm or, if it is not null, oneDNN's `pass` needs.
+  FoldedWeights::Values learnt_for(const Forward* pass, const Folding& folding);
+  void forward(const Forward& pass, const FoldedWeights::Values& learnt, const dnnl::memory& bottom,
+               const dnnl::memory& top);
   /// `gradient` is the top's.
   void backward_data(const dnnl::memory& gradient, Blob<float>* bottom);
   void backward_weights(const dnnl::memory& gradient, const Blob<float>& bottom);
@@ -69,7 +82,10 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float> {
   // Null if no pass uses it.
   std::unique_ptr<ConvWinograd> winograd_;
   // Null: the plain layer computes it, unless it is_winograd().
-  std::unique_ptr<Pass<dnnl::convolution_forward>> forward_;
+  std::unique_ptr<Forward> forward_;
+  std::unique_ptr<Forward> folded_;  // forward_ with the followers in folded_for_
+  Folding folded_for_;
+  FoldedWeights learnt_;
   std::unique_ptr<Pass<dnnl::convolution_backward_data>> backward_data_;
   std::unique_ptr<Pass<dnnl::convolution_backward_weights>> backward_weights_;
   bool backward_prepared_ = false;
@@ -90,6 +106,9 @@ void OneDnnConvolutionLayer::Reshape(const Blobs& bottom, const Blobs& top) {
 void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
   winograd_.reset();
   forward_.reset();
+  folded_.reset();
+  folded_for_ = Folding();
+  learnt_.forget();
   backward_data_.reset();
   backward_weights_.reset();
   backward_prepared_ = false;
@@ -191,30 +210,87 @@ dnnl::memory OneDnnConvolutionLayer::weights(const Layout& layout) const {
   return converted;
 }
 
+void OneDnnConvolutionLayer::prepare_folded(const Folding& folding) {
+  learnt_.forget();
+  folded_for_ = folding;
+  folded_ = attempt<dnnl::convolution_forward>([&] {
+    return describe_with<dnnl::convolution_forward>(
+        folding.relu ? attributes_with_relu(folding.slope) : onednn::attributes(),
+        dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, bottom_layout_,
+        any_layout(weight_dims_),
+        bias_term_ || folding.scales ? plain_layout({num_output_}) : Layout(), top_layout_,
+        strides_, dilations_, pad_low_, pad_high_);
+  });
+}
+
+const OneDnnConvolutionLayer::Forward& OneDnnConvolutionLayer::pass_for(Folding* folding) {
+  if (!folding->relu && (bias_term_ || !folding->scales)) return *forward_;
+  if (!(folded_for_ == *folding)) prepare_folded(*folding);
+  if (folded_ != nullptr) return *folded_;
+  *folding = Folding();
+  return *forward_;
+}
+
+FoldedWeights::Values OneDnnConvolutionLayer::learnt_for(const Forward* pass,
+                                                         const Folding& folding) {
+  const bool keep = may_keep() && (phase_ == TEST || !param_propagate_down(0));
+  const Blob<float>* const bias = bias_term_ ? blobs_[1].get() : nullptr;
+  if (pass == nullptr) {
+    return learnt_.get(*blobs_[0], bias, folding, keep, winograd_->weights_bytes(),
+                       [this](const float* from, float* to) { winograd_->transform(from, to); });
+  }
+  const Layout plain = plain_layout(weight_dims_), layout = pass->description.weights_desc();
+  FoldedWeights::Convert convert;
+  if (layout != plain) {
+    convert = [&](const float* from, float* to) {
+      reorder(dnnl::memory(plain, cpu_engine(), const_cast<float*>(from)),
+              dnnl::memory(layout, cpu_engine(), to));
+    };
+  }
+  return learnt_.get(*blobs_[0], bias, folding, keep, layout.get_size(), convert);
+}
+
 void OneDnnConvolutionLayer::Forward_cpu(const Blobs& bottom, const Blobs& top) {
   if (forward_ == nullptr) return Base::Forward_cpu(bottom, top);
+  const bool own = is_winograd(ConvPass::kForward);
+  Folding folding;
+  if (phase_ == TEST && may_keep()) folding = fold(followers(), num_output_, !own);
+  if (folding.relu && !all_finite(*bottom[0])) folding = Folding();
+  const Forward* pass = own ? nullptr : &pass_for(&folding);
+  FoldedWeights::Values learnt = learnt_for(pass, folding);
+  if (folding.relu && !learnt.finite) {
+    folding = Folding();
+    pass = own ? nullptr : forward_.get();
+    learnt = learnt_for(pass, folding);
+  }
   for (size_t i = 0; i < bottom.size(); ++i) {
     const Input from(*bottom[i], Part::kData, bottom_layout_, Slot::kSource);
     Output to(top[i], Part::kData, top_layout_);
-    if (is_winograd(ConvPass::kForward)) {
-      winograd_->forward(from.memory(), blobs_[0]->cpu_data(),
-                         bias_term_ ? blobs_[1]->cpu_data() : nullptr, to.memory());
+    if (own) {
+      winograd_->forward(from.memory(), learnt.weights, learnt.bias, folding.relu, to.memory());
     } else {
-      forward(from.memory(), to.memory());
+      forward(*pass, learnt, from.memory(), to.memory());
     }
     to.done();
   }
+  take(folding.layers.size(), folding.scales ? Gradient::kAgain : Gradient::kApart);
 }
 
-void OneDnnConvolutionLayer::forward(const dnnl::memory& bottom, const dnnl::memory& top) {
-  const auto& description = forward_->description;
-  Arguments arguments = {{DNNL_ARG_WEIGHTS, weights(description.weights_desc())},
+void OneDnnConvolutionLayer::forward(const Forward& pass, const FoldedWeights::Values& learnt,
+                                     const dnnl::memory& bottom, const dnnl::memory& top) {
+  const auto& description = pass.description;
+  const auto memory = [](const Layout& layout, const float* values) {
+    return dnnl::memory(layout, cpu_engine(), const_cast<float*>(values));
+  };
+  Arguments arguments = {{DNNL_ARG_WEIGHTS, memory(description.weights_desc(), learnt.weights)},
                          {DNNL_ARG_SRC, bottom},
                          {DNNL_ARG_DST, top}};
-  if (bias_term_) arguments[DNNL_ARG_BIAS] = plain_memory(*blobs_[1], {num_output_});
+  if (learnt.bias != nullptr) {
+    arguments[DNNL_ARG_BIAS] = memory(plain_layout({num_output_}), learnt.bias);
+  }
   // After the conversions, which also use scratch memory.
   arguments[DNNL_ARG_SCRATCHPAD] = scratch(Slot::kPrimitive, description.scratchpad_desc());
-  run(forward_->primitive, arguments);
+  run(pass.primitive, arguments);
 }
 
 void OneDnnConvolutionLayer::Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,

@@ -20,11 +20,10 @@ float* scratch_floats(Slot slot, size_t count) {
   return static_cast<float*>(scratch(slot, count * sizeof(float)));
 }
 
+/// `weights` are transformed.
 void run(const winograd::Convolution& convolution, const dnnl::memory& from, const float* weights,
-         bool transposed, const float* bias, const dnnl::memory& to) {
-  float* const transformed = scratch_floats(Slot::kWeights, convolution.weights_size());
-  convolution.transform_weights(weights, transposed, transformed);
-  convolution.forward(values(from), transformed, bias, false, values(to),
+         const float* bias, bool relu, const dnnl::memory& to) {
+  convolution.forward(values(from), weights, bias, relu, values(to),
                       scratch_floats(Slot::kPrimitive, convolution.forward_workspace()));
 }
 
@@ -55,14 +54,20 @@ bool ConvWinograd::suits(ConvPass pass) const {
   return own.tiles() * tile + weights < direct;
 }
 
-void ConvWinograd::forward(const dnnl::memory& bottom, const float* weights, const float* bias,
-                           const dnnl::memory& top) const {
-  run(forward_, bottom, weights, false, bias, top);
+void ConvWinograd::transform(const float* weights, float* to) const {
+  forward_.transform_weights(weights, false, to);
+}
+
+void ConvWinograd::forward(const dnnl::memory& bottom, const float* transformed, const float* bias,
+                           bool relu, const dnnl::memory& top) const {
+  run(forward_, bottom, transformed, bias, relu, top);
 }
 
 void ConvWinograd::backward_data(const dnnl::memory& gradient, const float* weights,
                                  const dnnl::memory& bottom) const {
-  run(backward_, gradient, weights, true, nullptr, bottom);
+  float* const transformed = scratch_floats(Slot::kWeights, backward_.weights_size());
+  backward_.transform_weights(weights, true, transformed);
+  run(backward_, gradient, transformed, nullptr, false, bottom);
 }
 
 void ConvWinograd::backward_weights(const dnnl::memory& bottom, const dnnl::memory& gradient,

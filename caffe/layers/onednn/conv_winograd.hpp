@@ -45,8 +45,12 @@ class ConvWinograd {
   /// The layouts that all passes require: blocks of block() channels.
   int block() const { return forward_.block(); }
 
-  /// `bias` may be null.
-  void forward(const dnnl::memory& bottom, const float* weights, const float* bias,
+  /// Of the weights that forward() takes.
+  size_t weights_bytes() const { return forward_.weights_size() * sizeof(float); }
+  /// Makes them from the layer's weights.
+  void transform(const float* weights, float* to) const;
+  /// `bias` may be null. If `relu`, negative values become 0.
+  void forward(const dnnl::memory& bottom, const float* transformed, const float* bias, bool relu,
                const dnnl::memory& top) const;
   void backward_data(const dnnl::memory& gradient, const float* weights,
                      const dnnl::memory& bottom) const;

@@ -17,15 +17,35 @@ inline dnnl::primitive_attr attributes() {
   return result;
 }
 
+/// Attributes of a primitive that ends with a ReLU.
+inline dnnl::primitive_attr attributes_with_relu(float slope) {
+  dnnl::post_ops relu;
+#if DNNL_VERSION_MAJOR < 3
+  relu.append_eltwise(1.f, dnnl::algorithm::eltwise_relu, slope, 0.f);
+#else
+  relu.append_eltwise(dnnl::algorithm::eltwise_relu, slope, 0.f);
+#endif
+  dnnl::primitive_attr result = attributes();
+  result.set_post_ops(relu);
+  return result;
+}
+
 /// The description of a primitive. The arguments are those of version 3 without engine and
 /// attributes; version 2's operation descriptor takes the same.
 template <typename Primitive, typename... Args>
-typename Primitive::primitive_desc describe(const Args&... args) {
+typename Primitive::primitive_desc describe_with(const dnnl::primitive_attr& attributes,
+                                                 const Args&... args) {
 #if DNNL_VERSION_MAJOR < 3
-  return {typename Primitive::desc(args...), attributes(), cpu_engine()};
+  return {typename Primitive::desc(args...), attributes, cpu_engine()};
 #else
-  return {cpu_engine(), args..., attributes()};
+  return {cpu_engine(), args..., attributes};
 #endif
+}
+
+/// The same without more attributes.
+template <typename Primitive, typename... Args>
+typename Primitive::primitive_desc describe(const Args&... args) {
+  return describe_with<Primitive>(attributes(), args...);
 }
 
 /// The same for a backward pass; `forward` describes its forward pass.
