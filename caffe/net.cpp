@@ -116,7 +116,7 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
     });
     return loss;
   }
-  const bool is_watched = debug_info_ || has_callbacks(*this);
+  const bool is_watched = debug_info_ || (keeps_all() && has_callbacks(*this));
   ReleasingPass<Dtype> pass(*this, plan_.get(),
                             debug_info_ || has_any(before_forward_, after_forward_));
   check_forward_has_values(*this, start, end);
@@ -130,6 +130,10 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
     Run(after_forward_, i);
     const int first = i;
     i += plan_->chains.finish_forward(*this, i);
+    for (int taken = first + 1; taken <= i; ++taken) {
+      Run(before_forward_, taken);
+      Run(after_forward_, taken);
+    }
     pass.after_forward(first, i);
   }
   if (end + 1 == static_cast<int>(layers_.size())) pass.end();
@@ -139,7 +143,7 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
 /// Without the loss, or on a GPU with a late one.
 template <typename Dtype>
 void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
-  const bool is_watched = debug_info_ || has_callbacks(*this);
+  const bool is_watched = debug_info_ || (keeps_all() && has_callbacks(*this));
   ReleasingPass<Dtype> pass(*this, plan_.get(),
                             debug_info_ || has_any(before_forward_, after_forward_));
   check_forward_has_values(*this, start, end);
@@ -155,6 +159,10 @@ void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
     Run(after_forward_, i);
     const int first = i;
     i += plan_->chains.finish_forward(*this, i);
+    for (int taken = first + 1; taken <= i; ++taken) {
+      Run(before_forward_, taken);
+      Run(after_forward_, taken);
+    }
     pass.after_forward(first, i);
   }
   if (end + 1 == static_cast<int>(layers_.size())) pass.end();
@@ -202,14 +210,14 @@ void Net<Dtype>::BackwardFromTo(int start, int end) {
 
 template <typename Dtype>
 void Net<Dtype>::RunBackward(int start, int end) {
-  const bool is_watched = debug_info_ || has_callbacks(*this);
+  const bool is_watched = debug_info_ || (keeps_all() && has_callbacks(*this));
   ReleasingPass<Dtype> pass(*this, plan_.get(),
                             debug_info_ || has_any(before_backward_, after_backward_));
   check_backward_has_values(*this, start, end);
   plan_->chains.begin_backward(*this, start, end, is_watched);
   for (int last = start, i; last >= end; last = i - 1) {
     i = plan_->chains.head_of(last);
-    Run(before_backward_, i);
+    for (int joined = last; joined >= i; --joined) Run(before_backward_, joined);
     if (layer_need_backward_[last]) {
       const auto together = plan_->chains.together(*this, last);
       in_layer_of(*this, i, [&] {
@@ -217,7 +225,7 @@ void Net<Dtype>::RunBackward(int start, int end) {
       });
       if (debug_info_) BackwardDebugInfo(i);
     }
-    Run(after_backward_, i);
+    for (int joined = last; joined >= i; --joined) Run(after_backward_, joined);
     pass.after_backward(last, i);
   }
   if (end == 0) pass.end();

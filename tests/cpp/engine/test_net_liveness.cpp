@@ -1,5 +1,8 @@
 #include "caffe/net_liveness.hpp"
 
+#include <algorithm>
+#include <numeric>
+
 #include "caffe/layers/keeps_weights.hpp"
 #include "caffe/util/buffer_cache.hpp"
 #include "caffe/util/given_up.hpp"
@@ -202,6 +205,29 @@ TEST_F(NetLiveness, NothingIsGivenUpWhileSomebodyWatches) {
     net->Forward();
     for (const char* const blob : {"a", "b", "c"}) EXPECT_TRUE(has_values(*net, blob)) << blob;
   }
+}
+
+TEST_F(NetLiveness, CallbacksAreOfEveryLayer) {
+  struct Counter : public Net<float>::Callback {
+    void run(int layer) override { layers.push_back(layer); }
+    std::vector<int> layers;
+  };
+  const auto net = make_net(many_layers());
+  net->KeepOnly({});
+  fill_images(net.get());
+  Counter before, after, down, done;
+  net->add_before_forward(&before);
+  net->add_after_forward(&after);
+  net->add_before_backward(&down);
+  net->add_after_backward(&done);
+  net->ForwardBackward();
+  std::vector<int> all(net->layers().size());
+  std::iota(all.begin(), all.end(), 0);
+  EXPECT_EQ(before.layers, all);
+  EXPECT_EQ(after.layers, all);
+  std::reverse(all.begin(), all.end());
+  EXPECT_EQ(down.layers, all);
+  EXPECT_EQ(done.layers, all);
 }
 
 TEST_F(NetLiveness, PassesOverAPartOfTheLayers) {
