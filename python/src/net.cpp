@@ -154,17 +154,17 @@ void bind_running(Class* net) {
            "Calls run(layer index) before each layer's backward, from now on.")
       .def("after_backward", &add_callback<&FloatNet::add_after_backward>, py::arg("run"),
            "Calls run(layer index) after each layer's backward, from now on.")
-      .def("keep_only", &keep_only, py::arg("blobs"),
-           "Gives up Caffe's promise that every blob can be read after a pass.\n\n"
-           "From now on only the inputs, the outputs and the blobs of these names, a list of str,\n"
-           "can be; of the gradients, only those of the inputs and of the layers' own blobs. The\n"
-           "memory of the others is used again, also for the next iteration, and layers may be\n"
-           "joined: training takes about half the memory, and a net in phase TEST much less. Such "
-           "a\n"
-           "net runs backward only with force_backward: true in its prototxt. Later calls add\n"
-           "names. Results stay the same, bit for bit. Reading a blob that was given up is a\n"
-           "CaffeError; so is a name that the net does not have. Nothing is given up while\n"
-           "debug_info or a callback of the net looks on, or while an array of the values exists.")
+      .def(
+          "keep_only", &keep_only, py::arg("blobs"),
+          "Gives up Caffe's promise that every blob can be read after a pass.\n\n"
+          "From now on only the inputs, the outputs and the blobs of these names, a list of str,\n"
+          "can be; of the gradients, only those of the inputs and of the layers' own blobs. The\n"
+          "memory of the others is used again, also for the next iteration, and layers may be\n"
+          "joined. A net in phase TEST keeps only what a later layer reads; it runs backward only\n"
+          "with force_backward: true in its prototxt. Later calls add names. Giving memory up\n"
+          "changes no result. Reading a blob that was given up is a CaffeError; so is a name that\n"
+          "the net does not have. Nothing is given up in a pass that debug_info or a callback of\n"
+          "that pass watches, and no blob of which an array exists.")
       .def("_set_input_arrays", &set_input_arrays, py::arg("data"), py::arg("labels"));
 }
 
