@@ -97,3 +97,15 @@ private_mounts() {
 use_ccache() {
   export CCACHE_SLOPPINESS=pch_defines,time_macros CCACHE_BASEDIR=$maap_repo CCACHE_NOHASHDIR=true
 }
+
+# drop_old_headers BUILD: removes precompiled headers that are older than a source header. ccache would look at the old
+# one while the new one is made, and later give a result that fits neither.
+drop_old_headers() {
+  local header
+  while IFS= read -r header; do
+    if find "$maap_repo"/{caffe,caffe_layers,kernels,tests/cpp} -newer "$header" \
+      \( -name '*.hpp' -o -name '*.h' -o -name '*.proto' -o -name '*.cuh' \) -print -quit | grep -q .; then
+      rm -f "$header"
+    fi
+  done < <(find "$1" -name '*.gch' 2>/dev/null)
+}
