@@ -33,7 +33,8 @@ struct LSTMUnitForward {
   T* h;               // [N, dim]
   CAFFE_HD void operator()(int n, int k) const {
     const Gates<T> gate(inputs + 3 * n * dim + k, dim, cont[n]);
-    const T before = cont[n] == T(0) ? T(0) : c_before[k];  // 0 times NaN would be NaN
+    const T stored = c_before[k];  // read in any case, so that the compiler vectorises the loop
+    const T before = cont[n] == T(0) ? T(0) : stored;  // 0 times NaN would be NaN
     const T cell = gate.f * before + gate.i * gate.g;
     c[k] = cell;
     h[k] = gate.o * vector_tanh(cell);
@@ -56,8 +57,9 @@ struct LSTMUnitBackward {
     const Gates<T> gate(inputs + row, dim, cont[n]);
     const T tanh_c = vector_tanh(c[k]), above = dh[k];
     const T dc = dc_above[k] + above * gate.o * (T(1) - tanh_c * tanh_c);
-    const T before = cont[n] == T(0) ? T(0) : c_before[k];
-    dc_before[k] = cont[n] == T(0) ? T(0) : dc * gate.f;
+    const T stored = c_before[k], passed = dc * gate.f;
+    const T before = cont[n] == T(0) ? T(0) : stored;
+    dc_before[k] = cont[n] == T(0) ? T(0) : passed;
     dinputs[row] = dc * gate.g * gate.i * (T(1) - gate.i);
     dinputs[row + dim] = dc * before * gate.f * (T(1) - gate.f);
     dinputs[row + 2 * dim] = above * tanh_c * gate.o * (T(1) - gate.o);

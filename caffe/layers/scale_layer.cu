@@ -10,9 +10,9 @@ namespace caffe {
 
 namespace {
 
-template <typename T>
+/// With kResets, a scale of 0 gives 0 also for values that are not finite.
+template <typename T, bool kResets>
 struct ScaleForward {
-  bool resets;
   int channels;
   const T* s;  // [channels]
   const T* b;  // [channels] or null
@@ -20,21 +20,20 @@ struct ScaleForward {
   T* y;        // as x
   CAFFE_HD void operator()(int row, int i) const {
     const int c = row % channels;
-    const T scaled = resets && s[c] == T(0) ? T(0) : x[i] * s[c];
+    const T product = x[i] * s[c], scaled = kResets && s[c] == T(0) ? T(0) : product;
     y[i] = b == nullptr ? scaled : scaled + b[c];
   }
 };
 
-template <typename T>
+template <typename T, bool kResets>
 struct ScaleBackward {
-  bool resets;
   int channels;
   const T* s;   // [channels]
   const T* dy;  // [outer, channels, inner]
   T* dx;        // as dy
   CAFFE_HD void operator()(int row, int i) const {
-    const T factor = s[row % channels];
-    dx[i] = resets && factor == T(0) ? T(0) : dy[i] * factor;
+    const T factor = s[row % channels], product = dy[i] * factor;
+    dx[i] = kResets && factor == T(0) ? T(0) : product;
   }
 };
 
@@ -142,10 +141,16 @@ void ScaleLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const Order order = order_for(shape_, *bottom[0]);
   const ChannelShape shape = in_order(order, shape_);
   if (keeps_input(bottom, top)) keep_input(order, *bottom[0]);
-  parallel_planes(shape.rows(), shape.inner,
-                  ScaleForward<Dtype>{resets_, shape.channels, scale(bottom).active_data(),
-                                      bias() == nullptr ? nullptr : bias()->active_data(),
-                                      data_in(order, *bottom[0]), mutable_data_in(order, top[0])});
+  const Dtype* const s = scale(bottom).active_data();
+  const Dtype* const b = bias() == nullptr ? nullptr : bias()->active_data();
+  const Dtype* const x = data_in(order, *bottom[0]);
+  Dtype* const y = mutable_data_in(order, top[0]);
+  const int channels = shape.channels;
+  if (resets_) {
+    parallel_planes(shape.rows(), shape.inner, ScaleForward<Dtype, true>{channels, s, b, x, y});
+  } else {
+    parallel_planes(shape.rows(), shape.inner, ScaleForward<Dtype, false>{channels, s, b, x, y});
+  }
 }
 
 template <typename Dtype>
@@ -165,11 +170,15 @@ void ScaleLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
         StoreGradients<Dtype>{learnt, want_scale ? scale(bottom).mutable_active_diff() : nullptr,
                               want_bias ? bias()->mutable_active_diff() : nullptr});
   }
-  if (propagate_down[0]) {
-    parallel_planes(
-        shape.rows(), shape.inner,
-        ScaleBackward<Dtype>{resets_, shape.channels, scale(bottom).active_data(),
-                             diff_in(order, *top[0]), mutable_diff_in(order, bottom[0])});
+  if (!propagate_down[0]) return;
+  const Dtype* const s = scale(bottom).active_data();
+  const Dtype* const dy = diff_in(order, *top[0]);
+  Dtype* const dx = mutable_diff_in(order, bottom[0]);
+  const int channels = shape.channels;
+  if (resets_) {
+    parallel_planes(shape.rows(), shape.inner, ScaleBackward<Dtype, true>{channels, s, dy, dx});
+  } else {
+    parallel_planes(shape.rows(), shape.inner, ScaleBackward<Dtype, false>{channels, s, dy, dx});
   }
 }
 
