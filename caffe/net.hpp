@@ -32,7 +32,6 @@
 namespace caffe {
 
 class LateValues;
-class TakesReLU;
 template <typename Dtype>
 class LateLoss;
 template <typename Dtype>
@@ -221,7 +220,6 @@ class Net {
   void WaitOnce(const Work& work);
   template <typename Pass>
   void RunPass(const Pass& run);
-  TakesReLU* FusedWithNext(int layer, int end) const;
   static void Run(const vector<Callback*>& callbacks, int layer);
   void ForwardDebugInfo(int layer_id) const;
   void BackwardDebugInfo(int layer_id) const;

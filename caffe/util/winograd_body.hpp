@@ -255,7 +255,7 @@ inline void combine_tile(const float* from, size_t plane, Vec bias, bool relu, f
 #pragma GCC unroll 6
     for (int x = 0; x < kStep; ++x) {
       Vec value = y[x] + bias;
-      if (relu) value = value > zero() ? value : zero();
+      if (relu) value = value < zero() ? zero() : value;  // a NaN stays
       store(to + i * row + x * kBlock, value);
     }
   }

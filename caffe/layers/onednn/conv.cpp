@@ -255,12 +255,13 @@ void OneDnnConvolutionLayer::Forward_cpu(const Blobs& bottom, const Blobs& top) 
   const bool own = is_winograd(ConvPass::kForward);
   Folding folding;
   if (phase_ == TEST && may_keep()) folding = fold(followers(), num_output_, !own);
-  if (folding.relu && !all_finite(*bottom[0])) folding = Folding();
+  // oneDNN's ReLU makes 0 of a NaN.
+  if (folding.relu && !own && !all_finite(*bottom[0])) folding = Folding();
   const Forward* pass = own ? nullptr : &pass_for(&folding);
   FoldedWeights::Values learnt = learnt_for(pass, folding);
-  if (folding.relu && !learnt.finite) {
+  if (folding.relu && !own && !learnt.finite) {
     folding = Folding();
-    pass = own ? nullptr : forward_.get();
+    pass = forward_.get();
     learnt = learnt_for(pass, folding);
   }
   for (size_t i = 0; i < bottom.size(); ++i) {

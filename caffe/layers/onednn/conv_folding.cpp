@@ -2,7 +2,6 @@
 
 #include <cmath>
 #include <cstdint>
-#include <cstring>
 
 #include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/layers/dropout_layer.hpp"
@@ -108,16 +107,10 @@ void scale_rows(const std::vector<double>& s, const Blob<float>& weights, float*
 
 /// Also the values that pad a layout's channels, which are 0.
 bool all_finite(const float* values, size_t count) {
-  constexpr uint32_t kInfinity = 0x7f800000;
-  uint32_t largest = 0;
-#pragma omp parallel for simd reduction(max : largest) if (count > 16384)
-  for (size_t i = 0; i < count; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, values + i, sizeof(bits));
-    bits &= 0x7fffffff;
-    largest = largest > bits ? largest : bits;
-  }
-  return largest < kInfinity;
+  float sum = 0;  // 0 times a finite number is 0, and NaN otherwise
+#pragma omp parallel for simd reduction(+ : sum) if (count > 16384)
+  for (size_t i = 0; i < count; ++i) sum += 0.f * values[i];
+  return sum == 0;
 }
 
 }  // namespace

@@ -5,8 +5,9 @@
 // statistics and Scale are y = s x + t by channel, so the convolution computes them with weights
 // s w and bias s b + t; a ReLU comes at the end of the same kernel. Dropout does nothing.
 //
-// A library's kernel makes 0 of NaN in a ReLU, where Caffe's layer leaves NaN. So the ReLU is left
-// to its layer if a value of the bottom, the weights or the bias is not finite.
+// oneDNN's kernel makes 0 of NaN in a ReLU, where Caffe's layer leaves NaN. So the ReLU is left to
+// its layer if a value of the bottom, the weights or the bias is not finite. The engine's own
+// convolution (winograd.hpp) leaves NaN as well.
 
 #include <functional>
 #include <memory>
