@@ -5,10 +5,10 @@
 // (caffe/layers/takes_followers.hpp) and the layers behind it that change its top in place.
 //
 // The values in between belong to the same blob, so nobody can read them after a pass. During a
-// pass, callbacks (without Net::KeepOnly) and debug_info can: then nothing is offered. Passes over a part of the layers
-// stay right, too: a forward pass that ends within a chain offers only the layers up to its end;
-// one that begins within a chain, and a backward pass that does not cross the whole of it, first
-// run the chain's layers again, one by one.
+// pass, callbacks (without Net::KeepOnly) and debug_info can: then nothing is offered. Passes over
+// a part of the layers stay right, too: a forward pass that ends within a chain offers only the
+// layers up to its end; one that begins within a chain, and a backward pass that does not cross the
+// whole of it, first run the chain's layers again, one by one.
 
 #include <vector>
 
