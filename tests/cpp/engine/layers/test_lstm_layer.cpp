@@ -84,7 +84,9 @@ TYPED_TEST(LSTMLayerTest, ANewSequenceForgetsWhatIsNoNumber) {
       for (int i = 0; i < 4; ++i) {
         EXPECT_TRUE(std::isnan(found[step * 8 + i])) << type;
         EXPECT_EQ(found[4 + i], right[4 + i]) << type;  // stream 1
-        if (step == 0) EXPECT_EQ(found[16 + i], right[16 + i]) << type;
+        if (step == 0) {
+          EXPECT_EQ(found[16 + i], right[16 + i]) << type;
+        }
       }
       for (int i = 0; i < this->top[0]->count(); ++i) this->top[0]->mutable_cpu_diff()[i] = 1;
       for (const auto& blob : layer->blobs())
