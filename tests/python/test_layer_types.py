@@ -260,6 +260,8 @@ def test_sizes_and_blobs_are_those_of_caffe(caffe, tmp_path, text):
     kind = re.search(r'type: "(\w+)"', text).group(1)
     if kind not in caffe.layer_type_list():
         pytest.skip(f"this host has no {kind}")
+    if loader.name_of(caffe) != "fork" and ("scale_bias" in text or "dialect" in text):
+        pytest.skip("BVLC Caffe's schema lacks the fields of other forks")
     head = HEAD + PICK + STEPS + REGIONS
     net = text_format.Parse(head + text, caffe_pb2.NetParameter(name="n"))
     write_text(net, tmp_path / "net.prototxt")

@@ -10,8 +10,6 @@
 #include <string>
 #include <vector>
 
-#include "kernels/parallel.hpp"
-
 namespace caffe {
 namespace winograd {
 namespace {
@@ -113,7 +111,7 @@ class Winograd : public testing::TestWithParam<Isa> {
   void SetUp() override {
     if (!available(GetParam())) GTEST_SKIP() << "not on this machine";
   }
-  void TearDown() override { maap::set_threads(threads_); }
+  void TearDown() override { omp_set_num_threads(threads_); }
 
   static Floats run_forward(const Convolution& convolution, const Floats& x, const Floats& w,
                             bool transposed, const float* bias, bool relu) {
@@ -178,7 +176,7 @@ class Winograd : public testing::TestWithParam<Isa> {
     const Floats dy =
         random_values(size_t(s.images) * s.outputs * s.top_height() * s.top_width(), 4);
     const Reference expected(s, x, w, bias, dy);
-    maap::set_threads(1);
+    omp_set_num_threads(1);
     const Results one = run(s, GetParam(), caches, x, w, bias, dy);
     expect_near(expected.top, one.top, 0, 2e-6, "top");
     expect_near(expected.bottom_gradient, one.bottom_gradient, 0, 2e-6, "gradient of the bottom");
@@ -186,7 +184,7 @@ class Winograd : public testing::TestWithParam<Isa> {
                 "gradient of the weights");
     expect_near(expected.bias_gradient, one.bias_gradient, 1, 1e-6, "gradient of the bias");
     for (const int threads : {2, 3}) {
-      maap::set_threads(threads);
+      omp_set_num_threads(threads);
       EXPECT_TRUE(run(s, GetParam(), caches, x, w, bias, dy) == one) << threads << " threads";
     }
   }
