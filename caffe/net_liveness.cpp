@@ -6,7 +6,6 @@
 #include <set>
 
 #include "caffe/layers/recurrent_layer.hpp"
-#include "caffe/util/given_up.hpp"
 
 namespace caffe {
 
@@ -186,7 +185,7 @@ void Liveness<Dtype>::release(const Blocks& blocks, int layer) const {
   if (blocks.empty()) return;
   for (const Block& block : blocks[layer]) {
     const shared_ptr<SyncedMemory>& memory = block.diff ? block.blob->diff() : block.blob->data();
-    if (memory.get() == block.memory && memory.use_count() == block.holders) give_up(memory.get());
+    if (memory.get() == block.memory && memory.use_count() == block.holders) memory->give_up();
   }
 }
 
@@ -198,7 +197,7 @@ namespace {
 template <typename Dtype>
 void check_has_values(const Net<Dtype>& net, int layer, int blob, const char* help) {
   const Blob<Dtype>& values = *net.blobs()[blob];
-  if (!has_memory(values) || !is_given_up(*values.data())) return;
+  if (!has_memory(values) || !values.data()->is_given_up()) return;
   CAFFE_FAIL("net '" << net.name() << "': layer '" << net.layer_names()[layer] << "' reads blob '"
                      << net.blob_names()[blob]
                      << "', whose values were given up after the last layer that reads them: "

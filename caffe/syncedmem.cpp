@@ -8,7 +8,6 @@
 
 #include "caffe/util/buffer_cache.hpp"
 #include "caffe/util/device.hpp"
-#include "caffe/util/given_up.hpp"
 #include "caffe/util/reorder_count.hpp"
 
 namespace caffe {
@@ -63,9 +62,26 @@ char* pinned_scratch(size_t bytes) {
   return static_cast<char*>(memory.get());
 }
 
+/// What stands for values that were given up.
+class NoValues : public ForeignCopy {
+ public:
+  void copy_to(void*) const override {
+    CAFFE_FAIL(
+        "these values were given up after the last layer that reads them: name the blob in "
+        "Net::KeepOnly (in Python: net.keep_only), or run forward again");
+  }
+};
+
+/// Always the same object.
+const std::shared_ptr<ForeignCopy>& no_values() {
+  // Never destroyed: blocks may live longer than static objects.
+  static const auto* const copy = new std::shared_ptr<ForeignCopy>(new NoValues);
+  return *copy;
+}
+
 /// Throws if there are no values to read.
 void check_not_given_up(const SyncedMemory& block) {
-  if (is_given_up(block)) no_values()->copy_to(nullptr);
+  if (block.is_given_up()) no_values()->copy_to(nullptr);
 }
 
 }  // namespace
@@ -89,7 +105,7 @@ const void* SyncedMemory::gpu_data() {
 }
 
 void* SyncedMemory::mutable_cpu_data() {
-  if (is_given_up(*this)) return overwrite_cpu_data();
+  if (is_given_up()) return overwrite_cpu_data();
   to_cpu();
   if (upload_ != nullptr) finish_upload();
   has_changed(HEAD_AT_CPU);
@@ -104,7 +120,7 @@ void* SyncedMemory::overwrite_cpu_data() {
 }
 
 void* SyncedMemory::mutable_gpu_data() {
-  if (is_given_up(*this)) {
+  if (is_given_up()) {
     prepare_gpu();
   } else {
     to_gpu();
@@ -231,20 +247,28 @@ void SyncedMemory::fetch(const std::vector<SyncedMemory*>& blocks) {
 
 void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
   CAFFE_CHECK(copy != nullptr, "foreign_written: the copy is null");
-  if (copy == no_values()) {
-    const bool is_given = cpu_ != nullptr && std::get_deleter<OwnMemory>(cpu_) == nullptr;
-    const bool is_mine = !is_given && !gpu_is_given_ && !is_held() && gpu_.use_count() <= 1;
-    if (head_ == UNINITIALIZED || !is_mine) return;
-    finish_upload();
-    cpu_.reset();
-    gpu_.reset();
-    usage_.reset();
-    uploads_ = read_backs_ = 0;
-  }
   foreign_ = std::move(copy);
   has_changed(HEAD_AT_FOREIGN);
   foreign_is_current_ = true;
   if (is_held() && !foreign_->on_gpu()) mutable_cpu_data();
+}
+
+void SyncedMemory::give_up() {
+  const bool is_given = cpu_ != nullptr && std::get_deleter<OwnMemory>(cpu_) == nullptr;
+  const bool is_mine = !is_given && !gpu_is_given_ && !is_held() && gpu_.use_count() <= 1;
+  if (head_ == UNINITIALIZED || !is_mine) return;
+  finish_upload();
+  cpu_.reset();
+  gpu_.reset();
+  usage_.reset();
+  uploads_ = read_backs_ = 0;
+  foreign_ = no_values();
+  has_changed(HEAD_AT_FOREIGN);
+  foreign_is_current_ = true;
+}
+
+bool SyncedMemory::is_given_up() const {
+  return head_ == HEAD_AT_FOREIGN && foreign_ == no_values();
 }
 
 void SyncedMemory::foreign_filled(std::shared_ptr<ForeignCopy> copy) {

@@ -150,6 +150,15 @@ class SyncedMemory {
   const std::shared_ptr<SyncedMemory>& twin() const { return twin_; }
   void set_twin(std::shared_ptr<SyncedMemory> other) { twin_ = std::move(other); }
 
+  /// Gives up the values, with all memory: nobody will read them any more, such as a gradient after
+  /// its last use (caffe/net_liveness.hpp). To read them is an error then, until they are written
+  /// again; whoever writes gets memory that is not cleared. Does nothing if there is no memory, if
+  /// it was given to the block (set_cpu_data ...), or if someone else holds it.
+  void give_up();
+  /// Whether there are no values to read because they were given up. The head is HEAD_AT_FOREIGN
+  /// then, with a copy that cannot be converted.
+  bool is_given_up() const;
+
   SyncedHead head() const { return head_; }
   /// Bytes.
   size_t size() const { return size_; }

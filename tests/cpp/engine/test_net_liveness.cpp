@@ -6,7 +6,6 @@
 #include "caffe/layers/keeps_weights.hpp"
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/util/buffer_cache.hpp"
-#include "caffe/util/given_up.hpp"
 #include "tests/cpp/devices.hpp"
 #include "toy_net.hpp"
 #include "training_nets.hpp"
@@ -138,7 +137,7 @@ std::vector<Dtype> trained(const string& net, bool keeps_all, const string& solv
 
 template <typename Dtype>
 bool has_values(const Net<Dtype>& net, const string& blob) {
-  return !is_given_up(*net.blob_by_name(blob)->data());
+  return !net.blob_by_name(blob)->data()->is_given_up();
 }
 
 /// A net of which the values of a, b and c are given up when it tests.
@@ -202,7 +201,7 @@ TEST_F(NetLiveness, TrainingGivesUpWhatTheBackwardPassHasRead) {
   net->Backward();
   for (const char* const blob : {"c1", "c2", "s2", "a"}) {
     EXPECT_FALSE(has_values(*net, blob)) << blob;
-    EXPECT_TRUE(is_given_up(*net->blob_by_name(blob)->diff())) << blob;
+    EXPECT_TRUE(net->blob_by_name(blob)->diff()->is_given_up()) << blob;
   }
   for (const char* const blob : {"data", "loss", "accuracy"}) EXPECT_TRUE(has_values(*net, blob));
   EXPECT_ERROR(net->Backward(), "run forward again before backward");

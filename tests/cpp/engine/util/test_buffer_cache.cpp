@@ -4,7 +4,7 @@
 
 #include <thread>
 
-#include "caffe/util/given_up.hpp"
+#include "caffe/syncedmem.hpp"
 #include "fixtures.hpp"
 
 namespace caffe {
@@ -89,15 +89,15 @@ TEST(BufferCache, IsSharedWhileSomebodyHoldsIt) {
 
 TEST(GivenUp, ABlockIsAnErrorToReadUntilItIsWritten) {
   SyncedMemory block(kBytes);
-  give_up(&block);  // has none
-  EXPECT_FALSE(is_given_up(block));
+  block.give_up();  // has none
+  EXPECT_FALSE(block.is_given_up());
   static_cast<char*>(block.mutable_cpu_data())[0] = 1;
-  give_up(&block);
-  EXPECT_TRUE(is_given_up(block));
+  block.give_up();
+  EXPECT_TRUE(block.is_given_up());
   EXPECT_ERROR(block.cpu_data(), "these values were given up");
   EXPECT_ERROR(block.share_cpu_data(), "these values were given up");
   static_cast<char*>(block.mutable_cpu_data())[0] = 2;
-  EXPECT_FALSE(is_given_up(block));
+  EXPECT_FALSE(block.is_given_up());
   EXPECT_EQ(static_cast<const char*>(block.cpu_data())[0], 2);
 }
 
@@ -105,11 +105,11 @@ TEST(GivenUp, MemoryOfOthersStays) {
   char given[64] = {3};
   SyncedMemory block(64);
   block.set_cpu_data(given);
-  give_up(&block);
+  block.give_up();
   EXPECT_EQ(block.cpu_data(), given);
   SyncedMemory held(64);
   const std::shared_ptr<void> holder = held.share_cpu_data();
-  give_up(&held);
+  held.give_up();
   EXPECT_EQ(held.cpu_data(), holder.get());
 }
 
