@@ -116,33 +116,23 @@ Dtype Net<Dtype>::ForwardFromTo(int start, int end) {
     });
     return loss;
   }
-  const bool is_watched = debug_info_ || (keeps_all() && has_callbacks(*this));
-  ReleasingPass<Dtype> pass(*this, plan_.get(),
-                            debug_info_ || has_any(before_forward_, after_forward_));
-  check_forward_has_values(*this, start, end);
-  plan_->chains.begin_forward(*this, start);
-  for (int i = start; i <= end; ++i) {
-    Run(before_forward_, i);
-    const auto offer = plan_->chains.offer(i, is_watched ? i : end);
-    loss +=
-        in_layer_of(*this, i, [&] { return layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]); });
-    if (debug_info_) ForwardDebugInfo(i);
-    Run(after_forward_, i);
-    const int first = i;
-    i += plan_->chains.finish_forward(*this, i);
-    for (int taken = first + 1; taken <= i; ++taken) {
-      Run(before_forward_, taken);
-      Run(after_forward_, taken);
-    }
-    pass.after_forward(first, i);
-  }
-  if (end + 1 == static_cast<int>(layers_.size())) pass.end();
+  RunLayers(start, end, [&](int i) { loss += layers_[i]->Forward(bottom_vecs_[i], top_vecs_[i]); });
   return loss;
 }
 
 /// Without the loss, or on a GPU with a late one.
 template <typename Dtype>
 void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
+  RunLayers(start, end, [&](int i) {
+    layers_[i]->ForwardWithoutLoss(bottom_vecs_[i], top_vecs_[i]);
+    if (loss != nullptr) loss->add(*layers_[i], top_vecs_[i]);
+  });
+}
+
+/// run_layer(i) for each layer that no layer before it takes.
+template <typename Dtype>
+template <typename RunLayer>
+void Net<Dtype>::RunLayers(int start, int end, const RunLayer& run_layer) {
   const bool is_watched = debug_info_ || (keeps_all() && has_callbacks(*this));
   ReleasingPass<Dtype> pass(*this, plan_.get(),
                             debug_info_ || has_any(before_forward_, after_forward_));
@@ -151,10 +141,7 @@ void Net<Dtype>::RunForward(int start, int end, LateLoss<Dtype>* loss) {
   for (int i = start; i <= end; ++i) {
     Run(before_forward_, i);
     const auto offer = plan_->chains.offer(i, is_watched ? i : end);
-    in_layer_of(*this, i, [&] {
-      layers_[i]->ForwardWithoutLoss(bottom_vecs_[i], top_vecs_[i]);
-      if (loss != nullptr) loss->add(*layers_[i], top_vecs_[i]);
-    });
+    in_layer_of(*this, i, [&] { run_layer(i); });
     if (debug_info_) ForwardDebugInfo(i);
     Run(after_forward_, i);
     const int first = i;

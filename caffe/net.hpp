@@ -194,8 +194,6 @@ class Net {
   void add_after_backward(Callback* value) { after_backward_.push_back(value); }
 
  protected:
-  // net_plan.cpp
-  void FindFusions();
   // net_init.cpp
   void AddLayer(const LayerParameter& param);
   void AddBottom(int layer_id, int bottom_id);
@@ -214,6 +212,8 @@ class Net {
   void SaveHDF5(int64_t file, const string& kind, bool diff) const;
   // net.cpp
   void CheckRange(int first, int last) const;
+  template <typename RunLayer>
+  void RunLayers(int start, int end, const RunLayer& run_layer);
   void RunForward(int start, int end, LateLoss<Dtype>* loss);
   void RunBackward(int start, int end);
   template <typename Work>

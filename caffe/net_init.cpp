@@ -81,7 +81,7 @@ void Net<Dtype>::Init(const NetParameter& given) {
   ChooseBackward(param.force_backward());
   ChooseOutputs();
   ShareWeights();
-  FindFusions();
+  plan_->chains.find(*this);
   LOG_IF(INFO, is_root()) << "Network initialization done.";
 }
 

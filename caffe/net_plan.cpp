@@ -37,16 +37,10 @@ bool Net<Dtype>::is_kept(int blob) const {
          among(net_input_blob_indices_) || among(net_output_blob_indices_);
 }
 
-template <typename Dtype>
-void Net<Dtype>::FindFusions() {
-  plan_->chains.find(*this);
-}
-
 #define INSTANTIATE(Dtype)                                   \
   template void Net<Dtype>::KeepOnly(const vector<string>&); \
   template bool Net<Dtype>::keeps_all() const;               \
-  template bool Net<Dtype>::is_kept(int) const;              \
-  template void Net<Dtype>::FindFusions()
+  template bool Net<Dtype>::is_kept(int) const
 INSTANTIATE(float);
 INSTANTIATE(double);
 #undef INSTANTIATE
