@@ -35,7 +35,9 @@ class Behind {
   Behind() = default;
   Behind(const vector<Layer<float>*>& followers, int channels) {
     size_t at = 0;
-    if (at < followers.size() && is_scale(*followers[at], channels)) scale_ = followers[at++];
+    if (at < followers.size() && is_channel_scale(*followers[at], channels)) {
+      scale_ = followers[at++];
+    }
     if (at < followers.size() && is_plain_relu(*followers[at])) {
       relu_ = true;
       ++at;
@@ -60,13 +62,6 @@ class Behind {
   }
 
  private:
-  /// Whether it is a Scale with one learnt factor for each channel.
-  static bool is_scale(Layer<float>& layer, int channels) {
-    const int axis = layer.layer_param().scale_param().axis();
-    return dynamic_cast<ScaleLayer<float>*>(&layer) != nullptr &&
-           layer.layer_param().bottom_size() == 1 && (axis == 1 || axis == -3) &&
-           layer.blobs()[0]->shape() == vector<int>{channels};
-  }
   Blob<float>* shift() const {
     return scale_ != nullptr && scale_->blobs().size() > 1 ? scale_->blobs()[1].get() : nullptr;
   }

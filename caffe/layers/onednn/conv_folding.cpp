@@ -30,16 +30,6 @@ bool is_frozen_batch_norm(Layer<float>* layer) {
   return is<BatchNormLayer>(*layer) && frozen && layer->blobs().size() == 3;
 }
 
-/// A Scale with one learnt factor per channel.
-bool is_channel_scale(Layer<float>* layer, int channels) {
-  if (!is<ScaleLayer>(*layer)) return false;
-  const ScaleParameter& param = layer->layer_param().scale_param();
-  const bool by_channel = param.axis() == 1 || param.axis() == -3;  // of 4 axes
-  const size_t learnt = param.bias_term() ? 2 : 1;
-  return by_channel && layer->blobs().size() == learnt &&
-         layer->blobs()[0]->shape() == std::vector<int>{channels};
-}
-
 /// A Dropout while testing, unless it does more than Caffe's.
 bool does_nothing(Layer<float>* layer) {
   const DropoutParameter& param = layer->layer_param().dropout_param();
@@ -127,7 +117,7 @@ Folding fold(const Followers& followers, int channels, bool slopes) {
   for (Layer<float>* const layer : followers) {
     const bool relu = is<ReLULayer>(*layer);
     const float slope = layer->layer_param().relu_param().negative_slope();
-    const bool scales = is_frozen_batch_norm(layer) || is_channel_scale(layer, channels);
+    const bool scales = is_frozen_batch_norm(layer) || is_channel_scale(*layer, channels);
     // Nothing but a Dropout can come behind the ReLU.
     const bool possible = scales ? !folding.relu
                           : relu ? (slopes || slope == 0) && !folding.relu
