@@ -45,10 +45,8 @@ LayerMemory memory_of(const Net<Dtype>& net, int i, Seen* seen) {
       row.params += once(param.diff(), bytes_of(param), seen);
     }
   }
-  if (const auto* const more = dynamic_cast<const NeedsGpuMemory*>(&layer)) {
-    row.own = more->own_bytes();
-    row.workspace = more->workspace_bytes();
-  }
+  row.own = own_bytes_of(layer);
+  row.workspace = workspace_bytes_of(layer);
   return row;
 }
 

@@ -16,6 +16,18 @@ class NeedsGpuMemory {
   virtual size_t workspace_bytes() const { return 0; }
 };
 
+/// The same of any layer: 0 if it needs none.
+template <typename LayerClass>
+size_t own_bytes_of(const LayerClass& layer) {
+  const auto* const needs = dynamic_cast<const NeedsGpuMemory*>(&layer);
+  return needs == nullptr ? 0 : needs->own_bytes();
+}
+template <typename LayerClass>
+size_t workspace_bytes_of(const LayerClass& layer) {
+  const auto* const needs = dynamic_cast<const NeedsGpuMemory*>(&layer);
+  return needs == nullptr ? 0 : needs->workspace_bytes();
+}
+
 }  // namespace caffe
 
 #endif  // CAFFE_LAYERS_NEEDS_GPU_MEMORY_HPP_

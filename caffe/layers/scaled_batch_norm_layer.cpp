@@ -136,22 +136,13 @@ void ScaledBatchNormLayer<Dtype>::Backward_cpu(const Blobs& top,
 
 template <typename Dtype>
 size_t ScaledBatchNormLayer<Dtype>::own_bytes() const {
-  size_t bytes = sizeof(Dtype) * static_cast<size_t>(normalised_.count());
-  for (const auto& layer : {norm_, scale_}) {
-    const auto* const needs = dynamic_cast<const NeedsGpuMemory*>(layer.get());
-    if (needs != nullptr) bytes += needs->own_bytes();
-  }
-  return bytes;
+  return sizeof(Dtype) * static_cast<size_t>(normalised_.count()) + own_bytes_of(*norm_) +
+         own_bytes_of(*scale_);
 }
 
 template <typename Dtype>
 size_t ScaledBatchNormLayer<Dtype>::workspace_bytes() const {
-  size_t bytes = 0;
-  for (const auto& layer : {norm_, scale_}) {
-    const auto* const needs = dynamic_cast<const NeedsGpuMemory*>(layer.get());
-    if (needs != nullptr) bytes = std::max(bytes, needs->workspace_bytes());
-  }
-  return bytes;
+  return std::max(workspace_bytes_of(*norm_), workspace_bytes_of(*scale_));
 }
 
 namespace {

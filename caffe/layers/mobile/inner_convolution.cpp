@@ -31,16 +31,6 @@ void InnerConvolutionLayer<Dtype>::Backward_cpu(const Blobs& top,
   inner_->Backward(top, propagate_down, bottom);
 }
 
-template <typename Dtype>
-size_t InnerConvolutionLayer<Dtype>::own_bytes() const {
-  return memory() == nullptr ? 0 : memory()->own_bytes();
-}
-
-template <typename Dtype>
-size_t InnerConvolutionLayer<Dtype>::workspace_bytes() const {
-  return memory() == nullptr ? 0 : memory()->workspace_bytes();
-}
-
 INSTANTIATE_CLASS(InnerConvolutionLayer);
 
 }  // namespace caffe

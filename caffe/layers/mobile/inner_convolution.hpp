@@ -21,8 +21,8 @@ class InnerConvolutionLayer : public Layer<Dtype>, public NeedsGpuMemory {
   int MinBottomBlobs() const override { return 1; }
   int MinTopBlobs() const override { return 1; }
   bool EqualNumBottomTopBlobs() const override { return true; }
-  size_t own_bytes() const override;
-  size_t workspace_bytes() const override;
+  size_t own_bytes() const override { return own_bytes_of(*inner_); }
+  size_t workspace_bytes() const override { return workspace_bytes_of(*inner_); }
 
  protected:
   // The Convolution chooses the device by the thread's mode, for these and for Forward_gpu and
@@ -35,8 +35,6 @@ class InnerConvolutionLayer : public Layer<Dtype>, public NeedsGpuMemory {
   virtual void change(const Blobs& bottom, ConvolutionParameter* param) const = 0;
 
  private:
-  const NeedsGpuMemory* memory() const { return dynamic_cast<const NeedsGpuMemory*>(inner_.get()); }
-
   shared_ptr<Layer<Dtype>> inner_;
 };
 
