@@ -26,12 +26,6 @@ struct TileMap {
   size_t image;  // floats from one image to the next
 };
 
-/// Transformed tiles: `points` arrays [blocks of channels][tiles][block], the points `plane` floats
-/// apart and the blocks of channels `stride`.
-struct Planes {
-  size_t plane, stride;
-};
-
 struct Kernels {
   int block;    // floats in a vector
   int tiles;    // the most tiles that product() takes at a time
