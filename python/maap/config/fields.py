@@ -330,6 +330,11 @@ class TrainConfig:
         """Whether they are changed in the training net, not written."""
         return self.haap and self.haap_mode == "online"
 
+    @property
+    def images_per_iteration(self) -> int:
+        """Of training, in resolved settings."""
+        return (self.batch or 1) * (self.iter_size or 1)
+
 
 FIELDS: dict[str, dataclasses.Field] = {f.name: f for f in dataclasses.fields(TrainConfig)}
 

@@ -20,7 +20,7 @@ def images(config: TrainConfig, phase1_from: Optional[str]) -> int:
             count += 0 if phase1_from is not None else config.max_iter or 0
         elif stage.kind == "train":
             count += config.phase2_iter or 0
-    return count * (config.batch or 1) * (config.iter_size or 1)
+    return count * config.images_per_iteration
 
 
 class Pace:

@@ -83,13 +83,11 @@ def speed_so_far(config: TrainConfig, stages: Sequence[Stage]) -> Optional[float
 
 
 def _per_iteration(config: TrainConfig, stage: Stage) -> float:
-    images = (config.batch or 1) * (config.iter_size or 1)
-    return images * (ONLINE if config.online and stage.number != 1 else 1.0)
+    return config.images_per_iteration * (ONLINE if config.online and stage.number != 1 else 1.0)
 
 
 def _training(config: TrainConfig, counts: Counts, stage: Stage) -> Step:
     first = stage.number == 1
-    images = (config.batch or 1) * (config.iter_size or 1)
     if first and config.phase1_from is not None:
         return Step(stage.name, stage.title, f"taken from {config.phase1_from}", 0.0, 1.0)
     total = (config.max_iter if first else config.phase2_iter) or 0
@@ -100,7 +98,7 @@ def _training(config: TrainConfig, counts: Counts, stage: Stage) -> Step:
         work += left // config.test_interval * counts.test * FORWARD
     most = "at most " if config.converge_fraction else ""
     more = "more " if stage.iteration else ""
-    what = f"{most}{left} {more}iterations of {images} images"
+    what = f"{most}{left} {more}iterations of {config.images_per_iteration} images"
     return Step(stage.name, stage.title, what, work, per)
 
 
