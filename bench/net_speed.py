@@ -71,8 +71,7 @@ class CaffeNet:
         text = to_text(message)
         self.net = self._make(text)
         self.again = lambda: self._make(text)
-        if hasattr(self.net, "keep_only"):
-            self.net.keep_only(list(self.net.outputs))
+        loader.keep_only(self.net)
 
     @staticmethod
     def _make(text: str) -> Any:
