@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A newcomer's first steps: a fresh Debian 12 with only git, a clone, one command. Run by hand, as root:
 #
-#   tests/newcomer.sh [--user] [--keep] [--suite NAME] [VERB ARGS...]     default: train alexnet
+#   tests/newcomer.sh [--user] [--keep] [--suite NAME] [--avx2] [VERB ARGS...]     default: train alexnet
 #
 # The Debian (--suite trixie: Debian 13) is made with debootstrap in a temporary folder and deleted at the end (--keep
-# keeps it and prints its path). --user: an ordinary user with sudo runs the command. The clone is of the last commit of
-# this checkout. The time of the first start and of a second `./maap --version` are printed, and the longest silence
+# keeps it and prints its path). --user: an ordinary user with sudo runs the command. --avx2: AVX-512 is hidden from the
+# engine and its libraries. The clone is of the last commit of this checkout. The time of the first start and of a second `./maap --version` are printed, and the longest silence
 # between two lines.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -16,11 +16,12 @@ if [ "${MAAP_NEWCOMER_INSIDE:-}" != 1 ]; then
   MAAP_NEWCOMER_INSIDE=1 exec unshare -m -- "$0" "$@"
 fi
 
-user=root keep='' suite=bookworm packages=git,ca-certificates
+user=root keep='' suite=bookworm isa=() packages=git,ca-certificates
 while :; do
   case ${1:-} in
     --user) user=newcomer packages=$packages,sudo ;;
     --keep) keep=1 ;;
+    --avx2) isa=(CAFFE_CPU_ISA=AVX2) ;;
     --suite)
       suite=$2
       shift
@@ -62,6 +63,7 @@ chroot "$fresh" chown -R "$user" /source
 inside() {
   chroot "$fresh" /usr/bin/setpriv --reuid "$user" --regid "$user" --init-groups \
     /usr/bin/env -i HOME="$home" USER="$user" PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin TERM=dumb \
+    "${isa[@]}" \
     bash -c "cd && $1" bash "${@:2}"
 }
 
