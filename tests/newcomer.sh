@@ -5,8 +5,8 @@
 #
 # The Debian (--suite trixie: Debian 13) is made with debootstrap in a temporary folder and deleted at the end (--keep
 # keeps it and prints its path). --user: an ordinary user with sudo runs the command. --avx2: AVX-512 is hidden from the
-# engine and its libraries. The clone is of the last commit of this checkout. The time of the first start and of a second `./maap --version` are printed, and the longest silence
-# between two lines.
+# engine and its libraries. The clone is of the last commit of this checkout. The time of the first start and of a
+# second `./maap --version` are printed, and the longest silence between two lines.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
