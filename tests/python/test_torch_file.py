@@ -268,6 +268,17 @@ def test_damage_anywhere_is_an_error_or_other_values(tmp_path):
                 pass
 
 
+def test_a_text_longer_than_any_memory(tmp_path):
+    """The size that a stream claims is not asked of the memory."""
+    path = files.write_legacy(tmp_path / "x.pth", {"w": np.ones(3, np.float32)})
+    size = struct.pack("<Q", 2**62)
+    path.write_bytes(path.read_bytes() + b"\x80\x04\x8d" + size)  # behind the last storage
+    assert list(read_torch(path)) == ["w"]
+    path.write_bytes(b"\x80\x04\x8d" + size + b"x")
+    with pytest.raises(MaapError, match="no memory has|can be followed"):
+        read_torch(path)
+
+
 def test_a_file_that_is_missing(tmp_path):
     with pytest.raises(MaapError, match="none.pth"):
         read_torch(tmp_path / "none.pth")

@@ -11,7 +11,7 @@ from maap.errors import MaapError
 from maap.nets.folder import find_net
 from maap.nets.prototxt import read_net
 from maap.util.schema import caffe_pb2
-from maap.weights import published, torchvision
+from maap.weights import conversion, published, torchvision
 from maap.weights.caffemodel import check_weights, stored_layers
 from test_published import maap
 
@@ -47,7 +47,7 @@ def write(net, path, **changes):
 def test_layers_are_those_of_the_net(net, tmp_path):
     """Every layer with weights, by name, in order; the classifier is that of ImageNet."""
     out = tmp_path / "out.caffemodel"
-    assert torchvision.convert(write(net, tmp_path / "x.pth"), out) == net
+    assert conversion.convert(write(net, tmp_path / "x.pth"), out) == net
     stored = [CLASSIFIERS.get(layer.name, layer.name) for layer in stored_layers(out)]
     folder = read_net(find_net(net).deploy(False))
     kinds = {"Convolution", "InnerProduct", "BatchNorm", "Scale"}
@@ -57,7 +57,7 @@ def test_layers_are_those_of_the_net(net, tmp_path):
 def test_blobs_of_the_layers(tmp_path):
     """Weights as they are; a BatchNorm's factor is 1; only conv1 is changed."""
     tensors = state_dict("resnet152_tv")
-    torchvision.convert(files.write(tmp_path / "x.pth", tensors), tmp_path / "out.caffemodel")
+    conversion.convert(files.write(tmp_path / "x.pth", tensors), tmp_path / "out.caffemodel")
     file = caffe_pb2.NetParameter.FromString((tmp_path / "out.caffemodel").read_bytes())
     layers = {layer.name: [np.array(blob.data) for blob in layer.blobs] for layer in file.layer}
     for name, wanted in {
@@ -110,13 +110,13 @@ def test_weights_of_another_net(tmp_path):
     more = {"classifier.9.weight": np.zeros((2, 2), np.float32)}
     with pytest.raises(MaapError, match=r"x.pth: not the weights .*vgg19_tv 0 tensors are missing "
                        r"\(none\), and 1 are of another net \(classifier.9.weight\)"):  # fmt: skip
-        torchvision.convert(write("vgg19_tv", tmp_path / "x.pth", **more), tmp_path / "out")
+        conversion.convert(write("vgg19_tv", tmp_path / "x.pth", **more), tmp_path / "out")
     flat = {"features.0.weight": np.zeros((2, 3), np.float32)}
     with pytest.raises(MaapError, match="x.pth: features.0.weight has the shape 2x3"):
-        torchvision.convert(write("alexnet_tv", tmp_path / "x.pth", **flat), tmp_path / "out")
+        conversion.convert(write("alexnet_tv", tmp_path / "x.pth", **flat), tmp_path / "out")
     with pytest.raises(MaapError, match="cannot be written"):
         source = write("alexnet_tv", tmp_path / "x.pth")
-        torchvision.convert(source, tmp_path / "no" / "out.caffemodel")
+        conversion.convert(source, tmp_path / "no" / "out.caffemodel")
     assert [path.name for path in tmp_path.iterdir()] == ["x.pth"]
 
 

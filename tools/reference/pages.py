@@ -15,6 +15,7 @@ PAGES: dict[str, Callable[[Path], str]] = {
     "reference/alexnet.md": partial(networks.page, network="alexnet"),
     "reference/vgg19.md": partial(networks.page, network="vgg19"),
     "reference/resnet152.md": partial(networks.page, network="resnet152"),
+    "reference/squeezenet.md": partial(networks.page, network="squeezenet"),
     "reference/alexnet_tv.md": partial(networks.page, network="alexnet_tv"),
     "reference/vgg19_tv.md": partial(networks.page, network="vgg19_tv"),
     "reference/resnet152_tv.md": partial(networks.page, network="resnet152_tv"),

@@ -19,7 +19,7 @@ def weights() -> None:
 
     \b
     maap weights list                       what there is, and from where
-    maap weights fetch alexnet              download, check, keep in the cache
+    maap weights fetch squeezenet           download (4.7 MB), check, keep in the cache
     maap weights fetch vgg19 --from FILE    check and keep a copy that you have
     maap weights verify                     check what is in the cache
     maap weights use FILE --net vgg19       which layers of a net would start from FILE
@@ -92,10 +92,10 @@ def _verified(word: str, table: dict[str, published.Weights]) -> str:
     if entry is not None:
         size = path.stat().st_size
         return f"{path}: the published {entry.file}: {size:,} bytes, {_hashes(entry)} right"
-    if published.is_torch(path):
-        from maap.weights.torch_file import read_torch
+    if published.is_foreign(path):
+        from maap.weights.conversion import describe
 
-        return f"{path}: none of the published files; {len(read_torch(path))} tensors of PyTorch"
+        return f"{path}: none of the published files; {describe(path)}"
     from maap.weights.caffemodel import stored_layers  # Caffe's messages: not for --help
 
     layers = [layer for layer in stored_layers(path) if layer.shapes]
@@ -109,17 +109,18 @@ def _verified(word: str, table: dict[str, published.Weights]) -> str:
 @click.argument("file")
 @click.argument("target", metavar="OUT.caffemodel")
 def convert(file: str, target: str) -> None:
-    """Write torchvision's weights FILE (.pth) as a caffemodel.
+    """Write weights FILE of another program as a caffemodel.
 
-    AlexNet's, VGG19's and ResNet-152's, for the nets alexnet_tv, vgg19_tv and resnet152_tv. The
-    first convolution gets the colours' order and scale: the nets take images of B, G, R from 0 to
-    255 with the mean subtracted. PyTorch is not needed, and no code in FILE runs.
+    torchvision's (.pth): AlexNet's, VGG19's and ResNet-152's, for the nets alexnet_tv, vgg19_tv and
+    resnet152_tv. The first convolution gets the colours' order and scale: the nets take images of
+    B, G, R from 0 to 255 with the mean subtracted. SqueezeNet's: the published archive (.tar.gz),
+    or the .pkl in it. Neither PyTorch nor the package is needed, and no code in FILE runs.
 
-    `maap train` and `maap weights use` take a .pth as it is.
+    `maap train` and `maap weights use` take such a file as it is.
     """
-    from maap.weights import torchvision  # NumPy and Caffe's messages: not for --help
+    from maap.weights import conversion  # NumPy and Caffe's messages: not for --help
 
-    net = torchvision.convert(given_path(file), given_path(target))
+    net = conversion.convert(given_path(file), given_path(target))
     click.echo(f"{target}: for the net {net}: maap train {net} --weights {shlex.quote(target)}")
 
 

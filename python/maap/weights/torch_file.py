@@ -1,26 +1,24 @@
 """Tensors from the files of torch.save (.pth, .pt), without PyTorch and without running pickle.
 
-Such a file is a pickle, which may name any function of any module and have it called. Here its
-instructions are read one by one (pickletools), and only those are followed that build numbers,
-texts, tuples, lists, dicts and tensors; anything else is an error that names it. Both layouts are
-read: the zip archive of PyTorch 1.6 and later, and the stream of before.
+Such a file is a pickle, whose instructions `pickled` follows. Both layouts are read: the zip
+archive of PyTorch 1.6 and later, and the stream of before.
 """
 
 import io
 import math
 import os
-import pickletools
 import struct
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, Callable, Optional, Union
+from typing import Any, BinaryIO, Callable, Union
 
 import numpy as np
 
 from maap.errors import MaapError
 from maap.util.files import cannot_read
+from maap.weights.pickled import LARGEST, MOST_AXES, Bad, Global, Machine, is_count, shown, unpickle
 
 # NumPy's type of a storage's values; bfloat16 is read as its 16 bits.
 _STORAGES = dict(
@@ -34,19 +32,6 @@ _LEGACY_PROTOCOL = 1001
 
 # What zipfile raises besides BadZipFile: encrypted, of a later version, names not UTF-8, cut.
 _OF_ZIPFILE = (RuntimeError, NotImplementedError, UnicodeDecodeError, EOFError)
-_MOST_AXES = 32
-_LARGEST = 2**62  # bytes; no offset or stride is above
-
-
-class _Bad(Exception):
-    """The file is not right; the text says what is wrong."""
-
-
-@dataclass(frozen=True)
-class _Global:
-    """A name of a module, which is not looked up."""
-
-    name: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +72,7 @@ def read_torch(path: Union[str, Path]) -> dict[str, np.ndarray]:
         return _tensors(content, values)
     except OSError as error:
         raise cannot_read(path, error, ".pth") from None
-    except (_Bad, zipfile.BadZipFile, *_OF_ZIPFILE) as error:
+    except (Bad, zipfile.BadZipFile, *_OF_ZIPFILE) as error:
         raise MaapError(f"{path}: not a file of torch.save, or damaged ({error})") from None
 
 
@@ -99,15 +84,15 @@ Values = Callable[[_Storage], np.ndarray]
 def _read_archive(archive: zipfile.ZipFile) -> tuple[Any, Values]:
     names = {name.partition("/")[2]: name for name in archive.namelist()}
     if "data.pkl" not in names:
-        raise _Bad("a zip archive without data.pkl")
+        raise Bad("a zip archive without data.pkl")
     if "byteorder" in names and _record(archive, names["byteorder"], 16).strip() != b"little":
-        raise _Bad("written on a big-endian machine")
-    content = _unpickle(io.BytesIO(_record(archive, names["data.pkl"], 1 << 28)))
+        raise Bad("written on a big-endian machine")
+    content = _read_pickle(io.BytesIO(_record(archive, names["data.pkl"], 1 << 28)))
 
     def values(storage: _Storage) -> np.ndarray:
         name = names.get(f"data/{storage.key}")
         if name is None:
-            raise _Bad(f"record {storage.key} is missing")
+            raise Bad(f"record {storage.key} is missing")
         size = storage.count * np.dtype(_STORAGES[storage.kind]).itemsize
         return _array(storage, _record(archive, name, size))
 
@@ -126,44 +111,44 @@ def _while_open(content: Any, values: Values) -> Values:
 def _record(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED or info.file_size > most:
-        raise _Bad(f"record {name} has {info.file_size} bytes, or is compressed")
+        raise Bad(f"record {name} has {info.file_size} bytes, or is compressed")
     return archive.read(info)
 
 
 def _read_stream(file: BinaryIO) -> tuple[Any, Values]:
-    if _unpickle(file) != _LEGACY_MAGIC or _unpickle(file) != _LEGACY_PROTOCOL:
-        raise _Bad("it does not begin as such a file does")
-    system = _unpickle(file)
+    if _read_pickle(file) != _LEGACY_MAGIC or _read_pickle(file) != _LEGACY_PROTOCOL:
+        raise Bad("it does not begin as such a file does")
+    system = _read_pickle(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
-        raise _Bad("written on a big-endian machine")
-    content = _unpickle(file)
-    keys = _unpickle(file)
+        raise Bad("written on a big-endian machine")
+    content = _read_pickle(file)
+    keys = _read_pickle(file)
     known = {tensor.storage.key: tensor.storage for tensor in _find(content)}
     read: dict[str, np.ndarray] = {}
     for key in keys if isinstance(keys, list) else []:
         if not isinstance(key, str) or key not in known:
-            raise _Bad(f"storage {_shown(key)} belongs to no tensor")
+            raise Bad(f"storage {shown(key)} belongs to no tensor")
         storage = known[key]
         head = file.read(8)
         if len(head) < 8 or struct.unpack("<q", head)[0] != storage.count:
-            raise _Bad(f"storage {key} does not have {storage.count} values")
+            raise Bad(f"storage {key} does not have {storage.count} values")
         read[key] = _array(storage, _exactly(file, storage))
     if set(known) - set(read):
-        raise _Bad(f"storage {min(set(known) - set(read))} is missing")
+        raise Bad(f"storage {min(set(known) - set(read))} is missing")
     return content, lambda storage: read[storage.key]
 
 
 def _exactly(file: BinaryIO, storage: _Storage) -> bytes:
     size = storage.count * np.dtype(_STORAGES[storage.kind]).itemsize
     if size > os.fstat(file.fileno()).st_size - file.tell():
-        raise _Bad(f"cut short in storage {storage.key}")
+        raise Bad(f"cut short in storage {storage.key}")
     return file.read(size)
 
 
 def _array(storage: _Storage, data: bytes) -> np.ndarray:
     dtype = np.dtype(_STORAGES[storage.kind])
     if len(data) != storage.count * dtype.itemsize:
-        raise _Bad(f"storage {storage.key} has {len(data)} bytes for {storage.count} values")
+        raise Bad(f"storage {storage.key} has {len(data)} bytes for {storage.count} values")
     array = np.frombuffer(data, dtype)
     if storage.kind == "BFloat16Storage":
         return (array.astype(np.uint32) << 16).view(np.float32)
@@ -190,14 +175,14 @@ def _tensors(content: Any, values: Values) -> dict[str, np.ndarray]:
         if isinstance(content, dict) and isinstance(content.get(outer), dict):
             content = content[outer]
     if not isinstance(content, dict):
-        raise _Bad("no dict of tensors")
+        raise Bad("no dict of tensors")
     found = {
         name: _view(name, tensor, values(tensor.storage))
         for name, tensor in content.items()
         if isinstance(name, str) and isinstance(tensor, _Tensor)
     }
     if not found:
-        raise _Bad("no tensor in it")
+        raise Bad("no tensor in it")
     return found
 
 
@@ -206,9 +191,9 @@ def _view(name: str, tensor: _Tensor, values: np.ndarray) -> np.ndarray:
     last = tensor.offset + sum((n - 1) * s for n, s in zip(tensor.shape, tensor.strides))
     empty = 0 in tensor.shape
     if not empty and not 0 <= last < len(values):
-        raise _Bad(f"tensor {name} is not inside its storage")
+        raise Bad(f"tensor {name} is not inside its storage")
     if math.prod(tensor.shape) > len(values):
-        raise _Bad(f"tensor {name} repeats the values of its storage")
+        raise Bad(f"tensor {name} repeats the values of its storage")
     if empty:
         return np.zeros(tensor.shape, values.dtype)
     strides = tuple(stride * values.itemsize for stride in tensor.strides)
@@ -216,188 +201,55 @@ def _view(name: str, tensor: _Tensor, values: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(view).reshape(tensor.shape)
 
 
-def _shown(value: Any) -> str:
-    """A value for a message: a text, else the type alone; a tuple may hold another 2**60 times."""
-    return repr(value)[:80] if isinstance(value, str) else f"a {type(value).__name__}"
-
-
-def _is_count(value: Any) -> bool:
-    return type(value) is int and value >= 0
-
-
 def _make_tensor(*args: Any) -> _Tensor:
     """torch._utils._rebuild_tensor_v2: storage, offset, shape, strides and what is not needed."""
     storage, offset, shape, strides = args[:4]
-    right = isinstance(storage, _Storage) and _is_count(offset)
+    right = isinstance(storage, _Storage) and is_count(offset)
     for numbers in (shape, strides):
-        right = right and isinstance(numbers, tuple) and all(map(_is_count, numbers))
-    if not right or len(shape) != len(strides) or len(shape) > _MOST_AXES:
-        raise _Bad("a tensor's description")
-    if 8 * max(1, *strides, math.prod(n for n in shape if n)) > _LARGEST:
-        raise _Bad("a tensor's shape or strides")
+        right = right and isinstance(numbers, tuple) and all(map(is_count, numbers))
+    if not right or len(shape) != len(strides) or len(shape) > MOST_AXES:
+        raise Bad("a tensor's description")
+    if 8 * max(1, *strides, math.prod(n for n in shape if n)) > LARGEST:
+        raise Bad("a tensor's shape or strides")
     return _Tensor(storage, offset, shape, strides)
 
 
 def _make_parameter(data: Any, *_: Any) -> Any:
     """torch._utils._rebuild_parameter."""
     if not isinstance(data, _Tensor):
-        raise _Bad("a parameter that is no tensor")
+        raise Bad("a parameter that is no tensor")
     return data
 
 
 def _make_dict(*pairs: Any) -> dict:
     if pairs:
-        raise _Bad("an OrderedDict with arguments")
+        raise Bad("an OrderedDict with arguments")
     return {}
 
 
 def _make_storage(args: Any) -> _Storage:
     """A persistent id: ("storage", type, key, place, count[, view])."""
     right = isinstance(args, tuple) and len(args) in (5, 6) and args[0] == "storage"
-    right = right and isinstance(args[1], _Global) and args[1].name.startswith("torch.")
+    right = right and isinstance(args[1], Global) and args[1].name.startswith("torch.")
     kind = args[1].name[6:] if right else ""
-    if kind not in _STORAGES or not isinstance(args[2], str) or not _is_count(args[4]):
-        raise _Bad(f"a storage described by {_shown(args)}")
+    if kind not in _STORAGES or not isinstance(args[2], str) or not is_count(args[4]):
+        raise Bad(f"a storage described by {shown(args)}")
     if len(args) == 6 and args[5] is not None:
-        raise _Bad(f"storage {args[2]} is a view of another one")
+        raise Bad(f"storage {args[2]} is a view of another one")
     return _Storage(kind, args[2], args[4])
 
 
-_CALLS: dict[str, Callable[..., Any]] = {
-    "torch._utils._rebuild_tensor_v2": _make_tensor,
-    "torch._utils._rebuild_parameter": _make_parameter,
-    "collections.OrderedDict": _make_dict,
-}
-
-# ---- the pickle's instructions ------------------------------------------------------------------
-
-_MARK = object()
-_PUSH = {
-    "INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT", "STRING",
-    "BINSTRING", "SHORT_BINSTRING", "UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8",
-}  # fmt: skip
-_CONSTANTS: dict[str, Any] = dict(NONE=None, NEWTRUE=True, NEWFALSE=False, EMPTY_TUPLE=())
-_SHORT_TUPLES = dict(TUPLE1=1, TUPLE2=2, TUPLE3=3)
-
-
-class _Machine:
-    """Follows instructions. Each method is one, or a few that resemble each other."""
-
-    def __init__(self) -> None:
-        self.stack: list[Any] = []
-        self.memo: dict[int, Any] = {}
-
-    def follow(self, name: str, arg: Any) -> None:
-        if name in _PUSH:
-            self.stack.append(arg)
-        elif name in _CONSTANTS:
-            self.stack.append(_CONSTANTS[name])
-        elif name in _SHORT_TUPLES:
-            count = _SHORT_TUPLES[name]
-            self.stack[-count:] = [tuple(self.stack[-count:])]
-        else:
-            method = getattr(self, f"on_{name.lower()}", None)
-            if method is None:
-                raise _Bad(f"the instruction {name}, which weights do not need")
-            method(arg)
-
-    def since_mark(self) -> list[Any]:
-        at = len(self.stack) - 1
-        while self.stack[at] is not _MARK:
-            at -= 1
-            if at < 0:
-                raise _Bad("no mark")
-        values = self.stack[at + 1 :]
-        del self.stack[at:]
-        return values
-
-    def on_proto(self, _: Any) -> None:
-        pass
-
-    on_frame = on_proto
-
-    def on_mark(self, _: Any) -> None:
-        self.stack.append(_MARK)
-
-    def on_empty_dict(self, _: Any) -> None:
-        self.stack.append({})
-
-    def on_empty_list(self, _: Any) -> None:
-        self.stack.append([])
-
-    def on_tuple(self, _: Any) -> None:
-        self.stack.append(tuple(self.since_mark()))
-
-    def on_append(self, _: Any) -> None:
-        self.on_appends(None, [self.stack.pop()])
-
-    def on_appends(self, _: Any, values: Optional[list[Any]] = None) -> None:
-        values = self.since_mark() if values is None else values
-        if not isinstance(self.stack[-1], list):
-            raise _Bad("APPENDS to what is no list")
-        self.stack[-1].extend(values)
-
-    def on_setitem(self, _: Any) -> None:
-        value = self.stack.pop()
-        self.on_setitems(None, [self.stack.pop(), value])
-
-    def on_setitems(self, _: Any, values: Optional[list[Any]] = None) -> None:
-        values = self.since_mark() if values is None else values
-        target = self.stack[-1]
-        if not isinstance(target, dict) or len(values) % 2:
-            raise _Bad("SETITEMS on what is no dict")
-        for key, value in zip(values[::2], values[1::2]):
-            if not isinstance(key, (str, int)):
-                raise _Bad("a key that is neither text nor number")
-            target[key] = value
-
-    def on_binput(self, at: int) -> None:
-        self.memo[at] = self.stack[-1]
-
-    on_long_binput = on_put = on_binput
-
-    def on_memoize(self, _: Any) -> None:
-        self.memo[len(self.memo)] = self.stack[-1]
-
-    def on_binget(self, at: int) -> None:
-        self.stack.append(self.memo[at])
-
-    on_long_binget = on_get = on_binget
-
-    def on_global(self, name: str) -> None:
-        self.stack.append(_Global(name.replace(" ", ".")))
-
-    def on_stack_global(self, _: Any) -> None:
-        name, module = self.stack.pop(), self.stack.pop()
-        if not isinstance(name, str) or not isinstance(module, str):
-            raise _Bad("STACK_GLOBAL of what is no text")
-        self.stack.append(_Global(f"{module}.{name}"))
+class _Machine(Machine):
+    calls = {
+        "torch._utils._rebuild_tensor_v2": _make_tensor,
+        "torch._utils._rebuild_parameter": _make_parameter,
+        "collections.OrderedDict": _make_dict,
+    }
 
     def on_binpersid(self, _: Any) -> None:
         self.stack.append(_make_storage(self.stack.pop()))
 
-    def on_reduce(self, _: Any) -> None:
-        args, called = self.stack.pop(), self.stack.pop()
-        name = called.name if isinstance(called, _Global) else _shown(called)
-        if name not in _CALLS or not isinstance(args, tuple):
-            raise _Bad(f"it would have {name} called")
-        self.stack.append(_CALLS[name](*args))
 
-    def on_build(self, _: Any) -> None:
-        """What a state_dict keeps besides its tensors (_metadata) is left out."""
-        state = self.stack.pop()
-        if not isinstance(self.stack[-1], dict) or not isinstance(state, dict):
-            raise _Bad("BUILD of what is no dict")
-
-
-def _unpickle(file: Union[BinaryIO, io.BytesIO]) -> Any:
+def _read_pickle(file: Union[BinaryIO, io.BytesIO]) -> Any:
     """The value of the pickle at the file's place; the file is then behind it."""
-    machine = _Machine()
-    try:
-        for opcode, arg, _ in pickletools.genops(file):
-            if opcode.name == "STOP":
-                break
-            machine.follow(opcode.name, arg)
-        return machine.stack.pop()
-    except (ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error) as error:
-        raise _Bad(f"not a pickle that can be followed: {error}") from None
+    return unpickle(file, _Machine())

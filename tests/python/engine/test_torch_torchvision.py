@@ -6,8 +6,9 @@ import pytest
 from maap.nets.folder import find_net
 from maap.nets.prototxt import write_text
 from maap.nets.resolve import resolve_deploy
+from maap.weights.conversion import convert
 from maap.weights.torch_file import read_torch
-from maap.weights.torchvision import MEAN, STD, convert
+from maap.weights.torchvision import MEAN, STD
 
 torch = pytest.importorskip("torch", reason="PyTorch is not here: tools/engine/torch installs it")
 models = pytest.importorskip("torchvision.models")
