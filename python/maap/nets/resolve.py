@@ -39,9 +39,9 @@ def resolve_train(
 
     In place of each phase's Data layer stands an Input layer of the same name, with tops data
     (batch, 3, crop, crop) and label (batch). The classifier gets ``classes`` outputs. With
-    ``from_scratch`` every layer learns at the same rate, biases start at zero and convolutions from
-    MSRA's filler; otherwise fillers and rates stay (ten times the rate for the classifier).
-    ``dropout_after``: see `NetFiles.train_val`. ``batch_norm``: "frozen" normalises with the stored
+    ``from_scratch`` every layer learns at the same rate, biases start at zero and convolutions, but
+    for a classifier, from MSRA's filler; otherwise fillers and rates stay (ten times the rate for
+    the classifier). ``dropout_after``: see `NetFiles.train_val`. ``batch_norm``: "frozen" normalises with the stored
     statistics in training, too, "train" with each batch's own, of which the stored ones become
     averages that keep ``batch_norm_fraction`` of the old at each batch; None leaves the file's.
     """
@@ -206,15 +206,16 @@ def _set_batch_norm(net: NetParameter, how: str, fraction: Optional[float]) -> N
 
 
 def _start_from_scratch(net: NetParameter) -> None:
-    """InnerProduct layers keep the file's fillers, or get that of AlexNet's fc6: small gaussians
-    start the scores near zero. With MSRA's there too the loss starts at 14 (of 8 classes) and is
-    NaN after 5 iterations.
+    """InnerProduct layers and classifiers keep the file's fillers, or get that of AlexNet's fc6:
+    small gaussians start the scores near zero. With MSRA's there too the loss starts at 14 (of 8
+    classes) and is NaN after 5 iterations.
     """
+    scores = {found.layer.name for found in graph.classifiers(net) if found.layer is not None}
     for layer in net.layer:
         if not layer_types.of(layer).classifies:
             continue
         param = layer_types.learnt(layer)
-        if layer.type == "Convolution":
+        if layer.type == "Convolution" and layer.name not in scores:
             param.weight_filler.Clear()
             param.weight_filler.type = "msra"
         elif not param.HasField("weight_filler"):
