@@ -1,0 +1,66 @@
+"""What ./maap says before its first set-up. The set-up, the build and the command are stand-ins."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+READY = """#!/bin/bash
+folder=$(dirname "$0")
+if [ "${1:-}" = --path ] && [ ! -e "$folder/ready" ]; then exit 1; fi
+[ -e "$folder/ready" ] || touch "$folder/ready"
+echo "$folder"
+"""
+RUN = '#!/bin/bash\nif [ "$1" = cmake ]; then exit 0; fi\necho "ran: $*"\n'
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A folder with the launcher in it, for which nothing is set up."""
+    repo = tmp_path / "repo"
+    for name in ("maap", "tools/host/common.sh"):
+        (repo / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, repo / name)
+    programs = {"engine/prepare": READY, "engine/run": RUN, "host/make_root": READY}
+    for name, text in {**programs, "host/bvlc": RUN}.items():
+        path = repo / "tools" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755)
+    return repo
+
+
+def start(repo: Path, *words: str) -> tuple[list[str], str]:
+    """What ./maap said (lines), and what it ran."""
+    environment = {**os.environ, "MAAP_USE_CUDA": "OFF", "MAAP_CACHE": str(repo.parent / "cache")}
+    command = ["bash", str(repo / "maap"), *words]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stderr.splitlines(), done.stdout
+
+
+@pytest.mark.parametrize(
+    ("host", "parts"),
+    [("fork", ["a Python environment", "about 4 minutes"]), ("bvlc", ["a Debian 11", "2 minutes"])],
+)
+def test_the_first_start_says_at_once_what_comes(checkout, host, parts):
+    said, ran = start(checkout, "--host", host, "train", "alexnet")
+    assert said[0].startswith("maap: the first start sets this machine up")
+    assert said[0].endswith("then it runs: maap train")
+    assert all(part in said[0] for part in parts)
+    assert "ran: python3 -m maap train alexnet" in ran
+
+
+def test_later_starts_say_nothing(checkout):
+    start(checkout, "--host", "fork", "train")
+    said, ran = start(checkout, "--host", "fork", "runs")
+    assert said == [] and "ran: python3 -m maap runs" in ran
+
+
+def test_an_environment_without_a_build_is_a_first_start_too(checkout):
+    (checkout / "tools/engine/ready").touch()
+    said, _ = start(checkout, "--host", "fork", "runs")
+    assert said[0].startswith("maap: the first start")
+    assert any("building for the host fork" in line for line in said)
