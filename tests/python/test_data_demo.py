@@ -4,15 +4,17 @@ The cut-outs are made up here (plain coloured shapes), so that the tests need no
 photographs are the real ones."""
 
 import hashlib
-import io
+import os
 import subprocess
-import tarfile
+import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from maap.data.importers.demo import make_demo
+from maap.data.importing import demo_hard_pictures as hard
 from maap.data.importing import demo_pictures as demo
 from maap.data.importing import demo_sources
 from maap.data.importing.demo_pictures import Look
@@ -206,12 +208,91 @@ def test_cutout_rims_are_cut_and_premultiplied(tmp_path):
     assert cutout[..., 3].max() == 1.0
 
 
-def test_package_members_outside_the_birds_are_left_alone(tmp_path):
-    """Only the names of bird pictures are taken from an archive, wherever else it points."""
-    stream = io.BytesIO()
-    with tarfile.open(fileobj=stream, mode="w") as tar:
-        for name in ("./usr/share/tuxpaint/stamps/animals/birds/../../evil.png", "/evil.png"):
-            tar.addfile(tarfile.TarInfo(name))
-    stream.seek(0)
-    with tarfile.open(fileobj=stream) as tar:
-        assert not any(demo_sources._BIRDS.match(member.name) for member in tar)
+def test_package_members_outside_the_pictures_are_left_alone():
+    """Only the names of pictures are taken from an archive, wherever else it points."""
+    stamps = "./usr/share/tuxpaint/stamps"
+    for name in (f"{stamps}/animals/birds/../../evil.png", "/evil.png", f"{stamps}/town/a.png"):
+        assert not demo_sources.BIRDS.pattern.match(name)
+        assert not demo_sources.STAMPS.pattern.match(name)
+    fox = demo_sources.STAMPS.pattern.match(f"{stamps}/animals/mammals/dogs/fox.png")
+    assert fox and fox.group(1) == "animals/mammals/dogs/fox.png"
+
+
+# ---- the harder set
+
+
+def make_stamps(cache: Path, animals: int = 5) -> Path:
+    """Magenta animals of several proportions, and green clutter."""
+    folder = cache / "stamps"
+    for number, name in enumerate(hard.ANIMALS[:animals]):
+        shape = np.zeros((200 + 150 * number, 300, 4), np.uint8)
+        shape[5:-5, 5:-5] = MAGENTA
+        write_stamp(folder, name, shape)
+    green = np.full((40, 60, 4), (0, 255, 0, 255), np.uint8)
+    for names in hard.CLUTTER.values():
+        for name in names:
+            write_stamp(folder, name, green)
+    (folder / "copyright").write_text("of the made-up animals\n")
+    return folder
+
+
+def write_stamp(folder: Path, name: str, picture: np.ndarray) -> None:
+    path = folder / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    cv2.imwrite(str(path), picture)
+
+
+def test_the_harder_set(tmp_path):
+    make_stamps(tmp_path / "cache")
+    look = replace(hard.LOOK, light=0.0, colour=0.0)
+    numbers = dict(species=5, per_species_train=12, per_species_test=4, look=look)
+    for name, how in (("a", {}), ("b", {}), ("other", dict(seed=2))):
+        dataset = make_demo(tmp_path / name, tmp_path / "cache", hard=True, **numbers, **how)
+    a, b, other = (files_of(tmp_path / name) for name in ("a", "b", "other"))
+    assert a == b and a != other
+    dataset = Dataset.open(tmp_path / "a")
+    titles = ["Adelaide Rosella", "Blackbird", "Crow", "Crowned Crane", "Cuckoo"]
+    assert dataset.kind == "demo_hard" and dataset.classes == titles
+    assert (len(dataset.split("train")), len(dataset.split("test"))) == (60, 20)
+    assert "of the made-up animals" in (dataset.folder / "original" / "NOTICE").read_text()
+    shares, green = [], 0
+    split = dataset.split("train")
+    for i, record in enumerate(split.records):
+        image, _ = split.read(i)
+        x1, y1, x2, y2 = record.box
+        shares.append((x2 - x1) * (y2 - y1) / 256**2)
+        assert np.abs(magenta_box(image) - record.box).max() <= 3, record  # whole, in front
+        blue, middle, red = (image[..., k].astype(int) for k in range(3))
+        green += int((middle - np.maximum(blue, red) > 100).any())
+    assert min(shares) < 0.2 and max(shares) > 0.5 and min(shares) > 0.03
+    assert green > 50  # clutter may be hidden, but not in most images
+
+
+def test_the_harder_sets_pictures():
+    """No picture is in both parts, none is a class and clutter, and the names differ."""
+    train, test = (set(hard.CLUTTER[split]) for split in ("train", "test"))
+    assert not train & test and not (train | test) & set(hard.ANIMALS)
+    titles = {demo._title(name) for name in hard.ANIMALS}
+    assert len(titles) == len(hard.ANIMALS) >= 100
+    for name in (*hard.ANIMALS, *train, *test):
+        assert demo_sources.STAMPS.pattern.match(f"usr/share/tuxpaint/stamps/{name}.png"), name
+
+
+def test_large_cutouts_are_read_smaller(tmp_path):
+    folder = make_stamps(tmp_path)
+    name = hard.ANIMALS[4]  # 800 x 300 with empty rims of 5
+    assert demo.Pictures(folder, hard.ANIMALS).read(name).shape == (790, 290, 4)
+    small = demo.Pictures(folder, hard.ANIMALS, most=512).read(name)
+    assert small.shape == (512, 188, 4) and small[..., 3].max() == 1.0
+
+
+def test_the_harder_set_by_its_commands(tmp_path):
+    """`maap data demo --hard` and `maap data demo_hard` make the same set."""
+    make_stamps(tmp_path / "cache" / "maap", animals=3)
+    env = dict(os.environ, XDG_CACHE_HOME=str(tmp_path / "cache"))
+    numbers = ["--species", "3", "--train", "2", "--test", "1", "--size", "64"]
+    for name, words in (("a", ["demo", "--hard"]), ("b", ["demo_hard"])):
+        command = [sys.executable, "-m", "maap", "data", *words, *numbers, "--out", name]
+        subprocess.run(command, cwd=tmp_path, env=env, check=True, capture_output=True)
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+    assert Dataset.open(tmp_path / "a").kind == "demo_hard"

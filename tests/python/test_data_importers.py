@@ -63,9 +63,10 @@ def test_one_module_is_all_that_a_new_data_set_takes(stones, tmp_path, monkeypat
 def test_the_importers():
     found = registry.importers()
     assert {"aircraft", "cars", "cub", "flowers"} <= set(found)
-    between = list(found)[1:-1]  # the built-in one first, the one for any folder last
-    assert list(found) == ["demo", *between, "folder"] and between == sorted(between)
-    assert [name for name in found if found[name].built_in] == ["demo"]
+    built_in = ["demo", "demo_hard"]
+    between = list(found)[2:-1]  # the built-in ones first, the one for any folder last
+    assert list(found) == [*built_in, *between, "folder"] and between == sorted(between)
+    assert [name for name in found if found[name].built_in] == built_in
     assert [name for name in found if found[name].any_folder] == ["folder"]
     assert [name for name in found if found[name].any_archive] == ["folder"]
     for name, importer in found.items():
@@ -92,7 +93,9 @@ def test_the_commands_say_what_each_is(capsys):
         text = said(name)
         assert name in every and "--size PIXELS" in text and "--out DIR" in text
         assert ("--allow-partial" in text) == registry.importers()[name].counted
-        assert ("SOURCE" in text and "--policy" in text) == (name != "demo")
+        assert ("SOURCE" in text and "--policy" in text) == (
+            not registry.importers()[name].built_in
+        )
     assert "--species INTEGER" in said("demo")
 
 

@@ -17,6 +17,7 @@ def data() -> None:
 
     \b
     maap data demo                             built in: birds on photographs
+    maap data demo --hard                      built in: small and large animals in clutter
     maap data cub CUB_200_2011.tgz             a data set as published; others: see Commands
     maap data cub DIR --allow-partial          a part of it
     maap data folder DIR                       DIR/train/CLASS/*.jpg [DIR/test/CLASS/*.jpg]
@@ -82,7 +83,10 @@ def _command(importer: Importer) -> click.Command:
         _make(importer, source, debug=debug, **given)
 
     for option in reversed(importer.options):
-        command = click.option(option.flag, option.name, type=int, help=option.help)(command)
+        kind: dict[str, Any] = (
+            dict(is_flag=True, default=None) if option.is_flag else dict(type=int)
+        )
+        command = click.option(option.flag, option.name, help=option.help, **kind)(command)
     if importer.counted:
         command = _ALLOW_PARTIAL(command)
     if not importer.built_in:

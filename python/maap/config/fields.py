@@ -53,8 +53,8 @@ class TrainConfig:
     )
     data: str = _setting(
         "demo",
-        "Images: demo (built in); a published data set that `maap data --help` lists (folder or "
-        "archive); a folder train/CLASS/*.jpg [test/CLASS/*.jpg]; or a data set that `maap data` "
+        "Images: demo or demo_hard (built in); a published data set that `maap data --help` lists "
+        "(folder or archive); a folder train/CLASS/*.jpg [test/CLASS/*.jpg]; or a data set that `maap data` "
         "made.",
         "design",
     )

@@ -25,11 +25,12 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Option:
     """An option of an importer's command: its flag, the whole number it takes as the keyword
-    ``name`` of ``make``, and its help."""
+    ``name`` of ``make``, or True if it is a flag alone, and its help."""
 
     flag: str
     name: str
     help: str
+    is_flag: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,17 @@
-"""The demo set's pictures: real bird cut-outs on real photographs, in CUB-200-2011's layout.
+"""The demo sets' pictures: real cut-outs on real photographs, in CUB-200-2011's layout.
 
 Each class is one cut-out; each image places it, scaled, turned, flipped and with other light, on a
-random part of a photograph. Training and test images use different photographs, so a network that
-learns the backgrounds gains nothing. The boxes are exact, because they come from the transformed
-alpha mask. Every image depends on (seed, split, species, number) alone."""
+random part of a photograph, in front of other cut-outs if the set has clutter. Training and test
+images use different photographs and clutter, so a network that learns the backgrounds gains
+nothing. The boxes are exact, because they come from the transformed alpha mask. Every image depends
+on (seed, split, class, number) alone.
+
+Here are the birds of the demo set; `demo_hard_pictures` has those of the harder one."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Optional
 
 import cv2
 import numpy as np
@@ -80,58 +84,90 @@ class Look:
     """How much the images vary; ranges are (least, most), drawn evenly.
 
     side: the image's width and height, each, in pixels. bird: the cut-out's longer side as a share
-    of the image's shorter one. turn: degrees either way. light, colour: factors 1 - x to 1 + x on
-    brightness and contrast, and on each colour channel, of the bird. background: the side of the
-    part taken from a photograph, as a share of the largest that fits. gamma: of the background.
-    blur: most blur of the background, standard deviation in pixels."""
+    of the image's shorter one. area: instead of bird, the share of the image that the cut-out's
+    rectangle would cover if it were not turned; one that does not fit becomes smaller. turn:
+    degrees either way. light, colour: factors 1 - x to 1 + x on brightness and contrast, and on
+    each colour channel, of the cut-outs. background: the side of the part taken from a photograph,
+    as a share of the largest that fits. gamma: of the background. blur: most blur of the
+    background, standard deviation in pixels. pieces: how many other cut-outs lie on the background.
+    piece: as bird, of these."""
 
     side: tuple[int, int] = (300, 400)
     bird: tuple[float, float] = (0.5, 0.85)
+    area: Optional[tuple[float, float]] = None
     turn: float = 15.0
     light: float = 0.15
     colour: float = 0.05
     background: tuple[float, float] = (0.4, 1.0)
     gamma: tuple[float, float] = (0.7, 1.4)
     blur: float = 1.5
+    pieces: tuple[int, int] = (0, 0)
+    piece: tuple[float, float] = (0.1, 0.3)
 
 
 LOOK = Look()
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """The cut-outs of a set. folder: what `demo_sources.cutouts` returned. classes: the path of
+    each one's cut-out in it, without .png, of every class that the set can have. clutter: the paths
+    of what may lie on the backgrounds, for "train" and "test". most: pixels of a cut-out's longer
+    side; a larger one is made smaller when it is read, so that drawing takes less time."""
+
+    folder: Path
+    classes: Sequence[str]
+    clutter: dict[str, Sequence[str]] = field(default_factory=dict)
+    most: Optional[int] = None
+
+    def read(self, name: str) -> np.ndarray:
+        cutout = read_cutout(self.folder / f"{name}.png")
+        rows, columns = cutout.shape[:2]
+        scale = (self.most or max(rows, columns)) / max(rows, columns)
+        if scale >= 1.0:
+            return cutout
+        whole = (max(2, round(columns * scale)), max(2, round(rows * scale)))
+        return cv2.resize(cutout, whole, interpolation=cv2.INTER_AREA)
+
+
 def make_layout(
     root: Path,
-    birds: Path,
+    pictures: Pictures,
     *,
     seed: int,
-    species: Sequence[str],
+    classes: Sequence[str],
     counts: dict[str, int],
     look: Look,
+    note: str = NOTE,
 ) -> None:
-    """Write the images and lists of ``species`` into ``root`` in CUB-200-2011's layout.
+    """Write the images and lists of ``classes``, some of ``pictures.classes``, into ``root`` in
+    CUB-200-2011's layout.
 
-    ``birds`` holds the cut-outs; ``counts`` are the images per species for "train" and "test".
+    ``counts`` are the images per class for "train" and "test"; ``note`` goes into the NOTICE.
     """
     cv2.setNumThreads(1)
     backgrounds = {
         "train": _read_all(demo_sources.photographs(list(TRAIN_PHOTOGRAPHS))),
         "test": _read_all(demo_sources.photographs(list(TEST_PHOTOGRAPHS))),
     }
+    clutter = {split: list(map(pictures.read, names)) for split, names in pictures.clutter.items()}
     lists: dict[str, list[str]] = {name: [] for name in cub.LISTS}
-    names = sorted(species)
-    with progress.track("draw demo images", len(names) * sum(counts.values())) as bar:
-        for label, bird in enumerate(names, start=1):
-            title = _title(bird)
+    with progress.track("draw demo images", len(classes) * sum(counts.values())) as bar:
+        for label, name in enumerate(sorted(classes, key=_title), start=1):
+            title = _title(name)
             folder = f"{label:03d}.{title}"
             lists["classes.txt"].append(f"{label} {folder}")
             (root / "images" / folder).mkdir(parents=True)
-            cutout = read_cutout(birds / f"{bird}.png")
+            cutout = pictures.read(name)
             number = 0
             for split, count in enumerate(("train", "test")):
                 for index in range(counts[count]):
                     random = np.random.RandomState(
-                        [seed & 0xFFFFFFFF, split, SPECIES.index(bird), index]
+                        [seed & 0xFFFFFFFF, split, pictures.classes.index(name), index]
                     )
-                    image, box = compose(random, cutout, backgrounds[count], look)
+                    image, box = compose(
+                        random, cutout, backgrounds[count], look, clutter.get(count, [])
+                    )
                     number += 1
                     path = f"{folder}/{title}_{number:04d}.jpg"
                     (root / "images" / path).write_bytes(pixels.to_jpeg(image, 95))
@@ -139,7 +175,7 @@ def make_layout(
                     bar.advance()
     for name, lines in lists.items():
         (root / name).write_text("\n".join(lines) + "\n", encoding="utf-8")
-    _write_notice(root / "NOTICE", birds)
+    _write_notice(root / "NOTICE", pictures.folder, note)
 
 
 def _list_image(
@@ -153,9 +189,10 @@ def _list_image(
     lists["bounding_boxes.txt"].append(f"{identity} {x1:.1f} {y1:.1f} {x2 - x1:.1f} {y2 - y1:.1f}")
 
 
-def _title(bird: str) -> str:
-    """ "rainbow-lorikeet" as "Rainbow_Lorikeet"."""
-    return "_".join(word.capitalize() for word in bird.replace("-", "_").split("_"))
+def _title(name: str) -> str:
+    """ "animals/birds/rainbow-lorikeet" as "Rainbow_Lorikeet"."""
+    words = name.rpartition("/")[2].replace("-", "_").split("_")
+    return "_".join(word.capitalize() for word in words)
 
 
 def _read_all(paths: dict[str, Path]) -> list[np.ndarray]:
@@ -186,25 +223,38 @@ def alpha_box(alpha: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def compose(
-    random: np.random.RandomState, cutout: np.ndarray, backgrounds: list[np.ndarray], look: Look
+    random: np.random.RandomState,
+    cutout: np.ndarray,
+    backgrounds: list[np.ndarray],
+    look: Look,
+    clutter: Sequence[np.ndarray] = (),
 ) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """One image: (H, W, 3) uint8 BGR and the bird's box x1, y1, x2, y2 on it (half-open pixels)."""
+    """One image: (H, W, 3) uint8 BGR and the cut-out's box x1, y1, x2, y2 on it (half-open
+    pixels)."""
     width, height = random.randint(look.side[0], look.side[1] + 1, 2)
     scene = _background(random, backgrounds[random.randint(len(backgrounds))], width, height, look)
-    bird = _turn(random, cutout, min(width, height), look)
-    bird[..., :3] = _relight(random, bird[..., :3], bird[..., 3:], look)
-    left = random.randint(0, width - bird.shape[1] + 1)
-    top = random.randint(0, height - bird.shape[0] + 1)
-    part = scene[top : top + bird.shape[0], left : left + bird.shape[1]]
-    part *= 1.0 - bird[..., 3:]
-    part += bird[..., :3]
-    x1, y1, x2, y2 = alpha_box(bird[..., 3])
-    return np.clip(np.rint(scene), 0, 255).astype(np.uint8), (
-        left + x1,
-        top + y1,
-        left + x2,
-        top + y2,
-    )
+    if clutter:
+        pieces = replace(look, bird=look.piece, area=None)
+        for _ in range(random.randint(look.pieces[0], look.pieces[1] + 1)):
+            _paste(random, scene, clutter[random.randint(len(clutter))], pieces)
+    box = _paste(random, scene, cutout, look)
+    return np.clip(np.rint(scene), 0, 255).astype(np.uint8), box
+
+
+def _paste(
+    random: np.random.RandomState, scene: np.ndarray, cutout: np.ndarray, look: Look
+) -> tuple[int, int, int, int]:
+    """Draws the cut-out somewhere on the scene, whole; returns its box."""
+    height, width = scene.shape[:2]
+    placed = _turn(random, cutout, (width, height), look)
+    placed[..., :3] = _relight(random, placed[..., :3], placed[..., 3:], look)
+    left = random.randint(0, width - placed.shape[1] + 1)
+    top = random.randint(0, height - placed.shape[0] + 1)
+    part = scene[top : top + placed.shape[0], left : left + placed.shape[1]]
+    part *= 1.0 - placed[..., 3:]
+    part += placed[..., :3]
+    x1, y1, x2, y2 = alpha_box(placed[..., 3])
+    return left + x1, top + y1, left + x2, top + y2
 
 
 def _background(
@@ -229,14 +279,22 @@ def _background(
     return (255.0 * (part / 255.0) ** gamma).astype(np.float32)
 
 
-def _turn(random: np.random.RandomState, cutout: np.ndarray, side: int, look: Look) -> np.ndarray:
-    """The cut-out flipped or not, scaled and turned, its empty rims cut off."""
+def _turn(
+    random: np.random.RandomState, cutout: np.ndarray, scene: tuple[int, int], look: Look
+) -> np.ndarray:
+    """The cut-out flipped or not, scaled and turned, its empty rims cut off; not larger than the
+    scene (width, height)."""
     flip = bool(random.randint(2))
     angle = random.uniform(-look.turn, look.turn)
     if flip:
         cutout = cutout[:, ::-1]
     rows, columns = cutout.shape[:2]
-    scale = random.uniform(*look.bird) * side / max(rows, columns)
+    if look.area is None:
+        scene = (min(scene), min(scene))
+        scale = random.uniform(*look.bird) * scene[0] / max(rows, columns)
+    else:
+        area = random.uniform(*look.area) * scene[0] * scene[1]
+        scale = min((area / (rows * columns)) ** 0.5, scene[0] / columns, scene[1] / rows)
     if scale < 1.0:  # averaging first keeps thin legs
         whole = (max(2, int(round(columns * scale))), max(2, int(round(rows * scale))))
         cutout = cv2.resize(np.ascontiguousarray(cutout), whole, interpolation=cv2.INTER_AREA)
@@ -250,7 +308,7 @@ def _turn(random: np.random.RandomState, cutout: np.ndarray, side: int, look: Lo
     turned[turned[..., 3] < 0.02] = 0.0
     x1, y1, x2, y2 = alpha_box(turned[..., 3])
     turned = turned[y1:y2, x1:x2]
-    shrink = min(1.0, side / max(turned.shape[:2]))
+    shrink = min(1.0, scene[0] / turned.shape[1], scene[1] / turned.shape[0])
     if shrink < 1.0:
         whole = (int(turned.shape[1] * shrink), int(turned.shape[0] * shrink))
         turned = cv2.resize(turned, whole, interpolation=cv2.INTER_AREA)
@@ -268,18 +326,18 @@ def _relight(
     return np.clip(lit, 0.0, 255.0 * alpha)
 
 
-def _write_notice(path: Path, birds: Path) -> None:
+def _write_notice(path: Path, cutouts: Path, note: str) -> None:
     parts = [
         "The images in this folder are composites made by `maap data demo`.",
-        f"Bird cut-outs: Debian package {demo_sources.PACKAGE} (Tux Paint stamps).",
+        f"Cut-outs: Debian package {demo_sources.PACKAGE} (Tux Paint stamps).",
         "Backgrounds: photographs distributed with scikit-image (see skimage/data/README.txt and "
         "its "
         f"documentation): {', '.join(TRAIN_PHOTOGRAPHS)} (training); "
         f"{', '.join(TEST_PHOTOGRAPHS)} (test).",
-        NOTE,
+        note,
     ]
     text = "\n".join(parts) + "\n"
-    if (birds / "copyright").is_file():
+    if (cutouts / "copyright").is_file():
         text += "\nCopyright file of the cut-outs' package:\n\n"
-        text += (birds / "copyright").read_text(encoding="utf-8")
+        text += (cutouts / "copyright").read_text(encoding="utf-8")
     path.write_text(text, encoding="utf-8")

