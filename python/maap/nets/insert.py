@@ -45,6 +45,7 @@ def insert(request: InsertRequest) -> list[str]:
     if request.mean:
         _set_mean(network, request.mean)
     renamed = {} if request.keep_classifier else _new_classifiers(network)
+    removed = [] if request.keep_classifier else _without_dead_ends(network)
     count = write_folder(describe_folder(made, request.out, request.solver), request.out)
     if not _enhanced_in_place(made):
         lines.append("Enhancement has a blob of its own: in place it would spoil a gradient")
@@ -52,6 +53,11 @@ def insert(request: InsertRequest) -> list[str]:
         f"classifier {old} is now called {new} and has ten times the learning rate; it starts from "
         "random numbers, with --weights too"
         for old, new in renamed.items()
+    ]
+    lines += [
+        f"{name}, the ReLU behind {classifier}, is left out: behind a classifier that starts from "
+        "random numbers it can become 0 for every image, and then nothing is learnt"
+        for name, classifier in removed
     ]
     lines += _missing_means(network)
     return [
@@ -117,20 +123,61 @@ def _new_classifiers(network: Network) -> dict[str, str]:
     """Rename the classifiers and let them learn ten times as fast; old name -> new one.
 
     The usual convention of fine-tuning: weights load by name, and those of other classes do not
-    fit.
+    fit. One that learns ten times as fast as the others already keeps its rate: with a hundred
+    times theirs the training diverges.
     """
     names = [layer.name for layer in (*network.train, *network.path)]
     renamed = {name: graph.unused_name(f"{name}_new", names) for name in network.classifiers}
+    usual = _usual_rate(network)
     for layer in (*network.train, *network.path):
         if layer.name not in renamed:
             continue
         layer.name = renamed[layer.name]
         while len(layer.param) < layer_types.blob_count(layer):
             layer.param.add(lr_mult=1, decay_mult=1)
+        own = layer.param[0].lr_mult if layer.param else 0
+        times = min(10, max(1, 10 * usual / own)) if own > 0 else 10
         for spec in layer.param:
-            spec.lr_mult *= 10
+            spec.lr_mult *= times
     network.classifiers = [renamed[name] for name in network.classifiers]
     return renamed
+
+
+def _usual_rate(network: Network) -> float:
+    """The factor at which most layers but the classifiers learn; 1 where all are frozen."""
+    rates = [
+        layer.param[0].lr_mult if layer.param else 1.0
+        for layer in network.path
+        if layer_types.of(layer).classifies and layer.name not in network.classifiers
+    ]
+    learning = [rate for rate in rates if rate > 0]
+    return max(learning, key=learning.count) if learning else 1.0
+
+
+def _without_dead_ends(network: Network) -> list[tuple[str, str]]:
+    """Take the ReLUs between the classifiers and the losses out; (name, its classifier) of each.
+
+    SqueezeNet and Network in Network were published with one. It has no weights, and a score below
+    0 is as good as one above.
+    """
+    found: dict[str, str] = {}
+    for layers in (network.train, network.path):
+        for layer in list(layers):
+            classifier = _classifier_before(layers, layer)
+            if classifier not in network.classifiers or not graph.can_die(layer):
+                continue
+            found[layer.name] = classifier
+            layers.remove(layer)
+            if not graph.in_place(layer):  # the scores keep their name
+                graph.rename_blob(layers, layer.bottom[0], layer.top[0])
+    return list(found.items())
+
+
+def _classifier_before(layers: Sequence[LayerParameter], end: LayerParameter) -> str:
+    """The classifier whose scores arrive at ``end``, by way of poolings and the like; "": none."""
+    before = list(layers)[: list(layers).index(end)]
+    found = graph.scorer(before, end.bottom[0]) if end.bottom else None
+    return found.name if found is not None else ""
 
 
 def _training_layers(network: Network) -> list[LayerParameter]:
@@ -139,7 +186,7 @@ def _training_layers(network: Network) -> list[LayerParameter]:
     if not network.is_deploy:
         return layers
     for layer in layers:
-        _fill(layer)
+        _fill(layer, layer.name in network.classifiers)
     names = [layer.name for layer in layers]
     accuracy, loss = (graph.unused_name(name, names) for name in ("accuracy", "loss"))
     ends = [network.scores, "label"]
@@ -162,12 +209,18 @@ def _softmax(network: Network) -> LayerParameter:
     return end
 
 
-def _fill(layer: LayerParameter) -> None:
-    """Give a layer of a deploy net, which has no fillers, some that it can learn from."""
+def _fill(layer: LayerParameter, is_classifier: bool) -> None:
+    """Give a layer of a deploy net, which has no fillers, some that it can learn from; a classifier
+    the one that is usual for it: its scores begin near 0."""
     if not layer_types.of(layer).classifies:
         return
     param = layer_types.learnt(layer)
-    if not param.HasField("weight_filler"):
+    if param.HasField("weight_filler"):
+        return
+    if is_classifier:
+        param.weight_filler.type = "gaussian"
+        param.weight_filler.std = 0.01
+    else:
         param.weight_filler.type = "msra" if layer.type == "Convolution" else "xavier"
 
 

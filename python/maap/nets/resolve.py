@@ -41,9 +41,10 @@ def resolve_train(
     (batch, 3, crop, crop) and label (batch). The classifier gets ``classes`` outputs. With
     ``from_scratch`` every layer learns at the same rate, biases start at zero and convolutions, but
     for a classifier, from MSRA's filler; otherwise fillers and rates stay (ten times the rate for
-    the classifier). ``dropout_after``: see `NetFiles.train_val`. ``batch_norm``: "frozen" normalises with the stored
-    statistics in training, too, "train" with each batch's own, of which the stored ones become
-    averages that keep ``batch_norm_fraction`` of the old at each batch; None leaves the file's.
+    the classifier). ``dropout_after``: see `NetFiles.train_val`. ``batch_norm``: "frozen"
+    normalises with the stored statistics in training, too, "train" with each batch's own, of which
+    the stored ones become averages that keep ``batch_norm_fraction`` of the old at each batch; None
+    leaves the file's.
     """
     path = files.train_val(laap, dropout_after)
     net = read_net(path)

@@ -192,9 +192,10 @@ class Report:
 
     @property
     def notes(self) -> list[str]:
-        """What to keep in mind of the data and the settings."""
+        """What to keep in mind of the data and the settings, and where nothing was learnt."""
         data = self.evaluation.data.note if self.evaluation else None
-        return [note for note in (data, self.state.note) if note]
+        warnings = [stage.warning for stage in self.state.phases]
+        return [note for note in (data, self.state.note, *warnings) if note]
 
     @property
     def accuracy(self) -> list[AccuracyRow]:

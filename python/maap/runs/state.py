@@ -51,7 +51,7 @@ class Stage(JsonRecord):
 
     ``number`` counts the phases (kind "train") and the rewritings from 1. A phase has ``iteration``
     (how many are done), and at its end ``stopped`` ("converged" or "max_iter"), ``loss`` (mean of
-    the last window) and ``weights`` (a file name); a rewriting has ``count`` and ``fallbacks``.
+    the last window) and ``weights`` (a file name), and ``warning`` where it learnt nothing; a rewriting has ``count`` and ``fallbacks``.
     """
 
     name: str
@@ -64,6 +64,7 @@ class Stage(JsonRecord):
     stopped: Optional[str] = left_out()
     loss: Optional[float] = left_out()
     weights: Optional[str] = left_out()
+    warning: Optional[str] = left_out()
     online: Optional[OnlineCounts] = left_out()
     shared_from: Optional[SharedFrom] = left_out()
     count: Optional[int] = left_out()

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional, Union
 
+import numpy as np
+
 from maap.data.feeder import Feeder
 from maap.errors import MaapError
 from maap.host import loader
@@ -34,6 +36,7 @@ from maap.runs.snapshots import Snapshot, Snapshots, restore, working_in
 from maap.runs.stages import FINAL
 from maap.runs.state import OnlineCounts
 from maap.runs.tensorboard import EventFiles
+from maap.training.watch import IMAGES, Watch, about_accuracy
 from maap.util.files import put_file, write_atomically
 from maap.util.progress import Task, say, track
 
@@ -45,7 +48,10 @@ class PhaseSettings:
     ``feed(start)`` opens a feeder whose ``next()`` gives (data, label) of batch ``start`` and on;
     ``test(weights)`` returns (top-1, top-5) shares. Iteration counts and window as in TrainConfig.
     ``events`` is the folder of TensorBoard's event file; None: there is none. ``iterated`` is told
-    of the phase's progress after each iteration.
+    of the phase's progress after each iteration. ``watch_after`` is the number of iterations after
+    which the net should have learnt something, ``guessed`` the top-1 that guessing does not exceed
+    on the test images; ``warn`` is told, once, that nothing is learnt (watch.py), unless
+    ``warned``.
     """
 
     name: str
@@ -62,6 +68,11 @@ class PhaseSettings:
     test: Optional[Callable[[Path], tuple[float, float]]] = None
     events: Optional[Path] = None
     iterated: Callable[[Task], None] = lambda task: None
+    watch_after: int = 200
+    classes: int = 0
+    guessed: float = 0.0
+    warn: Callable[[str], None] = lambda text: None
+    warned: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,6 +138,8 @@ class _Phase:
             self.solver = caffe.get_solver("solver.prototxt")
         self._start()
         self.losses = _Losses(self.solver.net)
+        self.watch = Watch(folder, self.solver.net, settings.watch_after, self._rate_option())
+        self.warned, self.images = settings.warned, np.empty(0)
         loader.keep_only(self.solver.net, self.losses.blobs())
         self.size = settings.iter_size * self.solver.net.blobs["data"].shape[0]
         self.feeder = settings.feed(self.solver.iter * settings.iter_size)
@@ -167,6 +180,7 @@ class _Phase:
                 if self._due(settings.test_interval):
                     self._test()
                 self._iterate()
+                self._look()
                 progress.advance(1, loss=self._mean_loss(20))
                 settings.iterated(progress)
                 if self._due(settings.snapshot):
@@ -217,13 +231,38 @@ class _Phase:
     def _rate_option(self) -> str:
         return "--base-lr" if self.settings.name == "phase1" else "--phase2-lr"
 
+    def _look(self) -> None:
+        """After an iteration: whether the training is dead, where that can be told."""
+        if len(self.images) and not self.warned:
+            net = self.solver.net
+            found = self.watch.look(self.metrics.losses, self.caffe, net, self.images)
+            self._warn(found)
+        self.images = np.empty(0)
+
+    def _warn(self, found: Optional[str]) -> None:
+        if found is not None and not self.warned:
+            self.warned = True
+            self.settings.warn(
+                f"{self.settings.title}, after {self.solver.iter} iterations: {found}"
+            )
+
+    def _looks(self) -> bool:
+        """Whether the iteration that Caffe is in is followed by a look: at the end of each window,
+        and of a phase that is shorter than one."""
+        done, settings = self.solver.iter + 1, self.settings
+        short = done == settings.max_iter < settings.watch_after
+        return not self.warned and (short or self.watch.due(done))
+
     def _fill(self, layer: int) -> None:
         """Caffe is about to run a layer; before the first, give the net its batch."""
         if layer == 0:
             self.losses.read()
             blobs = self.solver.net.blobs
-            _, label = self.feeder.next(blobs["data"].data)
+            data = blobs["data"].data
+            _, label = self.feeder.next(data)
             blobs["label"].data[...] = label
+            if self._looks():
+                self.images = data[:IMAGES].copy()
 
     def _mean_loss(self, count: int) -> float:
         last = self.metrics.losses[-count:]
@@ -253,6 +292,9 @@ class _Phase:
         kept = [row for row in rows[1:] if int(row.split(",")[0]) < self.solver.iter]
         top1, top5 = self.settings.test(self._snapshot().weights)
         say(f"{self.settings.title}, iteration {self.solver.iter}: test top-1 {top1:.1%}")
+        if self.solver.iter >= self.settings.watch_after and top1 <= self.settings.guessed:
+            classes = self.settings.classes
+            self._warn(about_accuracy(top1, classes, self._rate_option()))
         rows = [rows[0], *kept, f"{self.solver.iter},{top1:.6g},{top5:.6g}"]
         write_atomically(path, "\n".join(rows) + "\n")
         if self.events is not None:

@@ -96,6 +96,7 @@ def take_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
     stage = state.stages[0]
     stage.iteration, stage.stopped, stage.loss = given.iteration, given.stopped, given.loss
     stage.weights, stage.seconds = given.weights, given.seconds
+    stage.warning = given.warning
     first = given.shared_from.trained_in if given.shared_from else donor.name
     sha256 = file_sha256(target / FINAL)
     stage.shared_from = SharedFrom(donor.name, first, settings_hash(ours), sha256)

@@ -20,6 +20,7 @@ from typing import Optional
 
 from maap.config import check as settings
 from maap.config.fields import FIELDS, TrainConfig
+from maap.config.resolve import start_of
 from maap.config.values import Settings
 from maap.data.feeder import Feeder
 from maap.data.find import check_data_name, data_for
@@ -33,7 +34,7 @@ from maap.nets.folder import find_net
 from maap.report.page import write_report
 from maap.rewrite.rewrite import rewrite
 from maap.runs import feed, tensorboard
-from maap.runs.evaluation import need_evaluation
+from maap.runs.evaluation import Evaluation, need_evaluation
 from maap.runs.run import Run, resume_command
 from maap.runs.stages import FINAL, REPORT, lost
 from maap.runs.state import Stage
@@ -42,7 +43,8 @@ from maap.training.plan import Counts, Plan, speed_so_far, steps
 from maap.training.prepare import set_up
 from maap.training.sharing import check_donor, take_phase1
 from maap.training.train import RunResult
-from maap.util.files import file_sha256, remove_empty
+from maap.training.watch import about_accuracy, top1_of_guessing, window_of
+from maap.util.files import file_sha256, given_path, remove_empty
 from maap.util.progress import Task, followed_by, say
 from maap.weights import published
 
@@ -89,15 +91,33 @@ def _check_names(config: TrainConfig) -> None:
     files.train_val(config.laap, config.dropout_after)
     files.solver(config.laap, 1), files.deploy(config.laap)
     check_data_name(config.data)
-    if config.weights is not None:
-        published.check_word(config.weights, config.net)
+    weights = start_of(config)
+    if weights is not None:
+        published.check_word(weights, config.net)
 
 
 def _new(run: Run, config: TrainConfig) -> TrainConfig:
     say(f"run {run.name}: {run.folder}")
+    _fetch_weights(config)
     started = time.monotonic()
     config, dataset = data_for(config)
     return set_up(run, config, dataset, time.monotonic() - started)
+
+
+def _fetch_weights(config: TrainConfig) -> None:
+    """Published weights into the cache, before the data: what cannot be fetched ends the run."""
+    weights = start_of(config)
+    if weights is None or given_path(weights).is_file():
+        return
+    try:
+        published.find_weights(weights, config.net)
+    except MaapError as error:
+        if config.weights is not None:
+            raise
+        net = Path(config.net).name
+        raise MaapError(
+            f"{error}; or train {net} from random weights: maap train {net} --from-scratch"
+        ) from None
 
 
 def _resumed(run: Run, given: Settings) -> TrainConfig:
@@ -233,7 +253,27 @@ class Work:
             test=self._accuracy,
             events=events if config.tensorboard else None,
             iterated=self._iterated,
+            watch_after=self._watch_after(number),
+            classes=len(self.data.classes),
+            guessed=top1_of_guessing(len(self.data.classes), self._tested),
+            warn=lambda text: self._warn(stage, text),
+            warned=stage.warning is not None,
         )
+
+    @property
+    def _tested(self) -> int:
+        return int(self.data.manifest["splits"]["test"]["count"])
+
+    def _watch_after(self, number: int) -> int:
+        """The iterations after which phase ``number`` should have learnt something."""
+        trained = number > 1 or self.config.weights is not None
+        return window_of(len(self.data.classes), self.config.images_per_iteration, trained)
+
+    def _warn(self, stage: Stage, text: str) -> None:
+        """Note, in the log and for the report, that a phase learns nothing."""
+        say(f"warning: {text}")
+        stage.warning = text
+        self.run.write_state(self.state)
 
     def _start_from(self, number: int) -> Optional[Path]:
         if number > 1:
@@ -271,8 +311,18 @@ class Work:
         """The original test images through every phase's net, and the regions of each."""
         with caffe_log(self.run.folder / "evaluation.log"):
             found = evaluate_run(self)
+        self._compare_with_guessing(found)
         if self.config.tensorboard:
             tensorboard.write_run(self.run.folder, found)
+
+    def _compare_with_guessing(self, found: Evaluation) -> None:
+        """Warns of the last phase where its accuracy is that of guessing."""
+        last, classes = self.state.phases[-1], len(found.data.classes)
+        long = sum(s.iteration or 0 for s in self.state.phases) >= self._watch_after(1)
+        guessed = found.last.top1 <= top1_of_guessing(classes, found.data.test)
+        if long and guessed and all(stage.warning is None for stage in self.state.phases):
+            option = "--base-lr" if last.number == 1 else "--base-lr and --phase2-lr"
+            self._warn(last, f"{last.title}: {about_accuracy(found.last.top1, classes, option)}")
 
     def report(self, stage: Stage) -> None:
         """report.html from what lies in the run folder."""

@@ -107,7 +107,8 @@ def _failure(name: str, reasons: list[str], kept: int) -> str:
     on = f"; {megabytes(kept)} are kept, the same command continues from there" if kept else ""
     return (
         f"{name} could not be downloaded ({'; '.join(reasons) or 'no address is known'}){on}; try "
-        "later, give another address (--url), or a copy of the file (--from FILE)"
+        "later, or give another address or a copy of the file: maap weights fetch NAME --url URL, "
+        "or --from FILE"
     )
 
 
