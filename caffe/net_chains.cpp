@@ -76,13 +76,15 @@ void NetChains<Dtype>::set_taken(int layer, int count) {
 }
 
 /// The layers of a chain run one by one, as if the last forward pass had not joined them. The
-/// blob's values stay: layers behind the chain may have changed them in place.
+/// blob's values stay: layers behind the chain may have changed them in place. If they were given
+/// up, they still are.
 template <typename Dtype>
 void NetChains<Dtype>::run_again(const Net<Dtype>& net, int layer) {
   Chain& chain = chains_[layer];
   Blob<Dtype>* const blob = net.top_vecs()[layer][0];
+  const bool is_given_up = blob->data()->is_given_up();
   Blob<Dtype> values;
-  values.CopyFrom(*blob, false, true);
+  if (!is_given_up) values.CopyFrom(*blob, false, true);
   {
     const Scope again(chain.head);
     const int last = layer + chain.taken;
@@ -92,7 +94,11 @@ void NetChains<Dtype>::run_again(const Net<Dtype>& net, int layer) {
       });
     }
   }
-  blob->CopyFrom(values);
+  if (is_given_up) {
+    blob->data()->give_up();
+  } else {
+    blob->CopyFrom(values);
+  }
   set_taken(layer, 0);
 }
 

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "caffe/layers/backward_reads.hpp"
 #include "caffe/layers/recurrent_layer.hpp"
 
 namespace caffe {
@@ -43,6 +44,15 @@ std::vector<bool> layers_of_backward(const Net<Dtype>& net) {
   return runs;
 }
 
+/// use(blob, whether the layer's Backward reads its values) for each bottom and top of a layer.
+template <typename Dtype, typename Use>
+void for_each_blob(const Net<Dtype>& net, int layer, const Use& use) {
+  const BackwardReads reads(*net.layers()[layer], net.bottom_vecs()[layer], net.top_vecs()[layer]);
+  const vector<int>& bottoms = net.bottom_ids(layer);
+  for (const int blob : net.top_ids(layer)) use(blob, reads.top());
+  for (size_t b = 0; b < bottoms.size(); ++b) use(bottoms[b], reads.bottom(b));
+}
+
 }  // namespace
 
 /// One block of memory.
@@ -52,7 +62,7 @@ struct Liveness<Dtype>::Use {
   bool stays = false;
   bool written = false;                      // a gradient: by a layer
   int first = INT_MAX, last = -1;            // layers that have it as bottom or top
-  int first_back = INT_MAX, last_back = -1;  // of these, those that run backward
+  int first_back = INT_MAX, last_back = -1;  // of these, those whose Backward reads or writes it
   size_t bytes = 0;
 
   void touch(int layer, bool backward, bool keep);
@@ -120,11 +130,10 @@ void Liveness<Dtype>::plan(const Net<Dtype>& net) {
   for (int i = 0; i < layers; ++i) {
     const bool back = backward && runs[i];
     const bool stays = net.bottom_vecs()[i].empty() || !is_known(*net.layers()[i]);
-    for (const auto* ids : {&net.bottom_ids(i), &net.top_ids(i)}) {
-      for (const int blob : *ids) {
-        for (Use* const use : {use_of(blob, false), use_of(blob, true)}) use->touch(i, back, stays);
-      }
-    }
+    for_each_blob(net, i, [&](int blob, bool backward_reads) {
+      use_of(blob, false)->touch(i, back && backward_reads, stays);
+      use_of(blob, true)->touch(i, back, stays);
+    });
     for (size_t b = 0; back && b < net.bottom_ids(i).size(); ++b) {
       Use* const diff = use_of(net.bottom_ids(i)[b], true);
       diff->written = diff->written || net.bottom_need_backward()[i][b];
@@ -229,11 +238,9 @@ void check_backward_has_values(const Net<Dtype>& net, int start, int end) {
                                   << "' cannot run backward: after Net::KeepOnly (in Python: "
                                      "net.keep_only) a net in phase TEST keeps nothing for it, "
                                      "unless its prototxt says force_backward: true");
-    for (const auto* ids : {&net.top_ids(i), &net.bottom_ids(i)}) {
-      for (const int blob : *ids) {
-        check_has_values(net, i, blob, "run forward again before backward; see");
-      }
-    }
+    for_each_blob(net, i, [&](int blob, bool backward_reads) {
+      if (backward_reads) check_has_values(net, i, blob, "run forward again before backward; see");
+    });
   }
 }
 

@@ -4,9 +4,10 @@
 // When a net reads a blob's values for the last time: then their memory can serve other blobs.
 //
 // What counts is the block of memory, which blobs may share (Split, Flatten, Reshape, in place).
-//   Values are read last by the backward pass of the first layer that has them as bottom or top,
-//   or, if none of these layers runs backward, by the forward pass of the last one. A gradient is
-//   read last by the backward pass of the layer that makes the blob.
+//   Values are read last by the backward pass of the first layer that reads them there
+//   (caffe/layers/backward_reads.hpp) or, if none does, by the forward pass of the last layer that
+//   has them as bottom or top. A gradient is read last by the backward pass of the layer that makes
+//   the blob.
 //
 // Never given back: what Net::is_kept says, in both halves; learnt values; tops of layers without
 // bottoms, which may fill them once (DummyData) or get them from elsewhere (data layers); a

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/active.hpp"
 #include "caffe/util/channel_norm.hpp"
@@ -180,7 +181,7 @@ template <typename Dtype>
 void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                          const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const Order order = data_order(*bottom[0]);
+  const Order order = gradient_order(*bottom[0], *top[0]);
   const ChannelShape cut = channels_of(order, bottom[0]->shape());
   const Dtype* const dy = diff_in(order, *top[0]);
   if (use_global_stats_) {
@@ -191,8 +192,8 @@ void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<boo
   }
   const bool in_place = bottom[0] == top[0];
   const NormalisedValues<Dtype> y = {in_place ? data_in(order, x_norm_) : nullptr,
-                                     data_in(order, *bottom[0]), mean_.active_data(),
-                                     factor_.active_data()};
+                                     in_place ? nullptr : data_in(order, *bottom[0]),
+                                     mean_.active_data(), factor_.active_data()};
   normalise_backward<Dtype>(cut, y, nullptr, dy, mutable_diff_in(order, bottom[0]), &means_,
                             &sums_);
 }

@@ -1,6 +1,7 @@
 #include "caffe/layers/bias_layer.hpp"
 
 #include "caffe/layers/broadcast.hpp"
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
@@ -67,7 +68,7 @@ void BiasLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void BiasLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Order order = order_for(shape_, *bottom[0]);
+  const Order order = order_for(shape_, *bottom[0], data_order(*bottom[0]));
   const ChannelShape shape = in_order(order, shape_);
   parallel_planes(shape.rows(), shape.inner,
                   BiasForward<Dtype>{shape.channels, bias(bottom).active_data(),
@@ -77,7 +78,7 @@ void BiasLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void BiasLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
-  const Order order = order_for(shape_, *bottom[0]);
+  const Order order = order_for(shape_, *bottom[0], gradient_order(*bottom[0], *top[0]));
   const Dtype* const dy = diff_in(order, *top[0]);
   if (propagate_down[0]) caffe_copy(top[0]->count(), dy, mutable_diff_in(order, bottom[0]));
   const bool learnt = bottom.size() == 1;

@@ -42,11 +42,10 @@ ChannelShape broadcast(const Layer<Dtype>& layer, const Blob<Dtype>& x, const Bl
   return {x.count(0, begin), small.count(), x.count(end)};
 }
 
-/// The order in which to work on x: the one that is up to date if `shape`, from broadcast(), has
-/// one value for each channel of axis 1 or one for all, otherwise the plain one.
+/// The order in which to work on x: `order` if `shape`, from broadcast(), has one value for each
+/// channel of axis 1 or one for all, otherwise the plain one.
 template <typename Dtype>
-Order order_for(const ChannelShape& shape, const Blob<Dtype>& x) {
-  const Order order = data_order(x);
+Order order_for(const ChannelShape& shape, const Blob<Dtype>& x, Order order) {
   if (order == Order::kNchw || shape.channels == 1) return order;
   const bool by_channel = shape.outer == x.shape(0) && shape.channels == x.shape(1);
   return by_channel ? order : Order::kNchw;

@@ -2,6 +2,7 @@
 
 #include "caffe/layers/axis.hpp"
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/joined_rows.hpp"
 #include "caffe/util/copy_rows.hpp"
@@ -68,7 +69,7 @@ template <typename Dtype>
 void ConcatLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                       const Blobs& bottom) {
   if (bottom.size() == 1) return;
-  const Order order = joined_order(axis_, bottom);
+  const Order order = axis_ <= 1 ? gradient_order(bottom, top) : Order::kNchw;
   const Dtype* dy = diff_in(order, *top[0]);
   const int row = joined_rows(order, axis_, top[0]->shape()).length;
   for (size_t i = 0; i < bottom.size(); ++i) {

@@ -1,5 +1,6 @@
 #include "caffe/layers/dropout_layer.hpp"
 
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/random_bits.hpp"
 #include "caffe/util/value_order.hpp"
@@ -89,7 +90,7 @@ template <typename Dtype>
 void DropoutLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const Order order = data_order(*bottom[0]);
+  const Order order = gradient_order(*bottom[0], *top[0]);
   const Dtype* const dy = diff_in(order, *top[0]);
   drop(order, *bottom[0], dy, mutable_diff_in(order, bottom[0]));
 }

@@ -1,6 +1,7 @@
 #include "caffe/layers/eltwise_layer.hpp"
 
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/util/parallel.hpp"
@@ -224,7 +225,7 @@ template <typename Dtype>
 void EltwiseLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
   const auto operation = this->layer_param_.eltwise_param().operation();
-  const Order order = common_data_order(bottom);
+  const Order order = gradient_order(bottom, top);
   if (operation == EltwiseParameter::SUM) {
     return sum_gradients(order, top[0], propagate_down, bottom);
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/random_bits.hpp"
@@ -418,12 +419,12 @@ void PoolingLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   if (method() != PoolingParameter::AVE) max_idx_.Reshape(top[0]->shape());
 }
 
-/// STOCHASTIC draws by a value's place in the plain order, and indices that leave the layer are
-/// plain.
+/// In both passes. STOCHASTIC draws by a value's place in the plain order, and indices that leave
+/// the layer are plain.
 template <typename Dtype>
 Order PoolingLayer<Dtype>::order(const Blob<Dtype>& bottom, const Blobs& top) const {
   const bool any = method() != PoolingParameter::STOCHASTIC && top.size() == 1;
-  return any ? data_order(bottom) : Order::kNchw;
+  return any ? gradient_order(bottom, *top[0]) : Order::kNchw;
 }
 
 template <typename Dtype>

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/active.hpp"
 #include "caffe/util/parallel.hpp"
@@ -83,7 +84,7 @@ template <typename Dtype>
 void PowerLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const Order order = data_order(*bottom[0]);
+  const Order order = gradient_order(*bottom[0], *top[0]);
   const PowerParameter& param = this->layer_param_.power_param();
   const Dtype scale = param.scale(), shift = param.shift(), factor = param.power() * scale;
   const int count = bottom[0]->count();
@@ -92,9 +93,10 @@ void PowerLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
     return;
   }
   if (param.power() != 1) refuse_backward_in_place(*this, bottom, top);
-  const Dtype* const x = data_in(order, *bottom[0]);
   const Dtype* const dy = diff_in(order, *top[0]);
   Dtype* const dx = mutable_diff_in(order, bottom[0]);
+  // With power 1 nothing depends on x, which may be given up.
+  const Dtype* const x = param.power() == 1 ? dy : data_in(order, *bottom[0]);
   with_power<Dtype>(param.power() - 1, [&](auto raise) {
     parallel_for(count,
                  PowerBackward<Dtype, decltype(raise)>{raise, factor, scale, shift, x, dy, dx});

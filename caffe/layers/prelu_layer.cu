@@ -1,5 +1,6 @@
 #include "caffe/layers/prelu_layer.hpp"
 
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
@@ -113,7 +114,7 @@ template <typename Dtype>
 void PReLULayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
   Blob<Dtype>& slopes = *this->blobs_[0];
-  const Order order = data_order(*bottom[0]);
+  const Order order = gradient_order(*bottom[0], *top[0]);
   const ChannelShape cut = shape(order, *bottom[0]);
   const Dtype* const x = data_in(order, bottom[0] == top[0] ? input_ : *bottom[0]);
   if (this->param_propagate_down_[0]) {

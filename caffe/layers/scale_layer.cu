@@ -2,6 +2,7 @@
 
 #include "caffe/layers/broadcast.hpp"
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
@@ -138,7 +139,7 @@ size_t ScaleLayer<Dtype>::own_bytes() const {
 
 template <typename Dtype>
 void ScaleLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Order order = order_for(shape_, *bottom[0]);
+  const Order order = order_for(shape_, *bottom[0], data_order(*bottom[0]));
   const ChannelShape shape = in_order(order, shape_);
   if (keeps_input(bottom, top)) keep_input(order, *bottom[0]);
   const Dtype* const s = scale(bottom).active_data();
@@ -159,7 +160,7 @@ void ScaleLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
   const bool learnt = bottom.size() == 1;
   const bool want_scale = learnt ? this->param_propagate_down_[0] : propagate_down[1];
   const bool want_bias = bias() != nullptr && this->param_propagate_down_.back();
-  const Order order = order_for(shape_, *bottom[0]);
+  const Order order = order_for(shape_, *bottom[0], gradient_order(*bottom[0], *top[0]));
   const ChannelShape shape = in_order(order, shape_);
   if (want_scale || want_bias) {
     const Dtype* const x = !want_scale           ? nullptr

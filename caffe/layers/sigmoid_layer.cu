@@ -36,7 +36,7 @@ template <typename Dtype>
 void SigmoidLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const Order order = data_order(*bottom[0]);
+  const Order order = data_order(*top[0]);
   parallel_for(bottom[0]->count(),
                SigmoidBackward<Dtype>{data_in(order, *top[0]), diff_in(order, *top[0]),
                                       mutable_diff_in(order, bottom[0])});

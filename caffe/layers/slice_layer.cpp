@@ -1,6 +1,7 @@
 #include "caffe/layers/slice_layer.hpp"
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/joined_rows.hpp"
 #include "caffe/util/copy_rows.hpp"
@@ -76,7 +77,7 @@ template <typename Dtype>
 void SliceLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
   if (!propagate_down[0] || top.size() == 1) return;
-  const Order order = joined_order(axis_, bottom);
+  const Order order = axis_ <= 1 ? gradient_order(bottom, top) : Order::kNchw;
   Dtype* dx = mutable_diff_in(order, bottom[0]);
   const int row = joined_rows(order, axis_, bottom[0]->shape()).length;
   for (const Blob<Dtype>* y : top) {

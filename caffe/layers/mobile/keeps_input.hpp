@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/layers/portable.hpp"
@@ -39,7 +40,7 @@ class KeepsInput : public Portable<NeuronLayer<Dtype>>, public NeedsGpuMemory {
   template <template <typename> class Functor>
   void backward(const Blobs& top, bool wanted, const Blobs& bottom) {
     if (!wanted) return;
-    const Order order = data_order(*bottom[0]);
+    const Order order = gradient_order(*bottom[0], *top[0]);
     const Dtype* const x = data_in(order, bottom[0] == top[0] ? kept_ : *bottom[0]);
     parallel_for(bottom[0]->count(),
                  Functor<Dtype>{x, diff_in(order, *top[0]), mutable_diff_in(order, bottom[0])});

@@ -243,8 +243,10 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
     AffineBackward pass = {affine(), nullptr, &dy.memory(), nullptr, {}, nullptr, nullptr};
     pass.slopes[0] = blobs_[0]->cpu_data();
     vector<double> of_factors(shape_.channels), of_shifts(shape_.channels);
-    const KeptInput::Values values(input_, layout_, *bottom[0], learns);
-    const dnnl::memory x = values.memory();
+    // The gradient of the shifts does not depend on x, which may be given up.
+    const bool by_x = param_propagate_down_[0];
+    const KeptInput::Values values(input_, layout_, *bottom[0], by_x);
+    const dnnl::memory x = by_x ? values.memory() : dy.memory();
     if (learns) {
       pass.x = &x;
       pass.products = of_factors.data();

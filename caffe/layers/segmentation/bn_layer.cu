@@ -4,6 +4,7 @@
 #include <cmath>
 #include <string>
 
+#include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/normalised_values.hpp"
 
@@ -268,12 +269,15 @@ void BNLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void BNLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                   const Blobs& bottom) {
-  const Order order = data_order(*bottom[0]);
+  const Order order = gradient_order(*bottom[0], *top[0]);
   const ChannelShape cut = channels_of(order, bottom[0]->shape());
   const Dtype* const dy = diff_in(order, *top[0]);
-  const NormalisedValues<Dtype> n = {keeps_values(bottom, top) ? data_in(order, kept_) : nullptr,
-                                     data_in(order, *bottom[0]), mean_.active_data(),
-                                     factor_.active_data()};
+  const bool in_place = bottom[0] == top[0];
+  // In place and not kept: n is not needed, and dy stands for it.
+  const Dtype* const kept = keeps_values(bottom, top) ? data_in(order, kept_) : dy;
+  const NormalisedValues<Dtype> n = {in_place ? kept : nullptr,
+                                     in_place ? nullptr : data_in(order, *bottom[0]),
+                                     mean_.active_data(), factor_.active_data()};
   const bool batch = source_ == Source::kBatch;
   const bool slope = this->param_propagate_down_[0], bias = this->param_propagate_down_[1];
   Dtype* const of_dy = means_.mutable_active_data();

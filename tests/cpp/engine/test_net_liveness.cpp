@@ -195,9 +195,10 @@ TEST_F(NetLiveness, TrainingGivesUpWhatTheBackwardPassHasRead) {
   net->KeepOnly({});
   fill_images(net.get());
   net->Forward();
-  for (const char* const blob : {"c1", "c2", "s2", "a"})
+  for (const char* const blob : {"c1", "c2", "s1", "a"})
     EXPECT_TRUE(has_values(*net, blob)) << blob;
-  EXPECT_FALSE(has_values(*net, "chances"));
+  for (const char* const blob : {"chances", "s2", "q"})
+    EXPECT_FALSE(has_values(*net, blob)) << blob;
   net->Backward();
   for (const char* const blob : {"c1", "c2", "s2", "a"}) {
     EXPECT_FALSE(has_values(*net, blob)) << blob;
@@ -279,6 +280,44 @@ TEST_F(NetLiveness, BackwardInParts) {
   parts->BackwardFrom(half - 1);
   for (size_t i = 0; i < whole->learnable_params().size(); ++i) {
     EXPECT_EQ(gradient(*whole->learnable_params()[i]), gradient(*parts->learnable_params()[i]));
+  }
+}
+
+/// The sum reads no values in its backward pass, nor do a BatchNorm and a Scale in place: they keep
+/// what they need. A pass over a part of them runs them again.
+TEST_F(NetLiveness, BranchesOfASumAreGivenUp) {
+  const string net =
+      string(kImages) + conv("data", "c1", 32) + layer("ReLU", "c1", "c1") + conv("c1", "c2", 32) +
+      layer("BatchNorm", "c2", "c2") +
+      layer("Scale", "c2", "c2", "scale_param { bias_term: true }") + sum("c1 c2", "s") +
+      layer("ReLU", "s", "s") +
+      layer("InnerProduct", "s", "scores",
+            "inner_product_param { num_output: 3 weight_filler { type: 'xavier' } } ") +
+      layer("SoftmaxWithLoss", "scores label", "loss");
+  const auto all = make_net(net);
+  NetParameter param;
+  all->ToProto(&param);
+  fill_images(all.get());
+  all->ForwardBackward();
+  for (const char* const from : {"loss_SoftmaxWithLoss", "c2_Scale", "c2_BatchNorm"}) {
+    const auto some = make_net(net);
+    some->CopyTrainedLayersFrom(param);
+    some->KeepOnly({});
+    fill_images(some.get());
+    some->Forward();
+    EXPECT_FALSE(has_values(*some, "c2"));
+    for (const char* const blob : {"c1", "s"}) EXPECT_TRUE(has_values(*some, blob)) << blob;
+    const int half = some->layer_names_index().at(from);
+    some->BackwardTo(half);
+    EXPECT_FALSE(has_values(*some, "c2"));
+    some->BackwardFrom(half - 1);
+    for (size_t i = 0; i < all->learnable_params().size(); ++i) {
+      const auto expected = gradient(*all->learnable_params()[i]);
+      const auto found = gradient(*some->learnable_params()[i]);
+      for (size_t k = 0; k < expected.size(); ++k) {
+        ASSERT_NEAR(found[k], expected[k], 1e-5 * (1 + std::abs(expected[k]))) << from << " " << i;
+      }
+    }
   }
 }
 
