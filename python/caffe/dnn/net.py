@@ -255,6 +255,7 @@ class Net:
 
     def _adopt(self, net: Any, without_weights: Optional[str]) -> None:
         self._net, self._without_weights = net, without_weights
+        net.keep_only([])  # an output is read right behind its layer's pass
         tops, bottoms = net.top_names, net.bottom_names
         for index, layer in enumerate(net._layer_names):
             kind = net.layers[index].type

@@ -195,6 +195,17 @@ def test_a_blob_is_found_by_its_name_as_well(files):
         assert np.allclose(net.forward(name), own.blobs[name].data, atol=1e-6)
 
 
+def test_layers_share_memory(files):
+    net = dnn.readNetFromCaffe(*files["net"])
+    net.setInput(np.ones((1, 3, 12, 14), np.float32))
+    names = net.getLayerNames()
+    together = net.forward(names)
+    with pytest.raises(caffe.CaffeError, match="given up"):
+        _ = net._net.blobs["conv1"].data
+    for name, values in reversed(list(zip(names, together))):
+        assert np.array_equal(net.forward(name), values), name
+
+
 def test_the_content_of_files(files):
     prototxt, weights = (np.fromfile(path, np.uint8) for path in files["net"])
     nets = [dnn.readNetFromCaffe(*files["net"]), dnn.readNetFromCaffe(prototxt, weights)]
