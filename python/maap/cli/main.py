@@ -65,7 +65,8 @@ def cli(context: click.Context) -> None:
     maap runs                                  list what has been trained
     maap COMMAND --help                        explain a command and all its options
 
-    The first line takes about ten minutes on two cores (half an hour with --host bvlc).
+    The first line takes less than ten minutes on two cores, the set-up included (half an hour
+    with --host bvlc).
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
