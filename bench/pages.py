@@ -76,6 +76,7 @@ ENTRIES = {
 BY_HAND = {
     "build_time.py": "a whole build, of many minutes",
     "torch_step.py": "needs a GPU; tests/gpu/run starts it",
+    "two_engines.py": "needs a second system that has built the engine",
     "gpu_counts.py": "counts on the shadow device, and times nothing",
 }
 
