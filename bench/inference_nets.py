@@ -7,57 +7,10 @@ from pathlib import Path
 import numpy as np
 
 TITLES = {"alexnet": "AlexNet", "squeezenet": "SqueezeNet 1.1", "resnet152": "ResNet-152"}
-# (number, channels of the 1x1 in front, of the 1x1 and of the 3x3 behind it); 0: a pooling.
-FIRE = ((2, 16, 64), (3, 16, 64), 0, (4, 32, 128), (5, 32, 128), 0)
-FIRE += ((6, 48, 192), (7, 48, 192), (8, 64, 256), (9, 64, 256))
-
-
-def _conv(name: str, bottom: str, outputs: int, kernel: int, more: str = "") -> str:
-    return (
-        f'layer {{ name: "{name}" type: "Convolution" bottom: "{bottom}" top: "{name}"\n'
-        f"  convolution_param {{ num_output: {outputs} kernel_size: {kernel} {more} }} }}\n"
-        f'layer {{ name: "{name}_relu" type: "ReLU" bottom: "{name}" top: "{name}" }}\n'
-    )
-
-
-def _pool(name: str, bottom: str, settings: str) -> str:
-    return (
-        f'layer {{ name: "{name}" type: "Pooling" bottom: "{bottom}" top: "{name}"\n'
-        f"  pooling_param {{ {settings} }} }}\n"
-    )
-
-
-def squeezenet(batch: int) -> str:
-    """SqueezeNet 1.1 (Iandola et al. 2016, table 1, in its later, smaller form) as a prototxt."""
-    maximum = "pool: MAX kernel_size: 3 stride: 2"
-    text = 'name: "SqueezeNet 1.1"\nlayer { name: "data" type: "Input" top: "data"\n'
-    text += f"  input_param {{ shape {{ dim: {batch} dim: 3 dim: 227 dim: 227 }} }} }}\n"
-    text += _conv("conv1", "data", 64, 3, "stride: 2") + _pool("pool1", "conv1", maximum)
-    last, pools = "pool1", iter(("pool3", "pool5"))
-    for fire in FIRE:
-        if not isinstance(fire, tuple):
-            pool = next(pools)
-            text, last = text + _pool(pool, last, maximum), pool
-            continue
-        number, narrow, wide = fire
-        name = f"fire{number}"
-        text += _conv(f"{name}_squeeze", last, narrow, 1)
-        text += _conv(f"{name}_expand1x1", f"{name}_squeeze", wide, 1)
-        text += _conv(f"{name}_expand3x3", f"{name}_squeeze", wide, 3, "pad: 1")
-        last = f"{name}_concat"
-        text += f'layer {{ name: "{last}" type: "Concat" top: "{last}"\n'
-        text += f'  bottom: "{name}_expand1x1" bottom: "{name}_expand3x3" }}\n'
-    text += f'layer {{ name: "drop9" type: "Dropout" bottom: "{last}" top: "{last}" }}\n'
-    text += _conv("conv10", last, 1000, 1) + _pool(
-        "pool10", "conv10", "pool: AVE global_pooling: true"
-    )
-    return text + 'layer { name: "prob" type: "Softmax" bottom: "pool10" top: "prob" }\n'
 
 
 def prototxt(name: str, batch: int) -> str:
     """A deploy net as text."""
-    if name == "squeezenet":
-        return squeezenet(batch)
     from maap.nets.folder import find_net
     from maap.nets.prototxt import to_text
     from maap.nets.resolve import resolve_deploy

@@ -75,11 +75,11 @@ def test_squeezenet_has_the_published_number_of_weights(tmp_path):
     import numpy as np
 
     path = tmp_path / "net.prototxt"
-    path.write_text(inference_nets.squeezenet(2))
+    path.write_text(inference_nets.prototxt("squeezenet", 2))
     net = caffe.Net(str(path), caffe.TEST)
     # Of SqueezeNet 1.1 for 1,000 classes.
     assert sum(blob.data.size for blobs in net.params.values() for blob in blobs) == 1_235_496
-    assert net.blobs["conv10"].data.shape == (2, 1000, 14, 14)
+    assert net.blobs["conv10_cub"].data.shape == (2, 1000, 14, 14)
     inference_nets.fill(net)
     images = np.random.RandomState(0).randn(*net.blobs["data"].data.shape)
     scores = net.forward(data=images)["prob"]

@@ -54,8 +54,8 @@ class TrainConfig:
     data: str = _setting(
         "demo",
         "Images: demo or demo_hard (built in); a published data set that `maap data --help` lists "
-        "(folder or archive); a folder train/CLASS/*.jpg [test/CLASS/*.jpg]; or a data set that `maap data` "
-        "made.",
+        "(folder or archive); a folder train/CLASS/*.jpg [test/CLASS/*.jpg]; or a data set that "
+        "`maap data` made.",
         "design",
     )
     name: Optional[str] = _setting(
