@@ -34,6 +34,7 @@ _REDUCE = f"{_WEIGHTED} --a-star reduce --phase1-from birds --name birds-reduce"
 # What runs in place of a command: the same options on a tiny net and 68 images.
 INSTEAD = {
     "./maap train alexnet": f"{_TINY} --name alexnet-maap-demo",
+    "./maap train squeezenet": f"{_TINY} --name squeezenet-maap-demo",
     "./maap train alexnet --variant baseline": (
         f"{_TINY} --name alexnet-baseline-demo --variant baseline"
     ),

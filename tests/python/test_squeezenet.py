@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 import pytest
 from file_server import dead_url
+from maap.config.check import read_yaml
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.host import loader
@@ -38,14 +39,26 @@ def empty_cache(tmp_path, monkeypatch):
     monkeypatch.chdir(FILES.folder.parents[1])
 
 
-def arrays():
-    """Each layer's kernels, (height, width, inputs, outputs), and biases; small."""
+def channels():
+    """Layer -> (inputs, outputs) of the whole net with 1000 classes."""
+    found, top = {"conv1": (3, 64)}, 64
+    for number in range(2, 10):
+        few, name = 16 * (number // 2), f"fire{number}"
+        found[f"{name}/squeeze1x1"] = top, few
+        found.update({f"{name}/expand{k}x{k}": (few, 4 * few) for k in (1, 3)})
+        top = 8 * few
+    return {**found, "conv10": (top, 1000)}
+
+
+def arrays(whole=False):
+    """Each layer's kernels, (height, width, inputs, outputs), and biases; small, or ``whole``."""
     random = np.random.RandomState(2)
 
     def layer(name):
         size = 1 if name.endswith("1x1") or name == "conv10" else 3
-        kernels = random.randn(size, size, 3 if name == "conv1" else 2, 4)
-        return [kernels.astype(np.float32), random.randn(4).astype(np.float32)]
+        few, many = channels()[name] if whole else (3 if name == "conv1" else 2, 4)
+        kernels = random.randn(size, size, few, many) * (2 / (few * size * size)) ** 0.5
+        return [kernels.astype(np.float32), random.randn(many).astype(np.float32)]
 
     return {name: layer(name) for name in reversed(squeezenet.LAYERS)}
 
@@ -170,6 +183,29 @@ def test_by_name_and_on_the_command_line(entry, tmp_path, capsys):
     assert "SHA256 right" in maap("weights", "verify", "squeezenet")
     with pytest.raises(MaapError, match="weights of another network"):
         check_weights(read_net(find_net("alexnet").train_val(False)), found)
+
+
+def test_training_starts_from_the_published_weights(
+    tmp_path, mini_images, monkeypatch, empty_cache
+):
+    """Without --weights; here from an archive of random arrays of the right shapes."""
+    content = pickle.dumps(arrays(whole=True), 4)
+    path = archive(tmp_path / "pack-1.tar.gz", content)
+    published.fetch(publish(path, content, monkeypatch), source=path)
+    config = TrainConfig(
+        net="squeezenet", data=str(mini_images), runs_dir=str(tmp_path / "runs"), name="a",
+        batch=4, max_iter=2, phase2_iter=1, threads=1, base_lr=0.0, phase2_lr=0.0,
+    )  # fmt: skip
+    result = work(config, {})
+    used = read_yaml(result.folder / "config.yaml")
+    assert used["weights"] == "published" and used["from_scratch"] is False
+    assert result.report.is_file()
+    kept = blobs(result.folder / "phase2" / "final.caffemodel")
+    for layer, (kernels, biases) in arrays(whole=True).items():
+        if layer != "conv10":
+            np.testing.assert_array_equal(kept[layer][0], np.moveaxis(kernels, (3, 2), (0, 1)))
+            np.testing.assert_array_equal(kept[layer][1], biases)
+    assert kept["conv10_cub"][0].shape == (4, 512, 1, 1)
 
 
 def test_training_without_a_network_says_how_to_go_on(tmp_path, monkeypatch, empty_cache):
