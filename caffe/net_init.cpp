@@ -82,6 +82,7 @@ void Net<Dtype>::Init(const NetParameter& given) {
   ChooseOutputs();
   ShareWeights();
   plan_->chains.find(*this);
+  plan_->joins.find(*this);
   LOG_IF(INFO, is_root()) << "Network initialization done.";
 }
 

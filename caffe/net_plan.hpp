@@ -6,6 +6,7 @@
 #include <string>
 
 #include "caffe/net_chains.hpp"
+#include "caffe/net_joins.hpp"
 #include "caffe/net_liveness.hpp"
 #include "caffe/util/buffer_cache.hpp"
 
@@ -17,6 +18,7 @@ struct NetPlan {
   bool keeps_all = true;                 // every blob can be read from outside
   std::set<std::string> kept;            // otherwise these, and the net's inputs and outputs
   NetChains<Dtype> chains;               // layers that may be computed together
+  NetJoins<Dtype> joins;                 // layers that write where a later one joins
   Liveness<Dtype> liveness;              // without keeps_all
   std::shared_ptr<BufferCache> buffers;  // the same; null until KeepOnly
 

@@ -68,7 +68,7 @@ void DropoutLayer<Dtype>::drop(Order order, const Blob<Dtype>& shaped, const Dty
                                Dtype* y) const {
   const Drop<Dtype> drop{RandomBits(seed_), threshold_, scale_};
   const int count = shaped.count();
-  if (!drops_ && scale_ == Dtype(1)) {
+  if (keeps_values()) {
     caffe_copy(count, x, y);
   } else if (order == Order::kNhwc) {
     const ChannelShape cut = channels_of(Order::kNchw, shaped.shape());
@@ -81,6 +81,7 @@ void DropoutLayer<Dtype>::drop(Order order, const Blob<Dtype>& shaped, const Dty
 template <typename Dtype>
 void DropoutLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   if (drops_) seed_ = caffe_rng_rand();
+  if (keeps_values() && bottom[0] == top[0]) return;  // in any layout
   const Order order = data_order(*bottom[0]);
   const Dtype* const x = data_in(order, *bottom[0]);
   drop(order, *bottom[0], x, mutable_data_in(order, top[0]));

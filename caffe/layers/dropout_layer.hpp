@@ -28,6 +28,8 @@ class DropoutLayer : public Portable<NeuronLayer<Dtype>> {
   using Portable<NeuronLayer<Dtype>>::Portable;
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   const char* type() const override { return "Dropout"; }
+  /// Whether y = x, as in testing. In place, such a layer does nothing.
+  bool keeps_values() const { return !drops_ && scale_ == Dtype(1); }
 
  protected:
   void Forward_any(const Blobs& bottom, const Blobs& top) override;

@@ -31,14 +31,6 @@ void in_pieces(int count, int most, const F& f) {
   }
 }
 
-const Kernels* kernels_for(Isa isa) {
-#ifdef CAFFE_WINOGRAD_X86
-  if (isa == Isa::kAvx512) return &kAvx512Kernels;
-  if (isa == Isa::kAvx2) return &kAvx2Kernels;
-#endif
-  return isa == Isa::kPlain ? &kPlainKernels : nullptr;
-}
-
 /// Filters of `block` channels and `block` outputs as [channels][kernel][outputs], from the rows of
 /// an array [outputs][channels][kernel] whose outputs are `stride` floats apart.
 void gather_filters(const float* from, size_t stride, int block, int area, float* to) {
@@ -76,6 +68,14 @@ Shape Shape::transposed() const {
   result.pad_h = kernel - 1 - pad_h;
   result.pad_w = kernel - 1 - pad_w;
   return result;
+}
+
+const Kernels* kernels_for(Isa isa) {
+#ifdef CAFFE_WINOGRAD_X86
+  if (isa == Isa::kAvx512) return &kAvx512Kernels;
+  if (isa == Isa::kAvx2) return &kAvx2Kernels;
+#endif
+  return isa == Isa::kPlain ? &kPlainKernels : nullptr;
 }
 
 bool available(Isa isa) {

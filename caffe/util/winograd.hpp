@@ -33,6 +33,8 @@ enum class Isa { kPlain, kAvx2, kAvx512 };
 
 /// Whether the processor has the instructions and this build has code for them.
 bool available(Isa isa);
+/// The code for them; null if this build has none.
+const Kernels* kernels_for(Isa isa);
 /// The best available that caffe/util/cpu_isa.hpp allows.
 Isa best_isa();
 

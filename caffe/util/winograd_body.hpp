@@ -303,9 +303,34 @@ void transform_output(const TileMap& map, const float* from, size_t plane, int f
 /// loses digits.
 constexpr int kChain = 64;
 
-template <int kT, int kV>
+/// What happens to sums that are complete: nothing.
+struct Leave {
+  template <int kT, int kV>
+  void operator()(Vec (&)[kT][kV]) const {}
+};
+
+/// y = x + bias, and then, as in Caffe's ReLU, y = max(y, 0) + slope min(y, 0): with slope 0, NaN
+/// comes of -inf.
+struct AddBias {
+  const float* bias;  // [vectors][block]
+  bool relu;
+  float slope;
+  template <int kT, int kV>
+  void operator()(Vec (&sums)[kT][kV]) const {
+#pragma GCC unroll 64
+    for (int i = 0; i < kT * kV; ++i) sums[i / kV][i % kV] += load(bias + i % kV * kBlock);
+    if (!relu) return;
+#pragma GCC unroll 64
+    for (int i = 0; i < kT * kV; ++i) {
+      const Vec value = sums[i / kV][i % kV];
+      sums[i / kV][i % kV] = value < zero() ? value * slope + zero() : value;
+    }
+  }
+};
+
+template <int kT, int kV, typename Finish>
 void multiply(const float* v, size_t v_stride, const float* u, int blocks, float* m,
-              size_t m_stride) {
+              size_t m_stride, const Finish& finish) {
   constexpr int kPart = kChain / kBlock;
   for (int begin = 0; begin < blocks; begin += kPart) {
     const int end = begin + kPart < blocks ? begin + kPart : blocks;
@@ -325,32 +350,50 @@ void multiply(const float* v, size_t v_stride, const float* u, int blocks, float
         }
       }
     }
+    const auto place = [m, m_stride](int i) { return m + i % kV * m_stride + i / kV * kBlock; };
+    if (begin > 0) {
 #pragma GCC unroll 64
-    for (int i = 0; i < kT * kV; ++i) {
-      float* const to = m + i % kV * m_stride + i / kV * kBlock;
-      store(to, begin == 0 ? sums[i / kV][i % kV] : load(to) + sums[i / kV][i % kV]);
+      for (int i = 0; i < kT * kV; ++i) {
+        sums[i / kV][i % kV] = load(place(i)) + sums[i / kV][i % kV];
+      }
     }
+    if (end == blocks) finish(sums);
+#pragma GCC unroll 64
+    for (int i = 0; i < kT * kV; ++i) store(place(i), sums[i / kV][i % kV]);
   }
 }
 
-typedef void (*Multiply)(const float*, size_t, const float*, int, float*, size_t);
-
 /// multiply<t, kV> for t in [1, kT].
-template <int kT, int kV>
+template <int kT, int kV, typename Finish>
 struct MultiplyFor {
-  static Multiply get(int tiles) {
-    return tiles == kT ? multiply<kT, kV> : MultiplyFor<kT - 1, kV>::get(tiles);
+  typedef void (*Function)(const float*, size_t, const float*, int, float*, size_t, const Finish&);
+  static Function get(int tiles) {
+    return tiles == kT ? multiply<kT, kV, Finish> : MultiplyFor<kT - 1, kV, Finish>::get(tiles);
   }
 };
-template <int kV>
-struct MultiplyFor<1, kV> {
-  static Multiply get(int) { return multiply<1, kV>; }
+template <int kV, typename Finish>
+struct MultiplyFor<1, kV, Finish> {
+  typedef void (*Function)(const float*, size_t, const float*, int, float*, size_t, const Finish&);
+  static Function get(int) { return multiply<1, kV, Finish>; }
 };
+
+template <typename Finish>
+void multiply_any(const float* v, size_t v_stride, const float* u, int blocks, int tiles,
+                  int vectors, float* m, size_t m_stride, const Finish& finish) {
+  const auto function = vectors == kVectors ? MultiplyFor<kTiles, kVectors, Finish>::get(tiles)
+                                            : MultiplyFor<kTiles, 1, Finish>::get(tiles);
+  function(v, v_stride, u, blocks, m, m_stride, finish);
+}
 
 void product(const float* v, size_t v_stride, const float* u, int blocks, int tiles, int vectors,
              float* m, size_t m_stride) {
-  (vectors == kVectors ? MultiplyFor<kTiles, kVectors>::get(tiles)
-                       : MultiplyFor<kTiles, 1>::get(tiles))(v, v_stride, u, blocks, m, m_stride);
+  multiply_any(v, v_stride, u, blocks, tiles, vectors, m, m_stride, Leave());
+}
+
+void product_and_bias(const float* v, size_t v_stride, const float* u, int blocks, int tiles,
+                      int vectors, const float* bias, bool relu, float slope, float* m,
+                      size_t m_stride) {
+  multiply_any(v, v_stride, u, blocks, tiles, vectors, m, m_stride, AddBias{bias, relu, slope});
 }
 
 template <int kV>
@@ -434,9 +477,19 @@ void transform_weights_back(const float* from, size_t plane, int kernel, float* 
   (kernel == 3 ? combine_filter<3> : combine_filter<5>)(from, plane, filter);
 }
 
-constexpr Kernels kKernels = {kBlock,   kTiles,          kVectors,          kRows,
-                              kColumns, transform_input, transform_output,  transform_gradient,
-                              product,  accumulate,      transform_weights, transform_weights_back};
+constexpr Kernels kKernels = {kBlock,
+                              kTiles,
+                              kVectors,
+                              kRows,
+                              kColumns,
+                              transform_input,
+                              transform_output,
+                              transform_gradient,
+                              product,
+                              accumulate,
+                              product_and_bias,
+                              transform_weights,
+                              transform_weights_back};
 
 }  // namespace
 }  // namespace winograd

@@ -55,6 +55,12 @@ struct Kernels {
   void (*accumulate)(const float* v, const float* z, size_t z_stride, int tiles, int columns,
                      bool add, float* du, size_t du_stride);
 
+  /// The same as product(), plus bias: [vectors][block], and then, if `relu`, Caffe's ReLU
+  /// with that negative slope.
+  void (*product_and_bias)(const float* v, size_t v_stride, const float* u, int blocks, int tiles,
+                           int vectors, const float* bias, bool relu, float slope, float* m,
+                           size_t m_stride);
+
   /// to = G w G^T for filters w (kernel x kernel vectors, row by row); `points` of `to` are `plane`
   /// floats apart.
   void (*transform_weights)(const float* filter, int kernel, float* to, size_t plane);

@@ -1,39 +1,47 @@
 // Concat along the channels in oneDNN's blocked layouts. If every bottom fills its blocks, each
-// image is one contiguous run of values in the blocked layout as well, so the plain layer's code
-// works on shadows.
+// image is one contiguous run of values in the blocked layout as well. A bottom that its layer
+// wrote into its place in the top (blocked_room.hpp) is not copied.
 
+#include <memory>
 #include <vector>
 
 #include "caffe/layers/concat_layer.hpp"
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/onednn/blocked_room.hpp"
 #include "caffe/layers/onednn/shadow.hpp"
+#include "caffe/util/copy_rows.hpp"
 
 namespace caffe {
 namespace onednn {
 namespace {
 
-class OneDnnConcatLayer : public ConcatLayer<float> {
+class OneDnnConcatLayer : public ConcatLayer<float>, public JoinsBottoms {
  public:
   using Base = ConcatLayer<float>;
   using Base::Base;
+  void Reshape(const Blobs& bottom, const Blobs& top) override {
+    Base::Reshape(bottom, top);
+    room_->set_blobs(bottom, top[0], axis_ == 1);
+  }
+  const std::shared_ptr<JoinedRoom>& joined_room() const override { return as_room_; }
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
+    const std::shared_ptr<OneDnnCopy> joined = room_->take();
     block_ = common_block(bottom);
     if (block_ == 0) return Base::Forward_cpu(bottom, top);
-    vector<Input> inputs;
-    vector<Shadow> shadows;
-    Blobs from;
+    const Layout layout = blocked_layout(dims_of(*top[0]), block_);
+    Output to = joined != nullptr && joined->layout() == layout
+                    ? Output(top[0], Part::kData, joined)
+                    : Output(top[0], Part::kData, layout);
+    float* y = static_cast<float*>(to.memory().get_data_handle());
     for (const Blob<float>* const each : bottom) {
-      inputs.emplace_back(*each, Part::kData, layout_of(*each), Slot::kSource);
-      shadows.emplace_back(each->shape());
-      shadows.back().set_data(inputs.back().memory());
-      from.push_back(shadows.back().get());
+      const Input from(*each, Part::kData, layout_of(*each), Slot::kSource);
+      const float* const x = static_cast<const float*>(from.memory().get_data_handle());
+      const int length = each->count(1);
+      if (x != y) copy_rows(each->shape(0), length, x, length, y, top[0]->count(1));
+      y += length;
     }
-    Output to(top[0], Part::kData, blocked_layout(dims_of(*top[0]), block_));
-    Shadow all(top[0]->shape());
-    all.set_data(to.memory());
-    Base::Forward_cpu(from, {all.get()});
     to.done();
   }
 
@@ -71,6 +79,8 @@ class OneDnnConcatLayer : public ConcatLayer<float> {
     return block;
   }
 
+  const std::shared_ptr<BlockedRoom> room_ = std::make_shared<BlockedRoom>();
+  const std::shared_ptr<JoinedRoom> as_room_ = room_;
   int block_ = 0;  // block of the last forward pass; 0: the plain layer ran
 };
 

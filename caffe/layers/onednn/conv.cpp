@@ -6,7 +6,9 @@
 // too (conv_folding.hpp).
 //
 // Windows of 3x3 and 5x5 with stride 1 use the engine's own Winograd algorithm where it is faster
-// (conv_winograd.hpp); each pass is chosen separately.
+// (conv_winograd.hpp); each pass is chosen separately. While testing, windows of 1x1 with stride 1
+// use the engine's own product (conv_pointwise.hpp), and a Concat behind may have the convolution
+// write into its top (blocked_room.hpp).
 //
 // If oneDNN has no fast code for one of the two gradients, the plain layer computes it, which
 // converts the top's gradient. On a CPU without AVX-512 this concerns the gradient of a bottom with
@@ -24,7 +26,9 @@
 #include "caffe/layers/conv_layer.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/keeps_weights.hpp"
+#include "caffe/layers/onednn/blocked_room.hpp"
 #include "caffe/layers/onednn/conv_folding.hpp"
+#include "caffe/layers/onednn/conv_pointwise.hpp"
 #include "caffe/layers/onednn/conv_winograd.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
 #include "caffe/layers/takes_followers.hpp"
@@ -35,7 +39,8 @@ namespace {
 
 class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
                                public TakesFollowers<float>,
-                               public KeepsWeights {
+                               public KeepsWeights,
+                               public WritesIntoRoom {
  public:
   using Base = ConvolutionLayer<float>;
   using Base::Base;
@@ -61,11 +66,16 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
   template <typename Primitive, typename Describe>
   std::unique_ptr<Pass<Primitive>> attempt(const Describe& describe) const;
   bool is_winograd(ConvPass pass) const { return winograd_ != nullptr && winograd_->suits(pass); }
+  /// Whether this pass is one of inference, whose weights may be kept.
+  bool infers() const { return phase_ == TEST && may_keep(); }
+  /// The engine's own code for a forward pass; null: oneDNN's.
+  const OwnForward* own_forward() const;
   /// oneDNN's pass for the followers in `folding`. If it has none, `folding` becomes empty.
   const Forward& pass_for(Folding* folding);
   void prepare_folded(const Folding& folding);
-  /// In the form that Winograd's algorithm or, if it is not null, oneDNN's `pass` needs.
-  FoldedWeights::Values learnt_for(const Forward* pass, const Folding& folding);
+  /// In the form that `own` or, if it is null, oneDNN's `pass` needs.
+  FoldedWeights::Values learnt_for(const OwnForward* own, const Forward* pass,
+                                   const Folding& folding);
   void forward(const Forward& pass, const FoldedWeights::Values& learnt, const dnnl::memory& bottom,
                const dnnl::memory& top);
   /// `gradient` is the top's.
@@ -81,6 +91,7 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
   Layout bottom_layout_, top_layout_;  // of the forward pass
   // Null if no pass uses it.
   std::unique_ptr<ConvWinograd> winograd_;
+  std::unique_ptr<ConvPointwise> pointwise_;
   // Null: the plain layer computes it, unless it is_winograd().
   std::unique_ptr<Forward> forward_;
   std::unique_ptr<Forward> folded_;  // forward_ with the followers in folded_for_
@@ -105,6 +116,7 @@ void OneDnnConvolutionLayer::Reshape(const Blobs& bottom, const Blobs& top) {
 
 void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
   winograd_.reset();
+  pointwise_.reset();
   forward_.reset();
   folded_.reset();
   folded_for_ = Folding();
@@ -136,7 +148,8 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
     pad_high_.push_back((top_dims_[2 + axis] - 1) * stride + extent - bottom_dims_[2 + axis] - pad);
   }
   prepare_winograd();
-  const bool own = is_winograd(ConvPass::kForward);
+  const bool own =
+      is_winograd(ConvPass::kForward) || (phase_ == TEST && is_winograd(ConvPass::kKeptForward));
   const Layout bias = bias_term_ ? plain_layout({num_output_}) : Layout();
   forward_ = attempt<dnnl::convolution_forward>([&] {
     const auto layout = [&](const Dims& dims) {
@@ -154,6 +167,16 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
                                channel_block(top_layout_) != winograd_->block())) {
     winograd_.reset();
   }
+  if (phase_ == TEST && is_1x1_ && group_ == 1) {
+    pointwise_ = ConvPointwise::make(bottom_layout_, top_layout_);
+  }
+}
+
+const OwnForward* OneDnnConvolutionLayer::own_forward() const {
+  if (infers() && pointwise_ != nullptr) return pointwise_.get();
+  const bool winograd =
+      is_winograd(ConvPass::kForward) || (infers() && is_winograd(ConvPass::kKeptForward));
+  return winograd ? winograd_.get() : nullptr;
 }
 
 void OneDnnConvolutionLayer::prepare_winograd() {
@@ -231,13 +254,13 @@ const OneDnnConvolutionLayer::Forward& OneDnnConvolutionLayer::pass_for(Folding*
   return *forward_;
 }
 
-FoldedWeights::Values OneDnnConvolutionLayer::learnt_for(const Forward* pass,
+FoldedWeights::Values OneDnnConvolutionLayer::learnt_for(const OwnForward* own, const Forward* pass,
                                                          const Folding& folding) {
   const bool keep = may_keep() && (phase_ == TEST || !param_propagate_down(0));
   const Blob<float>* const bias = bias_term_ ? blobs_[1].get() : nullptr;
-  if (pass == nullptr) {
-    return learnt_.get(*blobs_[0], bias, folding, keep, winograd_->weights_bytes(),
-                       [this](const float* from, float* to) { winograd_->transform(from, to); });
+  if (own != nullptr) {
+    return learnt_.get(*blobs_[0], bias, folding, keep, own->weights_bytes(),
+                       [own](const float* from, float* to) { own->transform(from, to); });
   }
   const Layout plain = plain_layout(weight_dims_), layout = pass->description.weights_desc();
   FoldedWeights::Convert convert;
@@ -252,23 +275,25 @@ FoldedWeights::Values OneDnnConvolutionLayer::learnt_for(const Forward* pass,
 
 void OneDnnConvolutionLayer::Forward_cpu(const Blobs& bottom, const Blobs& top) {
   if (forward_ == nullptr) return Base::Forward_cpu(bottom, top);
-  const bool own = is_winograd(ConvPass::kForward);
+  const OwnForward* const own = own_forward();
+  const bool is_own = own != nullptr;
   Folding folding;
-  if (phase_ == TEST && may_keep()) folding = fold(followers(), num_output_, !own);
+  if (infers()) folding = fold(followers(), num_output_, !is_own || own->takes_slopes());
   // oneDNN's ReLU makes 0 of a NaN.
-  if (folding.relu && !own && !all_finite(*bottom[0])) folding = Folding();
-  const Forward* pass = own ? nullptr : &pass_for(&folding);
-  FoldedWeights::Values learnt = learnt_for(pass, folding);
-  if (folding.relu && !own && !learnt.finite) {
+  if (folding.relu && !is_own && !all_finite(*bottom[0])) folding = Folding();
+  const Forward* pass = is_own ? nullptr : &pass_for(&folding);
+  FoldedWeights::Values learnt = learnt_for(own, pass, folding);
+  if (folding.relu && !is_own && !learnt.finite) {
     folding = Folding();
     pass = forward_.get();
-    learnt = learnt_for(pass, folding);
+    learnt = learnt_for(own, pass, folding);
   }
   for (size_t i = 0; i < bottom.size(); ++i) {
     const Input from(*bottom[i], Part::kData, bottom_layout_, Slot::kSource);
-    Output to(top[i], Part::kData, top_layout_);
-    if (own) {
-      winograd_->forward(from.memory(), learnt.weights, learnt.bias, folding.relu, to.memory());
+    Output to = output_in(room(), room_index(), top[i], top_layout_);
+    if (is_own) {
+      own->forward(from.memory(), learnt.weights, learnt.bias, folding.relu, folding.slope,
+                   to.memory());
     } else {
       forward(*pass, learnt, from.memory(), to.memory());
     }

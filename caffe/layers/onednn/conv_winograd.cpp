@@ -33,7 +33,7 @@ std::unique_ptr<ConvWinograd> ConvWinograd::make(const winograd::Shape& shape) {
   const winograd::Isa isa = winograd::best_isa();
   if (isa == winograd::Isa::kPlain || !winograd::Convolution::supports(shape, isa)) return nullptr;
   std::unique_ptr<ConvWinograd> made(new ConvWinograd(shape, isa));
-  const bool some = made->suits(ConvPass::kForward) || made->suits(ConvPass::kBackwardData) ||
+  const bool some = made->suits(ConvPass::kKeptForward) || made->suits(ConvPass::kBackwardData) ||
                     made->suits(ConvPass::kBackwardWeights);
   return some ? std::move(made) : nullptr;
 }
@@ -50,7 +50,10 @@ bool ConvWinograd::suits(ConvPass pass) const {
   const double direct =
       double(shape.images) * shape.top_height() * shape.top_width() * shape.kernel * shape.kernel;
   const double tile = 36 + kTransform / channels + kTransform / outputs;
-  const double weights = kWeights * block() * (pass == ConvPass::kBackwardWeights ? .6 : 1);
+  const double share = pass == ConvPass::kKeptForward       ? .4
+                       : pass == ConvPass::kBackwardWeights ? .6
+                                                            : 1;
+  const double weights = kWeights * block() * share;
   return own.tiles() * tile + weights < direct;
 }
 
@@ -59,7 +62,7 @@ void ConvWinograd::transform(const float* weights, float* to) const {
 }
 
 void ConvWinograd::forward(const dnnl::memory& bottom, const float* transformed, const float* bias,
-                           bool relu, const dnnl::memory& top) const {
+                           bool relu, float, const dnnl::memory& top) const {
   run(forward_, bottom, transformed, bias, relu, top);
 }
 

@@ -25,15 +25,16 @@
 
 #include <memory>
 
-#include "caffe/layers/onednn/memory.hpp"
+#include "caffe/layers/onednn/own_forward.hpp"
 #include "caffe/util/winograd.hpp"
 
 namespace caffe {
 namespace onednn {
 
-enum class ConvPass { kForward, kBackwardData, kBackwardWeights };
+/// kKeptForward: a forward pass with weights that are kept transformed.
+enum class ConvPass { kForward, kKeptForward, kBackwardData, kBackwardWeights };
 
-class ConvWinograd {
+class ConvWinograd : public OwnForward {
  public:
   /// Null if no pass of this shape suits: the processor lacks AVX2, winograd.hpp does not support
   /// the shape, or direct convolution is faster.
@@ -45,13 +46,11 @@ class ConvWinograd {
   /// The layouts that all passes require: blocks of block() channels.
   int block() const { return forward_.block(); }
 
-  /// Of the weights that forward() takes.
-  size_t weights_bytes() const { return forward_.weights_size() * sizeof(float); }
-  /// Makes them from the layer's weights.
-  void transform(const float* weights, float* to) const;
-  /// `bias` may be null. If `relu`, negative values become 0.
+  size_t weights_bytes() const override { return forward_.weights_size() * sizeof(float); }
+  void transform(const float* weights, float* to) const override;
+  bool takes_slopes() const override { return false; }
   void forward(const dnnl::memory& bottom, const float* transformed, const float* bias, bool relu,
-               const dnnl::memory& top) const;
+               float slope, const dnnl::memory& top) const override;
   void backward_data(const dnnl::memory& gradient, const float* weights,
                      const dnnl::memory& bottom) const;
   /// Adds to the gradients of weights and bias; either may be null.

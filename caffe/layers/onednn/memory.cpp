@@ -147,6 +147,15 @@ std::shared_ptr<OneDnnCopy> OneDnnCopy::make(const Layout& layout) {
   return std::make_shared<OneDnnCopy>(layout, host_buffer(bytes), bytes);
 }
 
+std::shared_ptr<OneDnnCopy> OneDnnCopy::place_in(const OneDnnCopy& whole, size_t offset,
+                                                 const Layout& layout) {
+  const std::shared_ptr<void> place(whole.buffer(),
+                                    static_cast<char*>(whole.buffer().get()) + offset);
+  auto copy = std::make_shared<OneDnnCopy>(layout, place, layout.get_size());
+  copy->is_place_ = true;
+  return copy;
+}
+
 void OneDnnCopy::copy_to(void* plain) const {
   reorder(memory(), dnnl::memory(plain_layout(dims_of(layout_)), cpu_engine(), plain));
 }
@@ -178,7 +187,8 @@ Output::Output(Blob<float>* blob, Part part, const Layout& layout) : block_(bloc
     return;
   }
   copy_ = std::dynamic_pointer_cast<OneDnnCopy>(block_->foreign());
-  if (copy_ == nullptr || copy_->layout() != layout) {
+  // Only who made a place may write there (blocked_room.hpp).
+  if (copy_ == nullptr || copy_->is_place() || copy_->layout() != layout) {
     const size_t bytes = layout.get_size();
     // The old buffer can be used if it has no other reader: only this copy_ and the block hold the
     // old copy.

@@ -78,17 +78,23 @@ class OneDnnCopy : public ForeignCopy {
       : layout_(layout), buffer_(std::move(buffer)), capacity_(capacity) {}
   /// Allocates its own memory.
   static std::shared_ptr<OneDnnCopy> make(const Layout& layout);
+  /// In the memory of another one, `offset` bytes behind its beginning.
+  static std::shared_ptr<OneDnnCopy> place_in(const OneDnnCopy& whole, size_t offset,
+                                              const Layout& layout);
   void copy_to(void* plain) const override;
   const Layout& layout() const { return layout_; }
   const std::shared_ptr<void>& buffer() const { return buffer_; }
   /// Bytes of the buffer.
   size_t capacity() const { return capacity_; }
+  /// Whether it was made by place_in(): another copy has this memory, too.
+  bool is_place() const { return is_place_; }
   dnnl::memory memory() const { return dnnl::memory(layout_, cpu_engine(), buffer_.get()); }
 
  private:
   Layout layout_;
   std::shared_ptr<void> buffer_;
   size_t capacity_;
+  bool is_place_ = false;
 };
 
 /// The foreign copy of a blob if it is up to date and has the blob's shape, otherwise null.
