@@ -1,5 +1,6 @@
 #include "caffe/layers/onednn/memory.hpp"
 
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -92,8 +93,10 @@ std::shared_ptr<OneDnnCopy> current_copy(const Blob<float>& blob, Part part) {
   const SyncedMemory* const block = block_of(blob, part);
   if (!block->foreign_is_current()) return nullptr;
   auto copy = std::dynamic_pointer_cast<OneDnnCopy>(block->foreign());
-  if (copy == nullptr || dims_of(copy->layout()) != dims_of(blob)) return nullptr;
-  return copy;
+  if (copy == nullptr) return nullptr;
+  const Dims& dims = copy->dims();
+  const vector<int>& shape = blob.shape();
+  return std::equal(dims.begin(), dims.end(), shape.begin(), shape.end()) ? copy : nullptr;
 }
 
 bool is_foreign(const Blob<float>& blob, Part part) {

@@ -75,7 +75,11 @@ void reorder(const dnnl::memory& from, const dnnl::memory& to, bool add = false)
 class OneDnnCopy : public ForeignCopy {
  public:
   OneDnnCopy(const Layout& layout, std::shared_ptr<void> buffer, size_t capacity)
-      : layout_(layout), buffer_(std::move(buffer)), capacity_(capacity) {}
+      : layout_(layout),
+        dims_(dims_of(layout)),
+        buffer_(std::move(buffer)),
+        capacity_(capacity),
+        memory_(layout, cpu_engine(), buffer_.get()) {}
   /// Allocates its own memory.
   static std::shared_ptr<OneDnnCopy> make(const Layout& layout);
   /// In the memory of another one, `offset` bytes behind its beginning.
@@ -83,17 +87,20 @@ class OneDnnCopy : public ForeignCopy {
                                               const Layout& layout);
   void copy_to(void* plain) const override;
   const Layout& layout() const { return layout_; }
+  const Dims& dims() const { return dims_; }
   const std::shared_ptr<void>& buffer() const { return buffer_; }
   /// Bytes of the buffer.
   size_t capacity() const { return capacity_; }
   /// Whether it was made by place_in(): another copy has this memory, too.
   bool is_place() const { return is_place_; }
-  dnnl::memory memory() const { return dnnl::memory(layout_, cpu_engine(), buffer_.get()); }
+  const dnnl::memory& memory() const { return memory_; }
 
  private:
   Layout layout_;
+  Dims dims_;
   std::shared_ptr<void> buffer_;
   size_t capacity_;
+  dnnl::memory memory_;
   bool is_place_ = false;
 };
 
