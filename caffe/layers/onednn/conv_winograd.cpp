@@ -8,9 +8,9 @@ namespace {
 // What else takes time, as a number of multiplications of the same time: to transform a tile of a
 // channel of bottom or top; to transform the weights of a channel and an output and read the
 // result, for each value in a vector, since this depends on the memory's speed. Fitted to the times
-// that bench/winograd.cpp prints.
+// that bench/winograd.cpp prints; for weights that are kept and only read, bench/kept_conv.cpp.
 constexpr double kTransform = 220;
-constexpr double kWeights = 94;
+constexpr double kWeights = 94, kKeptWeights = 38;
 
 float* values(const dnnl::memory& memory) {
   return static_cast<float*>(memory.get_data_handle());
@@ -50,10 +50,10 @@ bool ConvWinograd::suits(ConvPass pass) const {
   const double direct =
       double(shape.images) * shape.top_height() * shape.top_width() * shape.kernel * shape.kernel;
   const double tile = 36 + kTransform / channels + kTransform / outputs;
-  const double share = pass == ConvPass::kKeptForward       ? .4
-                       : pass == ConvPass::kBackwardWeights ? .6
-                                                            : 1;
-  const double weights = kWeights * block() * share;
+  const double per_value = pass == ConvPass::kKeptForward       ? kKeptWeights
+                           : pass == ConvPass::kBackwardWeights ? .6 * kWeights
+                                                                : kWeights;
+  const double weights = per_value * block();
   return own.tiles() * tile + weights < direct;
 }
 
