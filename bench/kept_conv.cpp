@@ -83,17 +83,18 @@ class Pair {
     const Dims x = {images, c.channels, c.size, c.size}, y = {images, c.outputs, c.size, c.size};
     const Dims w = {c.outputs, c.channels, c.kernel, c.kernel}, one = {1, 1}, zero = {0, 0};
     const Dims pad = {c.kernel / 2, c.kernel / 2};
+    const auto isa = caffe::winograd::best_isa();
+    const int block = PointwiseConvolution({1, 1, 1, 1}, isa).block();
     const auto forward = describe_with<dnnl::convolution_forward>(
         attributes_with_relu(0), dnnl::prop_kind::forward_inference,
-        dnnl::algorithm::convolution_direct, any_layout(x), any_layout(w),
-        plain_layout({c.outputs}), any_layout(y), one, zero, pad, pad);
+        dnnl::algorithm::convolution_direct, blocked_layout(x, block), any_layout(w),
+        plain_layout({c.outputs}), blocked_layout(y, block), one, zero, pad, pad);
     direct_ = dnnl::convolution_forward(forward);
     arguments_ = {{DNNL_ARG_SRC, filled(forward.src_desc())},
                   {DNNL_ARG_WEIGHTS, filled(forward.weights_desc())},
                   {DNNL_ARG_BIAS, filled(forward.bias_desc())},
                   {DNNL_ARG_DST, filled(forward.dst_desc())},
                   {DNNL_ARG_SCRATCHPAD, filled(forward.scratchpad_desc())}};
-    const auto isa = caffe::winograd::best_isa();
     if (c.kernel == 1) {
       pointwise_.reset(
           new PointwiseConvolution({images, c.channels, c.size * c.size, c.outputs}, isa));
