@@ -1,108 +1,136 @@
-// oneDNN's convolutions with a 1x1 window in ResNet-152's shapes: their share of the machine's rate
-// of products, which is that of oneDNN's product of large matrices, measured beside.
+// Convolutions with a 1x1 window in ResNet-152's shapes and on smaller maps: the engine's own code
+// against oneDNN's, in one run.
 //
 //   OMP_NUM_THREADS=2 OMP_PROC_BIND=true build/fork/bin/bench_conv1x1 [images [rounds]]
 //
-// Each line gives, for the forward pass, the bottom's and the weights' gradient, the best and
-// (median) time in ms and the share of the best. Layouts are those that oneDNN asks for, as between
-// layers of a net. Below a convolution with stride 2, "dense" is the same with stride 1 on a bottom
-// that has only the pixels it reads: what a copy of these could save, without the copy itself.
+// Each column is a gradient: the bottom's (of a convolution with stride 1) and the weights', with
+// the conversion of weights from and to rows, as a layer in training does it. It gives the best
+// time of our code in ms, its share of the machine's rate (that of oneDNN's product of large
+// matrices), and the best and (median) time of oneDNN's divided by ours. A cache's worth of other
+// memory is read before each, since in a net the weights and the values have not been used just
+// before.
 
-#include <dnnl.hpp>
+#include <dnnl.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <vector>
 
 #include "bench/timing.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
-#include "caffe/util/cpu_isa.hpp"
+#include "caffe/util/pointwise_gradients.hpp"
 
 namespace {
 
-using caffe::onednn::any_layout;
-using caffe::onednn::cpu_engine;
-using caffe::onednn::describe;
-using caffe::onednn::describe_backward;
-using caffe::onednn::Dims;
-using caffe::onednn::Layout;
+namespace onednn = caffe::onednn;
+using caffe::pointwise::Gradients;
+using caffe::pointwise::Shape;
+using onednn::Dims;
+using onednn::Layout;
 
-struct Shape {
+struct Case {
   int inputs, outputs, size, stride;
 };
 
-const std::vector<Shape> kShapes = {{64, 64, 56, 1},     {64, 256, 56, 1},   {256, 64, 56, 1},
-                                    {256, 128, 56, 2},   {256, 512, 56, 2},  {128, 512, 28, 1},
-                                    {512, 128, 28, 1},   {512, 256, 28, 2},  {512, 1024, 28, 2},
-                                    {256, 1024, 14, 1},  {1024, 256, 14, 1}, {1024, 512, 14, 2},
-                                    {1024, 2048, 14, 2}, {512, 2048, 7, 1},  {2048, 512, 7, 1}};
+const std::vector<Case> kCases = {{64, 64, 56, 1},     {64, 256, 56, 1},   {256, 64, 56, 1},
+                                  {256, 128, 56, 2},   {256, 512, 56, 2},  {128, 512, 28, 1},
+                                  {512, 128, 28, 1},   {512, 256, 28, 2},  {512, 1024, 28, 2},
+                                  {256, 1024, 14, 1},  {1024, 256, 14, 1}, {1024, 512, 14, 2},
+                                  {1024, 2048, 14, 2}, {512, 2048, 7, 1},  {2048, 512, 7, 1},
+                                  {512, 1024, 5, 1},   {512, 1024, 3, 1}};
 
 dnnl::memory filled(const Layout& layout) {
-  dnnl::memory memory(layout, cpu_engine());
+  dnnl::memory memory(layout, onednn::cpu_engine());
   float* const values = static_cast<float*>(memory.get_data_handle());
   for (size_t i = 0; i < layout.get_size() / sizeof(float); ++i) values[i] = (i % 17) * 0.01f;
   return memory;
 }
 
-/// The three passes of a convolution, ready to run.
-class Passes {
+float* values(const dnnl::memory& memory) {
+  return static_cast<float*>(memory.get_data_handle());
+}
+
+/// Reads memory that fills the caches.
+void forget() {
+  static std::vector<float> other(8 << 20, 1.f);
+  float sum = 0;
+#pragma omp parallel for reduction(+ : sum)
+  for (size_t i = 0; i < other.size(); i += 16) sum += other[i];
+  if (sum < 0) std::abort();
+}
+
+/// The arrays of a convolution, and its gradients by our code and by oneDNN's.
+class Problem {
  public:
-  Passes(const Shape& s, int images) {
-    const int out = (s.size - 1) / s.stride + 1;
-    const Dims x = {images, s.inputs, s.size, s.size}, y = {images, s.outputs, out, out};
-    const Dims w = {s.outputs, s.inputs, 1, 1}, strides = {s.stride, s.stride}, zero = {0, 0};
-    const Dims high = {(out - 1) * s.stride + 1 - s.size, (out - 1) * s.stride + 1 - s.size};
+  Problem(const Case& c, int images)
+      : own_({images, c.inputs, c.size, c.size, c.outputs, c.stride}, caffe::winograd::best_isa()) {
+    const Shape& s = own_.shape();
+    const int block = own_.block(), out = s.top_height();
+    const Layout x = onednn::blocked_layout({images, c.inputs, c.size, c.size}, block);
+    const Layout y = onednn::blocked_layout({images, c.outputs, out, out}, block);
+    const Dims w = {c.outputs, c.inputs, 1, 1}, strides = {c.stride, c.stride}, zero = {0, 0};
+    const Dims high = {(out - 1) * c.stride + 1 - c.size, (out - 1) * c.stride + 1 - c.size};
     const auto direct = dnnl::algorithm::convolution_direct;
-    const auto forward = describe<dnnl::convolution_forward>(
-        dnnl::prop_kind::forward_training, direct, any_layout(x), any_layout(w), Layout(),
-        any_layout(y), strides, zero, zero, high);
-    const auto data = describe_backward<dnnl::convolution_backward_data>(
-        forward, direct, any_layout(x), any_layout(w), forward.dst_desc(), strides, zero, zero,
-        high);
-    const auto weights = describe_backward<dnnl::convolution_backward_weights>(
-        forward, direct, forward.src_desc(), any_layout(w), Layout(), forward.dst_desc(), strides,
-        zero, zero, high);
-    add(dnnl::convolution_forward(forward), forward.impl_info_str(),
-        {{DNNL_ARG_SRC, filled(forward.src_desc())},
-         {DNNL_ARG_WEIGHTS, filled(forward.weights_desc())},
-         {DNNL_ARG_DST, filled(forward.dst_desc())},
-         {DNNL_ARG_SCRATCHPAD, filled(forward.scratchpad_desc())}});
-    add(dnnl::convolution_backward_data(data), data.impl_info_str(),
-        {{DNNL_ARG_DIFF_DST, filled(data.diff_dst_desc())},
-         {DNNL_ARG_WEIGHTS, filled(data.weights_desc())},
-         {DNNL_ARG_DIFF_SRC, filled(data.diff_src_desc())},
-         {DNNL_ARG_SCRATCHPAD, filled(data.scratchpad_desc())}});
-    add(dnnl::convolution_backward_weights(weights), weights.impl_info_str(),
-        {{DNNL_ARG_SRC, filled(weights.src_desc())},
-         {DNNL_ARG_DIFF_DST, filled(weights.diff_dst_desc())},
-         {DNNL_ARG_DIFF_WEIGHTS, filled(weights.diff_weights_desc())},
-         {DNNL_ARG_SCRATCHPAD, filled(weights.scratchpad_desc())}});
+    const Layout any = onednn::any_layout(w);
+    forward_ = onednn::describe<dnnl::convolution_forward>(
+        dnnl::prop_kind::forward_training, direct, x, any, Layout(), y, strides, zero, zero, high);
+    data_ = onednn::describe_backward<dnnl::convolution_backward_data>(forward_, direct, x, any, y,
+                                                                       strides, zero, zero, high);
+    gradient_ = onednn::describe_backward<dnnl::convolution_backward_weights>(
+        forward_, direct, x, any, Layout(), y, strides, zero, zero, high);
+    run_data_ = dnnl::convolution_backward_data(data_);
+    run_gradient_ = dnnl::convolution_backward_weights(gradient_);
+    x_ = filled(x), dx_ = filled(x), dy_ = filled(y);
+    w_ = filled(onednn::plain_layout(w)), dw_ = filled(onednn::plain_layout(w));
+    packed_ = filled(onednn::plain_layout(w));
+    space_ = filled(onednn::plain_layout({1 + static_cast<dnnl_dim_t>(own_.workspace())}));
   }
 
+  /// Ours, then oneDNN's.
   std::vector<std::function<void()>> cases() {
-    std::vector<std::function<void()>> result;
-    for (size_t i = 0; i < primitives_.size(); ++i) {
-      result.push_back([this, i] {
-        primitives_[i].execute(stream_, arguments_[i]);
-        stream_.wait();
-      });
-    }
-    return result;
+    return {[this] {
+              if (own_.shape().stride > 1) return;
+              own_.backward_data(values(dy_), values(w_), values(dx_), values(packed_));
+            },
+            [this] {
+              own_.backward_weights(values(x_), values(dy_), values(dw_), nullptr, values(space_));
+            },
+            [this] {
+              onednn::run(run_data_, {{DNNL_ARG_DIFF_DST, dy_},
+                                      {DNNL_ARG_WEIGHTS, weights(data_.weights_desc())},
+                                      {DNNL_ARG_DIFF_SRC, dx_},
+                                      {DNNL_ARG_SCRATCHPAD, space(data_)}});
+            },
+            [this] {
+              const auto to =
+                  onednn::scratch(onednn::Slot::kWeightsGradient, gradient_.diff_weights_desc());
+              onednn::run(run_gradient_, {{DNNL_ARG_SRC, x_},
+                                          {DNNL_ARG_DIFF_DST, dy_},
+                                          {DNNL_ARG_DIFF_WEIGHTS, to},
+                                          {DNNL_ARG_SCRATCHPAD, space(gradient_)}});
+              onednn::reorder(to, dw_, true);
+            }};
   }
-  const char* implementation(size_t pass) const { return names_[pass].c_str(); }
 
  private:
-  void add(const dnnl::primitive& primitive, const char* name,
-           const std::unordered_map<int, dnnl::memory>& arguments) {
-    primitives_.push_back(primitive);
-    names_.push_back(name);
-    arguments_.push_back(arguments);
+  dnnl::memory weights(const Layout& layout) const {
+    const auto to = onednn::scratch(onednn::Slot::kWeights, layout);
+    onednn::reorder(w_, to);
+    return to;
+  }
+  template <typename Description>
+  static dnnl::memory space(const Description& description) {
+    return onednn::scratch(onednn::Slot::kPrimitive, description.scratchpad_desc());
   }
 
-  dnnl::stream stream_{cpu_engine()};
-  std::vector<dnnl::primitive> primitives_;
-  std::vector<std::string> names_;
-  std::vector<std::unordered_map<int, dnnl::memory>> arguments_;
+  Gradients own_;
+  dnnl::convolution_forward::primitive_desc forward_;
+  dnnl::convolution_backward_data::primitive_desc data_;
+  dnnl::convolution_backward_weights::primitive_desc gradient_;
+  dnnl::convolution_backward_data run_data_;
+  dnnl::convolution_backward_weights run_gradient_;
+  dnnl::memory x_, dx_, dy_, w_, dw_, packed_, space_;
 };
 
 /// Products per ms of a large product of matrices.
@@ -113,21 +141,30 @@ std::function<void()> large_product() {
   };
 }
 
-void measure(const Shape& s, int images, int rounds, const char* note) {
-  Passes passes(s, images);
-  std::vector<std::function<void()>> cases = passes.cases();
+void measure(const Case& c, int images, int rounds) {
+  Problem problem(c, images);
+  std::vector<std::function<void()>> cases;
+  for (const auto& pass : problem.cases()) {
+    cases.push_back(forget);
+    cases.push_back(pass);
+  }
   cases.push_back(large_product());
   const auto t = bench::rounds(cases, rounds);
-  const double rate = 768. * 768 * 768 / bench::best(t[3]);
-  const int out = (s.size - 1) / s.stride + 1;
-  const double products = double(images) * s.inputs * s.outputs * out * out;
-  std::printf("%4d -> %4d, %2d x %2d / %d %s", s.inputs, s.outputs, s.size, s.size, s.stride, note);
-  for (int pass = 0; pass < 3; ++pass) {
-    std::printf(" | %6.2f (%6.2f) %3.0f %%", bench::best(t[pass]), bench::median(t[pass]),
-                100 * products / bench::best(t[pass]) / rate);
+  const double rate = 768. * 768 * 768 / bench::best(t.back());
+  const int out = (c.size - 1) / c.stride + 1;
+  const double products = double(images) * c.inputs * c.outputs * out * out;
+  std::printf("%4d -> %4d, %2d x %2d / %d", c.inputs, c.outputs, c.size, c.size, c.stride);
+  for (int pass = 0; pass < 2; ++pass) {
+    if (pass == 0 && c.stride > 1) {
+      std::printf(" | %24s", "");
+      continue;
+    }
+    const auto &own = t[2 * pass + 1], &theirs = t[2 * pass + 5];
+    std::printf(" | %6.2f %3.0f%% %5.2f (%4.2f)", bench::best(own),
+                100 * products / bench::best(own) / rate, bench::best(theirs) / bench::best(own),
+                bench::median(theirs) / bench::median(own));
   }
-  std::printf(" | %s %s %s\n", passes.implementation(0), passes.implementation(1),
-              passes.implementation(2));
+  std::printf("\n");
   std::fflush(stdout);
 }
 
@@ -136,11 +173,7 @@ void measure(const Shape& s, int images, int rounds, const char* note) {
 int main(int argc, char** argv) {
   const int images = argc > 1 ? std::atoi(argv[1]) : 4;
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 9;
-  std::printf("%d images, AVX-512 %s\n", images, caffe::avx512_allowed() ? "used" : "not used");
-  for (const Shape& shape : kShapes) {
-    measure(shape, images, rounds, "     ");
-    if (shape.stride == 1) continue;
-    measure({shape.inputs, shape.outputs, (shape.size - 1) / shape.stride + 1, 1}, images, rounds,
-            "dense");
-  }
+  const bool wide = caffe::winograd::best_isa() == caffe::pointwise::Isa::kAvx512;
+  std::printf("%d images, blocks of %d channels\n", images, wide ? 16 : 8);
+  for (const Case& c : kCases) measure(c, images, rounds);
 }

@@ -327,7 +327,7 @@ struct Convolution::Part {
     for (int c = 0; c < of.channels_; c += kernels.rows) {
       kernels.accumulate(v + point * v_plane() + c / block * stride() + c % block,
                          m + point * m_plane() + begin * stride(), stride(), count, columns,
-                         first > 0, to + size_t(c) * block, size_t(of.channels_) * block);
+                         first > 0, to + size_t(c) * block, size_t(of.channels_) * block, block);
     }
   }
 };

@@ -28,6 +28,14 @@ inline Vec load(const float* p) {
 inline void store(float* p, Vec v) {
   *reinterpret_cast<Vec*>(p) = v;
 }
+/// The same at any address.
+typedef float AnyVec __attribute__((vector_size(kBlock * sizeof(float)), may_alias, aligned(4)));
+inline Vec load_any(const float* p) {
+  return *reinterpret_cast<const AnyVec*>(p);
+}
+inline void store_any(float* p, Vec v) {
+  *reinterpret_cast<AnyVec*>(p) = v;
+}
 inline Vec zero() {
   return Vec{};
 }
@@ -398,7 +406,7 @@ void product_and_bias(const float* v, size_t v_stride, const float* u, int block
 
 template <int kV>
 void add_products(const float* v, const float* z, size_t z_stride, int tiles, bool add, float* du,
-                  size_t du_stride) {
+                  size_t du_stride, size_t du_row) {
   for (int begin = 0; begin < tiles; begin += 2 * kChain) {
     const int end = begin + 2 * kChain < tiles ? begin + 2 * kChain : tiles;
     Vec sums[kRows][kV];
@@ -417,18 +425,19 @@ void add_products(const float* v, const float* z, size_t z_stride, int tiles, bo
     }
 #pragma GCC unroll 64
     for (int i = 0; i < kRows * kV; ++i) {
-      float* const to = du + i % kV * du_stride + i / kV * kBlock;
-      store(to, begin == 0 && !add ? sums[i / kV][i % kV] : load(to) + sums[i / kV][i % kV]);
+      float* const to = du + i % kV * du_stride + i / kV * du_row;
+      const Vec sum = sums[i / kV][i % kV];
+      store_any(to, begin == 0 && !add ? sum : load_any(to) + sum);
     }
   }
 }
 
 void accumulate(const float* v, const float* z, size_t z_stride, int tiles, int columns, bool add,
-                float* du, size_t du_stride) {
+                float* du, size_t du_stride, size_t du_row) {
   static_assert(kColumns == 3, "one case for each number of columns");
   (columns == 3   ? add_products<3>
    : columns == 2 ? add_products<2>
-                  : add_products<1>)(v, z, z_stride, tiles, add, du, du_stride);
+                  : add_products<1>)(v, z, z_stride, tiles, add, du, du_stride, du_row);
 }
 
 // ---- weights
@@ -488,6 +497,7 @@ constexpr Kernels kKernels = {kBlock,
                               product,
                               accumulate,
                               product_and_bias,
+
                               transform_weights,
                               transform_weights_back};
 

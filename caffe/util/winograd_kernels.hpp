@@ -51,9 +51,10 @@ struct Kernels {
   void (*product)(const float* v, size_t v_stride, const float* u, int blocks, int tiles,
                   int vectors, float* m, size_t m_stride);
   /// du[j][r] = (add ? du[j][r] : 0) + sum over tiles t of v[t][r] z[j][t] for `rows` channels r
-  /// and `columns` vectors j. z: [columns][z_stride], du: [columns][du_stride].
+  /// and `columns` vectors j. z: [columns][z_stride], du: [columns][du_stride], where successive
+  /// rows are `du_row` floats apart, at any address.
   void (*accumulate)(const float* v, const float* z, size_t z_stride, int tiles, int columns,
-                     bool add, float* du, size_t du_stride);
+                     bool add, float* du, size_t du_stride, size_t du_row);
 
   /// The same as product(), plus bias: [vectors][block], and then, if `relu`, Caffe's ReLU
   /// with that negative slope.

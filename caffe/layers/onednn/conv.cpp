@@ -8,7 +8,8 @@
 // Windows of 3x3 and 5x5 with stride 1 use the engine's own Winograd algorithm where it is faster
 // (conv_winograd.hpp); each pass is chosen separately. While testing, windows of 1x1 with stride 1
 // use the engine's own product (conv_pointwise.hpp), and a Concat behind may have the convolution
-// write into its top (blocked_room.hpp).
+// write into its top (blocked_room.hpp). Some gradients of windows of 1x1 are the engine's own as
+// well (conv_pointwise_gradients.hpp).
 //
 // If oneDNN has no fast code for one of the two gradients, the plain layer computes it, which
 // converts the top's gradient. On a CPU without AVX-512 this concerns the gradient of a bottom with
@@ -29,6 +30,7 @@
 #include "caffe/layers/onednn/blocked_room.hpp"
 #include "caffe/layers/onednn/conv_folding.hpp"
 #include "caffe/layers/onednn/conv_pointwise.hpp"
+#include "caffe/layers/onednn/conv_pointwise_gradients.hpp"
 #include "caffe/layers/onednn/conv_winograd.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
 #include "caffe/layers/takes_followers.hpp"
@@ -61,6 +63,7 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
 
   void prepare(const Blobs& bottom, const Blobs& top);
   void prepare_winograd();
+  void prepare_gradients();
   void prepare_backward();
   /// Direct convolution, or null if oneDNN has no fast code. `describe()` gives a description.
   template <typename Primitive, typename Describe>
@@ -70,6 +73,10 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
   bool infers() const { return phase_ == TEST && may_keep(); }
   /// The engine's own code for a forward pass; null: oneDNN's.
   const OwnForward* own_forward() const;
+  bool has_own_gradient(ConvPass pass) const {
+    return gradients_ != nullptr && gradients_->suits(pass);
+  }
+  bool is_own(ConvPass pass) const { return is_winograd(pass) || has_own_gradient(pass); }
   /// oneDNN's pass for the followers in `folding`. If it has none, `folding` becomes empty.
   const Forward& pass_for(Folding* folding);
   void prepare_folded(const Folding& folding);
@@ -92,7 +99,8 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
   // Null if no pass uses it.
   std::unique_ptr<ConvWinograd> winograd_;
   std::unique_ptr<ConvPointwise> pointwise_;
-  // Null: the plain layer computes it, unless it is_winograd().
+  std::unique_ptr<ConvPointwiseGradients> gradients_;
+  // Null: the plain layer computes it, unless it is_own().
   std::unique_ptr<Forward> forward_;
   std::unique_ptr<Forward> folded_;  // forward_ with the followers in folded_for_
   Folding folded_for_;
@@ -117,6 +125,7 @@ void OneDnnConvolutionLayer::Reshape(const Blobs& bottom, const Blobs& top) {
 void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
   winograd_.reset();
   pointwise_.reset();
+  gradients_.reset();
   forward_.reset();
   folded_.reset();
   folded_for_ = Folding();
@@ -170,6 +179,7 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
   if (phase_ == TEST && is_1x1_ && group_ == 1) {
     pointwise_ = ConvPointwise::make(bottom_layout_, top_layout_);
   }
+  prepare_gradients();
 }
 
 const OwnForward* OneDnnConvolutionLayer::own_forward() const {
@@ -189,19 +199,33 @@ void OneDnnConvolutionLayer::prepare_winograd() {
                                   at(pad_low_, 1)});
 }
 
+void OneDnnConvolutionLayer::prepare_gradients() {
+  const Dims zeros = {0, 0};
+  const bool is_1x1 = kernel_shape_.cpu_data()[0] == 1 && kernel_shape_.cpu_data()[1] == 1;
+  if (!is_1x1 || group_ != 1 || pad_low_ != zeros || strides_[0] != strides_[1]) return;
+  const auto at = [](const Dims& dims, int axis) { return static_cast<int>(dims[axis]); };
+  gradients_ =
+      ConvPointwiseGradients::make({at(bottom_dims_, 0), at(bottom_dims_, 1), at(bottom_dims_, 2),
+                                    at(bottom_dims_, 3), num_output_, at(strides_, 0)});
+  if (gradients_ != nullptr && (channel_block(bottom_layout_) != gradients_->block() ||
+                                channel_block(top_layout_) != gradients_->block())) {
+    gradients_.reset();
+  }
+}
+
 void OneDnnConvolutionLayer::prepare_backward() {
   if (backward_prepared_) return;
   backward_prepared_ = true;
   const auto direct = dnnl::algorithm::convolution_direct;
   // The layouts of the forward pass, except for the bottom's gradient, which does not have one yet.
-  if (!is_winograd(ConvPass::kBackwardData)) {
+  if (!is_own(ConvPass::kBackwardData)) {
     backward_data_ = attempt<dnnl::convolution_backward_data>([&] {
       return describe_backward<dnnl::convolution_backward_data>(
           forward_->description, direct, any_layout(bottom_dims_), any_layout(weight_dims_),
           top_layout_, strides_, dilations_, pad_low_, pad_high_);
     });
   }
-  if (!is_winograd(ConvPass::kBackwardWeights)) {
+  if (!is_own(ConvPass::kBackwardWeights)) {
     const Layout bias = bias_term_ ? plain_layout({num_output_}) : Layout();
     backward_weights_ = attempt<dnnl::convolution_backward_weights>([&] {
       return describe_backward<dnnl::convolution_backward_weights>(
@@ -324,9 +348,8 @@ void OneDnnConvolutionLayer::Backward_cpu(const Blobs& top, const vector<bool>& 
   if (forward_ == nullptr) return Base::Backward_cpu(top, propagate_down, bottom);
   prepare_backward();
   const bool learns = param_propagate_down(0) || (bias_term_ && param_propagate_down(1));
-  const bool weights_by_base =
-      backward_weights_ == nullptr && !is_winograd(ConvPass::kBackwardWeights);
-  const bool data_by_base = backward_data_ == nullptr && !is_winograd(ConvPass::kBackwardData);
+  const bool weights_by_base = backward_weights_ == nullptr && !is_own(ConvPass::kBackwardWeights);
+  const bool data_by_base = backward_data_ == nullptr && !is_own(ConvPass::kBackwardData);
   for (size_t i = 0; i < top.size(); ++i) {
     const bool weights_here = learns && !weights_by_base;
     const bool data_here = propagate_down[i] && !data_by_base;
@@ -341,9 +364,14 @@ void OneDnnConvolutionLayer::Backward_cpu(const Blobs& top, const vector<bool>& 
 }
 
 void OneDnnConvolutionLayer::backward_data(const dnnl::memory& gradient, Blob<float>* bottom) {
-  if (is_winograd(ConvPass::kBackwardData)) {
+  if (is_own(ConvPass::kBackwardData)) {
     Output to(bottom, Part::kDiff, bottom_layout_);
-    winograd_->backward_data(gradient, blobs_[0]->cpu_data(), to.memory());
+    const float* const weights = blobs_[0]->cpu_data();
+    if (is_winograd(ConvPass::kBackwardData)) {
+      winograd_->backward_data(gradient, weights, to.memory());
+    } else {
+      gradients_->backward_data(gradient, weights, to.memory());
+    }
     return to.done();
   }
   const auto& description = backward_data_->description;
@@ -360,10 +388,15 @@ void OneDnnConvolutionLayer::backward_data(const dnnl::memory& gradient, Blob<fl
 void OneDnnConvolutionLayer::backward_weights(const dnnl::memory& gradient,
                                               const Blob<float>& bottom) {
   const Input from(bottom, Part::kData, bottom_layout_, Slot::kSource);
-  if (is_winograd(ConvPass::kBackwardWeights)) {
-    winograd_->backward_weights(
-        from.memory(), gradient, param_propagate_down(0) ? blobs_[0]->mutable_cpu_diff() : nullptr,
-        bias_term_ && param_propagate_down(1) ? blobs_[1]->mutable_cpu_diff() : nullptr);
+  if (is_own(ConvPass::kBackwardWeights)) {
+    float* const weights = param_propagate_down(0) ? blobs_[0]->mutable_cpu_diff() : nullptr;
+    float* const bias =
+        bias_term_ && param_propagate_down(1) ? blobs_[1]->mutable_cpu_diff() : nullptr;
+    if (is_winograd(ConvPass::kBackwardWeights)) {
+      winograd_->backward_weights(from.memory(), gradient, weights, bias);
+    } else {
+      gradients_->backward_weights(from.memory(), gradient, weights, bias);
+    }
     return;
   }
   const auto& description = backward_weights_->description;

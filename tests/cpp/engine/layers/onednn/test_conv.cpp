@@ -79,6 +79,32 @@ TEST_F(OneDnnConvolution, LearnsOnlyWhatItShouldByWinogradsAlgorithm) {
   }
 }
 
+/// Few and many channels, of which the engine's own code takes another choice of gradients.
+TEST_F(OneDnnConvolution, AgreesForWindowsOf1) {
+  for (const int channels : {32, 512}) {
+    for (const std::string rest :
+         {"", "bias_term: false", "stride: 2", "stride: 3 bias_term: false", "dilation: 2",
+          "stride_h: 1 stride_w: 2", "pad: 1", "group: 2"}) {
+      SCOPED_TRACE(std::to_string(channels) + " channels, " + rest);
+      NetPair pair(input(3, 3, 15, 12) + conv("x", "a", channels, "kernel_size: 1") +
+                   conv("a", "b", 80, "kernel_size: 1 " + rest) +
+                   conv("b", "y", 48, "kernel_size: 1"));
+      pair.run_and_compare();
+    }
+  }
+}
+
+TEST_F(OneDnnConvolution, LearnsOnlyWhatItShouldWithWindowsOf1) {
+  for (const std::string frozen : {"param { lr_mult: 0 }", "param { } param { lr_mult: 0 }",
+                                   "param { lr_mult: 0 } param { lr_mult: 0 }"}) {
+    SCOPED_TRACE(frozen);
+    NetPair pair(input(2, 512, 6, 7) +
+                 layer("Convolution", "x", "y",
+                       frozen + " convolution_param { num_output: 32 kernel_size: 1 stride: 2 }"));
+    pair.run_and_compare();
+  }
+}
+
 TEST_F(OneDnnConvolution, TakesDilationsAndGroups) {
   expect_as_plain(16, 11, 16, "kernel_size: 3 dilation: 2 pad: 2");
   expect_as_plain(20, 11, 12, "kernel_size: 3 dilation: 3 stride: 2");
