@@ -1,7 +1,7 @@
 // BatchNorm and Scale for a bottom in blocks of channels. A BatchNorm takes the Scale and the ReLU
-// behind it: one pass for the statistics and one for the result; backward, one for the sums and one
-// for the gradient (blocked_affine.hpp). oneDNN's own normalisation is not used: its threads spin
-// at barriers. On a busy machine, 4 x 256 x 56 x 56 values took 200 ms instead of 3.
+// behind it: one sweep for the statistics and one for the result; backward, one for the sums and
+// one for the gradient (blocked_affine.hpp). oneDNN's own normalisation is not used: its threads
+// spin at barriers. On a busy machine, 4 x 256 x 56 x 56 values took 200 ms instead of 3.
 
 #include <cmath>
 #include <memory>
@@ -92,17 +92,17 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
     const Behind behind(followers(), bottom[0]->shape(1));
     if (use_global_stats_) {
       take_averages();
-    } else {
-      blocked_moments(current_copy(*bottom[0])->memory(), mean_.mutable_cpu_data(),
-                      variance_.mutable_cpu_data());
-      enter_averages(static_cast<double>(bottom[0]->count()) / bottom[0]->shape(1));
+      set_affine(behind);
     }
-    set_affine(behind);
     const bool keep = bottom[0] == top[0] && (!use_global_stats_ || behind.count() > 0);
     input_.forward(layout_, bottom[0], top[0], keep,
                    [&](const dnnl::memory& from, const dnnl::memory& to) {
+                     if (!use_global_stats_) return normalise_batch(behind, from, to);
                      affine_forward(affine(behind.has_relu()), from, to);
                    });
+    if (!use_global_stats_) {
+      enter_averages(static_cast<double>(bottom[0]->count()) / bottom[0]->shape(1));
+    }
     if (behind.count() > 0) take(behind.count(), Gradient::kTogether);
   }
 
@@ -126,17 +126,30 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
 
   /// The factors and shifts of this layer and the Scale behind it.
   void set_affine(const Behind& behind) {
+    resize_affine();
+    set_affine(behind.factors(), behind.shifts(), variance_.cpu_data(), 0, mean_.count());
+  }
+  void resize_affine() {
+    for (vector<float>* const each : {&own_, &factors_, &shifts_}) each->resize(mean_.count());
+  }
+  /// Of the channels from `begin` to before `end`; s and b belong to the Scale, or are null.
+  void set_affine(const float* s, const float* b, const float* variance, int begin, int end) {
     const float eps = layer_param_.batch_norm_param().eps();
-    const int channels = mean_.count();
-    const float *const s = behind.factors(), *const b = behind.shifts();
-    own_.resize(channels);
-    factors_.resize(channels);
-    shifts_.resize(channels);
-    for (int c = 0; c < channels; ++c) {
-      own_[c] = 1 / std::sqrt(variance_.cpu_data()[c] + eps);
+    for (int c = begin; c < end; ++c) {
+      own_[c] = 1 / std::sqrt(variance[c] + eps);
       factors_[c] = s == nullptr ? own_[c] : own_[c] * s[c];
       shifts_[c] = b == nullptr ? 0 : b[c];
     }
+  }
+
+  /// With the batch's own statistics.
+  void normalise_batch(const Behind& behind, const dnnl::memory& from, const dnnl::memory& to) {
+    float *const mean = mean_.mutable_cpu_data(), *const variance = variance_.mutable_cpu_data();
+    const float *const s = behind.factors(), *const b = behind.shifts();
+    resize_affine();
+    normalise(
+        affine(behind.has_relu()), from, mean, variance,
+        [&](int begin, int end) { set_affine(s, b, variance, begin, end); }, to);
   }
 
   /// Adds what the Scale learns.
@@ -155,7 +168,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
     const Input dy(*top, Part::kDiff, layout_, Slot::kGradient);
     Output dx(top, Part::kDiff, layout_);
     run_backward(behind.has_relu(), x.memory(), dy.memory(), &dx.memory(),
-                 {by_factors ? behind.factors() : ones.data()}, false);
+                 by_factors ? behind.factors() : ones.data(), false);
     dx.done();
   }
 
@@ -169,43 +182,54 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
     const Input dy(top, Part::kDiff, layout_, Slot::kGradient);
     const dnnl::memory from = x.memory();
     const bool by_batch = down && !use_global_stats_;
-    if (by_batch || !down) {
-      run_backward(behind.has_relu(), from, dy.memory(), nullptr, {}, true);
-    }
+    if (!down) run_backward(behind.has_relu(), from, dy.memory(), nullptr, nullptr, true);
     if (down) {
       Output dx(bottom, Part::kDiff, layout_);
-      if (by_batch) set_slopes(static_cast<double>(bottom->count()) / bottom->shape(1));
-      run_backward(behind.has_relu(), from, dy.memory(), &dx.memory(),
-                   {factors_.data(), by_batch ? by_x_.data() : nullptr,
-                    by_batch ? constant_.data() : nullptr},
-                   behind.learns() && !by_batch);
+      if (by_batch) {
+        backward_batch(behind.has_relu(), from, dy.memory(), dx.memory(),
+                       static_cast<double>(bottom->count()) / bottom->shape(1));
+      } else {
+        run_backward(behind.has_relu(), from, dy.memory(), &dx.memory(), factors_.data(),
+                     behind.learns());
+      }
       dx.done();
     }
     if (behind.learns()) add_learnt(behind);
   }
 
-  void set_slopes(double count) {
+  /// With the batch's own statistics, of `count` values by channel. Sets products_ and sums_.
+  void backward_batch(bool relu, const dnnl::memory& x, const dnnl::memory& dy,
+                      const dnnl::memory& dx, double count) {
     by_x_.resize(factors_.size());
     constant_.resize(factors_.size());
-    for (size_t c = 0; c < factors_.size(); ++c) {
-      const double f = factors_[c], own = own_[c];
-      by_x_[c] = static_cast<float>(-f * own * own * products_[c] / count);
-      constant_[c] = static_cast<float>(-f * sums_[c] / count);
-    }
+    AffineBackward pass = {affine(relu), &x, &dy, &dx, {}, nullptr, nullptr};
+    pass.slopes[0] = factors_.data();
+    pass.slopes[1] = by_x_.data();
+    pass.slopes[2] = constant_.data();
+    take_sums(&pass);
+    affine_backward(pass, [&](int begin, int end) {
+      for (int c = begin; c < end; ++c) {
+        const double f = factors_[c], own = own_[c];
+        by_x_[c] = static_cast<float>(-f * own * own * products_[c] / count);
+        constant_[c] = static_cast<float>(-f * sums_[c] / count);
+      }
+    });
   }
 
   /// With `sums`, sets products_ and sums_.
   void run_backward(bool relu, const dnnl::memory& x, const dnnl::memory& dy,
-                    const dnnl::memory* dx, const vector<const float*>& slopes, bool sums) {
+                    const dnnl::memory* dx, const float* slope, bool sums) {
     AffineBackward pass = {affine(relu), x ? &x : nullptr, &dy, dx, {}, nullptr, nullptr};
-    for (size_t i = 0; i < slopes.size(); ++i) pass.slopes[i] = slopes[i];
-    if (sums) {
-      products_.resize(factors_.size());
-      sums_.resize(factors_.size());
-      pass.products = products_.data();
-      pass.sums = sums_.data();
-    }
+    pass.slopes[0] = slope;
+    if (sums) take_sums(&pass);
     affine_backward(pass);
+  }
+
+  void take_sums(AffineBackward* pass) {
+    products_.resize(factors_.size());
+    sums_.resize(factors_.size());
+    pass->products = products_.data();
+    pass->sums = sums_.data();
   }
 
   KeptInput input_;

@@ -1,5 +1,7 @@
 #include "caffe/layers/onednn/blocked_affine.hpp"
 
+#include <omp.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -160,9 +162,10 @@ struct Cut {
     channels = static_cast<int>(dims[1]);
     pixels = dims[2] * dims[3];
   }
-  int rows() const { return images * (channels / block); }
+  int blocks() const { return channels / block; }
+  int rows() const { return images * blocks(); }
   /// The first channel of a row: of one block of one image.
-  int channel(int row) const { return row % (channels / block) * block; }
+  int channel(int row) const { return row % blocks() * block; }
   int64_t begin(int row) const { return row * pixels * block; }
 
   int block, images, channels;
@@ -206,6 +209,94 @@ void row_moments(Kernel kernel, const Cut& cut, const float* x, double* means, d
   }
 }
 
+/// The moments of each row and of all, by channel.
+class MomentsOf {
+ public:
+  MomentsOf(const dnnl::memory& x, float* mean, float* variance)
+      : cut_(x),
+        kernel_(cut_.block == 16 ? kernel<Moments<16>>() : kernel<Moments<8>>()),
+        x_(values(&x)),
+        mean_(mean),
+        variance_(variance),
+        means_(static_cast<size_t>(cut_.images) * cut_.channels),
+        squares_(means_.size()) {}
+
+  void row(int i) {
+    const size_t at = static_cast<size_t>(i) * cut_.block;
+    row_moments(kernel_, cut_, x_ + cut_.begin(i), &means_[at], &squares_[at]);
+  }
+  void finish(int begin, int end) {
+    for (int c = begin; c < end; ++c) {
+      double total = 0, of_all = 0, squares_of_all = 0;
+      for (int n = 0; n < cut_.images; ++n) {
+        const size_t at = static_cast<size_t>(n) * cut_.channels + c;
+        add_moments(static_cast<double>(cut_.pixels), means_[at], squares_[at], &total, &of_all,
+                    &squares_of_all);
+      }
+      mean_[c] = static_cast<float>(of_all);
+      variance_[c] = static_cast<float>(std::max(0., squares_of_all / total));
+    }
+  }
+
+ private:
+  Cut cut_;
+  Kernel kernel_;
+  const float* x_;
+  float *mean_, *variance_;
+  std::vector<double> means_, squares_;  // [images][channels]
+};
+
+/// first(row) for each row, between() for its channels, then second(row).
+template <typename First, typename Second>
+void in_two_sweeps(const Cut& cut, const First& first, const Between& between,
+                   const Second& second) {
+  const int blocks = cut.blocks(), rows = cut.rows();
+  if (blocks < 2 * omp_get_max_threads()) {  // too few for all threads
+#pragma omp parallel for
+    for (int i = 0; i < rows; ++i) first(i);
+    between(0, cut.channels);
+#pragma omp parallel for
+    for (int i = 0; i < rows; ++i) second(i);
+    return;
+  }
+#pragma omp parallel for
+  for (int b = 0; b < blocks; ++b) {
+    for (int i = b; i < rows; i += blocks) first(i);
+    between(b * cut.block, (b + 1) * cut.block);
+    for (int i = b; i < rows; i += blocks) second(i);
+  }
+}
+
+/// affine_forward() of a row.
+class ForwardOf {
+ public:
+  ForwardOf(const BlockedAffine& affine, const dnnl::memory& x, const dnnl::memory& y)
+      : affine_(affine),
+        cut_(x),
+        kernel_(cut_.block == 16
+                    ? affine.relu ? kernel<Forward<16, true>>() : kernel<Forward<16, false>>()
+                : affine.relu ? kernel<Forward<8, true>>()
+                              : kernel<Forward<8, false>>()),
+        x_(values(&x)),
+        y_(values(&y)) {}
+
+  const Cut& cut() const { return cut_; }
+  void row(int i) const {
+    Run run = part_of(affine_, cut_, cut_.channel(i), 0);
+    run.pixels = cut_.pixels;
+    run.x = x_ + cut_.begin(i);
+    run.y = y_ + cut_.begin(i);
+    kernel_(run);
+  }
+
+ private:
+  BlockedAffine affine_;
+  Cut cut_;
+  Kernel kernel_;
+  const float* x_;
+  float* y_;
+};
+
 struct BackwardKernels {
   Kernel sums, gradient;
 };
@@ -216,92 +307,104 @@ BackwardKernels backward_kernels(bool by_x) {
                                               : kernel<Backward<kBlock, kRelu, false>>()};
 }
 
-void backward_row(const AffineBackward& pass, const BackwardKernels& kernels, const Cut& cut,
-                  int row, double* products, double* sums) {
-  const int c = cut.channel(row);
-  for (int64_t from = 0; from < cut.pixels; from += kRun) {
-    const int64_t at = cut.begin(row) + from * cut.block;
-    Run run = part_of(pass.affine, cut, c, from);
-    for (int i = 0; i < 3; ++i) {
-      run.slopes[i] = pass.slopes[i] == nullptr ? nullptr : pass.slopes[i] + c;
-    }
-    run.x = pass.x == nullptr ? nullptr : values(pass.x) + at;
-    run.dy = values(pass.dy) + at;
-    run.first = products;
-    run.second = sums;
-    if (products != nullptr) kernels.sums(run);
-    if (pass.dx == nullptr) continue;
-    run.y = values(pass.dx) + at;
-    kernels.gradient(run);
+/// affine_backward() of a row.
+class BackwardOf {
+ public:
+  explicit BackwardOf(const AffineBackward& pass)
+      : pass_(pass), cut_(*pass.dy), kernels_(kernels_for(pass, cut_)) {
+    if (pass.sums == nullptr) return;
+    products_.resize(static_cast<size_t>(cut_.images) * cut_.channels);
+    sums_.resize(products_.size());
   }
-}
+
+  const Cut& cut() const { return cut_; }
+  /// Each run of pixels is read twice while it is in the first cache.
+  void row(int i, bool sums, bool gradient) {
+    const int c = cut_.channel(i);
+    const size_t results = static_cast<size_t>(i) * cut_.block;
+    for (int64_t from = 0; from < cut_.pixels; from += kRun) {
+      const int64_t at = cut_.begin(i) + from * cut_.block;
+      Run run = part_of(pass_.affine, cut_, c, from);
+      run.x = pass_.x == nullptr ? nullptr : values(pass_.x) + at;
+      run.dy = values(pass_.dy) + at;
+      if (sums) {
+        run.first = &products_[results];
+        run.second = &sums_[results];
+        kernels_.sums(run);
+      }
+      if (!gradient) continue;
+      for (int k = 0; k < 3; ++k) {
+        run.slopes[k] = pass_.slopes[k] == nullptr ? nullptr : pass_.slopes[k] + c;
+      }
+      run.y = values(pass_.dx) + at;
+      kernels_.gradient(run);
+    }
+  }
+  /// Sums of the images' sums, so that these do not depend on the number of threads.
+  void finish(int begin, int end) const {
+    for (int c = begin; c < end; ++c) {
+      pass_.products[c] = pass_.sums[c] = 0;
+      for (int n = 0; n < cut_.images; ++n) {
+        pass_.products[c] += products_[static_cast<size_t>(n) * cut_.channels + c];
+        pass_.sums[c] += sums_[static_cast<size_t>(n) * cut_.channels + c];
+      }
+    }
+  }
+
+ private:
+  static BackwardKernels kernels_for(const AffineBackward& pass, const Cut& cut) {
+    const bool by_x = pass.slopes[1] != nullptr;
+    if (cut.block == 16) {
+      return pass.affine.relu ? backward_kernels<16, true>(by_x)
+                              : backward_kernels<16, false>(by_x);
+    }
+    return pass.affine.relu ? backward_kernels<8, true>(by_x) : backward_kernels<8, false>(by_x);
+  }
+
+  const AffineBackward& pass_;
+  Cut cut_;
+  BackwardKernels kernels_;
+  std::vector<double> products_, sums_;  // [images][channels]
+};
 
 }  // namespace
 
-void blocked_moments(const dnnl::memory& x, float* mean, float* variance) {
-  const Cut cut(x);
-  const Kernel kernel16 = kernel<Moments<16>>(), kernel8 = kernel<Moments<8>>();
-  const size_t count = static_cast<size_t>(cut.images) * cut.channels;
-  std::vector<double> means(count), squares(count);  // of each image
-#pragma omp parallel for
-  for (int i = 0; i < cut.rows(); ++i) {
-    const size_t at = static_cast<size_t>(i) * cut.block;
-    row_moments(cut.block == 16 ? kernel16 : kernel8, cut, values(&x) + cut.begin(i), &means[at],
-                &squares[at]);
-  }
-  for (int c = 0; c < cut.channels; ++c) {
-    double total = 0, of_all = 0, squares_of_all = 0;
-    for (int n = 0; n < cut.images; ++n) {
-      const size_t at = static_cast<size_t>(n) * cut.channels + c;
-      add_moments(static_cast<double>(cut.pixels), means[at], squares[at], &total, &of_all,
-                  &squares_of_all);
-    }
-    mean[c] = static_cast<float>(of_all);
-    variance[c] = static_cast<float>(std::max(0., squares_of_all / total));
-  }
+void normalise(const BlockedAffine& affine, const dnnl::memory& x, float* mean, float* variance,
+               const Between& between, const dnnl::memory& y) {
+  const ForwardOf forward(affine, x, y);
+  MomentsOf moments(x, mean, variance);
+  in_two_sweeps(
+      forward.cut(), [&](int i) { moments.row(i); },
+      [&](int begin, int end) {
+        moments.finish(begin, end);
+        between(begin, end);
+      },
+      [&](int i) { forward.row(i); });
 }
 
 void affine_forward(const BlockedAffine& affine, const dnnl::memory& x, const dnnl::memory& y) {
-  const Cut cut(x);
-  const Kernel run_kernel =
-      cut.block == 16 ? affine.relu ? kernel<Forward<16, true>>() : kernel<Forward<16, false>>()
-      : affine.relu ? kernel<Forward<8, true>>()
-                      : kernel<Forward<8, false>>();
+  const ForwardOf forward(affine, x, y);
 #pragma omp parallel for
-  for (int i = 0; i < cut.rows(); ++i) {
-    Run run = part_of(affine, cut, cut.channel(i), 0);
-    run.pixels = cut.pixels;
-    run.x = values(&x) + cut.begin(i);
-    run.y = values(&y) + cut.begin(i);
-    run_kernel(run);
-  }
+  for (int i = 0; i < forward.cut().rows(); ++i) forward.row(i);
 }
 
 void affine_backward(const AffineBackward& pass) {
-  const Cut cut(*pass.dy);
-  const bool by_x = pass.slopes[1] != nullptr;
-  const BackwardKernels kernels =
-      cut.block == 16
-          ? pass.affine.relu ? backward_kernels<16, true>(by_x) : backward_kernels<16, false>(by_x)
-      : pass.affine.relu ? backward_kernels<8, true>(by_x)
-                         : backward_kernels<8, false>(by_x);
-  const bool summed = pass.sums != nullptr;
-  // Of each image, so that the sums do not depend on the number of threads.
-  const size_t count = summed ? static_cast<size_t>(cut.images) * cut.channels : 0;
-  std::vector<double> products(count), sums(count);
+  BackwardOf backward(pass);
+  const bool sums = pass.sums != nullptr, gradient = pass.dx != nullptr;
 #pragma omp parallel for
-  for (int i = 0; i < cut.rows(); ++i) {
-    const size_t at = static_cast<size_t>(i) * cut.block;
-    backward_row(pass, kernels, cut, i, summed ? &products[at] : nullptr,
-                 summed ? &sums[at] : nullptr);
-  }
-  for (int c = 0; summed && c < cut.channels; ++c) {
-    pass.products[c] = pass.sums[c] = 0;
-    for (int n = 0; n < cut.images; ++n) {
-      pass.products[c] += products[static_cast<size_t>(n) * cut.channels + c];
-      pass.sums[c] += sums[static_cast<size_t>(n) * cut.channels + c];
-    }
-  }
+  for (int i = 0; i < backward.cut().rows(); ++i) backward.row(i, sums, gradient);
+  if (sums) backward.finish(0, backward.cut().channels);
+}
+
+void affine_backward(const AffineBackward& pass, const Between& between) {
+  BackwardOf backward(pass);
+  in_two_sweeps(
+      backward.cut(), [&](int i) { backward.row(i, true, false); },
+      [&](int begin, int end) {
+        backward.finish(begin, end);
+        between(begin, end);
+      },
+      [&](int i) { backward.row(i, false, true); });
 }
 
 }  // namespace onednn

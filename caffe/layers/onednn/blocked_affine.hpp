@@ -5,10 +5,12 @@
 //
 //   y = max(0, factor (x - mean) + shift)
 //
-// with a mean, a factor and a shift for each channel. Each pass goes once over its values, and the
-// results are the same bits for any number of threads and any vectors of the processor.
+// with a mean, a factor and a shift for each channel. The results are the same bits for any number
+// of threads and any vectors of the processor.
 //
 // All memories have the same layout, with full blocks (full_block).
+
+#include <functional>
 
 #include "caffe/layers/onednn/memory.hpp"
 
@@ -22,8 +24,15 @@ struct BlockedAffine {
   bool relu;            // whether negative values become 0
 };
 
-/// Mean and (biased) variance of each channel, [channels].
-void blocked_moments(const dnnl::memory& x, float* mean, float* variance);
+/// Called between two sweeps over the values of some channels, from `begin` to before `end`.
+/// Several threads may call it at the same time, for different channels.
+typedef std::function<void(int begin, int end)> Between;
+
+/// Writes mean and (biased) variance of each channel, [channels], and then y, for which between()
+/// sets factor and shift. Both sweeps follow each other for each block of channels, so that the
+/// second one finds its values in the processor's cache. affine.mean is `mean`; y may be x.
+void normalise(const BlockedAffine& affine, const dnnl::memory& x, float* mean, float* variance,
+               const Between& between, const dnnl::memory& y);
 
 /// y may be x.
 void affine_forward(const BlockedAffine& affine, const dnnl::memory& x, const dnnl::memory& y);
@@ -41,7 +50,11 @@ struct AffineBackward {
   double* sums;            // [channels]
 };
 
+/// One sweep over the values.
 void affine_backward(const AffineBackward& pass);
+/// The same for slopes that depend on products and sums: between() sets them. Two sweeps, as in
+/// normalise().
+void affine_backward(const AffineBackward& pass, const Between& between);
 
 }  // namespace onednn
 }  // namespace caffe
