@@ -32,9 +32,10 @@ class EltwiseLayer : public Portable<Layer<Dtype>>, public TakesFollowers<Dtype>
   void Forward_any(const Blobs& bottom, const Blobs& top) override;
   void Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                     const Blobs& bottom) override;
+  /// Of bottom i of a sum.
+  Dtype coeff(int i) const;
 
  private:
-  Dtype coeff(int i) const;
   void forward_sum(Order order, const Blobs& bottom, Blob<Dtype>* top);
   void sum_gradients(Order order, Blob<Dtype>* top, const std::vector<bool>& propagate_down,
                      const Blobs& bottom);

@@ -497,7 +497,6 @@ constexpr Kernels kKernels = {kBlock,
                               product,
                               accumulate,
                               product_and_bias,
-
                               transform_weights,
                               transform_weights_back};
 

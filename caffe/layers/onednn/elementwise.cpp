@@ -1,6 +1,7 @@
 // ReLU, ReLU6, Eltwise SUM and the gradient of Split in any layout of oneDNN's that their bottoms
 // have (shadow.hpp). No oneDNN primitive is needed.
 
+#include <cstdint>
 #include <cstring>
 #include <memory>
 #include <vector>
@@ -83,6 +84,8 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
+    const vector<int> same = same_gradients(propagate_down);
+    if (takes_pending_sum(*top[0], same, bottom)) return;
     const Input gradient(*top[0], Part::kDiff, layout_, Slot::kGradient);
     std::unique_ptr<Input> values;
     std::unique_ptr<Output> left;
@@ -100,19 +103,83 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
     vector<Output> outputs;
     vector<Shadow> shadows;
     Blobs to;
+    vector<bool> wanted(bottom.size());
     for (size_t i = 0; i < bottom.size(); ++i) {
       shadows.emplace_back(flat_shape(layout_));
       to.push_back(shadows.back().get());
-      if (!propagate_down[i]) continue;
+      wanted[i] = same[i] == static_cast<int>(i);
+      if (!wanted[i]) continue;
       outputs.emplace_back(bottom[i], Part::kDiff, layout_);
       shadows.back().set_diff(outputs.back().memory());
     }
-    Base::Backward_cpu({y.get()}, propagate_down, to);
+    Base::Backward_cpu({y.get()}, wanted, to);
     for (Output& output : outputs) output.done();
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      if (same[i] >= 0 && !wanted[i]) share(*bottom[same[i]], bottom[i]);
+    }
     if (left != nullptr) left->done();
   }
 
  private:
+  /// If the top's gradient is a sum that is not computed yet, and all bottoms get it as it is
+  /// behind the ReLU: computes it for them, in one pass.
+  bool takes_pending_sum(const Blob<float>& top, const vector<int>& same, const Blobs& bottom) {
+    const auto sum = pending_sum(top, Part::kDiff, layout_);
+    const bool relu = !followers().empty();
+    if (sum == nullptr || same[0] != 0 || coeff(0) != 1 || (relu && keeps_gradient())) return false;
+    for (const int first : same) {
+      if (first > 0) return false;
+    }
+    std::unique_ptr<Input> y;
+    if (relu) y.reset(new Input(top, Part::kData, layout_, Slot::kSource));
+    Output to(bottom[0], Part::kDiff, layout_);
+    add_gradients(sum->a().memory(), sum->b().memory(), y == nullptr ? nullptr : &y->memory(),
+                  to.memory());
+    to.done();
+    for (size_t i = 1; i < bottom.size(); ++i) {
+      if (same[i] == 0) share(*bottom[0], bottom[i]);
+    }
+    return true;
+  }
+  /// dx = a + b where y > 0 or everywhere if it is null.
+  static void add_gradients(const dnnl::memory& a, const dnnl::memory& b, const dnnl::memory* y,
+                            const dnnl::memory& dx) {
+    const auto values = [](const dnnl::memory& memory) {
+      return static_cast<float*>(memory.get_data_handle());
+    };
+    const float *const p = values(a), *const q = values(b);
+    float* const to = values(dx);
+    const int64_t count = static_cast<int64_t>(dx.get_desc().get_size() / sizeof(float));
+    if (y == nullptr) {
+#pragma omp parallel for simd
+      for (int64_t i = 0; i < count; ++i) to[i] = p[i] + q[i];
+      return;
+    }
+    const float* const top = values(*y);
+#pragma omp parallel for simd
+    for (int64_t i = 0; i < count; ++i) {
+      const float sum = p[i] + q[i];
+      to[i] = top[i] > 0 ? sum : 0;
+    }
+  }
+
+  /// [bottom] The first bottom that gets the same gradient; -1: it gets none.
+  vector<int> same_gradients(const vector<bool>& propagate_down) const {
+    vector<int> same(propagate_down.size(), -1);
+    for (int i = 0; i < static_cast<int>(same.size()); ++i) {
+      if (propagate_down[i]) same[i] = i;
+      for (int j = 0; same[i] == i && j < i; ++j) {
+        if (propagate_down[j] && coeff(j) == coeff(i)) same[i] = j;
+      }
+    }
+    return same;
+  }
+  /// Gives a blob the gradient that was just written to another one, in the same memory. Whoever
+  /// writes one of them later takes other memory (Output).
+  static void share(const Blob<float>& from, Blob<float>* to) {
+    const auto copy = std::dynamic_pointer_cast<OneDnnCopy>(from.diff()->foreign());
+    if (&from != to) Output(to, Part::kDiff, copy->share()).done();
+  }
   /// For two memories of one layout.
   static void copy(const dnnl::memory& from, const dnnl::memory& to) {
     const void* const source = from.get_data_handle();
@@ -140,6 +207,13 @@ class OneDnnSplitLayer : public SplitLayer<float> {
     Layout layout;
     if (!propagate_down[0] || !common_layout(with_gradient, Part::kDiff, &layout)) {
       return Base::Backward_cpu(top, propagate_down, bottom);
+    }
+    if (with_gradient.size() == 2) {
+      const auto a = current_copy(*with_gradient[0], Part::kDiff);
+      const auto b = current_copy(*with_gradient[1], Part::kDiff);
+      if (a != nullptr && b != nullptr && a->layout() == b->layout()) {
+        return bottom[0]->diff()->foreign_written(std::make_shared<PendingSum>(a, b));
+      }
     }
     vector<Input> inputs;
     vector<Shadow> shadows;

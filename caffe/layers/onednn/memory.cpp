@@ -1,6 +1,7 @@
 #include "caffe/layers/onednn/memory.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 #include <vector>
 
@@ -89,9 +90,37 @@ Dims dims_of(const Blob<float>& blob) {
   return Dims(blob.shape().begin(), blob.shape().end());
 }
 
-std::shared_ptr<OneDnnCopy> current_copy(const Blob<float>& blob, Part part) {
+std::shared_ptr<OneDnnCopy> PendingSum::computed() const {
+  auto sum = OneDnnCopy::make(a_->layout());
+  const auto values = [](const OneDnnCopy& copy) {
+    return static_cast<float*>(copy.buffer().get());
+  };
+  const float *const a = values(*a_), *const b = values(*b_);
+  float* const to = values(*sum);
+  const int64_t count = static_cast<int64_t>(a_->layout().get_size() / sizeof(float));
+#pragma omp parallel for simd
+  for (int64_t i = 0; i < count; ++i) to[i] = a[i] + b[i];
+  return sum;
+}
+
+std::shared_ptr<PendingSum> pending_sum(const Blob<float>& blob, Part part, const Layout& layout) {
   const SyncedMemory* const block = block_of(blob, part);
   if (!block->foreign_is_current()) return nullptr;
+  auto sum = std::dynamic_pointer_cast<PendingSum>(block->foreign());
+  return sum != nullptr && sum->a().layout() == layout ? sum : nullptr;
+}
+
+std::shared_ptr<OneDnnCopy> current_copy(const Blob<float>& blob, Part part) {
+  SyncedMemory* const block = block_of(blob, part);
+  if (!block->foreign_is_current()) return nullptr;
+  if (const auto sum = std::dynamic_pointer_cast<PendingSum>(block->foreign())) {
+    const bool alone = block->head() == SyncedMemory::HEAD_AT_FOREIGN;
+    if (alone) {
+      block->foreign_written(sum->computed());
+    } else {
+      block->foreign_filled(sum->computed());
+    }
+  }
   auto copy = std::dynamic_pointer_cast<OneDnnCopy>(block->foreign());
   if (copy == nullptr) return nullptr;
   const Dims& dims = copy->dims();
@@ -191,7 +220,7 @@ Output::Output(Blob<float>* blob, Part part, const Layout& layout) : block_(bloc
   }
   copy_ = std::dynamic_pointer_cast<OneDnnCopy>(block_->foreign());
   // Only who made a place may write there (blocked_room.hpp).
-  if (copy_ == nullptr || copy_->is_place() || copy_->layout() != layout) {
+  if (copy_ == nullptr || copy_->is_place() || copy_->is_shared() || copy_->layout() != layout) {
     const size_t bytes = layout.get_size();
     // The old buffer can be used if it has no other reader: only this copy_ and the block hold the
     // old copy.

@@ -23,6 +23,7 @@
 
 #include <memory>
 #include <unordered_map>
+#include <utility>
 
 #include "caffe/blob.hpp"
 
@@ -85,6 +86,14 @@ class OneDnnCopy : public ForeignCopy {
   /// In the memory of another one, `offset` bytes behind its beginning.
   static std::shared_ptr<OneDnnCopy> place_in(const OneDnnCopy& whole, size_t offset,
                                               const Layout& layout);
+  /// Another one of the same memory, in which no Output writes as long as both exist.
+  std::shared_ptr<OneDnnCopy> share() const {
+    const auto other = std::make_shared<OneDnnCopy>(layout_, buffer_, capacity_);
+    if (sharers_ == nullptr) sharers_ = std::make_shared<char>();
+    other->sharers_ = sharers_;
+    return other;
+  }
+  bool is_shared() const { return sharers_.use_count() > 1; }
   void copy_to(void* plain) const override;
   const Layout& layout() const { return layout_; }
   const Dims& dims() const { return dims_; }
@@ -102,7 +111,27 @@ class OneDnnCopy : public ForeignCopy {
   size_t capacity_;
   dnnl::memory memory_;
   bool is_place_ = false;
+  mutable std::shared_ptr<char> sharers_;  // as many holders as copies share the memory
 };
+
+/// The sum of two copies of one layout that nobody has computed yet: who asks for it as an
+/// OneDnnCopy (current_copy) does, unless a layer computes it together with its own work
+/// (pending_sum).
+class PendingSum : public ForeignCopy {
+ public:
+  PendingSum(const std::shared_ptr<OneDnnCopy>& a, const std::shared_ptr<OneDnnCopy>& b)
+      : a_(a->share()), b_(b->share()) {}
+  void copy_to(void* plain) const override { computed()->copy_to(plain); }
+  std::shared_ptr<OneDnnCopy> computed() const;
+  const OneDnnCopy& a() const { return *a_; }
+  const OneDnnCopy& b() const { return *b_; }
+
+ private:
+  std::shared_ptr<OneDnnCopy> a_, b_;
+};
+
+/// The pending sum of a blob if it is up to date and has that layout, otherwise null.
+std::shared_ptr<PendingSum> pending_sum(const Blob<float>& blob, Part part, const Layout& layout);
 
 /// The foreign copy of a blob if it is up to date and has the blob's shape, otherwise null.
 std::shared_ptr<OneDnnCopy> current_copy(const Blob<float>& blob, Part part = Part::kData);

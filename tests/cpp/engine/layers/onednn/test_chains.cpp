@@ -398,6 +398,56 @@ TEST_F(OneDnnChain, PassesFromAndToPlainLayers) {
   pair.run_and_compare();
 }
 
+/// Bottoms of a sum that get the same gradient share its memory; a layer in place that writes one
+/// of them leaves the other alone.
+TEST_F(OneDnnChain, BottomsOfASumShareAGradient) {
+  for (const std::string coeffs : {"", "coeff: 2 coeff: 2", "coeff: 2 coeff: 1"}) {
+    for (const bool with_relu : {false, true}) {
+      SCOPED_TRACE(coeffs + (with_relu ? " with a ReLU" : ""));
+      NetPair pair(input(2, 3, 9, 8) + conv("x", "a", 32, kNoBias) + batch_norm("a", "a") +
+                   conv("x", "b", 32, kNoBias) + batch_norm("b", "b") + relu("b") +
+                   sum("a", "b", "c", "eltwise_param { " + coeffs + " }") +
+                   (with_relu ? relu("c") : "") + conv("c", "d", 16));
+      pair.run_and_compare(3e-5);
+      // An array that holds the memory of one of them.
+      const auto held = pair.net.blob_by_name("b")->diff()->share_cpu_data();
+      pair.run_and_compare(3e-5);
+    }
+  }
+}
+
+/// Where a blob has two readers, and is a sum itself: with and without its ReLU, and in a net that
+/// keeps nothing, whose ReLU's gradient is computed in the same pass.
+TEST_F(OneDnnChain, AddsTwoGradientsWhereTheyAreUsed) {
+  for (const bool with_relu : {false, true}) {
+    for (const bool keeps_all : {false, true}) {
+      SCOPED_TRACE(testing::Message() << "ReLU " << with_relu << ", keeps all " << keeps_all);
+      const auto block = [&](const std::string& from, const std::string& to) {
+        return conv(from, from + to, 32) + sum(from, from + to, to) + (with_relu ? relu(to) : "");
+      };
+      NetPair pair(input(2, 3, 9, 8) + conv("x", "a", 32) + block("a", "b") + block("b", "c") +
+                   layer("TanH", "b", "p") + block("c", "d") + pool("d", "y"));
+      if (!keeps_all) pair.net.KeepOnly({});
+      for (int iteration = 0; iteration < 2; ++iteration) {
+        pair.forward();
+        pair.backward();
+        for (size_t i = 0; i < pair.net.params().size(); ++i) {
+          const Blob<float>& found = *pair.net.params()[i];
+          const Blob<double>& expected = *pair.judge.params()[i];
+          double scale = 1;
+          for (int k = 0; k < found.count(); ++k) {
+            scale = std::max(scale, std::abs(expected.cpu_diff()[k]));
+          }
+          for (int k = 0; k < found.count(); ++k) {
+            ASSERT_NEAR(found.cpu_diff()[k], expected.cpu_diff()[k], 3e-5 * scale) << "param " << i;
+          }
+        }
+      }
+      if (keeps_all) pair.expect_equal(3e-5);
+    }
+  }
+}
+
 TEST_F(OneDnnChain, SplitSumsAnyGradientsOfItsReaders) {
   NetPair pair(input(2, 3, 8, 8) + conv("x", "a", 16) + conv("a", "b", 16) +
                layer("TanH", "a", "c") + layer("TanH", "a", "d") + layer("ReLU", "a", "e"));
