@@ -1,21 +1,24 @@
 #!/usr/bin/env python3
 """Times the engine as two systems build it, such as Debian 12 and Debian 13, on one machine.
 
-    bench/two_engines.py --engine NAME=COMMAND --engine NAME=COMMAND [CASE ...] [--rounds 9]
-                         [--seconds 0.3] [--threads 2] [--limit 1.05] [--avx2] [--layers]
+    bench/two_engines.py --engine NAME=COMMAND --engine NAME=COMMAND [CASE ...] [--starts 3]
+                         [--rounds 5] [--seconds 0.3] [--threads 2] [--limit 1.05] [--avx2]
+                         [--layers]
 
 COMMAND are the words that start Python in a checkout of this repository, which must be the current
 folder and must have been set up there. For a Debian 13 in the folder ROOT:
 
     sudo tests/newcomer.sh --suite trixie --keep setup      # prints ROOT
     sudo mount --rbind /proc ROOT/proc
-    sudo bench/two_engines.py --engine "Debian 12=tools/engine/run python3" \\
+    sudo ./maap python bench/two_engines.py --engine "Debian 12=tools/engine/run python3" \\
         --engine "Debian 13=chroot ROOT env -C /root/maap-caffe tools/engine/run python3"
 
 A CASE is a training step (alexnet, vgg19, resnet152; with the memory saved as `caffe train` does)
 or the inference of one image (squeezenet-1, resnet152-1, as pycaffe's Net), with the same random
 weights and images in both. Each engine has a process of its own for each case. They take turns; a
-turn is as many calls as take --seconds, and the first two do not count.
+turn is as many calls as take --seconds, and the first two do not count. All of that is done
+--starts times with new processes, each time in the other order, to even out chance (where memory
+lies, say).
 
 Prints the median and the best time of each engine, how many times the first one's the second one's
 are, the peak of resident memory, and the largest difference of the results, relative to the largest
@@ -182,22 +185,29 @@ def measure(name: str, args: argparse.Namespace) -> list[Engine]:
     """Both engines' results of a case."""
     engines = [Engine(e.name, e.command) for e in args.engine]
     words = ["bench/two_engines.py", name, "--worker"]
-    workers = [Worker(e.name, [*e.command, *words], args.threads) for e in engines]
-    for one, worker in zip(engines, workers):  # before Dropout has drawn different masks
+    for start in range(args.starts):
+        order = engines[:: -1 if start % 2 else 1]
+        pairs = [(e, Worker(e.name, [*e.command, *words], args.threads)) for e in order]
+        take_turns(pairs, args)
+        if start == args.starts - 1 and (args.layers or wrong(engines, args.limit)):
+            for one, worker in pairs:
+                one.layers = worker.ask("layers", args.rounds)
+        for _, worker in pairs:
+            worker.close()
+    return engines
+
+
+def take_turns(pairs: list[tuple[Engine, Worker]], args: argparse.Namespace) -> None:
+    """Asks all that a start of both is for."""
+    for one, worker in pairs:  # before Dropout has drawn different masks
         one.results = worker.ask("results")
     for number in range(-2, args.rounds):
-        for one, worker in zip(engines, workers):
+        for one, worker in pairs:
             times = worker.ask("turn", args.seconds)
             if number >= 0:
                 one.times += times
-    for one, worker in zip(engines, workers):
+    for one, worker in pairs:
         one.memory, one.versions = worker.ask("memory"), worker.ask("versions")
-    if args.layers or wrong(engines, args.limit):
-        for one, worker in zip(engines, workers):
-            one.layers = worker.ask("layers", args.rounds)
-    for worker in workers:
-        worker.close()
-    return engines
 
 
 def difference(engines: list[Any]) -> float:
@@ -255,7 +265,8 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("cases", nargs="*", metavar="CASE", help=f"of {', '.join(CASES)}")
     parser.add_argument("--engine", action="append", type=engine, metavar="NAME=COMMAND")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--starts", type=int, default=3, help="times that both are started")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each start")
     parser.add_argument("--seconds", type=float, default=0.3, help="of a turn, at least")
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--limit", type=float, default=1.05)
@@ -292,7 +303,7 @@ def main() -> int:
         for name, found in versions.items()
     }
     print("\n" + machine.text_of(cpu, hidden, args.threads, load.shares(), told))
-    print(f"{args.rounds} rounds, median (best):\n")
+    print(f"{args.starts} starts, {args.rounds} rounds each, median (best):\n")
     print(machine.table(heads(engines), rows))
     print("\n" + machine.verdict(missed))
     print("".join(f"\n{table}\n" for table in tables), end="")

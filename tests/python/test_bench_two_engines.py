@@ -70,7 +70,7 @@ def test_the_layer_that_loses_most_is_first():
 def test_an_engine_is_compared_with_itself():
     name = "squeezenet-1"
     one = shlex.quote(sys.executable)
-    options = ["--rounds", "1", "--seconds", "0", "--limit", "1000", "--layers"]
+    options = ["--starts", "2", "--rounds", "1", "--seconds", "0", "--limit", "1000", "--layers"]
     command = [sys.executable, "bench/two_engines.py", name, *options]
     command += ["--engine", f"A={one}", "--engine", f"B={one}"]
     done = subprocess.run(command, cwd=REPO, stdout=subprocess.PIPE, universal_newlines=True)
