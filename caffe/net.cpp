@@ -208,10 +208,12 @@ void Net<Dtype>::RunBackward(int start, int end) {
     for (int joined = last; joined >= i; --joined) Run(before_backward_, joined);
     if (layer_need_backward_[last]) {
       const auto together = plan_->chains.together(*this, last);
+      const auto relu = plan_->chains.offer_relu(i, end, is_watched);
       in_layer_of(*this, i, [&] {
         layers_[i]->Backward(top_vecs_[i], bottom_need_backward_[i], bottom_vecs_[i]);
       });
       if (debug_info_) BackwardDebugInfo(i);
+      if (relu.is_taken()) Run(before_backward_, --i);
     }
     for (int joined = last; joined >= i; --joined) Run(after_backward_, joined);
     pass.after_backward(last, i);

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <numeric>
 
+#include "caffe/layers/relu_layer.hpp"
 #include "caffe/net.hpp"
 #include "caffe/net_memory.hpp"
 
@@ -47,15 +48,33 @@ bool is_lowest(const Net<Dtype>& net, size_t head, size_t layer) {
   return net.layer_need_backward()[layer] && !net.bottom_need_backward()[layer][0];
 }
 
+/// The layer, if the one in front of it is a ReLU in place whose gradient it may compute.
+template <typename Dtype>
+TakesReluGradient* find_behind_relu(const Net<Dtype>& net, size_t layer) {
+  const auto found = dynamic_cast<TakesReluGradient*>(net.layers()[layer].get());
+  if (found == nullptr || layer == 0) return nullptr;
+  const auto &bottoms = net.bottom_vecs(), &tops = net.top_vecs();
+  // Nobody else reads the ReLU's top: other layers would read it through a Split.
+  const bool is_relu = is_plain_relu(*net.layers()[layer - 1]) &&
+                       bottoms[layer - 1] == tops[layer - 1] && bottoms[layer] == tops[layer - 1] &&
+                       tops[layer] != bottoms[layer] && net.layers()[layer - 1]->loss(0) == 0;
+  for (size_t i = layer - 1; is_relu && i <= layer; ++i) {
+    if (!net.layer_need_backward()[i] || !net.bottom_need_backward()[i][0]) return nullptr;
+  }
+  return is_relu ? found : nullptr;
+}
+
 }  // namespace
 
 template <typename Dtype>
 void NetChains<Dtype>::find(const Net<Dtype>& net) {
   const auto& layers = net.layers();
   chains_.assign(layers.size(), Chain());
+  behind_relu_.assign(layers.size(), nullptr);
   heads_.resize(layers.size());
   std::iota(heads_.begin(), heads_.end(), 0);
   for (size_t i = 0; i < layers.size(); ++i) {
+    behind_relu_[i] = find_behind_relu(net, i);
     Chain& chain = chains_[i];
     chain.head = dynamic_cast<TakesFollowers<Dtype>*>(layers[i].get());
     if (chain.head == nullptr || layers[i]->loss(0) != 0) continue;
@@ -163,6 +182,13 @@ typename NetChains<Dtype>::Scope NetChains<Dtype>::together(const Net<Dtype>& ne
   if (head == last) return Scope(nullptr, {});
   const auto first = chains_[head].followers.begin();
   return Scope(chains_[head].head, Followers(first, first + chains_[head].taken), net.keeps_all());
+}
+
+template <typename Dtype>
+TakesReluGradient::Offer NetChains<Dtype>::offer_relu(int layer, int end, bool is_watched) const {
+  // Not if the layer that took the ReLU computes its gradient.
+  const bool may = layer > end && !is_watched && head_of(layer - 1) == layer - 1;
+  return TakesReluGradient::Offer(may ? behind_relu_[layer] : nullptr);
 }
 
 template class NetChains<float>;

@@ -9,10 +9,14 @@
 // a part of the layers stay right, too: a forward pass that ends within a chain offers only the
 // layers up to its end; one that begins within a chain, and a backward pass that does not cross the
 // whole of it, first run the chain's layers again, one by one.
+//
+// And which layers compute the gradient of the ReLU in front of them
+// (caffe/layers/takes_relu_gradient.hpp).
 
 #include <vector>
 
 #include "caffe/layers/takes_followers.hpp"
+#include "caffe/layers/takes_relu_gradient.hpp"
 
 namespace caffe {
 
@@ -42,6 +46,9 @@ class NetChains {
   int head_of(int last) const;
   /// For that layer's backward pass.
   Scope together(const Net<Dtype>& net, int last) const;
+  /// For the backward pass of one layer: the gradient of the layer in front of it, if that is a
+  /// ReLU. `end` is the lowest layer of the pass.
+  TakesReluGradient::Offer offer_relu(int layer, int end, bool is_watched) const;
 
  private:
   struct Chain {
@@ -52,8 +59,9 @@ class NetChains {
   void set_taken(int layer, int count);
   void run_again(const Net<Dtype>& net, int layer);
 
-  std::vector<Chain> chains_;  // [layer]
-  std::vector<int> heads_;     // [layer] the one that took it as its last follower, or itself
+  std::vector<Chain> chains_;                    // [layer]
+  std::vector<TakesReluGradient*> behind_relu_;  // [layer] the layer, or null: takes no ReLU
+  std::vector<int> heads_;  // [layer] the one that took it as its last follower, or itself
 };
 
 }  // namespace caffe

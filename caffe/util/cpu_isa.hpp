@@ -12,6 +12,15 @@ namespace caffe {
 /// OPENBLAS_CORETYPE, which tools/engine/run sets.
 bool avx512_allowed();
 
+/// Sets of instructions that own code is compiled for: the processor's baseline, AVX2 with FMA, and
+/// these with AVX-512.
+enum class Isa { kPlain, kAvx2, kAvx512 };
+
+/// Whether the processor has them, hidden or not.
+bool processor_has(Isa isa);
+/// The most that avx512_allowed() leaves.
+Isa best_isa();
+
 }  // namespace caffe
 
 #endif  // CAFFE_UTIL_CPU_ISA_HPP_

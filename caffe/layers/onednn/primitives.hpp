@@ -97,36 +97,6 @@ inline dnnl::pooling_backward::primitive_desc describe_pooling_backward(
 #endif
 }
 
-struct LrnShape {
-  dnnl::memory::dim size;
-  float alpha, beta, k;
-};
-
-inline dnnl::lrn_forward::primitive_desc describe_lrn(const Layout& layout, const LrnShape& shape) {
-  const auto kind = dnnl::prop_kind::forward_training;
-  const auto algorithm = dnnl::algorithm::lrn_across_channels;
-#if DNNL_VERSION_MAJOR < 3
-  return describe<dnnl::lrn_forward>(kind, algorithm, layout, shape.size, shape.alpha, shape.beta,
-                                     shape.k);
-#else
-  return describe<dnnl::lrn_forward>(kind, algorithm, layout, layout, shape.size, shape.alpha,
-                                     shape.beta, shape.k);
-#endif
-}
-
-inline dnnl::lrn_backward::primitive_desc describe_lrn_backward(
-    const dnnl::lrn_forward::primitive_desc& forward, const LrnShape& shape) {
-  const Layout layout = forward.src_desc();
-  const auto algorithm = dnnl::algorithm::lrn_across_channels;
-#if DNNL_VERSION_MAJOR < 3
-  return describe_backward<dnnl::lrn_backward>(forward, algorithm, layout, layout, shape.size,
-                                               shape.alpha, shape.beta, shape.k);
-#else
-  return describe_backward<dnnl::lrn_backward>(forward, algorithm, layout, layout, layout,
-                                               shape.size, shape.alpha, shape.beta, shape.k);
-#endif
-}
-
 }  // namespace onednn
 }  // namespace caffe
 

@@ -95,6 +95,45 @@ int ToyHeadLayer<Dtype>::passes_again = 0;
 
 REGISTER_LAYER_CLASS(ToyHead);
 
+/// y = x^2 / 2. Can compute the gradient of a ReLU in front of it.
+template <typename Dtype>
+class ToyBehindReluLayer : public Layer<Dtype>, public TakesReluGradient {
+ public:
+  using typename Layer<Dtype>::Blobs;
+  explicit ToyBehindReluLayer(const LayerParameter& param) : Layer<Dtype>(param) {}
+  void Reshape(const Blobs& bottom, const Blobs& top) override { top[0]->ReshapeLike(*bottom[0]); }
+  const char* type() const override { return "ToyBehindRelu"; }
+  int ExactNumBottomBlobs() const override { return 1; }
+  int ExactNumTopBlobs() const override { return 1; }
+
+  static bool takes;
+  static int taken;  // passes
+
+ protected:
+  void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
+    for (int i = 0; i < bottom[0]->count(); ++i) {
+      const Dtype x = bottom[0]->cpu_data()[i];
+      top[0]->mutable_cpu_data()[i] = x * x / 2 + x;
+    }
+  }
+  void Backward_cpu(const Blobs& top, const vector<bool>& down, const Blobs& bottom) override {
+    const bool relu = takes && take_relu();
+    taken += relu;
+    for (int i = 0; down[0] && i < bottom[0]->count(); ++i) {
+      const Dtype x = bottom[0]->cpu_data()[i];
+      const Dtype dx = (x + 1) * top[0]->cpu_diff()[i];
+      bottom[0]->mutable_cpu_diff()[i] = relu && !(x > 0) ? 0 : dx;
+    }
+  }
+};
+
+template <typename Dtype>
+bool ToyBehindReluLayer<Dtype>::takes = true;
+template <typename Dtype>
+int ToyBehindReluLayer<Dtype>::taken = 0;
+
+REGISTER_LAYER_CLASS(ToyBehindRelu);
+
 typedef TakesFollowers<float>::Gradient Gradient;
 typedef std::function<void(Net<float>*)> Passes;
 
@@ -115,6 +154,14 @@ string chain(bool head_in_place, const string& of_scale = "", const string& behi
          "bottom: '" + made + "' top: 'y' } " +
          in_place("scale", "Scale", kScaleFields + of_scale) + in_place("relu", "ReLU") + behind +
          toy_weights("last", "y", "z") +
+         "layer { name: 'bent' type: 'Sigmoid' bottom: 'z' top: 'z' } " + toy_loss("loss", "z");
+}
+
+/// Layers: 0 data, 1 first, 2 relu, 3 behind, 4 last, 5 bent, 6 loss.
+string behind_relu(const string& relu) {
+  return kToyData + toy_weights("first", "data", "y") + relu +
+         "layer { name: 'behind' type: 'ToyBehindRelu' bottom: 'y' top: 'w' } " +
+         toy_weights("last", "w", "z") +
          "layer { name: 'bent' type: 'Sigmoid' bottom: 'z' top: 'z' } " + toy_loss("loss", "z");
 }
 
@@ -178,6 +225,21 @@ class NetChainsTest : public ::testing::Test {
 void whole(Net<float>* net) {
   net->ForwardBackward();
 }
+
+class BehindRelu : public ::testing::Test {
+ protected:
+  typedef ToyBehindReluLayer<float> Layer;
+  void TearDown() override { Layer::takes = true; }
+  /// Compares with the passes of a net whose layers take none; `times`: how often it took one.
+  static void check(const string& text, const Passes& passes, int times) {
+    Layer::takes = false;
+    const auto expected = run(text, passes, TRAIN);
+    Layer::takes = true;
+    Layer::taken = 0;
+    EXPECT_EQ(run(text, passes, TRAIN), expected);
+    EXPECT_EQ(Layer::taken, times);
+  }
+};
 
 }  // namespace
 
@@ -312,6 +374,50 @@ TEST_F(NetChainsTest, StopsWhereTheGradientStops) {
   const string relu = in_place("relu", "ReLU");
   text.replace(text.find(relu), relu.size(), in_place("relu", "ReLU", "propagate_down: false"));
   check(text, whole);
+}
+
+TEST_F(BehindRelu, WholePasses) {
+  const string text = behind_relu(in_place("relu", "ReLU"));
+  check(text, whole, 1);
+  check(
+      text,
+      [](Net<float>* net) {
+        for (int i = 0; i < 3; ++i) net->ForwardBackward();
+        net->Backward();
+      },
+      4);
+}
+
+TEST_F(BehindRelu, PassesOverAPart) {
+  for (int end = 1; end <= 5; ++end) {
+    check(
+        behind_relu(in_place("relu", "ReLU")),
+        [end](Net<float>* net) {
+          net->Forward();
+          net->BackwardTo(end);
+          net->BackwardFromTo(end - 1, 0);
+        },
+        end == 3 ? 0 : 1);
+  }
+}
+
+TEST_F(BehindRelu, OnlyAPlainReluThatNobodySees) {
+  const string relu = in_place("relu", "ReLU");
+  check(behind_relu(in_place("relu", "ReLU", "relu_param { negative_slope: 0.5 }")), whole, 0);
+  check(behind_relu(in_place("bent_too", "Sigmoid")), whole, 0);
+  check(behind_relu(in_place("relu", "ReLU", "propagate_down: false")), whole, 0);
+  check(behind_relu(relu + toy_weights("other", "y", "v") + toy_loss("second", "v")), whole, 0);
+  const string frozen = "param { lr_mult: 0 } param { lr_mult: 0 } ";
+  string text = behind_relu(relu);
+  const string first = toy_weights("first", "data", "y");
+  text.replace(text.find(first), first.size(), toy_weights("first", "data", "y", frozen));
+  check(text, whole, 0);
+  Watcher watcher;
+  const Passes watched = [&watcher](Net<float>* net) {
+    net->add_before_backward(&watcher);
+    net->ForwardBackward();
+  };
+  check(behind_relu(relu), watched, 0);
 }
 
 TEST_F(NetChainsTest, FollowsAnotherBatchSize) {
