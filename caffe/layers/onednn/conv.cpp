@@ -2,8 +2,8 @@
 //
 // The learnt blobs stay row by row, as in solvers and files. Weights that learn are converted to
 // the form that a pass needs each time; others are kept in that form where it is allowed
-// (caffe/layers/keeps_weights.hpp). While testing, the convolution computes the layers behind it,
-// too (conv_folding.hpp).
+// (caffe/layers/keeps_weights.hpp). The convolution computes the ReLU behind it and, while testing,
+// other layers, too (conv_folding.hpp).
 //
 // Windows of 3x3 and 5x5 with stride 1 use the engine's own Winograd algorithm where it is faster
 // (conv_winograd.hpp); each pass is chosen separately. While testing, windows of 1x1 with stride 1
@@ -302,7 +302,11 @@ void OneDnnConvolutionLayer::Forward_cpu(const Blobs& bottom, const Blobs& top) 
   const OwnForward* const own = own_forward();
   const bool is_own = own != nullptr;
   Folding folding;
-  if (infers()) folding = fold(followers(), num_output_, !is_own || own->takes_slopes());
+  // In oneDNN's code a ReLU requires reading the bottom once more, to find values that are not
+  // finite.
+  if (is_own || infers() || bottom[0]->count() < 2 * top[0]->count()) {
+    folding = fold(followers(), num_output_, !is_own || own->takes_slopes(), infers());
+  }
   // oneDNN's ReLU makes 0 of a NaN.
   if (folding.relu && !is_own && !all_finite(*bottom[0])) folding = Folding();
   const Forward* pass = is_own ? nullptr : &pass_for(&folding);

@@ -112,19 +112,19 @@ bool all_finite(const Blob<float>& blob) {
   return all_finite(static_cast<const float*>(copy->buffer().get()), count);
 }
 
-Folding fold(const Followers& followers, int channels, bool slopes) {
+Folding fold(const Followers& followers, int channels, bool slopes, bool scales) {
   Folding folding;
   for (Layer<float>* const layer : followers) {
     const bool relu = is<ReLULayer>(*layer);
     const float slope = layer->layer_param().relu_param().negative_slope();
-    const bool scales = is_frozen_batch_norm(layer) || is_channel_scale(*layer, channels);
+    const bool scale = is_frozen_batch_norm(layer) || is_channel_scale(*layer, channels);
     // Nothing but a Dropout can come behind the ReLU.
-    const bool possible = scales ? !folding.relu
+    const bool possible = scale  ? scales && !folding.relu
                           : relu ? (slopes || slope == 0) && !folding.relu
                                  : does_nothing(layer);
     if (!possible) break;
     folding.layers.push_back(layer);
-    folding.scales |= scales;
+    folding.scales |= scale;
     folding.relu |= relu;
     if (relu) folding.slope = slope;
   }

@@ -1,9 +1,9 @@
 #ifndef CAFFE_LAYERS_ONEDNN_CONV_FOLDING_HPP_
 #define CAFFE_LAYERS_ONEDNN_CONV_FOLDING_HPP_
 
-// What a convolution computes for the layers behind it while testing. BatchNorm with its stored
-// statistics and Scale are y = s x + t by channel, so the convolution computes them with weights
-// s w and bias s b + t; a ReLU comes at the end of the same kernel. Dropout does nothing.
+// What a convolution computes for the layers behind it. A ReLU comes at the end of the same kernel.
+// While testing, BatchNorm with its stored statistics and Scale are y = s x + t by channel, so the
+// convolution computes them with weights s w and bias s b + t; and Dropout does nothing.
 //
 // oneDNN's kernel makes 0 of NaN in a ReLU, where Caffe's layer leaves NaN. So the ReLU is left to
 // its layer if a value of the bottom, the weights or the bias is not finite. The engine's own
@@ -33,8 +33,8 @@ struct Folding {
 };
 
 /// As many of the followers from the front as can be computed. `slopes`: a ReLU may have a
-/// negative_slope.
-Folding fold(const Followers& followers, int channels, bool slopes);
+/// negative_slope. `scales`: the weights may be scaled.
+Folding fold(const Followers& followers, int channels, bool slopes, bool scales);
 
 /// Whether no value of the blob's data is NaN or infinite, in any layout.
 bool all_finite(const Blob<float>& blob);
