@@ -117,7 +117,7 @@ void BilinearFiller<Dtype>::Fill(Blob<Dtype>* blob) {
 namespace {
 
 template <typename Dtype, template <typename> class Kind>
-Filler<Dtype>* make(const FillerParameter& param) {
+Filler<Dtype>* make_filler(const FillerParameter& param) {
   return new Kind<Dtype>(param);
 }
 
@@ -127,13 +127,13 @@ template <typename Dtype>
 Filler<Dtype>* GetFiller(const FillerParameter& param) {
   typedef Filler<Dtype>* (*Maker)(const FillerParameter&);
   static const map<string, Maker> makers = {
-      {"constant", make<Dtype, ConstantFiller>},
-      {"uniform", make<Dtype, UniformFiller>},
-      {"gaussian", make<Dtype, GaussianFiller>},
-      {"positive_unitball", make<Dtype, PositiveUnitballFiller>},
-      {"xavier", make<Dtype, XavierFiller>},
-      {"msra", make<Dtype, MSRAFiller>},
-      {"bilinear", make<Dtype, BilinearFiller>},
+      {"constant", make_filler<Dtype, ConstantFiller>},
+      {"uniform", make_filler<Dtype, UniformFiller>},
+      {"gaussian", make_filler<Dtype, GaussianFiller>},
+      {"positive_unitball", make_filler<Dtype, PositiveUnitballFiller>},
+      {"xavier", make_filler<Dtype, XavierFiller>},
+      {"msra", make_filler<Dtype, MSRAFiller>},
+      {"bilinear", make_filler<Dtype, BilinearFiller>},
   };
   const auto found = makers.find(param.type());
   if (found != makers.end()) return found->second(param);

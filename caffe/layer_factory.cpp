@@ -13,15 +13,15 @@ namespace caffe {
 namespace {
 
 template <typename Dtype>
-struct Table {
+struct CreatorTable {
   typename LayerRegistry<Dtype>::CreatorRegistry creators;
   set<string> twice;  // types that were registered a second time, by a different function
 };
 
 /// Created at the first use, since libraries register in any order, and never destroyed.
 template <typename Dtype>
-Table<Dtype>& table() {
-  static Table<Dtype>* const all = new Table<Dtype>();
+CreatorTable<Dtype>& creator_table() {
+  static CreatorTable<Dtype>* const all = new CreatorTable<Dtype>();
   return *all;
 }
 
@@ -50,19 +50,19 @@ string unknown_type(const string& type, const vector<string>& known) {
 
 template <typename Dtype>
 typename LayerRegistry<Dtype>::CreatorRegistry& LayerRegistry<Dtype>::Registry() {
-  return table<Dtype>().creators;
+  return creator_table<Dtype>().creators;
 }
 
 template <typename Dtype>
 void LayerRegistry<Dtype>::AddCreator(const string& type, Creator creator) {
-  const auto added = table<Dtype>().creators.insert(std::make_pair(type, creator));
-  if (!added.second && added.first->second != creator) table<Dtype>().twice.insert(type);
+  const auto added = creator_table<Dtype>().creators.insert(std::make_pair(type, creator));
+  if (!added.second && added.first->second != creator) creator_table<Dtype>().twice.insert(type);
 }
 
 template <typename Dtype>
 shared_ptr<Layer<Dtype>> LayerRegistry<Dtype>::CreateLayer(const LayerParameter& param) {
   if (Caffe::root_solver()) LOG(INFO) << "Creating layer " << param.name();
-  const Table<Dtype>& all = table<Dtype>();
+  const CreatorTable<Dtype>& all = creator_table<Dtype>();
   const auto found = all.creators.find(param.type());
   if (found == all.creators.end()) {
     CAFFE_FAIL("layer '" << param.name() << "': " << unknown_type(param.type(), LayerTypeList()));
@@ -74,7 +74,7 @@ shared_ptr<Layer<Dtype>> LayerRegistry<Dtype>::CreateLayer(const LayerParameter&
 template <typename Dtype>
 vector<string> LayerRegistry<Dtype>::LayerTypeList() {
   vector<string> types;
-  for (const auto& entry : table<Dtype>().creators) types.push_back(entry.first);
+  for (const auto& entry : creator_table<Dtype>().creators) types.push_back(entry.first);
   return types;
 }
 
@@ -88,7 +88,7 @@ template class LayerRegistry<double>;
 
 vector<string> load_layers(const string& path) {
   const vector<string> before = LayerRegistry<float>::LayerTypeList();
-  const set<string> known_twice = table<float>().twice;
+  const set<string> known_twice = creator_table<float>().twice;
   if (dlopen(path.c_str(), RTLD_NOW | RTLD_GLOBAL) == nullptr) {
     const char* reason = dlerror();
     CAFFE_FAIL("cannot load the layers in " << path << ": " << (reason ? reason : "unknown error"));
@@ -97,7 +97,7 @@ vector<string> load_layers(const string& path) {
   vector<string> added;
   std::set_difference(after.begin(), after.end(), before.begin(), before.end(),
                       std::back_inserter(added));
-  for (const string& type : table<float>().twice) {
+  for (const string& type : creator_table<float>().twice) {
     CAFFE_CHECK(known_twice.count(type) > 0, path << ": " << report_twice(type));
   }
   CAFFE_CHECK(!added.empty(), path << " adds no layer type: was it loaded before, or does it not "

@@ -23,7 +23,7 @@ string as_text(const SolverParameter& param) {
   return text;
 }
 
-vector<string> split(const string& list, char separator) {
+vector<string> split_list(const string& list, char separator) {
   vector<string> parts;
   std::stringstream stream(list);
   for (string part; std::getline(stream, part, separator);) {
@@ -120,7 +120,7 @@ void Solver<Dtype>::InitTrainNet() {
   LOG_IF(INFO, Caffe::root_solver()) << "Creating training net " << net.source;
   net_ = std::make_shared<Net<Dtype>>(net.param);
   for (const string& list : param_.weights()) {
-    for (const string& file : split(list, ',')) {
+    for (const string& file : split_list(list, ',')) {
       LOG(INFO) << "Finetuning from " << file;
       net_->CopyTrainedLayersFrom(file);
     }
@@ -135,7 +135,7 @@ void Solver<Dtype>::InitTestNets() {
     test_nets_.push_back(std::make_shared<Net<Dtype>>(net.param));
     test_nets_.back()->set_debug_info(param_.debug_info());
     for (const string& list : param_.weights()) {
-      for (const string& file : split(list, ',')) {
+      for (const string& file : split_list(list, ',')) {
         LOG(INFO) << "Finetuning from " << file;
         test_nets_.back()->CopyTrainedLayersFrom(file);
       }

@@ -10,15 +10,15 @@ namespace caffe {
 namespace {
 
 // So that sums and products of these numbers fit in an int.
-constexpr int kMost = 1 << 24;
+constexpr int kMostSize = 1 << 24;
 constexpr int64_t kMostExtent = 1 << 28;  // of a window
 
-typedef google::protobuf::RepeatedField<google::protobuf::uint32> Values;
+typedef google::protobuf::RepeatedField<google::protobuf::uint32> FieldValues;
 
 /// A parameter with one value for all axes, one per axis, or, for two axes, an _h and a _w field.
 struct AxisField {
   const char* name;
-  const Values* values;
+  const FieldValues* values;
   bool has_h_or_w;
   unsigned h, w;
   int otherwise;  // the default; -1: none
@@ -49,8 +49,8 @@ std::vector<int> read_axis_field(const std::string& layer, const AxisField& fiel
   for (int a = 0; a < axes; ++a) {
     CAFFE_CHECK(out[a] >= field.at_least, layer << field.name << " is " << out[a]
                                                 << ", which must be at least " << field.at_least);
-    CAFFE_CHECK(out[a] <= kMost,
-                layer << field.name << " is " << out[a] << ", which must be at most " << kMost);
+    CAFFE_CHECK(out[a] <= kMostSize,
+                layer << field.name << " is " << out[a] << ", which must be at most " << kMostSize);
   }
   return out;
 }

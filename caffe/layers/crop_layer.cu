@@ -13,7 +13,7 @@ namespace caffe {
 namespace {
 
 /// The offsets of a crop's rows (the last axis) in the whole blob.
-struct Window {
+struct CropWindow {
   int axes;
   int whole[kMaxBlobAxes], part[kMaxBlobAxes], offset[kMaxBlobAxes];
   CAFFE_HD int place(int row) const {
@@ -30,7 +30,7 @@ struct Window {
 /// Copies the crop from the whole blob, or back into it.
 template <typename T>
 struct CropRow {
-  Window window;
+  CropWindow window;
   int length;
   bool back;
   const T* from;
@@ -43,7 +43,7 @@ struct CropRow {
 
 template <typename T>
 struct CropValue {
-  Window window;
+  CropWindow window;
   int length;
   bool back;
   const T* from;
@@ -57,7 +57,7 @@ struct CropValue {
 template <typename T>
 void copy_window(const std::vector<int>& whole, const std::vector<int>& part,
                  const std::vector<int>& offset, bool back, const T* from, T* to) {
-  Window window = {};  // no byte of a kernel's argument is left undefined
+  CropWindow window = {};  // no byte of a kernel's argument is left undefined
   window.axes = static_cast<int>(whole.size());
   std::copy(whole.begin(), whole.end(), window.whole);
   std::copy(part.begin(), part.end(), window.part);

@@ -35,7 +35,7 @@ struct MarginTerms {
 };
 
 template <typename T, typename Factor>
-struct ScoreGradient {
+struct HingeGradient {
   int classes;
   bool squared;
   Factor factor;
@@ -95,7 +95,7 @@ void HingeLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& p
   const bool squared = this->layer_param_.hinge_loss_param().norm() == HingeLossParameter::L2;
   const auto run = [&](const auto& factor) {
     parallel_planes(items, classes,
-                    ScoreGradient<Dtype, std::decay_t<decltype(factor)>>{
+                    HingeGradient<Dtype, std::decay_t<decltype(factor)>>{
                         classes, squared, factor, margin_.active_data(), bottom[1]->active_data(),
                         bottom[0]->mutable_active_diff()});
   };

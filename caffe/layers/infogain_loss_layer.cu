@@ -12,7 +12,7 @@ namespace caffe {
 namespace {
 
 /// The offset of the scores of item i = (outer, inner).
-struct Items {
+struct InfogainItems {
   int classes, inner;
   bool has_ignore;
   int ignore;
@@ -26,8 +26,8 @@ struct Items {
 };
 
 template <typename T>
-struct ItemLoss {
-  Items items;
+struct InfogainLoss {
+  InfogainItems items;
   T least;
   const T* prob;   // [outer x classes x inner]
   const T* label;  // [outer x inner]
@@ -46,8 +46,8 @@ struct ItemLoss {
 
 /// dx_c = factor (p_c sum of H(label, .) - H(label, c))
 template <typename T, typename Factor>
-struct ScoreGradient {
-  Items items;
+struct InfogainGradient {
+  InfogainItems items;
   Factor factor;
   const T* prob;
   const T* label;
@@ -126,14 +126,14 @@ void InfogainLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void InfogainLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   softmax_layer_->Forward(softmax_bottom_, softmax_top_);
-  const Items items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
+  const InfogainItems items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
   const LabelRange range = {items.classes, has_ignore_, ignore_};
-  const ItemLoss<Dtype> item = {items,
-                                Dtype(kLOG_THRESHOLD),
-                                prob_.active_data(),
-                                bottom[1]->active_data(),
-                                gains(bottom).active_data(),
-                                item_loss_.mutable_active_data()};
+  const InfogainLoss<Dtype> item = {items,
+                                    Dtype(kLOG_THRESHOLD),
+                                    prob_.active_data(),
+                                    bottom[1]->active_data(),
+                                    gains(bottom).active_data(),
+                                    item_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(prob_);
   if (current_device() == Device::kGPU) {
     gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
@@ -162,10 +162,10 @@ void InfogainLossLayer<Dtype>::Backward_any(const Blobs& top,
               this->name() << "there is no gradient for bottom 2, the infogain matrix: set "
                            << "propagate_down: false for it");
   if (!propagate_down[0]) return;
-  const Items items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
+  const InfogainItems items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
   const auto run = [&](const auto& factor) {
     parallel_rows(bottom[1]->count(), items.classes,
-                  ScoreGradient<Dtype, std::decay_t<decltype(factor)>>{
+                  InfogainGradient<Dtype, std::decay_t<decltype(factor)>>{
                       items, factor, prob_.active_data(), bottom[1]->active_data(),
                       gains(bottom).active_data(), bottom[0]->mutable_active_diff()});
   };

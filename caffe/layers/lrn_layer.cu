@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "caffe/layers/cpu_width.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
@@ -43,8 +44,6 @@ struct Columns {
     at = static_cast<int64_t>(i / blocks) * channels * size + first;
   }
 };
-
-constexpr int kCpuWidth = 64;
 
 template <typename T, int kWidth, typename Power>
 struct AcrossForward {

@@ -15,7 +15,7 @@ CAFFE_HD inline T at_least(T p, T least) {
 }
 
 template <typename T>
-struct ItemLoss {
+struct LogisticLoss {
   int classes;
   T least;
   const T* p;      // [items x classes]
@@ -59,8 +59,8 @@ template <typename Dtype>
 void MultinomialLogisticLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const int items = bottom[0]->shape(0), classes = bottom[0]->count(1);
   const LabelRange range = {classes, false, 0};
-  const ItemLoss<Dtype> item = {classes, Dtype(kLOG_THRESHOLD), bottom[0]->active_data(),
-                                bottom[1]->active_data(), item_loss_.mutable_active_data()};
+  const LogisticLoss<Dtype> item = {classes, Dtype(kLOG_THRESHOLD), bottom[0]->active_data(),
+                                    bottom[1]->active_data(), item_loss_.mutable_active_data()};
   if (current_device() == Device::kGPU) {
     check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
     gpu_loss<Dtype>(items, item, item.loss, {Dtype(items), nullptr}, top[0]->mutable_gpu_data());

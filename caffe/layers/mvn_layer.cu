@@ -12,7 +12,7 @@ namespace {
 /// factor = 1 / (d + eps) and slope = (d + eps) / d for a plane with standard deviation d; a flat
 /// plane has slope 0. Without `divide` they are 1 and 0.
 template <typename T>
-struct Factors {
+struct DeviationFactors {
   bool divide;
   T eps;
   const T* variance;
@@ -52,9 +52,9 @@ void MVNLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const ChannelShape cut = shape(*bottom[0]);
   channel_moments(cut, bottom[0]->active_data(), mean_.mutable_active_data(),
                   variance_.mutable_active_data(), &sums_);
-  parallel_for(cut.channels,
-               Factors<Dtype>{param.normalize_variance(), param.eps(), variance_.active_data(),
-                              factor_.mutable_active_data(), slope_.mutable_active_data()});
+  parallel_for(cut.channels, DeviationFactors<Dtype>{
+                                 param.normalize_variance(), param.eps(), variance_.active_data(),
+                                 factor_.mutable_active_data(), slope_.mutable_active_data()});
   normalise(cut, mean_.active_data(), factor_.active_data(), bottom[0]->active_data(),
             top[0]->mutable_active_data());
 }

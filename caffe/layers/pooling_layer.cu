@@ -3,6 +3,7 @@
 #include <cfloat>
 #include <cstdint>
 
+#include "caffe/layers/cpu_width.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/in_place.hpp"
@@ -100,11 +101,11 @@ struct Piece {
 
 /// A value of the bottom, and the windows of its plane.
 template <Order kOrder>
-struct Place {
+struct PooledPlace {
   int row, column;
   int64_t windows;  // the first one's result
   int row_step, column_step;
-  CAFFE_HD Place(const Windows& w, int i) {
+  CAFFE_HD PooledPlace(const Windows& w, int i) {
     const int channel = kOrder == Order::kNhwc ? i % w.channels : 0;
     if (kOrder == Order::kNhwc) i /= w.channels;
     column = i % w.width;
@@ -121,8 +122,6 @@ struct Place {
     Windows::that_hold(column, w.kernel_w, w.stride_w, w.pad_w, w.pooled_width, pw0, pw1);
   }
 };
-
-constexpr int kCpuWidth = 64;
 
 template <typename T, int kWidth, Order kOrder>
 struct MaxForward {
@@ -220,7 +219,7 @@ struct TakenGather {
   const int* index;
   T* dx;
   CAFFE_HD void operator()(int i) const {
-    const Place<kOrder> place(w, i);
+    const PooledPlace<kOrder> place(w, i);
     int ph0, ph1, pw0, pw1;
     place.that_hold(w, &ph0, &ph1, &pw0, &pw1);
     T sum = T(0);
@@ -267,7 +266,7 @@ struct AveGather {
   const T* dy;
   T* dx;
   CAFFE_HD void operator()(int i) const {
-    const Place<kOrder> place(w, i);
+    const PooledPlace<kOrder> place(w, i);
     int ph0, ph1, pw0, pw1;
     place.that_hold(w, &ph0, &ph1, &pw0, &pw1);
     T sum = T(0);

@@ -68,7 +68,7 @@ struct Terms {
 };
 
 template <typename T>
-struct StoreSum {
+struct StoreReduction {
   T coeff;
   T* y;  // [rows]
   CAFFE_HD void operator()(int row, double sum, double) const {
@@ -109,7 +109,7 @@ void ReductionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void ReductionLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const Dtype* const x = bottom[0]->active_data();
-  const StoreSum<Dtype> store = {coeff_, top[0]->mutable_active_data()};
+  const StoreReduction<Dtype> store = {coeff_, top[0]->mutable_active_data()};
   with_term(this->layer_param_.reduction_param().operation(), [&](auto term) {
     channel_sums({1, rows_, length_}, Terms<Dtype, decltype(term)>{x}, &sums_, store);
   });

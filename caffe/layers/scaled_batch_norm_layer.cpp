@@ -148,7 +148,7 @@ size_t ScaledBatchNormLayer<Dtype>::workspace_bytes() const {
 namespace {
 
 template <typename Dtype>
-shared_ptr<Layer<Dtype>> make(const LayerParameter& param) {
+shared_ptr<Layer<Dtype>> make_either_batch_norm(const LayerParameter& param) {
   if (!ScaledBatchNormLayer<Dtype>::takes(param)) {
     LOG_IF(WARNING, has_fillers(param.batch_norm_param()) && Caffe::root_solver())
         << "layer '" << param.name() << "' (BatchNorm): scale_filler and bias_filler have no "
@@ -163,6 +163,6 @@ shared_ptr<Layer<Dtype>> make(const LayerParameter& param) {
 }  // namespace
 
 INSTANTIATE_CLASS(ScaledBatchNormLayer);
-REGISTER_LAYER_CREATOR(BatchNorm, make);
+REGISTER_LAYER_CREATOR(BatchNorm, make_either_batch_norm);
 
 }  // namespace caffe

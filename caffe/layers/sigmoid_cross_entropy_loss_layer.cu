@@ -11,7 +11,7 @@ namespace caffe {
 namespace {
 
 template <typename T>
-struct ItemLoss {
+struct CrossEntropy {
   bool has_ignore;
   int ignore;
   const T* x;
@@ -29,9 +29,9 @@ struct ItemLoss {
 
 /// The sums of the losses and of the targets that count.
 template <typename T>
-struct ItemTerms {
+struct CrossEntropyTerms {
   using Value = T;
-  ItemLoss<T> item;
+  CrossEntropy<T> item;
   template <typename W>
   CAFFE_HD W first(int, int i) const {
     item(i);
@@ -55,7 +55,7 @@ struct StoreItems {
 };
 
 template <typename T, typename Factor>
-struct ScoreGradient {
+struct CrossEntropyGradient {
   Factor factor;
   const T* x;
   const T* target;
@@ -98,13 +98,13 @@ bool SigmoidCrossEntropyLossLayer<Dtype>::all_on_gpu() const {
 template <typename Dtype>
 void SigmoidCrossEntropyLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const int count = bottom[0]->count();
-  const ItemLoss<Dtype> item = {has_ignore_label_,           ignore_label_,
-                                bottom[0]->active_data(),    bottom[1]->active_data(),
-                                item_.mutable_active_data(), item_.mutable_active_diff()};
+  const CrossEntropy<Dtype> item = {has_ignore_label_,           ignore_label_,
+                                    bottom[0]->active_data(),    bottom[1]->active_data(),
+                                    item_.mutable_active_data(), item_.mutable_active_diff()};
   if (all_on_gpu()) {
     valid_.Reshape(vector<int>{1});
     int* const valid = valid_.mutable_gpu_data();
-    gpu_total(count, ItemTerms<Dtype>{item},
+    gpu_total(count, CrossEntropyTerms<Dtype>{item},
               StoreItems<Dtype>{
                   loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid,
                                       this->layer_param_.loss_param().pre_fixed_normalizer()),
@@ -127,7 +127,7 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Backward_any(const Blobs& top,
   this->refuse_gradient(propagate_down, 1);
   if (!propagate_down[0]) return;
   const auto run = [&](const auto& factor) {
-    parallel_for(bottom[0]->count(), ScoreGradient<Dtype, std::decay_t<decltype(factor)>>{
+    parallel_for(bottom[0]->count(), CrossEntropyGradient<Dtype, std::decay_t<decltype(factor)>>{
                                          factor, bottom[0]->active_data(), bottom[1]->active_data(),
                                          item_.active_diff(), bottom[0]->mutable_active_diff()});
   };

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/cpu_width.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
 #include "kernels/row_teams.hpp"
@@ -58,14 +59,12 @@ struct SoftmaxRowGradient {
   }
 };
 
-constexpr int kCpuWidth = 64;
-
 /// kWidth neighbouring pixels of one outer item.
 template <int kWidth>
-struct Pixels {
+struct PixelBlock {
   int64_t at;  // class 0 of the first pixel
   int n;
-  CAFFE_HD Pixels(int i, int classes, int inner) {
+  CAFFE_HD PixelBlock(int i, int classes, int inner) {
     const int blocks = (inner + kWidth - 1) / kWidth;
     const int first = i % blocks * kWidth;
     n = inner - first < kWidth ? inner - first : kWidth;
@@ -79,7 +78,7 @@ struct SoftmaxPixels {
   const T* x;  // [outer x classes x inner]
   T* y;
   CAFFE_HD void operator()(int i) const {
-    const Pixels<kWidth> pixels(i, classes, inner);
+    const PixelBlock<kWidth> pixels(i, classes, inner);
     const int n = pixels.n;
     T largest[kWidth] = {}, sum[kWidth] = {};
     for (int j = 0; j < n; ++j) largest[j] = x[pixels.at + j];
@@ -107,7 +106,7 @@ struct SoftmaxPixelsGradient {
   const T *y, *dy;
   T* dx;
   CAFFE_HD void operator()(int i) const {
-    const Pixels<kWidth> pixels(i, classes, inner);
+    const PixelBlock<kWidth> pixels(i, classes, inner);
     const int n = pixels.n;
     T dot[kWidth];
     for (int j = 0; j < n; ++j) dot[j] = T(0);

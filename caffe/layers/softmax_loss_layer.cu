@@ -15,7 +15,7 @@ namespace caffe {
 namespace {
 
 /// The offset of the scores of item i = (outer, inner).
-struct Items {
+struct SoftmaxItems {
   int classes, inner;
   bool has_ignore;
   int ignore;
@@ -29,8 +29,8 @@ struct Items {
 };
 
 template <typename T>
-struct ItemLoss {
-  Items items;
+struct SoftmaxLoss {
+  SoftmaxItems items;
   const T* prob;   // [outer x classes x inner]
   const T* label;  // [outer x inner]
   T* loss;         // as label
@@ -47,8 +47,8 @@ struct ItemLoss {
 
 /// dx = factor (p - 1 at the label, p elsewhere)
 template <typename T, typename Factor>
-struct ScoreGradient {
-  Items items;
+struct SoftmaxLossGradient {
+  SoftmaxItems items;
   Factor factor;
   const T* prob;
   const T* label;
@@ -108,9 +108,9 @@ void SoftmaxWithLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& 
   softmax_layer_->Forward(softmax_bottom_vec_, softmax_top_vec_);
   const int classes = bottom[0]->shape(softmax_axis_), count = bottom[1]->count();
   const LabelRange range = {classes, has_ignore_label_, ignore_label_};
-  const Items items = {classes, inner_num_, has_ignore_label_, ignore_label_};
-  const ItemLoss<Dtype> item = {items, prob_.active_data(), bottom[1]->active_data(),
-                                item_loss_.mutable_active_data()};
+  const SoftmaxItems items = {classes, inner_num_, has_ignore_label_, ignore_label_};
+  const SoftmaxLoss<Dtype> item = {items, prob_.active_data(), bottom[1]->active_data(),
+                                   item_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(prob_);
   if (all_on_gpu()) {
     gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
@@ -131,11 +131,11 @@ void SoftmaxWithLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bo
                                                const Blobs& bottom) {
   this->refuse_gradient(propagate_down, 1);
   if (!propagate_down[0]) return;
-  const Items items = {bottom[0]->shape(softmax_axis_), inner_num_, has_ignore_label_,
-                       ignore_label_};
+  const SoftmaxItems items = {bottom[0]->shape(softmax_axis_), inner_num_, has_ignore_label_,
+                              ignore_label_};
   const auto run = [&](const auto& factor) {
     parallel_rows(bottom[1]->count(), items.classes,
-                  ScoreGradient<Dtype, std::decay_t<decltype(factor)>>{
+                  SoftmaxLossGradient<Dtype, std::decay_t<decltype(factor)>>{
                       items, factor, prob_.active_data(), bottom[1]->active_data(),
                       bottom[0]->mutable_active_diff()});
   };

@@ -8,7 +8,7 @@ namespace {
 
 /// A channel's values minus its first value, and the squares of these differences.
 template <typename T>
-struct Moments {
+struct ChannelMoments {
   using Value = T;
   int inner;
   const T* x;  // [outer, channels, inner]
@@ -84,7 +84,7 @@ struct Gradient {
 template <typename Dtype>
 void channel_moments(const ChannelShape& shape, const Dtype* x, Dtype* mean, Dtype* variance,
                      Blob<double>* sums) {
-  channel_sums(shape, Moments<Dtype>{shape.inner, x}, sums,
+  channel_sums(shape, ChannelMoments<Dtype>{shape.inner, x}, sums,
                StoreMoments<Dtype>{shape.inner, x, shape.per_channel(), mean, variance});
 }
 

@@ -15,7 +15,7 @@ const char kNoCuda[] =
     "GPU mode was requested, but this Caffe was built without CUDA: write solver_mode: CPU "
     "in the solver, leave -gpu out, or call caffe.set_mode_cpu()";
 
-[[noreturn]] void fail() {
+[[noreturn]] void no_device() {
   throw Error(kNoCuda);
 }
 
@@ -31,36 +31,36 @@ bool usable(int) {
   return false;
 }
 void select(int) {
-  fail();
+  no_device();
 }
 int current() {
-  fail();
+  no_device();
 }
 std::string properties(int) {
-  fail();
+  no_device();
 }
 void wait() {
-  fail();
+  no_device();
 }
 void has_run(const std::string&, const char*) {}
 void* allocate(size_t) {
-  fail();
+  no_device();
 }
 void release(void*) noexcept {}
 void* workspace(size_t) {
-  fail();
+  no_device();
 }
 void fill_zero(void*, size_t) {
-  fail();
+  no_device();
 }
 void copy(void*, const void*, size_t) {
-  fail();
+  no_device();
 }
 void copy_async(void*, const void*, size_t) {
-  fail();
+  no_device();
 }
 void copy_async(void*, const void*, size_t, Stream) {
-  fail();
+  no_device();
 }
 
 void* allocate_pinned(size_t bytes) {
@@ -81,13 +81,13 @@ bool pin(void*, size_t) noexcept {
 void unpin(void*) noexcept {}
 
 Stream copy_stream() {
-  fail();
+  no_device();
 }
 Event record() {
-  fail();
+  no_device();
 }
 Event record(Stream) {
-  fail();
+  no_device();
 }
 void wait_for(const Event&) {}
 void wait_for(const Event&, Stream) {}
@@ -96,10 +96,10 @@ bool is_done(const Event&) {
 }
 void finish(const Event&) {}
 Event record_time() {
-  fail();
+  no_device();
 }
 float milliseconds(const Event&, const Event&) {
-  fail();
+  no_device();
 }
 
 std::shared_ptr<GpuUsage> usage_of(const void*) {

@@ -37,7 +37,7 @@ struct Reading {
                                                          : "; did you mean '" + nearest + "'?"));
 }
 
-Reading read(const NetParameter& param) {
+Reading read_layers(const NetParameter& param) {
   Reading reading;
   map<string, size_t> latest;  // blob -> the top that last wrote it
   for (const LayerParameter& layer : param.layer()) {
@@ -70,7 +70,7 @@ Reading read(const NetParameter& param) {
 }  // namespace
 
 void InsertSplits(const NetParameter& param, NetParameter* param_split) {
-  Reading reading = read(param);
+  Reading reading = read_layers(param);
   param_split->CopyFrom(param);
   param_split->clear_layer();
   for (int l = 0; l < param.layer_size(); ++l) {

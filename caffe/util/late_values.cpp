@@ -8,7 +8,7 @@ namespace caffe {
 
 namespace {
 
-constexpr size_t kAlignment = 16;
+constexpr size_t kValueAlignment = 16;
 constexpr size_t kHead = 16;  // the first chunk begins with *stop()
 constexpr size_t kFirstSize = 4096;
 
@@ -59,7 +59,7 @@ void LateValues::add_chunk(size_t size) {
 }
 
 void* LateValues::place_bytes(size_t bytes, std::function<void(const void*)> then) {
-  const size_t rounded = (bytes + kAlignment - 1) / kAlignment * kAlignment;
+  const size_t rounded = (bytes + kValueAlignment - 1) / kValueAlignment * kValueAlignment;
   if (chunks_.back().used + rounded > chunks_.back().size) {
     add_chunk(std::max(rounded, 2 * chunks_.back().size));
   }

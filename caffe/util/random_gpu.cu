@@ -75,7 +75,7 @@ struct Bernoulli {
 };
 
 template <typename T, typename Int>
-void bernoulli(int n, T p, Int* r) {
+void draw_bernoulli(int n, T p, Int* r) {
   CAFFE_CHECK(p >= T(0) && p <= T(1), "a probability must be in [0, 1], not " << p);
   const auto below = static_cast<uint64_t>(std::ceil(static_cast<double>(p) * kTwoTo53));
   parallel_for(Device::kGPU, n, Bernoulli<Int>{Random::drawn(), below, r});
@@ -103,12 +103,12 @@ void caffe_gpu_rng_gaussian(int n, T mu, T sigma, T* r) {
 
 template <typename T>
 void caffe_gpu_rng_bernoulli(int n, T p, int* r) {
-  bernoulli(n, p, r);
+  draw_bernoulli(n, p, r);
 }
 
 template <typename T>
 void caffe_gpu_rng_bernoulli(int n, T p, unsigned int* r) {
-  bernoulli(n, p, r);
+  draw_bernoulli(n, p, r);
 }
 
 #define INSTANTIATE(T)                                    \

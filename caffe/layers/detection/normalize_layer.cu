@@ -1,5 +1,6 @@
 #include "caffe/layers/detection/normalize_layer.hpp"
 
+#include "caffe/layers/cpu_width.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
@@ -10,7 +11,7 @@ namespace caffe {
 namespace {
 
 /// The vector, with its scale, that a value belongs to.
-struct Cut {
+struct NormRegions {
   ChannelShape shape;   // N, C, pixels
   bool across_spatial;  // a vector is an item, else a pixel
   bool one_scale;
@@ -32,7 +33,7 @@ struct NormTerm {
 /// s dy x
 template <typename T>
 struct DotTerm {
-  Cut cut;
+  NormRegions cut;
   const T *x, *dy, *scale;  // scale may be null: 1
   CAFFE_HD T at(int row, int i) const {
     const T s = scale == nullptr ? T(1) : scale[cut.scale_of(row)];
@@ -54,7 +55,7 @@ struct StoreNorm {
 
 /// Adds up over an item, for channel_sums.
 template <typename T, typename Term>
-struct ItemTerms {
+struct NormTerms {
   using Value = T;
   ChannelShape shape;
   Term term;
@@ -88,14 +89,13 @@ struct PixelSums {
   }
 };
 
-constexpr int kCpuWidth = 64;
-
 /// store(v, sum of term over vector v) for each vector.
 template <typename T, typename Term>
-void vector_sums(const Cut& cut, const Term& term, const StoreNorm<T>& store, Blob<double>* sums) {
+void vector_sums(const NormRegions& cut, const Term& term, const StoreNorm<T>& store,
+                 Blob<double>* sums) {
   const ChannelShape& shape = cut.shape;
   if (cut.across_spatial) {
-    channel_sums({1, shape.outer, shape.channels * shape.inner}, ItemTerms<T, Term>{shape, term},
+    channel_sums({1, shape.outer, shape.channels * shape.inner}, NormTerms<T, Term>{shape, term},
                  sums, store);
     return;
   }
@@ -108,7 +108,7 @@ void vector_sums(const Cut& cut, const Term& term, const StoreNorm<T>& store, Bl
 /// y = s x / n
 template <typename T>
 struct Divide {
-  Cut cut;
+  NormRegions cut;
   const T *x, *norm, *scale;  // scale may be null: 1
   T* y;
   CAFFE_HD void operator()(int row, int i) const {
@@ -120,8 +120,8 @@ struct Divide {
 /// dx = (s dy - d (sum of s dy x) / n) / n + d dn, where d is n's derivative: x / n or, for
 /// absolute values, sign(x).
 template <typename T>
-struct Gradient {
-  Cut cut;
+struct NormalizeGradient {
+  NormRegions cut;
   bool absolute, undivided;
   const T *x, *dy, *norm, *dot, *scale;  // scale may be null: 1
   const T* dnorm;                        // may be null: 0
@@ -140,7 +140,7 @@ struct Gradient {
 template <typename T>
 struct ScaleTerms {
   using Value = T;
-  Cut cut;
+  NormRegions cut;
   const T *x, *dy, *norm;
   template <typename W>
   CAFFE_HD Product<W> first(int, int i) const {
@@ -222,7 +222,7 @@ const Dtype* NormalizeLayer<Dtype>::scales() const {
 template <typename Dtype>
 void NormalizeLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   if (bottom[0]->count() == 0) return;
-  const Cut cut = {shape_, across_spatial_, scaled_ && this->blobs_[0]->num_axes() == 0};
+  const NormRegions cut = {shape_, across_spatial_, scaled_ && this->blobs_[0]->num_axes() == 0};
   vector_sums(cut, NormTerm<Dtype>{absolute_, bottom[0]->active_data()},
               StoreNorm<Dtype>{false, absolute_, eps_, norm_.mutable_active_data()}, &sums_);
   if (top.size() > 1) caffe_copy(norm_.count(), norm_.active_data(), top[1]->mutable_active_data());
@@ -253,18 +253,18 @@ void NormalizeLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<boo
   refuse_backward_in_place(*this, bottom, top);
   if (to_scales) backward_to_scales(top, bottom);
   if (!propagate_down[0]) return;
-  const Cut cut = {shape_, across_spatial_, scaled_ && this->blobs_[0]->num_axes() == 0};
+  const NormRegions cut = {shape_, across_spatial_, scaled_ && this->blobs_[0]->num_axes() == 0};
   const Dtype* const x = bottom[0]->active_data();
   const Dtype* const dy = top[0]->active_diff();
   vector_sums(cut, DotTerm<Dtype>{cut, x, dy, scales()},
               StoreNorm<Dtype>{true, false, Dtype(0), dot_.mutable_active_data()}, &sums_);
   const NormalizeParameter& param = this->layer_param_.normalize_param();
   const bool norm_too = !scaled_ && top.size() > 1 && param.bp_norm();
-  parallel_planes(
-      shape_.rows(), shape_.inner,
-      Gradient<Dtype>{cut, absolute_, !scaled_ && param.fix_gradient(), x, dy, norm_.active_data(),
-                      dot_.active_data(), scales(), norm_too ? top[1]->active_diff() : nullptr,
-                      bottom[0]->mutable_active_diff()});
+  parallel_planes(shape_.rows(), shape_.inner,
+                  NormalizeGradient<Dtype>{cut, absolute_, !scaled_ && param.fix_gradient(), x, dy,
+                                           norm_.active_data(), dot_.active_data(), scales(),
+                                           norm_too ? top[1]->active_diff() : nullptr,
+                                           bottom[0]->mutable_active_diff()});
 }
 
 INSTANTIATE_CLASS(NormalizeLayer);

@@ -10,7 +10,7 @@ namespace caffe {
 namespace {
 
 /// Where the values of an array with permuted axes are in the plain one.
-struct Axes {
+struct PermutedAxes {
   int axes;
   int length[kMaxBlobAxes];
   int stride[kMaxBlobAxes];
@@ -28,7 +28,7 @@ struct Axes {
 /// y[i] = x[place of i], or the inverse: y[place of i] = x[i].
 template <typename T, bool kInverse>
 struct MoveValue {
-  Axes axes;
+  PermutedAxes axes;
   const T* x;
   T* y;
   CAFFE_HD void operator()(int i) const {
@@ -44,7 +44,7 @@ struct MoveValue {
 /// The same for a row, the values along the last axis.
 template <typename T, bool kInverse>
 struct MoveRow {
-  Axes axes;
+  PermutedAxes axes;
   const T* x;
   T* y;
   CAFFE_HD void operator()(int row) const {
@@ -58,7 +58,7 @@ struct MoveRow {
 
 template <bool kInverse, typename T>
 void move(const std::vector<int>& lengths, const std::vector<int>& strides, const T* x, T* y) {
-  Axes axes = {};
+  PermutedAxes axes = {};
   axes.axes = static_cast<int>(lengths.size());
   std::copy(lengths.begin(), lengths.end(), axes.length);
   std::copy(strides.begin(), strides.end(), axes.stride);

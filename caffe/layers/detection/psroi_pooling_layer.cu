@@ -26,9 +26,9 @@ struct FractionalBins {
 };
 
 /// Which values of a map a bin reads.
-struct Part {
+struct BinPart {
   const int *rows, *columns;  // two spans
-  CAFFE_HD Part(const Bins& bins, int region, int ph, int pw)
+  CAFFE_HD BinPart(const Bins& bins, int region, int ph, int pw)
       : rows(bins.rows + 2 * (region * bins.height + ph)),
         columns(bins.columns + 2 * (region * bins.width + pw)) {}
   CAFFE_HD bool holds(int row, int column) const {
@@ -49,7 +49,7 @@ struct MeanOfBin {
   CAFFE_HD void operator()(int i) const {
     const int channels = outputs * bins.height * bins.width;
     const int region = i / channels, channel = i % channels;
-    const Part part(bins, region, i / bins.width % bins.height, i % bins.width);
+    const BinPart part(bins, region, i / bins.width % bins.height, i % bins.width);
     const T* const plane =
         x + (static_cast<int64_t>(bins.image[region]) * channels + channel) * height * width;
     T sum = T(0);
@@ -65,7 +65,7 @@ struct MeanOfBin {
 
 /// dx of one plane from its regions, for the CPU.
 template <typename T>
-struct Scatter {
+struct ScatterPlane {
   Bins bins;
   int channels, height, width;
   const T* dy;  // [regions, channels]
@@ -76,7 +76,7 @@ struct Scatter {
     for (int i = 0; i < height * width; ++i) out[i] = T(0);
     for (int region = 0; region < bins.regions; ++region) {
       if (bins.image[region] != image) continue;
-      const Part part(bins, region, channel / bins.width % bins.height, channel % bins.width);
+      const BinPart part(bins, region, channel / bins.width % bins.height, channel % bins.width);
       const int area = part.area();
       if (area == 0) continue;
       const T share = dy[static_cast<int64_t>(region) * channels + channel] / static_cast<T>(area);
@@ -89,10 +89,10 @@ struct Scatter {
   }
 };
 
-/// One value of dx from the bins that cover it, in Scatter's order, for the GPU: there a plane is
-/// too much work for a thread.
+/// One value of dx from the bins that cover it, in ScatterPlane's order, for the GPU: there a plane
+/// is too much work for a thread.
 template <typename T>
-struct Gather {
+struct GatherBins {
   Bins bins;
   int channels, height, width;
   const T* dy;
@@ -102,7 +102,7 @@ struct Gather {
     const int channel = i / width / height % channels, image = i / width / height / channels;
     T sum = T(0);
     for (int region = 0; region < bins.regions; ++region) {
-      const Part part(bins, region, channel / bins.width % bins.height, channel % bins.width);
+      const BinPart part(bins, region, channel / bins.width % bins.height, channel % bins.width);
       if (bins.image[region] != image || !part.holds(row, column)) continue;
       sum += dy[static_cast<int64_t>(region) * channels + channel] / static_cast<T>(part.area());
     }
@@ -158,8 +158,8 @@ void PSROIPoolingLayer<Dtype>::Backward_any(const Blobs& top,
   const Dtype* const dy = top[0]->active_diff();
   Dtype* const dx = bottom[0]->mutable_active_diff();
   parallel_for(current_device(), maps.count(0, 2), maps.count(2) + bins.regions,
-               Scatter<Dtype>{bins, channels, height, width, dy, dx}, maps.count(),
-               Gather<Dtype>{bins, channels, height, width, dy, dx});
+               ScatterPlane<Dtype>{bins, channels, height, width, dy, dx}, maps.count(),
+               GatherBins<Dtype>{bins, channels, height, width, dy, dx});
 }
 
 INSTANTIATE_CLASS(PSROIPoolingLayer);

@@ -88,7 +88,7 @@ struct LargestOfBins {
 
 /// dx of one plane from its regions, for the CPU.
 template <typename T>
-struct Scatter {
+struct ScatterMaxima {
   Bins bins;
   int channels, size;  // size = height * width
   const T* dy;         // [regions, channels, bins]
@@ -109,10 +109,10 @@ struct Scatter {
   }
 };
 
-/// One value of dx from the bins that cover it, in Scatter's order, for the GPU: there a plane is
-/// too much work for a thread.
+/// One value of dx from the bins that cover it, in ScatterMaxima's order, for the GPU: there a
+/// plane is too much work for a thread.
 template <typename T>
-struct Gather {
+struct GatherMaxima {
   Bins bins;
   int channels, height, width;
   const T* dy;
@@ -194,8 +194,8 @@ void ROIPoolingLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bo
   const int channels = maps.shape(1), height = maps.shape(2), width = maps.shape(3);
   Dtype* const dx = bottom[0]->mutable_active_diff();
   parallel_for(current_device(), maps.count(0, 2), maps.count(2) + top[0]->count(2) * bins.regions,
-               Scatter<Dtype>{bins, channels, height * width, dy, index, dx}, maps.count(),
-               Gather<Dtype>{bins, channels, height, width, dy, index, dx});
+               ScatterMaxima<Dtype>{bins, channels, height * width, dy, index, dx}, maps.count(),
+               GatherMaxima<Dtype>{bins, channels, height, width, dy, index, dx});
 }
 
 INSTANTIATE_CLASS(ROIPoolingLayer);

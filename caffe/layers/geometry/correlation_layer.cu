@@ -4,6 +4,7 @@
 #include <climits>
 #include <cmath>
 
+#include "caffe/layers/cpu_width.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
 
@@ -12,7 +13,7 @@ namespace caffe {
 namespace {
 
 /// The windows of both maps; copied to the kernels.
-struct Windows {
+struct Displacements {
   int channels, height, width;           // of the bottoms
   int side, out_height, out_width;       // of the top: side^2 channels
   int kernel, pad, reach, stride, step;  // reach: max_displacement; stride_1, stride_2
@@ -33,8 +34,6 @@ struct Windows {
   }
 };
 
-constexpr int kCpuWidth = 64;
-
 CAFFE_HD inline int lesser(int a, int b) {
   return a < b ? a : b;
 }
@@ -44,7 +43,7 @@ CAFFE_HD inline int greater(int a, int b) {
 
 /// What the padded map has in a row that starts at `row`, null if it is off the map.
 template <typename T>
-CAFFE_HD inline T padded(const Windows& w, const T* row, int column) {
+CAFFE_HD inline T padded(const Displacements& w, const T* row, int column) {
   return row != nullptr && w.has_column(column) ? row[column] : T(0);
 }
 
@@ -52,7 +51,7 @@ CAFFE_HD inline T padded(const Windows& w, const T* row, int column) {
 /// that its loops are vectorised; on the GPU a thread has one value.
 template <typename T, int kWidth, bool kSubtract>
 struct Compare {
-  Windows w;
+  Displacements w;
   const T *a, *b;  // [num, channels, height, width]
   T* y;            // [num, side^2, out_height, out_width]
   CAFFE_HD void operator()(int i) const {
@@ -100,7 +99,7 @@ struct Compare {
 /// Up to kWidth values of a row of one map's gradient, from all outputs whose windows hold them.
 template <typename T, int kWidth, bool kSubtract>
 struct CompareGradient {
-  Windows w;
+  Displacements w;
   bool first;  // whether it is the first map's
   const T *own, *other, *dy;
   T* dx;
@@ -157,7 +156,8 @@ struct CompareGradient {
 };
 
 template <typename T>
-Windows windows_of(const CorrelationParameter& param, const Blob<T>& bottom, const Blob<T>& top) {
+Displacements windows_of(const CorrelationParameter& param, const Blob<T>& bottom,
+                         const Blob<T>& top) {
   const int reach = static_cast<int>(param.max_displacement());
   const int step = static_cast<int>(param.stride_2());
   return {bottom.shape(1),
@@ -174,7 +174,7 @@ Windows windows_of(const CorrelationParameter& param, const Blob<T>& bottom, con
 }
 
 template <typename T, bool kSubtract>
-void compare(const Windows& w, int64_t rows, const T* a, const T* b, T* y) {
+void compare(const Displacements& w, int64_t rows, const T* a, const T* b, T* y) {
   const int pieces = (w.out_width + kCpuWidth - 1) / kCpuWidth;
   const int64_t work = int64_t(w.kernel) * w.kernel * w.channels * lesser(kCpuWidth, w.out_width);
   parallel_for(current_device(), rows * pieces, work, Compare<T, kCpuWidth, kSubtract>{w, a, b, y},
@@ -182,8 +182,8 @@ void compare(const Windows& w, int64_t rows, const T* a, const T* b, T* y) {
 }
 
 template <typename T, bool kSubtract>
-void compare_gradient(const Windows& w, int64_t rows, bool first, const T* own, const T* other,
-                      const T* dy, T* dx) {
+void compare_gradient(const Displacements& w, int64_t rows, bool first, const T* own,
+                      const T* other, const T* dy, T* dx) {
   const int pieces = (w.width + kCpuWidth - 1) / kCpuWidth;
   const int64_t work = int64_t(w.kernel) * w.kernel * w.side * w.side * lesser(kCpuWidth, w.width);
   parallel_for(current_device(), rows * pieces, work,
@@ -236,7 +236,7 @@ void CorrelationLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void CorrelationLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const CorrelationParameter& param = this->layer_param_.correlation_param();
-  const Windows w = windows_of(param, *bottom[0], *top[0]);
+  const Displacements w = windows_of(param, *bottom[0], *top[0]);
   const bool subtract = param.correlation_type() == CorrelationParameter::SUBTRACT;
   (subtract ? compare<Dtype, true>
             : compare<Dtype, false>)(w, top[0]->count(0, 3), bottom[0]->active_data(),
@@ -248,7 +248,7 @@ void CorrelationLayer<Dtype>::Backward_any(const Blobs& top,
                                            const std::vector<bool>& propagate_down,
                                            const Blobs& bottom) {
   const CorrelationParameter& param = this->layer_param_.correlation_param();
-  const Windows w = windows_of(param, *bottom[0], *top[0]);
+  const Displacements w = windows_of(param, *bottom[0], *top[0]);
   const bool subtract = param.correlation_type() == CorrelationParameter::SUBTRACT;
   const auto gradient = subtract ? compare_gradient<Dtype, true> : compare_gradient<Dtype, false>;
   for (int b = 0; b < 2; ++b) {

@@ -27,12 +27,12 @@ struct Theta {
 
 /// A place on a map between four neighbours: rows row, row + 1, columns column, column + 1.
 template <typename T>
-struct Place {
+struct SampledPlace {
   int height, width;
   bool near;  // some neighbour is on the map
   int row, column;
   T down, right;  // 0 to 1, from (row, column)
-  CAFFE_HD Place(int rows, int columns, T y, T x)
+  CAFFE_HD SampledPlace(int rows, int columns, T y, T x)
       : height(rows),
         width(columns),
         near(y > T(-1) && y < T(rows) && x > T(-1) && x < T(columns)),
@@ -69,12 +69,12 @@ struct Grid {
     return T(2) * static_cast<T>(i) / static_cast<T>(axis == 0 ? out_height : out_width) - T(1);
   }
   /// i counts the outputs of an image, row by row.
-  CAFFE_HD Place<T> place(int image, int i) const {
+  CAFFE_HD SampledPlace<T> place(int image, int i) const {
     const T s = coordinate(0, i / out_width), t = coordinate(1, i % out_width);
     const T p = theta.at(image, 0) * s + theta.at(image, 1) * t + theta.at(image, 2);
     const T q = theta.at(image, 3) * s + theta.at(image, 4) * t + theta.at(image, 5);
-    return Place<T>(height, width, (p + T(1)) / T(2) * static_cast<T>(height),
-                    (q + T(1)) / T(2) * static_cast<T>(width));
+    return SampledPlace<T>(height, width, (p + T(1)) / T(2) * static_cast<T>(height),
+                           (q + T(1)) / T(2) * static_cast<T>(width));
   }
 };
 
@@ -86,7 +86,7 @@ struct Sample {
   T* y;        // [num, channels, out_height, out_width]
   CAFFE_HD void operator()(int i) const {
     const int size = grid.out_height * grid.out_width, plane = i / size;
-    const Place<T> place = grid.place(plane / channels, i % size);
+    const SampledPlace<T> place = grid.place(plane / channels, i % size);
     const T* const from = x + static_cast<int64_t>(plane) * grid.height * grid.width;
     T sum = T(0);
     for (int k = 0; k < 4 && place.near; ++k) {
@@ -109,7 +109,7 @@ struct Spread {
     const T* const from = dy + static_cast<int64_t>(plane) * outputs;
     for (int i = 0; i < size; ++i) to[i] = T(0);
     for (int i = 0; i < outputs; ++i) {
-      const Place<T> place = grid.place(plane / channels, i);
+      const SampledPlace<T> place = grid.place(plane / channels, i);
       for (int k = 0; k < 4 && place.near; ++k) {
         if (place.holds(k / 2, k % 2))
           to[place.at(k / 2, k % 2)] += place.weight(k / 2, k % 2) * from[i];
@@ -128,7 +128,7 @@ struct PlaceGradient {
   T* place_diff;  // [num, 2, out_height, out_width]
   CAFFE_HD void operator()(int i) const {
     const int outputs = grid.out_height * grid.out_width, image = i / outputs, at = i % outputs;
-    const Place<T> place = grid.place(image, at);
+    const SampledPlace<T> place = grid.place(image, at);
     T down = T(0), right = T(0);
     for (int c = 0; c < channels && place.near; ++c) {
       const int64_t plane = static_cast<int64_t>(image) * channels + c;

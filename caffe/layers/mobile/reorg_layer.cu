@@ -24,7 +24,7 @@ struct Permutation {
 };
 
 template <typename T>
-struct Gather {
+struct GatherBlocks {
   Permutation p;
   const T* from;
   T* to;
@@ -32,7 +32,7 @@ struct Gather {
 };
 
 template <typename T>
-struct Scatter {
+struct ScatterBlocks {
   Permutation p;
   const T* from;
   T* to;
@@ -81,9 +81,9 @@ void ReorgLayer<Dtype>::move(bool gather, const Blob<Dtype>& bottom, const Dtype
                              Dtype* to) const {
   const Permutation p = {bottom.shape(1), bottom.shape(2), bottom.shape(3), stride_};
   if (gather) {
-    parallel_planes(bottom.count(0, 3), p.width, Gather<Dtype>{p, from, to});
+    parallel_planes(bottom.count(0, 3), p.width, GatherBlocks<Dtype>{p, from, to});
   } else {
-    parallel_planes(bottom.count(0, 3), p.width, Scatter<Dtype>{p, from, to});
+    parallel_planes(bottom.count(0, 3), p.width, ScatterBlocks<Dtype>{p, from, to});
   }
 }
 

@@ -77,10 +77,10 @@ struct InterpBackward {
 
 /// The axes of planes that places_ and weights_ of the layer describe.
 template <typename T>
-struct Axes {
+struct ResizedAxes {
   Axis<T> rows, columns;
-  Axes(const Blob<T>& bottom, int offset, const std::array<int, 2>& inside,
-       const std::array<int, 2>& out, const int* places, const T* weights)
+  ResizedAxes(const Blob<T>& bottom, int offset, const std::array<int, 2>& inside,
+              const std::array<int, 2>& out, const int* places, const T* weights)
       : rows{bottom.shape(2), offset, inside[0], out[0], places, places + out[0], weights},
         columns{bottom.shape(3), offset, inside[1], out[1], nullptr, nullptr, weights + out[0]} {
     columns.first = rows.touching + inside[0] + 1;
@@ -179,8 +179,8 @@ template <typename Dtype>
 void InterpLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   sample();
   const int offset = -this->layer_param_.interp_param().pad_beg();
-  const Axes<Dtype> axes(*bottom[0], offset, inside_, out_, places_.active_data(),
-                         weights_.active_data());
+  const ResizedAxes<Dtype> axes(*bottom[0], offset, inside_, out_, places_.active_data(),
+                                weights_.active_data());
   parallel_planes(top[0]->count(0, 3), out_[1],
                   InterpForward<Dtype>{axes.rows, axes.columns, bottom[0]->active_data(),
                                        top[0]->mutable_active_data()});
@@ -192,8 +192,8 @@ void InterpLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>&
   zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0]) return;
   const int offset = -this->layer_param_.interp_param().pad_beg();
-  const Axes<Dtype> axes(*bottom[0], offset, inside_, out_, places_.active_data(),
-                         weights_.active_data());
+  const ResizedAxes<Dtype> axes(*bottom[0], offset, inside_, out_, places_.active_data(),
+                                weights_.active_data());
   parallel_planes(bottom[0]->count(0, 3), bottom[0]->shape(3),
                   InterpBackward<Dtype>{axes.rows, axes.columns, top[0]->active_diff(),
                                         bottom[0]->mutable_active_diff()});

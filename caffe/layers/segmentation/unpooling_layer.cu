@@ -12,7 +12,7 @@ namespace caffe {
 namespace {
 
 /// The windows along one axis of a plane of the top.
-struct Windows {
+struct UnpoolingWindows {
   int count, kernel, stride, length;
   /// The values of the top, [*begin, *end), in window p.
   CAFFE_HD void inside(int p, int* begin, int* end) const {
@@ -36,7 +36,7 @@ struct Windows {
 template <typename T>
 struct SpreadWindows {
   bool divide;
-  Windows rows, columns;
+  UnpoolingWindows rows, columns;
   const T* x;  // [planes, rows.count, columns.count]
   T* y;        // [planes, rows.length, columns.length]
   CAFFE_HD void operator()(int row, int i) const {
@@ -59,7 +59,7 @@ struct SpreadWindows {
 template <typename T>
 struct CollectWindows {
   bool divide;
-  Windows rows, columns;
+  UnpoolingWindows rows, columns;
   const T* dy;
   T* dx;
   CAFFE_HD void operator()(int row, int i) const {
@@ -150,8 +150,8 @@ void UnpoolingLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   if (method() == UnpoolingParameter::MAX) {
     return put_back_.forward(this->name(), *bottom[0], places(bottom), top[0]);
   }
-  const Windows rows = {bottom[0]->shape(2), kernel_h_, stride_h_, height_};
-  const Windows columns = {bottom[0]->shape(3), kernel_w_, stride_w_, width_};
+  const UnpoolingWindows rows = {bottom[0]->shape(2), kernel_h_, stride_h_, height_};
+  const UnpoolingWindows columns = {bottom[0]->shape(3), kernel_w_, stride_w_, width_};
   parallel_planes(top[0]->count(0, 3), width_,
                   SpreadWindows<Dtype>{method() == UnpoolingParameter::AVE, rows, columns,
                                        bottom[0]->active_data(), top[0]->mutable_active_data()});
@@ -165,8 +165,8 @@ void UnpoolingLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<boo
   if (method() == UnpoolingParameter::MAX) {
     return put_back_.backward(places(bottom), *top[0], bottom[0]);
   }
-  const Windows rows = {bottom[0]->shape(2), kernel_h_, stride_h_, height_};
-  const Windows columns = {bottom[0]->shape(3), kernel_w_, stride_w_, width_};
+  const UnpoolingWindows rows = {bottom[0]->shape(2), kernel_h_, stride_h_, height_};
+  const UnpoolingWindows columns = {bottom[0]->shape(3), kernel_w_, stride_w_, width_};
   parallel_planes(bottom[0]->count(0, 3), columns.count,
                   CollectWindows<Dtype>{method() == UnpoolingParameter::AVE, rows, columns,
                                         top[0]->active_diff(), bottom[0]->mutable_active_diff()});

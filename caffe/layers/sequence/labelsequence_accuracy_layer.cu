@@ -24,7 +24,7 @@ struct BestClass {
 };
 
 /// What the best classes of the steps say.
-std::vector<int> read(const int* best, int steps, int blank) {
+std::vector<int> best_labels(const int* best, int steps, int blank) {
   std::vector<int> labels;
   for (int t = 0; t < steps; ++t) {
     if (best[t] != blank && (t == 0 || best[t] != best[t - 1])) labels.push_back(best[t]);
@@ -64,7 +64,7 @@ void LabelsequenceAccuracyLayer<Dtype>::Forward_any(const Blobs& bottom, const B
       const int value = whole_number(*this, "labels", label[i], n * length + i, 0, classes - 1);
       if (value != blank) labels.push_back(value);
     }
-    right += read(best_.cpu_data() + n * steps, steps, blank) == labels;
+    right += best_labels(best_.cpu_data() + n * steps, steps, blank) == labels;
   }
   top[0]->mutable_cpu_data()[0] = Dtype(right) / items;
 }

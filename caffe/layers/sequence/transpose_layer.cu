@@ -10,7 +10,7 @@ namespace caffe {
 namespace {
 
 /// Where the values of `to`, counted in their order, are in `from`.
-struct Axes {
+struct TransposedAxes {
   int count;                 // without those of length 1
   int length[kMaxBlobAxes];  // of to
   int stride[kMaxBlobAxes];  // in from
@@ -27,7 +27,7 @@ struct Axes {
 /// One value.
 template <typename T>
 struct Reordered {
-  Axes axes;
+  TransposedAxes axes;
   const T* from;
   T* to;
   CAFFE_HD void operator()(int i) const { to[i] = from[axes.at(i, axes.count)]; }
@@ -36,7 +36,7 @@ struct Reordered {
 /// All values along the last axis of `to`: on the CPU, the divisions cost more than the copy.
 template <typename T>
 struct ReorderedRow {
-  Axes axes;
+  TransposedAxes axes;
   const T* from;
   T* to;
   CAFFE_HD void operator()(int row) const {
@@ -57,7 +57,7 @@ void reorder(const std::vector<int>& shape, const std::vector<int>& dim, const T
     strides[a] = count;
     count *= shape[a];
   }
-  Axes axes = {};
+  TransposedAxes axes = {};
   for (const int axis : dim) {
     if (shape[axis] == 1) continue;
     axes.length[axes.count] = shape[axis];
