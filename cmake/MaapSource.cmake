@@ -9,10 +9,18 @@ if(MAAP_CUDA AND NOT MAAP_SHADOW)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 endif()
 
+# With CMAKE_UNITY_BUILD, the compiler reads a group of files (caffe/CMakeLists.txt) at once, and their common headers
+# once. That needs names that differ within a group. GPU methods are built file by file.
+if(MAAP_CUDA)
+  set(CMAKE_UNITY_BUILD OFF)
+endif()
+
 # maap_cu_sources(FILE...): the .cu files of the calling folder.
 function(maap_cu_sources)
   if(MAAP_SHADOW)  # MAAP_CU_FILE: what nvcc would compile
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++;-DMAAP_CU_FILE")
+  elseif(CMAKE_UNITY_BUILD)  # a file with options of its own would not be read together with others
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX)
   elseif(NOT MAAP_CUDA)
     set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CXX COMPILE_OPTIONS "-x;c++")
   endif()
@@ -33,6 +41,9 @@ function(maap_compile_options target)
   target_include_directories(${target} PRIVATE ${MAAP_INCLUDE_DIR})
   set(_cxx -O3 -fopenmp -ffp-contract=off -fno-trapping-math -fno-math-errno -Wall -Wextra -Wno-unknown-pragmas
       -Werror=switch)
+  if(CMAKE_UNITY_BUILD)  # a lambda in a file that another includes: no other object has it
+    list(APPEND _cxx -Wno-subobject-linkage)
+  endif()
   target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:${_cxx}>)
   if(CMAKE_CXX_COMPILER_ID STREQUAL GNU)
     target_compile_options(${target} PRIVATE $<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # ccache requires it
