@@ -336,6 +336,10 @@ struct AddBias {
   }
 };
 
+/// Weights are asked for so many floats ahead, one line of the cache at a time: they may come from
+/// memory, and how well the processor sees that coming depends on the compiler's code.
+constexpr int kAhead = 2048, kLine = 16;
+
 template <int kT, int kV, typename Finish>
 void multiply(const float* v, size_t v_stride, const float* u, int blocks, float* m,
               size_t m_stride, const Finish& finish) {
@@ -347,6 +351,8 @@ void multiply(const float* v, size_t v_stride, const float* u, int blocks, float
     for (int i = 0; i < kT * kV; ++i) sums[i / kV][i % kV] = zero();
     for (int block = begin; block < end; ++block, v += v_stride) {
       for (int c = 0; c < kBlock; ++c, u += kV * kBlock) {
+#pragma GCC unroll 4
+        for (int j = 0; j < kV * kBlock; j += kLine) __builtin_prefetch(u + kAhead + j);
         Vec row[kV];
 #pragma GCC unroll 4
         for (int j = 0; j < kV; ++j) row[j] = load(u + j * kBlock);
