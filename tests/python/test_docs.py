@@ -187,10 +187,11 @@ def snippets(language, beginning=""):
     return {path: code for path, code in blocks if beginning in path}
 
 
-def compile_flags(source):
-    """How the build compiles a source, without the file itself and its precompiled header."""
+def compile_flags():
+    """How the build compiles a layer, without the file itself and its precompiled header."""
+    alone_or_in_group = ("layers/relu_layer.cu", "Unity/unity_layers_m-r_cxx.cxx")
     entries = json.loads((BUILD / "compile_commands.json").read_text())
-    entry = next(e for e in entries if e["file"].endswith(source))
+    entry = next(e for e in entries if e["file"].endswith(alone_or_in_group))
     words = shlex.split(entry["command"])
     words = words[next(i for i, w in enumerate(words) if w.endswith("c++")) : words.index("-o")]
     kept = [w for w in words if not w.startswith("-O") and "cmake_pch" not in w]
@@ -204,13 +205,13 @@ def test_the_layer_of_the_page_compiles_and_passes_its_test(tmp_path):
     for name, text in code.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    flags, directory = compile_flags("layers/relu_layer.cu")
+    flags, directory = compile_flags()
     program = tmp_path / "softsign_test"
     sources = [str(tmp_path / name) for name in code if not name.endswith(".hpp")]
     libraries = ["-x", "none", f"-L{BUILD}/lib", f"-Wl,-rpath,{BUILD}/lib", "-lcaffe"]
     libraries += "-lprotobuf -lglog -lgtest -lgtest_main -lpthread".split()
     includes = [f"-I{tmp_path}", f"-I{REPO / 'tests' / 'cpp' / 'engine'}"]
-    command = [*flags, *includes, "-Werror", *sources, *libraries, "-o", str(program)]
+    command = [*flags, *includes, "-Werror", "-x", "c++", *sources, *libraries, "-o", str(program)]
     built = subprocess.run(command, cwd=directory, stderr=subprocess.PIPE, text=True)
     assert built.returncode == 0, built.stderr
     ran = subprocess.run([str(program)], stdout=subprocess.PIPE, text=True)
