@@ -13,6 +13,10 @@
 
 namespace caffe {
 
+// The library has these (CMakeLists.txt says why none may be in this program).
+extern template class ConvolutionLayer<float>;
+extern template class ConvolutionLayer<double>;
+
 /// Reads and writes values with the channels last, and computes on plain copies of its own.
 template <typename Dtype>
 class ChannelsLastConvolutionLayer : public ConvolutionLayer<Dtype> {
