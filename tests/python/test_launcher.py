@@ -43,7 +43,7 @@ def start(repo: Path, *words: str) -> tuple[list[str], str]:
 
 @pytest.mark.parametrize(
     ("host", "parts"),
-    [("fork", ["a Python environment", "about 4 minutes"]), ("bvlc", ["a Debian 11", "2 minutes"])],
+    [("fork", ["a Python environment", "about 3 minutes"]), ("bvlc", ["a Debian 11", "2 minutes"])],
 )
 def test_the_first_start_says_at_once_what_comes(checkout, host, parts):
     said, ran = start(checkout, "--host", host, "train", "alexnet")
