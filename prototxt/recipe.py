@@ -27,6 +27,16 @@ from maap.util.schema import (  # noqa: E402
 )
 
 CUB_TEST_IMAGES = 5794
+# A classifier of CUB-200-2011's species in a net of published weights, and what is said of it.
+NEW_CLASSIFIER = dict(
+    num_output=200,
+    param=[dict(lr_mult=10, decay_mult=1), dict(lr_mult=10, decay_mult=1)],
+    weight_filler=dict(type="gaussian", std=0.01),
+)
+ABOUT_NEW_CLASSIFIER = (
+    "The new classifier, 200 species: ten times the learning rate of the layers that\n"
+    "start from published weights."
+)
 TORCHVISION_MEAN = (103.53, 116.28, 123.675)  # B, G, R: 255 x (0.406, 0.456, 0.485)
 
 
@@ -49,10 +59,10 @@ class Data:
     mean_note: str
     train_batch: int
     test_batch: int
-    train: str  # LMDB of the original training images
-    test: str
     rewritten: str  # LMDB that phase 2 of the net without Enhancement reads
     rewritten_laap: str  # ... and of the net with it
+    train: str = "data/cub/train_lmdb"  # LMDB of the original training images
+    test: str = "data/cub/test_lmdb"
     scale: float = 1  # of the mean-subtracted values
 
 

@@ -12,7 +12,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import Data, Recipe, fine_tuning, run  # noqa: E402
+from recipe import ABOUT_NEW_CLASSIFIER, Data, Recipe, fine_tuning, run  # noqa: E402
 
 
 def learn(times: float = 1) -> list:
@@ -95,18 +95,11 @@ ALEXNET = Recipe(
         mean_note="mean_value: ImageNet's mean image (B 104.007, G 116.669, R 122.679), rounded.",
         train_batch=BATCH,
         test_batch=TEST_BATCH,
-        train="data/cub/train_lmdb",
-        test="data/cub/test_lmdb",
         rewritten="data/cub_haap/train_lmdb",
         rewritten_laap="data/cub_maap/train_lmdb",
     ),
     solver=SOLVER,
-    notes=dict(
-        fc8_cub=(
-            "The new classifier, 200 species: ten times the learning rate of the layers that\n"
-            "start from published weights."
-        ),
-    ),
+    notes=dict(fc8_cub=ABOUT_NEW_CLASSIFIER),
     dropouts={f"relu{i}": f"drop{i}" for i in range(1, 6)},
 )
 

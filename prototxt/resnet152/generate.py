@@ -13,7 +13,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import Data, Recipe, fine_tuning, run  # noqa: E402
+from recipe import (  # noqa: E402
+    ABOUT_NEW_CLASSIFIER,
+    NEW_CLASSIFIER,
+    Data,
+    Recipe,
+    fine_tuning,
+    run,
+)
 
 # stage -> (names of its blocks, outputs of branch2a and branch2b; branch2c has four times as many)
 STAGES = {
@@ -77,9 +84,7 @@ def resnet152(n: NetSpec, torchvision: bool = False) -> Any:
     n.pool5 = layers.Pooling(top, pool=params.Pooling.AVE, kernel_size=7, stride=1)
     n.fc_cub = layers.InnerProduct(
         n.pool5,
-        num_output=200,
-        param=[dict(lr_mult=10, decay_mult=1), dict(lr_mult=10, decay_mult=1)],
-        weight_filler=dict(type="gaussian", std=0.01),
+        **NEW_CLASSIFIER,
         bias_filler=dict(type="constant", value=0),
     )
     return n.fc_cub
@@ -110,19 +115,12 @@ RESNET152 = Recipe(
         ),
         train_batch=BATCH,
         test_batch=TEST_BATCH,
-        train="data/cub/train_lmdb",
-        test="data/cub/test_lmdb",
         rewritten="data/cub_haap_resnet152/train_lmdb",
         rewritten_laap="data/cub_maap_resnet152/train_lmdb",
     ),
     deploy_batch=1,
     solver=SOLVER,
-    notes=dict(
-        fc_cub=(
-            "The new classifier, 200 species: ten times the learning rate of the layers that\n"
-            "start from published weights."
-        ),
-    ),
+    notes=dict(fc_cub=ABOUT_NEW_CLASSIFIER),
 )
 
 if __name__ == "__main__":

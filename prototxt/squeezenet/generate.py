@@ -13,7 +13,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import Data, Recipe, fine_tuning, run  # noqa: E402
+from recipe import (  # noqa: E402
+    ABOUT_NEW_CLASSIFIER,
+    NEW_CLASSIFIER,
+    Data,
+    Recipe,
+    fine_tuning,
+    run,
+)
 
 # Number of the Fire module -> outputs of its squeeze and of each of its expand layers.
 FIRES = {
@@ -69,13 +76,7 @@ def squeezenet(n: NetSpec) -> Any:
             n[f"pool{number}"] = pool(top)
             top = n[f"pool{number}"]
     n.drop9 = layers.Dropout(top, in_place=True, dropout_ratio=0.5)  # 512 x 14 x 14
-    n.conv10_cub = layers.Convolution(
-        top,
-        num_output=200,
-        kernel_size=1,
-        param=[dict(lr_mult=10, decay_mult=1), dict(lr_mult=10, decay_mult=1)],
-        weight_filler=dict(type="gaussian", std=0.01),
-    )
+    n.conv10_cub = layers.Convolution(top, kernel_size=1, **NEW_CLASSIFIER)
     n.pool10 = layers.Pooling(n.conv10_cub, pool=params.Pooling.AVE, global_pooling=True)
     return n.pool10
 
@@ -99,16 +100,13 @@ SQUEEZENET = Recipe(
         mean_note="mean_value: B, G, R, as published.",
         train_batch=BATCH,
         test_batch=TEST_BATCH,
-        train="data/cub/train_lmdb",
-        test="data/cub/test_lmdb",
         rewritten="data/cub_haap_squeezenet/train_lmdb",
         rewritten_laap="data/cub_maap_squeezenet/train_lmdb",
     ),
     solver=SOLVER,
     notes=dict(
         conv10_cub=(
-            "The new classifier, 200 species: ten times the learning rate of the layers that\n"
-            "start from published weights. A score is the mean of its map. The published net has\n"
+            f"{ABOUT_NEW_CLASSIFIER} A score is the mean of its map. The published net has\n"
             "a ReLU in between: from new weights it can go to 0 everywhere, and stays there."
         ),
     ),

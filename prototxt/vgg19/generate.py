@@ -13,7 +13,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from caffe import NetSpec, layers, params  # noqa: E402
-from recipe import Data, Recipe, fine_tuning, run  # noqa: E402
+from recipe import (  # noqa: E402
+    ABOUT_NEW_CLASSIFIER,
+    NEW_CLASSIFIER,
+    Data,
+    Recipe,
+    fine_tuning,
+    run,
+)
 
 STAGES = ((2, 64), (2, 128), (4, 256), (4, 512), (4, 512))  # (convolutions, outputs of each)
 
@@ -36,9 +43,7 @@ def vgg19(n: NetSpec) -> Any:
         n[f"drop{number}"] = layers.Dropout(top, in_place=True, dropout_ratio=0.5)
     n.fc8_cub = layers.InnerProduct(
         top,
-        num_output=200,
-        param=[dict(lr_mult=10, decay_mult=1), dict(lr_mult=10, decay_mult=1)],
-        weight_filler=dict(type="gaussian", std=0.01),
+        **NEW_CLASSIFIER,
         bias_filler=dict(type="constant", value=0),
     )
     return n.fc8_cub
@@ -64,18 +69,11 @@ VGG19 = Recipe(
         mean_note="mean_value: the mean pixel that the weights were published with (B, G, R).",
         train_batch=BATCH,
         test_batch=TEST_BATCH,
-        train="data/cub/train_lmdb",
-        test="data/cub/test_lmdb",
         rewritten="data/cub_haap_vgg19/train_lmdb",
         rewritten_laap="data/cub_maap_vgg19/train_lmdb",
     ),
     solver=SOLVER,
-    notes=dict(
-        fc8_cub=(
-            "The new classifier, 200 species: ten times the learning rate of the layers that\n"
-            "start from published weights."
-        ),
-    ),
+    notes=dict(fc8_cub=ABOUT_NEW_CLASSIFIER),
 )
 
 if __name__ == "__main__":

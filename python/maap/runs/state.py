@@ -51,7 +51,8 @@ class Stage(JsonRecord):
 
     ``number`` counts the phases (kind "train") and the rewritings from 1. A phase has ``iteration``
     (how many are done), and at its end ``stopped`` ("converged" or "max_iter"), ``loss`` (mean of
-    the last window) and ``weights`` (a file name), and ``warning`` where it learnt nothing; a rewriting has ``count`` and ``fallbacks``.
+    the last window) and ``weights`` (a file name), and ``warning`` where it learnt nothing; a
+    rewriting has ``count`` and ``fallbacks``.
     """
 
     name: str
