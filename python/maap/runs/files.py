@@ -44,5 +44,7 @@ def read_columns(path: Path, needed: Sequence[str] = ()) -> dict[str, np.ndarray
     try:
         values = np.array(rows, dtype=np.float64).reshape(-1, len(head))
     except ValueError:
-        raise MaapError(f"{path} is damaged: not all of it is numbers; restore it or remove it") from None
+        raise MaapError(
+            f"{path} is damaged: not all of it is numbers; restore it or remove it"
+        ) from None
     return dict(zip(head, values.T))

@@ -58,8 +58,8 @@ class Metrics:
             numbers = []
         if numbers != list(range(done)) or not whole:
             raise MaapError(
-                f"{self._path}: some of the first {done} iterations are missing, so the phase cannot "
-                "be resumed; start a new run"
+                f"{self._path}: some of the first {done} iterations are missing, so the phase "
+                "cannot be resumed; start a new run"
             )
         os.truncate(self._path, len("".join(rows[: done + 1]).encode()))
         return losses

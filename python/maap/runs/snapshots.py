@@ -3,7 +3,8 @@
 One snapshot is a folder ``N/`` (N: the iteration it was taken after) with Caffe's two files,
 ``snapshot_iter_N.caffemodel`` and ``.solverstate``, and ``snapshot.json``, their sizes. Caffe
 writes them into ``.partial-N/``. They are read to their last byte (Caffe or the disk may have cut
-them short without an error) and forced to the disk, and only then the folder gets its name. Both files are usable with plain ``caffe train -snapshot``: run it in that folder.
+them short without an error) and forced to the disk, and only then the folder gets its name. Both
+files are usable with plain ``caffe train -snapshot``: run it in that folder.
 
 Caffe gets the folder as its current directory, and no path but "snapshot": the solverstate names
 its caffemodel by the path it was written under, and so a run folder can be moved.

@@ -29,6 +29,8 @@ from maap.runs.run import Run, find_run, resume_command
 from maap.weights.caffemodel import check_weights
 from maap.weights.published import find_weights
 
+_NOTHING = Request()  # given by hand
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -74,7 +76,7 @@ def resolve(request: Request, work: Path, with_data: bool = True) -> Subject:
     return _of_weights(request, work, with_data)
 
 
-def of_run(run: Run, request: Request = Request(), with_data: bool = False) -> Subject:
+def of_run(run: Run, request: Request = _NOTHING, with_data: bool = False) -> Subject:
     """A run with its newest weights, or those the request names.
 
     Raises MaapError when the run has no such weights, or its data set is wanted and gone."""
