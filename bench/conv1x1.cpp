@@ -28,6 +28,7 @@ using caffe::pointwise::Gradients;
 using caffe::pointwise::Shape;
 using onednn::Dims;
 using onednn::Layout;
+using onednn::values;
 
 struct Case {
   int inputs, outputs, size, stride;
@@ -47,10 +48,6 @@ dnnl::memory filled(const Layout& layout) {
   return memory;
 }
 
-float* values(const dnnl::memory& memory) {
-  return static_cast<float*>(memory.get_data_handle());
-}
-
 /// Reads memory that fills the caches.
 void forget() {
   static std::vector<float> other(8 << 20, 1.f);
@@ -64,7 +61,7 @@ void forget() {
 class Problem {
  public:
   Problem(const Case& c, int images)
-      : own_({images, c.inputs, c.size, c.size, c.outputs, c.stride}, caffe::winograd::best_isa()) {
+      : own_({images, c.inputs, c.size, c.size, c.outputs, c.stride}, caffe::best_isa()) {
     const Shape& s = own_.shape();
     const int block = own_.block(), out = s.top_height();
     const Layout x = onednn::blocked_layout({images, c.inputs, c.size, c.size}, block);
@@ -173,7 +170,7 @@ void measure(const Case& c, int images, int rounds) {
 int main(int argc, char** argv) {
   const int images = argc > 1 ? std::atoi(argv[1]) : 4;
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 9;
-  const bool wide = caffe::winograd::best_isa() == caffe::pointwise::Isa::kAvx512;
+  const bool wide = caffe::best_isa() == caffe::Isa::kAvx512;
   std::printf("%d images, blocks of %d channels\n", images, wide ? 16 : 8);
   for (const Case& c : kCases) measure(c, images, rounds);
 }

@@ -72,10 +72,6 @@ dnnl::memory filled(const Layout& layout) {
   return memory;
 }
 
-float* floats(const dnnl::memory& memory) {
-  return static_cast<float*>(memory.get_data_handle());
-}
-
 /// oneDNN's code and ours, ready to run.
 class Pair {
  public:
@@ -83,7 +79,7 @@ class Pair {
     const Dims x = {images, c.channels, c.size, c.size}, y = {images, c.outputs, c.size, c.size};
     const Dims w = {c.outputs, c.channels, c.kernel, c.kernel}, one = {1, 1}, zero = {0, 0};
     const Dims pad = {c.kernel / 2, c.kernel / 2};
-    const auto isa = caffe::winograd::best_isa();
+    const auto isa = caffe::best_isa();
     const int block = PointwiseConvolution({1, 1, 1, 1}, isa).block();
     const auto forward = describe_with<dnnl::convolution_forward>(
         attributes_with_relu(0), dnnl::prop_kind::forward_inference,
@@ -109,18 +105,18 @@ class Pair {
   }
 
   std::vector<std::function<void()>> cases() {
-    const auto at = [this](int which) { return floats(arguments_.at(which)); };
+    const auto at = [this](int which) { return values(arguments_.at(which)); };
     return {[this] {
               direct_.execute(stream_, arguments_);
               stream_.wait();
             },
             [this, at] {
               if (pointwise_ != nullptr) {
-                pointwise_->forward(at(DNNL_ARG_SRC), floats(weights_), at(DNNL_ARG_BIAS),
+                pointwise_->forward(at(DNNL_ARG_SRC), values(weights_), at(DNNL_ARG_BIAS),
                                     {true, 0}, at(DNNL_ARG_DST));
               } else {
-                winograd_->forward(at(DNNL_ARG_SRC), floats(weights_), at(DNNL_ARG_BIAS), true,
-                                   at(DNNL_ARG_DST), floats(workspace_));
+                winograd_->forward(at(DNNL_ARG_SRC), values(weights_), at(DNNL_ARG_BIAS), true,
+                                   at(DNNL_ARG_DST), values(workspace_));
               }
             }};
   }

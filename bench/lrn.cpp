@@ -17,6 +17,7 @@
 #include <random>
 #include <vector>
 
+#include "bench/floats.hpp"
 #include "bench/timing.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
 #include "caffe/util/lrn_across.hpp"
@@ -25,6 +26,7 @@ namespace {
 
 namespace onednn = caffe::onednn;
 namespace lrn = caffe::lrn_across;
+using bench::Floats;
 
 struct Case {
   const char* name;
@@ -37,24 +39,6 @@ const Case kCases[] = {{"alexnet norm1", 96, 55},
                        {"googlenet norm1", 64, 56},
                        {"googlenet norm2", 192, 56}};
 const lrn::Window kWindow = {5, 1e-4f, 0.75f, 1};
-
-/// An array at a multiple of 64 bytes.
-struct Floats {
-  explicit Floats(size_t size) : size(size), memory(size + 16) {
-    const auto address = reinterpret_cast<uintptr_t>(memory.data());
-    values = reinterpret_cast<float*>((address + 63) / 64 * 64);
-  }
-  void randomise() {
-    static std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    for (size_t i = 0; i < size; ++i) values[i] = normal(random);
-  }
-  operator float*() const { return values; }
-
-  size_t size;
-  std::vector<float> memory;
-  float* values;
-};
 
 struct OneDnn {
   OneDnn(const onednn::Dims& dims, int block) {

@@ -20,15 +20,17 @@
 #include <random>
 #include <vector>
 
+#include "bench/floats.hpp"
 #include "bench/timing.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
 #include "caffe/util/winograd.hpp"
 
 namespace {
 
+using bench::Floats;
+using caffe::Isa;
 using caffe::onednn::Dims;
 using caffe::winograd::Convolution;
-using caffe::winograd::Isa;
 using caffe::winograd::Shape;
 
 struct Case {
@@ -45,24 +47,6 @@ const Case kCases[] = {
     {"alexnet conv4", 384, 13, 384, 2, 3, 1}, {"alexnet conv5", 384, 13, 256, 2, 3, 1},
     {"resnet res2", 64, 56, 64, 1, 3, 1},     {"resnet res3", 128, 28, 128, 1, 3, 1},
     {"resnet res4", 256, 14, 256, 1, 3, 1},   {"resnet res5", 512, 7, 512, 1, 3, 1},
-};
-
-/// An array at a multiple of 64 bytes, of zeros.
-struct Floats {
-  explicit Floats(size_t size) : size(size), memory(size + 16) {
-    const auto address = reinterpret_cast<uintptr_t>(memory.data());
-    values = reinterpret_cast<float*>((address + 63) / 64 * 64);
-  }
-  void randomise() {
-    static std::mt19937 random(1);
-    std::normal_distribution<float> normal;
-    for (size_t i = 0; i < size; ++i) values[i] = normal(random);
-  }
-  operator float*() const { return values; }
-
-  size_t size;
-  std::vector<float> memory;
-  float* values;
 };
 
 typedef std::vector<std::function<void()>> Passes;  // forward, gradients of bottom and weights
@@ -184,7 +168,7 @@ struct Problem {
 
 void measure(const Case& c, int images, int rounds, double peak) {
   const Shape s{images, c.channels, c.size, c.size, c.outputs, c.groups, c.kernel, c.pad, c.pad};
-  Problem problem(s, caffe::winograd::best_isa());
+  Problem problem(s, caffe::best_isa());
   OneDnn direct(s, problem.own.block(), false);
   std::unique_ptr<OneDnn> theirs;
   try {
@@ -222,7 +206,7 @@ double peak_rate() {
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 9;
-  const bool wide = caffe::winograd::best_isa() == Isa::kAvx512;  // before oneDNN chooses its code
+  const bool wide = caffe::best_isa() == Isa::kAvx512;  // before oneDNN chooses its code
   const double peak = peak_rate();
   std::printf("%d threads, blocks of %d channels, product of matrices %.0f GFLOP/s\n",
               omp_get_max_threads(), wide ? 16 : 8, peak);

@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "caffe/util/ceil_div.hpp"
+
 namespace caffe {
 namespace lrn_across {
 namespace {
@@ -246,10 +248,6 @@ template <template <int, int, typename> class Pass>
 Kernels kernels_of(const Images& images, const Window& window, Isa isa) {
   return {images.block == 8 ? choose<Pass, 8>(window, isa) : choose<Pass, 16>(window, isa),
           choose<Pass, 1>(window, isa)};
-}
-
-int ceil_div(int a, int b) {
-  return (a + b - 1) / b;
 }
 
 struct Values {

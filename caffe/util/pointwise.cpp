@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "caffe/util/ceil_div.hpp"
 #include "caffe/util/winograd_kernels.hpp"
 
 namespace caffe {
@@ -16,10 +17,6 @@ constexpr size_t kWeights = 256 << 10;
 /// With fewer multiplications, one thread is done before a second one has begun.
 constexpr int64_t kWorthThreads = 500000;
 
-int ceil_div(int a, int b) {
-  return (a + b - 1) / b;
-}
-
 }  // namespace
 
 /// A run of pixels of an image and of panels, that is, of `vectors` vectors of outputs.
@@ -27,7 +24,7 @@ struct PointwiseConvolution::Task {
   int image, first_pixel, end_pixel, first_panel, end_panel;
 };
 
-PointwiseConvolution::PointwiseConvolution(const Shape& shape, winograd::Isa isa)
+PointwiseConvolution::PointwiseConvolution(const Shape& shape, Isa isa)
     : shape_(shape), kernels_(winograd::kernels_for(isa)) {}
 
 int PointwiseConvolution::block() const {

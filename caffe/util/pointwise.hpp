@@ -22,7 +22,7 @@ class PointwiseConvolution {
   };
 
   /// The code for these instructions must be available.
-  PointwiseConvolution(const Shape& shape, winograd::Isa isa);
+  PointwiseConvolution(const Shape& shape, Isa isa);
 
   /// Channels in a block.
   int block() const;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "caffe/util/ceil_div.hpp"
 #include "caffe/util/winograd_kernels.hpp"
 
 namespace caffe {
@@ -21,10 +22,6 @@ constexpr size_t kWeights = 256 << 10;
 constexpr int kRun = 128;
 // The rows of a gradient of weights that meet a run of pixels while it is in the first cache.
 constexpr int kRows = 64;
-
-int ceil_div(int a, int b) {
-  return (a + b - 1) / b;
-}
 
 /// The beginning of piece i of [0, count) in `pieces` equal ones.
 int cut(int count, int i, int pieces) {

@@ -16,8 +16,6 @@
 namespace caffe {
 namespace pointwise {
 
-using winograd::Isa;
-
 struct Shape {
   int images, channels, height, width;  // of the bottom
   int outputs;

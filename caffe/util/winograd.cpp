@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include "caffe/util/cpu_isa.hpp"
+#include "caffe/util/ceil_div.hpp"
 #include "caffe/util/winograd_kernels.hpp"
 
 namespace caffe {
@@ -16,10 +16,6 @@ namespace {
 constexpr int kMostBlock = 16, kMostArea = 25;
 constexpr int kChunk = 32;   // tiles that a task transforms
 constexpr size_t kGap = 16;  // floats between planes, so that these do not share sets of a cache
-
-int ceil_div(int a, int b) {
-  return (a + b - 1) / b;
-}
 
 /// Calls f(begin, end) for equal pieces of [0, count) of at most `most`.
 template <typename F>
@@ -76,20 +72,6 @@ const Kernels* kernels_for(Isa isa) {
   if (isa == Isa::kAvx2) return &kAvx2Kernels;
 #endif
   return isa == Isa::kPlain ? &kPlainKernels : nullptr;
-}
-
-bool available(Isa isa) {
-  if (kernels_for(isa) == nullptr) return false;
-#ifdef CAFFE_WINOGRAD_X86
-  if (isa == Isa::kAvx512) return __builtin_cpu_supports("avx512f");
-  if (isa == Isa::kAvx2) return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-#endif
-  return true;
-}
-
-Isa best_isa() {
-  if (avx512_allowed() && available(Isa::kAvx512)) return Isa::kAvx512;
-  return available(Isa::kAvx2) ? Isa::kAvx2 : Isa::kPlain;
 }
 
 bool Convolution::supports(const Shape& shape, Isa isa) {

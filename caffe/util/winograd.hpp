@@ -13,6 +13,8 @@
 
 #include <cstddef>
 
+#include "caffe/util/cpu_isa.hpp"
+
 namespace caffe {
 namespace winograd {
 
@@ -29,14 +31,8 @@ struct Shape {
   Shape transposed() const;
 };
 
-enum class Isa { kPlain, kAvx2, kAvx512 };
-
-/// Whether the processor has the instructions and this build has code for them.
-bool available(Isa isa);
-/// The code for them; null if this build has none.
+/// The code for these instructions; null if this build has none.
 const Kernels* kernels_for(Isa isa);
-/// The best available that caffe/util/cpu_isa.hpp allows.
-Isa best_isa();
 
 /// How the work is divided for the caches. Does not change results, except for the rounding of
 /// backward_weights().

@@ -34,10 +34,10 @@ class OneDnnConcatLayer : public ConcatLayer<float>, public JoinsBottoms {
     Output to = joined != nullptr && joined->layout() == layout
                     ? Output(top[0], Part::kData, joined)
                     : Output(top[0], Part::kData, layout);
-    float* y = static_cast<float*>(to.memory().get_data_handle());
+    float* y = values(to.memory());
     for (const Blob<float>* const each : bottom) {
       const Input from(*each, Part::kData, layout_of(*each), Slot::kSource);
-      const float* const x = static_cast<const float*>(from.memory().get_data_handle());
+      const float* const x = values(from.memory());
       const int length = each->count(1);
       if (x != y) copy_rows(each->shape(0), length, x, length, y, top[0]->count(1));
       y += length;

@@ -68,6 +68,10 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
   /// Direct convolution, or null if oneDNN has no fast code. `describe()` gives a description.
   template <typename Primitive, typename Describe>
   std::unique_ptr<Pass<Primitive>> attempt(const Describe& describe) const;
+  /// Whether bottom and top are in blocks of so many channels.
+  bool has_blocks(int block) const {
+    return channel_block(bottom_layout_) == block && channel_block(top_layout_) == block;
+  }
   bool is_winograd(ConvPass pass) const { return winograd_ != nullptr && winograd_->suits(pass); }
   /// Whether this pass is one of inference, whose weights may be kept.
   bool infers() const { return phase_ == TEST && may_keep(); }
@@ -172,10 +176,7 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
   if (forward_ == nullptr) return;
   bottom_layout_ = forward_->description.src_desc();
   top_layout_ = forward_->description.dst_desc();
-  if (winograd_ != nullptr && (channel_block(bottom_layout_) != winograd_->block() ||
-                               channel_block(top_layout_) != winograd_->block())) {
-    winograd_.reset();
-  }
+  if (winograd_ != nullptr && !has_blocks(winograd_->block())) winograd_.reset();
   if (phase_ == TEST && is_1x1_ && group_ == 1) {
     pointwise_ = ConvPointwise::make(bottom_layout_, top_layout_);
   }
@@ -207,10 +208,7 @@ void OneDnnConvolutionLayer::prepare_gradients() {
   gradients_ =
       ConvPointwiseGradients::make({at(bottom_dims_, 0), at(bottom_dims_, 1), at(bottom_dims_, 2),
                                     at(bottom_dims_, 3), num_output_, at(strides_, 0)});
-  if (gradients_ != nullptr && (channel_block(bottom_layout_) != gradients_->block() ||
-                                channel_block(top_layout_) != gradients_->block())) {
-    gradients_.reset();
-  }
+  if (gradients_ != nullptr && !has_blocks(gradients_->block())) gradients_.reset();
 }
 
 void OneDnnConvolutionLayer::prepare_backward() {
@@ -423,8 +421,7 @@ void OneDnnConvolutionLayer::add_weights(const dnnl::memory& weights, const dnnl
             true);
   }
   if (bias_term_ && param_propagate_down(1)) {
-    caffe_axpy(num_output_, 1.f, static_cast<const float*>(bias.get_data_handle()),
-               blobs_[1]->mutable_cpu_diff());
+    caffe_axpy(num_output_, 1.f, values(bias), blobs_[1]->mutable_cpu_diff());
   }
 }
 

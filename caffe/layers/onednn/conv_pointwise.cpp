@@ -4,9 +4,9 @@ namespace caffe {
 namespace onednn {
 
 std::unique_ptr<ConvPointwise> ConvPointwise::make(const Layout& bottom, const Layout& top) {
-  const winograd::Isa isa = winograd::best_isa();
+  const Isa isa = best_isa();
   const Dims from = dims_of(bottom), to = dims_of(top);
-  if (isa == winograd::Isa::kPlain || from.size() != 4 || to.size() != 4) return nullptr;
+  if (isa == Isa::kPlain || from.size() != 4 || to.size() != 4) return nullptr;
   const auto at = [](const Dims& dims, int axis) { return static_cast<int>(dims[axis]); };
   const PointwiseConvolution code({at(from, 0), at(from, 1), at(from, 2) * at(from, 3), at(to, 1)},
                                   isa);
@@ -20,8 +20,7 @@ void ConvPointwise::transform(const float* weights, float* to) const {
 
 void ConvPointwise::forward(const dnnl::memory& bottom, const float* transformed, const float* bias,
                             bool relu, float slope, const dnnl::memory& top) const {
-  code_.forward(static_cast<const float*>(bottom.get_data_handle()), transformed, bias,
-                {relu, slope}, static_cast<float*>(top.get_data_handle()));
+  code_.forward(values(bottom), transformed, bias, {relu, slope}, values(top));
 }
 
 }  // namespace onednn

@@ -3,22 +3,10 @@
 namespace caffe {
 namespace onednn {
 
-namespace {
-
-float* values(const dnnl::memory& memory) {
-  return static_cast<float*>(memory.get_data_handle());
-}
-
-float* scratch_floats(Slot slot, size_t count) {
-  return static_cast<float*>(scratch(slot, count * sizeof(float)));
-}
-
-}  // namespace
-
 std::unique_ptr<ConvPointwiseGradients> ConvPointwiseGradients::make(
     const pointwise::Shape& shape) {
-  const pointwise::Isa isa = winograd::best_isa();
-  if (isa == pointwise::Isa::kPlain || !pointwise::Gradients::supports(shape, isa)) {
+  const Isa isa = best_isa();
+  if (isa == Isa::kPlain || !pointwise::Gradients::supports(shape, isa)) {
     return nullptr;
   }
   auto made = std::make_unique<ConvPointwiseGradients>(shape, isa);
@@ -26,7 +14,7 @@ std::unique_ptr<ConvPointwiseGradients> ConvPointwiseGradients::make(
   return some ? std::move(made) : nullptr;
 }
 
-ConvPointwiseGradients::ConvPointwiseGradients(const pointwise::Shape& shape, pointwise::Isa isa)
+ConvPointwiseGradients::ConvPointwiseGradients(const pointwise::Shape& shape, Isa isa)
     : gradients_(shape, isa) {}
 
 // The others take oneDNN as long or less, as bench/conv1x1.cpp shows.

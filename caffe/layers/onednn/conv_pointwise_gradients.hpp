@@ -18,7 +18,7 @@ class ConvPointwiseGradients {
   /// Null if the processor lacks AVX2, that file does not support the shape, or oneDNN is
   /// faster.
   static std::unique_ptr<ConvPointwiseGradients> make(const pointwise::Shape& shape);
-  ConvPointwiseGradients(const pointwise::Shape& shape, pointwise::Isa isa);
+  ConvPointwiseGradients(const pointwise::Shape& shape, Isa isa);
 
   /// Whether it is faster than oneDNN: never forward.
   bool suits(ConvPass pass) const;

@@ -12,14 +12,6 @@ namespace {
 constexpr double kTransform = 220;
 constexpr double kWeights = 94, kKeptWeights = 38;
 
-float* values(const dnnl::memory& memory) {
-  return static_cast<float*>(memory.get_data_handle());
-}
-
-float* scratch_floats(Slot slot, size_t count) {
-  return static_cast<float*>(scratch(slot, count * sizeof(float)));
-}
-
 /// `weights` are transformed.
 void run(const winograd::Convolution& convolution, const dnnl::memory& from, const float* weights,
          const float* bias, bool relu, const dnnl::memory& to) {
@@ -30,15 +22,15 @@ void run(const winograd::Convolution& convolution, const dnnl::memory& from, con
 }  // namespace
 
 std::unique_ptr<ConvWinograd> ConvWinograd::make(const winograd::Shape& shape) {
-  const winograd::Isa isa = winograd::best_isa();
-  if (isa == winograd::Isa::kPlain || !winograd::Convolution::supports(shape, isa)) return nullptr;
+  const Isa isa = best_isa();
+  if (isa == Isa::kPlain || !winograd::Convolution::supports(shape, isa)) return nullptr;
   std::unique_ptr<ConvWinograd> made(new ConvWinograd(shape, isa));
   const bool some = made->suits(ConvPass::kKeptForward) || made->suits(ConvPass::kBackwardData) ||
                     made->suits(ConvPass::kBackwardWeights);
   return some ? std::move(made) : nullptr;
 }
 
-ConvWinograd::ConvWinograd(const winograd::Shape& shape, winograd::Isa isa)
+ConvWinograd::ConvWinograd(const winograd::Shape& shape, Isa isa)
     : forward_(shape, isa), backward_(shape.transposed(), isa) {}
 
 bool ConvWinograd::suits(ConvPass pass) const {

@@ -39,7 +39,7 @@ class ConvWinograd : public OwnForward {
   /// Null if no pass of this shape suits: the processor lacks AVX2, winograd.hpp does not support
   /// the shape, or direct convolution is faster.
   static std::unique_ptr<ConvWinograd> make(const winograd::Shape& shape);
-  ConvWinograd(const winograd::Shape& shape, winograd::Isa isa);
+  ConvWinograd(const winograd::Shape& shape, Isa isa);
 
   /// Whether it is faster than direct convolution.
   bool suits(ConvPass pass) const;

@@ -144,9 +144,6 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
   /// dx = a + b where y > 0 or everywhere if it is null.
   static void add_gradients(const dnnl::memory& a, const dnnl::memory& b, const dnnl::memory* y,
                             const dnnl::memory& dx) {
-    const auto values = [](const dnnl::memory& memory) {
-      return static_cast<float*>(memory.get_data_handle());
-    };
     const float *const p = values(a), *const q = values(b);
     float* const to = values(dx);
     const int64_t count = static_cast<int64_t>(dx.get_desc().get_size() / sizeof(float));

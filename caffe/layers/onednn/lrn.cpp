@@ -14,10 +14,6 @@ namespace caffe {
 namespace onednn {
 namespace {
 
-float* values(const dnnl::memory& memory) {
-  return static_cast<float*>(memory.get_data_handle());
-}
-
 class OneDnnLRNLayer : public LRNLayer<float>, public TakesReluGradient {
  public:
   using Base = LRNLayer<float>;

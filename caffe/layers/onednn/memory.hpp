@@ -48,6 +48,9 @@ void run(const dnnl::primitive& primitive, const Arguments& arguments);
 void* scratch(Slot slot, size_t bytes);
 /// The same as memory of a layout.
 dnnl::memory scratch(Slot slot, const Layout& layout);
+inline float* scratch_floats(Slot slot, size_t count) {
+  return static_cast<float*>(scratch(slot, count * sizeof(float)));
+}
 
 /// Rows of floats, the last axis without gaps.
 Layout plain_layout(const Dims& dims);
@@ -68,6 +71,10 @@ int channel_block(const Layout& layout);
 int full_block(const Blob<float>& blob);
 /// That layout for blocks of 16 or 8.
 Layout blocked_layout(const Dims& dims, int block);
+
+inline float* values(const dnnl::memory& memory) {
+  return static_cast<float*>(memory.get_data_handle());
+}
 
 /// to = from, or to += from, for any layouts. reorder_count() does not count it.
 void reorder(const dnnl::memory& from, const dnnl::memory& to, bool add = false);

@@ -11,19 +11,11 @@
 #include <string>
 #include <vector>
 
+#include "util/blocked_values.hpp"
+
 namespace caffe {
 namespace lrn_across {
 namespace {
-
-typedef std::vector<float> Floats;
-
-Floats random_values(size_t count, unsigned seed, float scale) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal(0, scale);
-  Floats values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
 
 size_t count_of(const Images& images) {
   return size_t(images.images) * images.channels * images.pixels;
@@ -111,13 +103,8 @@ struct Reference {
   }
 };
 
-class LrnAcross : public testing::TestWithParam<Isa> {
+class LrnAcross : public IsaTest {
  protected:
-  void SetUp() override {
-    if (!processor_has(GetParam())) GTEST_SKIP() << "not on this machine";
-  }
-  void TearDown() override { omp_set_num_threads(threads_); }
-
   static void compare(const Images& images, const Window& window) {
     SCOPED_TRACE(testing::Message()
                  << images.channels << " channels, " << images.pixels << " pixels, block "
@@ -135,9 +122,6 @@ class LrnAcross : public testing::TestWithParam<Isa> {
     EXPECT_EQ(found.y, plain.y) << "of any instructions";
     EXPECT_EQ(found.dx, plain.dx) << "of any instructions";
   }
-
- private:
-  const int threads_ = omp_get_max_threads();
 };
 
 TEST_P(LrnAcross, AgreesWithDoublePrecision) {
@@ -218,12 +202,7 @@ TEST_P(LrnAcross, ValuesWhoseSquareIsInfinite) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, LrnAcross, testing::Values(Isa::kPlain, Isa::kAvx2, Isa::kAvx512),
-                         [](const testing::TestParamInfo<Isa>& info) {
-                           return std::string(info.param == Isa::kPlain  ? "Plain"
-                                              : info.param == Isa::kAvx2 ? "Avx2"
-                                                                         : "Avx512");
-                         });
+INSTANTIATE_TEST_SUITE_P(Isas, LrnAcross, kIsas, isa_name);
 
 }  // namespace
 }  // namespace lrn_across

@@ -11,51 +11,25 @@
 #include <string>
 #include <vector>
 
+#include "util/blocked_values.hpp"
+
 namespace caffe {
 namespace {
 
-using winograd::Isa;
 typedef PointwiseConvolution::Shape Shape;
 typedef PointwiseConvolution::Relu Relu;
-typedef std::vector<float> Floats;
-
-/// Floats at a multiple of 64 bytes.
-class Aligned {
- public:
-  explicit Aligned(size_t count, float value = 0) : values_(count + 16, value) {}
-  float* get() {
-    const auto address = reinterpret_cast<uintptr_t>(values_.data());
-    return reinterpret_cast<float*>((address + 63) / 64 * 64);
-  }
-
- private:
-  Floats values_;
-};
-
-Floats random_values(size_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Floats values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
 
 const Relu kNone = {false, 0}, kRelu = {true, 0};
 
-class Pointwise : public testing::TestWithParam<Isa> {
+class Pointwise : public IsaTest {
  protected:
-  void SetUp() override {
-    if (!winograd::available(GetParam())) GTEST_SKIP() << "not on this machine";
-  }
-  void TearDown() override { omp_set_num_threads(threads_); }
-
   /// The top, row by row, from a bottom that is row by row. `padding` gets what pads the outputs.
   static Floats run(const Shape& s, const Floats& x, const Floats& w, const float* bias,
                     const Relu& relu, Floats* padding = nullptr) {
     const PointwiseConvolution code(s, GetParam());
     const int block = code.block();
     const auto up = [block](int channels) { return (channels + block - 1) / block; };
-    Aligned bottom(size_t(s.images) * up(s.channels) * s.pixels * block);
+    Aligned bottom(size_t(s.images) * up(s.channels) * s.pixels * block, 0);
     const auto at = [&](int blocks, int n, int c, int i) {
       return ((size_t(n) * blocks + c / block) * s.pixels + i) * block + c % block;
     };
@@ -65,9 +39,9 @@ class Pointwise : public testing::TestWithParam<Isa> {
         for (int i = 0; i < s.pixels; ++i) bottom.get()[at(up(s.channels), n, c, i)] = x[from++];
       }
     }
-    Aligned weights(code.weights_size(), 1e30f);
+    Aligned weights(code.weights_size());
     code.arrange_weights(w.data(), weights.get());
-    Aligned top(size_t(s.images) * up(s.outputs) * s.pixels * block, 1e30f);
+    Aligned top(size_t(s.images) * up(s.outputs) * s.pixels * block);
     code.forward(bottom.get(), weights.get(), bias, relu, top.get());
     Floats result;
     for (int n = 0; n < s.images; ++n) {
@@ -105,9 +79,6 @@ class Pointwise : public testing::TestWithParam<Isa> {
     }
     for (const float value : padding) ASSERT_EQ(value, 0);
   }
-
- private:
-  const int threads_ = omp_get_max_threads();
 };
 
 TEST_P(Pointwise, ComputesEveryShape) {
@@ -165,7 +136,7 @@ TEST_P(Pointwise, HidesNoNan) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, Pointwise, testing::Values(Isa::kPlain, Isa::kAvx2, Isa::kAvx512));
+INSTANTIATE_TEST_SUITE_P(Isas, Pointwise, kIsas, isa_name);
 
 }  // namespace
 }  // namespace caffe

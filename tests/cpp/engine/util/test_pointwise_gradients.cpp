@@ -10,48 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "util/blocked_values.hpp"
+
 namespace caffe {
 namespace pointwise {
 namespace {
-
-typedef std::vector<float> Floats;
-
-/// Floats at `offset` floats from a multiple of 64 bytes; filled with a value that an error would
-/// show.
-class Aligned {
- public:
-  explicit Aligned(size_t count, float value = 1e30f, int offset = 0)
-      : values_(count + 32, value), offset_(offset) {}
-  float* get() {
-    const auto address = reinterpret_cast<uintptr_t>(values_.data());
-    return reinterpret_cast<float*>((address + 63) / 64 * 64) + offset_;
-  }
-
- private:
-  Floats values_;
-  int offset_;
-};
-
-Floats random_values(size_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Floats values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
-
-/// f(i, j) for plain[n][c][pixel] at i and blocked[n][c / block][pixel][c % block] at j.
-template <typename F>
-void for_each_pair(int images, int channels, int pixels, int block, const F& f) {
-  for (int n = 0; n < images; ++n) {
-    for (int c = 0; c < channels; ++c) {
-      for (int i = 0; i < pixels; ++i) {
-        f((size_t(n) * channels + c) * pixels + i,
-          ((size_t(n) * (channels / block) + c / block) * pixels + i) * block + c % block);
-      }
-    }
-  }
-}
 
 /// Plain values, or their sums in double precision. Without a stride of 1, no gradient of the
 /// bottom.
@@ -96,13 +59,8 @@ Results<double> reference(const Shape& s, const Values& v) {
   return r;
 }
 
-class PointwiseGradients : public testing::TestWithParam<Isa> {
+class PointwiseGradients : public IsaTest {
  protected:
-  void SetUp() override {
-    if (!winograd::available(GetParam())) GTEST_SKIP() << "not on this machine";
-  }
-  void TearDown() override { omp_set_num_threads(threads_); }
-
   /// Weights and their gradients lie at addresses that no vector is aligned to.
   static Results<float> run(const Shape& s, Isa isa, const Values& v) {
     const Gradients convolution(s, isa);
@@ -136,8 +94,6 @@ class PointwiseGradients : public testing::TestWithParam<Isa> {
     }
     EXPECT_LE(worst, 2e-6 * largest);
   }
-
-  int threads_ = omp_get_max_threads();
 };
 
 const Shape kShapes[] = {
@@ -191,12 +147,7 @@ TEST_P(PointwiseGradients, SupportsFullBlocksOnly) {
   EXPECT_FALSE(Gradients::supports({0, block, 3, 3, block, 1}, GetParam()));
 }
 
-std::string name_of(const testing::TestParamInfo<Isa>& info) {
-  return info.param == Isa::kAvx512 ? "AVX512" : info.param == Isa::kAvx2 ? "AVX2" : "Plain";
-}
-
-INSTANTIATE_TEST_SUITE_P(Isas, PointwiseGradients,
-                         testing::Values(Isa::kPlain, Isa::kAvx2, Isa::kAvx512), name_of);
+INSTANTIATE_TEST_SUITE_P(Isas, PointwiseGradients, kIsas, isa_name);
 
 }  // namespace
 }  // namespace pointwise

@@ -10,45 +10,11 @@
 #include <string>
 #include <vector>
 
+#include "util/blocked_values.hpp"
+
 namespace caffe {
 namespace winograd {
 namespace {
-
-typedef std::vector<float> Floats;
-
-/// Floats at a multiple of 64 bytes; filled with a value that an error would show.
-class Aligned {
- public:
-  explicit Aligned(size_t count, float value = 1e30f) : values_(count + 16, value) {}
-  float* get() {
-    const auto address = reinterpret_cast<uintptr_t>(values_.data());
-    return reinterpret_cast<float*>((address + 63) / 64 * 64);
-  }
-
- private:
-  Floats values_;
-};
-
-Floats random_values(size_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  Floats values(count);
-  for (float& value : values) value = normal(random);
-  return values;
-}
-
-/// plain[n][c][i] = blocked[n][c / block][i][c % block], or the reverse.
-template <typename F>
-void for_each_pair(int images, int channels, int pixels, int block, const F& f) {
-  for (int n = 0; n < images; ++n) {
-    for (int c = 0; c < channels; ++c) {
-      for (int i = 0; i < pixels; ++i) {
-        f((size_t(n) * channels + c) * pixels + i,
-          ((size_t(n) * (channels / block) + c / block) * pixels + i) * block + c % block);
-      }
-    }
-  }
-}
 
 /// The same sums in double precision.
 struct Reference {
@@ -106,13 +72,8 @@ struct Results {
   }
 };
 
-class Winograd : public testing::TestWithParam<Isa> {
+class Winograd : public IsaTest {
  protected:
-  void SetUp() override {
-    if (!available(GetParam())) GTEST_SKIP() << "not on this machine";
-  }
-  void TearDown() override { omp_set_num_threads(threads_); }
-
   static Floats run_forward(const Convolution& convolution, const Floats& x, const Floats& w,
                             bool transposed, const float* bias, bool relu) {
     const Shape& s = convolution.shape();
@@ -188,9 +149,6 @@ class Winograd : public testing::TestWithParam<Isa> {
       EXPECT_TRUE(run(s, GetParam(), caches, x, w, bias, dy) == one) << threads << " threads";
     }
   }
-
- private:
-  const int threads_ = omp_get_max_threads();
 };
 
 // {images, channels, height, width, outputs, groups, kernel, pad_h, pad_w}
@@ -298,12 +256,7 @@ TEST_P(Winograd, SupportsWhatItSays) {
   EXPECT_FALSE(Convolution::supports(bad, GetParam()));
 }
 
-INSTANTIATE_TEST_SUITE_P(Isas, Winograd, testing::Values(Isa::kPlain, Isa::kAvx2, Isa::kAvx512),
-                         [](const testing::TestParamInfo<Isa>& info) {
-                           return std::string(info.param == Isa::kPlain  ? "Plain"
-                                              : info.param == Isa::kAvx2 ? "Avx2"
-                                                                         : "Avx512");
-                         });
+INSTANTIATE_TEST_SUITE_P(Isas, Winograd, kIsas, isa_name);
 
 }  // namespace
 }  // namespace winograd
