@@ -109,6 +109,8 @@ def _fetch_weights(config: TrainConfig) -> None:
     weights = start_of(config)
     if weights is None or given_path(weights).is_file():
         return
+    if published.named(weights, config.net).path.is_file():
+        return  # it is checked when it is used
     try:
         published.find_weights(weights, config.net)
     except MaapError as error:

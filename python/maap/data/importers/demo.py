@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
 from maap.data.importer import Importer, Option
-from maap.data.importers.demo_hard import make_demo_hard
+from maap.data.importers.demo_hard import CODE, NUMBERS, make_demo_hard
 from maap.data.importing.demo_set import Drawn, draw
 
 if TYPE_CHECKING:
@@ -73,19 +73,7 @@ IMPORTER = Importer(
     The numbers left out are those of the set that `maap train` uses.
     """,
     make=make_demo,
-    options=(
-        Option("--hard", "hard", "The set demo_hard.", is_flag=True),
-        Option("--species", "species", "How many classes."),
-        Option("--train", "per_species_train", "Training images of each species."),
-        Option("--test", "per_species_test", "Test images of each species."),
-    ),
+    options=(Option("--hard", "hard", "The set demo_hard.", is_flag=True), *NUMBERS),
     built_in=True,
-    code=(
-        "maap.data.importers.demo",
-        "maap.data.importing.demo_pictures",
-        "maap.data.importing.demo_set",
-        "maap.data.importing.demo_sources",
-        "maap.data.importing.images",
-        "maap.images.pixels",
-    ),
+    code=("maap.data.importers.demo", *CODE),
 )

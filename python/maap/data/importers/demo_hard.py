@@ -47,6 +47,20 @@ def make_demo_hard(
     return draw(drawn, out, cache, seed=seed, size=size, package=package)
 
 
+# Of both demo sets: the options of their commands, and the modules that decide what is in them.
+NUMBERS = (
+    Option("--species", "species", "How many classes."),
+    Option("--train", "per_species_train", "Training images of each class."),
+    Option("--test", "per_species_test", "Test images of each class."),
+)
+CODE = (
+    "maap.data.importing.demo_pictures",
+    "maap.data.importing.demo_set",
+    "maap.data.importing.demo_sources",
+    "maap.data.importing.images",
+    "maap.images.pixels",
+)
+
 IMPORTER = Importer(
     name="demo_hard",
     title="the harder demo set",
@@ -56,19 +70,7 @@ IMPORTER = Importer(
     `maap train --data demo_hard` uses.
     """,
     make=make_demo_hard,
-    options=(
-        Option("--species", "species", "How many classes."),
-        Option("--train", "per_species_train", "Training images of each class."),
-        Option("--test", "per_species_test", "Test images of each class."),
-    ),
+    options=NUMBERS,
     built_in=True,
-    code=(
-        "maap.data.importers.demo_hard",
-        "maap.data.importing.demo_hard_pictures",
-        "maap.data.importing.demo_pictures",
-        "maap.data.importing.demo_set",
-        "maap.data.importing.demo_sources",
-        "maap.data.importing.images",
-        "maap.images.pixels",
-    ),
+    code=("maap.data.importers.demo_hard", "maap.data.importing.demo_hard_pictures", *CODE),
 )
