@@ -6,9 +6,9 @@ Left out of the package's animals are drawings, and second pictures of one anima
 from maap.data.importing.demo_pictures import Look
 
 NOTE = (
-    "The harder demo set shows 100 animals, birds beside birds and cattle beside cattle, at about 5 to "
-    "60% of the image, among fruit, flowers and tools on photographs; every class is one cut-out, "
-    "and training and test images use different photographs and clutter. It shows localisation "
+    "The harder demo set shows 100 animals, birds beside birds and cattle beside cattle, at about "
+    "5 to 60% of the image, among fruit, flowers and tools on photographs; every class is one "
+    "cut-out, and training and test images use different photographs and clutter. It shows localisation "
     "and robustness to size, place and background; it says nothing about CUB accuracy: it has no "
     "variety of pose or of individuals."
 )
