@@ -8,9 +8,9 @@ from maap.data.importing.demo_pictures import Look
 NOTE = (
     "The harder demo set shows 100 animals, birds beside birds and cattle beside cattle, at about "
     "5 to 60% of the image, among fruit, flowers and tools on photographs; every class is one "
-    "cut-out, and training and test images use different photographs and clutter. It shows localisation "
-    "and robustness to size, place and background; it says nothing about CUB accuracy: it has no "
-    "variety of pose or of individuals."
+    "cut-out, and training and test images use different photographs and clutter. It shows "
+    "localisation and robustness to size, place and background; it says nothing about CUB "
+    "accuracy: it has no variety of pose or of individuals."
 )
 LOOK = Look(area=(0.05, 0.6), turn=25.0, light=0.3, colour=0.1, pieces=(3, 8), piece=(0.1, 0.35))
 
