@@ -9,6 +9,11 @@ solver.step(100)
 """
 
 import importlib
+import os
+
+# OpenBLAS reads this when it is loaded. Its threads spin for tens of milliseconds after a product,
+# on cores that the next layers need; 2^16 cycles are enough between two products.
+os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
 
 from . import engine_check, io
 from ._caffe import (

@@ -42,6 +42,16 @@ def test_a_program_gets_its_arguments_and_its_status_comes_back(start):
     assert arguments == ["train", "-solver", "a b.prototxt", ""] and done.returncode == 7
 
 
+def test_openblas_threads_of_a_program_sleep_soon(start, monkeypatch, tmp_path):
+    """Unless somebody has set how long they spin."""
+    program = tmp_path / "site" / "caffe" / "bin" / "caffe"
+    program.write_text('#!/bin/sh\necho "$OPENBLAS_THREAD_TIMEOUT"\n')
+    monkeypatch.delenv("OPENBLAS_THREAD_TIMEOUT", raising=False)
+    assert start("caffe").stdout == "16\n"
+    monkeypatch.setenv("OPENBLAS_THREAD_TIMEOUT", "20")
+    assert start("caffe").stdout == "20\n"
+
+
 def test_a_program_that_is_not_there(start):
     done = start("convert_imageset")
     assert done.returncode == 1

@@ -29,4 +29,6 @@ def run() -> None:
         file = program(name)
     except MaapError as error:
         raise SystemExit(f"error: {error}") from None
+    # As in `import caffe`: OpenBLAS's threads shall not spin on cores that the next layer needs.
+    os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
     os.execv(file, [str(file), *sys.argv[1:]])
