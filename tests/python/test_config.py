@@ -47,8 +47,8 @@ def test_every_number_has_a_source():
 
 
 def test_a_net_has_numbers_of_its_own():
-    vgg19 = resolve(TrainConfig(net="prototxt/vgg19"), True, solver(), solver(), 99)
-    other = resolve(TrainConfig(net="somebody's/net"), True, solver(), solver(), 99)
+    vgg19 = resolve(TrainConfig(net="prototxt/vgg19"), "demo", solver(), solver(), 99)
+    other = resolve(TrainConfig(net="somebody's/net"), "demo", solver(), solver(), 99)
     assert vgg19.batch == presets.preset("vgg19", "demo")["batch"] < other.batch
     assert vgg19.base_lr == other.base_lr == presets.preset("any", "demo")["base_lr"]
 
@@ -113,7 +113,7 @@ def test_short_trainings_are_called_so():
 
 
 def test_what_was_set_wins_over_preset_and_solver_file():
-    demo = resolve(TrainConfig(max_iter=7), True, solver(base_lr=0.5), solver(), 99)
+    demo = resolve(TrainConfig(max_iter=7), "demo", solver(base_lr=0.5), solver(), 99)
     assert demo.preset == "demo" and demo.max_iter == 7
     numbers = presets.preset("alexnet", "demo")
     assert demo.batch == numbers["batch"] and demo.base_lr == numbers["base_lr"]
@@ -122,21 +122,21 @@ def test_what_was_set_wins_over_preset_and_solver_file():
 
 def test_finetuning_takes_its_numbers_from_the_solver_files():
     first = solver(base_lr=0.25, max_iter=50, display=5)
-    found = resolve(TrainConfig(weights="w"), True, first, solver(base_lr=0.125, max_iter=30), 99)
+    found = resolve(TrainConfig(weights="w"), "demo", first, solver(base_lr=0.125, max_iter=30), 99)
     assert (found.preset, found.batch, found.from_scratch) == ("finetune", 99, False)
     assert (found.base_lr, found.phase2_lr) == (0.25, 0.125)
     assert (found.max_iter, found.phase2_iter) == (50, 30)
-    again = resolve(found, True, solver(base_lr=9.0), solver(base_lr=9.0), 1)
+    again = resolve(found, "demo", solver(base_lr=9.0), solver(base_lr=9.0), 1)
     assert again == found  # a resolved configuration does not change
 
 
 def test_a_net_that_starts_from_its_published_weights():
     """squeezenet does, unless told not to; on the demo set with the demo's numbers for them."""
 
-    def found(demo=True, **values):
+    def found(kind="demo", **values):
         first, second = solver(max_iter=50), solver(max_iter=30)
-        made = resolve(TrainConfig(net="squeezenet", **values), demo, first, second, 99)
-        assert resolve(made, demo, first, second, 1) == made
+        made = resolve(TrainConfig(net="squeezenet", **values), kind, first, second, 99)
+        assert resolve(made, kind, first, second, 1) == made
         return made
 
     own, general = (presets.preset(net, "demo") for net in ("squeezenet", "any"))
@@ -145,21 +145,24 @@ def test_a_net_that_starts_from_its_published_weights():
         assert (demo.weights, demo.preset, demo.from_scratch) == ("published", "demo", False)
         assert demo.max_iter == own["max_iter"] < general["max_iter"]
         assert demo.batch_norm == "frozen"
-        photos = found(demo=False, **given)
+        photos = found("folder", **given)
         assert (photos.weights, photos.preset, photos.max_iter) == ("published", "finetune", 50)
     mine = found(weights="mine.caffemodel")
     assert (mine.weights, mine.preset, mine.from_scratch) == ("mine.caffemodel", "finetune", False)
     scratch = found(from_scratch=True)
     assert (scratch.weights, scratch.preset) == (None, "demo")
     assert scratch.max_iter == general["max_iter"] and scratch.base_lr == general["base_lr"]
-    assert found(demo=False, from_scratch=True).preset == "scratch"
-    alexnet = resolve(TrainConfig(), True, solver(), solver(), 99)
+    assert found("folder", from_scratch=True).preset == "scratch"
+    hard = found("demo_hard")
+    assert (hard.weights, hard.preset, hard.base_lr) == ("published", "demo_hard", own["base_lr"])
+    assert hard.max_iter > own["max_iter"] and hard.phase2_iter > own["phase2_iter"]
+    alexnet = resolve(TrainConfig(), "demo", solver(), solver(), 99)
     assert (alexnet.weights, alexnet.from_scratch) == (None, True)
 
 
 def test_batch_normalisation_is_frozen_where_there_are_statistics():
     def found(**values):
-        return resolve(TrainConfig(**values), False, solver(max_iter=1), solver(max_iter=1), 9)
+        return resolve(TrainConfig(**values), "folder", solver(max_iter=1), solver(max_iter=1), 9)
 
     assert found().batch_norm == "train"
     assert found(weights="w").batch_norm == "frozen"
@@ -168,7 +171,7 @@ def test_batch_normalisation_is_frozen_where_there_are_statistics():
 
 def test_a_base_lr_that_was_set_holds_for_both_phases():
     given = TrainConfig(weights="w", base_lr=0.5)
-    found = resolve(given, False, solver(max_iter=1), solver(base_lr=0.125, max_iter=1), 9)
+    found = resolve(given, "folder", solver(max_iter=1), solver(base_lr=0.125, max_iter=1), 9)
     assert found.phase2_lr == 0.5
 
 

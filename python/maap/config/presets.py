@@ -10,7 +10,7 @@ import yaml
 from maap.config.values import Value
 from maap.errors import MaapError
 
-NAMES = ("demo", "finetune", "scratch")  # what is trained on, see the file's head
+NAMES = ("demo", "demo_hard", "finetune", "scratch")  # what is trained on, see the file's head
 FILE = Path(__file__).with_name("hyperparameters.yaml")
 
 
@@ -28,14 +28,16 @@ def numbers(net: str, section: str) -> dict[str, tuple[Value, str]]:
     """(value, where it is from) by name, of a section of the file: a preset, or "solver".
 
     ``net`` is the name or the path of a net folder; what its entry leaves out, or has no entry, is
-    taken from the entry `any`.
+    taken from the entry `any`; what "demo_hard" leaves out, from "demo".
     """
     table = _table()
     found: dict[str, tuple[Value, str]] = {}
+    sections = ("demo", section) if section == "demo_hard" else (section,)
     for entry in ("any", Path(net).name):
-        for name, (value, source) in table.get(entry, {}).get(section, {}).items():
-            word = re.split("[:;]", source)[0]
-            found[name] = (value, table["sources"][word] + source[len(word) :])
+        for each in sections:
+            for name, (value, source) in table.get(entry, {}).get(each, {}).items():
+                word = re.split("[:;]", source)[0]
+                found[name] = (value, table["sources"][word] + source[len(word) :])
     return found
 
 

@@ -32,25 +32,25 @@ def start_of(config: TrainConfig) -> Optional[str]:
     return config.weights
 
 
-def pick_preset(config: TrainConfig, demo: bool) -> str:
-    """The preset of a run; `demo` says that the data is the built-in demo set."""
+def pick_preset(config: TrainConfig, kind: str) -> str:
+    """The preset of a run; ``kind`` of its data set: demo and demo_hard are built in."""
     if config.preset != "auto":
         return config.preset
-    weights = start_of(config)
+    weights, demo = start_of(config), kind in ("demo", "demo_hard")
     if weights and not (demo and weights == presets.start(config.net)):
         return "finetune"
-    return "demo" if demo else "scratch"
+    return kind if demo else "scratch"
 
 
 def resolve(
-    config: TrainConfig, demo: bool, solver1: Solver, solver2: Solver, batch: int
+    config: TrainConfig, kind: str, solver1: Solver, solver2: Solver, batch: int
 ) -> TrainConfig:
     """The settings with every number filled in.
 
     In order: what was set, the preset, the solver files (SolverParameter of phase 1 and 2), the
     train_val's ``batch``. A field the solver has no value for stays None.
     """
-    preset = pick_preset(config, demo)
+    preset = pick_preset(config, kind)
     weights = start_of(config)
     # A net that has weights to start from has its numbers for those.
     random = weights is None and presets.start(config.net) is not None

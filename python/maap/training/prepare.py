@@ -43,7 +43,7 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
     solvers = [read_solver(files.solver(laap, phase)) for phase in (1, 2)]
     source = read_net(files.train_val(laap, config.dropout_after))
     batch = data_transform(source, "TRAIN")["batch_size"]
-    config = resolve(config, dataset.kind.startswith("demo"), *solvers, batch)
+    config = resolve(config, dataset.kind, *solvers, batch)
     classes = len(dataset.classes)
     resolved = _resolve_nets(files, config, classes)
     net = resolved["net"]
