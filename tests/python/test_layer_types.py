@@ -173,6 +173,12 @@ LAYERS = [
         ("rois", "losses", "losses", "rois"),
         ("t", "u"),
     ),
+    one("AttentionCrop", "attention_crop_param { mean_value: 9 }", ("data", "centres")),
+    one(
+        "AttentionCrop",
+        "attention_crop_param { output_size: 5 gradient: EXACT }",
+        ("data", "centres"),
+    ),
     one("SpatialTransformer", bottoms=("data", "row")),
     one("SpatialTransformer", "st_param { output_H: 5 output_W: 3 }", ("data", "row")),
     one(
@@ -198,6 +204,7 @@ LAYERS = [
     one("L1Loss", bottoms=("data",)),
     one("TripletLoss", bottoms=("row", "row", "row")),
     one("FocalLoss", bottoms=("row", "pick"), tops=("t", "u")),
+    one("ScaleRankLoss", bottoms=("row", "row", "pick")),
     # Other forks'
     one("Axpy", bottoms=("gate", "data", "data")),
     *[one("BN", f"bn_param {{ {text} }}") for text in ("frozen: true", "bn_mode: LEARN")],
@@ -241,8 +248,8 @@ LAYERS = [
 # For layers of regions.
 REGIONS = """
 layer { name: "regions" type: "Input" top: "rois" top: "losses" top: "deltas"
-        top: "sizes" input_param { shape { dim: 3 dim: 5 } shape { dim: 3 dim: 1 }
-        shape { dim: 2 dim: 8 dim: 12 dim: 10 } shape { dim: 1 dim: 3 } } }
+        top: "sizes" top: "centres" input_param { shape { dim: 3 dim: 5 } shape { dim: 3 dim: 1 }
+        shape { dim: 2 dim: 8 dim: 12 dim: 10 } shape { dim: 1 dim: 3 } shape { dim: 2 dim: 3 } } }
 """
 PICK = 'layer { name: "pick" type: "Input" top: "pick" input_param { shape { dim: 2 } } }'
 # For layers of 2 steps and 4 streams, the first axes of `data`.

@@ -27,6 +27,8 @@ OWN_FIELDS = {
     ("caffe.LayerParameter", "enhancement_param", 8001, "caffe.EnhancementParameter"),
     ("caffe.LayerParameter", "elimination_param", 8002, "caffe.EliminationParameter"),
     ("caffe.LayerParameter", "dialect", 8003, "string"),
+    ("caffe.LayerParameter", "attention_crop_param", 8004, "caffe.AttentionCropParameter"),
+    ("caffe.LayerParameter", "scale_rank_loss_param", 8005, "caffe.ScaleRankLossParameter"),
 }
 # BVLC's part of the schema, and what the forks of Caffe add to it.
 BVLC_FILES = ("caffe/proto/caffe.proto", "caffe/proto/values.proto")

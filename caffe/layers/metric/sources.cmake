@@ -3,6 +3,7 @@ list(APPEND cu
   layers/metric/center_loss_layer.cu
   layers/metric/focal_loss_layer.cu
   layers/metric/l1_loss_layer.cu
+  layers/metric/scale_rank_loss_layer.cu
   layers/metric/triplet_loss_layer.cu
 )
 list(APPEND cpp

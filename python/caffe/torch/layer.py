@@ -18,10 +18,12 @@ _TYPES: dict[str, type[Layer]] = {}
 # Types that the engine has and that are not here, and what to do instead.
 NOT_HERE = {
     "AnnotatedData": "give its tops to the module",
+    "AttentionCrop": "crop with torch.nn.functional.grid_sample, or train with the engine",
     "BoxAnnotatorOHEM": "choose hard examples in Python, or train with the engine",
     "DetectionEvaluate": "evaluate the detections of DetectionOutput with the engine",
     "LabelsequenceAccuracy": "compare the scores' labels in Python, or test with the engine",
     "MultiBoxLoss": "train with the engine; the deploy net, with DetectionOutput, is here",
+    "ScaleRankLoss": "compute it of the scales' probabilities in Python, or train with the engine",
     "Python": "its code is Python for Caffe; write a torch.nn.Module in its place",
 }
 

@@ -244,6 +244,7 @@ TYPES: dict[str, LayerType] = {
     "PriorBox": LayerType(Size.POINT, top_unread=_always),
     "SmoothL1Loss": _end(),
     # Regions, and places that are computed
+    "AttentionCrop": LayerType(Size.RESIZED, top_unread=_always),
     "BoxAnnotatorOHEM": LayerType(Size.SAME, top_unread=_always),
     "Correlation": LayerType(Size.DISPLACED, top_unread=_always),
     "PSROIPooling": LayerType(Size.REGIONS, top_unread=_always),
@@ -266,6 +267,7 @@ TYPES: dict[str, LayerType] = {
     "L1Loss": _end(),
     "LabelsequenceAccuracy": _end(),
     "MultinomialLogisticLoss": _end(),
+    "ScaleRankLoss": _end(),
     "SigmoidCrossEntropyLoss": _end(),
     "Silence": _end(),
     "SmoothL1LossOHEM": _end(),

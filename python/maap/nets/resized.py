@@ -15,6 +15,11 @@ def resized(layer: LayerParameter, bottoms: Sequence[Pixels]) -> Optional[Pixels
     return None if rule is None else rule(layer, bottoms)
 
 
+def _attention_crop(layer: LayerParameter, _: Sequence[Pixels]) -> Pixels:
+    size = layer.attention_crop_param.output_size
+    return size, size
+
+
 def _interp(layer: LayerParameter, bottoms: Sequence[Pixels]) -> Pixels:
     param = layer.interp_param
     if len(bottoms) > 1:
@@ -62,6 +67,7 @@ def _pixel_shuffle(layer: LayerParameter, bottoms: Sequence[Pixels]) -> Pixels:
 
 
 _RULES: dict[str, Callable[[LayerParameter, Sequence[Pixels]], Pixels]] = {
+    "AttentionCrop": _attention_crop,
     "Interp": _interp,
     "PixelShuffle": _pixel_shuffle,
     "Reorg": _reorg,

@@ -96,6 +96,16 @@ layer { name: "theta" type: "InnerProduct" bottom: "x" top: "theta"
         inner_product_param { num_output: 4 weight_filler { type: "xavier" } } }
 layer { name: "st" type: "SpatialTransformer" bottom: "x" bottom: "theta" top: "st"
         st_param { output_H: 3 output_W: 4 to_compute_dU: true theta_1_2: 0 theta_2_1: 0 } }
+layer { name: "square" type: "InnerProduct" bottom: "x" top: "square" inner_product_param {
+        num_output: 3 weight_filler { type: "xavier" } bias_filler { type: "constant" value: 3 } } }
+layer { name: "whole" type: "AttentionCrop" bottom: "x" bottom: "square" top: "whole"
+        attention_crop_param { output_size: 7 least_half_side: 0.1 gradient: MASK mean_value: 100
+                               steepness: 0.05 mask_scale: 1e-7 half_side_slope: 0.005 } }
+layer { name: "between" type: "AttentionCrop" bottom: "x" bottom: "square" top: "between"
+        attention_crop_param { output_size: 3 gradient: EXACT round_to_8_bit: false } }
+layer { name: "class" type: "Input" top: "class" input_param { shape { dim: 1 } } }
+layer { name: "rank" type: "ScaleRankLoss" bottom: "square" bottom: "square" bottom: "class"
+        top: "rank" scale_rank_loss_param { margin: 0.05 } }
 layer { name: "cor" type: "Correlation" bottom: "score" bottom: "other" top: "cor"
         correlation_param { pad: 3 kernel_size: 3 max_displacement: 2 stride_1: 1 stride_2: 2
                             correlation_type: SUBTRACT } }

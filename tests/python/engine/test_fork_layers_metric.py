@@ -176,3 +176,22 @@ def test_focal_loss(param, loss):
     arrays["label"] = np.random.RandomState(4).randint(4, size=(3, 2, 2)).astype(np.float32)
     arrays["label"][1, 0, 1] = 9
     compare("FocalLoss", f"loss_param {{ ignore_label: 9 }} {param}", arrays, loss, "x")
+
+
+# ---- ScaleRankLoss ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scales", ["ab", "abc"])
+def test_scale_rank_loss(scales):
+    """The finer scale's probability of the true class should be larger by the margin."""
+    arrays = {name: random_array(6, 4, seed=ord(name), low=0) for name in scales}
+    arrays["label"] = np.array([0, 3, 1, 2, 2, 0], np.float32)
+
+    def loss(label, **p):
+        rows = np.arange(6), label.astype(int)
+        pairs = zip(scales, scales[1:])
+        return sum(np.maximum(p[a][rows] - p[b][rows] + 0.3, 0).sum() for a, b in pairs) / 6
+
+    param = "scale_rank_loss_param { margin: 0.3 }"
+    net = compare("ScaleRankLoss", param, arrays, loss, scales)
+    assert not net.blobs["label"].diff.any()

@@ -3,5 +3,6 @@ list(APPEND fork_layer_tests
   layers/metric/test_center_loss_layer.cpp
   layers/metric/test_focal_loss_layer.cpp
   layers/metric/test_l1_loss_layer.cpp
+  layers/metric/test_scale_rank_loss_layer.cpp
   layers/metric/test_triplet_loss_layer.cpp
 )
