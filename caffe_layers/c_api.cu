@@ -29,26 +29,44 @@ void require_positive(std::initializer_list<int> sizes) {
   }
 }
 
-}  // namespace
-
-int maap_regions_f32(const float* map, int n, int h, int w, int H, int W, int threshold_at,
-                     float* regions, float* stats, float* upsampled) {
+int find_regions(const float* map, const maap::RegionShape& shape, const maap::RegionRule& rule,
+                 float* regions, float* stats, float* upsampled) {
   return guarded([=] {
-    require_positive({n, h, w, H, W});
-    const maap::RegionShape shape = {n, h, w, H, W};
-    const int64_t size = static_cast<int64_t>(n) * H * W;
+    require_positive({shape.n, shape.map_height, shape.map_width, shape.height, shape.width});
+    const int64_t size = static_cast<int64_t>(shape.n) * shape.height * shape.width;
     std::unique_ptr<float[]> own(upsampled ? nullptr : new float[size]);
     std::unique_ptr<char[]> workspace(new char[maap::region_workspace(maap::Device::kCPU, shape)]);
-    std::vector<int> bad(n);
-    maap::find_regions(maap::Device::kCPU, shape, static_cast<maap::ThresholdAt>(threshold_at), map,
-                       upsampled ? upsampled : own.get(), regions, stats, bad.data(),
-                       workspace.get());
-    for (int i = 0; i < n; ++i) {
+    std::vector<int> bad(shape.n);
+    maap::find_regions(maap::Device::kCPU, shape, rule, map, upsampled ? upsampled : own.get(),
+                       regions, stats, bad.data(), workspace.get());
+    for (int i = 0; i < shape.n; ++i) {
       if (bad[i])
         throw maap::Error("the attention map of image " + std::to_string(i) +
                           " in the batch holds a NaN or an infinity");
     }
   });
+}
+
+}  // namespace
+
+int maap_regions_f32(const float* map, int n, int h, int w, int H, int W, int threshold_at,
+                     float* regions, float* stats, float* upsampled) {
+  maap::RegionRule rule;
+  rule.at = static_cast<maap::ThresholdAt>(threshold_at);
+  return find_regions(map, {n, h, w, H, W}, rule, regions, stats, upsampled);
+}
+
+int maap_regions_by_rule_f32(const float* map, int n, int h, int w, int H, int W,
+                             const maap_region_rule* rule, float* regions, float* stats,
+                             float* upsampled) {
+  const maap::RegionRule wanted = {static_cast<maap::ThresholdAt>(rule->threshold_at),
+                                   static_cast<maap::Threshold>(rule->threshold),
+                                   rule->fraction,
+                                   static_cast<maap::Component>(rule->component),
+                                   rule->connectivity,
+                                   rule->padding,
+                                   rule->border};
+  return find_regions(map, {n, h, w, H, W}, wanted, regions, stats, upsampled);
 }
 
 int maap_enhance_f32(const float* f, int n, int c, int h, int w, float* enhanced,

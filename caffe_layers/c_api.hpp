@@ -7,11 +7,27 @@
 
 extern "C" {
 
-/// Thresholds, regions and upsampled maps, as region.hpp defines them.
+/// Thresholds, regions and upsampled maps, as region.hpp defines them, by the paper's rule.
 ///   map [n, h, w], regions [n, 4], stats [n, 5], upsampled [n, H, W] or null;
 ///   threshold_at: 0 for INPUT, 1 for MAP; any other number is an error
 int maap_regions_f32(const float* map, int n, int h, int w, int H, int W, int threshold_at,
                      float* regions, float* stats, float* upsampled);
+
+/// maap::RegionRule (region.hpp) with its enums as numbers.
+typedef struct {
+  int threshold_at;  // 0 INPUT, 1 MAP
+  int threshold;     // 0 OTSU, 1 MEAN, 2 FRACTION
+  float fraction;
+  int component;  // 0 LARGEST, 1 STRONGEST
+  int connectivity;
+  float padding;
+  int border;
+} maap_region_rule;
+
+/// The same by another rule; a value that it cannot have is an error.
+int maap_regions_by_rule_f32(const float* map, int n, int h, int w, int H, int W,
+                             const maap_region_rule* rule, float* regions, float* stats,
+                             float* upsampled);
 
 /// F' and A from F, as attention.hpp defines them.
 ///   f and enhanced [n, c, h, w] (may be the same memory), attention [n, 1, h, w] or null

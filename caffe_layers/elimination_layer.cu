@@ -38,7 +38,7 @@ void EliminationLayer<Dtype>::LayerSetUp(const std::vector<Blob<Dtype>*>& bottom
                                          const std::vector<Blob<Dtype>*>& top) {
   const EliminationParameter param = maap::elimination_param(this->layer_param_);
   a_star_ = static_cast<maap::AStar>(param.a_star());
-  threshold_at_ = static_cast<maap::ThresholdAt>(param.threshold_at());
+  rule_ = maap::region_rule(param);
   for (Blob<Dtype>* t : top) {
     if (t == bottom[0] || t == bottom[1]) {
       throw maap::Error(maap::name_of(this->layer_param_) +
@@ -59,6 +59,7 @@ void EliminationLayer<Dtype>::Reshape(const std::vector<Blob<Dtype>*>& bottom,
                       ": both need the same number of images");
   }
   shape_ = {f.shape(0), f.shape(2), f.shape(3), d.shape(2), d.shape(3)};
+  maap::check_rule(rule_, shape_, maap::name_of(this->layer_param_));
   map_.Reshape({shape_.n, 1, shape_.map_height, shape_.map_width});
   attention_.Reshape({shape_.n, 1, shape_.height, shape_.width});
   regions_.Reshape({shape_.n, 4});
@@ -77,7 +78,7 @@ void EliminationLayer<Dtype>::forward(Device device, const std::vector<Blob<Dtyp
   grow(&workspace_, maap::region_workspace(device, shape_));
   maap::attention_map(device, {f.shape(0), f.shape(1), f.count(2)}, maap::data(f, device),
                       maap::mutable_data(&map_, device));
-  maap::find_regions(device, shape_, threshold_at_, maap::data(map_, device),
+  maap::find_regions(device, shape_, rule_, maap::data(map_, device),
                      maap::mutable_data(&attention_, device), maap::mutable_data(&regions_, device),
                      maap::mutable_data(&stats_, device),
                      static_cast<int*>(maap::mutable_data(bad_.get(), device)),
@@ -89,7 +90,7 @@ void EliminationLayer<Dtype>::forward(Device device, const std::vector<Blob<Dtyp
           const int* bad) { require_finite(name, blob, images, bad); });
   maap::render(device, image_shape(d), a_star_, maap::data(d, device),
                maap::data(attention_, device), maap::data(regions_, device),
-               maap::mutable_data(top[0], device));
+               maap::data(stats_, device), maap::mutable_data(top[0], device));
   if (top.size() > 1) top[1]->CopyFrom(regions_);
   if (top.size() > 2) top[2]->CopyFrom(attention_);
   if (top.size() > 3) top[3]->CopyFrom(stats_);
@@ -106,7 +107,7 @@ void EliminationLayer<Dtype>::backward(Device device, const Blob<Dtype>& top,
   if (propagate_down[1]) {
     maap::render_backward(device, image_shape(*bottom[1]), a_star_, maap::diff(top, device),
                           maap::data(attention_, device), maap::data(regions_, device),
-                          maap::mutable_diff(bottom[1], device));
+                          maap::data(stats_, device), maap::mutable_diff(bottom[1], device));
   }
 }
 

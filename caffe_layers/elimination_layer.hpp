@@ -24,10 +24,11 @@ namespace caffe {
 ///   top[3]    S (N, 5), optional: threshold, least and greatest value of the map, pixels of the
 ///             component, 1 if the map was flat and R is therefore the whole image (else 0)
 ///
-/// region.hpp says how R is found. A and R are constants in the backward pass: dD = A* dD* (for ROI
-/// the adjoint of crop and resize). F gets no gradient, and gradients of R, A and S are ignored. No
-/// top may be a bottom. A NaN or an infinity in a map throws maap::Error, which names the layer and
-/// the image.
+/// region.hpp says how R is found, and what the other fields of elimination_param change in that; a
+/// value that none of them may have throws maap::Error. A and R are constants in the backward pass:
+/// dD = A* dD* (for ROI the adjoint of crop and resize). F gets no gradient, and gradients of R, A
+/// and S are ignored. No top may be a bottom. A NaN or an infinity in a map throws maap::Error,
+/// which names the layer and the image.
 template <typename Dtype>
 class EliminationLayer : public Layer<Dtype> {
  public:
@@ -59,7 +60,7 @@ class EliminationLayer : public Layer<Dtype> {
                 const std::vector<bool>& propagate_down, const std::vector<Blob<Dtype>*>& bottom);
 
   maap::AStar a_star_ = maap::AStar::kRoi;
-  maap::ThresholdAt threshold_at_ = maap::ThresholdAt::kInput;
+  maap::RegionRule rule_;
   maap::RegionShape shape_ = {0, 0, 0, 0, 0};
   Blob<Dtype> map_;                    // (N, 1, h, w)
   Blob<Dtype> attention_;              // (N, 1, H, W)

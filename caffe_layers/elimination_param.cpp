@@ -3,6 +3,8 @@
 #include <google/protobuf/io/tokenizer.h>
 #include <google/protobuf/text_format.h>
 
+#include <algorithm>
+#include <cstdint>
 #include <string>
 
 #include "kernels/error.hpp"
@@ -30,13 +32,17 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   std::string text_;
 };
 
-/// "a_star: ROI | UNCORRELATED | ...; threshold_at: INPUT | MAP"
+/// "a_star: ROI | UNCORRELATED | ...; threshold_at: INPUT | MAP; ...; fraction: NUMBER; ..."
 std::string choices() {
   std::string all;
   const auto* message = EliminationParameter::descriptor();
   for (int i = 0; i < message->field_count(); ++i) {
     all += (i ? "; " : "") + message->field(i)->name() + ":";
     const EnumDescriptor* values = message->field(i)->enum_type();
+    if (values == nullptr) {
+      all += " NUMBER";
+      continue;
+    }
     for (int k = 0; k < values->value_count(); ++k)
       all += (k ? " | " : " ") + values->value(k)->name();
   }
@@ -80,6 +86,20 @@ EliminationParameter elimination_param(const caffe::LayerParameter& layer) {
                 "\", " + error.text() + " Write any of: " + choices());
   }
   return param;
+}
+
+RegionRule region_rule(const caffe::EliminationParameter& param) {
+  // Numbers that no int holds become ones that check_rule refuses.
+  const auto whole = [](uint32_t value) { return static_cast<int>(std::min(value, 0x7fffffffu)); };
+  RegionRule rule;
+  rule.at = static_cast<ThresholdAt>(param.threshold_at());
+  rule.threshold = static_cast<Threshold>(param.threshold());
+  rule.fraction = param.fraction();
+  rule.component = static_cast<Component>(param.component());
+  rule.connectivity = whole(param.connectivity());
+  rule.padding = param.padding();
+  rule.border = whole(param.border());
+  return rule;
 }
 
 }  // namespace maap

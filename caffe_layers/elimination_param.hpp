@@ -3,6 +3,7 @@
 
 #include "caffe/proto/caffe.pb.h"
 #include "kernels/maap.pb.h"
+#include "kernels/region.hpp"
 
 namespace maap {
 
@@ -11,6 +12,9 @@ namespace maap {
 /// Throws maap::Error if both are set, if a value is one that maap.proto does not have, or if the
 /// text does not parse, in this case with line, column and the possible values.
 caffe::EliminationParameter elimination_param(const caffe::LayerParameter& layer);
+
+/// How the parameters want a region found; check_rule says whether that can be.
+RegionRule region_rule(const caffe::EliminationParameter& param);
 
 /// LayerParameter.elimination_param; null if it is not set, or if this Caffe has no such field.
 /// Defined by in_engine.cpp or in_other_caffe.cpp, whichever the build compiles.

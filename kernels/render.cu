@@ -1,6 +1,7 @@
 #include "kernels/render.hpp"
 
 #include "kernels/parallel.hpp"
+#include "kernels/region.hpp"
 #include "kernels/resample.hpp"
 #include "kernels/tiles.hpp"
 
@@ -48,7 +49,7 @@ struct Factors {
   Factor<T> inside, outside;  // the region
 };
 
-/// Those of an A* that is a product, which kRoi is not.
+/// Those of an A* that has them, which kRoi and kDrop have not.
 template <typename T>
 Factors<T> factors(AStar a_star) {
   const Factor<T> zero = {0, 0}, one = {0, 1}, a = {1, 0}, a_plus_one = {1, 1};
@@ -65,6 +66,8 @@ Factors<T> factors(AStar a_star) {
       return {a, a};
     case AStar::kAllSoftPlusOne:
       return {a_plus_one, a_plus_one};
+    case AStar::kDrop:
+      break;
   }
   fail(a_star);
 }
@@ -84,6 +87,23 @@ struct Multiply {
     const T w = factor.a * a[p.offset] + factor.one;
     const int64_t plane = static_cast<int64_t>(s.height) * s.width;
     int64_t at = p.offset + p.n * (s.channels - 1) * plane;
+    for (int c = 0; c < s.channels; ++c, at += plane) out[at] = w * in[at];
+  }
+};
+
+/// The same for kDrop, which hides what is attended to.
+template <typename T>
+struct Drop {
+  ImageShape s;
+  const T* in;     // [n, channels, height, width]
+  const T* a;      // [n, 1, height, width]
+  const T* stats;  // [n, kStatsSize]
+  T* out;          // [n, channels, height, width]
+  MAAP_HD void operator()(int i) const {
+    const int64_t plane = static_cast<int64_t>(s.height) * s.width;
+    const int n = static_cast<int>(i / plane);
+    const T w = a[i] > stats[static_cast<int64_t>(n) * kStatsSize + kThreshold] ? T(0) : T(1);
+    int64_t at = i + n * (s.channels - 1) * plane;
     for (int c = 0; c < s.channels; ++c, at += plane) out[at] = w * in[at];
   }
 };
@@ -215,30 +235,46 @@ const char* name_of(AStar a_star) {
       return "ALLSOFT";
     case AStar::kAllSoftPlusOne:
       return "ALLSOFT_PLUS_ONE";
+    case AStar::kDrop:
+      return "DROP";
   }
   fail(a_star);
 }
 
+namespace {
+
+/// A* of a definition that multiplies, D's or a gradient's.
+template <typename T>
+void multiply(Device device, const ImageShape& s, AStar a_star, const T* in, const T* a,
+              const T* regions, const T* stats, T* out) {
+  if (a_star == AStar::kDrop) {
+    parallel_for(device, pixels(s), Drop<T>{s, in, a, stats, out});
+  } else {
+    parallel_for(device, pixels(s), Multiply<T>{s, factors<T>(a_star), in, a, regions, out});
+  }
+}
+
+}  // namespace
+
 template <typename T>
 void render(Device device, const ImageShape& s, AStar a_star, const T* d, const T* a,
-            const T* regions, T* d_star) {
+            const T* regions, const T* stats, T* d_star) {
   if (a_star == AStar::kRoi) {
     using Resize = CropResize<T>;
     parallel_tile_teams(device, Resize::teams(s), int64_t(Resize::kRows) * s.width * s.channels,
                         Resize{s, d, regions, d_star});
   } else {
-    parallel_for(device, pixels(s), Multiply<T>{s, factors<T>(a_star), d, a, regions, d_star});
+    multiply(device, s, a_star, d, a, regions, stats, d_star);
   }
 }
 
 template <typename T>
 void render_backward(Device device, const ImageShape& s, AStar a_star, const T* d_star_gradient,
-                     const T* a, const T* regions, T* d_gradient) {
+                     const T* a, const T* regions, const T* stats, T* d_gradient) {
   if (a_star == AStar::kRoi) {
     parallel_for(device, pixels(s), CropResizeBackward<T>{s, d_star_gradient, regions, d_gradient});
   } else {
-    parallel_for(device, pixels(s),
-                 Multiply<T>{s, factors<T>(a_star), d_star_gradient, a, regions, d_gradient});
+    multiply(device, s, a_star, d_star_gradient, a, regions, stats, d_gradient);
   }
 }
 
@@ -247,10 +283,11 @@ void fill_zero(Device device, int64_t n, T* x) {
   parallel_for(device, n, FillZero<T>{x});
 }
 
-#define MAAP_INSTANTIATE(T)                                                                     \
-  template void render(Device, const ImageShape&, AStar, const T*, const T*, const T*, T*);     \
-  template void render_backward(Device, const ImageShape&, AStar, const T*, const T*, const T*, \
-                                T*);                                                            \
+#define MAAP_INSTANTIATE(T)                                                                      \
+  template void render(Device, const ImageShape&, AStar, const T*, const T*, const T*, const T*, \
+                       T*);                                                                      \
+  template void render_backward(Device, const ImageShape&, AStar, const T*, const T*, const T*,  \
+                                const T*, T*);                                                   \
   template void fill_zero(Device, int64_t, T*);
 MAAP_INSTANTIATE(float)
 MAAP_INSTANTIATE(double)

@@ -33,7 +33,8 @@ class Fault:
         return [str(folder / where / self.program), f"--gtest_filter={self.test}"]
 
 
-REGION, ATTENTION = "kernels/region.cu", "kernels/attention.cu"
+THRESHOLDS, COMPONENTS = "kernels/thresholds.hpp", "kernels/components.hpp"
+ATTENTION = "kernels/attention.cu"
 SYNC = "  team.sync();\n"
 SYNCED, CONTEXT = "caffe/syncedmem.cpp", "caffe/util/gpu_context.cpp"
 TRAINING = "tests/python/gpu/test_training.py"
@@ -44,14 +45,14 @@ FAULTS = [
     Fault(
         "sync-histogram",
         "no sync() between clearing the histogram and counting",
-        REGION,
+        THRESHOLDS,
         (("[i % kBins] = 0;\n" + SYNC + "  count_bins", "[i % kBins] = 0;\n  count_bins"),),
         "EliminationTest*",
     ),
     Fault(
         "sync-histogram-threads",
         "the same, among real threads",
-        REGION,
+        THRESHOLDS,
         (("[i % kBins] = 0;\n" + SYNC + "  count_bins", "[i % kBins] = 0;\n  count_bins"),),
         "Team.OfSeveralThreads*",
         "team_race_tests",
@@ -60,15 +61,15 @@ FAULTS = [
     Fault(
         "sync-runs",
         "no sync() between cutting rows into runs and joining them",
-        REGION,
+        COMPONENTS,
         (("cut_row(plane, threshold, w, y);\n" + SYNC, "cut_row(plane, threshold, w, y);\n"),),
         "EliminationTest*",
     ),
     Fault(
         "sync-joined",
         "no sync() between joining runs and adding up areas",
-        REGION,
-        (("join_rows(team, w, y);\n" + SYNC, "join_rows(team, w, y);\n"),),
+        COMPONENTS,
+        (("join_rows(team, w, corners, y);\n" + SYNC, "join_rows(team, w, corners, y);\n"),),
         "Team.OfSeveralThreads*",
         "team_race_tests",
         "fork",
@@ -83,7 +84,7 @@ FAULTS = [
     Fault(
         "atomic",
         "an atomic addition made a plain one",
-        REGION,
+        THRESHOLDS,
         (
             (
                 "for (; k < size; ++k) team.add(&copies[(first + k) % kCopies][bin[k]], 1);",

@@ -16,6 +16,7 @@
 #include "kernels/region.hpp"
 #include "kernels/render.hpp"
 #include "tests/cpp/kernels/extreme_maps.hpp"
+#include "tests/cpp/kernels/rules.hpp"
 #include "tests/gpu/gpu_support.hpp"
 
 namespace {
@@ -56,7 +57,7 @@ void attention_map(Report* report, const maap::FeatureShape& s) {
 /// Regions of the same maps on both devices must be the same to the last bit: boxes, thresholds,
 /// areas.
 template <typename T>
-void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at,
+void regions(Report* report, const maap::RegionShape& s, const maap::RegionRule& rule,
              const std::vector<T>& values, const std::string& kind) {
   Buffer<T> maps(values);
   Buffer<T> upsampled(static_cast<size_t>(s.n) * s.height * s.width), boxes(4 * s.n),
@@ -64,11 +65,10 @@ void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at,
   Buffer<int> bad(s.n);
   for (Device device : {Device::kCPU, Device::kGPU}) {
     Workspace workspace(device, maap::region_workspace(device, s));
-    maap::find_regions(device, s, at, maps.on(device), upsampled.on(device), boxes.on(device),
+    maap::find_regions(device, s, rule, maps.on(device), upsampled.on(device), boxes.on(device),
                        stats.on(device), bad.on(device), workspace.data());
   }
-  const std::string name =
-      kind + describe(s) + type_name<T>() + (at == maap::ThresholdAt::kMap ? ", at MAP" : "");
+  const std::string name = kind + describe(s) + type_name<T>() + ", " + maap::describe(rule);
   report->compare("upsampled " + name, upsampled);
   report->compare_exactly("boxes " + name, boxes);
   report->compare_exactly("region statistics " + name, stats);
@@ -76,20 +76,20 @@ void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at,
 }
 
 template <typename T>
-void regions(Report* report, const maap::RegionShape& s, maap::ThresholdAt at) {
-  regions(report, s, at, test_maps<T>(s.n, s.map_height, s.map_width), "");
+void regions(Report* report, const maap::RegionShape& s, const maap::RegionRule& rule) {
+  regions(report, s, rule, test_maps<T>(s.n, s.map_height, s.map_width), "");
 }
 
 /// Denormals, neighbouring numbers, ranges that overflow.
 template <typename T>
-void extreme_regions(Report* report, maap::ThresholdAt at) {
+void extreme_regions(Report* report, const maap::RegionRule& rule) {
   const maap::RegionShape s = {20 * maap::ExtremeMaps<T>::kKinds, 13, 13, 40, 33};
   std::vector<T> values;
   for (int seed = 0; seed < s.n; ++seed) {
     const std::vector<T> map = maap::ExtremeMaps<T>::make(seed, 13 * 13);
     values.insert(values.end(), map.begin(), map.end());
   }
-  regions(report, s, at, values, "extreme ");
+  regions(report, s, rule, values, "extreme ");
 }
 
 /// A NaN in one map sets only that image's flag.
@@ -102,8 +102,8 @@ void bad_maps(Report* report) {
   Buffer<int> bad(s.n);
   for (Device device : {Device::kCPU, Device::kGPU}) {
     Workspace workspace(device, maap::region_workspace(device, s));
-    maap::find_regions(device, s, maap::ThresholdAt::kInput, maps.on(device), upsampled.on(device),
-                       boxes.on(device), stats.on(device), bad.on(device), workspace.data());
+    maap::find_regions(device, s, {}, maps.on(device), upsampled.on(device), boxes.on(device),
+                       stats.on(device), bad.on(device), workspace.data());
   }
   report->compare_exactly("finite flags with a NaN and an infinity", bad);
   report->expect("flags are 0 1 0 1 0", bad.cpu() == std::vector<int>{0, 1, 0, 1, 0});
@@ -119,14 +119,14 @@ void rendering(Report* report, const maap::ImageShape& s) {
     for (int corner : {x1, y1, x2, y2}) corners.push_back(T(corner));
   }
   Buffer<T> d(random_values<T>(size, 5)), a(random_values<T>(plane * s.n, 6)), boxes(corners),
-      d_star(size), down(size);
+      stats(random_values<T>(maap::kStatsSize * s.n, 9)), d_star(size), down(size);
   for (const maap::AStar a_star : maap::kAStars) {
     const std::string name = maap::name_of(a_star) + type_name<T>();
     for (Device device : {Device::kCPU, Device::kGPU}) {
       maap::render(device, s, a_star, d.on(device), a.on(device), boxes.on(device),
-                   d_star.on(device));
+                   stats.on(device), d_star.on(device));
       maap::render_backward(device, s, a_star, d.on(device), a.on(device), boxes.on(device),
-                            down.on(device));
+                            stats.on(device), down.on(device));
     }
     report->compare("D* " + name, d_star);
     report->compare("dD " + name, down);
@@ -168,11 +168,11 @@ void time_elimination(Report* report, const maap::FeatureShape& f_shape,
   });
   const auto map_step = [&] { maap::attention_map(gpu, f_shape, f.gpu(), map.gpu()); };
   const auto region_step = [&] {
-    maap::find_regions(gpu, s, maap::ThresholdAt::kInput, map.gpu(), upsampled.gpu(), boxes.gpu(),
-                       stats.gpu(), bad.gpu(), workspace.data());
+    maap::find_regions(gpu, s, {}, map.gpu(), upsampled.gpu(), boxes.gpu(), stats.gpu(), bad.gpu(),
+                       workspace.data());
   };
   const auto render_step = [&] {
-    maap::render(gpu, image, maap::AStar::kRoi, d.gpu(), upsampled.gpu(), boxes.gpu(),
+    maap::render(gpu, image, maap::AStar::kRoi, d.gpu(), upsampled.gpu(), boxes.gpu(), stats.gpu(),
                  d_star.gpu());
   };
   report->time("device copy of D, " + describe(s), copy, copy, 1);
@@ -193,11 +193,15 @@ void compare_all(Report* report) {
     attention_map<T>(report, s);
   }
   for (maap::ThresholdAt at : {maap::ThresholdAt::kInput, maap::ThresholdAt::kMap}) {
-    regions<T>(report, {300, 13, 13, 227, 227}, at);
-    regions<T>(report, {60, 61, 53, 61, 53}, at);
-    regions<T>(report, {20, 14, 9, 5, 40}, at);
-    regions<T>(report, {9, 1, 1, 3, 3}, at);
-    extreme_regions<T>(report, at);
+    regions<T>(report, {300, 13, 13, 227, 227}, {at});
+    regions<T>(report, {60, 61, 53, 61, 53}, {at});
+    regions<T>(report, {20, 14, 9, 5, 40}, {at});
+    regions<T>(report, {9, 1, 1, 3, 3}, {at});
+    extreme_regions<T>(report, {at});
+  }
+  for (const maap::RegionRule& rule : maap::other_rules()) {
+    regions<T>(report, {60, 13, 13, 227, 227}, rule);
+    extreme_regions<T>(report, rule);
   }
   rendering<T>(report, {5, 3, 227, 227});
   rendering<T>(report, {7, 2, 31, 47});
@@ -209,8 +213,11 @@ void compare_few(Report* report) {
   enhancement<double>(report, {1, 7, 1}, true, false);
   attention_map<float>(report, {4, 56, 169});
   for (maap::ThresholdAt at : {maap::ThresholdAt::kInput, maap::ThresholdAt::kMap}) {
-    regions<float>(report, {8, 13, 13, 57, 57}, at);
-    regions<double>(report, {7, 14, 9, 5, 40}, at);
+    regions<float>(report, {8, 13, 13, 57, 57}, {at});
+    regions<double>(report, {7, 14, 9, 5, 40}, {at});
+  }
+  for (const maap::RegionRule& rule : maap::other_rules()) {
+    regions<float>(report, {4, 13, 13, 29, 29}, rule);
   }
   bad_maps(report);
   rendering<float>(report, {3, 2, 31, 47});

@@ -1,6 +1,7 @@
 #include "caffe_layers/c_api.hpp"
 
 #include <cmath>
+#include <vector>
 
 #include "tests/cpp/caffe_layers/layer_helpers.hpp"
 
@@ -29,6 +30,28 @@ TEST(MaapFunctions, RefuseAThresholdAtThatIsNeitherInputNorMap) {
     EXPECT_EQ(maap_regions_f32(map, 1, 1, 4, 2, 8, threshold_at, regions, stats, nullptr), 1);
     EXPECT_HAS(std::string(maap_last_error()),
                "threshold_at number " + std::to_string(threshold_at) + " is not one of");
+  }
+}
+
+TEST(MaapFunctions, FindRegionsByAnyRule) {
+  const float map[] = {0.5f, 0.5f, 0, 0, 0.75f, 0, 0, 0};
+  float regions[4], stats[5];
+  const auto find = [&](const maap_region_rule& rule) {
+    return maap_regions_by_rule_f32(map, 1, 1, 8, 1, 8, &rule, regions, stats, nullptr);
+  };
+  const maap_region_rule paper = {0, 0, 0.5f, 0, 8, 0, 0};
+  ASSERT_EQ(find(paper), 0) << maap_last_error();
+  EXPECT_EQ((std::vector<float>{0, 0, 2, 1}), std::vector<float>(regions, regions + 4));
+  maap_region_rule other = {1, 2, 0.5f, 1, 4, 1.f, 0};
+  ASSERT_EQ(find(other), 0) << maap_last_error();
+  EXPECT_EQ((std::vector<float>{3, 0, 6, 1}), std::vector<float>(regions, regions + 4));
+  EXPECT_EQ(stats[0], 0.375f);
+  other.border = 1;
+  EXPECT_EQ(find(other), 1);
+  EXPECT_HAS(std::string(maap_last_error()), "border is 1 for a map of 1x8");
+  for (const auto& wrong : {maap_region_rule{0, 3, 0.5f, 0, 8, 0, 0}, {0, 0, 0.5f, 2, 8, 0, 0}}) {
+    EXPECT_EQ(find(wrong), 1);
+    EXPECT_HAS(std::string(maap_last_error()), "is not one of EliminationParameter.");
   }
 }
 

@@ -43,6 +43,14 @@ class EliminationTest : public DeviceTest<TypeParam> {
   std::vector<T> region(int n) const {
     return std::vector<T>(r_.cpu_data() + 4 * n, r_.cpu_data() + 4 * n + 4);
   }
+  /// One image whose map has these values, all in (0, 1), and is as large as the input.
+  void set_map(int height, int width, const std::vector<double>& map) {
+    f_.Reshape({1, 1, height, width});
+    d_.Reshape({1, 1, height, width});
+    for (size_t i = 0; i < map.size(); ++i)
+      f_.mutable_cpu_data()[i] = T(std::log(map[i] / (1 - map[i])));
+    fill(&d_, random_values<T>(d_.count(), 8, 1, 2));
+  }
 
   caffe::Blob<T> f_, d_, d_star_, r_, a_, s_;
   decltype(make_layer<T>("")) layer_;
@@ -55,6 +63,21 @@ TYPED_TEST(EliminationTest, Gradient) {
     for (const char* at : {"INPUT", "MAP"}) {
       const std::string param =
           std::string("a_star: ") + maap::name_of(a_star) + " threshold_at: " + at;
+      SCOPED_TRACE(param);
+      check_gradients<T>(make_layer<T>("Elimination", param).get(), {&this->f_, &this->d_},
+                         {&this->d_star_}, {1});
+      if (::testing::Test::HasFatalFailure()) return;
+    }
+  }
+}
+
+TYPED_TEST(EliminationTest, GradientWithOtherRegions) {
+  typedef typename TypeParam::Dtype T;
+  for (const std::string a_star : {"ROI", "ENHANCE", "DROP"}) {
+    for (const char* rule :
+         {"threshold: MEAN component: STRONGEST", "threshold: FRACTION fraction: 0.3 padding: 0.2",
+          "connectivity: 4 border: 1 threshold_at: MAP"}) {
+      const std::string param = "a_star: " + a_star + " " + rule;
       SCOPED_TRACE(param);
       check_gradients<T>(make_layer<T>("Elimination", param).get(), {&this->f_, &this->d_},
                          {&this->d_star_}, {1});
@@ -119,6 +142,86 @@ TYPED_TEST(EliminationTest, AFlatMapMeansTheWholeImageAndSaysSo) {
   }
 }
 
+/// Two rows of a large weak part on the left, a small strong one on the right, and a single pixel
+/// that touches the first by a corner.
+TYPED_TEST(EliminationTest, EveryOptionMovesTheRegion) {
+  typedef typename TypeParam::Dtype T;
+  this->set_map(4, 8, {0.6, 0.6, 0.6, 0.1, 0.1, 0.1, 0.1, 0.1,  //
+                       0.6, 0.6, 0.6, 0.1, 0.1, 0.1, 0.9, 0.1,  //
+                       0.1, 0.1, 0.1, 0.6, 0.1, 0.1, 0.9, 0.1,  //
+                       0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1});
+  const std::map<std::string, std::vector<T>> expected = {
+      {"", {0, 0, 4, 3}},
+      {"connectivity: 4", {0, 0, 3, 2}},
+      {"component: STRONGEST", {6, 1, 7, 3}},
+      {"threshold: MEAN", {0, 0, 4, 3}},
+      {"threshold: FRACTION fraction: 0.7", {6, 1, 7, 3}},
+      {"threshold: FRACTION", {0, 0, 4, 3}},
+      {"padding: 0.5", {0, 0, 6, 4}},
+      {"component: STRONGEST padding: 0.5", {5, 0, 8, 4}},
+      {"component: STRONGEST padding: 10", {0, 0, 8, 4}},
+      {"component: STRONGEST border: 1", {6, 0, 8, 4}}};
+  for (const auto& one : expected) {
+    for (const char* at : {" threshold_at: INPUT", " threshold_at: MAP"}) {
+      SCOPED_TRACE(one.first + at);
+      this->forward(one.first + at);
+      EXPECT_EQ(one.second, this->region(0));
+    }
+  }
+}
+
+TYPED_TEST(EliminationTest, TheBorderBecomesWhatLiesBesideIt) {
+  typedef typename TypeParam::Dtype T;
+  this->set_map(4, 4,
+                {0.9, 0.9, 0.9, 0.9,  //
+                 0.9, 0.1, 0.3, 0.9,  //
+                 0.9, 0.2, 0.4, 0.9,  //
+                 0.9, 0.9, 0.9, 0.9});
+  this->forward("border: 1");
+  const double expected[] = {0.1, 0.1, 0.3, 0.3, 0.1, 0.1, 0.3, 0.3,
+                             0.2, 0.2, 0.4, 0.4, 0.2, 0.2, 0.4, 0.4};
+  for (int i = 0; i < 16; ++i) EXPECT_NEAR(this->a_.cpu_data()[i], expected[i], 1e-6);
+  EXPECT_NEAR(this->s_.cpu_data()[1], 0.1, 1e-6);
+  EXPECT_NEAR(this->s_.cpu_data()[2], 0.4, 1e-6);
+  EXPECT_EQ((std::vector<T>{2, 0, 4, 4}), this->region(0));
+}
+
+TYPED_TEST(EliminationTest, DropHidesWhatIsAboveTheThreshold) {
+  typedef typename TypeParam::Dtype T;
+  for (const char* rule : {"", " threshold: MEAN", " threshold_at: MAP threshold: FRACTION"}) {
+    this->forward(std::string("a_star: DROP") + rule);
+    int dropped = 0;
+    for (int i = 0; i < this->d_.count(); ++i) {
+      const int n = i / 198, pixel = i % 99 + n * 99;
+      const bool above = this->a_.cpu_data()[pixel] > this->s_.cpu_data()[5 * n];
+      EXPECT_EQ(this->d_star_.cpu_data()[i], above ? T(0) : this->d_.cpu_data()[i]);
+      dropped += above;
+    }
+    EXPECT_GT(dropped, 0);
+    EXPECT_LT(dropped, this->d_.count());
+  }
+}
+
+TYPED_TEST(EliminationTest, AFlatMapIsKeptWholeByEveryRule) {
+  typedef typename TypeParam::Dtype T;
+  std::fill_n(this->f_.mutable_cpu_data(), this->f_.count(), T(0.7));
+  for (const char* rule :
+       {"threshold: MEAN padding: 1", "threshold: FRACTION component: STRONGEST connectivity: 4",
+        "border: 1 threshold_at: MAP", "a_star: DROP", "a_star: DROP threshold_at: MAP"}) {
+    SCOPED_TRACE(rule);
+    this->forward(rule);
+    EXPECT_EQ((std::vector<T>{0, 0, 11, 9}), this->region(0));
+    EXPECT_EQ(this->s_.cpu_data()[4], 1);
+    EXPECT_EQ(values(this->d_), values(this->d_star_));
+  }
+}
+
+TYPED_TEST(EliminationTest, ANaNInTheBorderIsAnErrorToo) {
+  typedef typename TypeParam::Dtype T;
+  this->f_.mutable_cpu_data()[this->f_.offset(1, 0, 0, 0)] = std::numeric_limits<T>::quiet_NaN();
+  EXPECT_HAS(message_of([&] { this->forward("border: 1"); }), "image 1 in the batch holds a NaN");
+}
+
 TYPED_TEST(EliminationTest, ANaNOrAnInfinityNamesLayerAndImage) {
   typedef typename TypeParam::Dtype T;
   using Limits = std::numeric_limits<T>;
@@ -149,6 +252,9 @@ TYPED_TEST(EliminationTest, WrongParametersShapesAndNamesAreErrors) {
   EXPECT_HAS(message_of([&] { this->forward("a_star: 99"); }), "a_star: ROI | UNCORRELATED");
   EXPECT_HAS(message_of([&] { this->forward("threshold_at: 2"); }), "threshold_at: INPUT | MAP");
   EXPECT_HAS(message_of([&] { this->forward("astar: ROI"); }), "line 1, column 6");
+  EXPECT_HAS(
+      message_of([&] { this->forward("threshold: MEDIAN"); }),
+      "threshold: OTSU | MEAN | FRACTION; fraction: NUMBER; component: LARGEST | STRONGEST;");
   caffe::Blob<T> other(3, 2, 9, 11), flat(std::vector<int>{2, 9}), top;
   EXPECT_HAS(message_of([&] { make_layer<T>("Elimination")->SetUp({&this->f_, &other}, {&top}); }),
              "both need the same number of images");
@@ -159,7 +265,35 @@ TYPED_TEST(EliminationTest, WrongParametersShapesAndNamesAreErrors) {
       "cannot work in place");
 }
 
+/// The messages name the layer.
+TYPED_TEST(EliminationTest, RulesThatCannotBeAreErrors) {
+  const std::string layer = "'layer under test' (Elimination): ";
+  const std::map<std::string, std::string> expected = {
+      {"fraction: 1", "fraction is 1; give a number of at least 0 and less than 1"},
+      {"fraction: -0.25", "fraction is -0.25; give"},
+      {"fraction: nan", "fraction is nan; give"},
+      {"connectivity: 6", "connectivity is 6; give 8 (pixels that meet at a corner"},
+      {"connectivity: 4294967295", "connectivity is 2147483647; give 8"},
+      {"padding: 10.5", "padding is 10.5; give a number from 0 to 10"},
+      {"padding: -1", "padding is -1; give"},
+      {"padding: inf", "padding is inf; give"},
+      {"border: 2",
+       "border is 2 for a map of 4x5; give less than half of the smaller side: at most 1"},
+      {"border: 4294967295", "border is 2147483647 for a map of 4x5"}};
+  for (const auto& one : expected) {
+    EXPECT_HAS(message_of([&] { this->forward(one.first); }), layer + one.second);
+  }
+}
+
 /// The numbers and names of the proto's enum are those of the kernels'.
+template <typename Enum>
+void expect_names(const google::protobuf::EnumDescriptor& values, int count) {
+  ASSERT_EQ(values.value_count(), count);
+  for (int i = 0; i < count; ++i) {
+    EXPECT_EQ(values.value(i)->name(), maap::name_of(static_cast<Enum>(values.value(i)->number())));
+  }
+}
+
 TEST(EliminationParameters, AreTheKernels) {
   const auto* const a_stars = EliminationParameter::AStar_descriptor();
   ASSERT_EQ(a_stars->value_count(),
@@ -168,12 +302,21 @@ TEST(EliminationParameters, AreTheKernels) {
     EXPECT_EQ(a_stars->value(i)->number(), static_cast<int>(maap::kAStars[i]));
     EXPECT_EQ(a_stars->value(i)->name(), maap::name_of(maap::kAStars[i]));
   }
-  const auto* const places = EliminationParameter::ThresholdAt_descriptor();
-  ASSERT_EQ(places->value_count(), 2);
-  for (int i = 0; i < places->value_count(); ++i) {
-    EXPECT_EQ(places->value(i)->name(),
-              maap::name_of(static_cast<maap::ThresholdAt>(places->value(i)->number())));
-  }
+  expect_names<maap::ThresholdAt>(*EliminationParameter::ThresholdAt_descriptor(), 2);
+  expect_names<maap::Threshold>(*EliminationParameter::Threshold_descriptor(), 3);
+  expect_names<maap::Component>(*EliminationParameter::Component_descriptor(), 2);
+}
+
+TEST(EliminationParameters, HaveTheKernelsDefaults) {
+  const EliminationParameter param;
+  const maap::RegionRule rule;
+  EXPECT_EQ(param.threshold_at(), static_cast<int>(rule.at));
+  EXPECT_EQ(param.threshold(), static_cast<int>(rule.threshold));
+  EXPECT_EQ(param.fraction(), rule.fraction);
+  EXPECT_EQ(param.component(), static_cast<int>(rule.component));
+  EXPECT_EQ(static_cast<int>(param.connectivity()), rule.connectivity);
+  EXPECT_EQ(param.padding(), rule.padding);
+  EXPECT_EQ(static_cast<int>(param.border()), rule.border);
 }
 
 }  // namespace

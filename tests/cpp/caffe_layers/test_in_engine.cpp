@@ -33,8 +33,13 @@ TYPED_TEST(MaapLayersTest, EliminationTakesItsTypedParameters) {
     const double a = soft[2 * 2 * 99 + i / 198 * 99 + i % 99];
     ASSERT_NEAR(soft[i], a * this->bottom[1]->cpu_data()[i], 1e-6);
   }
-  EXPECT_EQ(this->eliminated("elimination_param { a_star: REDUCE threshold_at: MAP }"),
-            this->eliminated("python_param { param_str: 'a_star: REDUCE threshold_at: MAP' }"));
+  const std::string others =
+      "a_star: REDUCE threshold_at: MAP threshold: FRACTION fraction: 0.25 component: STRONGEST "
+      "connectivity: 4 padding: 0.25 border: 1";
+  for (const std::string& text : {std::string("a_star: REDUCE threshold_at: MAP"), others}) {
+    EXPECT_EQ(this->eliminated("elimination_param { " + text + " }"),
+              this->eliminated("python_param { param_str: '" + text + "' }"));
+  }
 }
 
 TYPED_TEST(MaapLayersTest, EliminationRefusesTwoSetsOfParameters) {
@@ -60,7 +65,9 @@ TYPED_TEST(MaapLayersTest, EliminationRefusesAValueThatItsEnumLacks) {
                "layer 'under_test' (Elimination): elimination_param has a_star number 99, which is "
                "unknown here. Write any of: a_star: ROI | UNCORRELATED");
   EXPECT_ERROR(set_up("\x10\x02"), "elimination_param has threshold_at number 2");
-  set_up("\x18\x07");  // a field that only a later version has
+  EXPECT_ERROR(set_up("\x18\x03"), "elimination_param has threshold number 3");
+  EXPECT_ERROR(set_up("\x28\x02"), "elimination_param has component number 2");
+  set_up("\x48\x07");  // a field that only a later version has
 }
 
 TYPED_TEST(MaapLayersTest, GradientWithTypedParameters) {

@@ -29,24 +29,27 @@ struct Image {
   const std::vector<double> d = {1, 2, 3, 4, 5, 6, 7, 8};
   const std::vector<double> a = {0.125, 0.25, 0.5, 0.75};
   const std::vector<double> region = {1, 0, 3, 1};
+  const std::vector<double> stats = {0.25, 0.125, 0.75, 2, 0};  // the threshold first
   std::vector<double> out = std::vector<double>(8, -1.);
 
   void render(AStar a_star) {
-    maap::render(Device::kCPU, shape, a_star, d.data(), a.data(), region.data(), out.data());
+    maap::render(Device::kCPU, shape, a_star, d.data(), a.data(), region.data(), stats.data(),
+                 out.data());
   }
   void render_backward(AStar a_star) {
     maap::render_backward(Device::kCPU, shape, a_star, d.data(), a.data(), region.data(),
-                          out.data());
+                          stats.data(), out.data());
   }
 };
 
-TEST(Render, EveryProductIsThePapers) {
+TEST(Render, EveryProductIsItsDefinition) {
   const std::map<AStar, std::vector<double>> a_star = {
       {AStar::kUncorrelated, {0, 1, 1, 0}},
       {AStar::kEnhance, {0, 1.25, 1.5, 0}},
       {AStar::kReduce, {0.125, 1, 1, 0.75}},
       {AStar::kAllSoft, {0.125, 0.25, 0.5, 0.75}},
-      {AStar::kAllSoftPlusOne, {1.125, 1.25, 1.5, 1.75}}};
+      {AStar::kAllSoftPlusOne, {1.125, 1.25, 1.5, 1.75}},
+      {AStar::kDrop, {1, 1, 0, 0}}};
   for (const AStar one : kAStars) {
     if (one == AStar::kRoi) continue;
     SCOPED_TRACE(name_of(one));
@@ -88,7 +91,7 @@ TEST(FindRegions, AnUnknownThresholdAtIsAnError) {
   std::vector<char> workspace(region_workspace(Device::kCPU, shape));
   int bad = 0;
   const auto find = [&](int at) {
-    find_regions(Device::kCPU, shape, static_cast<ThresholdAt>(at), map.data(), upsampled.data(),
+    find_regions(Device::kCPU, shape, {static_cast<ThresholdAt>(at)}, map.data(), upsampled.data(),
                  region.data(), stats.data(), &bad, workspace.data());
   };
   EXPECT_EQ(message_of([&] { find(0); }), "");
@@ -97,6 +100,17 @@ TEST(FindRegions, AnUnknownThresholdAtIsAnError) {
     EXPECT_EQ(message_of([&] { find(at); }), "threshold_at number " + std::to_string(at) +
                                                  " is not one of EliminationParameter.ThresholdAt");
   }
+}
+
+TEST(FindRegions, AnUnknownThresholdOrComponentIsAnError) {
+  RegionRule rule;
+  rule.threshold = static_cast<Threshold>(3);
+  EXPECT_EQ(message_of([&] { check_rule(rule, {1, 1, 2, 1, 2}); }),
+            "threshold number 3 is not one of EliminationParameter.Threshold");
+  rule = {};
+  rule.component = static_cast<Component>(-1);
+  EXPECT_EQ(message_of([&] { check_rule(rule, {1, 1, 2, 1, 2}); }),
+            "component number -1 is not one of EliminationParameter.Component");
 }
 
 }  // namespace

@@ -33,12 +33,14 @@ TYPED_TEST(KernelExtremes, AreDrawnInsideTheirImage) {
         dd(size);
     std::vector<char> workspace(region_workspace(Device::kCPU, shape));
     std::vector<int> bad(s.n);
-    find_regions(Device::kCPU, shape, seed % 2 != 0 ? ThresholdAt::kMap : ThresholdAt::kInput,
+    find_regions(Device::kCPU, shape, {seed % 2 != 0 ? ThresholdAt::kMap : ThresholdAt::kInput},
                  map.data(), a.data(), regions.data(), stats.data(), bad.data(), workspace.data());
     ASSERT_EQ(bad, std::vector<int>(s.n, 0));
     for (const AStar a_star : kAStars) {
-      render(Device::kCPU, s, a_star, d.data(), a.data(), regions.data(), d_star.data());
-      render_backward(Device::kCPU, s, a_star, d.data(), a.data(), regions.data(), dd.data());
+      render(Device::kCPU, s, a_star, d.data(), a.data(), regions.data(), stats.data(),
+             d_star.data());
+      render_backward(Device::kCPU, s, a_star, d.data(), a.data(), regions.data(), stats.data(),
+                      dd.data());
       if (a_star != AStar::kRoi) continue;
       for (int i = 0; i < size; i += plane) {
         const auto range = std::minmax_element(d.begin() + i, d.begin() + i + plane);
@@ -57,7 +59,8 @@ TYPED_TEST(KernelExtremes, OfTheWholeImageAreTheImage) {
   for (int seed = 0; seed < 10 * ExtremeMaps<T>::kKinds; ++seed) {
     const auto d = ExtremeMaps<T>::make(seed, 112);
     std::vector<T> d_star(112);
-    render(Device::kCPU, s, AStar::kRoi, d.data(), a.data(), regions.data(), d_star.data());
+    render<T>(Device::kCPU, s, AStar::kRoi, d.data(), a.data(), regions.data(), nullptr,
+              d_star.data());
     EXPECT_EQ(d, d_star) << "seed " << seed;
   }
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "tests/cpp/kernels/extreme_maps.hpp"
+#include "tests/cpp/kernels/rules.hpp"
 #include "tests/cpp/kernels/thread_team.hpp"
 
 #define parallel_for on_threads::parallel_for
@@ -72,21 +73,27 @@ struct Result {
 };
 
 template <typename T>
-Result<T> regions_on(Device device, const RegionShape& s, ThresholdAt at,
+Result<T> regions_on(Device device, const RegionShape& s, const RegionRule& rule,
                      const std::vector<T>& maps) {
   Result<T> r = {std::vector<T>(s.n * s.height * s.width), std::vector<T>(s.n * 4),
                  std::vector<T>(s.n * kStatsSize), std::vector<int>(s.n, -1)};
   std::vector<char> workspace(region_workspace(device, s));
-  find_regions(device, s, at, maps.data(), r.upsampled.data(), r.regions.data(), r.stats.data(),
+  find_regions(device, s, rule, maps.data(), r.upsampled.data(), r.regions.data(), r.stats.data(),
                r.bad.data(), workspace.data());
   return r;
 }
 
+/// Both places of the threshold, then one of the other rules.
+std::vector<RegionRule> some_rules(int seed) {
+  const std::vector<RegionRule> others = other_rules();
+  return {{ThresholdAt::kInput}, {ThresholdAt::kMap}, others[seed % others.size()]};
+}
+
 template <typename T>
-void expect_the_same(const RegionShape& s, const std::vector<T>& maps) {
-  for (ThresholdAt at : {ThresholdAt::kInput, ThresholdAt::kMap}) {
-    const Result<T> one = regions_on(Device::kCPU, s, at, maps),
-                    team = regions_on(Device::kGPU, s, at, maps);
+void expect_the_same(int seed, const RegionShape& s, const std::vector<T>& maps) {
+  for (const RegionRule& rule : some_rules(seed)) {
+    const Result<T> one = regions_on(Device::kCPU, s, rule, maps),
+                    team = regions_on(Device::kGPU, s, rule, maps);
     ASSERT_EQ(one.upsampled, team.upsampled);
     ASSERT_EQ(one.regions, team.regions);
     ASSERT_EQ(one.stats, team.stats);
@@ -110,7 +117,7 @@ TEST(Team, OfSeveralThreadsFindsWhatOneFinds) {
     SCOPED_TRACE("map " + std::to_string(seed));
     const RegionShape small = {kBatch, 13, 13, 40, 33}, plain = {kBatch, 37, 29, 37, 29};
     const RegionShape& s = seed % 2 ? small : plain;
-    expect_the_same(s, batch<float>(seed, [&](int number) {
+    expect_the_same(seed / kBatch, s, batch<float>(seed, [&](int number) {
                       return make_map(number, s.map_height, s.map_width);
                     }));
     if (testing::Test::HasFatalFailure()) return;
@@ -121,10 +128,11 @@ TEST(Team, OfSeveralThreadsFindsItInExtremeMaps) {
   const RegionShape s = {kBatch, 13, 13, 40, 33};
   for (int seed = 0; seed < kExtremeMaps * ExtremeMaps<double>::kKinds; seed += kBatch) {
     SCOPED_TRACE("map " + std::to_string(seed));
-    expect_the_same(s,
+    expect_the_same(seed / kBatch, s,
                     batch<float>(seed, [](int n) { return ExtremeMaps<float>::make(n, 13 * 13); }));
-    expect_the_same(
-        s, batch<double>(seed, [](int n) { return ExtremeMaps<double>::make(n, 13 * 13); }));
+    expect_the_same(seed / kBatch, s, batch<double>(seed, [](int n) {
+                      return ExtremeMaps<double>::make(n, 13 * 13);
+                    }));
     if (testing::Test::HasFatalFailure()) return;
   }
 }
@@ -133,8 +141,7 @@ TEST(Team, OfSeveralThreadsSeesAValueThatIsNotFinite) {
   const RegionShape s = {kBatch, 13, 13, 40, 33};
   auto maps = batch<float>(0, [](int number) { return make_map(number, 13, 13); });
   maps[169 + 160] = INFINITY;
-  EXPECT_EQ((std::vector<int>{0, 1, 0}),
-            regions_on(Device::kGPU, s, ThresholdAt::kInput, maps).bad);
+  EXPECT_EQ((std::vector<int>{0, 1, 0}), regions_on(Device::kGPU, s, {}, maps).bad);
 }
 
 template <typename T>
@@ -197,6 +204,7 @@ TEST(Team, AndThreadsRenderTheSame) {
   const size_t size = 2 * 3 * 108;
   const auto d = random_values<double>(size, 4), a = random_values<double>(2 * 108, 5);
   const std::vector<double> regions = {2, 1, 9, 8, 0, 0, 12, 9};
+  const std::vector<double> stats = {0.2, 0, 1, 9, 0, -0.5, 0, 1, 9, 0};  // two thresholds
   for (const AStar a_star : kAStars) {
     std::vector<double> out[2], gradient[2];
     for (const Device device : {Device::kCPU, Device::kGPU}) {
@@ -204,8 +212,9 @@ TEST(Team, AndThreadsRenderTheSame) {
       auto& down = gradient[device == Device::kGPU];
       to.resize(size);
       down.resize(size);
-      render(device, s, a_star, d.data(), a.data(), regions.data(), to.data());
-      render_backward(device, s, a_star, d.data(), a.data(), regions.data(), down.data());
+      render(device, s, a_star, d.data(), a.data(), regions.data(), stats.data(), to.data());
+      render_backward(device, s, a_star, d.data(), a.data(), regions.data(), stats.data(),
+                      down.data());
     }
     expect_near(out[0], out[1]);
     expect_near(gradient[0], gradient[1]);
