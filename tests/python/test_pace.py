@@ -4,15 +4,17 @@ import dataclasses
 
 import pytest
 from maap.config.fields import TrainConfig
-from maap.paper import pace
-from maap.paper.cells import Cell, Step
+from maap.study import pace
+from maap.study.cells import Cell, Step
+from maap.study.definition import Part, Row
 
 CONFIG = TrainConfig(variant="maap", max_iter=100, phase2_iter=50, batch=8, iter_size=1)
 
 
 def step(net="alexnet", phase1_from=None, **settings):
     config = dataclasses.replace(CONFIG, net=net, **settings)
-    return Step(Cell(3, "row", net, 1, config, config, "hash"), phase1_from)
+    row = Row("row")
+    return Step(Cell(Part("table3", "", [row]), row, net, 1, config, config, "hash"), phase1_from)
 
 
 @pytest.mark.parametrize(

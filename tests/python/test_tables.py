@@ -4,52 +4,45 @@ import csv
 import dataclasses
 import io
 import math
+import re
 import statistics
 from pathlib import Path
 
-import made_up
 import pytest
-from maap.cli import table as tables
+from maap.cli import study as studies
 from maap.config.check import validate
 from maap.config.fields import A_STARS, TrainConfig
 from maap.errors import MaapError
 from maap.images import a_star
-from maap.paper import figures as paper
-from maap.paper import page as tables_page
-from maap.paper import plan, timing
-from maap.paper.cells import Cell, Request, Step
-from maap.paper.results import Result, Spread, Table, read_tables
-from maap.paper.rows import BEFORE, CONTROL, key_of, rows
-from maap.paper.runner import TableRuns
 from maap.runs.evaluation import write_evaluation
 from maap.runs.run import Run
-from maap.runs.stages import results, stage_list
-from maap.runs.state import RunState
+from maap.runs.stages import stage_list
+from maap.study import figures as paper
+from maap.study import notes, plan, timing
+from maap.study import page as pages
+from maap.study.cells import Head, Request, Step
+from maap.study.definition import Changes, Row, changed
+from maap.study.plot import plot
+from maap.study.reading import find_study
+from maap.study.results import Spread, paper_figure, read_tables
+from maap.study.runner import StudyRuns
+from maap.study.sheets import cells_csv
+from study_fakes import cell, evaluation, leave, part, result, table
 
 TINY = str(Path(__file__).resolve().parents[1] / "nets" / "tiny")
+BEFORE = "before rewriting (phase 1: LAAP alone)"
+CONTROL = "control: baseline, phase 2 on the original images"
+HEAD = Head("The paper's tables", "", "maap table 3")
 
 
-def cell(runs, row, seed=1, table=3, phase1=None, net="alexnet", **settings):
-    """A cell without a net behind it; rows of one seed share phase 1."""
-    name = f"{Path(net).name}-{row}-s{seed}"
-    values = dict(variant="maap", max_iter=100, phase2_iter=50, batch=8, net=net, seed=seed)
-    config = TrainConfig(name=name, runs_dir=str(runs), **dict(values, **settings))
-    return Cell(table, row, net, seed, config, config, phase1 or f"{net}{seed}")
+def paper_part(number):
+    """The part of the paper's table of that number."""
+    (found,) = find_study(f"table{number}").parts
+    return found
 
 
-def leave(cell, done, **stage1):
-    """The folder of a run with the first ``done`` stages behind it."""
-    run, stages = cell.run, stage_list(cell.config)
-    names = plan._set_up_files(run, stages)
-    for stage in stages[:done]:
-        stage.status = "done"
-        names += results(stage)
-    stages[0] = dataclasses.replace(stages[0], **stage1)
-    for name in names:
-        (run.folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (run.folder / name).write_text("x")
-    run.write_state(RunState(stages=stages))
-    run.write_config(cell.config)
+def rows(number):
+    return list(paper_part(number).rows)
 
 
 # ---- rows and words -----------------------------------------------------------------------------
@@ -62,13 +55,18 @@ def test_the_rows_are_the_papers():
     assert [row.settings.get("dropout_after") for row in rows(2)] == [
         None, "relu1", "relu2", "relu3", "relu4", "relu5", None,
     ]  # fmt: skip
-    assert [row.settings["a_star"] for row in rows(3)[:-1]] == list(A_STARS)
+    six = rows(3)[1:-1]
+    assert [row.settings["a_star"] for row in six] == list(A_STARS[:6])
+    assert [row.label for row in six] == [f"{x.caption}: {x.explanation}" for x in a_star.TABLE[:6]]
     assert {row.settings["variant"] for row in rows(3)[:-1]} == {"maap"}
+    assert [row.after for row in rows(3)] == ["phase1"] + 7 * [None]
 
 
 def test_the_control_is_the_baseline_with_a_phase_2_on_the_original_images():
-    assert rows(1)[-1] == rows(3)[-1] == CONTROL and CONTROL not in rows(2)
-    config = TrainConfig(**CONTROL.settings, rounds=2)
+    assert rows(1)[-1].label == rows(3)[-1].label == CONTROL
+    assert rows(1)[-1].settings == rows(3)[-1].settings
+    assert CONTROL not in [row.label for row in rows(2)]
+    config = TrainConfig(**rows(1)[-1].settings, rounds=2)
     assert config.variant == "baseline" and not config.haap
     stages = stage_list(config)
     assert [stage.kind for stage in stages] == ["train"] * 3 + ["evaluation", "report"]
@@ -82,18 +80,18 @@ def test_the_control_is_the_baseline_with_a_phase_2_on_the_original_images():
 @pytest.mark.parametrize("text", ["1,1", "x", "-1", "", "1.5"])
 def test_wrong_seeds_are_refused(text):
     with pytest.raises(MaapError, match="--seeds"):
-        tables._seeds(text)
+        studies._seeds(text)
 
 
 def test_weights_go_to_their_nets():
-    assert tables._weights(("a.caffemodel",), ["alexnet"]) == {"alexnet": "a.caffemodel"}
-    both = ("vgg19=v", "alexnet=a")
-    assert tables._weights(both, None) == {"vgg19": "v", "alexnet": "a"}
-    assert tables._weights(("published",), ["a", "b"]) == {"a": "published", "b": "published"}
+    weights, nets = studies._weights, ["alexnet", "vgg19"]
+    assert weights(("a.caffemodel",), ["alexnet"]) == {"alexnet": "a.caffemodel"}
+    assert weights(("vgg19=v", "alexnet=a"), nets) == {"vgg19": "v", "alexnet": "a"}
+    assert weights(("published",), nets) == {"alexnet": "published", "vgg19": "published"}
     with pytest.raises(MaapError, match="for which net"):
-        tables._weights(("a.caffemodel",), None)
+        weights(("a.caffemodel",), nets)
     with pytest.raises(MaapError, match="did you mean vgg19"):
-        tables._weights(("vgg=x",), None)
+        weights(("vgg=x",), nets)
 
 
 @pytest.mark.parametrize(
@@ -128,24 +126,29 @@ def test_a_file_may_not_set_what_the_table_sets(tmp_path, capsys):
     assert "variant is for the table to set" in capsys.readouterr().err
 
 
+def request(numbers, settings, nets=None):
+    """Tables with one seed."""
+    tables = [find_study(f"table{number}") for number in numbers]
+    return Request(changed(tables, Changes(settings, nets, [1])))
+
+
 @pytest.fixture
 def named(mini_images, private_cache):
     """Makes the cells of a table on miniature images: named(table, nets, **settings)."""
 
-    def make(table, nets=None, **more):
+    def make(number, nets=None, **more):
         settings = dict(data=str(mini_images), runs_dir="runs", max_iter=9, **more)
-        return plan.cells(Request([table], nets, [1], settings, {}))
+        return plan.cells(request([number], settings, nets))
 
     return make
 
 
 def test_the_three_tables_share_what_they_can(mini_images, private_cache, tmp_path):
     settings = dict(data=str(mini_images), runs_dir=str(tmp_path))
-    made = plan.cells(Request([1, 2, 3], None, [1], settings, {}))
-    more = len(a_star.NAMES) - 6  # table 3 has a row for each; 6 are the paper's
-    assert len(made) == 3 * 5 + 7 + 7 + more
+    made = plan.cells(request([1, 2, 3], settings))
+    assert len(made) == 3 * 5 + 7 + 8
     left = plan.steps(made)
-    assert len(left) == 25 + more  # four cells of tables 2 and 3 are runs of table 1
+    assert len(left) == 25  # five cells of tables 2 and 3 are runs of other rows
     controls = [step for step in left if step.cell.config.control]
     assert [step.cell.net for step in controls] == ["alexnet", "vgg19", "resnet152"]
     for step in controls:
@@ -156,7 +159,9 @@ def test_the_three_tables_share_what_they_can(mini_images, private_cache, tmp_pa
     dropout = [cell for cell in own if cell.config.dropout_after]
     assert len({cell.phase1 for cell in dropout}) == 5
     assert "-dropout-relu1-" in dropout[0].config.name
-    of_maap = {s.phase1_from for s in left if s.cell.table == 3 and not s.cell.config.control}
+    of_maap = {
+        s.phase1_from for s in left if s.cell.part.name == "table3" and not s.cell.config.control
+    }
     assert len(of_maap) == 1 and "alexnet-laap-" in of_maap.pop()
 
 
@@ -188,22 +193,22 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
     from maap.host.supervise import Stopped
 
     steps = [Step(cell(tmp_path, "a"), None)]
-    work = TableRuns({}, False, "maap table 1")
+    work = StudyRuns(None, False, "maap table 1")
     monkeypatch.setattr(work, "call", lambda *_: ([steps[0].cell], steps))
 
     def stopped(step):
         raise Stopped("stopped; continue with: maap train --resume a")
 
     monkeypatch.setattr(work, "train", stopped)
-    with pytest.raises(Stopped, match="--resume a; or with the table: maap "):
-        work.run_all(Request([3], None, [1], {}, {}))
+    with pytest.raises(Stopped, match="--resume a; or all of it with: maap "):
+        work.run_all(Request([]))
 
 
 # ---- what is left -------------------------------------------------------------------------------
 
 
 def names(steps):
-    return [(step.cell.row, step.phase1_from) for step in steps]
+    return [(step.cell.row.label, step.phase1_from) for step in steps]
 
 
 def test_one_of_a_group_trains_phase_1(tmp_path):
@@ -215,7 +220,8 @@ def test_one_of_a_group_trains_phase_1(tmp_path):
 
 
 def test_a_run_in_two_tables_is_run_once(tmp_path):
-    planned = [cell(tmp_path, row, table=table) for table in (1, 3) for row in ("a", "b")]
+    parts = [part("ab", name=name) for name in ("table1", "table3")]
+    planned = [cell(tmp_path, row, of=of) for of in parts for row in ("a", "b")]
     assert names(plan.steps(planned)) == [("a", None), ("b", "alexnet-a-s1")]
 
 
@@ -311,24 +317,19 @@ def test_the_plan_counts_from_the_last_snapshot(tmp_path):
 # ---- the page -----------------------------------------------------------------------------------
 
 
-def result(runs, row, seed, top1, net="alexnet", **more):
-    made = cell(runs, row, seed, net=net, **more)
-    return Result(made, top1, 0.9, 0.2, (7, 7), None, made_up.evaluation([0.2, top1]))
-
-
 def test_mean_and_spread_are_those_of_the_library():
     values = [0.5, 0.6, 0.55, 0.72]
     spread = Spread.of(values)
     assert math.isclose(spread.mean, sum(values) / 4)
     squares = sum((value - spread.mean) ** 2 for value in values)
     assert math.isclose(spread.deviation, math.sqrt(squares / 3))
-    assert spread.percent() == "59.2 ± 9.4%"
-    assert Spread.of([0.5]).deviation is None and Spread.of([0.5]).percent() == "50.0%"
+    assert Spread.of([0.5]).deviation is None
     with pytest.raises(statistics.StatisticsError):
         Spread.of([])
 
 
 def test_each_row_and_net_has_its_own_mean(tmp_path):
+    of = part("xy", ["alexnet", "vgg19"], [1, 2])
     shares = {("x", "alexnet"): [0.4, 0.6], ("y", "alexnet"): [0.1, 0.1]}
     shares.update({("x", "vgg19"): [0.8, 1.0], ("y", "vgg19"): [0.3, 0.7]})
     made = [
@@ -336,7 +337,7 @@ def test_each_row_and_net_has_its_own_mean(tmp_path):
         for (row, net), values in shares.items()
         for seed in (1, 2)
     ]
-    lines = tables_page.table_lines(Table(1, made))
+    lines = pages.table_lines(table(of, made))
     assert lines[0] == (
         "|  | alexnet: paper | alexnet: ours | seeds 1, 2 "
         "| vgg19: paper | vgg19: ours | seeds 1, 2 |"
@@ -347,42 +348,54 @@ def test_each_row_and_net_has_its_own_mean(tmp_path):
         "| y | not in the paper | 10.0 ± 0.0% | 10.0, 10.0 "
         "| not in the paper | 50.0 ± 28.3% | 30.0, 70.0 |",
     ]
-    rows = list(csv.DictReader(io.StringIO(tables_page.cells_csv(Table(1, made)))))
-    assert [row["top1_mean"] for row in rows] == ["0.5", "0.1", "0.9", "0.5"]
-    assert rows[0]["top1_sd"] == f"{math.sqrt(0.02):.6g}" and rows[0]["paper_percent"] == ""
+    found = list(csv.DictReader(io.StringIO(cells_csv(table(of, made)))))
+    assert [row["top1_mean"] for row in found] == ["0.5", "0.1", "0.9", "0.5"]
+    assert found[0]["top1_sd"] == f"{math.sqrt(0.02):.6g}" and found[0]["paper_percent"] == ""
 
 
-def test_table_3_shows_what_its_rows_come_from(tmp_path):
-    lines = tables_page.table_lines(Table(3, [result(tmp_path, "x", 1, 0.4)]))
-    assert lines[2].startswith("| before rewriting") and "| 20.0% |" in lines[2]
-    assert lines[3] == "| x | not in the paper | 40.0% |"
+def test_images_cut_to_the_region_have_a_column(tmp_path):
+    """Where any row measured them; a row that did not says so."""
+    of = part("xy", seeds=[1, 2])
+    made = [result(tmp_path, "x", seed, 0.5, cut=0.2 * seed) for seed in (1, 2)]
+    made += [result(tmp_path, "y", 1, 0.25)]
+    lines = pages.table_lines(table(of, made))
+    assert lines[0].endswith("alexnet: ours, images cut to the region found | seeds 1, 2 |")
+    assert lines[2].endswith("| 50.0 ± 0.0% | 30.0 ± 14.1% | 50.0, 50.0 |")
+    assert lines[3].endswith("| 25.0% | not measured | 25.0, not run |")
+    (row, _) = csv.DictReader(io.StringIO(cells_csv(table(of, made))))
+    assert row["top1_mean"] == "0.5" and row["cut_mean"] == "0.3"
 
 
-def test_a_figure_of_the_paper_carries_its_status(tmp_path, monkeypatch):
-    figures = {
-        (1, "alexnet", "x"): paper.Figure(61.25, "read", "page 7"),
-        (1, "alexnet", "y"): paper.Figure(70.0, "not reread", "memory"),
-    }
-    monkeypatch.setattr(paper, "FIGURES", figures)
-    made = [result(tmp_path, row, 1, 0.5, table=1) for row in "xyz"]
-    lines = tables_page.table_lines(Table(1, made))[2:]
-    assert ["61.2%" in lines[0], "70.0% (not reread)" in lines[1], paper.MISSING in lines[2]] == [
+def test_a_figure_of_the_paper_carries_its_status(tmp_path):
+    figures = [
+        paper.Figure(61.25, "read", "p. 7"),
+        paper.Figure(70.0, "not reread", "memory"),
+        None,
+    ]
+    given = [{} if figure is None else {"alexnet": figure} for figure in figures]
+    of = part([Row(label, paper=each) for label, each in zip("xyz", given)])
+    made = table(of, [result(tmp_path, row, 1, 0.5) for row in "xyz"])
+    lines = pages.table_lines(made)[2:]
+    assert ["61.25%" in lines[0], "70.0% (not reread)" in lines[1], paper.MISSING in lines[2]] == [
         True, True, True,
     ]  # fmt: skip
-    assert "to be checked in the paper" in tables_page.notes(Table(1, made))[-1]
-    monkeypatch.setattr(paper, "FIGURES", {})
-    assert "has no figures for these" in tables_page.notes(Table(1, made))[-1]
+    said = "\n".join(notes.notes(made))
+    assert "to be checked in the paper" in said and '"y": Paper: 70.0% (memory).' in said
+    without = table(part("xyz"), made.results)
+    assert "has no figures for these" in notes.notes(without)[-1]
+    own = table(part("xyz", paper=None), made.results)
+    assert "paper" not in pages.table_lines(own)[0] + "".join(notes.notes(own)[-1])
 
 
-def test_the_papers_figures_stand_in_their_rows(tmp_path):
+def test_the_papers_figures_stand_in_their_rows():
     """He and Peng, tables 1 to 3, a few cells of each by hand."""
     shown = {
-        table: {
-            (row.label, net): paper.shown(paper.figure(table, net, row.key))
-            for row in rows(table)
-            for net in plan.NETS[table]
+        number: {
+            (row.label, net): paper.shown(paper_figure(row, net))
+            for row in rows(number)
+            for net in paper_part(number).nets
         }
-        for table in (1, 2, 3)
+        for number in (1, 2, 3)
     }
     assert shown[1]["MAAP", "alexnet"] == "63.0%" and shown[1]["HAAP", "vgg19"] == "78.0%"
     assert shown[1]["LAAP", "resnet152"] == "76.4%" and shown[1]["baseline", "vgg19"] == "72.2%"
@@ -391,44 +404,58 @@ def test_the_papers_figures_stand_in_their_rows(tmp_path):
     assert shown[3]["ROI: R cropped and enlarged", "alexnet"] == "62.2%"
     assert shown[3]["enhance: A+1 inside R, 0 outside", "alexnet"] == "52.6%"
     assert shown[3]["all soft + 1: A+1 everywhere", "alexnet"] == "55.3%"
+    assert shown[3][BEFORE, "alexnet"] == "59.0%"
     missing = {cell for cells in shown.values() for cell in cells if cells[cell] == paper.MISSING}
-    ours = {f"{each.caption}: {each.explanation}" for each in a_star.TABLE[6:]}  # not the paper's
-    wanted = {CONTROL.label, "attention after relu1 (LAAP)"}
-    assert {label for label, _ in missing} == wanted | ours
-    assert len(paper.FIGURES) == 4 * 3 + 6 + 7
-    assert paper.shown(paper.figure(3, "alexnet", key_of(3, BEFORE))) == "59.0%"
-    assert {figure.status for figure in paper.FIGURES.values()} == {paper.TRANSCRIBED}
+    assert {label for label, _ in missing} == {CONTROL, "attention after relu1 (LAAP)"}
+    known = [each for n in (1, 2, 3) for row in rows(n) for each in row.paper.values()]
+    assert len(known) == 4 * 3 + 6 + 7
+    assert {figure.status for figure in known} == {paper.TRANSCRIBED}
+    assert paper_figure(rows(3)[1], "vgg19") is None  # it is AlexNet's
 
 
 def test_what_was_not_run_says_so(tmp_path):
-    planned = [cell(tmp_path, row, seed, table=1) for row in ("x", "y") for seed in (1, 2)]
-    with pytest.raises(MaapError, match="table 1: none of its runs is finished; .*maap table 1"):
+    of = part("xy", seeds=[1, 2], name="table1")
+    planned = [cell(tmp_path, row, seed, of) for row in ("x", "y") for seed in (1, 2)]
+    with pytest.raises(MaapError, match="table1: none of its runs is finished; .*--page-only"):
         read_tables(planned)
     for number, each in enumerate(planned[:1] + planned[3:]):
         leave(each, done=5)
-        write_evaluation(each.run.folder, made_up.evaluation([0.2, [0.25, 0.75][number]]))
+        write_evaluation(each.run.folder, evaluation([0.25, 0.75][number]))
     leave(planned[1], done=2)
     (half,) = read_tables(planned)
-    assert tables_page.table_lines(half)[2:] == [
+    assert pages.table_lines(half)[2:] == [
         "| x | not in the paper | 25.0% | 25.0, not run |",
         "| y | not in the paper | 75.0% | not run, 75.0 |",
     ]
-    none = Table(1, half.results[:1], planned)
-    lines = tables_page.table_lines(none)
+    none = table(of, half.results[:1], planned)
+    lines = pages.table_lines(none)
     assert lines[3] == "| y | not in the paper | not run | not run, not run |"
-    rows = list(csv.DictReader(io.StringIO(tables_page.cells_csv(none))))
-    assert [row["seeds"] for row in rows] == ["1", "0"] and rows[1]["top1_mean"] == ""
-    assert tables_page.plot(none).startswith(b"\x89PNG")
+    found = list(csv.DictReader(io.StringIO(cells_csv(none))))
+    assert [row["seeds"] for row in found] == ["1", "0"] and found[1]["top1_mean"] == ""
+    assert plot(none).startswith(b"\x89PNG")
+
+
+def test_a_row_after_phase_1_takes_any_run_with_that_phase_1(tmp_path):
+    before = Row("before", after="phase1")
+    of = part([before, "roi", "reduce"])
+    planned = [cell(tmp_path, row, of=of) for row in (before, "roi", "reduce")]
+    leave(planned[2], done=5)
+    write_evaluation(planned[2].run.folder, evaluation(0.75))
+    (found,) = read_tables(planned)
+    assert [line.split(" | ")[-1] for line in pages.table_lines(found)[2:]] == [
+        "20.0% |", "not run |", "75.0% |",
+    ]  # fmt: skip
+    other = [dataclasses.replace(planned[0], phase1="another"), *planned[1:]]
+    (found,) = read_tables(other)
+    assert pages.table_lines(found)[2].endswith("| not run |")
 
 
 def test_the_note_says_what_cannot_be_compared(tmp_path):
-    made = [result(tmp_path, row.label, 1, 0.5, table=3) for row in rows(3)]
-    made[-1] = dataclasses.replace(
-        made[-1],
-        before=0.9,
-        cell=cell(tmp_path, CONTROL.label, variant="baseline", control=True),
-    )
-    said = "\n".join(tables_page.notes(Table(3, made)))
+    of = dataclasses.replace(paper_part(3), seeds=(1,))
+    made = [result(tmp_path, row, 1, 0.5, of=of) for row in of.rows]
+    control = cell(tmp_path, of.rows[-1], of=of, variant="baseline", control=True)
+    made[-1] = dataclasses.replace(made[-1], cell=control)
+    said = "\n".join(notes.notes(table(of, made)))
     for words in (
         "PRCV 2018",
         "cannot be compared with ours on birds",
@@ -437,31 +464,45 @@ def test_the_note_says_what_cannot_be_compared(tmp_path):
         "The control is that of table 1",
     ):
         assert words in said
-    lines = tables_page.table_lines(Table(3, made))
-    assert lines[2] == f"| {BEFORE} | 59.0% | 20.0% |"  # of the six, not of the control
-    assert lines[-1] == f"| {CONTROL.label} | not in the paper | 50.0% |"
+    lines = pages.table_lines(table(of, made))
+    assert lines[2].startswith(f"| {BEFORE} | 59.0% | ")
+    assert lines[-1] == f"| {CONTROL} | not in the paper | 50.0% |"
 
 
 def test_the_page_says_what_it_is_worth(tmp_path):
-    said = "\n".join(tables_page.notes(Table(3, [result(tmp_path, "x", 1, 0.4)])))
+    said = "\n".join(notes.notes(table(part("x"), [result(tmp_path, "x", 1, 0.4)])))
     for words in ("400 original test images of birds", "chance 25.0%", "up to 2.5 points",
                   "a note", "random weights", "one seed"):  # fmt: skip
         assert words in said
 
 
 def test_a_page_and_its_files(tmp_path):
-    made = [cell(tmp_path / "runs", row, seed) for row in ("x", "y") for seed in (1, 2)]
+    of = part([Row("x", note="a note of the row"), Row("y", against=["x"])], seeds=[1, 2])
+    made = [cell(tmp_path / "runs", row, seed, of) for row in of.rows for seed in (1, 2)]
     for number, each in enumerate(made):
         leave(each, done=5)
-        write_evaluation(each.run.folder, made_up.evaluation([0.2, 0.1 * number]))
-    shown = tables_page.write_page(tmp_path / "docs" / "tables.md", made, "maap table 3")
+        write_evaluation(each.run.folder, evaluation(0.1 * number))
+    shown = pages.write_page(tmp_path / "docs" / "tables.md", made, HEAD)
     page = (tmp_path / "docs" / "tables.md").read_text()
     assert "`maap table 3`" in page and "(tables/table3.png)" in page
     assert all(line in page for line in shown)
     assert "| x | not in the paper | 5.0 ± 7.1% | 0.0, 10.0 |" in page
+    assert '"x": a note of the row' in page
     assert sorted(path.name for path in (tmp_path / "docs" / "tables").iterdir()) == [
-        "table3.csv", "table3.png", "table3_runs.csv",
+        "table3.csv", "table3.png", "table3_differences.csv", "table3_differences.png",
+        "table3_runs.csv",
     ]  # fmt: skip
+    assert "(tables/table3_differences.png)" in page
+    assert "| y | x | whole images | +20.0 | +20.0 to +20.0 | 2 |" in page
+    assert '"y" is higher than "x" by 20.0 points (95 % interval 20.0 to 20.0).' in page
+    assert page.index("is higher than") < page.index("## Table 3")  # what came out stands first
+    assert re.search(r"The 4 runs, with all that was measured, took \d", page)
+    again = [line for line in page.splitlines() if line.startswith("maap train ")]
+    assert again == [
+        f"maap train alexnet --name alexnet-{row}-s1 --runs-dir {tmp_path}/runs --batch 8 "
+        "--max-iter 100 --phase2-iter 50"
+        for row in "xy"
+    ]
     Run(made[0].run.folder).folder.joinpath("evaluation.json").write_text("{")
     with pytest.raises(MaapError, match=r"evaluation.json: missing or damaged.*--resume"):
-        tables_page.write_page(tmp_path / "docs" / "tables.md", made, "maap table 3")
+        pages.write_page(tmp_path / "docs" / "tables.md", made, HEAD)

@@ -43,7 +43,8 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
             "Write the training images as a trained net attends to them.",
         ),
     },
-    "Repeat the paper": {
+    "Compare methods, with how sure it is": {
+        "study": ("maap.cli.study:study", "Run a study: rows of settings, over several seeds."),
         "table": ("maap.cli.table:table", "Make a table of the paper, running what is missing."),
     },
 }

@@ -1,4 +1,4 @@
-"""How long the runs of a table will take, from iterations timed here and now.
+"""How long the runs of a study will take, from iterations timed here and now.
 
 For every net (with and without Enhancement) that is still to be trained: two training iterations,
 one forward pass of the rewrite net and one of the deploy net, each after one to warm up. Start-up,
@@ -23,10 +23,11 @@ from maap.host import loader
 from maap.host.types import CaffeBlob
 from maap.images.a_star import find_a_star
 from maap.measure.classify import Classifier
-from maap.paper.cells import Cell, Step
-from maap.paper.plan import set_up_aside
 from maap.runs.snapshots import weight_bytes, working_in
 from maap.runs.stages import stage_list
+from maap.study.cells import Cell, Step
+from maap.study.plan import set_up_aside
+from maap.study.regions import unmeasured
 from maap.training.work import Work
 from maap.util.progress import say
 from maap.util.text import duration
@@ -62,8 +63,10 @@ def plan_lines(planned: list[Cell], steps: list[Step]) -> list[str]:
     names = {cell.config.name for cell in planned}
     runs_dir = planned[0].config.runs_dir
     lines = [f"{len(names)} runs in {runs_dir}, {len(names) - len(steps)} of them finished"]
+    left = len(unmeasured(planned))
+    more = f"; {left} measurements of regions, each about as long as an evaluation" if left else ""
     if not steps:
-        return [*lines, "nothing is left to run"]
+        return [*lines, f"nothing is left to run{more}"]
     kinds = list(dict.fromkeys(_kind(step.cell) for step in steps))
     timed = {kind: _timed(kind, steps) for kind in kinds}
     seconds = space = 0.0
@@ -73,7 +76,8 @@ def plan_lines(planned: list[Cell], steps: list[Step]) -> list[str]:
         seconds += sum(part[1] for part in parts)
         space += sum(part[2] for part in parts)
     lines += [_timing_line(kind, timed[kind][0], steps) for kind in timed]
-    lines.append(f"together about {duration(seconds)} and {space / 1e9:.1f} GB in {runs_dir}")
+    together = f"together about {duration(seconds)} and {space / 1e9:.1f} GB in {runs_dir}"
+    lines.append(together + more)
     return lines
 
 

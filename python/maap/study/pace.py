@@ -1,4 +1,4 @@
-"""How long the runs of a table will take: by the iterations they have, and the speed of those that
+"""How long the runs of a study will take: by the iterations they have, and the speed of those that
 were done before them."""
 
 import time
@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Optional
 
 from maap.config.fields import TrainConfig
-from maap.paper.cells import Step
 from maap.runs.stages import stage_list
+from maap.study.cells import Step
 from maap.util.text import duration
 
 

@@ -1,7 +1,7 @@
-"""Which runs the paper's tables need, and which of them are left to do.
+"""Which runs a study needs, and which of them are left to do.
 
-Each row (`rows`), net and seed of a table is one ordinary run of ``maap train``. A run's name ends
-in a hash of everything that its result depends on, so a table that is asked for again finds its
+Each row, net and seed of a part is one ordinary run of ``maap train``. A run's name ends
+in a hash of everything that its result depends on, so a study that is asked for again finds its
 runs, and runs of other settings never mix with them. Runs whose phase 1 is the same by
 `training.sharing.phase1_settings` form a group: one of them trains it, the others take it from
 there. Any other run in the folder that has trained that very phase serves as well.
@@ -23,11 +23,10 @@ from maap.config.values import Settings
 from maap.data.find import data_for
 from maap.data.store import Dataset
 from maap.errors import MaapError
-from maap.paper.cells import Cell, Request, Step
-from maap.paper.rows import NETS, Row, rows
 from maap.runs.run import Run, all_runs, resume_command
 from maap.runs.stages import FINAL, lost
 from maap.runs.state import Stage
+from maap.study.cells import Cell, Request, Step
 from maap.training.prepare import set_up
 from maap.training.sharing import phase1_settings, settings_hash, solver_text
 
@@ -42,29 +41,37 @@ _OF_LATER_PHASES = {"rounds", "phase2_iter", "phase2_lr"}
 
 
 def cells(request: Request) -> list[Cell]:
-    """Every run of the tables, seed by seed. Needs pycaffe's schema: called in the child.
+    """Every cell of the parts, seed by seed. Needs pycaffe's schema: called in the child.
 
-    A run that two tables have appears in both. Raises MaapError for what is wrong with the
-    settings, the nets or the data.
+    Cells may share a run. Raises MaapError for what is wrong with the settings, the nets or the
+    data.
     """
-    given: list[tuple[int, Row, Settings]] = []
-    for table in request.tables:
-        for seed in request.seeds:
-            for net in request.nets or NETS[table]:
-                of_run: Settings = dict(net=net, seed=seed, weights=request.weights.get(net))
-                for row in rows(table):
-                    given.append((table, row, {**request.settings, **of_run, **row.settings}))
-    return [_cell(table, row.label, values) for table, row, values in given]
+    known: dict[str, _Made] = {}
+    found: list[Cell] = []
+    for part in request.parts:
+        for seed in part.seeds:
+            for net in part.nets:
+                for row in (row for row in part.rows if not row.ours):
+                    own: Settings = dict(net=net, seed=seed, weights=part.weights.get(net))
+                    of_run = {} if part.measure == "regions" else row.settings
+                    given = {**part.settings, **own, **of_run}
+                    key = repr(sorted(given.items()))
+                    made = known[key] if key in known else known.setdefault(key, _made(given))
+                    region = row.settings if part.measure == "regions" else {}
+                    found.append(Cell(part, row, net, seed, *made, region))
+    return found
 
 
-def _cell(table: int, row: str, given: Settings) -> Cell:
+_Made = tuple[TrainConfig, TrainConfig, str]  # named settings, resolved ones, the hash of phase 1
+
+
+def _made(given: Settings) -> _Made:
     config, dataset = data_for(validate(TrainConfig(**given)))
     with set_up_aside(config, dataset) as (run, resolved):
         shared = phase1_settings(run, resolved, run.state())
         identity = _identity(run.folder, resolved, shared)
     name = f"{_stem(config)}-s{config.seed}-{identity}"
-    config = dataclasses.replace(config, name=name)
-    return Cell(table, row, config.net, config.seed, config, resolved, settings_hash(shared))
+    return dataclasses.replace(config, name=name), resolved, settings_hash(shared)
 
 
 @contextlib.contextmanager
@@ -138,14 +145,14 @@ def steps(planned: list[Cell]) -> list[Step]:
 
 
 def _donors(unique: list[Cell]) -> dict[str, str]:
-    """The runs that have a whole phase 1, by its hash; a table's own runs before others."""
+    """The runs that have a whole phase 1, by its hash; a study's own runs before others."""
     found: dict[str, str] = {}
     for cell in unique:
         if cell.run.exists and has_phase1(cell.run):
             found.setdefault(cell.phase1, str(cell.config.name))
     wanted = {cell.phase1 for cell in unique} - set(found)
     for run in all_runs(Path(unique[0].config.runs_dir)) if wanted else []:
-        with contextlib.suppress(MaapError, KeyError, TypeError, OSError):  # not a table's business
+        with contextlib.suppress(MaapError, KeyError, TypeError, OSError):  # not a study's business
             if has_phase1(run):
                 hashed = settings_hash(phase1_settings(run, run.config(), run.state()))
                 found.setdefault(hashed, run.name)
@@ -202,12 +209,12 @@ def _check_donor(run: Run, stages: list[Stage]) -> None:
     if not (donor.exists and has_phase1(donor)):
         raise MaapError(
             f"run {run.name} waits for phase 1 of run {name}, which is gone; remove it with: "
-            f"rm -r {shlex.quote(str(run.folder))}, and ask for the table again"
+            f"rm -r {shlex.quote(str(run.folder))}, and ask for it again"
         )
 
 
 def _beyond_repair(run: Run, missing: list[str]) -> MaapError:
     return MaapError(
         f"run {run.name} is incomplete: {', '.join(missing)} missing in {run.folder}; "
-        f"remove it with: rm -r {shlex.quote(str(run.folder))}, and ask for the table again"
+        f"remove it with: rm -r {shlex.quote(str(run.folder))}, and ask for it again"
     )

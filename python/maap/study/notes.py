@@ -1,0 +1,105 @@
+"""What stands under a table of a study: what was measured on what, and what it cannot say."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from maap.config.fields import TrainConfig
+from maap.study import figures
+from maap.study.definition import Row, net_name
+from maap.study.differences import Difference, note
+from maap.study.results import Table, paper_figure
+
+
+def notes(table: Table, found: Sequence[Difference] = ()) -> list[str]:
+    """The paragraphs under a table; ``found``: its differences."""
+    data = table.results[0].evaluation.data
+    said = [_measured(table), data.note or "", _numbers(table), *table.part.notes]
+    said += [note(found), *_about_paper(table), *_rows(table)]
+    return [text for text in said if text]
+
+
+def _measured(table: Table) -> str:
+    evaluation, part = table.results[0].evaluation, table.part
+    about, several = evaluation.data, len(part.seeds) > 1
+    over = "mean and sample standard deviation over the seeds" if several else "one seed"
+    if part.measure == "regions":
+        return (
+            f"Regions that the net finds after phase 1 in the {about.test} test images of "
+            f"{about.name}, against their true boxes; {over}."
+        )
+    text = (
+        f"Ours: top-1 on the {about.test} original test images of {about.name} "
+        f"({len(about.classes)} classes, chance {100 * evaluation.chance:.1f}%), after "
+        f"the last phase, {over}. A share of {about.test} images has a standard error of up to "
+        f"{100 * math.sqrt(0.25 / about.test):.1f} points."
+    )
+    if any(column.key == "cut" for column in table.columns):
+        text += (
+            " The paper tests whole images. Cut: each test image is cut to the region that the "
+            "same net finds in it, and enlarged."
+        )
+    return text
+
+
+def _numbers(table: Table) -> str:
+    """How each net was trained."""
+    words = []
+    for net in table.part.nets:
+        cells = [cell.resolved for cell in table.cells if cell.net == net]
+        words.append(f"{net_name(net)}: {_phases(cells)}, batch {cells[0].batch}")
+    return f"{'; '.join(words)}. Host: {table.results[0].cell.resolved.host}."
+
+
+def _phases(configs: Sequence[TrainConfig]) -> str:
+    first = configs[0]
+    start = Path(first.weights).name if first.weights else "random weights"
+    start = "published weights" if start == "published" else start
+    phases = f"from {start}, {first.max_iter} iterations"
+    if any(each.haap for each in configs):
+        phases += f", then {first.phase2_iter} on the rewritten images"
+    elif any(each.control for each in configs):
+        phases += f", then {first.phase2_iter} on the original images"
+    return f"{phases} at most"
+
+
+def _about_paper(table: Table) -> list[str]:
+    """Where the paper's figures come from, and what makes them differ from ours by design."""
+    part = table.part
+    if part.paper is None:
+        return []
+    known = [paper_figure(row, net) for row in part.rows for net in part.nets]
+    found = [figure for figure in known if figure is not None]
+    if not found:
+        return ["The paper has no figures for these rows and nets."]
+    data = table.results[0].evaluation.data.name
+    text = f"The paper's figures ({part.paper.source}) are {part.paper.of}"
+    if data != part.paper.data:
+        text += f", so they cannot be compared with ours on {data}: only the order of the rows can"
+    text += "."
+    if any(figure.status == figures.TRANSCRIBED for figure in found):
+        text += " They are copied from a transcription and were not compared with the print."
+    if any(figure.status == figures.DOUBTFUL for figure in found):
+        text += f' "{figures.DOUBTFUL}": at second hand, to be checked in the paper.'
+    return [text, part.paper.note]
+
+
+def _rows(table: Table) -> list[str]:
+    """Notes of single rows, and the sources of figures that have their own."""
+    said = []
+    for row in table.part.rows:
+        words = [row.note] if row.note else []
+        words += _sources(row, "" if table.part.paper is None else table.part.paper.source)
+        if words:
+            said.append(f'"{row.label}": {" ".join(words)}')
+    return said
+
+
+def _sources(row: Row, common: str) -> list[str]:
+    found = []
+    for what, given in (("Paper", row.paper.values()), ("Repetition", row.others)):
+        for each in given:
+            if each.source != common:
+                about = f", {each.what}" if each.what else ""
+                found.append(f"{what}: {each.shown}{about} ({each.source}).")
+    return found

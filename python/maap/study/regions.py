@@ -1,0 +1,115 @@
+"""The regions that the net of a run finds after phase 1, under the settings of a row.
+
+A cell's figures are kept in the run's folder, ``regions/HASH.json``: the settings, a hash of the
+weights, the seconds it took and `RegionQuality`. What was measured is not measured again.
+"""
+
+import functools
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Optional
+
+from maap.config.values import Settings
+from maap.errors import MaapError
+from maap.runs.evaluation import RegionFigures, RegionQuality
+from maap.runs.request import Request
+from maap.runs.stages import FINAL
+from maap.study.cells import Cell
+from maap.study.definition import Reference
+from maap.util.files import file_sha256, write_atomically
+from maap.util.progress import say
+
+FOLDER = "regions"
+
+
+def region_request(cell: Cell) -> Request:
+    """What `maap evaluate` is asked for, to get the figures of a cell."""
+    config = cell.config
+    own = dict(run=str(config.name), runs_dir=config.runs_dir, phase=1, gpu=config.gpu)
+    return Request(**own, **cell.region)  # type: ignore[arg-type]
+
+
+def unmeasured(planned: Sequence[Cell]) -> list[Cell]:
+    """The cells whose regions were not measured yet, each file once."""
+    cells = [cell for cell in planned if cell.part.measure == "regions"]
+    left = {str(_file(cell)): cell for cell in cells if read_quality(cell) is None}
+    return list(left.values())
+
+
+def measure_all(cells: Sequence[Cell]) -> None:
+    """Measure the regions of cells whose runs are finished. Called in the child.
+
+    Raises MaapError as ``maap evaluate`` does, with the cell named.
+    """
+    from maap.measure.command import region_quality
+
+    for number, cell in enumerate(cells, 1):
+        say(f"regions [{number} of {len(cells)}]: {cell.row.label}, run {cell.config.name}")
+        started = time.monotonic()
+        try:
+            quality = region_quality(region_request(cell))
+        except MaapError as error:
+            raise MaapError(f'row "{cell.row.label}", run {cell.config.name}: {error}') from None
+        content = {
+            "settings": dict(cell.region),
+            "weights": _weights(cell),
+            "seconds": time.monotonic() - started,
+            "quality": quality.to_json(),
+        }
+        path = _file(cell)
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, json.dumps(content, indent=1) + "\n")
+
+
+def read_quality(cell: Cell) -> Optional[RegionQuality]:
+    """The figures of a cell; None: not measured, or with other weights, or the file is damaged."""
+    found = _read(cell)
+    return None if found is None else found[0]
+
+
+def measuring_seconds(cells: Sequence[Cell]) -> list[float]:
+    """What measuring the regions of some cells took, each file once."""
+    once = {str(_file(cell)): cell for cell in cells if cell.part.measure == "regions"}
+    return [found[1] for found in map(_read, once.values()) if found is not None]
+
+
+def _read(cell: Cell) -> Optional[tuple[RegionQuality, float]]:
+    """The figures of a cell, and the seconds they took."""
+    try:
+        found = json.loads(_file(cell).read_text(encoding="utf-8"))
+        if found["weights"] != _weights(cell):
+            return None
+        return RegionQuality.from_json(found["quality"]), float(found["seconds"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _file(cell: Cell) -> Path:
+    return cell.run.folder / FOLDER / f"{_hash(cell.region)}.json"
+
+
+def _hash(settings: Settings) -> str:
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _weights(cell: Cell) -> str:
+    path = cell.run.folder / "phase1" / FINAL
+    return _hash_of(path, path.stat().st_mtime_ns)
+
+
+@functools.cache
+def _hash_of(path: Path, changed: int) -> str:  # noqa: ARG001  a changed file is another key
+    return file_sha256(path)
+
+
+# ---- the numbers --------------------------------------------------------------------------------
+
+
+def region_values(quality: RegionQuality, reference: Optional[Reference]) -> dict[str, float]:
+    """The numbers of a cell by the keys of the columns; of a reference in place of the regions."""
+    figures: RegionFigures = quality if reference is None else getattr(quality, reference)
+    named = {"iou": figures.mean_iou, "centre": figures.centre_hit, "area": figures.area_kept}
+    return {key: value for key, value in named.items() if value is not None}
