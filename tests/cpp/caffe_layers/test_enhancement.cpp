@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 
 #include "tests/cpp/caffe_layers/gradient_checker.hpp"
@@ -96,6 +97,36 @@ TYPED_TEST(EnhancementTest, SaturatesWithoutOverflow) {
   EXPECT_EQ(a.cpu_data()[2], T(0.5));
   EXPECT_NEAR(a.cpu_data()[3] / std::exp(-80.), 1, 1e-6);
   EXPECT_EQ(enhanced.cpu_data()[0], T(2e4));
+}
+
+/// Of maps far below zero the attention vanishes in 1 + A: the layer's presence alone changes
+/// nothing.
+TYPED_TEST(EnhancementTest, AttentionThatVanishesChangesNoBit) {
+  typedef typename TypeParam::Dtype T;
+  for (const auto& shape : kShapes) {
+    for (const bool in_place : {false, true}) {
+      for (const bool with_attention : {false, true}) {
+        caffe::Blob<T> f(shape), other, a;
+        const std::vector<T> before = random_values<T>(f.count(), 7, -1300, -1000);
+        const std::vector<T> gradient = random_values<T>(f.count(), 8, -3, 3);
+        fill(&f, before);
+        caffe::Blob<T>* enhanced = in_place ? &f : &other;
+        std::vector<caffe::Blob<T>*> tops = {enhanced};
+        if (with_attention) tops.push_back(&a);
+        auto layer = make_layer<T>("Enhancement");
+        layer->SetUp({&f}, tops);
+        layer->Forward({&f}, tops);
+        EXPECT_EQ(before, values(*enhanced));
+        std::copy(gradient.begin(), gradient.end(), enhanced->mutable_cpu_diff());
+        if (with_attention) {
+          for (const T attention : values(a)) EXPECT_LT(attention, 1e-30);
+          std::fill_n(a.mutable_cpu_diff(), a.count(), T(2));
+        }
+        layer->Backward(tops, {true}, {&f});
+        EXPECT_EQ(gradient, std::vector<T>(f.cpu_diff(), f.cpu_diff() + f.count()));
+      }
+    }
+  }
 }
 
 TYPED_TEST(EnhancementTest, ALaterInPlaceLayerThatChangesTheBlobIsRefused) {
