@@ -15,6 +15,7 @@ from maap.data.records import Record, encode_jpeg, encode_pixels, key_for
 from maap.data.store import Split
 from maap.data.write import begin, finish, write_split
 from maap.errors import MaapError
+from maap.rewrite.regions import FOUND
 from maap.rewrite.rewrite import rewrite
 
 SIZE = (48, 64)  # stored images, height and width
@@ -23,10 +24,10 @@ MEAN = np.array([104.0, 117.0, 123.0], np.float32)
 TRANSFORM = SimpleNamespace(mean=MEAN, scale=0.5)
 
 
-def photo(index: int):
+def photo(index: int, size: tuple[int, int] = SIZE):
     """A smooth random image with one bright patch, and the patch's box."""
     random = np.random.RandomState(index)
-    height, width = SIZE
+    height, width = size
     image = cv2.resize(random.randint(0, 90, (6, 8, 3)).astype(np.uint8), (width, height))
     x, y = random.randint(2, width - 22), random.randint(2, height - 18)
     image[y : y + 14, x : x + 18] = random.randint(180, 255, (14, 18, 3))
@@ -34,21 +35,26 @@ def photo(index: int):
 
 
 def make_source(
-    folder: Path, count: int = 50, jpeg: bool = True, splits: tuple[str, ...] = ("train",)
+    folder: Path,
+    count: int = 50,
+    jpeg: bool = True,
+    splits: tuple[str, ...] = ("train",),
+    size: tuple[int, int] = SIZE,
+    boxless: int = 1,
 ) -> Split:
-    """A data set of `count` images in 3 classes; the last one has no true box."""
+    """A data set of `count` images in 3 classes; the last `boxless` have no true box."""
     encode = encode_jpeg if jpeg else encode_pixels
     records, datums = [], []
     for index in range(count):
-        image, box = photo(index)
+        image, box = photo(index, size)
         path = f"images/{index % 3}/{index}.jpg"
-        box = box if index < count - 1 else None
+        box = box if index < count - boxless else None
         records.append(Record(key_for(index, path), index % 3, path, box))
         datums.append(encode(image, index % 3))
     partial = begin(folder)
     for split in splits:
         write_split(partial, split, records, datums)
-    manifest = dict(kind="folder", name="patches", classes=["a", "b", "c"], size=list(SIZE))
+    manifest = dict(kind="folder", name="patches", classes=["a", "b", "c"], size=list(size))
     manifest.update(
         mean_subtracted=False, note="made up", splits={split: {"count": count} for split in splits}
     )
@@ -94,7 +100,7 @@ def write_files(folder: Path):
     return folder / "net.prototxt", folder / "fake.caffemodel"
 
 
-def run(source: Split, out: Path, a_star: str = "ROI", batch: int = 8, **finder):
+def run(source: Split, out: Path, a_star: str = "ROI", batch: int = 8, regions=FOUND, **finder):
     """rewrite() with the stand-in; its files lie beside `out`."""
     net, weights = write_files(out.parent)
     return rewrite(
@@ -105,6 +111,7 @@ def run(source: Split, out: Path, a_star: str = "ROI", batch: int = 8, **finder)
         a_star,
         TRANSFORM,
         batch,
+        regions=regions,
         worker_count=2,
         finder=FakeFinder(**finder),
     )

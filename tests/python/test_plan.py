@@ -75,6 +75,25 @@ def test_the_settings_decide(changes, words):
         at = text.index(word, at + 1)
 
 
+@pytest.mark.parametrize(
+    "variant, boxes, regions, passes",
+    [
+        ("maap", True, False, 4),  # whole, true boxes; the regions, and images cut to them
+        ("maap", False, False, 2),
+        ("baseline", True, True, 4),
+        ("baseline", True, False, 2),
+        ("baseline", False, True, 1),
+    ],
+)
+def test_the_passes_over_the_test_images(variant, boxes, regions, passes):
+    config = dataclasses.replace(CONFIG, variant=variant)
+    counts = Counts(train=600, test=200, boxes=boxes, regions=regions)
+    step = steps(config, counts, stage_list(config))[-2]
+    phases = 2 if variant == "maap" else 1
+    assert step.name == "evaluation"
+    assert step.units == pytest.approx(LOOKING + phases * passes * 200 * FORWARD)
+
+
 def test_the_whole_time_is_said_once_when_the_first_iterations_are_measured(clock):
     plan = plan_of()
     plan.begin("phase1")

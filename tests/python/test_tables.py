@@ -309,7 +309,9 @@ def test_the_plan_counts_from_the_last_snapshot(tmp_path):
     assert parts[0][:2] == ("phase 1, 60 iterations", 120.0)
     assert parts[1][1] == 20 * 0.25  # nothing is rewritten
     boxed = dataclasses.replace(SIZES, boxed=True)
-    assert timing.parts_of(Step(begun, None), COSTS, boxed)[1][1] == 20 * 0.25 * 2
+    assert timing.parts_of(Step(begun, None), COSTS, boxed)[1][1] == 20 * (0.5 + 0.25 * 3)
+    without = dataclasses.replace(COSTS, rewrite_image=0.0)  # no net that finds regions
+    assert timing.parts_of(Step(begun, None), without, boxed)[1][1] == 20 * 0.25 * 2
     both = timing.parts_of(Step(cell(tmp_path, "b"), None), COSTS, boxed)
     assert both[-1][1] == 2 * 20 * (0.5 + 0.25 * 3)  # whole, cut to regions, cut to true boxes
 

@@ -21,6 +21,7 @@ is a choice of this project.
 _GROUPS = {
     "": "What is trained",
     "method": "The method",
+    "region": "The region",
     "solver": "The solver",
     "output": "Reports and safety",
     "machine": "The machine",

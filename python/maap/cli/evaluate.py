@@ -6,7 +6,7 @@ from typing import Any, Optional
 import click
 
 from maap.cli.options import BATCH, DATA, DEBUG, GPU, RUN, RUNS_DIR, THREADS, WEIGHTS, together
-from maap.config.fields import A_STARS
+from maap.config.fields import A_STARS, REGIONS
 from maap.host.supervise import call
 from maap.runs.request import Request
 
@@ -53,6 +53,11 @@ def evaluate(
 @_SUBJECT
 @click.option("--out", required=True, metavar="DIR", help="Folder of the new data set.")
 @click.option("--a-star", type=click.Choice(A_STARS), help="How attention changes an image.")
+@click.option(
+    "--regions",
+    type=click.Choice(REGIONS),
+    help="What images are cut by, as for train. [default: the run's, or found]",
+)
 def rewrite(out: str, threads: Optional[int], debug: bool, **options: Any) -> None:
     """Write the training images as a trained net attends to them.
 

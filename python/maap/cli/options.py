@@ -80,6 +80,7 @@ WEIGHTS = together(
 _TITLES = {
     "": "What is trained",
     "method": "The method",
+    "region": "The region",
     "solver": "The solver (Caffe's terms; the defaults depend on the data, see --preset)",
     "output": "Reports and safety",
     "machine": "The machine",

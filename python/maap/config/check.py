@@ -16,6 +16,7 @@ import yaml
 from maap.config.fields import FIELDS, TrainConfig, option_name
 from maap.config.values import Settings, Value
 from maap.errors import MaapError
+from maap.images.a_star import find_a_star
 from maap.util.files import cannot_read
 from maap.util.text import nearest, plain
 
@@ -74,11 +75,11 @@ def check_settings(given: Mapping[str, object], where: str = "") -> Settings:
             raise MaapError(f"{where}no setting is called {name!r}; {nearest(str(name), FIELDS)}")
         if raw is None:
             continue
+        choices = FIELDS[name].metadata["choices"]
         try:
-            value = _converted(name, raw)
+            value = _converted(name, plain(raw) if plain(raw) in choices else raw)
         except MaapError as error:
             raise MaapError(f"{where}{error}") from None
-        choices = FIELDS[name].metadata["choices"]
         settings[name] = value.lower().replace("-", "_") if choices else value
         if choices and settings[name] not in choices:
             raise MaapError(f"{where}setting {name}: {value!r}; {nearest(value, choices)}")
@@ -154,9 +155,30 @@ def _check_method(config: TrainConfig) -> None:
             f"--control is for baseline and laap, not for {config.variant}, whose phase 2 has "
             "rewritten images: leave it out"
         )
+    if config.regions != "found":
+        _check_regions(config)
     if config.dropout_after and config.variant != "baseline":
         raise MaapError(
             f"dropout_after is for the baseline, not for {config.variant}: give --variant baseline"
+        )
+
+
+def _check_regions(config: TrainConfig) -> None:
+    """Raises MaapError where other boxes than the regions found would change nothing."""
+    given = f"--regions {config.regions}"
+    if not config.haap:
+        raise MaapError(
+            f"{given} is for haap and maap, not for {config.variant}, whose images are not "
+            "rewritten: leave it out"
+        )
+    if config.online:
+        raise MaapError(
+            f"{given}: --haap online finds the regions inside the net; leave one of the two out"
+        )
+    if not find_a_star(config.a_star).uses_region:
+        raise MaapError(
+            f"{given}: with --a-star {config.a_star} an image does not depend on the region; leave "
+            "one of the two out"
         )
 
 

@@ -25,6 +25,7 @@ from maap.images.a_star import OPTIONS as A_STARS
 HAAP_MODES = ("rewrite", "online")
 VARIANTS = ("baseline", "laap", "haap", "maap")
 HOSTS = ("fork", "bvlc")
+REGIONS = ("found", "true", "random", "whole")
 
 
 def _setting(
@@ -180,6 +181,17 @@ class TrainConfig:
         1, "How many times images are rewritten and trained on.", "paper, algorithm 1", "rounds",
         group="method",
     )  # fmt: skip
+
+    # The region
+    regions: str = _setting(
+        "found",
+        "For haap and maap: what the images of phase 2 are cut by. found: the regions that the net "
+        "found. To compare with: true: the true boxes; random: boxes of the same sizes anywhere in "
+        "the image; whole: the whole image, so that nothing changes.",
+        "paper (found); ours",
+        choices=REGIONS,
+        group="region",
+    )
 
     # The solver (Caffe's own terms)
     preset: str = _setting(
@@ -338,6 +350,11 @@ class TrainConfig:
 
 
 FIELDS: dict[str, dataclasses.Field] = {f.name: f for f in dataclasses.fields(TrainConfig)}
+
+
+def in_group(group: str) -> list[str]:
+    """The names of the fields of a group."""
+    return [name for name, each in FIELDS.items() if each.metadata["group"] == group]
 
 
 def option_name(name: str) -> str:

@@ -41,7 +41,8 @@ class Importer:
     the command; its first line says what SOURCE is. make: the function that makes a set,
     ``make(source, out, size=..., policy=..., seed=...)``, of a built-in set without source and
     policy. options: what the command has besides. built_in: nothing is given, ``--data NAME`` makes
-    it. counted: its counts are published, so ``make`` has ``allow_partial``.
+    it. counted: its counts are published, so ``make`` has ``allow_partial``. boxed: its images have
+    true boxes.
 
     How a path is recognised: marks are files or folders (with a slash at the end) of which each
     tells a folder of this kind; hints tell it where no other kind's marks are. parts are the
@@ -59,6 +60,7 @@ class Importer:
     options: tuple[Option, ...] = ()
     built_in: bool = False
     counted: bool = False
+    boxed: bool = False
     marks: tuple[str, ...] = ()
     hints: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()

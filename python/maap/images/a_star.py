@@ -71,6 +71,11 @@ class AStar:
         return any(factor is not None and factor.plus_attention for factor in factors)
 
     @property
+    def uses_region(self) -> bool:
+        """True when D* depends on where the region R is."""
+        return self.crops or self.inside != self.outside
+
+    @property
     def explanation(self) -> str:
         """What A* is, in a few words."""
         if self.crops:

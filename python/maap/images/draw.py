@@ -16,6 +16,7 @@ REGION_COLOUR = (60, 200, 255)  # amber: what the network found
 BOX_COLOUR = (90, 220, 90)  # green: the true box
 COLOUR_MAP = cv2.COLORMAP_INFERNO  # of every map, dark to bright
 _GAP = 6  # pixels between pictures
+_LINE = 22  # pixels of a line of text
 
 
 def to_grey_levels(image: np.ndarray, mean: render.Mean = None) -> np.ndarray:
@@ -76,6 +77,14 @@ def contact_sheet(images: Sequence[np.ndarray], columns: int, gap: int = _GAP) -
         y, x = gap + n // columns * (height + gap), gap + n % columns * (width + gap)
         sheet[y : y + height, x : x + width] = image
     return sheet
+
+
+def titled(image: np.ndarray, title: str) -> np.ndarray:
+    """An image with a line of text (ASCII) on white above it."""
+    above = np.full((_LINE, image.shape[1], 3), 255, np.uint8)
+    at = (_GAP, _LINE - _GAP)
+    cv2.putText(above, title, at, cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    return np.concatenate([above, image])
 
 
 def shrink(image: np.ndarray, longest: int) -> np.ndarray:

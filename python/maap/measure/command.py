@@ -34,7 +34,7 @@ def evaluate(
         images = subject.dataset.split("test")
         found = measure_weights(
             subject.deploy,
-            subject.rewrite,
+            subject.finder,
             subject.weights,
             images,
             subject.transform,

@@ -28,14 +28,14 @@ from maap.runs.evaluation import (
     Rewriting,
     write_evaluation,
 )
-from maap.runs.run import Run
+from maap.runs.run import REWRITE, Run, finder_of
 from maap.runs.state import RunState
 from maap.util.progress import say
 
 
 def measure_weights(
     deploy: Path,
-    rewrite: Optional[Path],
+    finder: Optional[Path],
     weights: Path,
     split: Split,
     transform: Transform,
@@ -46,13 +46,13 @@ def measure_weights(
     samples: Optional[Samples] = None,
     title: str = "",
 ) -> Measured:
-    """Accuracy and, where there is a rewrite net, regions; both nets resolved, one loaded at a
-    time. Raises MaapError as `measure_accuracy` and `measure_regions` do."""
+    """Accuracy and, where there is a net that finds them, regions; both nets resolved, one loaded
+    at a time. Raises MaapError as `measure_accuracy` and `measure_regions` do."""
     how = (weights, split, transform, batch)
     regions, found = None, None
-    if rewrite is not None:
+    if finder is not None:
         named = f"regions {title}".rstrip()
-        measured = measure_regions(rewrite, *how, gpu=gpu, samples=samples, title=named)
+        measured = measure_regions(finder, *how, gpu=gpu, samples=samples, title=named)
         regions, found = measured.quality, measured.boxes
     classifier = Classifier(deploy, weights, batch, gpu)
     named, view = f"accuracy {title}".rstrip(), View(crops)
@@ -86,8 +86,10 @@ def evaluate_run(work: TrainedRun) -> Evaluation:
     folder, state = Path(work.run.folder), work.state
     split = work.data.split("test")
     how = (split, work.test_transform, int(work.config.batch or 1))
-    rewrite: Optional[Path] = folder / "rewrite.prototxt"
-    rewrite = rewrite if rewrite.is_file() else None
+    finder = finder_of(folder)
+    rewrite = finder if finder is not None and finder.name == REWRITE else None
+    if not any(record.box is not None for record in split.records):
+        finder = rewrite  # of a run that rewrites nothing there is nothing to compare
     samples = Samples(split)
     phases: list[PhaseResult] = []
     predictions: dict[str, list[Prediction]] = {}
@@ -95,7 +97,7 @@ def evaluate_run(work: TrainedRun) -> Evaluation:
     wanted: Optional[Samples] = samples  # of the net that rewrote the images first
     for stage in state.phases:
         weights, title = work.weights(int(stage.number or 1)), f"after {stage.title}"
-        nets = (folder / "deploy.prototxt", rewrite, weights)
+        nets = (folder / "deploy.prototxt", finder, weights)
         found = measure_weights(*nets, *how, gpu=work.config.gpu, samples=wanted, title=title)
         wanted = None
         times = dict(iterations=stage.iteration, seconds=stage.seconds)

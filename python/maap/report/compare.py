@@ -150,6 +150,7 @@ def _how(each: Story) -> str:
     words = [Path(config.net).name, config.variant] + ([config.a_star] if config.haap else [])
     words += ["online"] if config.online else []
     words += ["control"] if config.control else []
+    words += [] if config.regions == "found" else [f"{config.regions} regions"]
     return " ".join(words) + (f" (stopped in {waiting[0].name})" if waiting else "")
 
 

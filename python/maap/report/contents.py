@@ -18,6 +18,7 @@ from maap.errors import MaapError
 from maap.measure.samples import InsideSample, Sample, read_inside, read_samples
 from maap.report import charts
 from maap.report.html import Picture, setting
+from maap.rewrite.regions import TITLES
 from maap.runs.evaluation import (
     Evaluation,
     PhaseRegions,
@@ -108,6 +109,7 @@ class Rewritten:
     records: int
     a_star: str
     fallbacks: int
+    cut_by: str  # "" for the regions found
     sheet: Picture
 
 
@@ -182,6 +184,8 @@ class Report:
             )
         if config.control:
             variant += " with a phase 2 on the original images"
+        if config.regions != "found":
+            variant += f", cut by {TITLES[config.regions]}"
         data = self.evaluation.data.name if self.evaluation else config.data
         words = [Path(config.net).name, variant, f"on {data}"]
         if config.weights:
@@ -346,11 +350,12 @@ def _rewritten(run_dir: Path, state: RunState) -> list[Rewritten]:
         picture = Picture(sheet.read_bytes(), f"contact sheet of {stage.name}")
         try:
             counts = made["records"], made["a_star"], made["fallbacks"]
+            cut_by = TITLES[made["regions"]] if "regions" in made else ""
             if not all(isinstance(n, int) for n in (counts[0], counts[2])):
                 raise TypeError
         except (KeyError, TypeError):
             raise MaapError(f"{path} is damaged; rewrite the images again") from None
-        shown.append(Rewritten(stage, *counts, picture))
+        shown.append(Rewritten(stage, *counts, cut_by, picture))
     return shown
 
 

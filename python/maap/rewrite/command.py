@@ -4,6 +4,7 @@ import tempfile
 from pathlib import Path
 
 from maap.errors import MaapError
+from maap.rewrite.regions import Regions
 from maap.rewrite.rewrite import rewrite
 from maap.runs.request import Request
 from maap.runs.subject import resolve
@@ -34,6 +35,7 @@ def rewrite_images(request: Request, out: Path) -> str:
                 subject.a_star,
                 subject.transform,
                 subject.batch,
+                regions=Regions(subject.regions, subject.seed),
                 gpu=subject.gpu,
             )
     return f"{made.count} images in {out}, {made.fallbacks} of them kept whole"

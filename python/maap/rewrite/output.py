@@ -31,7 +31,7 @@ from maap.data.store import Split, SplitWriter
 from maap.data.write import MANIFEST, begin, finish
 from maap.errors import MaapError
 from maap.images.a_star import find_a_star
-from maap.images.boxes import Box, into_crop, scale_box
+from maap.images.boxes import Box, into_crop
 from maap.rewrite.request import Request
 from maap.util.files import partial_path, take_up_partial
 from maap.util.progress import say
@@ -44,8 +44,8 @@ _TEXT = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 class Finding(NamedTuple):
-    """A row of regions.csv. box: R in stored pixels; area: of the component, in pixels of the
-    net's input."""
+    """A row of regions.csv. box: R in stored pixels, the box that was used; threshold, map_min,
+    map_max, area: of the region found; area in pixels of the net's input."""
 
     key: str
     label: int
@@ -144,15 +144,14 @@ class Output:
         indices: Sequence[int],
         regions: np.ndarray,
         stats: np.ndarray,
-        net_input: Sequence[int],
     ) -> None:
         """Adds a batch: `datums` serialised, of the source records `indices`, the next in order;
-        `regions` (N,4) in pixels of the net's input of size `net_input`; `stats` (N,5)."""
+        `regions` (N,4) in stored pixels; `stats` (N,5)."""
         rows = csv.writer(self._rows, lineterminator="\n")
         with disk_full_is_error(self.partial, str(self.partial / "regions.csv")):
             for n, index in enumerate(indices):
                 record = self.source.records[index]
-                box = scale_box(regions[n], tuple(net_input), self.source.size)
+                box: Box = tuple(map(int, regions[n]))
                 threshold, low, high, area, fallback = (float(v) for v in stats[n])
                 whole = bool(fallback)
                 values = (threshold, low, high, int(area), whole)
@@ -265,10 +264,11 @@ class Output:
     def _manifest(self, findings: list[Finding]) -> Manifest:
         source = json.loads((self.source.folder / MANIFEST).read_text(encoding="utf-8"))
         fallbacks = sum(finding.fallback for finding in findings)
+        cut_by = f", {self.request.cut_by.title}" if self.request.regions else ""
         return {
             "format": 1,
             "kind": REWRITTEN,
-            "name": f"{source['name']}, {self.request.a_star}",
+            "name": f"{source['name']}, {self.request.a_star}{cut_by}",
             "classes": self.source.classes,
             "size": list(self.source.size),
             "mean_subtracted": self._floats(),

@@ -12,6 +12,7 @@ import numpy as np
 from maap.data.feeder import Transform
 from maap.data.store import Split
 from maap.errors import MaapError
+from maap.rewrite.regions import FOUND, Regions
 from maap.util.files import file_sha256
 from maap.util.json_record import JsonRecord, left_out
 
@@ -44,10 +45,19 @@ class Request(JsonRecord):
     mean_sha256: Optional[str]
     scale: float
     fallbacks: Optional[int] = left_out()  # in the manifest: images that were kept whole
+    regions: Optional[str] = left_out()  # what images are cut by; None: the regions found
+    regions_seed: Optional[int] = left_out()  # of random boxes
 
     @classmethod
     def of(  # noqa: PLR0917  as rewrite.rewrite has them
-        cls, source: Split, net: Path, weights: Path, a_star: str, transform: Transform, batch: int
+        cls,
+        source: Split,
+        net: Path,
+        weights: Path,
+        a_star: str,
+        transform: Transform,
+        batch: int,
+        regions: Regions = FOUND,
     ) -> "Request":
         """The request for rewriting a split. Raises MaapError when a file is missing."""
         for file in (net, weights):
@@ -72,7 +82,14 @@ class Request(JsonRecord):
             mean=small,
             mean_sha256=None if mean is None else hashlib.sha256(mean.tobytes()).hexdigest(),
             scale=float(transform.scale),
+            regions=None if regions.how == "found" else regions.how,
+            regions_seed=regions.seed if regions.how == "random" else None,
         )
+
+    @property
+    def cut_by(self) -> Regions:
+        """What the images are cut by."""
+        return Regions(self.regions or "found", self.regions_seed or 0)
 
     def makes_the_same_as(self, other: "Request") -> bool:
         """Whether both make the same records: where the files lie does not matter, their contents

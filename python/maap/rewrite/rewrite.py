@@ -31,9 +31,10 @@ from maap.data.store import Split
 from maap.errors import MaapError
 from maap.host import workers
 from maap.images.a_star import find_a_star
-from maap.images.boxes import Size
+from maap.images.boxes import Size, scale_box
 from maap.rewrite import worker
 from maap.rewrite.output import Output
+from maap.rewrite.regions import FOUND, Regions
 from maap.rewrite.request import Request
 from maap.rewrite.sheet import write_sheet
 from maap.util.progress import say, track
@@ -150,6 +151,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     transform: Transform,
     batch: int,
     *,
+    regions: Regions = FOUND,
     gpu: Optional[int] = None,
     worker_count: Optional[int] = None,
     finder: Optional[Finder] = None,
@@ -158,16 +160,18 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
 
     net: a resolved rewrite prototxt; weights: the caffemodel of the phase before. a_star: one of
     `a_star.NAMES`. transform: only `mean` (BGR, grey levels) and `scale` are used. batch: images
-    per forward pass. gpu: device number, None = CPU. finder: an object with RegionNet's `size` and
-    `find`, in its place.
+    per forward pass. regions: what images are cut by. gpu: device number, None = CPU. finder: an
+    object with RegionNet's `size` and `find`, in its place.
 
     `out` there and made by the same request is returned as it is; .partial-OUT of the same request
-    is continued. Raises MaapError: `out` there but of another request, a map with a NaN (names the
-    image), disk full, a damaged source record. The committed records stay for the next start.
+    is continued. Raises MaapError: `out` there but of another request, true boxes wanted that are
+    not there, a map with a NaN (names the image), disk full, a damaged source record. The committed
+    records stay for the next start.
     """
     started = time.monotonic()
     a_star = find_a_star(a_star).name
-    request = Request.of(source, net, weights, a_star, transform, batch)
+    regions.check(source)
+    request = Request.of(source, net, weights, a_star, transform, batch, regions)
     output = Output(Path(out), source, request)
     manifest = output.finished()
     if manifest is not None:
@@ -182,7 +186,9 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
                 finder = finder or RegionNet(net, weights, batch, gpu, attention=soft)
                 job = worker.Job.of(source, finder.size, transform, batch, a_star)
                 _fill(output, job, finder, first, worker_count or default_workers())
-            manifest = output.finish(lambda *picture: write_sheet(*picture, mean=transform.mean))
+            cut_by = "" if regions.how == "found" else f"cut by {regions.title}"
+            how = dict(mean=transform.mean, title=cut_by)
+            manifest = output.finish(lambda *picture: write_sheet(*picture, **how))
     done = Request.from_json(manifest["rewritten"])
     fallbacks = done.fallbacks or 0
     if fallbacks:
@@ -204,15 +210,17 @@ def _fill(output: Output, job: worker.Job, finder: Finder, first: int, count: in
         with Pool(job, batches, count) as pool:
             for number in range(len(batches) + count):
                 if number < len(batches):
-                    _forward(pool, number, finder, source, job.a_star)
+                    _forward(pool, number, finder, output)
                 behind = number - count  # its worker has had a forward pass's time to render it
                 if 0 <= behind < len(batches):
-                    _write(pool, behind, output, job.net_input)
+                    _write(pool, behind, output)
                     progress.advance(len(batches[behind]), fallbacks=output.fallbacks)
 
 
-def _forward(pool: Pool, number: int, finder: Finder, source: Split, a_star: str) -> None:
-    """Runs the net on batch `number` and hands what it found to the workers."""
+def _forward(pool: Pool, number: int, finder: Finder, output: Output) -> None:
+    """Runs the net on batch `number` and hands what it found, or the boxes in its place, to the
+    workers."""
+    source, regions = output.source, output.request.cut_by
     slot = pool.loaded(number)
     indices = pool.batches[number]
     try:
@@ -223,13 +231,17 @@ def _forward(pool: Pool, number: int, finder: Finder, source: Split, a_star: str
             f"the attention map of image {record.key} is not finite ({error}); the weights have "
             "diverged: use an earlier snapshot, or train with a smaller learning rate"
         ) from None
-    slot.regions[:] = found.regions
-    if find_a_star(a_star).needs_attention:
+    for n, index in enumerate(indices):
+        box = scale_box(found.regions[n], finder.size, source.size)
+        slot.regions[n] = regions.box(box, source.records[index], source.size)
+    if find_a_star(output.request.a_star).needs_attention:
         slot.attention[:] = found.attention
     slot.stats[:] = found.stats
+    if not regions.fall_back:
+        slot.stats[:, 4] = 0
     pool.render(number)
 
 
-def _write(pool: Pool, number: int, output: Output, net_input: Size) -> None:
+def _write(pool: Pool, number: int, output: Output) -> None:
     slot = pool.slot(number)
-    output.write(pool.rendered(number), pool.batches[number], slot.regions, slot.stats, net_input)
+    output.write(pool.rendered(number), pool.batches[number], slot.regions, slot.stats)

@@ -20,12 +20,13 @@ def write_sheet(
     read: Callable[[int], np.ndarray],
     path: Path,
     mean: Mean = None,
+    title: str = "",
 ) -> None:
     """A contact sheet of a rewriting: source images with region (amber) and true box (green), each
     beside its D*.
 
     `findings` has a row for each record, read(index) is a rewritten image; the pictures are spread
-    evenly over the records. `path` is the JPEG to write.
+    evenly over the records. `path` is the JPEG to write, with `title` over the pictures.
     """
     count = len(findings)
     chosen = np.unique(np.linspace(0, count - 1, min(count, PAIRS)).round().astype(int))
@@ -36,4 +37,5 @@ def write_sheet(
         image = draw.draw_box(image, findings[index].box, draw.REGION_COLOUR)
         after = draw.to_grey_levels(read(index), mean)
         pairs.append(draw.side_by_side([draw.shrink(image, 160), draw.shrink(after, 160)], 2))
-    path.write_bytes(pixels.to_jpeg(draw.contact_sheet(pairs, columns=4)))
+    sheet = draw.contact_sheet(pairs, columns=4)
+    path.write_bytes(pixels.to_jpeg(draw.titled(sheet, title) if title else sheet))

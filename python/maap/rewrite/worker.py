@@ -20,7 +20,7 @@ from maap.errors import MaapError
 from maap.host.workers import SharedBlock, serve
 from maap.images import render
 from maap.images.a_star import find_a_star
-from maap.images.boxes import scale_box
+from maap.images.boxes import Box
 from maap.util.text import times
 
 
@@ -65,7 +65,7 @@ def datum_capacity(size: tuple[int, int]) -> int:
 class Slot:
     """The shared memory of one batch in flight, as arrays.
 
-    images: (N,3,h,w) float32, the network's input. regions: (N,4) int32, R on the network's input.
+    images: (N,3,h,w) float32, the network's input. regions: (N,4) int32, R on the stored image.
     attention: (N,h,w) float32. stats: (N,5) float32. records: bytes, the serialised Datums one
     after the other.
     """
@@ -129,7 +129,7 @@ class Handler:
         part, at, lengths = self.slots[slot], 0, []
         soft = find_a_star(self.job.a_star).needs_attention
         for n, (image, label) in enumerate(self.loaded.pop(number)):
-            region = scale_box(part.regions[n], self.job.net_input, self.job.stored)
+            region: Box = tuple(map(int, part.regions[n]))
             attention = part.attention[n] if soft else None
             drawn = render.render(image, region, attention, self.job.a_star, self.mean_stored)
             datum = np.frombuffer(encode_pixels(drawn, label), np.uint8)

@@ -27,7 +27,8 @@ def _about(run: Run) -> str:
             how = f"in {stage.name}{at}, process {user} works on it"
     else:
         how = f"finished, {_accuracy(run.folder)}"
-    return f"{config.net} {config.variant} on {config.data}: {how}"
+    cut = "" if config.regions == "found" else f" ({config.regions} regions)"
+    return f"{config.net} {config.variant}{cut} on {config.data}: {how}"
 
 
 def _accuracy(folder: Path) -> str:

@@ -18,7 +18,8 @@ class Request:
 
     run: name or folder of a run. phase: weights after that phase, by its number. weights: a
     .caffemodel, or the name of published weights; with a run, in place of its own. data: as for
-    `maap train`. batch: images in one pass.
+    `maap train`. regions: what rewritten images are cut by; with a run, in place of its own.
+    batch: images in one pass.
     """
 
     run: Optional[str] = None
@@ -30,6 +31,7 @@ class Request:
     input_scale: Optional[float] = None
     data: Optional[str] = None
     a_star: Optional[str] = None
+    regions: Optional[str] = None
     batch: Optional[int] = None
     gpu: Optional[int] = None
 

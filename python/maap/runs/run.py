@@ -25,6 +25,9 @@ from maap.runs.state import STATE, RunState, read_state, write_state
 from maap.util.files import cannot_write, given_path, remove_partials, write_atomically
 from maap.util.text import nearest
 
+REWRITE = "rewrite.prototxt"  # the net that finds the regions of rewritten images
+FINDER = "regions.prototxt"  # the same net of a run that rewrites nothing: only its test uses it
+
 LOCK_PATIENCE = 10.0  # seconds; a process killed a moment ago may still be ending
 
 
@@ -124,6 +127,12 @@ class Run:
         return not self.state().waiting
 
 
+def finder_of(folder: Path) -> Optional[Path]:
+    """The net in a run's folder that finds regions; None: it has none."""
+    found = (folder / name for name in (REWRITE, FINDER))
+    return next((path for path in found if path.is_file()), None)
+
+
 def all_runs(runs_dir: Path) -> list[Run]:
     """The runs in a folder, the one last worked on first."""
     found = [Run(path.parent) for path in runs_dir.glob("*/config.yaml")]
@@ -167,12 +176,13 @@ def resume_command(run: Run) -> str:
 
 
 def default_name(config: TrainConfig) -> str:
-    """NET-VARIANT[-online][-control][-dropout-LAYER]-DATA, from the settings."""
+    """NET-VARIANT[-online][-control][-WHICH-regions][-dropout-LAYER]-DATA, from the settings."""
     net = Path(config.net).name or "net"
     data = Path(config.data).resolve().name.split(".")[0] or "data"
     dropout = f"-dropout-{config.dropout_after}" if config.dropout_after else ""
     how = ("-online" if config.online else "") + ("-control" if config.control else "")
-    return f"{net}-{config.variant}{how}{dropout}-{data}"
+    cut = "" if config.regions == "found" else f"-{config.regions}-regions"
+    return f"{net}-{config.variant}{how}{cut}{dropout}-{data}"
 
 
 def free_name(runs_dir: Path, base: str) -> str:

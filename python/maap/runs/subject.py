@@ -25,7 +25,7 @@ from maap.nets.resolve import resolve_deploy, resolve_rewrite
 from maap.nets.transform import data_transform
 from maap.runs import feed
 from maap.runs.request import Request
-from maap.runs.run import Run, find_run, resume_command
+from maap.runs.run import REWRITE, Run, find_run, finder_of, resume_command
 from maap.weights.caffemodel import check_weights
 from maap.weights.published import find_weights
 
@@ -37,9 +37,10 @@ class Subject:
     """What a command works with.
 
     title: what to call it. deploy, rewrite: resolved prototxts; no rewrite where nothing is
-    rewritten. attention: the rewrite net to show attention with: ``rewrite``, else the net
-    folder's, else None. stored, policy: size of the stored images, and how an image is brought to
-    it (`images.pixels.fit`). data: None when it was not asked for.
+    rewritten. attention: the rewrite net to show attention with: ``finder``, else the net
+    folder's, else None. finder: the net that finds regions, None where there is none. stored,
+    policy: size of the stored images, and how an image is brought to it (`images.pixels.fit`).
+    regions, seed: what rewritten images are cut by. data: None when it was not asked for.
     """
 
     title: str
@@ -54,6 +55,9 @@ class Subject:
     a_star: str
     data: Optional[Dataset] = None
     gpu: Optional[int] = None
+    finder: Optional[Path] = None
+    regions: str = "found"
+    seed: int = 1
 
     @property
     def dataset(self) -> Dataset:
@@ -89,19 +93,22 @@ def of_run(run: Run, request: Request = _NOTHING, with_data: bool = False) -> Su
     elif with_data:
         partial = config.allow_partial_data
         data = Dataset.open(find.find_data(str(request.data), max(stored), policy, partial))
-    rewrite: Optional[Path] = run.folder / "rewrite.prototxt"
+    rewrite: Optional[Path] = run.folder / REWRITE
     rewrite = rewrite if rewrite.is_file() else None
     return Subject(
         title=title,
         deploy=run.folder / "deploy.prototxt",
         rewrite=rewrite,
-        attention=rewrite or _rewrite_of_net(config),
+        attention=finder_of(run.folder) or _rewrite_of_net(config),
+        finder=finder_of(run.folder),
         weights=weights,
         transform=feed.transform(run, state, "TEST"),
         stored=stored,
         policy=policy,
         batch=request.batch or int(config.batch or 1),
         a_star=config.a_star,
+        regions=request.regions or config.regions,
+        seed=config.seed,
         data=data,
         gpu=request.gpu,
     )
@@ -163,6 +170,7 @@ def _of_weights(request: Request, work: Path, with_data: bool) -> Subject:
         deploy=deploy,
         rewrite=rewrite,
         attention=rewrite,
+        finder=rewrite,
         weights=weights,
         transform=feed.make_transform(
             how["crop_size"],
@@ -175,6 +183,7 @@ def _of_weights(request: Request, work: Path, with_data: bool) -> Subject:
         policy=config.resize,
         batch=batch,
         a_star=config.a_star,
+        regions=request.regions or config.regions,
         data=data,
         gpu=request.gpu,
     )

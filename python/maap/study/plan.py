@@ -18,12 +18,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from maap.config.check import validate
-from maap.config.fields import FIELDS, TrainConfig
+from maap.config.fields import FIELDS, TrainConfig, in_group
 from maap.config.values import Settings
 from maap.data.find import data_for
 from maap.data.store import Dataset
 from maap.errors import MaapError
-from maap.runs.run import Run, all_runs, resume_command
+from maap.runs.run import FINDER, REWRITE, Run, all_runs, resume_command
 from maap.runs.stages import FINAL, lost
 from maap.runs.state import Stage
 from maap.study.cells import Cell, Request, Step
@@ -33,7 +33,7 @@ from maap.training.sharing import phase1_settings, settings_hash, solver_text
 # Covered by hashes of contents, or without influence on a run's result.
 _NOT_IDENTITY = {"net", "data", "weights", "name", "runs_dir", "resume", "phase1_from", "preset"}
 _NOT_IDENTITY |= {"test_interval", "allow_partial_data"}
-_OF_REWRITING = {"a_star", "threshold_at", "haap_mode"}
+_OF_REWRITING = {"a_star", "haap_mode"}
 _OF_LATER_PHASES = {"rounds", "phase2_iter", "phase2_lr"}
 
 
@@ -91,6 +91,7 @@ def _stem(config: TrainConfig) -> str:
     words += [config.a_star] if config.haap else []
     words += ["control"] if config.control else []
     words += ["online"] if config.online else []
+    words += [] if config.regions == "found" else [f"{config.regions}-regions"]
     dropout = getattr(config, "dropout_after", None)
     words += [f"dropout-{dropout}"] if dropout else []
     return "-".join([*words, data])
@@ -99,10 +100,14 @@ def _stem(config: TrainConfig) -> str:
 def _identity(folder: Path, config: TrainConfig, phase1: Mapping[str, object]) -> str:
     """Six hexadecimal digits of everything that a run's result depends on."""
     left = _NOT_IDENTITY | (set() if config.haap else _OF_REWRITING)
+    default = TrainConfig()
+    if not config.haap and config.threshold_at == default.threshold_at:
+        left |= {"threshold_at"}  # else the regions that the run is tested on depend on it
     if not config.haap and not config.control:
         left |= _OF_LATER_PHASES
-    if not config.control:
-        left |= {"control"}  # a setting that older runs lack must not rename them
+    # A setting that older runs lack must not rename them.
+    younger = ("control", *in_group("region"))
+    left |= {name for name in younger if getattr(config, name) == getattr(default, name)}
     numbers = {
         name: getattr(config, name)
         for name, field in FIELDS.items()
@@ -110,6 +115,8 @@ def _identity(folder: Path, config: TrainConfig, phase1: Mapping[str, object]) -
     }
     texts = {}
     for path in sorted(folder.rglob("*.prototxt")):
+        if path.name == FINDER:  # follows from the net and settings; older runs lack it
+            continue
         text = solver_text(path) if path.name == "solver.prototxt" else path.read_text()
         texts[str(path.relative_to(folder))] = text
     text = json.dumps([phase1, numbers, texts], sort_keys=True, default=str)
@@ -196,8 +203,8 @@ def _set_up_files(run: Run, stages: list[Stage]) -> list[str]:
     for stage in stages:
         if stage.kind == "train":
             names += [f"{stage.name}/net.prototxt", f"{stage.name}/solver.prototxt"]
-        if stage.kind == "rewrite" and "rewrite.prototxt" not in names:
-            names.append("rewrite.prototxt")
+        if stage.kind == "rewrite" and REWRITE not in names:
+            names.append(REWRITE)
     return names
 
 

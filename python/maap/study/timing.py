@@ -23,6 +23,7 @@ from maap.host import loader
 from maap.host.types import CaffeBlob
 from maap.images.a_star import find_a_star
 from maap.measure.classify import Classifier
+from maap.runs.run import finder_of
 from maap.runs.snapshots import weight_bytes, working_in
 from maap.runs.stages import stage_list
 from maap.study.cells import Cell, Step
@@ -99,8 +100,9 @@ def parts_of(step: Step, costs: Costs, sizes: Sizes) -> list[Part]:
         elif stage.kind == "rewrite":
             parts.append(_rewriting(config, costs, sizes))
         elif stage.kind == "evaluation":
-            passes = 1 + (sizes.boxed * 2 if config.haap else sizes.boxed)  # regions, true boxes
-            each = passes * costs.test_image + (costs.rewrite_image if config.haap else 0.0)
+            finds = config.haap or (sizes.boxed and costs.rewrite_image > 0)
+            passes = 1 + (sizes.boxed * 2 if finds else sizes.boxed)  # regions, true boxes
+            each = passes * costs.test_image + (costs.rewrite_image if finds else 0.0)
             parts.append(("evaluation", phases * sizes.test * each, 0.0))
     return parts
 
@@ -165,8 +167,9 @@ def measure(config: TrainConfig, dataset: Dataset) -> Costs:
         classifier = Classifier(run.folder / "deploy.prototxt", weights, batch, resolved.gpu)
         test = _seconds(classifier.net.forward) / batch
         rewrite = 0.0
-        if resolved.haap:
-            finder = RegionNet(run.folder / "rewrite.prototxt", weights, batch, resolved.gpu)
+        net = finder_of(run.folder)
+        if net is not None:
+            finder = RegionNet(net, weights, batch, resolved.gpu)
             images = np.random.RandomState(0).randn(batch, 3, *finder.size).astype(np.float32)
             rewrite = _seconds(lambda: finder.find(images)) / batch
         return Costs(iteration, rewrite, test, size)

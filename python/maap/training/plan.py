@@ -37,6 +37,7 @@ class Counts:
     train: int  # images
     test: int
     boxes: bool  # whether test images have true boxes
+    regions: bool = False  # whether a run that rewrites nothing has a net that finds regions
 
 
 @dataclass(frozen=True)
@@ -103,9 +104,10 @@ def _training(config: TrainConfig, counts: Counts, stage: Stage) -> Step:
 
 
 def _evaluation(config: TrainConfig, counts: Counts, stage: Stage, phases: int) -> Step:
-    """Each phase: whole images and, where there are boxes, cut to them; with an Elimination layer
-    its regions, and images cut to those."""
-    passes = (1 + counts.boxes) * (2 if config.haap else 1)
+    """Each phase: whole images and, where there are boxes, cut to them; with a net that finds them
+    the regions, and images cut to those."""
+    finds = config.haap or (counts.boxes and counts.regions)
+    passes = (1 + counts.boxes) * (2 if finds else 1)
     work = LOOKING + phases * passes * counts.test * FORWARD
     return Step(stage.name, stage.title, f"{counts.test} images", work, FORWARD)
 

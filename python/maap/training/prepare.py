@@ -8,25 +8,27 @@ from pathlib import Path
 from typing import Optional
 
 from maap.config import presets
-from maap.config.fields import TrainConfig
+from maap.config.fields import FIELDS, TrainConfig, in_group
 from maap.config.resolve import resolve, solver_overrides
 from maap.data.store import Dataset
 from maap.errors import MaapError
+from maap.nets import layer_types
 from maap.nets.crop_size import set_input
 from maap.nets.folder import NetFiles, find_net
 from maap.nets.online import online_net
 from maap.nets.prototxt import read_net, read_solver, write_text
 from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_solver, resolve_train
 from maap.nets.transform import data_transform
+from maap.rewrite.regions import Regions
 from maap.runs.feed import manifest_hash
-from maap.runs.run import Run
+from maap.runs.run import FINDER, Run
 from maap.runs.stages import stage_list
 from maap.runs.state import DataNote, InputNote, RunState, Stage, WeightsNote
 from maap.training.phase import seed_of
 from maap.training.sharing import check_phase1
 from maap.util.files import file_sha256, put_file
 from maap.util.progress import say
-from maap.util.schema import caffe_pb2
+from maap.util.schema import LayerParameter, caffe_pb2
 from maap.weights.caffemodel import check_weights
 from maap.weights.published import find_weights
 
@@ -44,6 +46,7 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
     source = read_net(files.train_val(laap, config.dropout_after))
     batch = data_transform(source, "TRAIN")["batch_size"]
     config = resolve(config, dataset.kind, *solvers, batch)
+    Regions.of(config).check(dataset.split("train"))
     classes = len(dataset.classes)
     resolved = _resolve_nets(files, config, classes)
     net = resolved["net"]
@@ -74,7 +77,8 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
 
 
 def _resolve_nets(files: NetFiles, config: TrainConfig, classes: int) -> dict[str, Net]:
-    """The training net ("net"), "deploy" and, where images are rewritten, "rewrite"."""
+    """The training net ("net"), "deploy" and the net that finds regions: "rewrite" where images are
+    rewritten, else "regions" if the net folder has one."""
     found = dict(
         net=resolve_train(
             files,
@@ -92,9 +96,44 @@ def _resolve_nets(files: NetFiles, config: TrainConfig, classes: int) -> dict[st
         found["rewrite"] = resolve_rewrite(
             files, config.laap, config.batch, config.a_star, config.threshold_at
         )
+    else:
+        finder = _finder(files, config, found["net"])
+        found.update({} if finder is None else {Path(FINDER).stem: finder})
     for net in found.values() if config.crop_size else ():
         set_input(net, config.crop_size)
     return found
+
+
+def _finder(files: NetFiles, config: TrainConfig, train: Net) -> Optional[Net]:
+    """The net that finds regions for a run that rewrites nothing, so that the same is measured of
+    every run; None where the net folder has none that fits.
+
+    Raises MaapError only where a setting asks for it: without one, the run can do without regions.
+    """
+    try:
+        files.rewrite(config.laap)
+    except MaapError:
+        return None
+    try:
+        net = resolve_rewrite(files, config.laap, config.batch, "ROI", config.threshold_at)
+        own = {layer.name: layer.type for layer in train.layer}
+        for layer in net.layer:
+            if _has_weights(layer) and own.get(layer.name) != layer.type:
+                raise MaapError(f"{net.name}: the training net lacks layer {layer.name}")
+    except MaapError as error:
+        if any(getattr(config, name) != FIELDS[name].default for name in in_group("region")):
+            raise
+        say(f"no regions will be measured: {error}")
+        return None
+    return net
+
+
+def _has_weights(layer: LayerParameter) -> bool:
+    """Whether a layer has weights; of a type that maap does not know it is taken for granted."""
+    try:
+        return layer_types.blob_count(layer) > 0
+    except MaapError:
+        return True
 
 
 def _write_phase(

@@ -32,10 +32,11 @@ from maap.measure.classify import measure_accuracy
 from maap.measure.evaluation import evaluate_run
 from maap.nets.folder import find_net
 from maap.report.page import write_report
+from maap.rewrite.regions import Regions
 from maap.rewrite.rewrite import rewrite
 from maap.runs import feed, tensorboard
 from maap.runs.evaluation import Evaluation, need_evaluation
-from maap.runs.run import Run, resume_command
+from maap.runs.run import REWRITE, Run, finder_of, resume_command
 from maap.runs.stages import FINAL, REPORT, lost
 from maap.runs.state import Stage
 from maap.training.phase import PhaseSettings, run_phase, seed_of
@@ -182,9 +183,10 @@ class Work:
         """The plan of what is to be done; says it."""
         train, test = (int(self.data.manifest["splits"][n]["count"]) for n in ("train", "test"))
         boxes = any(record.box is not None for record in self.data.split("test").records)
+        finds = finder_of(self.run.folder) is not None
         stages = self.state.stages
         plan = Plan(
-            steps(self.config, Counts(train, test, boxes), stages),
+            steps(self.config, Counts(train, test, boxes, finds), stages),
             speed_so_far(self.config, stages),
         )
         if plan.todo:
@@ -300,11 +302,12 @@ class Work:
             made = rewrite(
                 self.data.split("train"),
                 self.run.folder / stage.name,
-                self.run.folder / "rewrite.prototxt",
+                self.run.folder / REWRITE,
                 self.weights(int(stage.number or 1)),
                 self.config.a_star,
                 self.test_transform,
                 self.batch,
+                regions=Regions.of(self.config),
                 gpu=self.config.gpu,
             )
         stage.count, stage.fallbacks = made.count, made.fallbacks

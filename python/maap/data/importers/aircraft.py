@@ -117,6 +117,7 @@ IMPORTER = Importer(
     variants, with boxes. The bottom 20 pixel rows, a banner with the copyright, are cut off.""",
     make=import_aircraft,
     counted=True,
+    boxed=True,
     marks=("images_variant_train.txt", "data/images_variant_train.txt"),
     members=("fgvc-aircraft", "images_variant_"),
 )

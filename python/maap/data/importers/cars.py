@@ -153,6 +153,7 @@ IMPORTER = Importer(
     it are read as well.""",
     make=import_cars,
     counted=True,
+    boxed=True,
     marks=(
         "cars_train",
         "cars_train.tgz",

@@ -155,6 +155,7 @@ IMPORTER = Importer(
     among them become colour images.""",
     make=import_cub,
     counted=True,
+    boxed=True,
     marks=("image_class_labels.txt", "train_test_split.txt", "bounding_boxes.txt"),
     hints=("images.txt", "classes.txt", "lists/classes.txt", "annotations-mat"),
     members=("CUB_200", *LISTS, "lists/classes.txt", "001.Black_footed_Albatross"),

@@ -75,5 +75,6 @@ IMPORTER = Importer(
     make=make_demo,
     options=(Option("--hard", "hard", "The set demo_hard.", is_flag=True), *NUMBERS),
     built_in=True,
+    boxed=True,
     code=("maap.data.importers.demo", *CODE),
 )

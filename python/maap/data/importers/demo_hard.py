@@ -72,5 +72,6 @@ IMPORTER = Importer(
     make=make_demo_hard,
     options=NUMBERS,
     built_in=True,
+    boxed=True,
     code=("maap.data.importers.demo_hard", "maap.data.importing.demo_hard_pictures", *CODE),
 )
