@@ -132,6 +132,36 @@ def test_everything_is_in_it(run_folder):
     assert "<grey>" not in source and html.escape(CLASSES[1]) in source
 
 
+def test_regions_by_the_size_of_the_object_where_they_were_measured(run_folder):
+    assert "By the share of the image" not in report.write_report(run_folder).read_text()
+    found = evaluation()
+    best = {"mean_iou": 0.789, "centre_hit": 0.654, "area_kept": 0.2}
+    other = {"mean_iou": 0.222, "centre_hit": 1.0, "area_kept": 0.5}
+    none = dict.fromkeys(best)
+    found["regions"][0]["by_size"] = [
+        {"from": 0.0, "to": 0.1, "n": 58, **best, "whole": other, "centred_half": other},
+        {"from": 0.1, "to": 0.25, "n": 0, **none, "whole": none, "centred_half": none},
+    ]
+    (run_folder / "evaluation.json").write_text(json.dumps(found))
+    shown = Page(report.write_report(run_folder).read_text(encoding="utf-8"))
+    words = " ".join(" ".join(shown.words).split())
+    assert "after phase 1, below 10% of the image 58 0.789 0.222 0.222 65.4%" in words
+    assert "10% to 25%" not in words
+
+
+def test_the_boxes_that_images_were_cut_by(run_folder):
+    assert "as ROI, cut by" not in report.write_report(run_folder).read_text(encoding="utf-8")
+    made = {"records": 120, "a_star": "ROI", "fallbacks": 0, "regions": "random"}
+    path = run_folder / "rewrite1" / "manifest.json"
+    path.write_text(json.dumps({"rewritten": made}))
+    shown = Page(report.write_report(run_folder).read_text(encoding="utf-8"))
+    words = " ".join(" ".join(shown.words).split())
+    assert "rewritten as ROI, cut by random boxes of the regions' sizes;" in words
+    path.write_text(json.dumps({"rewritten": dict(made, regions="square")}))
+    with pytest.raises(MaapError, match="manifest.json is damaged"):
+        report.write_report(run_folder)
+
+
 def test_it_needs_nothing_from_outside(run_folder):
     source = report.write_report(run_folder).read_text(encoding="utf-8")
     assert all(link.startswith("data:image/") for link in Page(source).links)

@@ -70,6 +70,12 @@ EVALUATION = {
             "phase": "phase1", "title": "after phase 1", "images": 4, "fallbacks": 1, "n": 3,
             **FIGURES, "true_box": FIGURES, "whole": FIGURES,
             "centred_half": dict.fromkeys(FIGURES),
+            "by_size": [
+                {"from": 0.0, "to": 0.1, "n": 3, **FIGURES, "whole": FIGURES,
+                 "centred_half": FIGURES},
+                {"from": 0.1, "to": 1.0, "n": 0, **dict.fromkeys(FIGURES),
+                 "whole": dict.fromkeys(FIGURES), "centred_half": dict.fromkeys(FIGURES)},
+            ],
         },
     ],
     "rewrites": [
@@ -117,10 +123,11 @@ def test_an_evaluation_of_an_older_version():
     older = json.loads(text_of(EVALUATION))
     for phase in older["phases"]:
         del phase["crops"], phase["cropped"]
-    del older["regions"][0]["true_box"], older["haap"]
+    del older["regions"][0]["true_box"], older["regions"][0]["by_size"], older["haap"]
     found = Evaluation.from_json(older)
     assert found.phases[0].crops == 1 and found.phases[0].cropped is None
     assert found.regions[0].true_box is None and found.haap is None
+    assert found.regions[0].by_size is None
 
 
 def test_keys_of_a_newer_version_are_kept(tmp_path):

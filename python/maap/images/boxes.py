@@ -10,6 +10,10 @@ from typing import Optional
 
 import numpy as np
 
+# An object is small, medium or large by the share of the image that its box covers: below the first
+# bound, below the second, or more.
+SIZES = (0.1, 0.25)
+
 Box = tuple[int, int, int, int]
 Size = tuple[int, int]
 
@@ -67,6 +71,12 @@ def centred_half(size: Size) -> tuple[float, float, float, float]:
     side = math.sqrt(0.5)
     x, y = width * (1 - side) / 2, height * (1 - side) / 2
     return x, y, width - x, height - y
+
+
+def size_ranges() -> list[tuple[float, float]]:
+    """Small, medium and large: (least share, share above all that belong to it) of an image."""
+    ends = (0.0, *SIZES, math.inf)
+    return list(zip(ends[:-1], ends[1:]))
 
 
 def into_crop(

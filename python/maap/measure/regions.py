@@ -4,7 +4,7 @@ classifier is on images cut to them."""
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Callable, Optional
 
 import numpy as np
 
@@ -18,7 +18,13 @@ from maap.measure.classify import Classifier, class_scores, rate_scores
 from maap.measure.samples import Samples
 from maap.rewrite.rewrite import Finder, Pool, batches_of, default_workers
 from maap.rewrite.worker import Job
-from maap.runs.evaluation import CroppedAccuracy, RegionFigures, RegionQuality, Shares
+from maap.runs.evaluation import (
+    CroppedAccuracy,
+    RegionFigures,
+    RegionQuality,
+    Shares,
+    SizeQuality,
+)
 from maap.util.progress import track
 
 
@@ -45,7 +51,8 @@ def measure_regions(
 
     The whole stored image is resized to the net's input, as in rewriting, and R carried back.
     The result has the figures (`boxes.quality`) of the regions, of the true box (the best there
-    can be), the whole image, and a centred box of half its area. Without true boxes they are None.
+    can be), the whole image, and a centred box of half its area, and those of small, medium and
+    large objects (`boxes.SIZES`). Without true boxes they are None.
     Every image is offered to `samples`. Raises MaapError naming the image whose map holds
     a NaN.
     """
@@ -84,26 +91,47 @@ def _beside_references(
 ) -> RegionQuality:
     """The figures of the regions and of the references, over the images with a true box."""
     with_box = [n for n, record in enumerate(split.records) if record.box is not None]
-    boxes = [split.records[n].box for n in with_box]
-    sizes = [split.size] * len(boxes)
+    whole = geometry.whole(split.size)
+    half = geometry.centred_half(split.size)
 
-    def figures(candidates: Sequence[geometry.Box]) -> RegionFigures:
-        if not boxes:
+    def figures(numbers: Sequence[int], box_of: Callable[[int], Sequence[float]]) -> RegionFigures:
+        """Of the records ``numbers``, each with a true box, for a box of each."""
+        if not numbers:
             return RegionFigures(None, None, None)
-        return RegionFigures(**geometry.quality(candidates, boxes, sizes))
+        true = [_true_box(split, n) for n in numbers]
+        sizes = [split.size] * len(true)
+        return RegionFigures(**geometry.quality([box_of(n) for n in numbers], true, sizes))
 
-    ours = figures([found[n] for n in with_box])
+    def references(numbers: Sequence[int]) -> dict[str, RegionFigures]:
+        return dict(
+            whole=figures(numbers, lambda _: whole), centred_half=figures(numbers, lambda _: half)
+        )
+
+    by_size = []
+    for start, end in geometry.size_ranges():
+        some = [n for n in with_box if start <= _share(split, n) < end]
+        ours = vars(figures(some, found.__getitem__))
+        by_size.append(SizeQuality(start, min(end, 1.0), len(some), **ours, **references(some)))
     return RegionQuality(
         images=len(split),
         fallbacks=fallbacks,
-        n=len(boxes),
-        mean_iou=ours.mean_iou,
-        centre_hit=ours.centre_hit,
-        area_kept=ours.area_kept,
-        true_box=figures(boxes),
-        whole=figures([geometry.whole(split.size)] * len(boxes)),
-        centred_half=figures([geometry.centred_half(split.size)] * len(boxes)),
+        n=len(with_box),
+        **vars(figures(with_box, found.__getitem__)),
+        true_box=figures(with_box, lambda n: _true_box(split, n)),
+        **references(with_box),
+        by_size=by_size if with_box else None,
     )
+
+
+def _true_box(split: Split, number: int) -> tuple[float, float, float, float]:
+    box = split.records[number].box
+    assert box is not None
+    return box
+
+
+def _share(split: Split, number: int) -> float:
+    """The share of a record's image that its true box covers."""
+    return geometry.area(_true_box(split, number)) / geometry.area(geometry.whole(split.size))
 
 
 def cropped_accuracy(

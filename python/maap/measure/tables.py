@@ -10,7 +10,14 @@ from maap.data.store import Split
 from maap.images import boxes as geometry
 from maap.measure.classify import Prediction
 from maap.measure.result import Measured
-from maap.runs.evaluation import EVALUATION, FORMAT, Accuracy, RegionFigures, shown_shares
+from maap.runs.evaluation import (
+    EVALUATION,
+    FORMAT,
+    Accuracy,
+    RegionFigures,
+    SizeQuality,
+    shown_shares,
+)
 from maap.util.files import write_atomically
 
 PREDICTION_COLUMNS = ["phase", "key", "label", "predicted", "score", "rank"]
@@ -51,8 +58,9 @@ def write_predictions(path: Path, found: Measured, split: Split) -> None:
 
 
 def write_tables(folder: Path, found: Measured, split: Split) -> list[str]:
-    """predictions.csv, per_class.csv, confusion.csv, regions.csv (with regions) and
-    evaluation.json (Measured's accuracy and regions) in an existing folder; their names."""
+    """predictions.csv, per_class.csv, confusion.csv, regions.csv (with regions), region_sizes.csv
+    (with true boxes) and evaluation.json (Measured's accuracy and regions) in an existing folder;
+    their names."""
     names, accuracy = split.classes, found.accuracy
     write_predictions(folder / "predictions.csv", found, split)
     rows = [
@@ -66,6 +74,9 @@ def write_tables(folder: Path, found: Measured, split: Split) -> list[str]:
     if found.found is not None:
         _write_regions(folder / "regions.csv", found.found, split)
         written.append("regions.csv")
+    if found.regions is not None and found.regions.by_size is not None:
+        _write_sizes(folder / "region_sizes.csv", found.regions.by_size)
+        written.append("region_sizes.csv")
     regions = None if found.regions is None else found.regions.to_json()
     summary = {"format": FORMAT, "accuracy": accuracy.to_json(), "regions": regions}
     write_atomically(folder / EVALUATION, json.dumps(summary, indent=1) + "\n")
@@ -80,11 +91,27 @@ def _write_regions(path: Path, found: Sequence[geometry.Box], split: Split) -> N
         row = [record.key, record.path, *box, *(record.box or [None] * 4)]
         kept = geometry.area(box) / geometry.area(geometry.whole(split.size))
         if record.box is None:
-            rows.append([*row, None, None, f"{kept:.6g}"])
+            rows.append([*row, None, None, f"{kept:.6g}", None])
             continue
+        share = geometry.area(record.box) / geometry.area(geometry.whole(split.size))
         hit = int(geometry.holds_centre(box, record.box))
-        rows.append([*row, f"{geometry.iou(box, record.box):.6g}", hit, f"{kept:.6g}"])
-    write_table(path, [*columns, "iou", "centre_hit", "area_kept"], rows)
+        rows.append(
+            [*row, f"{geometry.iou(box, record.box):.6g}", hit, f"{kept:.6g}", f"{share:.6g}"]
+        )
+    write_table(path, [*columns, "iou", "centre_hit", "area_kept", "true_area"], rows)
+
+
+def _write_sizes(path: Path, by_size: Sequence[SizeQuality]) -> None:
+    """A row for each size of object and kind of box; sizes and areas are shares of the image."""
+    columns = ["size_from", "size_to", "images", "boxes", "mean_iou", "centre_hit", "area_kept"]
+    rows = []
+    for size in by_size:
+        kinds = dict(region=size, whole=size.whole, centred_half=size.centred_half)
+        for kind, figures in kinds.items():
+            values = (figures.mean_iou, figures.centre_hit, figures.area_kept)
+            shown = [None if value is None else f"{value:.6g}" for value in values]
+            rows.append([size.start, size.end, size.n, kind, *shown])
+    write_table(path, columns, rows)
 
 
 # ---- for a person -------------------------------------------------------------------------------
@@ -108,6 +135,7 @@ def lines(found: Measured, split: Split) -> list[str]:
         }
         text.append(_region_line("regions", quality))
         text += [_region_line(name, figures) for name, figures in references.items() if figures]
+        text += [_size_line(size) for size in quality.by_size or () if size.n]
     if quality is not None:
         text.append(f"{quality.fallbacks} regions are the whole image: flat attention maps")
     if cropped is not None:
@@ -145,4 +173,12 @@ def _region_line(name: str, found: RegionFigures) -> str:
     return (
         f"{name}: mean IoU with the true box {found.mean_iou:.3f}, holds its centre "
         f"{found.centre_hit:.1%}, keeps {found.area_kept:.1%} of the image"
+    )
+
+
+def _size_line(found: SizeQuality) -> str:
+    return (
+        f"{found.n} objects of {found.title}: mean IoU {found.mean_iou:.3f} (whole image "
+        f"{found.whole.mean_iou:.3f}, centred half {found.centred_half.mean_iou:.3f}), holds the "
+        f"centre {found.centre_hit:.1%}"
     )

@@ -12,7 +12,8 @@
                             {"n": images with a true box,
                              "whole": {"top1", "top5"} of the images as they are,
                              "true_box": ... cut to the true box,
-                             "region": ... cut to the region found, null without Elimination}
+                             "region": ... cut to the region found, null where the net folder has no
+                                       net that finds regions}
                 }, ...],      as trained
      "regions": [{"phase": whose weights found them, "title",
                   "images": all of them, "fallbacks": regions that are the whole image because
@@ -20,13 +21,20 @@
                   "mean_iou", "centre_hit", "area_kept": of the regions found,
                   "true_box": {the same three for the true box},
                   "whole": {... for the whole image},
-                  "centred_half": {... for a centred box of half the area}}, ...],
-                 empty for a net without Elimination; the first made the first rewritten images
+                  "centred_half": {... for a centred box of half the area},
+                  "by_size": [{"from": least share of the image that the true box covers,
+                               "to": the share that it stays below, "n": such images,
+                               the same three figures for them, "whole", "centred_half"}, ...]},
+                 ...],
+                 empty where no regions are found; of a run that rewrites images, the first made the
+                 first rewritten images
      "rewrites": [{"phase": "rewrite1", "a_star", "count", "fallbacks", "seconds"}, ...],
      "haap": "rewrite" or "online" (the Elimination layer in phase 2's net); null without HAAP,
      "seconds": {"data": s, "phase1": s, "rewrite1": s, ..., "total": s}}
 
-Shares are 0 to 1. "crops", "cropped", "true_box" and "haap" are missing in files of older versions.
+Shares are 0 to 1. "crops", "cropped", "true_box", "by_size" and "haap" are missing in files of
+older versions, which found regions only for runs that rewrite images. "by_size" is missing without
+true boxes, too.
 `maap.measure.evaluation` makes it.
 """
 
@@ -80,7 +88,7 @@ class CroppedAccuracy(JsonRecord):
     n: int
     whole: Shares
     true_box: Shares
-    region: Optional[Shares]  # None without Elimination
+    region: Optional[Shares]  # None where no regions are found
 
 
 @dataclass(frozen=True)
@@ -135,12 +143,37 @@ class _RegionCounts(JsonRecord):
 
 
 @dataclass(frozen=True)
+class _SizeRange(JsonRecord):
+    start: float = named("from")  # shares of the image; the first is included, the second is not
+    end: float = named("to")
+    n: int  # images
+
+
+@dataclass(frozen=True)
+class SizeQuality(RegionFigures, _SizeRange):
+    """The same figures of the images whose true box is of a size; None where there is no image."""
+
+    whole: RegionFigures
+    centred_half: RegionFigures
+
+    @property
+    def title(self) -> str:
+        """The objects' size, for people."""
+        if self.start <= 0:
+            return f"below {self.end:.0%} of the image"
+        if self.end >= 1:
+            return f"{self.start:.0%} of the image and more"
+        return f"{self.start:.0%} to {self.end:.0%} of the image"
+
+
+@dataclass(frozen=True)
 class RegionQuality(RegionFigures, _RegionCounts):
     """How the regions found sit on the true boxes, beside three references."""
 
     true_box: Optional[RegionFigures] = left_out()
     whole: RegionFigures = RegionFigures(None, None, None)
     centred_half: RegionFigures = RegionFigures(None, None, None)
+    by_size: Optional[list[SizeQuality]] = left_out()
 
 
 @dataclass(frozen=True)
