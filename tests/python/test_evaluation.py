@@ -174,7 +174,7 @@ def test_regions_by_the_size_of_the_object(measured, split, tmp_path):
     regions = [row for row in rows_of(tmp_path / "regions.csv") if row["iou"]]
     sizes = rows_of(tmp_path / "region_sizes.csv")
     by_size = measured.regions.by_size
-    assert [(each.start, each.end) for each in by_size] == [(0, 0.1), (0.1, 0.25), (0.25, 1)]
+    assert [(each.start, each.end) for each in by_size] == [(0, 0.2), (0.2, 0.35), (0.35, 1)]
     assert [each.n for each in by_size] == [49, 0, 0]  # every patch covers 8.2 % of its image
     assert by_size[0].mean_iou == measured.regions.mean_iou
     assert by_size[0].whole == measured.regions.whole
@@ -188,22 +188,22 @@ def test_regions_by_the_size_of_the_object(measured, split, tmp_path):
 
 
 def test_each_object_counts_once_by_the_share_of_its_box(split):
-    """Boxes of 5, 9.9, 10, 24, 25 and 80 % of an image; regions that are the box itself, or not."""
+    """Boxes of 5, 19.9, 20, 34, 35 and 80 % of an image; regions that are the box itself, or not."""
     wide, high = 100, 100
-    shares = (5, 9.9, 10, 24, 25, 80)
+    shares = (5, 19.9, 20, 34, 35, 80)
     true = [(0.0, 0.0, share, 100.0) for share in shares]
-    found = [(0, 0, 100, 50) if share in (9.9, 25) else box for share, box in zip(shares, true)]
+    found = [(0, 0, 100, 50) if share in (19.9, 35) else box for share, box in zip(shares, true)]
     records = [SimpleNamespace(box=box) for box in [*true, None]]
     some = dataclasses.replace(split, records=records, size=(high, wide))
     quality = regions_module._beside_references([*found, (0, 0, 9, 9)], 2, some)
     assert [each.n for each in quality.by_size] == [2, 2, 2] and quality.n == 6
-    iou = 9.9 * 50 / (9.9 * 100 + 100 * 50 - 9.9 * 50)
+    iou = 19.9 * 50 / (19.9 * 100 + 100 * 50 - 19.9 * 50)
     assert quality.by_size[0].mean_iou == pytest.approx((1 + iou) / 2)
     assert quality.by_size[1].mean_iou == pytest.approx(1)
     whole = [each.whole.mean_iou for each in quality.by_size]
-    assert whole == pytest.approx([(0.05 + 0.099) / 2, 0.17, 0.525])
+    assert whole == pytest.approx([(0.05 + 0.199) / 2, 0.27, 0.575])
     assert [each.title for each in quality.by_size] == [
-        "below 10% of the image", "10% to 25% of the image", "25% of the image and more",
+        "below 20% of the image", "20% to 35% of the image", "35% of the image and more",
     ]  # fmt: skip
     weighed = sum(each.n * each.mean_iou for each in quality.by_size) / quality.n
     assert quality.mean_iou == pytest.approx(weighed)
@@ -215,8 +215,8 @@ def test_lines_for_a_person(measured, split):
     text = "\n".join(tables.lines(measured, split))
     assert f"top-1 {measured.accuracy.top1:.1%}" in text and "mean of 10 crops" in text
     assert "true box: mean IoU with the true box 1.000" in text
-    assert "49 objects of below 10% of the image: mean IoU" in text
-    assert "10% to 25%" not in text  # there is none
+    assert "49 objects of below 20% of the image: mean IoU" in text
+    assert "20% to 35%" not in text  # there is none
     assert "top-1 on the 49 images with a true box: whole" in text and "cut to the region" in text
     uncropped = dataclasses.replace(measured.accuracy, cropped=None)
     bare = evaluation.Measured(uncropped, [], None, None)

@@ -11,8 +11,8 @@ from typing import Optional
 import numpy as np
 
 # An object is small, medium or large by the share of the image that its box covers: below the first
-# bound, below the second, or more.
-SIZES = (0.1, 0.25)
+# bound, below the second, or more. Both demo sets have many of each.
+SIZES = (0.2, 0.35)
 
 Box = tuple[int, int, int, int]
 Size = tuple[int, int]
