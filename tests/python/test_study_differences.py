@@ -78,7 +78,7 @@ def test_one_seed_gives_no_interval_and_the_page_says_so(tmp_path):
     assert one.outcome == "unknown"
     assert one.clause == '3.0 points higher than "base" with the one seed'
     (said,) = findings([found])
-    assert said.startswith("One seed gives no interval, so none of the differences")
+    assert said.startswith("One seed gives no interval, so no difference")
     assert note([one]) == "" and plot_differences([one]) is None
     assert difference_lines([one])[-1] == "| x | base | whole images | +3.0 | none | 1 |"
 

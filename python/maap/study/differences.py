@@ -126,7 +126,7 @@ def findings(tables: Sequence[Table]) -> list[str]:
 def _said_of(found: Sequence[Difference], name_nets: bool) -> str:
     """What the differences in one column show: a lead and a list of sentences."""
     if all(each.interval.low is None for each in found):
-        return "One seed gives no interval, so none of the differences between rows is shown to be one."
+        return "One seed gives no interval, so no difference between rows is shown to be one."
     of = _measured(found[0].column)
     items = [f"- {sentence}" for sentence in sentences(found, name_nets)]
     return "\n".join([f"{of[0].upper()}{of[1:]}:", "", *items])

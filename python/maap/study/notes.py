@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maap.config.fields import TrainConfig
+from maap.images.boxes import SIZES
 from maap.study import figures
 from maap.study.definition import Row, net_name
 from maap.study.differences import Difference, note
@@ -26,7 +27,8 @@ def _measured(table: Table) -> str:
     if part.measure == "regions":
         return (
             f"Regions that the net finds after phase 1 in the {about.test} test images of "
-            f"{about.name}, against their true boxes; {over}."
+            f"{about.name}, against their true boxes; {over}. Objects are small below "
+            f"{SIZES[0]:.0%} of the image, large from {SIZES[1]:.0%} on, else medium."
         )
     text = (
         f"Ours: top-1 on the {about.test} original test images of {about.name} "

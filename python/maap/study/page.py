@@ -61,8 +61,9 @@ def _part(table: Table, lines: Sequence[str], folder: Path, head: Head) -> list[
     (folder / f"{part.name}.png").write_bytes(plot(table))
     section = [f"## {part.title}", ""]
     section += [part.about, ""] if part.about else []
-    section += [*lines, "", f"![{part.title}]({folder.name}/{part.name}.png)", ""]
-    section += [f"*Made by `{head.command}`.*", ""]
+    made = ["", f"*Made by `{head.command}`.*", ""]
+    section += [*lines, "", f"![{part.title}]({folder.name}/{part.name}.png)", *made]
+    (folder / f"{part.name}_differences.png").unlink(missing_ok=True)  # of other seeds
     if found:
         write_atomically(folder / f"{part.name}_differences.csv", differences_csv(found))
         section += [*difference_lines(found), ""]
@@ -70,7 +71,7 @@ def _part(table: Table, lines: Sequence[str], folder: Path, head: Head) -> list[
         if picture is not None:
             (folder / f"{part.name}_differences.png").write_bytes(picture)
             name = f"{folder.name}/{part.name}_differences.png"
-            section += [f"![{part.title}: differences]({name})", ""]
+            section += [f"![{part.title}: differences]({name})", *made]
         section += _spaced(by_column(found, len(part.nets) > 1))
     return [*section, *_spaced(notes(table, found)), *_commands(table, folder)]
 

@@ -23,6 +23,7 @@ from maap.util.files import file_sha256, write_atomically
 from maap.util.progress import say
 
 FOLDER = "regions"
+SIZES = ("small", "medium", "large")  # of objects, as `images.boxes.size_ranges` divides them
 
 
 def region_request(cell: Cell) -> Request:
@@ -112,4 +113,7 @@ def region_values(quality: RegionQuality, reference: Optional[Reference]) -> dic
     """The numbers of a cell by the keys of the columns; of a reference in place of the regions."""
     figures: RegionFigures = quality if reference is None else getattr(quality, reference)
     named = {"iou": figures.mean_iou, "centre": figures.centre_hit, "area": figures.area_kept}
+    for key, size in zip(SIZES, quality.by_size or ()):
+        of_size: RegionFigures = size if reference is None else getattr(size, reference)
+        named[key] = of_size.mean_iou
     return {key: value for key, value in named.items() if value is not None}
