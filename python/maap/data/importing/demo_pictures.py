@@ -85,11 +85,12 @@ class Look:
 
     side: the image's width and height, each, in pixels. bird: the cut-out's longer side as a share
     of the image's shorter one. area: instead of bird, the share of the image that the cut-out's
-    rectangle would cover if it were not turned; one that does not fit becomes smaller. turn:
-    degrees either way. light, colour: factors 1 - x to 1 + x on brightness and contrast, and on
-    each colour channel, of the cut-outs. background: the side of the part taken from a photograph,
-    as a share of the largest that fits. gamma: of the background. blur: most blur of the
-    background, standard deviation in pixels. pieces: how many other cut-outs lie on the background.
+    rectangle would cover if it were not turned, its logarithm drawn evenly, so that small ones are
+    as frequent as large ones; one that does not fit becomes smaller. turn: degrees either way.
+    light, colour: factors 1 - x to 1 + x on brightness and contrast, and on each colour channel, of
+    the cut-outs. background: the side of the part taken from a photograph, as a share of the
+    largest that fits. gamma: of the background. blur: most blur of the background, standard
+    deviation in pixels. pieces: how many other cut-outs lie on the background.
     piece: as bird, of these."""
 
     side: tuple[int, int] = (300, 400)
@@ -293,7 +294,8 @@ def _turn(
         scene = (min(scene), min(scene))
         scale = random.uniform(*look.bird) * scene[0] / max(rows, columns)
     else:
-        area = random.uniform(*look.area) * scene[0] * scene[1]
+        share = np.exp(random.uniform(*np.log(look.area)))
+        area = share * scene[0] * scene[1]
         scale = min((area / (rows * columns)) ** 0.5, scene[0] / columns, scene[1] / rows)
     if scale < 1.0:  # averaging first keeps thin legs
         whole = (max(2, int(round(columns * scale))), max(2, int(round(rows * scale))))
