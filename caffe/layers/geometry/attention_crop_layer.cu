@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/active.hpp"
@@ -94,10 +93,10 @@ struct CropBoxes {
   T least;                      // half side
   const T* attention;           // [num, 3]
   CAFFE_HD T value(int image, int k) const { return attention[3 * image + k]; }
-  /// NaN and infinity less themselves are NaN.
-  CAFFE_HD bool finite(int image) const {
+  /// 0, or NaN if a number is not finite: NaN and infinity less themselves are NaN.
+  CAFFE_HD T zero_or_nan(int image) const {
     const T x = value(image, 0), y = value(image, 1), l = value(image, 2);
-    return x - x == T(0) && y - y == T(0) && l - l == T(0);
+    return (x - x) + (y - y) + (l - l);
   }
   CAFFE_HD bool too_small(int image) const { return !(value(image, 2) > least); }
   CAFFE_HD T half(int image) const { return too_small(image) ? least : value(image, 2); }
@@ -123,8 +122,9 @@ struct CropValue {
   T* y;           // [num, channels, size, size]
   CAFFE_HD void operator()(int i) const {
     const int size = boxes.size, plane = i / size / size, image = plane / boxes.channels;
-    if (!boxes.finite(image)) {
-      y[i] = std::numeric_limits<T>::quiet_NaN();
+    const T nothing = boxes.zero_or_nan(image);
+    if (!(nothing == T(0))) {
+      y[i] = nothing;
       return;
     }
     const CropPlace<T> row = boxes.rows(image).place(i / size % size);
