@@ -21,7 +21,7 @@ def make_demo_hard(
     *,
     seed: int = 1,
     species: int = 100,
-    per_species_train: int = 4,
+    per_species_train: int = 6,
     per_species_test: int = 5,
     size: int = 256,
     look: Optional["Look"] = None,
