@@ -47,6 +47,22 @@ def _upsampled(c: Conversion, x: str, axis: int, to: int) -> str:
     return c.op("Add", low, apart)
 
 
+def _with_border(c: Conversion, x: str, axis: int, border: int) -> str:
+    """An axis whose outermost places have the values of those further in."""
+    if border == 0:
+        return x
+    size = c.length(axis)
+    places = np.clip(np.arange(size), border, size - 1 - border).astype(np.int64)
+    return c.op("Gather", x, c.integers(places, "inner"), axis=axis)
+
+
+def _dropped(c: Conversion, a: str, statistics: str) -> str:
+    """D without what is attended to."""
+    threshold = c.unsqueeze(c.cut(statistics, [0], [1], [1]), [2, 3])
+    kept = c.op("Where", c.op("Greater", a, threshold), c.constant(0, "zero"), c.constant(1, "one"))
+    return c.op("Mul", kept, c.bottoms[1])
+
+
 def _settings(c: Conversion) -> Any:
     """The EliminationParameter, from its field or from the text in python_param."""
     if c.layer.HasField("python_param"):
@@ -114,6 +130,7 @@ def elimination(c: Conversion) -> list[str]:
     a_star = p.AStar.Name(p.a_star)
     height, width = c.length(2, 1), c.length(3, 1)
     small = _attention(c, c.bottoms[0])
+    small = _with_border(c, _with_border(c, small, 3, p.border), 2, p.border)
     a = _upsampled(c, _upsampled(c, small, 3, width), 2, height)
     if a_star.startswith("ALLSOFT") and len(c.layer.top) == 1:
         return [_weighted(c, a, "", a_star)]
@@ -121,7 +138,12 @@ def elimination(c: Conversion) -> list[str]:
         raise c.refuse("its region needs opset 16 or later")
     on_map = p.threshold_at == p.MAP
     plane = (c.length(2), c.length(3)) if on_map else (height, width)
-    found = otsu.region(c, small if on_map else a, plane, (height, width))
-    d_star = _cropped(c, found.box) if a_star == "ROI" else _weighted(c, a, found.box, a_star)
+    found = otsu.region(c, small if on_map else a, plane, (height, width), p)
+    if a_star == "ROI":
+        d_star = _cropped(c, found.box)
+    elif a_star == "DROP":
+        d_star = _dropped(c, a, found.statistics)
+    else:
+        d_star = _weighted(c, a, found.box, a_star)
     c.note("a map with a NaN or an infinity, which is an error in the engine, gives any region")
     return [d_star, found.box, a, found.statistics][: len(c.layer.top)]

@@ -27,7 +27,7 @@ class Region:
 
 @dataclass(frozen=True)
 class Threshold:
-    """Of each image, all (N, 1) doubles: Otsu's threshold, the map's least and greatest value."""
+    """Of each image, all (N, 1) doubles: the threshold, the map's least and greatest value."""
 
     threshold: str
     low: str
@@ -44,9 +44,19 @@ def _zeros(c: Conversion, like: str, width: int) -> str:
     return c.op("Mul", c.op("Sub", like, like), doubles(c, np.ones((1, width))))
 
 
-def _threshold(c: Conversion, values: str, pixels: int) -> Threshold:
-    """Otsu's threshold on values (N, P): the centre of the bin that separates the means best."""
+def _threshold(c: Conversion, values: str, pixels: int, settings: Any) -> Threshold:
+    """The threshold of values (N, P): Otsu's, the mean, or a share of the range."""
     low, high = (c.reduce(how, values, [1]) for how in ("Min", "Max"))
+    if settings.threshold == settings.MEAN:
+        return Threshold(c.reduce("Mean", values, [1]), low, high)
+    if settings.threshold == settings.FRACTION:
+        part = c.op("Mul", c.op("Sub", high, low), doubles(c, settings.fraction))
+        return Threshold(c.op("Add", low, part), low, high)
+    return Threshold(_otsu(c, values, pixels, low, high), low, high)
+
+
+def _otsu(c: Conversion, values: str, pixels: int, low: str, high: str) -> str:
+    """Otsu's threshold on values (N, P): the centre of the bin that separates the means best."""
     span = c.op("Sub", high, low)
     span = c.op("Where", c.op("Greater", span, doubles(c, 0)), span, doubles(c, 1))
     per_bin = c.op("Div", doubles(c, BINS), span)
@@ -57,7 +67,7 @@ def _threshold(c: Conversion, values: str, pixels: int) -> Threshold:
     step = c.op("Div", span, doubles(c, BINS))
     centres = c.op("Add", c.op("Mul", step, doubles(c, [np.arange(BINS) + 0.5])), low)
     best = _best_bin(c, counts, c.op("Mul", counts, centres), pixels)
-    return Threshold(c.op("GatherElements", centres, best, axis=1), low, high)
+    return c.op("GatherElements", centres, best, axis=1)
 
 
 def _best_bin(c: Conversion, counts: str, sums: str, pixels: int) -> str:
@@ -76,16 +86,22 @@ def _best_bin(c: Conversion, counts: str, sums: str, pixels: int) -> str:
     return c.op("ArgMax", variance, axis=1, keepdims=1)
 
 
-def _components(c: Conversion, foreground: str, plane: tuple[int, int]) -> str:
-    """A number for each pixel (N, 1, h, w), equal in an 8-connected component: the larger, the
-    earlier its first pixel; 0 in the background. Maxima of 3 x 3 spread until nothing changes."""
+def _components(c: Conversion, foreground: str, plane: tuple[int, int], corners: bool) -> str:
+    """A number for each pixel (N, 1, h, w), equal in a component: the larger, the earlier its first
+    pixel; 0 in the background. Maxima of 3 x 3, or without corners of 3 x 1 and 1 x 3, spread until
+    nothing changes."""
     height, width = plane
     numbers = np.arange(height * width, 0, -1).reshape(1, 1, height, width)
     start = c.op("Mul", foreground, c.constant(numbers, "numbers"))
     body, name = Graph(c.graph.opset, c.graph.taken), f"{c.layer.name}/spread"
     step, going, labels = (body.new_name(f"{name}/{what}") for what in ("step", "go", "labels"))
-    window = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1], "strides": [1, 1]}
-    (largest,) = body.add("MaxPool", [labels], name, **window)
+    windows = [(3, 3)] if corners else [(3, 1), (1, 3)]
+    near = []
+    for rows, columns in windows:
+        pads = [rows // 2, columns // 2] * 2
+        window = {"kernel_shape": [rows, columns], "pads": pads, "strides": [1, 1]}
+        near += body.add("MaxPool", [labels], name, **window)
+    (largest,) = body.add("Max", near, name)
     (spread,) = body.add("Mul", [largest, foreground], name)
     (change,) = body.add("Sub", [spread, labels], name)
     (most,) = body.add("ReduceMax", [change], name, keepdims=0)
@@ -111,6 +127,16 @@ def _largest(c: Conversion, labels: str, pixels: int, like: str) -> tuple[str, s
     return c.op("Add", best, c.integers(1, "one")), c.reduce("Max", areas, [1])
 
 
+def _strongest(c: Conversion, labels: str, pixels: int, values: str) -> tuple[str, str]:
+    """The number of the component at each image's first greatest value, and its pixels."""
+    flat = c.cast(c.reshape(labels, [None, pixels]), "int64")
+    label = c.op("GatherElements", flat, c.op("ArgMax", values, axis=1, keepdims=1), axis=1)
+    one = c.op("Cast", c.op("Equal", flat, label), to=DOUBLE)
+    none = c.op("Equal", label, c.integers(0, "background"))
+    area = c.reduce("Sum", one, [1])
+    return label, c.op("Where", none, c.op("Sub", area, area), area)
+
+
 def _ends(c: Conversion, mask: str, axis: int) -> tuple[str, str]:
     """The first place of an axis with a 1, and the one behind the last: (N, 1) int64."""
     flat = c.reduce("Max", mask, [1, 5 - axis], keep=False)
@@ -128,21 +154,38 @@ def _outward(c: Conversion, ends: Sequence[str], size: int, to: int) -> list[str
     return [c.op("Div", end, c.integers(size, "size")) for end in scaled]
 
 
-def region(c: Conversion, a: str, plane: tuple[int, int], target: tuple[int, int]) -> Region:
-    """The box of the largest component above Otsu's threshold in maps a (N, 1, h, w).
+def _padded(c: Conversion, ends: Sequence[str], size: int, padding: float, some: str) -> list[str]:
+    """Two ends of an axis, further apart by ``padding`` times their distance on either side."""
+    if padding == 0:
+        return list(ends)
+    length = c.cast(c.op("Sub", ends[1], ends[0]), "float")
+    more = c.cast(c.op("Ceil", c.scaled(length, padding)), "int64")
+    more = c.op("Mul", more, c.cast(some, "int64"))  # not where the map is flat
+    first = c.op("Max", c.op("Sub", ends[0], more), c.integers(0, "edge"))
+    return [first, c.op("Min", c.op("Add", ends[1], more), c.integers(size, "edge"))]
 
-    plane: h, w. target: height and width of the input, which the box is scaled to.
+
+def region(
+    c: Conversion, a: str, plane: tuple[int, int], target: tuple[int, int], settings: Any
+) -> Region:
+    """The box of a component above the threshold in maps a (N, 1, h, w).
+
+    plane: h, w. target: height and width of the input, which the box is scaled to. settings: an
+    EliminationParameter.
     """
     pixels = plane[0] * plane[1]
     if pixels > MOST_PIXELS:
         raise c.refuse(f"a map of more than {MOST_PIXELS} pixels")
     values = c.op("Cast", c.reshape(a, [None, pixels]), to=DOUBLE)
-    found = _threshold(c, values, pixels)
+    found = _threshold(c, values, pixels, settings)
     above = c.op("Greater", values, found.threshold)
     above = c.op("And", above, c.op("Greater", found.high, found.low))
     foreground = c.reshape(c.cast(above, "float"), [None, 1, *plane])
-    labels = _components(c, foreground, plane)
-    label, area = _largest(c, labels, pixels, found.low)
+    labels = _components(c, foreground, plane, settings.connectivity == 8)
+    if settings.component == settings.STRONGEST:
+        label, area = _strongest(c, labels, pixels, values)
+    else:
+        label, area = _largest(c, labels, pixels, found.low)
     some = c.op("Greater", area, doubles(c, 0))
     one = c.op("Equal", labels, c.unsqueeze(c.cast(label, "float"), [2, 3]))
     mask = c.cast(one, "float")
@@ -151,7 +194,8 @@ def region(c: Conversion, a: str, plane: tuple[int, int], target: tuple[int, int
         ends = _ends(c, mask, axis)
         whole = (c.integers(0, "whole"), c.integers(plane[axis - 2], "whole"))
         ends = tuple(c.op("Where", some, end, all_) for end, all_ in zip(ends, whole))
-        edges.append(_outward(c, ends, plane[axis - 2], target[axis - 2]))
+        outward = _outward(c, ends, plane[axis - 2], target[axis - 2])
+        edges.append(_padded(c, outward, target[axis - 2], settings.padding, some))
     (x1, x2), (y1, y2) = edges
     box = c.cast(c.op("Concat", x1, y1, x2, y2, axis=1), "float")
     threshold = c.op("Where", some, found.threshold, found.low)

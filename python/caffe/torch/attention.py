@@ -46,13 +46,17 @@ class Elimination(Layer):
 
     def forward(self, x: torch.Tensor, images: torch.Tensor) -> Result:
         attention = torch.sigmoid(x.detach().mean(1, keepdim=True))
-        found = find_regions(attention, tuple(images.shape[2:]), self.settings.threshold_at)
+        found = find_regions(attention, tuple(images.shape[2:]), self.settings)
         regions, stats, upsampled = (part.to(images) for part in found)
-        made = self._product(images, regions, upsampled)
+        made = self._product(images, regions, upsampled, stats)
         return (made, regions, upsampled, stats)[: max(1, len(self.param.top))]
 
     def _product(
-        self, images: torch.Tensor, regions: torch.Tensor, attention: torch.Tensor
+        self,
+        images: torch.Tensor,
+        regions: torch.Tensor,
+        attention: torch.Tensor,
+        stats: torch.Tensor,
     ) -> torch.Tensor:
         kind = self.settings.a_star
         boxes = [[int(edge) for edge in row] for row in regions.tolist()]
@@ -63,6 +67,8 @@ class Elimination(Layer):
                 for image, (x1, y1, x2, y2) in zip(images, boxes)
             ]
             return torch.cat(parts)
+        if kind == _PARAM.DROP:
+            return (attention <= stats[:, :1, None, None]).to(images) * images
         inside = torch.zeros_like(attention)
         for plane, (x1, y1, x2, y2) in zip(inside, boxes):
             plane[:, y1:y2, x1:x2] = 1
@@ -76,12 +82,27 @@ class Elimination(Layer):
         return factors[kind] * images
 
 
+class _Rule(ctypes.Structure):
+    """maap_region_rule of the engine's C functions."""
+
+    _fields_ = [
+        ("threshold_at", ctypes.c_int),
+        ("threshold", ctypes.c_int),
+        ("fraction", ctypes.c_float),
+        ("component", ctypes.c_int),
+        ("connectivity", ctypes.c_int),
+        ("padding", ctypes.c_float),
+        ("border", ctypes.c_int),
+    ]
+
+
 def find_regions(
-    attention: torch.Tensor, size: tuple[int, int], threshold_at: int
+    attention: torch.Tensor, size: tuple[int, int], settings: maap_pb2.EliminationParameter
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Regions (N, 4), statistics (N, 5) and maps of the images' size (N, 1, H, W), on the CPU.
 
-    attention: N x 1 x h x w in (0, 1). Raises ValueError for a map with a NaN or an infinity.
+    attention: N x 1 x h x w in (0, 1). Raises ValueError for a map with a NaN or an infinity, and
+    for settings that cannot be.
     """
     from .. import _caffe
 
@@ -91,8 +112,11 @@ def find_regions(
     count, _, height, width = maps.shape
     results = [np.empty(shape, np.float32) for shape in ((count, 4), (count, 5), (count, 1, *size))]
     pointers = [array.ctypes.data_as(ctypes.c_void_p) for array in (maps, *results)]
-    failed = library.maap_regions_f32(
-        pointers[0], count, height, width, *size, int(threshold_at), *pointers[1:]
+    most = 2**31 - 1  # of an int, which the settings' whole numbers may exceed
+    rule = _Rule(**{name: getattr(settings, name) for name, kind in _Rule._fields_})
+    rule.connectivity, rule.border = min(settings.connectivity, most), min(settings.border, most)
+    failed = library.maap_regions_by_rule_f32(
+        pointers[0], count, height, width, *size, ctypes.byref(rule), *pointers[1:]
     )
     if failed:
         raise ValueError(library.maap_last_error().decode())

@@ -192,11 +192,18 @@ def test_the_examples_are_not_zero(tmp_path):
     assert values.std() > 0.5
 
 
-A_STARS = ["ROI", "UNCORRELATED", "ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE"]
+A_STARS = ["ROI", "UNCORRELATED", "ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE", "DROP"]
+RULES = [
+    "ROI threshold: MEAN padding: 0.1",
+    "DROP threshold: FRACTION fraction: 0.7",
+    "ROI component: STRONGEST connectivity: 4",
+    "REDUCE border: 2",
+    "DROP threshold: MEAN component: STRONGEST connectivity: 4 padding: 0.3 border: 1",
+]
 
 
 @pytest.mark.parametrize("where", ["INPUT", "MAP"])
-@pytest.mark.parametrize("a_star", A_STARS)
+@pytest.mark.parametrize("a_star", A_STARS + RULES)
 def test_elimination(tmp_path, a_star, where):
     """Smooth maps and noise; the region, the statistics and D* are those of the engine."""
     settings = f"elimination_param {{ a_star: {a_star} threshold_at: {where} }}"

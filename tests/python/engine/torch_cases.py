@@ -258,7 +258,9 @@ ATTENTION = [
     *(
         _elimination(text)
         for text in ("", "threshold_at: MAP", "a_star: UNCORRELATED", "a_star: ENHANCE",
-                     "a_star: REDUCE", "a_star: ALLSOFT", "a_star: ALLSOFT_PLUS_ONE")
+                     "a_star: REDUCE", "a_star: ALLSOFT", "a_star: ALLSOFT_PLUS_ONE", "a_star: DROP",
+                     "a_star: DROP threshold: FRACTION fraction: 0.3 border: 1",
+                     "threshold: MEAN component: STRONGEST connectivity: 4 padding: 0.2")
     ),
 ]  # fmt: skip
 _ROIS = np.array([[0, 3, 2, 40, 30], [1, 0, 5, 12, 60], [0, 50, 50, 20, 20], [1, 70, 70, 99, 99]])
