@@ -24,6 +24,7 @@ from maap.attention.inside import Inside, Seen
 from maap.errors import MaapError
 from maap.host import loader
 from maap.images import draw
+from maap.images.a_star import PAPERS
 from maap.measure.samples import Sample, read_samples
 from maap.report.visualize import source_of
 from maap.runs import feed
@@ -163,7 +164,7 @@ def _attention(seen: list[tuple[str, Seen]]) -> np.ndarray:
 def _d_stars(seen: list[tuple[str, Seen]]) -> np.ndarray:
     rows = []
     for title, one in (seen[0], seen[len(seen) // 2]):
-        rows.append((title, figure.sections(one, SIDE)[-1][1]))
+        rows.append((title, figure.sections(one, SIDE)[-1][1][: len(PAPERS)]))
     return figure.compose("", rows, column=SIDE)
 
 

@@ -1,4 +1,5 @@
-"""The paper's high-level attention and its six D*, by NumPy and scikit-image in double precision.
+"""The paper's high-level attention and its six D*, and the attention drop, by NumPy and
+scikit-image in double precision.
 
 Shares no code with what it judges.
 """
@@ -16,7 +17,7 @@ def bilinear(image, height, width):
     )
 
 
-def paper(image, region, attention, a_star, mean):
+def paper(image, region, attention, a_star, mean, threshold=None):
     """D* written down as the equations have it: one A* per definition, D* = A* times D."""
     height, width = image.shape[:2]
     x1, y1, x2, y2 = region
@@ -25,11 +26,13 @@ def paper(image, region, attention, a_star, mean):
     soft = bilinear(attention, height, width)
     ys, xs = np.mgrid[0:height, 0:width]
     inside = (xs >= x1) & (xs < x2) & (ys >= y1) & (ys < y2)
-    return factor(a_star, inside, soft)[:, :, None] * (image.astype(np.float64) - mean)
+    return factor(a_star, inside, soft, threshold)[:, :, None] * (image.astype(np.float64) - mean)
 
 
-def factor(a_star, inside, soft):
-    """A*, from where R is (bool) and A, of one shape."""
+def factor(a_star, inside, soft, threshold=None):
+    """A*, from where R is (bool) and A, of one shape; the threshold counts for the drop alone."""
+    if a_star == "DROP":
+        return np.where(soft > threshold, 0.0, 1.0)
     return {
         "UNCORRELATED": np.where(inside, 1.0, 0.0),
         "ENHANCE": np.where(inside, soft + 1, 0.0),

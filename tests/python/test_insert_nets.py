@@ -19,6 +19,7 @@ import pytest
 from maap.config.fields import TrainConfig
 from maap.data import find
 from maap.host import loader
+from maap.images.region_options import RegionOptions
 from maap.nets import attention_layers
 from maap.nets.folder import find_net
 from maap.nets.prototxt import write_text
@@ -214,7 +215,7 @@ def gradients(net):
 @pytest.mark.parametrize("name", other_nets.FILES)
 @pytest.mark.parametrize("laap", [False, True])
 def test_rewrite_nets_run(caffe, folders, tmp_path, name, laap):
-    net = resolve_rewrite(folders(name), laap, BATCH, "ALLSOFT", "MAP")
+    net = resolve_rewrite(folders(name), laap, BATCH, "ALLSOFT", RegionOptions("map"))
     net = load(caffe, net, tmp_path / "net.prototxt")
     images = np.random.RandomState(3).uniform(-90, 90, net.blobs["data"].data.shape)
     net.blobs["data"].data[...] = images

@@ -11,6 +11,7 @@ from maap.errors import MaapError
 from maap.host import loader
 from maap.images import boxes, draw, pixels
 from maap.images.a_star import NAMES
+from maap.images.region_options import RegionOptions
 from maap.nets.folder import NetFiles
 from maap.nets.prototxt import write_text
 from maap.nets.resolve import resolve_rewrite
@@ -18,6 +19,7 @@ from paper_render import factor
 from rewrite_fakes import MEAN, SIZE, photo
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
+from skimage.transform import resize
 
 FOLDER = NetFiles(loader.repo_root() / "tests" / "nets" / "tiny")
 TRANSFORM = Transform(crop_size=56, mean=MEAN, scale=0.02)
@@ -88,7 +90,7 @@ def test_the_region_is_scikit_images(seen):
     assert not found.fallback
 
 
-def test_the_six_images_by_equation(seen):
+def test_the_images_by_equation(seen):
     """The image is shown as it is (it is small), so the equations hold on its own pixels."""
     found, image = seen.attention, IMAGE.astype(np.float64)
     assert np.array_equal(seen.image, IMAGE) and list(found.d_stars) == list(NAMES)
@@ -97,14 +99,15 @@ def test_the_six_images_by_equation(seen):
     inside[y1:y2, x1:x2] = True
     soft = cv2.resize(found.map, (90, 60))[:, :, None]
     for name in NAMES[1:]:
-        wanted = np.clip(factor(name, inside, soft) * (image - MEAN) + MEAN, 0, 255)
+        star = factor(name, inside, soft, found.threshold)
+        wanted = np.clip(star * (image - MEAN) + MEAN, 0, 255)
         assert np.abs(found.d_stars[name] - wanted).max() <= 0.51, name
     crop = cv2.resize(np.ascontiguousarray(IMAGE[y1:y2, x1:x2]), (90, 60))
     assert np.array_equal(found.d_stars["ROI"], crop)
 
 
 def test_a_threshold_on_the_map_itself(source, weights, tmp_path):
-    rewrite = resolve_rewrite(FOLDER, True, 1, threshold_at="MAP")
+    rewrite = resolve_rewrite(FOLDER, True, 1, options=RegionOptions(threshold_at="map"))
     write_text(rewrite, tmp_path / "rewrite.prototxt")
     at_map = Source(
         source.deploy, weights, TRANSFORM, (64, 64), rewrite=tmp_path / "rewrite.prototxt"
@@ -118,6 +121,31 @@ def test_a_threshold_on_the_map_itself(source, weights, tmp_path):
     corners = (xs.min(), ys.min(), xs.max() + 1, ys.max() + 1)
     on_input = boxes.scale_box(corners, soft.shape, (56, 56))
     assert found.region == boxes.scale_box(on_input, (56, 56), (60, 90))
+
+
+@pytest.mark.parametrize("at", ["input", "map"])
+def test_other_options_of_the_region(source, weights, tmp_path, at):
+    options = RegionOptions(at, "fraction", 0.25, "strongest", 4, 0.1, 2)
+    write_text(resolve_rewrite(FOLDER, True, 1, options=options), tmp_path / "rewrite.prototxt")
+    other = Source(
+        source.deploy, weights, TRANSFORM, (64, 64), rewrite=tmp_path / "rewrite.prototxt"
+    )
+    seen = Inside(other).look("x", IMAGE)
+    found = seen.attention
+    features = forward(FOLDER.rewrite(True), weights)["conv2"][0].mean(axis=0)
+    soft = np.pad(1 / (1 + np.exp(-features[2:-2, 2:-2].astype(np.float64))), 2, mode="edge")
+    upsampled = resize(soft, (56, 56), order=1, mode="edge", anti_aliasing=False)
+    assert np.abs(found.map - upsampled).max() < 1e-6
+    judged = soft if at == "map" else found.map.astype(np.float64)
+    threshold = judged.min() + 0.25 * (judged.max() - judged.min())
+    labels = label(judged > threshold, connectivity=1)
+    assert found.threshold == pytest.approx(threshold, rel=1e-6)
+    strongest = labels == labels.ravel()[judged.argmax()]
+    assert np.array_equal(found.mask == 2, strongest)
+    assert found.options == options
+    words = [tile.small for _, tiles in figure.sections(seen) for tile in tiles]
+    assert any("0.25 of the range" in word for word in words)
+    assert "the strongest component" in figure.legend(seen)[-1][0]
 
 
 def test_a_cropped_image_is_shown_as_it_is_stored(weights):

@@ -1,5 +1,7 @@
 """The nets that the drivers make of a net folder."""
 
+import copy
+import dataclasses
 import os
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,14 +11,17 @@ import pytest
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.host import loader
+from maap.images.region_options import RegionOptions
 from maap.nets.folder import find_net
 from maap.nets.prototxt import read_net, read_solver, write_text
 from maap.nets.resolve import (
     _set_batch_norm,
+    check_border,
     resolve_deploy,
     resolve_rewrite,
     resolve_solver,
     resolve_train,
+    with_region_options,
 )
 from maap.nets.transform import data_transform, read_mean
 from maap.training import prepare
@@ -173,9 +178,41 @@ def test_deploy_and_rewrite_take_their_numbers():
     deploy = resolve_deploy(files, True, 7, 3)
     assert list(deploy.layer[0].input_param.shape[0].dim) == [3, 3, 227, 227]
     assert [x.inner_product_param.num_output for x in deploy.layer if x.name == "fc8_cub"] == [7]
-    rewrite = resolve_rewrite(files, True, 5, "allsoft-plus-one", "map")
+    options = RegionOptions(threshold_at="map")
+    rewrite = resolve_rewrite(files, True, 5, "allsoft-plus-one", options)
     assert rewrite.layer[-1].python_param.param_str == "a_star: ALLSOFT_PLUS_ONE threshold_at: MAP"
     assert rewrite.layer[0].input_param.shape[0].dim[0] == 5
+
+
+def test_options_of_the_region_in_a_resolved_net():
+    options = RegionOptions(component="strongest", padding=0.2)
+    net = resolve_rewrite(find_net("alexnet"), True, 5, "drop", options)
+    said = "a_star: DROP threshold_at: INPUT component: STRONGEST padding: 0.2"
+    assert net.layer[-1].python_param.param_str == said
+    other = with_region_options(net, RegionOptions(border=2))
+    assert other.layer[-1].python_param.param_str == "a_star: DROP threshold_at: INPUT border: 2"
+    assert net.layer[-1].python_param.param_str == said and len(other.layer) == len(net.layer)
+    if "elimination_param" in net.layer[-1].DESCRIPTOR.fields_by_name:
+        with_field = copy.deepcopy(net)
+        with_field.layer[-1].ClearField("python_param")
+        with_field.layer[-1].elimination_param.a_star = 3
+        changed = with_region_options(with_field, options).layer[-1]
+        assert changed.python_param.param_str == said.replace("DROP", "REDUCE")
+        assert not changed.HasField("elimination_param")
+
+
+def test_a_border_is_checked_against_the_map():
+    net = resolve_rewrite(find_net("alexnet"), True, 5)
+    check_border(net, 6)
+    words = "border: 7 is too large for the map of 13 x 13 at conv5; give at most 6"
+    with pytest.raises(MaapError, match=words):
+        check_border(net, 7)
+    files = find_net(TINY)
+    for variant in ("maap", "laap"):  # the latter has a net that finds regions, too
+        config = TrainConfig(net=str(TINY), variant=variant, border=50, batch=2, from_scratch=True)
+        with pytest.raises(MaapError, match="border: 50 is too large for the map of"):
+            prepare._resolve_nets(files, config, 4)
+        prepare._resolve_nets(files, dataclasses.replace(config, border=1), 4)
 
 
 def test_solver_for_a_resolved_net():

@@ -10,6 +10,7 @@ import net_facts
 import numpy as np
 import pytest
 from maap.host import loader
+from maap.images.region_options import RegionOptions
 from maap.nets.folder import find_net
 from maap.nets.prototxt import read_net, write_text
 from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_train
@@ -268,7 +269,7 @@ def test_parameter_count(thousand, caffe, tmp_path):
 @pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name)
 @pytest.mark.parametrize("laap", [False, True])
 def test_rewrite_net_runs(caffe, tmp_path, folder, laap):
-    rewrite = resolve_rewrite(find_net(folder), laap, 1, "ALLSOFT", "MAP")
+    rewrite = resolve_rewrite(find_net(folder), laap, 1, "ALLSOFT", RegionOptions("map"))
     net = load(caffe, rewrite, tmp_path / "rewrite.prototxt", filler="msra")
     for layer in net.layers:  # frozen statistics start at 0, which leaves nothing of the image
         if layer.type == "BatchNorm":

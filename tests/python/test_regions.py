@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from maap.errors import MaapError
 from maap.host import loader
+from maap.images.region_options import RegionOptions
 from skimage.filters import threshold_otsu
 from skimage.measure import label, regionprops
 from skimage.transform import resize
@@ -171,7 +172,7 @@ def reference(plane: np.ndarray) -> tuple[np.float32, float, list[int], int]:
 
 
 def differences(name: str, maps: np.ndarray, target: Size, at: str) -> list[str]:
-    found = loader.find_regions(maps, target, at)
+    found = loader.find_regions(maps, target, RegionOptions(at.lower()))
     planes = found.maps if at == "INPUT" else maps
     wrong = []
     for i, plane in enumerate(planes):
@@ -259,7 +260,109 @@ def test_a_forked_child_finds_what_its_parent_does() -> None:
 def test_wrong_arguments_are_explained() -> None:
     with pytest.raises(MaapError, match=r"shape \(N, h, w\)"):
         loader.find_regions(np.zeros((13, 13)), (20, 20))
-    with pytest.raises(MaapError, match="INPUT or MAP"):
-        loader.find_regions(np.zeros((1, 13, 13)), (20, 20), "LAYER")
+    with pytest.raises(MaapError, match="'layer' is none of input, map"):
+        loader.find_regions(np.zeros((1, 13, 13)), (20, 20), RegionOptions("layer"))
     with pytest.raises(MaapError, match="at least 1"):
         loader.find_regions(np.zeros((1, 13, 13)), (0, 20))
+    with pytest.raises(MaapError, match="border is 4 for a map of 13x8; give less than half"):
+        loader.find_regions(np.zeros((1, 13, 8)), (20, 20), RegionOptions(border=4))
+
+
+# ---- other rules --------------------------------------------------------------------------------
+
+RULES = {
+    "mean": RegionOptions(threshold="mean"),
+    "mean of the map": RegionOptions("map", "mean", connectivity=4),
+    "fraction": RegionOptions(threshold="fraction"),
+    "any fraction": RegionOptions("map", "fraction", 0.1, "strongest"),
+    "strongest": RegionOptions(component="strongest"),
+    "4 neighbours": RegionOptions(connectivity=4),
+    "padding": RegionOptions(padding=0.1),
+    "padding of the map": RegionOptions("map", padding=2.5, component="strongest"),
+    "border": RegionOptions(border=2),
+    "all": RegionOptions("map", "fraction", 0.3, "strongest", 4, 0.25, 2),
+}
+
+
+def threshold_by(options: RegionOptions, plane: np.ndarray) -> float:
+    """The threshold of a plane (double) that is not flat, at least its least value and less than
+    its greatest."""
+    low, high = plane.min(), plane.max()
+    if options.threshold == "otsu":
+        return float(threshold_otsu(plane, 256))
+    if options.threshold == "mean":
+        rows = plane.cumsum(axis=1)[:, -1]  # one addition after the other
+        value = rows.cumsum()[-1] / plane.size
+    else:
+        value = low + float(np.float32(options.threshold_fraction)) * (high - low)
+    return float(max(low, min(value, np.nextafter(high, low))))
+
+
+def reference_by(options: RegionOptions, given: np.ndarray, upsampled: np.ndarray) -> list[float]:
+    """Threshold, area, fallback and box, in pixels of the input, by scikit-image."""
+    b, (height, width) = options.border, upsampled.shape
+    inner = given[b : given.shape[0] - b, b : given.shape[1] - b]
+    plane = np.pad(inner, b, mode="edge") if options.threshold_at == "map" else upsampled
+    plane = plane.astype(np.float64)
+    if plane.min() == plane.max():
+        return [plane.min(), plane.size, 1, 0, 0, width, height]
+    threshold = threshold_by(options, plane)
+    labels = label(plane > threshold, connectivity=2 if options.connectivity == 8 else 1)
+    parts = regionprops(labels)
+    part = max(parts, key=lambda one: one.area)
+    if options.component == "strongest":
+        part = parts[labels.ravel()[plane.argmax()] - 1]
+    (y1, x1, y2, x2), (h, w) = part.bbox, plane.shape
+    x1, y1, x2, y2 = x1 * width // w, y1 * height // h, -(-x2 * width // w), -(-y2 * height // h)
+    padding = np.float32(options.padding)
+    right, down = (int(np.ceil(padding * np.float32(n))) for n in (x2 - x1, y2 - y1))
+    box = [max(0, x1 - right), max(0, y1 - down), min(width, x2 + right), min(height, y2 + down)]
+    return [threshold, part.area, 0, *box]
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_other_rules_as_scikit_image_sees_them(rule: str) -> None:
+    options, count, wrong = RULES[rule], 0, []
+    for size, target in (((13, 13), (41, 37)), ((32, 27), (32, 27)), ((7, 9), (3, 4))):
+        for maker in MAKERS:
+            rng = np.random.RandomState(zlib.crc32(f"{maker.__name__} {size}".encode()))
+            maps = np.stack([maker(rng, size) for _ in range(8)]).astype(np.float32)
+            found = loader.find_regions(maps, target, options)
+            for i, given in enumerate(maps):
+                expected = reference_by(options, given, found.maps[i])
+                actual = [*found.stats[i, [0, 3, 4]], *found.boxes[i]]
+                count += 1
+                if not np.array_equal(np.float32(expected), np.float32(actual)):
+                    wrong.append(f"{maker.__name__} {size}, {i}: {expected}, ours {actual}")
+    assert count == 3 * 8 * len(MAKERS)
+    assert not wrong, f"{len(wrong)} of {count} differ, first: " + "\n".join(wrong[:5])
+
+
+def test_the_border_is_changed_before_the_map_is_upsampled() -> None:
+    maps = np.random.RandomState(8).rand(3, 9, 7).astype(np.float32)
+    inner = np.pad(maps[:, 2:-2, 2:-2], ((0, 0), (2, 2), (2, 2)), mode="edge")
+    found = loader.find_regions(maps, (40, 50), RegionOptions(border=2))
+    np.testing.assert_array_equal(found.maps, loader.find_regions(inner, (40, 50)).maps)
+    assert not np.array_equal(found.maps, loader.find_regions(maps, (40, 50)).maps)
+
+
+def test_a_map_of_one_pixel_has_no_border_to_change() -> None:
+    maps = np.full((1, 1, 1), 0.25, np.float32)
+    for options in (RegionOptions(padding=1.0), RegionOptions(threshold="mean")):
+        found = loader.find_regions(maps, (5, 7), options)
+        assert found.boxes.tolist() == [[0, 0, 7, 5]] and found.stats[0, 4] == 1
+    with pytest.raises(MaapError, match="border is 1 for a map of 1x1; .* at most 0"):
+        loader.find_regions(maps, (5, 7), RegionOptions(border=1))
+
+
+@pytest.mark.parametrize("rule", ["mean", "all"])
+def test_the_thread_count_changes_no_rule(rule: str) -> None:
+    maps = np.random.RandomState(6).rand(9, 13, 13).astype(np.float32)
+    results = []
+    for threads in (1, 2, 4):
+        loader.set_threads(threads)
+        results.append(loader.find_regions(maps, (101, 101), RULES[rule]))
+    loader.set_threads(2)
+    for other in results[1:]:
+        np.testing.assert_array_equal(results[0].stats, other.stats)
+        np.testing.assert_array_equal(results[0].boxes, other.boxes)

@@ -1,4 +1,5 @@
-"""The six D* against a rendering of the paper's equations 4 to 8 by NumPy and scikit-image."""
+"""Each D* against a rendering of the paper's equations 4 to 8, and of the attention drop, by NumPy
+and scikit-image."""
 
 import subprocess
 import sys
@@ -25,8 +26,8 @@ def test_equals_the_equations_within_one_grey_level(a_star, box):
     attention = random.rand(*NET_INPUT).astype(np.float32)
     mean = np.array([104.0, 117.0, 123.0])
     region = scale_box(box, NET_INPUT, STORED)
-    drawn = render.render(image, region, attention, a_star, mean)
-    wanted = paper(image, region, attention, a_star, mean)
+    drawn = render.render(image, region, attention, a_star, mean, 0.625)
+    wanted = paper(image, region, attention, a_star, mean, 0.625)
     assert drawn.shape == image.shape
     assert drawn.dtype == (np.uint8 if a_star == "ROI" else np.float32)
     assert np.abs(drawn.astype(np.float64) - wanted).max() <= (1.0 if a_star == "ROI" else 1e-3)
@@ -43,10 +44,22 @@ def test_a_wrong_region_would_be_noticed():
 @pytest.mark.parametrize("a_star", [a for a in NAMES if a != "ROI"])
 def test_what_is_removed_becomes_the_mean_colour(a_star):
     image = np.full((20, 20, 3), 200, np.uint8)
-    drawn = render.render(image, (5, 5, 10, 10), np.zeros((9, 9)), a_star, 50.0)
-    inside, outside = (150 * float(factor(a_star, where, np.zeros(()))) for where in (True, False))
+    drawn = render.render(image, (5, 5, 10, 10), np.zeros((9, 9)), a_star, 50.0, -1.0)
+    inside, outside = (
+        150 * float(factor(a_star, where, np.zeros(()), -1.0)) for where in (True, False)
+    )
     assert drawn[0, 0, 0] == outside and drawn[5, 5, 0] == inside and drawn[9, 9, 0] == inside
     assert drawn[10, 10, 0] == outside
+
+
+def test_nothing_is_dropped_without_a_threshold():
+    """A flat map has none: its resized values may lie above their own by the last bit."""
+    image = np.random.RandomState(1).randint(0, 256, (30, 20, 3)).astype(np.uint8)
+    attention = np.full((7, 7), np.float32(1) / 3)
+    kept = render.render(image, (0, 0, 20, 30), attention, "DROP", 100.0)
+    assert np.array_equal(kept, image.astype(np.float32) - 100)
+    with pytest.raises(ValueError, match="depends on the attention map"):
+        render.render(image, (0, 0, 20, 30), None, "DROP", 100.0, 0.5)
 
 
 def test_a_mean_image_is_resized_and_in_plane_order():
@@ -94,6 +107,16 @@ def test_words_of_the_six():
     assert [each.name for each in six if each.crops] == ["ROI"]
     soft = ["ENHANCE", "REDUCE", "ALLSOFT", "ALLSOFT_PLUS_ONE"]
     assert [each.name for each in six if each.needs_attention] == soft
+
+
+def test_words_of_the_drop():
+    drop = find_a_star("drop")
+    assert (drop.explanation, drop.formula) == (
+        "0 where A is above the threshold, else 1",
+        "0 where A is high, else D",
+    )
+    assert drop.needs_attention and not drop.crops
+    assert drop not in table.PAPERS and table.PAPERS + (drop,) == table.TABLE
 
 
 def test_one_more_line_in_the_table_is_drawn(monkeypatch):

@@ -59,7 +59,8 @@ def test_every_record_is_kept_and_rendered(source, tmp_path, a_star):
         after, same_label = out.read(index)
         assert (finding.key, same_label) == (source.records[index].key, label)
         found = found_alone(before)
-        wanted = render.render(before, finding.box, found.attention[0], a_star, MEAN)
+        how = (found.attention[0], a_star, MEAN, found.stats[0, 0])
+        wanted = render.render(before, finding.box, *how)
         assert after.dtype == wanted.dtype
         assert np.abs(after.astype(np.float64) - wanted).max() <= 1e-3
         x1, y1, x2, y2 = found.regions[0]
@@ -120,6 +121,17 @@ def test_flat_maps_are_counted_and_said(source, tmp_path, capsys):
     finding = read_findings(tmp_path / "out" / "regions.csv")[13]
     assert finding.fallback and finding.box == (0, 0, SIZE[1], SIZE[0])
     assert "1 of 50 attention maps were flat" in capsys.readouterr().out
+
+
+def test_nothing_is_dropped_of_an_image_with_a_flat_map(source, tmp_path):
+    run(source, tmp_path / "out", "DROP", flat=7)
+    out = Split.open(tmp_path / "out", "train")
+    kept = source.read(7)[0].astype(np.float32) - MEAN
+    assert np.array_equal(out.read(7)[0], kept)
+    other = source.read(8)[0].astype(np.float32) - MEAN
+    lost = (out.read(8)[0] != other).any(axis=2)
+    assert 0.05 < lost.mean() < 0.95 and not out.read(8)[0][lost].any()
+    assert out.records[8].box == source.records[8].box
 
 
 def test_nan_names_the_image(source, tmp_path):

@@ -13,13 +13,19 @@ from maap.data.importers.folder import import_folder
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.host import loader
+from maap.images.region_options import RegionOptions
+from maap.measure.command import region_quality
+from maap.measure.regions import measure_regions
 from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net, write_text
+from maap.nets.resolve import resolve_rewrite
 from maap.report.compare import chosen
 from maap.runs.request import Request
 from maap.runs.run import Run, find_run, run_at
 from maap.runs.subject import of_run, resolve
 from maap.training import prepare
 from maap.training.train import train
+from rewrite_fakes import make_source
 from test_cli import TINY, maap
 
 pytestmark = pytest.mark.usefixtures("private_cache")
@@ -121,6 +127,96 @@ def test_commands_take_the_path_of_a_run(run, tmp_path):
     ]
     with pytest.raises(MaapError, match="at least two"):
         chosen([str(run.folder), f"{run.folder}/"], tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
+def attentive(run, tmp_path_factory):
+    """Weights of the run's net whose maps are neither flat nor at A = 1, as --weights."""
+    net = loader.load().Net(str(run.folder / "deploy.prototxt"), loader.load().TEST)
+    random = np.random.RandomState(2)
+    scale = 1 / 60  # of the first layer, which gets grey levels
+    for layer in net.layers:
+        if layer.type == "Convolution":
+            weights = layer.blobs[0].data
+            weights[...] = scale * random.uniform(-3, 5, weights.shape) / weights[0].size
+            scale = 1
+    path = tmp_path_factory.mktemp("attentive") / "attentive.caffemodel"
+    net.save(str(path))
+    return str(path)
+
+
+OTHER = dict(component="strongest", threshold="fraction", threshold_fraction=0.25, padding=0.1)
+SAID = "threshold_at: INPUT threshold: FRACTION fraction: 0.25 component: STRONGEST padding: 0.1"
+
+
+def test_other_regions_than_the_runs_own(run, tmp_path):
+    """The run's net with another Elimination layer; the run's folder stays as it is."""
+    before = (run.folder / "rewrite.prototxt").read_bytes()
+    subject = resolve(Request(run=str(run.folder), **OTHER), tmp_path)
+    assert subject.rewrite == subject.attention == tmp_path / "rewrite.prototxt"
+    own, changed = read_net(run.folder / "rewrite.prototxt"), read_net(subject.rewrite)
+    assert own.layer[-1].python_param.param_str == "a_star: ROI threshold_at: INPUT"
+    assert changed.layer[-1].python_param.param_str == f"a_star: ROI {SAID}"
+    del own.layer[-1], changed.layer[-1]
+    assert own == changed
+    assert (run.folder / "rewrite.prototxt").read_bytes() == before
+    weights = run.folder / "phase1" / "final.caffemodel"
+    subject = resolve(Request(weights=str(weights), net=TINY, **OTHER), tmp_path, with_data=False)
+    assert f"a_star: ROI {SAID}" in subject.rewrite.read_text()
+
+
+@pytest.mark.parametrize(
+    "options, words",
+    [
+        (dict(connectivity=6), "connectivity: 6 is none of 4, 8"),
+        (dict(threshold_fraction=0.3), "threshold_fraction is for threshold fraction"),
+        (dict(border=20), "border: 20 is too large for the map of"),
+    ],
+)
+def test_regions_that_cannot_be(run, tmp_path, options, words):
+    weights = str(run.folder / "phase1" / "final.caffemodel")
+    for where in (dict(run=str(run.folder)), dict(weights=weights, net=TINY)):
+        with pytest.raises(MaapError, match=words):
+            resolve(Request(**where, **options), tmp_path, with_data=False)
+
+
+def test_region_quality_of_other_regions(run, attentive, tmp_path):
+    """On images with true boxes; nothing is trained, and no image classified."""
+    make_source(tmp_path / "boxes", count=12, splits=("train", "test"))
+    request = Request(run=str(run.folder), weights=attentive, data=str(tmp_path / "boxes"))
+    own = region_quality(request)
+    other = region_quality(dataclasses.replace(request, **OTHER))
+    subject = resolve(request, tmp_path)
+    options = RegionOptions(**OTHER)
+    net = resolve_rewrite(find_net(TINY), True, subject.batch, options=options)
+    write_text(net, tmp_path / "other.prototxt")
+    how = (subject.weights, subject.dataset.split("test"), subject.transform, subject.batch)
+    assert other == measure_regions(tmp_path / "other.prototxt", *how).quality
+    assert own == measure_regions(run.folder / "rewrite.prototxt", *how).quality
+    assert own.n == other.n == 11 and own.mean_iou != other.mean_iou
+
+
+def test_evaluate_measures_other_regions(run, attentive, tmp_path):
+    said = {}
+    for options in ((), ("--component", "strongest", "--padding", "0.5")):
+        out = tmp_path / f"out{len(options)}"
+        maap("evaluate", run.folder, "--weights", attentive, *options, "--out", out, status=0)
+        said[options] = (out / "regions.csv").read_text()
+    assert len(set(said.values())) == 2
+    assert "--phase names weights" in maap(
+        "evaluate", run.folder, "--weights", attentive, "--phase", "1", cwd=tmp_path
+    )
+
+
+def test_a_run_is_rewritten_by_other_regions(run, attentive, tmp_path):
+    for name, options in (("own", ()), ("other", ("--component", "strongest", "--padding", "0.5"))):
+        how = ("--weights", attentive, *options, "--out", name)
+        maap("rewrite", run.folder, *how, cwd=tmp_path, status=0)
+    own, other = (
+        [row.split(",")[2:6] for row in (tmp_path / name / "regions.csv").read_text().split()[1:]]
+        for name in ("own", "other")
+    )
+    assert len(own) == len(other) == 48 and own != other
 
 
 def test_phase_1_of_a_run_at_a_path(run, tmp_path, monkeypatch):

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from maap.data.store import Split
 from maap.host import loader
-from maap.images.a_star import NAMES as A_STARS
+from maap.images.a_star import PAPERS
 from maap.nets.prototxt import read_net, read_solver
 from maap.runs import feed
 from maap.runs.run import Run, all_runs
@@ -24,6 +24,7 @@ from paper_render import attention_and_region, enlarged, paper
 from waiting import wait_until
 
 REPO = Path(__file__).resolve().parents[2]
+A_STARS = [each.name for each in PAPERS]
 BEFORE = "before rewriting (phase 1: LAAP alone)"
 CONTROL = "control: baseline, phase 2 on the original images"
 TINY = str(REPO / "tests" / "nets" / "tiny")

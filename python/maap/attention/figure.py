@@ -17,6 +17,7 @@ from maap.attention.inside import Attention, Seen, StageMap
 from maap.images import boxes
 from maap.images import draw as pictures
 from maap.images.a_star import find_a_star
+from maap.images.region_options import RegionOptions
 
 TILE = 176  # pixels of a tile's longer side
 _GAP, _CAPTION, _HEADING, _MARGIN, _LINE = 10, 34, 34, 16, 18  # pixels
@@ -25,7 +26,7 @@ _SCALE = 90  # pixels of the colour scale in the legend
 _LEGEND = ("weak to strong, each map on its own scale (the numbers)  ", "#5d6678")
 _REGION = ("■ region R, which the network found  ", "#c98510")
 _TRUE_BOX = ("■ true box  ", "#3f9e4d")
-_MASK = ("Binarised: white is the largest component, grey the other pixels above", "#5d6678")
+_MASK = "Binarised: white is the {component} component, grey the other pixels above", "#5d6678"
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _attention_rows(
         Tile(
             cv2.cvtColor(mask, cv2.COLOR_GRAY2BGR),
             "binarised A",
-            f"above {_short(found.threshold)} (Otsu)",
+            f"above {_short(found.threshold)} ({_threshold(found.options)})",
         ),
         Tile(boxed, "region R", region),
     ]
@@ -98,6 +99,12 @@ def _attention_rows(
         ("High-level attention: what Elimination finds", tiles),
         ("The modified images D*", changed),
     ]
+
+
+def _threshold(options: RegionOptions) -> str:
+    if options.threshold == "fraction":
+        return f"{options.threshold_fraction:g} of the range"
+    return {"otsu": "Otsu", "mean": "the mean"}[options.threshold]
 
 
 def _small(image: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -124,7 +131,9 @@ def legend(seen: Seen) -> list[tuple[str, str]]:
     """What `compose` writes under the rows of an image."""
     if seen.attention is None:
         return [_LEGEND]
-    return [_LEGEND, _REGION, *([_TRUE_BOX] if seen.box is not None else []), _MASK]
+    text, colour = _MASK
+    mask = (text.format(component=seen.attention.options.component), colour)
+    return [_LEGEND, _REGION, *([_TRUE_BOX] if seen.box is not None else []), mask]
 
 
 def compose(

@@ -4,7 +4,6 @@ The image goes the way of rewriting: it is brought to the size of the stored ima
 ``short_side``, as the data set was made), and the whole of that is resized to the network's input.
 """
 
-import re
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +19,9 @@ from maap.errors import MaapError
 from maap.host import loader
 from maap.images import a_star as definitions
 from maap.images import boxes, draw, pixels, render
+from maap.images.region_options import RegionOptions
 from maap.nets import blocks
+from maap.nets.attention_layers import elimination_text
 from maap.nets.prototxt import read_net, write_text
 from maap.util.schema import NetParameter
 from maap.util.text import times
@@ -59,10 +60,11 @@ class Attention:
     """What the Elimination layer makes of an image."""
 
     map: np.ndarray  # (H,W) float32: A at the network's input
-    mask: np.ndarray  # uint8: 0, 1 = above Otsu's threshold, 2 = its largest component
+    mask: np.ndarray  # uint8: 0, 1 = above the threshold, 2 = the component that R bounds
     region: boxes.Box  # R, in pixels of the image shown
     threshold: float
     fallback: bool  # a flat map: R is the whole image
+    options: RegionOptions  # how the region is found
     d_stars: dict[str, np.ndarray]  # by name, (H,W,3) uint8 BGR as the image shown, mean put back
 
 
@@ -158,7 +160,7 @@ class Inside:
         self._trunks.append((own, Trunk(net, source, blobs, gpu)))
         self._finder = None
         if source.rewrite is not None:
-            self._eliminated, self._at_map = _elimination(source.rewrite)
+            self._eliminated, self._options = _elimination(source.rewrite)
             self._finder = RegionNet(
                 source.rewrite, source.weights, 1, gpu, keep=(self._eliminated,)
             )
@@ -193,19 +195,22 @@ class Inside:
                             "weights of an earlier snapshot") from None  # fmt: skip
         threshold, fallback = float(found.stats[0, 0]), bool(found.stats[0, 4])
         soft = found.attention[0].copy()
-        judged = soft
-        if self._at_map:
+        judged, options = soft, self._options
+        if options.threshold_at == "map":
             features = finder.net.blobs[self._eliminated].data[0]
             judged = 1 / (1 + np.exp(-features.mean(axis=0, dtype=np.float64)))
+            judged = _with_border(judged, options.border)
         region = boxes.scale_box(found.regions[0], finder.size, shown.shape[:2])
+        dropped = np.inf if fallback else threshold
         d_stars = {
             each.name: draw.to_grey_levels(
-                render.render(shown, region, soft, each.name, mean), None if each.crops else mean
+                render.render(shown, region, soft, each.name, mean, dropped),
+                None if each.crops else mean,
             )
             for each in definitions.TABLE
         }
-        mask = _mask(judged, threshold)
-        return Attention(soft, mask, region, threshold, fallback, d_stars)
+        mask = _mask(judged, threshold, options)
+        return Attention(soft, mask, region, threshold, fallback, options, d_stars)
 
 
 def net_input(stored: np.ndarray, size: boxes.Size, transform: Transform) -> np.ndarray:
@@ -215,22 +220,31 @@ def net_input(stored: np.ndarray, size: boxes.Size, transform: Transform) -> np.
     return resized.transpose(2, 0, 1)
 
 
-def _mask(judged: np.ndarray, threshold: float) -> np.ndarray:
-    """0 background, 1 foreground, 2 its largest component (8-connected; of equal ones the first in
-    raster order)."""
+def _with_border(judged: np.ndarray, border: int) -> np.ndarray:
+    """The map whose outermost rows and columns have the values of those further in."""
+    height, width = judged.shape
+    inner = judged[border : height - border, border : width - border]
+    return np.pad(inner, border, mode="edge")
+
+
+def _mask(judged: np.ndarray, threshold: float, options: RegionOptions) -> np.ndarray:
+    """0 background, 1 foreground, 2 the component that the region bounds (of equally large ones
+    the first in raster order)."""
     mask = (judged > threshold).astype(np.uint8)
-    count, labels, about, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    how = dict(connectivity=options.connectivity)
+    count, labels, about, _ = cv2.connectedComponentsWithStats(mask, **how)
     sizes = about[1:, cv2.CC_STAT_AREA]
-    if count > 1:
+    if count > 1 and options.component == "strongest":
+        mask[labels == labels.ravel()[np.argmax(judged)]] = 2
+    elif count > 1:
         largest = np.flatnonzero(sizes == sizes.max()) + 1
         firsts = [np.flatnonzero(labels.ravel() == label)[0] for label in largest]
         mask[labels == largest[int(np.argmin(firsts))]] = 2
     return mask
 
 
-def _elimination(rewrite: Path) -> tuple[str, bool]:
-    """The blob that the Elimination layer looks at, and whether it thresholds the map itself."""
+def _elimination(rewrite: Path) -> tuple[str, RegionOptions]:
+    """The blob that the Elimination layer looks at, and how it finds the region."""
     net = read_net(rewrite)
     layer = next(layer for layer in net.layer if layer.type == "Elimination")
-    said = layer.python_param.param_str + str(getattr(layer, "elimination_param", ""))
-    return layer.bottom[0], re.search(r"threshold_at\s*:\s*\"?MAP\b", said) is not None
+    return layer.bottom[0], RegionOptions.read(elimination_text(layer))

@@ -5,12 +5,24 @@ from typing import Any, Optional
 
 import click
 
-from maap.cli.options import BATCH, DATA, DEBUG, GPU, RUN, RUNS_DIR, THREADS, WEIGHTS, together
+from maap.cli.options import (
+    BATCH,
+    DATA,
+    DEBUG,
+    GPU,
+    PHASE,
+    REGION,
+    RUN,
+    RUNS_DIR,
+    THREADS,
+    WEIGHTS,
+    together,
+)
 from maap.config.fields import A_STARS, REGIONS
 from maap.host.supervise import call
 from maap.runs.request import Request
 
-_SUBJECT = together(RUN(), WEIGHTS, DATA, BATCH, GPU, THREADS, RUNS_DIR, DEBUG)
+_SUBJECT = together(RUN(), PHASE, WEIGHTS, DATA, REGION, BATCH, GPU, THREADS, RUNS_DIR, DEBUG)
 
 
 @click.command()
@@ -38,6 +50,7 @@ def evaluate(
     maap evaluate RUN                              with the last weights of a run
     maap evaluate --weights FILE --data DATA       with weights from elsewhere
     maap evaluate RUN --crops 10 --out DIR         confusion matrix, classes, images as CSV
+    maap evaluate RUN --component strongest        with regions found in another way
 
     RUN is the name of a run, or its folder.
     """

@@ -7,6 +7,7 @@ import click
 
 from maap.config.check import field_type
 from maap.config.fields import FIELDS, VARIANTS, option_name
+from maap.images.region_options import NAMES
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -37,6 +38,11 @@ DATA = click.option(
 )
 
 
+PHASE = click.option(
+    "--phase", type=int, help="Weights after that phase of the run. [default: the last]"
+)
+
+
 def RUN(required: bool = False) -> Decorator:  # noqa: N802  it stands among the options above
     """The argument RUN: a run's name or folder."""
     return click.argument("run", required=required, metavar="RUN" if required else "[RUN]")
@@ -51,6 +57,14 @@ def together(*options: Decorator) -> Decorator:
         return function
 
     return decorate
+
+
+def _region_option(name: str) -> Decorator:
+    """An option of how regions are found, as train has it; it wins over the run's own."""
+    about, (kind, _) = FIELDS[name].metadata, field_type(name)
+    known = about["choices"]
+    kinds = {"type": click.Choice(known)} if known else {"type": kind, "metavar": "NUMBER"}
+    return click.option(option_name(name), help=about["help"], **kinds)
 
 
 # Weights from elsewhere than a run, and what has to be known of them (runs.request.Request).
@@ -75,6 +89,9 @@ WEIGHTS = together(
         "[default: the net's own]",
     ),
 )
+
+
+REGION = together(*map(_region_option, NAMES))
 
 
 _TITLES = {

@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 import click
 
-from maap.cli.options import DEBUG, GPU, RUNS_DIR, THREADS, WEIGHTS
+from maap.cli.options import DEBUG, GPU, PHASE, REGION, RUNS_DIR, THREADS, WEIGHTS
 from maap.host.supervise import call
 from maap.runs.request import Request
 
@@ -15,7 +15,7 @@ from maap.runs.request import Request
 @click.option(
     "--run", metavar="RUN", help="A run's name or folder. [default: the one last worked on]"
 )
-@click.option("--phase", type=int, help="Weights after that phase of the run. [default: the last]")
+@PHASE
 @WEIGHTS
 @click.option(
     "--baseline",
@@ -25,6 +25,7 @@ from maap.runs.request import Request
 )
 @click.option("--blobs", metavar="A,B,...", help="Which blobs. [default: after each stage]")
 @click.option("--out", default="visualize", show_default=True, metavar="DIR")
+@REGION
 @RUNS_DIR
 @GPU
 @THREADS

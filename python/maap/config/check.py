@@ -17,6 +17,7 @@ from maap.config.fields import FIELDS, TrainConfig, option_name
 from maap.config.values import Settings, Value
 from maap.errors import MaapError
 from maap.images.a_star import find_a_star
+from maap.images.region_options import RegionOptions
 from maap.util.files import cannot_read
 from maap.util.text import nearest, plain
 
@@ -132,6 +133,7 @@ def validate(config: TrainConfig) -> TrainConfig:
         check_name(config.name)
     if config.input_scale is not None and not config.input_scale > 0:
         raise MaapError(f"setting input_scale: {config.input_scale}; give a number above 0")
+    RegionOptions.of(config).check()
     _check_method(config)
     _check_batch_norm(config)
     if config.lr_policy == "multistep" and not config.stepvalue:

@@ -21,6 +21,7 @@ from typing import Any, Optional
 from maap.config import presets
 from maap.config.values import Value
 from maap.images.a_star import OPTIONS as A_STARS
+from maap.images.region_options import COMPONENTS, THRESHOLD_AT, THRESHOLDS
 
 HAAP_MODES = ("rewrite", "online")
 VARIANTS = ("baseline", "laap", "haap", "maap")
@@ -121,7 +122,8 @@ class TrainConfig:
     a_star: str = _setting(
         "roi",
         "What a rewritten image shows: roi: the region, enlarged; uncorrelated: the region alone; "
-        "the others weaken or strengthen pixels by the attention (`maap table 3` compares them).",
+        "drop: all but what is attended to; the others weaken or strengthen pixels by the "
+        "attention (`maap table 3` compares the paper's).",
         "design",
         choices=A_STARS,
         group="method",
@@ -130,7 +132,7 @@ class TrainConfig:
         "input",
         "Find the region after (input) or before (map) the attention map is upsampled.",
         "design",
-        choices=("input", "map"),
+        choices=THRESHOLD_AT,
         group="method",
     )
     haap_mode: str = _setting(
@@ -190,6 +192,43 @@ class TrainConfig:
         "the image; whole: the whole image, so that nothing changes.",
         "paper (found); ours",
         choices=REGIONS,
+        group="region",
+    )
+    threshold: str = _setting(
+        "otsu",
+        "What a pixel's attention must be greater than. otsu: the value that divides the map best; "
+        "mean: the map's mean; fraction: a share of the way from its least to its greatest value.",
+        "paper (otsu); MMAL-Net, arXiv 2003.09150 (mean); WS-DAN, arXiv 1901.09891 (fraction)",
+        choices=THRESHOLDS,
+        group="region",
+    )
+    threshold_fraction: float = _setting(
+        0.5, "That share, from 0 to less than 1.", "WS-DAN, arXiv 1901.09891", group="region"
+    )
+    component: str = _setting(
+        "largest",
+        "Which connected part of the foreground the region bounds: the largest, or the strongest, "
+        "which holds the map's greatest value.",
+        "paper (largest); ours (strongest)",
+        choices=COMPONENTS,
+        group="region",
+    )
+    connectivity: int = _setting(
+        8, "Whether pixels that meet at a corner are connected (8) or not (4).", "ours",
+        group="region",
+    )  # fmt: skip
+    padding: float = _setting(
+        0.0,
+        "Share of its width that the region grows by on the left and on the right, and of its "
+        "height above and below; 0 to 10.",
+        "ours",
+        group="region",
+    )
+    border: int = _setting(
+        0,
+        "Rows and columns at each edge of the attention map whose values are replaced by those "
+        "beside them: the zero padding of convolutions leaves its mark there.",
+        "ours",
         group="region",
     )
 

@@ -19,9 +19,36 @@ import numpy as np
 
 from maap.errors import MaapError
 from maap.host.types import CaffeNet
+from maap.images import region_options
+from maap.images.region_options import RegionOptions
 from maap.util.text import times
 
-THRESHOLD_AT = ("INPUT", "MAP")
+
+class RegionRule(ctypes.Structure):
+    """The layers' ``maap_region_rule``."""
+
+    _fields_ = [
+        ("threshold_at", ctypes.c_int),
+        ("threshold", ctypes.c_int),
+        ("fraction", ctypes.c_float),
+        ("component", ctypes.c_int),
+        ("connectivity", ctypes.c_int),
+        ("padding", ctypes.c_float),
+        ("border", ctypes.c_int),
+    ]
+
+    @classmethod
+    def of(cls, options: RegionOptions) -> RegionRule:
+        """The options with numbers for words."""
+        return cls(
+            region_options.THRESHOLD_AT.index(options.threshold_at),
+            region_options.THRESHOLDS.index(options.threshold),
+            options.threshold_fraction,
+            region_options.COMPONENTS.index(options.component),
+            options.connectivity,
+            options.padding,
+            options.border,
+        )
 
 
 @dataclass(frozen=True)
@@ -31,7 +58,7 @@ class Regions:
     Attributes:
         boxes: (N, 4) int: x1, y1, x2, y2 in pixels of the input, half-open.
         stats: (N, 5) float32: threshold, least and greatest value of the thresholded map, pixels of
-            the largest component, 1 where the map was flat and the box is the whole image.
+            the component, 1 where the map was flat and the box is the whole image.
         maps: (N, H, W) float32, the maps upsampled to the input's size.
     """
 
@@ -109,7 +136,8 @@ def lib() -> ctypes.CDLL:
     else:
         library = _load_plugin(plugin_path())
     floats, number = ctypes.POINTER(ctypes.c_float), ctypes.c_int
-    library.maap_regions_f32.argtypes = [floats, *[number] * 6, *[floats] * 3]
+    rule = ctypes.POINTER(RegionRule)
+    library.maap_regions_by_rule_f32.argtypes = [floats, *[number] * 5, rule, *[floats] * 3]
     library.maap_enhance_f32.argtypes = [floats, *[number] * 4, floats, floats]
     library.maap_enhance_backward_f32.argtypes = [*[floats] * 3, *[number] * 4, floats]
     library.maap_last_error.restype = ctypes.c_char_p
@@ -159,14 +187,15 @@ def set_threads(count: int) -> None:
     lib().maap_set_threads(count)
 
 
-def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "INPUT") -> Regions:
+def find_regions(
+    maps: np.ndarray, size: tuple[int, int], options: RegionOptions = region_options.PAPERS
+) -> Regions:
     """Finds the region each attention map points at, as the Elimination layer does.
 
     Args:
         maps: (N, h, w), any floating type; used as float32.
         size: (H, W) of the input.
-        threshold_at: ``"INPUT"`` or ``"MAP"``: whether Otsu's threshold is taken after or before
-            the upsampling to ``size``.
+        options: how; the paper's way by default.
 
     Raises:
         MaapError: wrong shape or setting; a map holds a NaN, an infinity or a value too large for
@@ -179,8 +208,7 @@ def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "I
         raise MaapError(
             f"attention maps have the shape (N, h, w), not empty; got {times(maps.shape)}"
         )
-    if threshold_at not in THRESHOLD_AT:
-        raise MaapError(f"threshold_at is INPUT or MAP, not '{threshold_at}'")
+    rule = RegionRule.of(options.check())
     for index in np.argwhere(np.isinf(maps) & np.isfinite(given))[:1]:
         raise MaapError(
             f"map {index[0]} has the value {given[tuple(index)]:g}, which float32 cannot hold: "
@@ -190,8 +218,8 @@ def find_regions(maps: np.ndarray, size: tuple[int, int], threshold_at: str = "I
     boxes = np.empty((count, 4), np.float32)
     stats = np.empty((count, 5), np.float32)
     upsampled = np.empty((count, *size), np.float32)
-    failed = lib().maap_regions_f32(
-        pointer(maps), count, height, width, *size, THRESHOLD_AT.index(threshold_at),
+    failed = lib().maap_regions_by_rule_f32(
+        pointer(maps), count, height, width, *size, ctypes.byref(rule),
         pointer(boxes), pointer(stats), pointer(upsampled),
     )  # fmt: skip
     if failed:

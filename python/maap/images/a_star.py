@@ -1,4 +1,5 @@
-"""The definitions of A*, what D* = A* D multiplies an image D with (paper, equations 4 to 8).
+"""The definitions of A*, what D* = A* D multiplies an image D with: the paper's six (equations 4 to
+8), and WS-DAN's attention drop (Hu et al. 2019, arXiv 1901.09891).
 
 This table is the only place that knows them in Python: settings, nets, rendering, tables, reports
 and pictures take names, factors and captions from here. The layer has the same names in
@@ -41,17 +42,21 @@ ZERO, ONE, A, A_PLUS_ONE = Factor(0), Factor(1), Factor(0, True), Factor(1, True
 class AStar:
     """One definition: its factors inside and outside the region R.
 
-    Without factors, D* is R itself, cropped and resized to the whole image.
+    Without factors, D* is R itself, cropped and resized to the whole image, or, where it drops, D
+    without what is attended to.
     """
 
     name: str  # as the layer spells it: elimination_param { a_star: NAME }
     caption: str  # for people
     inside: Optional[Factor] = None
     outside: Optional[Factor] = None
+    drops: bool = False  # 0 where A is greater than the threshold, 1 elsewhere
 
     def __post_init__(self) -> None:
         if (self.inside is None) != (self.outside is None):
             raise ValueError(f"A* {self.name} has a factor on one side of the region only")
+        if self.drops and self.inside is not None:
+            raise ValueError(f"A* {self.name} has factors, and drops")
 
     @property
     def option(self) -> str:
@@ -62,13 +67,14 @@ class AStar:
     def crops(self) -> bool:
         """True when D* is a part of the image, in the image's own dtype; else D* is float, A* times
         the image less its mean."""
-        return self.inside is None
+        return self.inside is None and not self.drops
 
     @property
     def needs_attention(self) -> bool:
         """True when D* depends on the attention map itself and not on the region alone."""
         factors = (self.inside, self.outside)
-        return any(factor is not None and factor.plus_attention for factor in factors)
+        soft = any(factor is not None and factor.plus_attention for factor in factors)
+        return soft or self.drops
 
     @property
     def uses_region(self) -> bool:
@@ -80,6 +86,8 @@ class AStar:
         """What A* is, in a few words."""
         if self.crops:
             return "R cropped and enlarged"
+        if self.drops:
+            return "0 where A is above the threshold, else 1"
         if self.inside == self.outside:
             return f"{self.inside} everywhere"
         return f"{self.inside} inside R, {self.outside} outside"
@@ -87,6 +95,8 @@ class AStar:
     @property
     def formula(self) -> str:
         """What D* is, as short as a picture's caption must be."""
+        if self.drops:
+            return "0 where A is high, else D"
         if self.inside is None or self.outside is None:
             return "crop to R"
         if self.inside == self.outside:
@@ -101,7 +111,9 @@ TABLE = (
     AStar("REDUCE", "reduce", inside=ONE, outside=A),
     AStar("ALLSOFT", "all soft", inside=A, outside=A),
     AStar("ALLSOFT_PLUS_ONE", "all soft + 1", inside=A_PLUS_ONE, outside=A_PLUS_ONE),
-)  # in the order of the layer's enum and of the paper's table 3
+    AStar("DROP", "drop", drops=True),
+)  # in the order of the layer's enum, and its first six of the paper's table 3
+PAPERS = TABLE[:6]
 NAMES = tuple(each.name for each in TABLE)
 OPTIONS = tuple(each.option for each in TABLE)
 

@@ -1,4 +1,5 @@
-"""The modified images D* of the paper (equations 4 to 8, and the cropped region), on stored images.
+"""The modified images D* (`images.a_star`: the paper's equations 4 to 8, the cropped region, the
+attention drop), on stored images.
 
 The Elimination layer makes D* at the network's input; the alternating training needs it on the
 stored image, so that phase 2 can crop and mirror as usual. The layer's region R and attention A
@@ -76,6 +77,18 @@ def attention_factor(
     return factor
 
 
+def kept_factor(
+    attention: Optional[np.ndarray], threshold: float, shape: tuple[int, int]
+) -> np.ndarray:
+    """A* (H,W) float32 of the attention drop: 0 where A is greater than the threshold, else 1.
+
+    `attention` is A at any resolution.
+    """
+    if attention is None:
+        raise ValueError("what is dropped depends on the attention map")
+    return (resize(np.asarray(attention, np.float32), *shape) <= threshold).astype(np.float32)
+
+
 def _values(factor: Factor, soft: Optional[np.ndarray], shape: tuple[int, int]) -> np.ndarray:
     """A factor at every pixel of ``shape``; a new array."""
     if not factor.plus_attention:
@@ -91,22 +104,27 @@ def render(
     attention: Optional[np.ndarray],
     a_star: str,
     mean: Mean = None,
+    threshold: float = np.inf,
 ) -> np.ndarray:
     """D* of one stored image.
 
     image: (H,W,3) BGR in grey levels, uint8 (or float32 with its mean already off: then give
     mean=None). region: R in pixels of `image`. attention: A (h,w), any resolution; it may be None
     where A* does not need it. a_star: a name of `a_star.TABLE`. mean: see `mean_image`; not used
-    where A* crops.
+    where A* crops. threshold: where A* drops, what A is greater than in the pixels that are lost;
+    infinite, as for a flat map: none is.
 
     Returns (H,W,3): a crop in the image's own dtype, resized to the whole size; else float32, A*
     times (image - mean). Raises MaapError for an a_star that does not exist.
     """
     height, width = image.shape[:2]
     known = find_a_star(a_star)
-    if known.inside is None or known.outside is None:  # it crops
+    if known.crops:
         return crop(image, region)
-    factor = attention_factor(known.inside, known.outside, attention, region, (height, width))
+    if known.inside is None or known.outside is None:
+        factor = kept_factor(attention, threshold, (height, width))
+    else:
+        factor = attention_factor(known.inside, known.outside, attention, region, (height, width))
     base = mean_image(mean, height, width)
     planes = np.empty((image.shape[2], height, width), np.float32)  # the order a Datum has
     for c, plane in enumerate(planes):

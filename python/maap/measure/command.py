@@ -8,10 +8,28 @@ from typing import Optional
 from maap.errors import MaapError
 from maap.measure import tables
 from maap.measure.evaluation import measure_weights
+from maap.measure.regions import measure_regions
 from maap.measure.result import Measured
+from maap.runs.evaluation import RegionQuality
 from maap.runs.request import Request
 from maap.runs.subject import Subject, resolve
 from maap.util.files import folder_for
+
+
+def region_quality(request: Request) -> RegionQuality:
+    """How well the regions of a trained net sit on the true boxes of the test images.
+
+    Nothing is trained, and no image classified. The request's weights (``phase=1``: those that a
+    run's images are rewritten with) and its options for the region count. Raises MaapError as
+    `runs.subject.resolve` and `measure_regions` do, and where no net finds regions.
+    """
+    with tempfile.TemporaryDirectory() as work:
+        subject = resolve(request, Path(work))
+        if subject.finder is None:
+            raise MaapError(f"{subject.title}: it has no rewrite net, which finds regions")
+        how = (subject.dataset.split("test"), subject.transform, subject.batch)
+        nets = (subject.finder, subject.weights)
+        return measure_regions(*nets, *how, gpu=subject.gpu).quality
 
 
 def evaluate(

@@ -15,6 +15,11 @@ from maap.util.schema import LayerParameter, caffe_pb2
 REWRITE_TOPS = ("dstar", "region", "attention", "stats")  # Elimination's tops in a rewrite net
 
 
+def elimination_text(layer: LayerParameter) -> str:
+    """The parameters of an Elimination layer as text, from its field or from python_param."""
+    return f"{layer.python_param.param_str} {getattr(layer, 'elimination_param', '')}"
+
+
 def with_enhancement(
     layers: Sequence[LayerParameter], after: str, name: str
 ) -> list[LayerParameter]:

@@ -6,6 +6,7 @@ on the seed alone.
 """
 
 import copy
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Optional, Union
@@ -13,15 +14,16 @@ from typing import Optional, Union
 from maap.config.values import Value
 from maap.errors import MaapError
 from maap.images.a_star import NAMES as A_STARS
+from maap.images.region_options import PAPERS, RegionOptions
 from maap.nets import graph, layer_types
-from maap.nets.attention_layers import REWRITE_TOPS
+from maap.nets.attention_layers import REWRITE_TOPS, elimination_text
 from maap.nets.folder import NetFiles
+from maap.nets.map_sizes import map_sizes
 from maap.nets.prototxt import read_net, read_solver
 from maap.nets.transform import data_layer
 from maap.util.schema import LayerParameter, NetParameter, SolverParameter, caffe_pb2
 from maap.util.text import nearest
 
-THRESHOLDS = ("INPUT", "MAP")
 PHASE2 = "phase2"  # the stage of the Data layer that reads rewritten images
 
 
@@ -67,13 +69,17 @@ def resolve_deploy(files: NetFiles, laap: bool, classes: int, batch: int) -> Net
 
 
 def resolve_rewrite(
-    files: NetFiles, laap: bool, batch: int, a_star: str = "ROI", threshold_at: str = "INPUT"
+    files: NetFiles,
+    laap: bool,
+    batch: int,
+    a_star: str = "ROI",
+    options: RegionOptions = PAPERS,
 ) -> NetParameter:
-    """The rewrite net; tops dstar, region, attention, stats. ``a_star`` is one of A_STARS."""
+    """The rewrite net; tops dstar, region, attention, stats. ``a_star`` is one of A_STARS;
+    ``options``: how the region is found."""
     path = files.rewrite(laap)
     net = read_net(path)
     a_star = _choice("A*", a_star, A_STARS)
-    threshold_at = _choice("threshold_at", threshold_at, THRESHOLDS)
     found = [layer for layer in net.layer if layer.type == "Elimination"]
     if len(found) != 1:
         raise MaapError(f"{path}: {len(found)} Elimination layers; a rewrite net ends with one")
@@ -82,9 +88,40 @@ def resolve_rewrite(
             f"{path}: layer {found[0].name} has tops {', '.join(found[0].top)}; "
             f"rewriting needs {', '.join(REWRITE_TOPS)}"
         )
-    found[0].python_param.param_str = f"a_star: {a_star} threshold_at: {threshold_at}"
+    found[0].python_param.param_str = f"a_star: {a_star} {options.check().text}"
     _set_batch(net, batch, path)
     return net
+
+
+def with_region_options(net: NetParameter, options: RegionOptions) -> NetParameter:
+    """A copy of a resolved rewrite net whose Elimination layer finds the region by ``options``, and
+    keeps its A*."""
+    changed = copy.deepcopy(net)
+    for layer in changed.layer:
+        if layer.type == "Elimination":
+            a_star = re.search(r"a_star\s*:\s*\S+", elimination_text(layer))
+            words = [a_star.group()] if a_star else []
+            layer.python_param.param_str = " ".join([*words, options.check().text])
+            if "elimination_param" in layer.DESCRIPTOR.fields_by_name:
+                layer.ClearField("elimination_param")
+    return changed
+
+
+def check_border(net: NetParameter, border: int) -> None:
+    """Raises MaapError where ``border`` is too wide for the map that a rewrite net looks at."""
+    if not border:
+        return
+    (layer,) = [layer for layer in net.layer if layer.type == "Elimination"]
+    try:
+        height, width = map_sizes(net)[layer.bottom[0]]
+    except MaapError:
+        return  # of a type that is not known here: the layer itself says it later
+    most = (min(height, width) - 1) // 2
+    if border > most:
+        raise MaapError(
+            f"setting border: {border} is too large for the map of {height} x {width} at "
+            f"{layer.bottom[0]}; give at most {most}"
+        )
 
 
 def resolve_solver(

@@ -237,6 +237,7 @@ def _forward(pool: Pool, number: int, finder: Finder, output: Output) -> None:
     if find_a_star(output.request.a_star).needs_attention:
         slot.attention[:] = found.attention
     slot.stats[:] = found.stats
+    slot.thresholds[:] = np.where(found.stats[:, 4] > 0, np.inf, found.stats[:, 0])
     if not regions.fall_back:
         slot.stats[:, 4] = 0
     pool.render(number)

@@ -66,13 +66,14 @@ class Slot:
     """The shared memory of one batch in flight, as arrays.
 
     images: (N,3,h,w) float32, the network's input. regions: (N,4) int32, R on the stored image.
-    attention: (N,h,w) float32. stats: (N,5) float32. records: bytes, the serialised Datums one
+    attention: (N,h,w) float32. thresholds: (N,) float32, what attention is compared with; infinite
+    where nothing is to be dropped. stats: (N,5) float32. records: bytes, the serialised Datums one
     after the other.
     """
 
     def __init__(self, job: Job, fd: int = -1):
         n, (h, w) = job.batch, job.net_input
-        sizes = [n * 3 * h * w * 4, n * 4 * 4, n * h * w * 4 if job.a_star else 0]
+        sizes = [n * 3 * h * w * 4, n * 4 * 4, n * 4, n * h * w * 4 if job.a_star else 0]
         sizes.append(n * datum_capacity(job.stored) if job.a_star else 0)
         self.block = SharedBlock(sum(sizes), fd)
         ends = np.cumsum([0] + sizes)
@@ -80,8 +81,9 @@ class Slot:
         parts = [memory[a:b] for a, b in zip(ends[:-1], ends[1:])]
         self.images = parts[0].view(np.float32).reshape(n, 3, h, w)
         self.regions = parts[1].view(np.int32).reshape(n, 4)
-        self.attention = parts[2].view(np.float32).reshape(-1, h, w)
-        self.records = parts[3]
+        self.thresholds = parts[2].view(np.float32)
+        self.attention = parts[3].view(np.float32).reshape(-1, h, w)
+        self.records = parts[4]
         self.stats = np.zeros((n, 5), np.float32)  # not shared: workers have no use for it
 
 
@@ -131,7 +133,8 @@ class Handler:
         for n, (image, label) in enumerate(self.loaded.pop(number)):
             region: Box = tuple(map(int, part.regions[n]))
             attention = part.attention[n] if soft else None
-            drawn = render.render(image, region, attention, self.job.a_star, self.mean_stored)
+            of_it = (attention, self.job.a_star, self.mean_stored, float(part.thresholds[n]))
+            drawn = render.render(image, region, *of_it)
             datum = np.frombuffer(encode_pixels(drawn, label), np.uint8)
             part.records[at : at + len(datum)] = datum
             at += len(datum)

@@ -18,8 +18,9 @@ class Request:
 
     run: name or folder of a run. phase: weights after that phase, by its number. weights: a
     .caffemodel, or the name of published weights; with a run, in place of its own. data: as for
-    `maap train`. regions: what rewritten images are cut by; with a run, in place of its own.
-    batch: images in one pass.
+    `maap train`. regions: what rewritten images are cut by; threshold_at to border: how regions are
+    found (`images.region_options`); with a run, each in place of its own. batch: images in one
+    pass.
     """
 
     run: Optional[str] = None
@@ -32,6 +33,13 @@ class Request:
     data: Optional[str] = None
     a_star: Optional[str] = None
     regions: Optional[str] = None
+    threshold_at: Optional[str] = None
+    threshold: Optional[str] = None
+    threshold_fraction: Optional[float] = None
+    component: Optional[str] = None
+    connectivity: Optional[int] = None
+    padding: Optional[float] = None
+    border: Optional[int] = None
     batch: Optional[int] = None
     gpu: Optional[int] = None
 

@@ -8,6 +8,7 @@ One answer for all commands that apply a trained net to images: evaluate, rewrit
                the size that the net's input asks for
 """
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional
@@ -19,13 +20,21 @@ from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.images.boxes import Size
 from maap.images.pixels import POLICIES
+from maap.images.region_options import NAMES, RegionOptions
+from maap.nets.attention_layers import elimination_text
 from maap.nets.folder import NetFiles, find_net
 from maap.nets.prototxt import read_net, write_text
-from maap.nets.resolve import resolve_deploy, resolve_rewrite
+from maap.nets.resolve import (
+    check_border,
+    resolve_deploy,
+    resolve_rewrite,
+    with_region_options,
+)
 from maap.nets.transform import data_transform
 from maap.runs import feed
-from maap.runs.request import Request
+from maap.runs.request import Request, option
 from maap.runs.run import REWRITE, Run, find_run, finder_of, resume_command
+from maap.util.schema import NetParameter
 from maap.weights.caffemodel import check_weights
 from maap.weights.published import find_weights
 
@@ -74,7 +83,8 @@ def resolve(request: Request, work: Path, with_data: bool = True) -> Subject:
     """
     request.check()
     if request.run is not None:
-        return of_run(find_run(Path(request.runs_dir), request.run), request, with_data)
+        found = of_run(find_run(Path(request.runs_dir), request.run), request, with_data)
+        return _with_options(found, request, work)
     if request.weights is None:
         raise MaapError("give the name of a run, or --weights FILE (and --net, --data)")
     return _of_weights(request, work, with_data)
@@ -114,6 +124,31 @@ def of_run(run: Run, request: Request = _NOTHING, with_data: bool = False) -> Su
     )
 
 
+def _with_options(subject: Subject, request: Request, work: Path) -> Subject:
+    """A run's subject with the regions that the request wants; nothing changes where it names
+    none.
+
+    Raises MaapError for options that cannot be, and where no net of the run finds regions.
+    """
+    given = [name for name in NAMES if getattr(request, name) is not None]
+    if not given:
+        return subject
+    if subject.attention is None:
+        raise MaapError(f"{', '.join(map(option, given))}: {subject.title} has no rewrite net")
+    net = read_net(subject.attention)
+    (layer,) = [layer for layer in net.layer if layer.type == "Elimination"]
+    options = RegionOptions.read(elimination_text(layer)).changed(request)
+    path = work / "rewrite.prototxt"
+    _write_rewrite(with_region_options(net, options), options, path)
+    rewrite = None if subject.rewrite is None else path
+    return dataclasses.replace(subject, rewrite=rewrite, attention=path, finder=path)
+
+
+def _write_rewrite(net: NetParameter, options: RegionOptions, path: Path) -> None:
+    check_border(net, options.border)
+    write_text(net, path)
+
+
 def _weights_of(run: Run, request: Request) -> tuple[Path, str]:
     """The weights file, and what to call the run with them."""
     if request.weights is not None:
@@ -150,7 +185,7 @@ def _stored(folder: Path, config: TrainConfig) -> tuple[Size, str]:
 
 
 def _of_weights(request: Request, work: Path, with_data: bool) -> Subject:
-    chosen = {name: getattr(request, name) for name in ("net", "variant", "a_star")}
+    chosen = {name: getattr(request, name) for name in ("net", "variant", "a_star", *NAMES)}
     config = TrainConfig(**{name: value for name, value in chosen.items() if value is not None})
     files = find_net(config.net)
     how = data_transform(read_net(files.train_val(config.laap)), "TEST")
@@ -197,5 +232,7 @@ def _resolved_rewrite(
     except MaapError:
         return None  # a net folder without Elimination
     path = work / "rewrite.prototxt"
-    write_text(resolve_rewrite(files, config.laap, batch, config.a_star, config.threshold_at), path)
+    options = RegionOptions.of(config)
+    net = resolve_rewrite(files, config.laap, batch, config.a_star, options)
+    _write_rewrite(net, options, path)
     return path

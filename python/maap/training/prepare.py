@@ -12,12 +12,19 @@ from maap.config.fields import FIELDS, TrainConfig, in_group
 from maap.config.resolve import resolve, solver_overrides
 from maap.data.store import Dataset
 from maap.errors import MaapError
+from maap.images.region_options import RegionOptions
 from maap.nets import layer_types
 from maap.nets.crop_size import set_input
 from maap.nets.folder import NetFiles, find_net
 from maap.nets.online import online_net
 from maap.nets.prototxt import read_net, read_solver, write_text
-from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_solver, resolve_train
+from maap.nets.resolve import (
+    check_border,
+    resolve_deploy,
+    resolve_rewrite,
+    resolve_solver,
+    resolve_train,
+)
 from maap.nets.transform import data_transform
 from maap.rewrite.regions import Regions
 from maap.runs.feed import manifest_hash
@@ -94,13 +101,15 @@ def _resolve_nets(files: NetFiles, config: TrainConfig, classes: int) -> dict[st
     )
     if config.haap:
         found["rewrite"] = resolve_rewrite(
-            files, config.laap, config.batch, config.a_star, config.threshold_at
+            files, config.laap, config.batch, config.a_star, RegionOptions.of(config)
         )
     else:
         finder = _finder(files, config, found["net"])
         found.update({} if finder is None else {Path(FINDER).stem: finder})
     for net in found.values() if config.crop_size else ():
         set_input(net, config.crop_size)
+    for name in found.keys() & {"rewrite", Path(FINDER).stem}:
+        check_border(found[name], config.border)
     return found
 
 
@@ -115,7 +124,7 @@ def _finder(files: NetFiles, config: TrainConfig, train: Net) -> Optional[Net]:
     except MaapError:
         return None
     try:
-        net = resolve_rewrite(files, config.laap, config.batch, "ROI", config.threshold_at)
+        net = resolve_rewrite(files, config.laap, config.batch, "ROI", RegionOptions.of(config))
         own = {layer.name: layer.type for layer in train.layer}
         for layer in net.layer:
             if _has_weights(layer) and own.get(layer.name) != layer.type:

@@ -258,8 +258,8 @@ ATTENTION = [
     *(
         _elimination(text)
         for text in ("", "threshold_at: MAP", "a_star: UNCORRELATED", "a_star: ENHANCE",
-                     "a_star: REDUCE", "a_star: ALLSOFT", "a_star: ALLSOFT_PLUS_ONE", "a_star: DROP",
-                     "a_star: DROP threshold: FRACTION fraction: 0.3 border: 1",
+                     "a_star: REDUCE", "a_star: ALLSOFT", "a_star: ALLSOFT_PLUS_ONE",
+                     "a_star: DROP", "a_star: DROP threshold: FRACTION fraction: 0.3 border: 1",
                      "threshold: MEAN component: STRONGEST connectivity: 4 padding: 0.2")
     ),
 ]  # fmt: skip
