@@ -472,9 +472,17 @@ def test_the_note_says_what_cannot_be_compared(tmp_path):
 
 
 def test_the_page_says_what_it_is_worth(tmp_path):
-    said = "\n".join(notes.notes(table(part("x"), [result(tmp_path, "x", 1, 0.4)])))
-    for words in ("400 original test images of birds", "chance 25.0%", "up to 2.5 points",
-                  "a note", "random weights", "one seed"):  # fmt: skip
+    found = result(tmp_path, "x", 1, 0.4, base_lr=0.01, phase2_lr=0.001)
+    said = "\n".join(notes.notes(table(part("x"), [found])))
+    for words in (
+        "400 original test images of birds",
+        "chance 25.0%",
+        "up to 2.5 points",
+        "a note",
+        "random weights",
+        "learning rate 0.01, then 0.001. Host",
+        "one seed",
+    ):
         assert words in said
 
 

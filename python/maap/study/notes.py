@@ -49,7 +49,7 @@ def _numbers(table: Table) -> str:
     words = []
     for net in table.part.nets:
         cells = [cell.resolved for cell in table.cells if cell.net == net]
-        words.append(f"{net_name(net)}: {_phases(cells)}, batch {cells[0].batch}")
+        words.append(f"{net_name(net)}: {_phases(cells)}, batch {cells[0].batch}{_rates(cells)}")
     return f"{'; '.join(words)}. Host: {table.results[0].cell.resolved.host}."
 
 
@@ -63,6 +63,15 @@ def _phases(configs: Sequence[TrainConfig]) -> str:
     elif any(each.control for each in configs):
         phases += f", then {first.phase2_iter} on the original images"
     return f"{phases} at most"
+
+
+def _rates(configs: Sequence[TrainConfig]) -> str:
+    """The learning rates at the start of the phases, where they are known."""
+    first = configs[0]
+    if first.base_lr is None:
+        return ""
+    longer = any(each.haap or each.control for each in configs) and first.phase2_lr is not None
+    return f", learning rate {first.base_lr:g}" + (f", then {first.phase2_lr:g}" if longer else "")
 
 
 def _about_paper(table: Table) -> list[str]:

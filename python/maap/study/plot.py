@@ -33,8 +33,9 @@ def plot(table: Table) -> bytes:
         chance = 100 * table.results[0].evaluation.chance
         axes.axvline(chance, color=_GREY, linewidth=0.8, linestyle=":", label="chance")
     _rows_on(axes, [row.label for row in rows])
-    top1 = "top-1 on the test images [%]"
-    axes.set_xlabel(top1 if column.key == "top1" else f"{column.title} on the test images")
+    title = "top-1 on the test images [%]" if column.key == "top1" else column.title
+    several = len(table.part.seeds) > 1
+    axes.set_xlabel(f"{title}, ± standard deviation over the seeds" if several else title)
     axes.set_xlim(left=0)
     axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     figure.tight_layout()
