@@ -11,9 +11,23 @@ from maap.study import plan
 from maap.study.cells import Cell
 from maap.study.definition import Part, Row
 from maap.study.figures import PaperNote
+from maap.study.reading import find_study
 from maap.study.results import Result, Table
 
 PAPER = PaperNote("He and Peng, PRCV 2018", "top-1 on CUB", "CUB-200-2011", "transcribed")
+
+BEFORE = "before rewriting (phase 1: LAAP alone)"
+CONTROL = "control: baseline, phase 2 on the original images"
+
+
+def paper_part(number):
+    """The part of the paper's table of that number."""
+    (found,) = find_study(f"table{number}").parts
+    return found
+
+
+def rows(number):
+    return list(paper_part(number).rows)
 
 
 def part(rows, nets=("alexnet",), seeds=(1,), name="table3", paper=PAPER, **more):
