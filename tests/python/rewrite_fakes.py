@@ -71,7 +71,7 @@ class FakeFinder:
         self.seconds, self.flat, self.nan, self.quit_after = seconds, flat, nan, quit_after
         self.seen = 0  # images
 
-    def find(self, images: np.ndarray) -> Found:
+    def find(self, images: np.ndarray, labels=None) -> Found:
         if 0 <= self.quit_after <= self.seen:
             raise MaapError("enough")
         time.sleep(self.seconds)

@@ -13,7 +13,8 @@ from typing import Optional
 import cv2
 import numpy as np
 
-from maap.attention.region_net import NotFinite, RegionNet, load_net
+from maap.attention.class_net import open_finder
+from maap.attention.region_net import NotFinite, load_net
 from maap.data.feeder import Transform
 from maap.errors import MaapError
 from maap.host import loader
@@ -22,6 +23,7 @@ from maap.images import boxes, draw, pixels, render
 from maap.images.region_options import RegionOptions
 from maap.nets import blocks
 from maap.nets.attention_layers import elimination_text
+from maap.nets.attention_source import class_map_of
 from maap.nets.prototxt import read_net, write_text
 from maap.util.schema import NetParameter
 from maap.util.text import times
@@ -90,10 +92,9 @@ class Trunk:
         self, net: NetParameter, source: Source, blobs: Optional[Sequence[str]], gpu: Optional[int]
     ):
         self.source = source
-        eliminated = blocks.eliminated(read_net(source.rewrite)) if source.rewrite else None
         self.notes = dict.fromkeys(blocks.enhanced(net), "after Enhancement")
-        if eliminated:
-            self.notes.setdefault(eliminated, "Elimination's map")
+        if source.rewrite:
+            self.notes.setdefault(*_looked_at(read_net(source.rewrite)))
         short = blocks.trunk(net, blobs or blocks.blocks(net))
         with tempfile.TemporaryDirectory() as work:
             path = Path(work) / f"{source.deploy.parent.name}.prototxt"
@@ -134,7 +135,7 @@ class Inside:
     Where the deploy net has Enhancement, the rows of maps are the baseline's and its own; the
     baseline is ``baseline``, (name, Source) of another training, or else the same weights with the
     layer left out. Without Enhancement there is one row, and the baseline's if given. Raises
-    MaapError as `Trunk` and `RegionNet` do.
+    MaapError as `Trunk` and `open_finder` do.
     """
 
     def __init__(
@@ -161,7 +162,7 @@ class Inside:
         self._finder = None
         if source.rewrite is not None:
             self._eliminated, self._options = _elimination(source.rewrite)
-            self._finder = RegionNet(
+            self._finder = open_finder(
                 source.rewrite, source.weights, 1, gpu, keep=(self._eliminated,)
             )
 
@@ -241,6 +242,15 @@ def _mask(judged: np.ndarray, threshold: float, options: RegionOptions) -> np.nd
         firsts = [np.flatnonzero(labels.ravel() == label)[0] for label in largest]
         mask[labels == largest[int(np.argmin(firsts))]] = 2
     return mask
+
+
+def _looked_at(rewrite: NetParameter) -> tuple[str, str]:
+    """The blob of the net that regions are found from, and a note on it."""
+    about = class_map_of(rewrite)
+    if about is None:
+        return str(blocks.eliminated(rewrite)), "Elimination's map"
+    made = {layer.name: layer.top[0] for layer in rewrite.layer if layer.top}
+    return made.get(str(about.after), about.blob), "Grad-CAM's map"
 
 
 def _elimination(rewrite: Path) -> tuple[str, RegionOptions]:

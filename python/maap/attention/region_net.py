@@ -43,16 +43,8 @@ def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> CaffeN
     differ in shape, and when the net has no blob `data`: Caffe itself would abort, or compute with
     zeros.
     """
-    message = read_net(net)
-    missing = check_weights(message, weights)["missing"]
-    if missing:
-        raise MaapError(
-            f"{weights}: no weights for {', '.join(missing)} of {net}; give the weights that were "
-            "trained for this net"
-        )
-    caffe = loader.load()
-    loader.set_device(caffe, gpu)
-    loaded = caffe.Net(str(net), caffe.TEST, weights=str(weights))
+    need_weights(net, weights)
+    loaded = open_net(net, weights, gpu)
     if "data" not in loaded.blobs:
         raise MaapError(f"{net} has no blob data; name its Input layer's top so")
     shape = tuple(loaded.blobs["data"].shape)
@@ -60,6 +52,24 @@ def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> CaffeN
         loaded.blobs["data"].reshape(batch, *shape[1:])
         loaded.reshape()
     return loaded
+
+
+def need_weights(net: Path, weights: Path) -> None:
+    """Raises MaapError when a file is missing or damaged, and when the weights lack a layer of the
+    net or differ in shape."""
+    missing = check_weights(read_net(net), weights)["missing"]
+    if missing:
+        raise MaapError(
+            f"{weights}: no weights for {', '.join(missing)} of {net}; give the weights that were "
+            "trained for this net"
+        )
+
+
+def open_net(net: Path, weights: Path, gpu: Optional[int]) -> CaffeNet:
+    """The host's caffe.Net (phase TEST) of a prototxt whose layers all have weights in the file."""
+    caffe = loader.load()
+    loader.set_device(caffe, gpu)
+    return caffe.Net(str(net), caffe.TEST, weights=str(weights))
 
 
 class RegionNet:
@@ -94,9 +104,10 @@ class RegionNet:
         # What forward copies from a GPU: not D*, which is as large as the images.
         self.net.outputs[:] = [name for name in TOPS if attention or name != "attention"]
 
-    def find(self, images: np.ndarray) -> Found:
-        """images: (N,3,H,W) float32 as the net expects them, N = batch. The arrays returned are
-        views into the net and hold until the next call. Raises NotFinite."""
+    def find(self, images: np.ndarray, labels: Optional[Sequence[int]] = None) -> Found:
+        """images: (N,3,H,W) float32 as the net expects them, N = batch. labels: the images'
+        classes, which this net does not look at. The arrays returned are views into the net and
+        hold until the next call. Raises NotFinite."""
         self.net.blobs["data"].data[...] = images
         try:
             self.net.forward()

@@ -6,6 +6,7 @@ from typing import Any, Optional
 import click
 
 from maap.cli.options import (
+    ATTENTION,
     BATCH,
     DATA,
     DEBUG,
@@ -22,7 +23,9 @@ from maap.config.fields import A_STARS, REGIONS
 from maap.host.supervise import call
 from maap.runs.request import Request
 
-_SUBJECT = together(RUN(), PHASE, WEIGHTS, DATA, REGION, BATCH, GPU, THREADS, RUNS_DIR, DEBUG)
+_SUBJECT = together(
+    RUN(), PHASE, WEIGHTS, DATA, ATTENTION, REGION, BATCH, GPU, THREADS, RUNS_DIR, DEBUG
+)
 
 
 @click.command()

@@ -6,7 +6,7 @@ from typing import Any, Callable
 import click
 
 from maap.config.check import field_type
-from maap.config.fields import FIELDS, VARIANTS, option_name
+from maap.config.fields import ATTENTIONS, FIELDS, VARIANTS, option_name
 from maap.images.region_options import NAMES
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
@@ -92,6 +92,20 @@ WEIGHTS = together(
 
 
 REGION = together(*map(_region_option, NAMES))
+
+# What the region is found from (TrainConfig has the same settings).
+ATTENTION = together(
+    click.option(
+        "--attention",
+        type=click.Choice(ATTENTIONS),
+        help="What the region is found from, as for train. [default: the run's, or mean]",
+    ),
+    click.option(
+        "--attention-layer",
+        metavar="LAYER",
+        help="Layer whose map the region is found from. [default: the run's, or the net's own]",
+    ),
+)
 
 
 _TITLES = {

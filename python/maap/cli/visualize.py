@@ -5,7 +5,7 @@ from typing import Any, Optional
 
 import click
 
-from maap.cli.options import DEBUG, GPU, PHASE, REGION, RUNS_DIR, THREADS, WEIGHTS
+from maap.cli.options import ATTENTION, DEBUG, GPU, PHASE, REGION, RUNS_DIR, THREADS, WEIGHTS
 from maap.host.supervise import call
 from maap.runs.request import Request
 
@@ -17,6 +17,7 @@ from maap.runs.request import Request
 )
 @PHASE
 @WEIGHTS
+@ATTENTION
 @click.option(
     "--baseline",
     metavar="RUN|FILE",

@@ -9,7 +9,7 @@ import os
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Union
+from typing import Optional, Union
 
 import yaml
 
@@ -152,6 +152,12 @@ def _check_method(config: TrainConfig) -> None:
             f"setting rounds: {config.rounds}; --haap online finds the region at every iteration, "
             "so there are no rounds: leave it out"
         )
+    check_attention(config.attention, config.attention_layer)
+    if config.online and config.attention != "mean":
+        raise MaapError(
+            f"--attention {config.attention} takes a pass of its own through the net, which --haap "
+            "online has no place for: leave one of the two out"
+        )
     if config.control and config.haap:
         raise MaapError(
             f"--control is for baseline and laap, not for {config.variant}, whose phase 2 has "
@@ -181,6 +187,15 @@ def _check_regions(config: TrainConfig) -> None:
         raise MaapError(
             f"{given}: with --a-star {config.a_star} an image does not depend on the region; leave "
             "one of the two out"
+        )
+
+
+def check_attention(attention: str, layer: Optional[str]) -> None:
+    """Raises MaapError for a source of attention that takes no layer, and a layer for it."""
+    if attention == "cam" and layer is not None:
+        raise MaapError(
+            f"--attention-layer {layer}: the map of --attention cam is the one that the classifier "
+            "averages: leave the layer out, or give --attention grad_cam"
         )
 
 

@@ -23,6 +23,7 @@ from maap.config.values import Value
 from maap.images.a_star import OPTIONS as A_STARS
 from maap.images.region_options import COMPONENTS, THRESHOLD_AT, THRESHOLDS
 
+ATTENTIONS = ("mean", "cam", "grad_cam")
 HAAP_MODES = ("rewrite", "online")
 VARIANTS = ("baseline", "laap", "haap", "maap")
 HOSTS = ("fork", "bvlc")
@@ -229,6 +230,22 @@ class TrainConfig:
         "Rows and columns at each edge of the attention map whose values are replaced by those "
         "beside them: the zero padding of convolutions leaves its mark there.",
         "ours",
+        group="region",
+    )
+    attention: str = _setting(
+        "mean",
+        "What the region is found from. mean: the mean over the channels of a layer's map. The "
+        "others show one class, the image's own in rewriting, the predicted one in testing. cam: "
+        "the map that the classifier averages, for nets that end in an average pooling; grad_cam: "
+        "the layer's channels, weighted by the gradient of the class's score.",
+        "paper (mean); Zhou et al. 2016 (cam); Selvaraju et al. 2017, arXiv 1610.02391 (grad_cam)",
+        choices=ATTENTIONS,
+        group="region",
+    )
+    attention_layer: Optional[str] = _setting(
+        None,
+        "Layer whose map the region is found from (mean, grad_cam). Default: the net's own.",
+        "paper, section 3",
         group="region",
     )
 

@@ -8,7 +8,8 @@ from typing import Callable, Optional
 
 import numpy as np
 
-from maap.attention.region_net import Found, NotFinite, RegionNet
+from maap.attention.class_net import open_finder
+from maap.attention.region_net import Found, NotFinite
 from maap.data.feeder import Transform
 from maap.data.store import Split
 from maap.data.views import View
@@ -56,7 +57,7 @@ def measure_regions(
     Every image is offered to `samples`. Raises MaapError naming the image whose map holds
     a NaN.
     """
-    finder = RegionNet(net, weights, batch, gpu, attention=samples is not None)
+    finder = open_finder(net, weights, batch, gpu, attention=samples is not None)
     job = Job.of(split, finder.size, transform, batch)
     batches = batches_of(0, len(split), batch)
     found: list[geometry.Box] = []

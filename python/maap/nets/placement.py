@@ -189,36 +189,64 @@ def finished(layers: Sequence[LayerParameter], at: int) -> int:
 # ---- what is named ------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Route:
+    """The layers from the images to the scores, among which one is named.
+
+    ``where``: what errors begin with. ``classifier``: the name of the layer whose outputs are the
+    classes. ``others``: names of layers of the net that do not lead to it. ``listed``: where a
+    person finds the names.
+    """
+
+    where: str
+    layers: Sequence[LayerParameter]
+    classifier: str
+    others: Sequence[str] = ()
+    listed: str = ""
+
+
 def _named(network: Network, shapes: dict[str, Shape], name: str) -> Place:
-    layers = network.path
+    others = [layer.name for layer in network.train]
+    listed = " (--dry-run lists them)"
+    where = str(network.file)
+    return named(Route(where, network.path, network.classifier, others, listed), shapes, name)
+
+
+def named(route: Route, shapes: dict[str, Shape], name: str) -> Place:
+    """The place behind the layer of that name, and behind those that finish its map in place.
+
+    Raises MaapError: no such layer (the nearest is named), one that does not lead to the scores or
+    belongs to the classifier, one whose output is no map or a single point.
+    """
+    layers, where = route.layers, route.where
     names = [layer.name for layer in layers]
     if name not in names:
-        if name in [layer.name for layer in network.train]:
+        if name in route.others:
             raise MaapError(
-                f"{network.file}: layer {name} does not lead to the scores of the main classifier, "
-                f"{network.classifier}; choose one that does (--dry-run lists them)"
+                f"{where}: layer {name} does not lead to the scores of the main classifier, "
+                f"{route.classifier}; choose one that does{route.listed}"
             )
-        raise MaapError(f"{network.file}: no layer {name!r}; {nearest(name, names)}")
+        raise MaapError(f"{where}: no layer {name!r}; {nearest(name, names)}")
     layer = layers[names.index(name)]
-    if layer not in features(network):
+    if names.index(name) >= names.index(route.classifier):
         raise MaapError(
-            f"{network.file}: layer {name} belongs to the classifier ({network.classifier}); its "
+            f"{where}: layer {name} belongs to the classifier ({route.classifier}); its "
             "channels are the classes, so choose a layer before it"
         )
     if len(layer.top) != 1:
         raise MaapError(
-            f"{network.file}: layer {name} has {len(layer.top)} tops; choose one with a single top"
+            f"{where}: layer {name} has {len(layer.top)} tops; choose one with a single top"
         )
     shape = shapes[layer.top[0]]
     if len(shape) != 4:
         raise MaapError(
-            f"{network.file}: layer {name} gives {' x '.join(map(str, shape[1:]))} numbers for an "
+            f"{where}: layer {name} gives {' x '.join(map(str, shape[1:]))} numbers for an "
             "image, no map; attention needs places to choose from: take a layer before it"
         )
     if shape[2] * shape[3] == 1:
         raise MaapError(
-            f"{network.file}: the map of layer {name} is 1x1: with a single point there is nothing "
-            "to attend to; take a layer before the map is pooled to a point (--dry-run lists them)"
+            f"{where}: the map of layer {name} is 1x1: with a single point there is nothing "
+            f"to attend to; take a layer before the map is pooled to a point{route.listed}"
         )
     after = layers[finished(layers, names.index(name))]
     return Place(after.name, shape[1:])

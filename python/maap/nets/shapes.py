@@ -13,24 +13,32 @@ Shape = tuple[int, ...]
 
 def blob_shapes(network: Network) -> dict[str, Shape]:
     """The shape of every blob from `data` to the scores for one image."""
+    net = caffe_pb2.NetParameter(name=network.name)
+    source = net.layer.add(name="data", type="Input", top=["data"])
+    source.input_param.shape.add(dim=[1, 3, network.size, network.size])
+    net.layer.extend(network.path)
+    return shapes_of(net)
+
+
+def shapes_of(net: NetParameter) -> dict[str, Shape]:
+    """The shape of every blob of a deploy net for one image."""
     caffe = loader.load()
     caffe.set_mode_cpu()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.prototxt"
-        write_text(_for_one_image(network), path)
+        write_text(_for_one_image(net), path)
         loaded = caffe.Net(str(path), caffe.TEST)
     return {name: tuple(blob.shape) for name, blob in loaded.blobs.items()}
 
 
-def _for_one_image(network: Network) -> NetParameter:
-    """The net without fillers: to fill millions of numbers takes time."""
-    net = caffe_pb2.NetParameter(name=network.name)
-    source = net.layer.add(name="data", type="Input", top=["data"])
-    source.input_param.shape.add(dim=[1, 3, network.size, network.size])
-    for layer in network.path:
-        added = net.layer.add()
-        added.CopyFrom(layer)
+def _for_one_image(net: NetParameter) -> NetParameter:
+    """A copy of the net without fillers: to fill millions of numbers takes time."""
+    small = caffe_pb2.NetParameter()
+    small.CopyFrom(net)
+    for layer in small.layer:
+        for shape in layer.input_param.shape if layer.type == "Input" else ():
+            shape.dim[0] = 1
         for name in ("convolution_param", "inner_product_param"):
-            if added.HasField(name):
-                getattr(added, name).ClearField("weight_filler")
-    return net
+            if layer.HasField(name):
+                getattr(layer, name).ClearField("weight_filler")
+    return small

@@ -18,13 +18,15 @@ The decoding, resizing, rendering and encoding happen in worker processes while 
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Optional, Protocol
 
 import numpy as np
 
-from maap.attention.region_net import Found, NotFinite, RegionNet
+from maap.attention.class_net import open_finder
+from maap.attention.region_net import Found, NotFinite
 from maap.data.feeder import Transform
 from maap.data.manifest import Manifest
 from maap.data.store import Split
@@ -41,11 +43,12 @@ from maap.util.progress import say, track
 
 
 class Finder(Protocol):
-    """What finds regions: RegionNet, or a stand-in of it."""
+    """What finds regions: RegionNet, ClassNet, or a stand-in of them. `labels` are the classes of
+    the batch's images; of a batch that was filled up, only those of its own."""
 
     size: Size
 
-    def find(self, images: np.ndarray) -> Found: ...
+    def find(self, images: np.ndarray, labels: Optional[Sequence[int]] = None) -> Found: ...
 
 
 @dataclass(frozen=True)
@@ -161,7 +164,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     net: a resolved rewrite prototxt; weights: the caffemodel of the phase before. a_star: one of
     `a_star.NAMES`. transform: only `mean` (BGR, grey levels) and `scale` are used. batch: images
     per forward pass. regions: what images are cut by. gpu: device number, None = CPU. finder: an
-    object with RegionNet's `size` and `find`, in its place.
+    object with `size` and `find`, in place of what the net asks for.
 
     `out` there and made by the same request is returned as it is; .partial-OUT of the same request
     is continued. Raises MaapError: `out` there but of another request, true boxes wanted that are
@@ -183,7 +186,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
                 say(f"rewriting continues after {first} of {len(source)} records")
             if first < len(source):
                 soft = find_a_star(a_star).needs_attention
-                finder = finder or RegionNet(net, weights, batch, gpu, attention=soft)
+                finder = finder or open_finder(net, weights, batch, gpu, attention=soft)
                 job = worker.Job.of(source, finder.size, transform, batch, a_star)
                 _fill(output, job, finder, first, worker_count or default_workers())
             cut_by = "" if regions.how == "found" else f"cut by {regions.title}"
@@ -224,7 +227,7 @@ def _forward(pool: Pool, number: int, finder: Finder, output: Output) -> None:
     slot = pool.loaded(number)
     indices = pool.batches[number]
     try:
-        found = finder.find(slot.images)
+        found = finder.find(slot.images, [source.records[index].label for index in indices])
     except NotFinite as error:
         record = source.records[indices[min(error.index, len(indices) - 1)]]
         raise MaapError(

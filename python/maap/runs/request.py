@@ -19,8 +19,8 @@ class Request:
     run: name or folder of a run. phase: weights after that phase, by its number. weights: a
     .caffemodel, or the name of published weights; with a run, in place of its own. data: as for
     `maap train`. regions: what rewritten images are cut by; threshold_at to border: how regions are
-    found (`images.region_options`); with a run, each in place of its own. batch: images in one
-    pass.
+    found (`images.region_options`); attention, attention_layer: from what; with a run, each in
+    place of its own. batch: images in one pass.
     """
 
     run: Optional[str] = None
@@ -40,6 +40,8 @@ class Request:
     connectivity: Optional[int] = None
     padding: Optional[float] = None
     border: Optional[int] = None
+    attention: Optional[str] = None
+    attention_layer: Optional[str] = None
     batch: Optional[int] = None
     gpu: Optional[int] = None
 

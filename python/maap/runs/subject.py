@@ -21,7 +21,15 @@ from maap.errors import MaapError
 from maap.images.boxes import Size
 from maap.images.pixels import POLICIES
 from maap.images.region_options import NAMES, RegionOptions
+from maap.nets import layer_types
 from maap.nets.attention_layers import elimination_text
+from maap.nets.attention_source import (
+    AttentionSource,
+    attended,
+    class_map_of,
+    layer_looked_at,
+    scorer_of,
+)
 from maap.nets.folder import NetFiles, find_net
 from maap.nets.prototxt import read_net, write_text
 from maap.nets.resolve import (
@@ -35,7 +43,7 @@ from maap.runs import feed
 from maap.runs.request import Request, option
 from maap.runs.run import REWRITE, Run, find_run, finder_of, resume_command
 from maap.util.schema import NetParameter
-from maap.weights.caffemodel import check_weights
+from maap.weights.caffemodel import check_weights, stored_layers
 from maap.weights.published import find_weights
 
 _NOTHING = Request()  # given by hand
@@ -83,7 +91,8 @@ def resolve(request: Request, work: Path, with_data: bool = True) -> Subject:
     """
     request.check()
     if request.run is not None:
-        found = of_run(find_run(Path(request.runs_dir), request.run), request, with_data)
+        run = find_run(Path(request.runs_dir), request.run)
+        found = _looking_elsewhere(of_run(run, request, with_data), run, request, work)
         return _with_options(found, request, work)
     if request.weights is None:
         raise MaapError("give the name of a run, or --weights FILE (and --net, --data)")
@@ -163,6 +172,30 @@ def _weights_of(run: Run, request: Request) -> tuple[Path, str]:
     return ready[-1], f"{run.name} after {ready[-1].parent.name.replace('phase', 'phase ')}"
 
 
+def _looking_elsewhere(subject: Subject, run: Run, request: Request, work: Path) -> Subject:
+    """A run's subject with the attention that the request wants; the same where it wants none.
+
+    Raises MaapError as `attended` does, and where there is no net that finds regions.
+    """
+    if request.attention is None and request.attention_layer is None:
+        return subject
+    config = run.config()
+    kind = request.attention or config.attention
+    layer = request.attention_layer
+    if layer is None and kind != "cam":
+        layer = config.attention_layer
+    files = find_net(config.net)
+    like = read_net(finder_of(run.folder) or files.rewrite(config.laap))
+    if layer is None and kind != "cam":  # that of a net which says so
+        plain = class_map_of(like) is None
+        layer = layer_looked_at(like if plain else read_net(files.rewrite(config.laap)))
+    path = work / REWRITE
+    source = AttentionSource(kind, layer)
+    write_text(attended(like, read_net(subject.deploy), source), path)
+    rewrite = None if subject.rewrite is None else path
+    return dataclasses.replace(subject, rewrite=rewrite, attention=path, finder=path)
+
+
 def _rewrite_of_net(config: TrainConfig) -> Optional[Path]:
     """The rewrite net of the net folder that a run was trained from, if it is still there."""
     try:
@@ -185,7 +218,8 @@ def _stored(folder: Path, config: TrainConfig) -> tuple[Size, str]:
 
 
 def _of_weights(request: Request, work: Path, with_data: bool) -> Subject:
-    chosen = {name: getattr(request, name) for name in ("net", "variant", "a_star", *NAMES)}
+    names = ("net", "variant", "a_star", "attention", "attention_layer", *NAMES)
+    chosen = {name: getattr(request, name) for name in names}
     config = TrainConfig(**{name: value for name, value in chosen.items() if value is not None})
     files = find_net(config.net)
     how = data_transform(read_net(files.train_val(config.laap)), "TEST")
@@ -199,7 +233,11 @@ def _of_weights(request: Request, work: Path, with_data: bool) -> Subject:
         check_weights(net, weights)
         deploy = work / "deploy.prototxt"
         write_text(net, deploy)
-    rewrite = _resolved_rewrite(files, config, batch if with_data else 1, work)
+    else:
+        net = read_net(deploy)
+        if not AttentionSource.of(config).usual:
+            net = resolve_deploy(files, config.laap, _classes_in(weights, net), 1)
+    rewrite = _resolved_rewrite(files, config, batch if with_data else 1, net, work)
     return Subject(
         title=f"{files.name} with {weights.name}",
         deploy=deploy,
@@ -224,8 +262,20 @@ def _of_weights(request: Request, work: Path, with_data: bool) -> Subject:
     )
 
 
+def _classes_in(weights: Path, deploy: NetParameter) -> int:
+    """How many classes the weights of a net are for; where they lack the classifier, as many as the
+    net has."""
+    name = scorer_of(deploy).classifier
+    classifier = next(layer for layer in deploy.layer if layer.name == name)
+    shapes = {layer.name: layer.shapes for layer in stored_layers(weights)}
+    if not shapes.get(name):
+        return int(layer_types.learnt(classifier).num_output)
+    rows = -2 if classifier.type == "InnerProduct" else 0  # old files have four axes
+    return shapes[name][0][rows]
+
+
 def _resolved_rewrite(
-    files: NetFiles, config: TrainConfig, batch: int, work: Path
+    files: NetFiles, config: TrainConfig, batch: int, deploy: NetParameter, work: Path
 ) -> Optional[Path]:
     try:
         files.rewrite(config.laap)
@@ -234,5 +284,5 @@ def _resolved_rewrite(
     path = work / "rewrite.prototxt"
     options = RegionOptions.of(config)
     net = resolve_rewrite(files, config.laap, batch, config.a_star, options)
-    _write_rewrite(net, options, path)
+    _write_rewrite(attended(net, deploy, AttentionSource.of(config)), options, path)
     return path

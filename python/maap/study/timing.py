@@ -14,7 +14,7 @@ from typing import Callable
 
 import numpy as np
 
-from maap.attention.region_net import RegionNet
+from maap.attention.class_net import open_finder
 from maap.config.fields import TrainConfig
 from maap.data.feeder import Feeder
 from maap.data.find import data_for
@@ -169,7 +169,7 @@ def measure(config: TrainConfig, dataset: Dataset) -> Costs:
         rewrite = 0.0
         net = finder_of(run.folder)
         if net is not None:
-            finder = RegionNet(net, weights, batch, resolved.gpu)
+            finder = open_finder(net, weights, batch, resolved.gpu)
             images = np.random.RandomState(0).randn(batch, 3, *finder.size).astype(np.float32)
             rewrite = _seconds(lambda: finder.find(images)) / batch
         return Costs(iteration, rewrite, test, size)

@@ -14,6 +14,7 @@ from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.images.region_options import RegionOptions
 from maap.nets import layer_types
+from maap.nets.attention_source import AttentionSource, attended
 from maap.nets.crop_size import set_input
 from maap.nets.folder import NetFiles, find_net
 from maap.nets.online import online_net
@@ -109,6 +110,7 @@ def _resolve_nets(files: NetFiles, config: TrainConfig, classes: int) -> dict[st
     for net in found.values() if config.crop_size else ():
         set_input(net, config.crop_size)
     for name in found.keys() & {"rewrite", Path(FINDER).stem}:
+        found[name] = attended(found[name], found["deploy"], AttentionSource.of(config))
         check_border(found[name], config.border)
     return found
 

@@ -30,7 +30,9 @@ from maap.host import loader
 from maap.host.supervise import Stopped, caffe_log
 from maap.measure.classify import measure_accuracy
 from maap.measure.evaluation import evaluate_run
+from maap.nets.attention_source import check_layer
 from maap.nets.folder import find_net
+from maap.nets.prototxt import read_net
 from maap.report.page import write_report
 from maap.rewrite.regions import Regions
 from maap.rewrite.rewrite import rewrite
@@ -91,6 +93,8 @@ def _check_names(config: TrainConfig) -> None:
     files = find_net(config.net)
     files.train_val(config.laap, config.dropout_after)
     files.solver(config.laap, 1), files.deploy(config.laap)
+    if config.attention_layer is not None:
+        check_layer(read_net(files.deploy(config.laap)), config.attention_layer)
     check_data_name(config.data)
     weights = start_of(config)
     if weights is not None:
