@@ -2,6 +2,7 @@
 else, and the same is measured of each."""
 
 import dataclasses
+import json
 import os
 import re
 import shutil
@@ -19,6 +20,7 @@ from maap.measure.command import evaluate
 from maap.nets.folder import find_net, names
 from maap.nets.prototxt import read_net
 from maap.report.compare import compare_runs
+from maap.rewrite.command import rewrite_images
 from maap.runs.listing import run_lines
 from maap.runs.request import Request
 from maap.runs.run import FINDER, REWRITE, Run, finder_of
@@ -126,6 +128,14 @@ def test_the_report_and_the_lists_say_what_was_cut_by(rows):
     assert any(line.startswith("haap-true:") and "haap (true regions) on" in line for line in lines)
     compared = compare_runs(["haap-true", "haap"], runs_dir, runs_dir / "c.html")
     assert any("haap roi true regions" in line for line in compared)
+
+
+@pytest.mark.parametrize("asked, used", [(None, "true"), ("random", "random"), ("found", None)])
+def test_rewrite_cuts_by_the_run_s_boxes_or_those_asked_for(rows, tmp_path, asked, used):
+    request = Request(run=str(rows("haap-true").folder), regions=asked)
+    assert rewrite_images(request, tmp_path / "out").startswith("24 images in")
+    made = json.loads((tmp_path / "out" / "manifest.json").read_text())["rewritten"]
+    assert made.get("regions") == used
 
 
 def test_true_boxes_that_are_not_there_are_missed_before_the_training(config, mini_images):
