@@ -210,3 +210,17 @@ def test_mistakes_on_the_command_line_are_one_line(tmp_path, capsys, monkeypatch
             main(["study", *words])
         errors = capsys.readouterr().err
         assert end.value.code == 1 and errors.startswith("error: ") and said in errors
+
+
+def test_the_page_goes_to_the_runs_of_the_study(study, monkeypatch, tmp_path):
+    """Settings of the file count where nothing is typed: the folder of the runs, and threads."""
+    from maap.cli import study as cli
+
+    pages = []
+    monkeypatch.setattr(cli.StudyRuns, "cells", lambda self, request: [self.threads])
+    monkeypatch.setattr(cli.StudyRuns, "call", lambda self, *words: pages.append(words) or [])
+    found = study(SMALL.replace("max_iter: 9", f"max_iter: 9, runs_dir: {tmp_path}, threads: 3"))
+    making = cli.Making(None, None, (), False, True, None, None, False)
+    cli.make([found], ("title", ""), found.name, making, {})
+    ((_, page, planned, _),) = pages
+    assert page == tmp_path / "small.md" and planned == [3]

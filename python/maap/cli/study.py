@@ -111,9 +111,8 @@ def make(
     seeds = None if making.seeds is None else _seeds(making.seeds)
     weights = _weights(making.weights, nets or all_nets(studies))
     parts = changed(studies, Changes(given, nets, seeds, weights))
-    page = (
-        Path(making.out) if making.out else Path(str(given.get("runs_dir", "runs"))) / f"{name}.md"
-    )
+    runs_dir = str(parts[0].settings.get("runs_dir", "runs"))
+    page = Path(making.out) if making.out else Path(runs_dir) / f"{name}.md"
     if page.suffix != ".md":
         raise MaapError(f"--out {page}: give a name that ends in .md, such as docs/tables.md")
     threads = [part.settings.get("threads") for part in parts]
