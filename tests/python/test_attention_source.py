@@ -1,6 +1,7 @@
 """Where attention comes from: rewrite nets made for it, settings, trainings, what is refused."""
 
 import dataclasses
+import os
 import shutil
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import maap as package
 import numpy as np
 import pytest
 from class_map_nets import BATCH, NETS, images, make, parsed, plain_rewrite
+from maap.attention import figure
 from maap.attention.class_net import ClassNet, open_finder
 from maap.attention.inside import Inside, Source
 from maap.config.check import validate
@@ -35,9 +37,11 @@ from maap.nets.resolve import resolve_deploy, resolve_rewrite, resolve_train
 from maap.rewrite.output import read_findings
 from maap.rewrite.request import Request as RewriteRequest
 from maap.rewrite.rewrite import rewrite
+from maap.runs.feed import open_data
 from maap.runs.request import Request
-from maap.runs.run import Run
+from maap.runs.run import FINDER, Run
 from maap.runs.subject import resolve
+from maap.training import prepare
 from rewrite_fakes import MEAN, TRANSFORM, make_source, photo
 from test_cli import TINY, maap
 from test_rewrite import records_of, same_files
@@ -262,6 +266,8 @@ def test_what_is_shown_is_what_was_found(tmp_path):
     assert np.array_equal(seen.attention.mask > 0, seen.attention.map > seen.attention.threshold)
     notes = {one.blob: one.note for _, maps in seen.rows for one in maps}
     assert notes["conv2"] == "Grad-CAM's map"
+    headings = [heading for heading, _ in figure.sections(seen)]
+    assert "High-level attention: what Elimination finds in Grad-CAM of relu2" in headings
 
 
 # ---- a training ---------------------------------------------------------------------------------
@@ -274,9 +280,14 @@ def trained(tmp_path_factory, mini_images, cache_folder):
     config = TrainConfig(net=TINY, data=str(mini_images), image_size=64, name="classy", batch=8)
     config = dataclasses.replace(config, runs_dir=str(folder), max_iter=8, phase2_iter=4)
     config = dataclasses.replace(config, base_lr=0.01, threads=1, attention="grad_cam")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(cache_folder))
+    before = os.environ.get("XDG_CACHE_HOME")
+    os.environ["XDG_CACHE_HOME"] = str(cache_folder)
+    try:
         package.train(config)
+    finally:
+        del os.environ["XDG_CACHE_HOME"]
+        if before is not None:
+            os.environ["XDG_CACHE_HOME"] = before
     return Run(folder / "classy")
 
 
@@ -287,7 +298,8 @@ def test_a_training_by_grad_cam(trained):
     assert len(found) == 48
     highest = [row.map_max for row in found if not row.fallback]
     assert min(highest) > 0.7 and max(highest) <= 1 / (1 + np.exp(-1)) + 1e-6
-    assert (trained.folder / "report.html").is_file()
+    page = (trained.folder / "report.html").read_text(encoding="utf-8")
+    assert "regions from Grad-CAM" in page
     assert trained.config().attention == "grad_cam"
 
 
@@ -314,6 +326,30 @@ def test_a_run_with_another_source_than_its_own(trained, tmp_path):
         assert subject.attention == subject.rewrite
     with pytest.raises(MaapError, match="give --attention grad_cam"):
         resolve(Request(run=str(trained.folder), attention="cam"), tmp_path, with_data=False)
+
+
+def test_a_source_and_how_regions_are_found_go_together(trained, tmp_path):
+    request = Request(run=str(trained.folder), attention_layer="conv1", padding=0.25)
+    subject = resolve(request, tmp_path, with_data=False)
+    net = read_net(subject.finder)
+    assert class_map_of(net).after == "enhance1"
+    assert net.layer[-1].python_param.param_str == "a_star: ROI threshold_at: INPUT padding: 0.25"
+
+
+@pytest.mark.parametrize("settings", [dict(attention="grad_cam"), dict(attention_layer="conv1")])
+def test_a_run_that_rewrites_nothing_is_measured_by_its_source(trained, tmp_path, settings):
+    """Where its regions would be, for the accuracy on images cut to them."""
+    config = dataclasses.replace(
+        trained.config(), **{**dict(variant="baseline", attention="mean"), **settings}
+    )
+    run = Run(tmp_path / "plain")
+    run.folder.mkdir()
+    prepare.set_up(run, dataclasses.replace(config, name="plain"), open_data(trained.state()), 0.0)
+    assert not (run.folder / "rewrite.prototxt").exists()
+    net = read_net(run.folder / FINDER)
+    after = "relu2" if "attention" in settings else None
+    assert (class_map_of(net).after if after else class_map_of(net)) == after
+    assert layer_looked_at(net) == ("class_map" if after else "relu1")
 
 
 def test_evaluate_finds_the_regions_of_a_source(trained, tmp_path, private_cache):

@@ -95,8 +95,9 @@ def _attention_rows(
         Tile(_small(image, height, width), name, find_a_star(name).formula)
         for name, image in found.d_stars.items()
     ]
+    title = "High-level attention: what Elimination finds"
     return [
-        ("High-level attention: what Elimination finds", tiles),
+        (f"{title} in {found.source}" if found.source else title, tiles),
         ("The modified images D*", changed),
     ]
 

@@ -23,7 +23,7 @@ from maap.images import boxes, draw, pixels, render
 from maap.images.region_options import RegionOptions
 from maap.nets import blocks
 from maap.nets.attention_layers import elimination_text
-from maap.nets.attention_source import class_map_of
+from maap.nets.attention_source import AttentionSource, class_map_of
 from maap.nets.prototxt import read_net, write_text
 from maap.util.schema import NetParameter
 from maap.util.text import times
@@ -67,6 +67,7 @@ class Attention:
     threshold: float
     fallback: bool  # a flat map: R is the whole image
     options: RegionOptions  # how the region is found
+    source: str  # of the map, where it is that of a class: CAM, Grad-CAM of relu5
     d_stars: dict[str, np.ndarray]  # by name, (H,W,3) uint8 BGR as the image shown, mean put back
 
 
@@ -162,6 +163,8 @@ class Inside:
         self._finder = None
         if source.rewrite is not None:
             self._eliminated, self._options = _elimination(source.rewrite)
+            about = class_map_of(read_net(source.rewrite))
+            self._source = "" if about is None else AttentionSource(about.kind, about.after).title
             self._finder = open_finder(
                 source.rewrite, source.weights, 1, gpu, keep=(self._eliminated,)
             )
@@ -211,7 +214,7 @@ class Inside:
             for each in definitions.TABLE
         }
         mask = _mask(judged, threshold, options)
-        return Attention(soft, mask, region, threshold, fallback, options, d_stars)
+        return Attention(soft, mask, region, threshold, fallback, options, self._source, d_stars)
 
 
 def net_input(stored: np.ndarray, size: boxes.Size, transform: Transform) -> np.ndarray:

@@ -54,6 +54,14 @@ class AttentionSource:
         """Whether it is the paper's, at the place that the net folder's rewrite net has."""
         return self == AttentionSource()
 
+    @property
+    def title(self) -> str:
+        """For people: Grad-CAM of relu5; nothing for the usual one."""
+        if self.usual:
+            return ""
+        name = {"mean": "the mean", "cam": "CAM", "grad_cam": "Grad-CAM"}[self.kind]
+        return f"{name} of {self.layer}" if self.layer else name
+
 
 class Scorer(NamedTuple):
     """The layers from the images to the scores (N,K) or (N,K,1,1), the blob of the scores, and

@@ -16,6 +16,7 @@ from maap.config.check import read_yaml
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError
 from maap.measure.samples import InsideSample, Sample, read_inside, read_samples
+from maap.nets.attention_source import AttentionSource
 from maap.report import charts
 from maap.report.html import Picture, setting
 from maap.rewrite.regions import TITLES
@@ -186,6 +187,8 @@ class Report:
             variant += " with a phase 2 on the original images"
         if config.regions != "found":
             variant += f", cut by {TITLES[config.regions]}"
+        if not AttentionSource.of(config).usual:
+            variant += f", regions from {AttentionSource.of(config).title}"
         data = self.evaluation.data.name if self.evaluation else config.data
         words = [Path(config.net).name, variant, f"on {data}"]
         if config.weights:
