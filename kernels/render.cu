@@ -100,10 +100,9 @@ struct Drop {
   const T* stats;  // [n, kStatsSize]
   T* out;          // [n, channels, height, width]
   MAAP_HD void operator()(int i) const {
-    const int64_t plane = static_cast<int64_t>(s.height) * s.width;
-    const int n = static_cast<int>(i / plane);
+    const int plane = s.height * s.width, n = i / plane;
     const T w = a[i] > stats[static_cast<int64_t>(n) * kStatsSize + kThreshold] ? T(0) : T(1);
-    int64_t at = i + n * (s.channels - 1) * plane;
+    int64_t at = i + static_cast<int64_t>(n) * (s.channels - 1) * plane;
     for (int c = 0; c < s.channels; ++c, at += plane) out[at] = w * in[at];
   }
 };

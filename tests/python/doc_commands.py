@@ -69,6 +69,7 @@ NEEDS = {
     _REDUCE: [_BIRDS],
     "./maap train --resume alexnet-maap-demo": _BOTH[:1],
     "./maap report alexnet-maap-demo": _BOTH[:1],
+    "./maap evaluate alexnet-maap-demo --phase 1 --component strongest --border 1": _BOTH[:1],
     "./maap export alexnet-maap-demo": _BOTH[:1],
     "./maap compare alexnet-maap-demo alexnet-baseline-demo": _BOTH,
 }

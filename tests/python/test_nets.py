@@ -13,6 +13,7 @@ from maap.errors import MaapError
 from maap.host import loader
 from maap.images.region_options import RegionOptions
 from maap.nets.folder import find_net
+from maap.nets.online import online_net
 from maap.nets.prototxt import read_net, read_solver, write_text
 from maap.nets.resolve import (
     _set_batch_norm,
@@ -199,6 +200,21 @@ def test_options_of_the_region_in_a_resolved_net():
         changed = with_region_options(with_field, options).layer[-1]
         assert changed.python_param.param_str == said.replace("DROP", "REDUCE")
         assert not changed.HasField("elimination_param")
+
+
+def test_a_run_has_its_options_in_every_net_with_a_region():
+    """In the rewrite net, in the online net's branch, and in the net of a run that rewrites
+    nothing."""
+    own = dict(component="strongest", threshold="mean", border=1)
+    said = "threshold_at: INPUT threshold: MEAN component: STRONGEST border: 1"
+    config = TrainConfig(net=str(TINY), a_star="drop", batch=2, from_scratch=True, **own)
+    found = prepare._resolve_nets(find_net(TINY), config, 4)
+    assert found["rewrite"].layer[-1].python_param.param_str == f"a_star: DROP {said}"
+    joined = online_net(found["net"], found["rewrite"])
+    (layer,) = [layer for layer in joined.layer if layer.type == "Elimination"]
+    assert layer.python_param.param_str == f"a_star: DROP {said}"
+    plain = prepare._resolve_nets(find_net(TINY), dataclasses.replace(config, variant="laap"), 4)
+    assert plain["regions"].layer[-1].python_param.param_str == f"a_star: ROI {said}"
 
 
 def test_a_border_is_checked_against_the_map():
