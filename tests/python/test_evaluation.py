@@ -188,7 +188,7 @@ def test_regions_by_the_size_of_the_object(measured, split, tmp_path):
 
 
 def test_each_object_counts_once_by_the_share_of_its_box(split):
-    """Boxes of 5, 19.9, 20, 34, 35 and 80 % of an image; regions that are the box itself, or not."""
+    """Boxes of 5, 19.9, 20, 34, 35 and 80 % of an image; regions that are the box, or are not."""
     wide, high = 100, 100
     shares = (5, 19.9, 20, 34, 35, 80)
     true = [(0.0, 0.0, share, 100.0) for share in shares]
@@ -203,7 +203,7 @@ def test_each_object_counts_once_by_the_share_of_its_box(split):
     whole = [each.whole.mean_iou for each in quality.by_size]
     assert whole == pytest.approx([(0.05 + 0.199) / 2, 0.27, 0.575])
     assert [each.title for each in quality.by_size] == [
-        "below 20% of the image", "20% to 35% of the image", "35% of the image and more",
+        "less than 20% of the image", "20% to 35% of the image", "35% of the image or more",
     ]  # fmt: skip
     weighed = sum(each.n * each.mean_iou for each in quality.by_size) / quality.n
     assert quality.mean_iou == pytest.approx(weighed)
@@ -215,7 +215,7 @@ def test_lines_for_a_person(measured, split):
     text = "\n".join(tables.lines(measured, split))
     assert f"top-1 {measured.accuracy.top1:.1%}" in text and "mean of 10 crops" in text
     assert "true box: mean IoU with the true box 1.000" in text
-    assert "49 objects of below 20% of the image: mean IoU" in text
+    assert "49 objects that cover less than 20% of the image: mean IoU" in text
     assert "20% to 35%" not in text  # there is none
     assert "top-1 on the 49 images with a true box: whole" in text and "cut to the region" in text
     uncropped = dataclasses.replace(measured.accuracy, cropped=None)

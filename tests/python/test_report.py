@@ -145,7 +145,7 @@ def test_regions_by_the_size_of_the_object_where_they_were_measured(run_folder):
     (run_folder / "evaluation.json").write_text(json.dumps(found))
     shown = Page(report.write_report(run_folder).read_text(encoding="utf-8"))
     words = " ".join(" ".join(shown.words).split())
-    assert "after phase 1, below 10% of the image 58 0.789 0.222 0.222 65.4%" in words
+    assert "after phase 1, less than 10% of the image 58 0.789 0.222 0.222 65.4%" in words
     assert "10% to 25%" not in words
 
 

@@ -178,7 +178,7 @@ def _region_line(name: str, found: RegionFigures) -> str:
 
 def _size_line(found: SizeQuality) -> str:
     return (
-        f"{found.n} objects of {found.title}: mean IoU {found.mean_iou:.3f} (whole image "
+        f"{found.n} objects that cover {found.title}: mean IoU {found.mean_iou:.3f} (whole image "
         f"{found.whole.mean_iou:.3f}, centred half {found.centred_half.mean_iou:.3f}), holds the "
         f"centre {found.centre_hit:.1%}"
     )

@@ -158,11 +158,11 @@ class SizeQuality(RegionFigures, _SizeRange):
 
     @property
     def title(self) -> str:
-        """The objects' size, for people."""
+        """What the true box covers, for people."""
         if self.start <= 0:
-            return f"below {self.end:.0%} of the image"
+            return f"less than {self.end:.0%} of the image"
         if self.end >= 1:
-            return f"{self.start:.0%} of the image and more"
+            return f"{self.start:.0%} of the image or more"
         return f"{self.start:.0%} to {self.end:.0%} of the image"
 
 
