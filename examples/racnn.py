@@ -54,26 +54,38 @@ class Training:
         self.folder, self.settings, self.data = folder, settings, data
         for name, text in RACNN["texts"](settings, str(folder)).items():
             (folder / name).write_text(text)
-        self.weights = folder / "weights.caffemodel"
-        self.weights.write_bytes(DOUBLED(str(weights)).SerializeToString())
+        self.first = folder / "first.caffemodel"
+        self.first.write_bytes(DOUBLED(str(weights)).SerializeToString())
+        self.latest = folder / "latest.caffemodel"
         self.records = data.split("test").records
+
+    def load(self, net):
+        """Give a net the weights so far; the start's net, for one, has no second scale."""
+        net.copy_from(str(self.first))
+        if self.latest.exists():
+            net.copy_from(str(self.latest))
+        return net
+
+    def test_net(self, name):
+        """A net for the test images, with the weights so far."""
+        return self.load(caffe.Net(str(self.folder / f"{name}.prototxt"), caffe.TEST))
 
     def train(self, name, iterations):
         """Train by solver_NAME.prototxt; returns the mean of the last 20 losses."""
         caffe.set_random_seed(self.settings.seed)
         trained = caffe.get_solver(str(self.folder / f"solver_{name}.prototxt"))
-        trained.net.copy_from(str(self.weights))
+        self.load(trained.net)
         (loss,) = [b for b in trained.net.outputs if b.endswith("loss")] or ["loss2"]
         losses = []
         for _ in range(iterations):
             trained.step(1)
             losses.append(float(trained.net.blobs[loss].data))
-        trained.net.save(str(self.weights))
+        trained.net.save(str(self.latest))
         return round(float(np.mean(losses[-20:])), 4)
 
     def test(self):
         """Top-1 of both scales and of their mean, and the squares' fit, over all test images."""
-        net = caffe.Net(str(self.folder / "test.prototxt"), caffe.TEST, weights=str(self.weights))
+        net = self.test_net("test")
         right, squares, count = dict(prob1=0, prob2=0, prob=0), [], len(self.records)
         while len(squares) < count:
             net.forward()
@@ -90,9 +102,7 @@ class Training:
     def regions(self):
         """The mean IoU of what the start learns: the squares around the Elimination layer's regions
         of the test images, by the first scale as it is; None if the images have no boxes."""
-        path = str(self.folder / "start_test.prototxt")
-        net = caffe.Net(path, caffe.TEST, weights=str(self.weights))
-        squares = []
+        net, squares = self.test_net("start_test"), []
         while len(squares) < len(self.records):
             net.forward()
             squares.extend(net.blobs["found"].data * SIDE * self.settings.zoom)
@@ -155,7 +165,7 @@ def main():
     parser.add_argument("--zoom", type=int, default=1)
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--start-iterations", type=int, default=60)
-    parser.add_argument("--iterations", type=int, default=160, help="of the classifiers, at first")
+    parser.add_argument("--iterations", type=int, default=240, help="of the classifiers, at first")
     parser.add_argument("--attention-iterations", type=int, default=40, help="each turn")
     parser.add_argument("--rate", type=float, default=default.rate)
     parser.add_argument("--attention-rate", type=float, default=default.attention_rate)

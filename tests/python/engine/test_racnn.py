@@ -143,10 +143,11 @@ def test_both_scales_start_from_the_same_weights(generator, data, weights, tmp_p
     # A square around the whole image shows the second scale what the first one sees.
     net.params["apn2"][0].data[...] = 0
     net.params["apn2"][1].data[...] = 0, 0, 20
-    images = np.random.RandomState(3).uniform(-100, 100, net.blobs["data"].data.shape)
+    images = np.random.RandomState(3).uniform(-100, 100, (2, 3, 227, 227))
+    net.blobs["data"].reshape(*images.shape)
     found = net.forward(data=images)
     assert np.abs(net.blobs["crop"].data - images).max() < 1e-2
-    assert found["prob"].shape == (10, 200, 1, 1)
+    assert found["prob"].shape == (2, 200, 1, 1)
     assert np.abs(net.blobs["prob1"].data - net.blobs["prob2"].data).max() < 1e-4
 
 
@@ -160,8 +161,7 @@ def test_overlaps(example):
 
 def start_loss(training):
     """How far the attention is from the found regions' squares, over the test images."""
-    path = str(training.folder / "start_test.prototxt")
-    net = caffe.Net(path, caffe.TEST, weights=str(training.weights))
+    net = training.test_net("start_test")
     return sum(float(net.forward()["start_loss"]) for _ in range(3))
 
 
@@ -178,6 +178,10 @@ def test_the_example(example, generator, data, weights, tmp_path):
     before = start_loss(started)
     started.train("start", settings.start_iterations)
     assert start_loss(started) < 0.8 * before  # 0.58 times
+    after = learnt(started.test_net("test"))  # the start's net has no second scale
+    for name in set(after) - {"conv10_cub"}:
+        for fine, blob in zip(after.get(f"fine_{name}", []), after[name]):
+            assert (fine == blob).all(), name
     row = example.one_seed(tmp_path, settings, data, weights, turns=1)
     assert row["seed"] == 1 and [r["turn"] for r in row["rows"]] == [0, 1]
     assert 0 <= row["IoU of the found regions' squares"] <= 1
