@@ -94,8 +94,8 @@ class FakeFinder:
 
 
 def write_files(folder: Path):
-    """Stand-ins for the net and the weights file: only their hashes are looked at."""
-    (folder / "net.prototxt").write_text("name: 'fake'")
+    """Stand-ins for the net, without an Elimination layer, and for the weights file."""
+    (folder / "net.prototxt").write_text("layer { name: 'data' type: 'Input' top: 'data' }")
     (folder / "fake.caffemodel").write_bytes(b"weights")
     return folder / "net.prototxt", folder / "fake.caffemodel"
 

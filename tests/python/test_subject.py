@@ -1,6 +1,7 @@
 """Which net, weights, data and transform a run or a weights file stands for."""
 
 import dataclasses
+import json
 import os
 import shutil
 from pathlib import Path
@@ -217,6 +218,14 @@ def test_a_run_is_rewritten_by_other_regions(run, attentive, tmp_path):
         for name in ("own", "other")
     )
     assert len(own) == len(other) == 48 and own != other
+    said = [
+        json.loads((tmp_path / name / "manifest.json").read_text())["rewritten"].get("found_by")
+        for name in ("own", "other")
+    ]
+    assert said == [None, "threshold_at: INPUT component: STRONGEST padding: 0.5"]
+    how = ("--weights", attentive, "--component", "strongest", "--out", "own")
+    refused = maap("rewrite", run.folder, *how, cwd=tmp_path)
+    assert "own exists and was made from other weights, settings or data" in refused
 
 
 def test_phase_1_of_a_run_at_a_path(run, tmp_path, monkeypatch):

@@ -12,6 +12,9 @@ import numpy as np
 from maap.data.feeder import Transform
 from maap.data.store import Split
 from maap.errors import MaapError
+from maap.images.region_options import PAPERS, RegionOptions
+from maap.nets.attention_layers import elimination_text
+from maap.nets.prototxt import read_net
 from maap.rewrite.regions import FOUND, Regions
 from maap.util.files import file_sha256
 from maap.util.json_record import JsonRecord, left_out
@@ -45,6 +48,7 @@ class Request(JsonRecord):
     mean_sha256: Optional[str]
     scale: float
     fallbacks: Optional[int] = left_out()  # in the manifest: images that were kept whole
+    found_by: Optional[str] = left_out()  # how regions are found; None: the paper's way
     regions: Optional[str] = left_out()  # what images are cut by; None: the regions found
     regions_seed: Optional[int] = left_out()  # of random boxes
 
@@ -82,6 +86,7 @@ class Request(JsonRecord):
             mean=small,
             mean_sha256=None if mean is None else hashlib.sha256(mean.tobytes()).hexdigest(),
             scale=float(transform.scale),
+            found_by=_found_by(net),
             regions=None if regions.how == "found" else regions.how,
             regions_seed=regions.seed if regions.how == "random" else None,
         )
@@ -99,3 +104,10 @@ class Request(JsonRecord):
     def _essence(self) -> "Request":
         net, weights = FileNote("", self.net.sha256), FileNote("", self.weights.sha256)
         return dataclasses.replace(self, source="", net=net, weights=weights, fallbacks=None)
+
+
+def _found_by(net: Path) -> Optional[str]:
+    """How the Elimination layer of a net finds regions, as its parameters say it."""
+    layers = [layer for layer in read_net(net).layer if layer.type == "Elimination"]
+    options = RegionOptions.read(elimination_text(layers[-1])) if layers else PAPERS
+    return None if options == PAPERS else options.text
