@@ -75,6 +75,15 @@ FAULTS = [
         "fork",
     ),
     Fault(
+        "sync-mean",
+        "no sync() between the sums of a map's rows and their sum",
+        THRESHOLDS,
+        (("      sums[k] = sum;\n    }\n  " + SYNC, "      sums[k] = sum;\n    }\n"),),
+        "Team.OfSeveralThreads*",
+        "team_race_tests",
+        "fork",
+    ),
+    Fault(
         "sync-tile",
         "no sync() between the parts of a tile's sum and their sum",
         ATTENTION,
