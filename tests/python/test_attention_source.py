@@ -252,6 +252,8 @@ def test_the_request_of_a_rewriting_has_the_source(photos, tmp_path):
         made = make(tmp_path / f"{kind}{layer}", NETS["maps"], kind, layer)
         about = (photos, made.rewrite, made.weights, "ROI", TRANSFORM, BATCH)
         requests.append(RewriteRequest.of(*about))
+    noted = [request.found_from for request in requests]
+    assert noted == [None, None, "CAM", "Grad-CAM of relu2"]
     for n, one in enumerate(requests):
         assert [one.makes_the_same_as(other) for other in requests] == [k == n for k in range(4)]
 

@@ -14,6 +14,7 @@ from maap.data.store import Split
 from maap.errors import MaapError
 from maap.images.region_options import PAPERS, RegionOptions
 from maap.nets.attention_layers import elimination_text
+from maap.nets.attention_source import AttentionSource, class_map_of
 from maap.nets.prototxt import read_net
 from maap.rewrite.regions import FOUND, Regions
 from maap.util.files import file_sha256
@@ -49,6 +50,7 @@ class Request(JsonRecord):
     scale: float
     fallbacks: Optional[int] = left_out()  # in the manifest: images that were kept whole
     found_by: Optional[str] = left_out()  # how regions are found; None: the paper's way
+    found_from: Optional[str] = left_out()  # which class map they are found from; None: a mean
     regions: Optional[str] = left_out()  # what images are cut by; None: the regions found
     regions_seed: Optional[int] = left_out()  # of random boxes
 
@@ -87,6 +89,7 @@ class Request(JsonRecord):
             mean_sha256=None if mean is None else hashlib.sha256(mean.tobytes()).hexdigest(),
             scale=float(transform.scale),
             found_by=_found_by(net),
+            found_from=_found_from(net),
             regions=None if regions.how == "found" else regions.how,
             regions_seed=regions.seed if regions.how == "random" else None,
         )
@@ -111,3 +114,8 @@ def _found_by(net: Path) -> Optional[str]:
     layers = [layer for layer in read_net(net).layer if layer.type == "Elimination"]
     options = RegionOptions.read(elimination_text(layers[-1])) if layers else PAPERS
     return None if options == PAPERS else options.text
+
+
+def _found_from(net: Path) -> Optional[str]:
+    about = class_map_of(read_net(net))
+    return None if about is None else AttentionSource(about.kind, about.after).title
