@@ -3,6 +3,7 @@ its kernels and in Python."""
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from maap.config.check import validate
@@ -119,3 +120,13 @@ def test_options_that_cannot_be_are_explained(options, message):
         RegionOptions(**options).check()
     with pytest.raises(MaapError, match=message):
         validate(TrainConfig(**options))
+
+
+def test_another_threshold_leaves_the_fraction_of_a_run_behind():
+    run = RegionOptions(threshold="fraction", threshold_fraction=0.3, padding=0.2)
+    otsu = run.changed(SimpleNamespace(threshold="otsu", border=1)).check()
+    assert otsu == RegionOptions(padding=0.2, border=1)
+    assert run.changed(SimpleNamespace(threshold="fraction")) == run
+    assert run.changed(SimpleNamespace(threshold_fraction=0.7)).threshold_fraction == 0.7
+    with pytest.raises(MaapError, match="give --threshold fraction"):
+        run.changed(SimpleNamespace(threshold="otsu", threshold_fraction=0.3)).check()

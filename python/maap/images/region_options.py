@@ -50,9 +50,13 @@ class RegionOptions:
         return cls(**found)
 
     def changed(self, options: object) -> "RegionOptions":
-        """These, with those attributes of ``options`` that are there and not None."""
+        """These, with those attributes of ``options`` that are there and not None. Another
+        threshold than fraction leaves these ones' fraction behind."""
         given = {name: getattr(options, name, None) for name in NAMES}
-        return dataclasses.replace(self, **{k: v for k, v in given.items() if v is not None})
+        given = {name: value for name, value in given.items() if value is not None}
+        if given.get("threshold", "fraction") != "fraction":
+            given.setdefault("threshold_fraction", type(self).threshold_fraction)
+        return dataclasses.replace(self, **given)
 
     @property
     def text(self) -> str:
