@@ -187,6 +187,20 @@ def test_the_note_says_what_cannot_be_compared(tmp_path):
     assert lines[-1] == f"| {CONTROL} | not in the paper | 50.0% |"
 
 
+def test_the_note_says_every_number_of_iterations(tmp_path):
+    of = part("xyz")
+    longer = dict(max_iter=1000000, phase2_iter=70, batch=4, phase2_lr=0.001)
+    made = [
+        result(tmp_path, "x", 1, 0.5, of=of, variant="laap", base_lr=0.01, phase2_iter=9),
+        result(tmp_path, "y", 1, 0.5, of=of, base_lr=0.02, **longer),
+        result(tmp_path, "z", 1, 0.5, of=of, base_lr=0.01, phase2_lr=0.002),
+    ]
+    said = "\n".join(notes.notes(table(of, made)))
+    words = "from random weights, 100 or 1000000 iterations, then 70 or 50 on the rewritten images"
+    rates = "learning rate 0.01 or 0.02, then 0.001 or 0.002"
+    assert f"alexnet: {words} at most, batch 8 or 4, {rates}." in said
+
+
 def test_the_page_says_what_it_is_worth(tmp_path):
     found = result(tmp_path, "x", 1, 0.4, base_lr=0.01, phase2_lr=0.001)
     said = "\n".join(notes.notes(table(part("x"), [found])))

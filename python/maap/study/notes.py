@@ -49,29 +49,37 @@ def _numbers(table: Table) -> str:
     words = []
     for net in table.part.nets:
         cells = [cell.resolved for cell in table.cells if cell.net == net]
-        words.append(f"{net_name(net)}: {_phases(cells)}, batch {cells[0].batch}{_rates(cells)}")
+        words.append(
+            f"{net_name(net)}: {_phases(cells)}, batch {_each(cells, 'batch')}{_rates(cells)}"
+        )
     return f"{'; '.join(words)}. Host: {table.results[0].cell.resolved.host}."
 
 
 def _phases(configs: Sequence[TrainConfig]) -> str:
-    first = configs[0]
-    start = Path(first.weights).name if first.weights else "random weights"
-    start = "published weights" if start == "published" else start
-    phases = f"from {start}, {first.max_iter} iterations"
-    if any(each.haap for each in configs):
-        phases += f", then {first.phase2_iter} on the rewritten images"
-    elif any(each.control for each in configs):
-        phases += f", then {first.phase2_iter} on the original images"
+    starts = [Path(each.weights).name if each.weights else "random weights" for each in configs]
+    starts = ["published weights" if start == "published" else start for start in starts]
+    phases = f"from {' or '.join(dict.fromkeys(starts))}, {_each(configs, 'max_iter')} iterations"
+    rewriting = [each for each in configs if each.haap]
+    longer = [each for each in configs if each.control]
+    if rewriting:
+        phases += f", then {_each(rewriting, 'phase2_iter')} on the rewritten images"
+    elif longer:
+        phases += f", then {_each(longer, 'phase2_iter')} on the original images"
     return f"{phases} at most"
 
 
 def _rates(configs: Sequence[TrainConfig]) -> str:
     """The learning rates at the start of the phases, where they are known."""
-    first = configs[0]
-    if first.base_lr is None:
-        return ""
-    longer = any(each.haap or each.control for each in configs) and first.phase2_lr is not None
-    return f", learning rate {first.base_lr:g}" + (f", then {first.phase2_lr:g}" if longer else "")
+    first = _each(configs, "base_lr")
+    later = _each([each for each in configs if each.haap or each.control], "phase2_lr")
+    return (f", learning rate {first}" + (f", then {later}" if later else "")) if first else ""
+
+
+def _each(configs: Sequence[TrainConfig], name: str) -> str:
+    """A number of some runs; where rows differ in it, each number once: 6 or 9."""
+    values = [getattr(each, name) for each in configs if getattr(each, name) is not None]
+    texts = [f"{value:g}" if isinstance(value, float) else str(value) for value in values]
+    return " or ".join(dict.fromkeys(texts))
 
 
 def _about_paper(table: Table) -> list[str]:
