@@ -192,3 +192,10 @@ def test_contradictions_name_option_and_both_values():
 
 def test_configurations_do_not_share_lists():
     assert all(f.default is not dataclasses.MISSING for f in FIELDS.values())
+
+
+def test_a_setting_that_stands_twice_is_an_error(tmp_path):
+    path = tmp_path / "twice.yaml"
+    path.write_text("max_iter: 5\nbatch: 2\nmax_iter: 6\n")
+    with pytest.raises(MaapError, match=r"twice.yaml: line 1: 'max_iter' stands twice"):
+        read_yaml(path)

@@ -99,6 +99,19 @@ def test_what_a_file_says(study):
         ("title: Second", "title: Second\n    name: small1", "two parts have the name small1"),
         ("title: Second", "title: Second\n    weights: x", "part 2: weights: x: say for which net"),
         ("label: both", "label: a|b", r"part 1, row 2: label: 'a\|b'; give a text without"),
+        ("label: both", 'label: "a\\0b"', "part 1, row 2: label: .* cannot be printed"),
+        ("seeds: [7]", "seeds: []", "part 2: seeds: give at least one"),
+        ("[alexnet, vgg19]", "[]", r"nets: \[\]; give a list of nets"),
+        ("[alexnet, vgg19]", "[alexnet, '']", "nets: .* give a list of nets"),
+        ("[alexnet, vgg19]", "[a/net, b/net]", "nets: two are called net; name each once"),
+        ("data: demo\n", "data: demo\ndata: birds\n", "line 4: 'data' stands twice"),
+        ("a_star: roi", "variant: haap", "'variant' stands twice"),
+        ("[plain, both]", "[plain, plain]", "against: 'plain' stands twice"),
+        ("label: both", "label: both\n        ours: a|b", r"ours: 'a\|b'; give a text without"),
+        ("label: plain,", "label: plain, ours: none,", "row 'plain' has `ours`"),
+        ("a_star: roi", "runs_dir: x", "part 1, row 2: settings: runs_dir is for the whole study"),
+        ("seeds: [7]", "settings: {runs_dir: x}", "part 2: settings: runs_dir is for the whole"),
+        ("title: Second", f"title: Second\n    name: {'x' * 300}", "part 2: name: x* *.* too long"),
     ],
 )
 def test_a_mistake_names_the_file_and_the_key(study, old, new, said):
@@ -118,12 +131,27 @@ def test_a_mistake_names_the_file_and_the_key(study, old, new, said):
         ("parts: []\n", "parts: give a list of at least one"),
         ("parts: [{title: x}]\n", "part 1: rows: missing"),
         ("parts: [3]\n", "part 1: 3 is not a list of keys"),
+        ("parts: [{rows: [{label: a, ours: b}]}]\n", "part 1: rows: every row has `ours`"),
     ],
 )
 def test_what_is_no_study_is_one_line(study, text, said):
     with pytest.raises(MaapError, match=said) as error:
         study(text)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("my study", "my-study"), ("größe", "gr-e"), ("v1.2", "v1-2"), ("鳥", "study"),
+     ("x" * 240, "x" * 100)],
+)  # fmt: skip
+def test_a_file_of_any_name_is_a_study(tmp_path, file, name):
+    path = tmp_path / f"{file}.yaml"
+    path.write_text("parts: [{rows: [{label: 5}, {label: b, against: 5}]}]\n")
+    found = read_study(path)
+    assert (found.name, found.title) == (file, file)
+    assert [part.name for part in found.parts] == [name]
+    assert found.parts[0].row("b").against == ("5",)
 
 
 def test_an_unknown_name_is_an_error(tmp_path):
@@ -224,3 +252,17 @@ def test_the_page_goes_to_the_runs_of_the_study(study, monkeypatch, tmp_path):
     cli.make([found], ("title", ""), found.name, making, {})
     ((_, page, planned, _),) = pages
     assert page == tmp_path / "small.md" and planned == [3]
+
+
+@pytest.mark.parametrize("out", ["file/page.md", "folder.md"])
+def test_a_page_that_cannot_be_written_is_refused_before_the_runs(
+    study, monkeypatch, tmp_path, out
+):
+    from maap.cli import study as cli
+
+    (tmp_path / "file").write_text("not a folder")
+    (tmp_path / "folder.md").mkdir()
+    monkeypatch.setattr(cli.StudyRuns, "run_all", lambda self, request: pytest.fail("it ran"))
+    making = cli.Making(None, None, (), False, False, str(tmp_path / out), None, True)
+    with pytest.raises(MaapError, match="file/page: a file stands|folder.md: a folder"):
+        cli.make([study(SMALL)], ("Title", ""), "small", making, {})

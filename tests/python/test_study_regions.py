@@ -7,7 +7,8 @@ import pytest
 from maap.errors import MaapError
 from maap.measure import command as measure_command
 from maap.runs.evaluation import RegionFigures, RegionQuality, SizeQuality, write_evaluation
-from maap.study import cost
+from maap.study import cost, plan
+from maap.study.cells import Request
 from maap.study.definition import Row
 from maap.study.differences import findings
 from maap.study.page import table_lines
@@ -99,3 +100,24 @@ def test_regions_that_were_not_measured_are_not_shown(region_part, measured):
     measure_all(unmeasured(region_part)[:1])
     (table,) = read_tables(region_part)
     assert "not run" in table_lines(table)[3] and "0.400, not run" in table_lines(table)[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"padding": 99.0}, "setting padding: 99.0; give 0 to 10"),
+        ({"threshold_fraction": 0.3}, "threshold_fraction is for threshold fraction"),
+        ({"connectivity": 5}, "setting connectivity: 5 is none of 4, 8"),
+        ({"attention": "cam", "attention_layer": "relu5"}, "--attention-layer relu5: the map of"),
+        ({"attention_layer": "nope"}, "no layer 'nope'"),
+        ({}, "regions: no test image of .* has a true box"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused_before_the_training(
+    mini_images, private_cache, tmp_path, settings, said
+):
+    of = part([Row("one", settings)], name="regions", paper=None, measure="regions")
+    given = {"data": str(mini_images), "runs_dir": str(tmp_path), "variant": "laap"}
+    with pytest.raises(MaapError, match=said) as error:
+        plan.cells(Request([dataclasses.replace(of, settings=given)]))
+    assert str(error.value).startswith("regions") and list(tmp_path.glob("*/state.json")) == []

@@ -22,6 +22,7 @@ from maap.study.cells import Head, Request
 from maap.study.definition import PER_RUN, Changes, Study, all_nets, changed
 from maap.study.reading import find_study
 from maap.study.runner import StudyRuns
+from maap.util.files import folder_for
 from maap.util.text import nearest
 
 # What `maap study` and `maap table` both take, beside the settings.
@@ -121,10 +122,13 @@ def make(
         for line in work.call("maap.study.command:plan_now", request):
             click.echo(line)
         return
-    planned = work.cells(request) if making.page_only else work.run_all(request)
-    top = Head(*head, work.command)
-    for line in work.call("maap.study.command:write_now", page, planned, top):
-        click.echo(line)
+    if page.is_dir():
+        raise MaapError(f"--out {page}: a folder; give the name of a page")
+    with folder_for(page.with_suffix("")):  # now: the runs may take days
+        planned = work.cells(request) if making.page_only else work.run_all(request)
+        top = Head(*head, work.command)
+        for line in work.call("maap.study.command:write_now", page, planned, top):
+            click.echo(line)
     click.echo(f"page: {page}")
 
 

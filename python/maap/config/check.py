@@ -9,7 +9,7 @@ import os
 import typing
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 import yaml
 
@@ -87,15 +87,35 @@ def check_settings(given: Mapping[str, object], where: str = "") -> Settings:
     return settings
 
 
-def read_yaml(path: Path) -> Settings:
-    """The settings in a YAML file, checked. Raises MaapError naming the file."""
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping; YAML's own loaders drop the first."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and keys.count(key.value) > 1:
+                line = key.start_mark.line + 1
+                raise MaapError(f"line {line}: {key.value!r} stands twice; leave one of them out")
+        return super().construct_mapping(node, deep)
+
+
+def load_yaml(path: Path) -> object:
+    """What a YAML file holds. Raises MaapError naming the file: it cannot be read, is no YAML, or
+    has a key twice."""
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        return yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  a SafeLoader
     except OSError as error:
-        raise cannot_read(Path(path), error, ".yaml") from None
+        raise cannot_read(path, error, ".yaml") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         text = " ".join(str(error).split())
         raise MaapError(f"{path}: not a YAML file ({text})") from None
+    except MaapError as error:
+        raise MaapError(f"{path}: {error}") from None
+
+
+def read_yaml(path: Path) -> Settings:
+    """The settings in a YAML file, checked. Raises MaapError naming the file."""
+    content = load_yaml(Path(path))
     if content is None:
         content = {}
     if not isinstance(content, dict):

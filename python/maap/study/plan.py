@@ -16,6 +16,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 
 from maap.config.check import validate
 from maap.config.fields import FIELDS, TrainConfig, in_group
@@ -23,10 +24,12 @@ from maap.config.values import Settings
 from maap.data.find import data_for
 from maap.data.store import Dataset
 from maap.errors import MaapError
+from maap.images.region_options import RegionOptions
 from maap.runs.run import FINDER, REWRITE, Run, all_runs, resume_command
 from maap.runs.stages import FINAL, lost
 from maap.runs.state import Stage
 from maap.study.cells import Cell, Request, Step
+from maap.study.definition import Part
 from maap.training.prepare import set_up
 from maap.training.sharing import phase1_settings, settings_hash, solver_text
 
@@ -49,6 +52,8 @@ def cells(request: Request) -> list[Cell]:
     known: dict[str, _Made] = {}
     found: list[Cell] = []
     for part in request.parts:
+        if part.measure == "regions":
+            _check_regions(part)
         for seed in part.seeds:
             for net in part.nets:
                 for row in (row for row in part.rows if not row.ours):
@@ -60,6 +65,28 @@ def cells(request: Request) -> list[Cell]:
                     region = row.settings if part.measure == "regions" else {}
                     found.append(Cell(part, row, net, seed, *made, region))
     return found
+
+
+def _check_regions(part: Part) -> None:
+    """Raises MaapError where regions could not be found as a row says, or have no true boxes to be
+    compared with: before anything is trained."""
+    for net in part.nets:
+        own: Settings = dict(net=net, seed=part.seeds[0], weights=part.weights.get(net))
+        for row in part.rows:
+            try:
+                of_run = TrainConfig(**{**part.settings, **own})
+                asked = RegionOptions.of(of_run).changed(SimpleNamespace(**row.settings))
+                given = dataclasses.replace(of_run, **{**row.settings, **vars(asked)})
+                config, dataset = data_for(validate(given))
+                with set_up_aside(config, dataset):
+                    pass
+            except MaapError as error:
+                raise MaapError(f'{part.name}, row "{row.label}": {error}') from None
+            if all(record.box is None for record in dataset.split("test").records):
+                raise MaapError(
+                    f"{part.name}: no test image of {config.data} has a true box to compare "
+                    "regions with; give other --data"
+                )
 
 
 _Made = tuple[TrainConfig, TrainConfig, str]  # named settings, resolved ones, the hash of phase 1

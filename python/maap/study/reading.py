@@ -27,14 +27,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
-import yaml
-
-from maap.config.check import check_settings
+from maap.config.check import check_settings, load_yaml
 from maap.config.values import Settings
 from maap.errors import MaapError
-from maap.study.definition import PER_RUN, Part, Row, Study, region_settings
+from maap.study.definition import PER_RUN, Part, Row, Study, net_name, region_settings
 from maap.study.figures import READ, STATUSES, Figure, PaperNote
-from maap.util.files import cannot_read
 from maap.util.text import nearest
 
 FOLDER = Path(__file__).with_name("studies")
@@ -44,6 +41,7 @@ _PART = ("name", "title", "about", "notes", "measure", "against", *_COMMON, "row
 _ROW = ("label", "settings", "paper", "others", "against", "after", "reference", "note", "ours")
 _FIGURE = ("percent", "source", "status", "what")
 _PAPER = ("source", "of", "data", "status", "note")
+_LONGEST = 100  # characters of a part's name, which its files' names begin with
 
 
 def shipped() -> list[str]:
@@ -63,19 +61,13 @@ def find_study(word: str) -> Study:
 
 def read_study(path: Path) -> Study:
     """The study in a file. Raises MaapError naming the file and the key."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise cannot_read(path, error, ".yaml") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        text = " ".join(str(error).split())
-        raise MaapError(f"{path}: not a YAML file ({text})") from None
-    place = _Place(str(path), content)
+    place = _Place(str(path), load_yaml(path))
     place.check_keys(_STUDY)
     parts = place.items("parts")
     common = _Common.read(place, _Common())
     name = path.stem
-    names = [name if len(parts) == 1 else f"{name}{number}" for number in range(1, len(parts) + 1)]
+    stem = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-_")[:_LONGEST] or "study"
+    names = [stem if len(parts) == 1 else f"{stem}{number}" for number in range(1, len(parts) + 1)]
     made = [_part(part, common, default) for part, default in zip(parts, names)]
     twice = [part.name for part in made if [p.name for p in made].count(part.name) > 1]
     if twice:
@@ -111,7 +103,14 @@ class _Place:
         value = self.content.get(key, default)
         if not isinstance(value, (str, int, float)) or isinstance(value, bool):
             raise self.error(key, "missing" if value is None else f"{value!r} is not text")
-        return " ".join(str(value).split())
+        return self._line(key, value)
+
+    def _line(self, key: str, value: object) -> str:
+        """A text as one line."""
+        line = " ".join(str(value).split())
+        if not line.isprintable():
+            raise self.error(key, f"{line!r} has characters that cannot be printed")
+        return line
 
     def choice(self, key: str, known: Sequence[str], default: Optional[str] = None) -> Any:
         value = self.content.get(key, default)
@@ -123,9 +122,9 @@ class _Place:
         """A text or a list of texts."""
         value = self.content.get(key)
         listed = value if isinstance(value, list) else [] if value is None else [value]
-        if not all(isinstance(each, str) for each in listed):
+        if not all(isinstance(each, (str, int)) and not isinstance(each, bool) for each in listed):
             raise self.error(key, f"{value!r}; give a text or a list of texts")
-        return tuple(" ".join(each.split()) for each in listed)
+        return tuple(self._line(key, each) for each in listed)
 
     def items(self, key: str) -> list["_Place"]:
         """A list of mappings, not empty."""
@@ -168,7 +167,7 @@ class _Common:
     @classmethod
     def read(cls, place: _Place, before: "_Common") -> "_Common":
         found = cls()
-        found.nets = place.texts("nets") or before.nets
+        found.nets = _nets(place) or before.nets
         found.seeds = _seeds(place) or before.seeds
         found.settings = {**before.settings, **place.settings()}
         if place.has("data"):
@@ -178,8 +177,22 @@ class _Common:
         return found
 
 
+def _nets(place: _Place) -> tuple[str, ...]:
+    nets = place.texts("nets")
+    if place.content.get("nets") == [] or "" in nets:
+        value = place.content["nets"]
+        raise place.error("nets", f"{value!r}; give a list of nets, such as [alexnet, vgg19]")
+    names = [net_name(net) for net in nets]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise place.error("nets", f"two are called {twice[0]}; name each once")
+    return nets
+
+
 def _seeds(place: _Place) -> tuple[int, ...]:
     value = place.content.get("seeds")
+    if value == []:
+        raise place.error("seeds", "give at least one")
     listed = value if isinstance(value, list) else [] if value is None else [value]
     whole = all(isinstance(seed, int) and not isinstance(seed, bool) for seed in listed)
     if not whole or any(seed < 0 for seed in listed) or len(set(listed)) < len(listed):
@@ -219,15 +232,21 @@ def _part(place: _Place, before: _Common, default: str) -> Part:
     name = place.text("name", default)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise place.error("name", f"{name!r}; use letters, digits, - and _ (it names files)")
+    if len(name) > _LONGEST + 5:  # a default name has a number as well
+        raise place.error("name", f"{name[:40]}... is too long; give {_LONGEST} letters at most")
+    if "runs_dir" in place.settings():
+        raise place.error("settings", "runs_dir is for the whole study; leave it out")
     measure = place.choice("measure", ("top1", "regions"), "top1")
     rows = [_row(row, measure, common) for row in place.items("rows")]
     labels = [row.label for row in rows]
     for row_place, row in zip(place.items("rows"), rows):
         if labels.count(row.label) > 1:
             raise row_place.error("label", f"two rows are called {row.label!r}")
-        _check_labels(row_place, row.against, labels, row.label)
+        _check_labels(row_place, row.against, rows, row.label)
     against = place.texts("against")
-    _check_labels(place, against, labels)
+    _check_labels(place, against, rows)
+    if all(row.ours for row in rows):
+        raise place.error("rows", "every row has `ours`, so nothing would be run")
     return Part(
         name=name,
         title=place.text("title", default),
@@ -255,9 +274,14 @@ def _of_part(place: _Place, measure: str, settings: Settings) -> Settings:
 
 
 def _check_labels(
-    place: _Place, given: Sequence[str], labels: Sequence[str], own: Optional[str] = None
+    place: _Place, given: Sequence[str], rows: Sequence[Row], own: Optional[str] = None
 ) -> None:
+    labels = [row.label for row in rows]
     for label in given:
+        if given.count(label) > 1:
+            raise place.error("against", f"{label!r} stands twice; name it once")
+        if any(row.ours for row in rows if row.label == label):
+            raise place.error("against", f"row {label!r} has `ours`, so it has no result of a run")
         if label not in labels:
             raise place.error("against", f"no row {label!r}; {nearest(label, labels)}")
         if label == own:
@@ -277,6 +301,8 @@ def _row(place: _Place, measure: str, common: _Common) -> Row:
     if not label or "|" in label:
         raise place.error("label", f"{label!r}; give a text without |")
     settings = place.settings()
+    if "runs_dir" in settings:
+        raise place.error("settings", "runs_dir is for the whole study; leave it out")
     if measure == "regions":
         wrong = sorted(set(settings) - region_settings())
         if wrong:
@@ -290,6 +316,9 @@ def _row(place: _Place, measure: str, common: _Common) -> Row:
     after = place.choice("after", ("phase1",))
     if after and measure == "regions":
         raise place.error("after", "regions are always those of phase 1; leave it out")
+    ours = place.text("ours")
+    if "|" in ours:
+        raise place.error("ours", f"{ours!r}; give a text without |")
     return Row(
         label=label,
         settings=settings,
@@ -299,7 +328,7 @@ def _row(place: _Place, measure: str, common: _Common) -> Row:
         after=after,
         reference=reference,
         note=place.text("note"),
-        ours=place.text("ours"),
+        ours=ours,
     )
 
 
