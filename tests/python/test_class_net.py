@@ -56,6 +56,26 @@ def test_the_score_is_the_mean_of_the_map_and_the_bias(tmp_path):
         assert means + net.params["conv10"][1].data[number] == pytest.approx(scores, rel=1e-4)
 
 
+# ---- the scaled mean ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name, layer", [("maps", "relu1"), ("hidden", "conv2"), ("residual", "sum")]
+)
+def test_the_scaled_mean_is_the_mean_over_the_channels(name, layer, tmp_path):
+    made = make(tmp_path, NETS[name], "scaled_mean", layer)
+    finder, net = ClassNet(made.rewrite, made.weights, BATCH), loaded(made)
+    net.blobs["data"].data[...] = images()
+    net.forward(end=finder.maps.net._layer_names[-1])
+    wanted = net.blobs[layer if layer != "relu1" else "conv1"].data.mean(axis=1)
+    for labels in (None, [2, 0]):  # the class has no part in it
+        assert finder.maps.of(images(), labels) == pytest.approx(wanted, rel=1e-5, abs=1e-6)
+    finder.find(images())
+    given = finder.net.blobs["class_map"].data[:, 0]  # to the Elimination layer
+    assert given.max(axis=(1, 2)) == pytest.approx(1)
+    assert given == pytest.approx(wanted / wanted.max(axis=(1, 2), keepdims=True), abs=1e-5)
+
+
 # ---- Grad-CAM -----------------------------------------------------------------------------------
 
 GRADIENTS = [

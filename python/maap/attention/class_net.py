@@ -1,6 +1,8 @@
-"""Class activation maps as what the Elimination layer looks at: CAM and Grad-CAM.
+"""Maps made outside Caffe's layers as what the Elimination layer looks at: the scaled mean, CAM and
+Grad-CAM.
 
-Both make one map for an image and a class k, the image's label where it is known (rewriting),
+The scaled mean is the paper's mean over the channels of F. The others are class activation maps:
+they make one map for an image and a class k, the image's label where it is known (rewriting),
 else the net's own first choice in the same pass (testing):
 
     CAM         sum over c of W[k,c] F_c, where the scores are W times the means of F's channels
@@ -78,7 +80,7 @@ class ClassNet:
             raise MaapError(f"{net}: no class map in it; its attention is the mean of a layer")
         need_weights(Path(net), weights)
         self.path, self.batch = Path(net), batch
-        kinds = {"cam": AveragedMaps, "grad_cam": GradientMaps}
+        kinds = {"scaled_mean": MeanMaps, "cam": AveragedMaps, "grad_cam": GradientMaps}
         with tempfile.TemporaryDirectory() as work:
             loading = _Loading(Path(work), weights, batch, gpu)
             self.maps: Maps = kinds[about.kind](message, about, loading)
@@ -138,7 +140,7 @@ def chosen_classes(scores: np.ndarray, labels: Labels) -> np.ndarray:
     return np.concatenate([given, np.repeat(given[-1:], count - len(given))])
 
 
-# ---- the two kinds of maps ----------------------------------------------------------------------
+# ---- the kinds of maps --------------------------------------------------------------------------
 
 
 class _Loading:
@@ -161,6 +163,27 @@ class _Loading:
     def of_blobs(self, net: NetParameter) -> CaffeNet:
         """A net of other inputs, with the shapes that it says."""
         return open_net(self.written(net), self.weights, self.gpu)
+
+
+class MeanMaps:
+    """The mean over the channels of F, whatever the class."""
+
+    def __init__(self, net: NetParameter, about: ClassMap, loading: _Loading):
+        path, _, _ = scorer_of(net)
+        cut = class_maps.cut_after(path, str(about.after))
+        self.net, self._blob = (
+            loading.of_images(class_maps.net_of(cut.trunk, net.name)),
+            cut.features,
+        )
+        self.size = tuple(self.net.blobs["data"].shape)[2:]
+        loader.keep_only(self.net, [self._blob])
+
+    def of(self, images: np.ndarray, labels: Labels) -> np.ndarray:
+        """(N,h,w) float32."""
+        self.net.blobs["data"].data[...] = images
+        self.net.forward()
+        features = self.net.blobs[self._blob].data
+        return features.mean(axis=1, dtype=np.float64).astype(np.float32)
 
 
 class AveragedMaps:

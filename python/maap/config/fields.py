@@ -23,7 +23,7 @@ from maap.config.values import Value
 from maap.images.a_star import OPTIONS as A_STARS
 from maap.images.region_options import COMPONENTS, THRESHOLD_AT, THRESHOLDS
 
-ATTENTIONS = ("mean", "cam", "grad_cam")
+ATTENTIONS = ("mean", "scaled_mean", "cam", "grad_cam")
 HAAP_MODES = ("rewrite", "online")
 VARIANTS = ("baseline", "laap", "haap", "maap")
 HOSTS = ("fork", "bvlc")
@@ -234,17 +234,20 @@ class TrainConfig:
     )
     attention: str = _setting(
         "mean",
-        "What the region is found from. mean: the mean over the channels of a layer's map. The "
-        "others show one class, the image's own in rewriting, the predicted one in testing. cam: "
-        "the map that the classifier averages, for nets that end in an average pooling; grad_cam: "
-        "the layer's channels, weighted by the gradient of the class's score.",
-        "paper (mean); Zhou et al. 2016 (cam); Selvaraju et al. 2017, arXiv 1610.02391 (grad_cam)",
+        "What the region is found from. mean: the mean over the channels of a layer's map; "
+        "scaled_mean: the same, divided by its greatest value before the logistic function, which "
+        "makes large values all but equal. The others show one class, the image's own in "
+        "rewriting, the predicted one in testing. cam: the map that the classifier averages, for "
+        "nets that end in an average pooling; grad_cam: the layer's channels, weighted by the "
+        "gradient of the class's score.",
+        "paper (mean); ours (scaled_mean); Zhou et al. 2016 (cam); Selvaraju et al. 2017, arXiv "
+        "1610.02391 (grad_cam)",
         choices=ATTENTIONS,
         group="region",
     )
     attention_layer: Optional[str] = _setting(
         None,
-        "Layer whose map the region is found from (mean, grad_cam). Default: the net's own.",
+        "Layer whose map the region is found from (not with cam). Default: the net's own.",
         "paper, section 3",
         group="region",
     )

@@ -1,13 +1,16 @@
 """Where the attention of a rewrite net comes from: settings ``attention``, ``attention_layer``.
 
     mean        the mean over the channels of the map F of a layer (the paper)
+    scaled_mean the same, divided by its greatest value: sigma(8) and sigma(40) are nearly equal,
+                and the mean of features that were trained on raw pixels may be as large
     cam         the map of one class, which the classifier averages
                 (Zhou et al. 2016, "Learning deep features for discriminative localization")
     grad_cam    the channels of F, each weighted by the mean of the gradient of one class's score
                 (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2)
 
-With ``mean``, a rewrite net ends in an Elimination layer that looks at F. With the other two, it is
-the whole deploy net and an Elimination layer that looks at an input of its own, the class map:
+With ``mean``, a rewrite net ends in an Elimination layer that looks at F. With the others, it is
+the whole deploy net and an Elimination layer that looks at an input of its own, the class map (of
+``scaled_mean``, one map for all classes):
 
     layer { name: "class_map" type: "Input" top: "class_map"
             input_param { shape { dim: 16 dim: 1 dim: 13 dim: 13 } }
@@ -59,7 +62,8 @@ class AttentionSource:
         """For people: Grad-CAM of relu5; nothing for the usual one."""
         if self.usual:
             return ""
-        name = {"mean": "the mean", "cam": "CAM", "grad_cam": "Grad-CAM"}[self.kind]
+        names = {"mean": "the mean", "scaled_mean": "the scaled mean", "cam": "CAM"}
+        name = names.get(self.kind, "Grad-CAM")
         return f"{name} of {self.layer}" if self.layer else name
 
 
@@ -73,8 +77,8 @@ class Scorer(NamedTuple):
 
 
 class ClassMap(NamedTuple):
-    """What a rewrite net says of its class map. kind: cam or grad_cam; after: the layer whose map
-    grad_cam weights; blob: the input of the Elimination layer."""
+    """What a rewrite net says of its class map. kind: scaled_mean, cam or grad_cam; after: the
+    layer whose map scaled_mean and grad_cam take; blob: the input of the Elimination layer."""
 
     kind: str
     after: Optional[str]
@@ -97,8 +101,9 @@ def attended(rewrite: NetParameter, deploy: NetParameter, source: AttentionSourc
     if source.kind == "cam":
         return _with_class_map(deploy, eliminate, "CAM", _averaged_shape(deploy, scorer, shapes))
     after, shape = _place(rewrite, deploy, scorer, shapes, source.layer)
-    if source.kind == "grad_cam":
-        return _with_class_map(deploy, eliminate, f"GRAD_CAM after: {after}", shape)
+    if source.kind != "mean":
+        note = f"{source.kind.upper()} after: {after}"
+        return _with_class_map(deploy, eliminate, note, shape)
     net = caffe_pb2.NetParameter(name=rewrite.name)
     taken = [layer.name for layer in scorer.path]
     name = graph.unused_name(f"eliminate_{after}", taken)
