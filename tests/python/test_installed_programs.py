@@ -52,6 +52,14 @@ def test_openblas_threads_of_a_program_sleep_soon(start, monkeypatch, tmp_path):
     assert start("caffe").stdout == "20\n"
 
 
+def test_pycaffe_and_the_launcher_say_the_same_of_openblas_threads():
+    launcher = (REPO / "tools" / "engine" / "run").read_text()
+    assert "OPENBLAS_THREAD_TIMEOUT=${OPENBLAS_THREAD_TIMEOUT:-16}\n" in launcher
+    pycaffe = (REPO / "python" / "caffe" / "__init__.py").read_text()
+    default = pycaffe.index('os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")')
+    assert default < pycaffe.index("from .")  # OpenBLAS reads it when it is loaded
+
+
 def test_a_program_that_is_not_there(start):
     done = start("convert_imageset")
     assert done.returncode == 1
