@@ -9,6 +9,7 @@
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/gpu_workspace.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/plain_terms.hpp"
 
 namespace caffe {
 
@@ -21,21 +22,6 @@ struct AddBias {
   const T* bias;  // [channels]
   T* top;         // [images x channels x positions]
   CAFFE_HD void operator()(int row, int i) const { top[i] += bias[row % channels]; }
-};
-
-/// For channel_sums: the sum of the values themselves.
-template <typename T>
-struct Values {
-  using Value = T;
-  const T* x;
-  template <typename W>
-  CAFFE_HD W first(int, int i) const {
-    return W(x[i]);
-  }
-  template <typename W>
-  CAFFE_HD W second(int, int) const {
-    return W(0);
-  }
 };
 
 template <typename T>
@@ -255,7 +241,7 @@ void BaseConvolutionLayer<Dtype>::forward_bias_of_all(Dtype* top, const Dtype* b
 template <typename Dtype>
 void BaseConvolutionLayer<Dtype>::backward_bias_of_all(Dtype* bias, const Dtype* top_diff,
                                                        bool channels_last) {
-  channel_sums(top_channels(channels_last), Values<Dtype>{top_diff}, &bias_sums_,
+  channel_sums(top_channels(channels_last), PlainTerms<Dtype>{top_diff}, &bias_sums_,
                AddSum<Dtype>{bias});
 }
 

@@ -5,6 +5,7 @@
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/plain_terms.hpp"
 
 namespace caffe {
 
@@ -17,20 +18,6 @@ struct BiasForward {
   const T* x;  // [outer, channels, inner]
   T* y;        // as x
   CAFFE_HD void operator()(int row, int i) const { y[i] = x[i] + b[row % channels]; }
-};
-
-template <typename T>
-struct BiasGradient {
-  using Value = T;
-  const T* dy;
-  template <typename W>
-  CAFFE_HD W first(int, int i) const {
-    return W(dy[i]);
-  }
-  template <typename W>
-  CAFFE_HD W second(int, int) const {
-    return W(0);
-  }
 };
 
 template <typename T>
@@ -83,7 +70,7 @@ void BiasLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& p
   if (propagate_down[0]) caffe_copy(top[0]->count(), dy, mutable_diff_in(order, bottom[0]));
   const bool learnt = bottom.size() == 1;
   if (learnt ? this->param_propagate_down_[0] : propagate_down[1]) {
-    channel_sums(in_order(order, shape_), BiasGradient<Dtype>{dy}, &sums_,
+    channel_sums(in_order(order, shape_), PlainTerms<Dtype>{dy}, &sums_,
                  StoreGradient<Dtype>{learnt, bias(bottom).mutable_active_diff()});
   }
 }

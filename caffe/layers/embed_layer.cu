@@ -4,6 +4,7 @@
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/plain_terms.hpp"
 
 namespace caffe {
 
@@ -15,20 +16,6 @@ struct AddToRows {
   const T* b;  // [length]
   T* y;        // [rows, length]
   CAFFE_HD void operator()(int row, int i) const { y[i] += b[i - row * length]; }
-};
-
-template <typename T>
-struct Column {
-  using Value = T;
-  const T* dy;
-  template <typename W>
-  CAFFE_HD W first(int, int i) const {
-    return W(dy[i]);
-  }
-  template <typename W>
-  CAFFE_HD W second(int, int) const {
-    return W(0);
-  }
 };
 
 template <typename T>
@@ -85,7 +72,7 @@ void EmbedLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
     index_.add_back(length, dy, this->blobs_[0]->mutable_active_diff());
   }
   if (this->blobs_.size() > 1 && this->param_propagate_down_[1]) {
-    channel_sums({bottom[0]->count(), length, 1}, Column<Dtype>{dy}, &sums_,
+    channel_sums({bottom[0]->count(), length, 1}, PlainTerms<Dtype>{dy}, &sums_,
                  AddToBias<Dtype>{this->blobs_[1]->mutable_active_diff()});
   }
 }

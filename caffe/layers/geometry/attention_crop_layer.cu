@@ -7,6 +7,7 @@
 #include "caffe/util/active.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/plain_terms.hpp"
 
 namespace caffe {
 
@@ -264,21 +265,7 @@ struct WindowGradient {
   }
 };
 
-/// The terms for channel_sums: a channel is one number of one image's attention.
-template <typename T>
-struct AttentionTerms {
-  using Value = T;
-  const T* terms;
-  template <typename W>
-  CAFFE_HD W first(int, int i) const {
-    return static_cast<W>(terms[i]);
-  }
-  template <typename W>
-  CAFFE_HD W second(int, int) const {
-    return W(0);
-  }
-};
-
+/// For channel_sums, whose channel c is here one number of one image's attention.
 template <typename T>
 struct StoreAttention {
   T half_side_slope;
@@ -376,7 +363,7 @@ void AttentionCropLayer<Dtype>::attention_gradient(const Blobs& top, const Blobs
                   WindowGradient<Dtype>{boxes, Dtype(param.steepness()), Dtype(param.mask_scale()),
                                         dy, largest_.active_data(), terms});
   }
-  channel_sums(ChannelShape{1, bottom[1]->count(), top[0]->count(2)}, AttentionTerms<Dtype>{terms},
+  channel_sums(ChannelShape{1, bottom[1]->count(), top[0]->count(2)}, PlainTerms<Dtype>{terms},
                &sums_,
                StoreAttention<Dtype>{exact_ ? Dtype(0) : Dtype(param.half_side_slope()),
                                      bottom[1]->mutable_active_diff()});
