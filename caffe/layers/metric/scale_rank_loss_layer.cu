@@ -16,8 +16,8 @@ template <typename T>
 struct RankedScales {
   int scales, classes;
   T margin;
-  const T* p[8];    // [items, classes] each
-  const T* labels;  // [items]
+  const T* p[ScaleRankLossLayer<T>::kMostScales];  // [items, classes] each
+  const T* labels;                                 // [items]
   /// The class of an item, or -1: on a GPU wrong labels are found late.
   CAFFE_HD int class_of(int item) const {
     const int label = static_cast<int>(labels[item]);

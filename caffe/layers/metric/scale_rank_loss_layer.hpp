@@ -19,6 +19,7 @@ class ScaleRankLossLayer : public Portable<LossLayer<Dtype>> {
  public:
   using typename Layer<Dtype>::Blobs;
   using Portable<LossLayer<Dtype>>::Portable;
+  static constexpr int kMostScales = 8;
   void LayerSetUp(const Blobs& bottom, const Blobs& top) override;
   void Reshape(const Blobs& bottom, const Blobs& top) override;
   const char* type() const override { return "ScaleRankLoss"; }
@@ -35,7 +36,6 @@ class ScaleRankLossLayer : public Portable<LossLayer<Dtype>> {
                     const Blobs& bottom) override;
 
  private:
-  static constexpr int kMostScales = 8;
   Blob<Dtype> terms_;       // N
   Blob<int> label_counts_;  // on a GPU
 };
