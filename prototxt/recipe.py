@@ -124,15 +124,22 @@ def run(recipe: Recipe) -> int:
     parser.add_argument("--check", action="store_true", help="compare only; 1 if one differs")
     parser.add_argument("--out", type=Path, default=ROOT / recipe.folder, help="another folder")
     args = parser.parse_args()
+    made = texts(describe_folder(recipe))
+    return deliver(made, args.out, args.check, f"{recipe.folder}/generate.py")
+
+
+def deliver(made: Mapping[str, str], out: Path, check: bool, by: str) -> int:
+    """Write the files, by their names, into a folder, or compare them; 1 if ``check`` and one
+    differs. ``by``: the program that makes them."""
     stale = []
-    for name, text in sorted(texts(describe_folder(recipe)).items()):
-        path = args.out / name
-        if args.check and (not path.is_file() or path.read_text(encoding="utf-8") != text):
+    for name, text in sorted(made.items()):
+        path = out / name
+        if check and (not path.is_file() or path.read_text(encoding="utf-8") != text):
             stale.append(name)
-        elif not args.check:
+        elif not check:
             write_atomically(path, text)
     if stale:
-        print(f"{recipe.folder}/generate.py would write other text: {', '.join(stale)}")
+        print(f"{by} would write other text: {', '.join(stale)}")
     return 1 if stale else 0
 
 

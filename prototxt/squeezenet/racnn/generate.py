@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "prototxt"))
 from caffe import NetSpec, layers, params  # noqa: E402
 from caffe.proto import caffe_pb2  # noqa: E402
 from google.protobuf import text_format  # noqa: E402
+from recipe import deliver  # noqa: E402
 
 SQUEEZENET = runpy.run_path(str(HERE.parent / "generate.py"))["squeezenet"]
 SIDE = 227  # of what a SqueezeNet takes
@@ -295,13 +296,10 @@ def main() -> int:
         test_images=args.test_images,
         prefix=f"{args.out}/snapshots/",
     )
+    if not args.check:
+        (Path(args.out) / "snapshots").mkdir(parents=True, exist_ok=True)
     made = texts(settings, args.out)
-    if args.check:
-        return int(any((Path(args.out) / name).read_text() != text for name, text in made.items()))
-    (Path(args.out) / "snapshots").mkdir(parents=True, exist_ok=True)
-    for name, text in made.items():
-        (Path(args.out) / name).write_text(text, encoding="utf-8")
-    return 0
+    return deliver(made, Path(args.out), args.check, "prototxt/squeezenet/racnn/generate.py")
 
 
 if __name__ == "__main__":
