@@ -1,6 +1,5 @@
 """The programs in examples/programs, of the kind that others wrote for Caffe, on a small net."""
 
-import importlib.util
 import json
 import re
 import struct
@@ -16,6 +15,7 @@ import caffe
 import cv2
 import numpy as np
 import pytest
+from examples_support import load_script
 
 PROGRAMS = Path(__file__).resolve().parents[3] / "examples" / "programs"
 NET = """
@@ -50,10 +50,7 @@ def picture(path, seed, shape=(40, 56, 3)):
 
 
 def program(name):
-    spec = importlib.util.spec_from_file_location(name, PROGRAMS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(PROGRAMS / f"{name}.py")
 
 
 @pytest.fixture(scope="module")

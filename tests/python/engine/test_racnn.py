@@ -1,6 +1,5 @@
 """RA-CNN's files, and examples/racnn.py on a few made-up images."""
 
-import importlib.util
 import json
 import subprocess
 import sys
@@ -11,45 +10,35 @@ import caffe
 import cv2
 import numpy as np
 import pytest
+from examples_support import load_script, write_cut_outs
 from google.protobuf import text_format
 from maap.data.importers.demo import make_demo
-from maap.data.importing.demo_pictures import SPECIES
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = ROOT / "prototxt" / "squeezenet" / "racnn"
 CLASSES = 3
 
 
-def load(path):
-    spec = importlib.util.spec_from_file_location(f"racnn_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="module")
 def generator():
-    return load(FOLDER / "generate.py")
+    return load_script(FOLDER / "generate.py")
 
 
 @pytest.fixture(scope="module")
 def example():
-    return load(ROOT / "examples" / "racnn.py")
+    return load_script(ROOT / "examples" / "racnn.py")
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     """Six images of 256 x 256 for training, three for the test: a disc of its own colour each."""
     folder = tmp_path_factory.mktemp("racnn")
-    (folder / "cache" / "birds").mkdir(parents=True)
-    for number, name in enumerate(SPECIES[:CLASSES]):
-        disc = np.zeros((120, 120, 4), np.uint8)
+    discs = np.zeros((CLASSES, 120, 120, 4), np.uint8)
+    for number, disc in enumerate(discs):
         colour = [30, 30, 30, 255]
         colour[number] = 230
         cv2.circle(disc, (60, 60), 50, colour, -1)
-        cv2.imwrite(str(folder / "cache" / "birds" / f"{name}.png"), disc)
-    (folder / "cache" / "birds" / "copyright").write_text("of made-up shapes\n")
+    write_cut_outs(folder / "cache", discs)
     return make_demo(
         folder / "set",
         folder / "cache",
@@ -64,9 +53,8 @@ def data(tmp_path_factory):
 def weights(generator, tmp_path_factory):
     """A SqueezeNet that knows nothing."""
     folder = tmp_path_factory.mktemp("weights")
-    (folder / "net.prototxt").write_text((FOLDER.parent / "deploy.prototxt").read_text())
     caffe.set_random_seed(4)
-    caffe.Net(folder / "net.prototxt", caffe.TEST).save(str(folder / "net.caffemodel"))
+    caffe.Net(FOLDER.parent / "deploy.prototxt", caffe.TEST).save(str(folder / "net.caffemodel"))
     return folder / "net.caffemodel"
 
 

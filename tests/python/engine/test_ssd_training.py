@@ -3,19 +3,18 @@
 The demo set's pictures with three plain shapes in place of birds, so that nothing is downloaded.
 """
 
-import importlib.util
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import caffe
 import cv2
 import numpy as np
 import pytest
+from examples_support import load_script, write_cut_outs
 from maap.data.annotated import write_annotated
 from maap.data.importers.demo import make_demo
-from maap.data.importing.demo_pictures import SPECIES, Look
+from maap.data.importing.demo_pictures import Look
 
 ROOT = Path(__file__).resolve().parents[3]
 SIZE = 96
@@ -24,34 +23,24 @@ TESTED = 20
 
 
 def load_generator():
-    spec = importlib.util.spec_from_file_location("ssd_example", ROOT / "examples/ssd/generate.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["ssd_example"] = module
-    spec.loader.exec_module(module)
-    return module
+    return load_script(ROOT / "examples" / "ssd" / "generate.py")
 
 
-def draw_shapes(cache):
-    """A red disc, a green bar and a blue triangle as the cut-outs of the first species."""
-    (cache / "birds").mkdir(parents=True)
-    for number, name in enumerate(SPECIES[:3]):
-        shape = np.zeros((120, 120, 4), np.uint8)
-        if number == 0:
-            cv2.circle(shape, (60, 60), 50, (40, 40, 230, 255), -1)
-        elif number == 1:
-            cv2.rectangle(shape, (10, 35), (110, 85), (40, 220, 60, 255), -1)
-        else:
-            corners = np.array([[60, 5], [115, 110], [5, 110]])
-            cv2.fillPoly(shape, [corners], (230, 120, 30, 255))
-        cv2.imwrite(str(cache / "birds" / f"{name}.png"), shape)
-    (cache / "birds" / "copyright").write_text("of made-up shapes\n")
+def shapes():
+    """A red disc, a green bar and a blue triangle."""
+    disc, bar, triangle = np.zeros((3, 120, 120, 4), np.uint8)
+    cv2.circle(disc, (60, 60), 50, (40, 40, 230, 255), -1)
+    cv2.rectangle(bar, (10, 35), (110, 85), (40, 220, 60, 255), -1)
+    corners = np.array([[60, 5], [115, 110], [5, 110]])
+    cv2.fillPoly(triangle, [corners], (230, 120, 30, 255))
+    return disc, bar, triangle
 
 
 @pytest.fixture(scope="module")
 def boxes(tmp_path_factory):
     """The databases: 180 and 60 images of 128 x 128, one object in each."""
     folder = tmp_path_factory.mktemp("ssd")
-    draw_shapes(folder / "cache")
+    write_cut_outs(folder / "cache", shapes())
     make_demo(
         folder / "set",
         folder / "cache",
