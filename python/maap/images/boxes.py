@@ -41,6 +41,11 @@ def area(box: Sequence[float]) -> float:
     return max(0, box[2] - box[0]) * max(0, box[3] - box[1])
 
 
+def share(box: Sequence[float], size: Size) -> float:
+    """The share of an image of ``size`` that a box in it covers, 0 to 1."""
+    return area(box) / area(whole(size))
+
+
 def intersection(a: Sequence[float], b: Sequence[float]) -> tuple[float, float, float, float]:
     """The common part of two boxes; `area` of it is 0 when they do not meet."""
     return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
@@ -103,7 +108,7 @@ def quality(
     box's centre) and `area_kept` (mean share of the image that the region covers).
     """
     rows = [
-        (iou(region, box), holds_centre(region, box), area(region) / area(whole(size)))
+        (iou(region, box), holds_centre(region, box), share(region, size))
         for region, box, size in zip(regions, boxes, sizes)
     ]
     means = np.mean(np.asarray(rows, np.float64).reshape(-1, 3), axis=0) if rows else np.zeros(3)

@@ -108,9 +108,10 @@ def _beside_references(
             whole=figures(numbers, lambda _: whole), centred_half=figures(numbers, lambda _: half)
         )
 
+    shares = {n: geometry.share(_true_box(split, n), split.size) for n in with_box}
     by_size = []
     for start, end in geometry.size_ranges():
-        some = [n for n in with_box if start <= _share(split, n) < end]
+        some = [n for n in with_box if start <= shares[n] < end]
         ours = vars(figures(some, found.__getitem__))
         by_size.append(SizeQuality(start, min(end, 1.0), len(some), **ours, **references(some)))
     return RegionQuality(
@@ -128,11 +129,6 @@ def _true_box(split: Split, number: int) -> tuple[float, float, float, float]:
     box = split.records[number].box
     assert box is not None
     return box
-
-
-def _share(split: Split, number: int) -> float:
-    """The share of a record's image that its true box covers."""
-    return geometry.area(_true_box(split, number)) / geometry.area(geometry.whole(split.size))
 
 
 def cropped_accuracy(

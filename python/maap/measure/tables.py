@@ -89,11 +89,11 @@ def _write_regions(path: Path, found: Sequence[geometry.Box], split: Split) -> N
     rows = []
     for record, box in zip(split.records, found):
         row = [record.key, record.path, *box, *(record.box or [None] * 4)]
-        kept = geometry.area(box) / geometry.area(geometry.whole(split.size))
+        kept = geometry.share(box, split.size)
         if record.box is None:
             rows.append([*row, None, None, f"{kept:.6g}", None])
             continue
-        share = geometry.area(record.box) / geometry.area(geometry.whole(split.size))
+        share = geometry.share(record.box, split.size)
         hit = int(geometry.holds_centre(box, record.box))
         rows.append(
             [*row, f"{geometry.iou(box, record.box):.6g}", hit, f"{kept:.6g}", f"{share:.6g}"]
