@@ -23,14 +23,20 @@ from maap.util.files import write_atomically
 PREDICTION_COLUMNS = ["phase", "key", "label", "predicted", "score", "rank"]
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """A CSV file (UTF-8, a heading, commas), written whole or not at all. None becomes an empty
-    cell. Raises MaapError when it cannot be written."""
+def table_text(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """The text of a CSV file (a heading, commas). None becomes an empty cell."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    clean = text.getvalue().encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return text.getvalue()
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """A CSV file (UTF-8), written whole or not at all. Raises MaapError when it cannot be
+    written."""
+    text = table_text(columns, rows)
+    clean = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     write_atomically(path, clean)
 
 

@@ -6,11 +6,10 @@ deviation; the paper's figures are in percent.
     NAME_differences.csv  a line for each pair of rows that is compared, where there are any
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from typing import Optional
 
+from maap.measure.tables import table_text
 from maap.study import figures
 from maap.study.cost import command
 from maap.study.definition import net_name
@@ -24,7 +23,7 @@ def cells_csv(table: Table) -> str:
     head = ["part", "row", "net", "seeds"]
     for column in table.columns:
         head += [f"{column.key}_{what}" for what in ("mean", "sd", "min", "max")]
-    rows: list[list[object]] = [[*head, "paper_percent", "paper_status"]]
+    rows: list[list[object]] = []
     for net in table.part.nets:
         for row in table.part.rows:
             known = paper_figure(row, net)
@@ -40,7 +39,7 @@ def cells_csv(table: Table) -> str:
             count = len(table.ordered(row, net, table.columns[0].key))
             cell = [table.part.name, row.label, net_name(net), count]
             rows.append([*cell, *map(_number, numbers), *figure])
-    return _text(rows)
+    return table_text([*head, "paper_percent", "paper_status"], rows)
 
 
 def runs_csv(table: Table) -> str:
@@ -49,7 +48,7 @@ def runs_csv(table: Table) -> str:
     keys = [column.key for column in table.columns]
     head = ["part", "row", "net", "seed", "run", *keys]
     more = ["top5", "top1_after_phase1"] if table.part.measure == "top1" else []
-    rows: list[list[object]] = [[*head, *more, "iterations", "phase1_from", "command"]]
+    rows: list[list[object]] = []
     for result in table.results:
         cell = result.cell
         if cell.row.after is not None:
@@ -62,25 +61,19 @@ def runs_csv(table: Table) -> str:
         rows.append([
             *where, *map(_number, numbers), iterations, result.phase1_from or "", command(cell),
         ])  # fmt: skip
-    return _text(rows)
+    return table_text([*head, *more, "iterations", "phase1_from", "command"], rows)
 
 
 def differences_csv(found: Sequence[Difference]) -> str:
     """A line a difference: its mean over the seeds and its interval, in the column's own unit."""
     head = ["row", "against", "net", "column", "seeds", "mean", "low", "high"]
-    rows: list[list[object]] = [[*head]]
+    rows: list[list[object]] = []
     for each in found:
         interval = each.interval
         names = [each.row, each.against, net_name(each.net), each.column.key, interval.n]
         numbers = (interval.mean, interval.low, interval.high)
         rows.append([*names, *map(_number, numbers)])
-    return _text(rows)
-
-
-def _text(rows: list[list[object]]) -> str:
-    stream = io.StringIO()
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()
+    return table_text(head, rows)
 
 
 def _number(value: Optional[float]) -> str:
