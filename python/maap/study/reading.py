@@ -143,15 +143,22 @@ class _Place:
             raise self.error(key, "missing" if value is None else f"{value!r} is not a number")
         return float(value)
 
-    def settings(self, key: str = "settings") -> Settings:
+    def settings(self) -> Settings:
         """Settings of a training, checked."""
-        if not self.has(key):
+        if not self.has("settings"):
             return {}
-        given = self.inner(key)
+        given = self.inner("settings")
         own = [name for name in given.content if name in PER_RUN]
         if own:
-            raise self.error(key, f"{own[0]} is for the study to set; leave it out")
+            raise self.error("settings", f"{own[0]} is for the study to set; leave it out")
         return check_settings(given.content, where=f"{given.where}: ")
+
+    def inner_settings(self) -> Settings:
+        """Those of a part or a row."""
+        found = self.settings()
+        if "runs_dir" in found:
+            raise self.error("settings", "runs_dir is for the whole study; leave it out")
+        return found
 
 
 class _Common:
@@ -234,12 +241,12 @@ def _part(place: _Place, before: _Common, default: str) -> Part:
         raise place.error("name", f"{name!r}; use letters, digits, - and _ (it names files)")
     if len(name) > _LONGEST + 5:  # a default name has a number as well
         raise place.error("name", f"{name[:40]}... is too long; give {_LONGEST} letters at most")
-    if "runs_dir" in place.settings():
-        raise place.error("settings", "runs_dir is for the whole study; leave it out")
+    place.inner_settings()
     measure = place.choice("measure", ("top1", "regions"), "top1")
-    rows = [_row(row, measure, common) for row in place.items("rows")]
+    places = place.items("rows")
+    rows = [_row(row, measure, common) for row in places]
     labels = [row.label for row in rows]
-    for row_place, row in zip(place.items("rows"), rows):
+    for row_place, row in zip(places, rows):
         if labels.count(row.label) > 1:
             raise row_place.error("label", f"two rows are called {row.label!r}")
         _check_labels(row_place, row.against, rows, row.label)
@@ -250,7 +257,7 @@ def _part(place: _Place, before: _Common, default: str) -> Part:
     return Part(
         name=name,
         title=place.text("title", default),
-        rows=tuple(_against(row, each, against) for row, each in zip(rows, place.items("rows"))),
+        rows=tuple(_against(row, each, against) for row, each in zip(rows, places)),
         nets=common.nets,
         seeds=common.seeds,
         settings=_of_part(place, measure, common.settings),
@@ -259,7 +266,7 @@ def _part(place: _Place, before: _Common, default: str) -> Part:
         about=place.text("about"),
         notes=place.texts("notes"),
         paper=common.paper,
-        others=any("others" in row.content for row in place.items("rows")),
+        others=any("others" in row.content for row in places),
     )
 
 
@@ -300,9 +307,7 @@ def _row(place: _Place, measure: str, common: _Common) -> Row:
     label = place.text("label", None)
     if not label or "|" in label:
         raise place.error("label", f"{label!r}; give a text without |")
-    settings = place.settings()
-    if "runs_dir" in settings:
-        raise place.error("settings", "runs_dir is for the whole study; leave it out")
+    settings = place.inner_settings()
     if measure == "regions":
         wrong = sorted(set(settings) - region_settings())
         if wrong:
