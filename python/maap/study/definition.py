@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Optional
 
-from maap.config.fields import FIELDS, option_name
+from maap.config.fields import in_group, option_name
 from maap.config.values import Settings
 from maap.errors import MaapError
-from maap.runs import request
 from maap.study.figures import Figure, PaperNote
 
 Measure = Literal["top1", "regions"]
@@ -17,8 +16,6 @@ Reference = Literal["whole", "centred_half"]
 
 # Given for every run by the study itself, so that neither a row nor the command line may set them.
 PER_RUN = ("name", "net", "seed", "weights", "phase1_from", "resume")
-# Of `maap evaluate`, but not about regions.
-_NOT_OF_REGIONS = {"data", "batch", "gpu", "a_star", "runs_dir", *PER_RUN, "variant", "input_scale"}
 
 
 @dataclass(frozen=True)
@@ -88,8 +85,7 @@ class Changes:
 
 def region_settings() -> set[str]:
     """The settings that decide which region is found, and that `maap evaluate` takes as well."""
-    names = {each.name for each in dataclasses.fields(request.Request)}
-    return (names & set(FIELDS)) - _NOT_OF_REGIONS
+    return {"threshold_at", *in_group("region")}
 
 
 def changed(studies: Sequence[Study], changes: Changes) -> list[Part]:
