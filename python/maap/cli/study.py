@@ -116,8 +116,8 @@ def make(
     page = Path(making.out) if making.out else Path(runs_dir) / f"{name}.md"
     if page.suffix != ".md":
         raise MaapError(f"--out {page}: give a name that ends in .md, such as docs/tables.md")
-    threads = [part.settings.get("threads") for part in parts]
-    request, work = Request(parts), StudyRuns(threads[0], making.debug, _command())
+    threads = parts[0].settings.get("threads")
+    request, work = Request(parts), StudyRuns(threads, making.debug, _command())
     if making.plan:
         for line in work.call("maap.study.command:plan_now", request):
             click.echo(line)

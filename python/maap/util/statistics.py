@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Optional
 
-LEVEL = 0.95  # of the intervals
-
 # The 97.5 % quantile of Student's t with 1, 2 ... 29 degrees of freedom, rounded to six decimals.
 _QUANTILES = (
     12.706205, 4.302653, 3.182446, 2.776445, 2.570582, 2.446912, 2.364624, 2.306004, 2.262157,
