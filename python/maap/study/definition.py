@@ -59,8 +59,8 @@ class Part:
     others: bool = False  # whether there is a column for others' figures
 
     def row(self, label: str) -> Row:
-        """The row of a label; of a label that is no row's, an empty row."""
-        return next((row for row in self.rows if row.label == label), Row(label))
+        """The row of a label."""
+        return next(row for row in self.rows if row.label == label)
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,7 @@ def plot(table: Table) -> bytes:
     axes = figure.add_subplot(111)
     for number, net in enumerate(nets):
         places = [y + (number - (len(nets) - 1) / 2) * height for y in range(len(rows))]
-        bars = Bars(axes, table, net, column)
-        bars.draw(dict(zip((row.label for row in rows), places)), 0.9 * height, number)
+        _Bars(axes, table, net, column).draw(places, 0.9 * height, number)
     if column.key == "top1":
         chance = 100 * table.results[0].evaluation.chance
         axes.axvline(chance, color=_GREY, linewidth=0.8, linestyle=":", label="chance")
@@ -50,18 +49,18 @@ def _rows_on(axes: Axes, labels: Sequence[str]) -> None:
         axes.spines[side].set_visible(False)
 
 
-class Bars:
+class _Bars:
     """The bars of one net in a picture."""
 
     def __init__(self, axes: Axes, table: Table, net: str, column: Column) -> None:
         self.axes, self.table, self.net, self.column = axes, table, net, column
 
-    def draw(self, places: dict[str, float], height: float, number: int) -> None:
+    def draw(self, places: Sequence[float], height: float, number: int) -> None:
         """``places``: the rows' heights. A row that was not run has no bar."""
         axes, factor, colour = self.axes, self.column.factor, _COLOURS[number % len(_COLOURS)]
-        rows = {label: self.table.part.row(label) for label in places}
-        found = {x: self.table.spread(row, self.net, self.column.key) for x, row in rows.items()}
-        run = [(places[label], spread) for label, spread in found.items() if spread is not None]
+        rows = list(zip(self.table.part.rows, places))
+        found = [self.table.spread(row, self.net, self.column.key) for row, _ in rows]
+        run = [(place, spread) for place, spread in zip(places, found) if spread is not None]
         at, means = [place for place, _ in run], [factor * spread.mean for _, spread in run]
         errors = [factor * (spread.deviation or 0.0) for _, spread in run]
         axes.barh(at, means, height, color=colour, alpha=0.45, label=net_name(self.net))
@@ -70,10 +69,10 @@ class Bars:
         for place, spread in run:
             points = [factor * value for value in spread.values]
             axes.plot(points, [place] * len(points), "o", color=colour, markersize=3)
-        for label, spread in found.items():
+        for (row, place), spread in zip(rows, found):
             if spread is None:
-                self._missing(rows[label], places[label])
-        self._ticks([(rows[label], place) for label, place in places.items()])
+                self._missing(row, place)
+        self._ticks(rows)
 
     def _missing(self, row: Row, place: float) -> None:
         text, x = row.ours or "not run", 0.01 * self.column.factor
@@ -85,14 +84,9 @@ class Bars:
         known = [(paper_figure(row, self.net), place) for row, place in rows]
         ticks = [(figure.percent, place) for figure, place in known if figure]
         if ticks:
-            data = f"paper ({self._data})"
-            style = dict(color="#1d2433", markersize=14, label=data)
-            self.axes.plot(*zip(*ticks), "|", **style)
-
-    @property
-    def _data(self) -> str:
-        paper = self.table.part.paper
-        return paper.data if paper else "its own data"
+            paper = self.table.part.paper
+            label = f"paper ({paper.data if paper else 'its own data'})"
+            self.axes.plot(*zip(*ticks), "|", color="#1d2433", markersize=14, label=label)
 
 
 def plot_differences(found: Sequence[Difference]) -> Optional[bytes]:
