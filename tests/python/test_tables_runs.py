@@ -21,12 +21,11 @@ from maap.nets.prototxt import read_net, read_solver
 from maap.runs import feed
 from maap.runs.run import Run, all_runs
 from paper_render import attention_and_region, enlarged, paper
+from study_fakes import BEFORE, CONTROL
 from waiting import wait_until
 
 REPO = Path(__file__).resolve().parents[2]
 A_STARS = [each.name for each in PAPERS]
-BEFORE = "before rewriting (phase 1: LAAP alone)"
-CONTROL = "control: baseline, phase 2 on the original images"
 TINY = str(REPO / "tests" / "nets" / "tiny")
 pytestmark = pytest.mark.usefixtures("private_cache")
 
