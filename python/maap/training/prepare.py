@@ -13,7 +13,6 @@ from maap.config.resolve import resolve, solver_overrides
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.images.region_options import RegionOptions
-from maap.nets import layer_types
 from maap.nets.attention_source import AttentionSource, attended
 from maap.nets.crop_size import set_input
 from maap.nets.folder import NetFiles, find_net
@@ -37,7 +36,7 @@ from maap.training.sharing import check_phase1
 from maap.util.files import file_sha256, put_file
 from maap.util.progress import say
 from maap.util.schema import LayerParameter, caffe_pb2
-from maap.weights.caffemodel import check_weights
+from maap.weights.caffemodel import check_weights, has_weights
 from maap.weights.published import find_weights
 
 Net = caffe_pb2.NetParameter
@@ -142,7 +141,7 @@ def _finder(files: NetFiles, config: TrainConfig, train: Net) -> Optional[Net]:
 def _has_weights(layer: LayerParameter) -> bool:
     """Whether a layer has weights; of a type that maap does not know it is taken for granted."""
     try:
-        return layer_types.blob_count(layer) > 0
+        return has_weights(layer)
     except MaapError:
         return True
 
