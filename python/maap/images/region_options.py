@@ -79,7 +79,7 @@ class RegionOptions:
             raise MaapError(
                 f"setting threshold_fraction: {self.threshold_fraction}; give 0 to less than 1"
             )
-        if self.threshold != "fraction" and self.threshold_fraction != 0.5:
+        if self.threshold != "fraction" and self.threshold_fraction != PAPERS.threshold_fraction:
             raise MaapError(
                 f"threshold_fraction is for threshold fraction, not for {self.threshold}: give "
                 "--threshold fraction"
