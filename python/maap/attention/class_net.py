@@ -42,7 +42,8 @@ from maap.errors import MaapError
 from maap.host import loader
 from maap.host.types import CaffeNet
 from maap.nets import class_maps
-from maap.nets.attention_source import ClassMap, class_map_of, elimination_of, scorer_of
+from maap.nets.attention_layers import elimination_of
+from maap.nets.attention_source import ClassMap, class_map_of, scorer_of
 from maap.nets.prototxt import read_net, write_text
 from maap.util.schema import NetParameter
 

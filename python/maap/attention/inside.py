@@ -22,8 +22,8 @@ from maap.images import a_star as definitions
 from maap.images import boxes, draw, pixels, render
 from maap.images.region_options import RegionOptions
 from maap.nets import blocks
-from maap.nets.attention_layers import elimination_text
-from maap.nets.attention_source import AttentionSource, class_map_of
+from maap.nets.attention_layers import elimination_of, region_options_of
+from maap.nets.attention_source import class_map_of
 from maap.nets.prototxt import read_net, write_text
 from maap.util.schema import NetParameter
 from maap.util.text import times
@@ -162,9 +162,11 @@ class Inside:
         self._trunks.append((own, Trunk(net, source, blobs, gpu)))
         self._finder = None
         if source.rewrite is not None:
-            self._eliminated, self._options = _elimination(source.rewrite)
-            about = class_map_of(read_net(source.rewrite))
-            self._source = "" if about is None else AttentionSource(about.kind, about.after).title
+            rewrite = read_net(source.rewrite)
+            self._eliminated = elimination_of(rewrite).bottom[0]
+            self._options = region_options_of(rewrite)
+            about = class_map_of(rewrite)
+            self._source = "" if about is None else about.title
             self._finder = open_finder(
                 source.rewrite, source.weights, 1, gpu, keep=(self._eliminated,)
             )
@@ -254,10 +256,3 @@ def _looked_at(rewrite: NetParameter) -> tuple[str, str]:
         return str(blocks.eliminated(rewrite)), "Elimination's map"
     made = {layer.name: layer.top[0] for layer in rewrite.layer if layer.top}
     return made.get(str(about.after), about.blob), "Grad-CAM's map"
-
-
-def _elimination(rewrite: Path) -> tuple[str, RegionOptions]:
-    """The blob that the Elimination layer looks at, and how it finds the region."""
-    net = read_net(rewrite)
-    layer = next(layer for layer in net.layer if layer.type == "Elimination")
-    return layer.bottom[0], RegionOptions.read(elimination_text(layer))

@@ -9,10 +9,26 @@ own. Elimination reads a map and the images, and ends a rewrite net.
 import copy
 from collections.abc import Sequence
 
+from maap.errors import MaapError
+from maap.images.region_options import RegionOptions
 from maap.nets import graph, layer_types
-from maap.util.schema import LayerParameter, caffe_pb2
+from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 
 REWRITE_TOPS = ("dstar", "region", "attention", "stats")  # Elimination's tops in a rewrite net
+
+
+def elimination_of(rewrite: NetParameter) -> LayerParameter:
+    """The Elimination layer of a rewrite net. Raises MaapError where there is none."""
+    found = [layer for layer in rewrite.layer if layer.type == "Elimination"]
+    if not found:
+        raise MaapError(f"net {rewrite.name}: no Elimination layer, so it is no rewrite net")
+    return found[0]
+
+
+def region_options_of(rewrite: NetParameter) -> RegionOptions:
+    """How the Elimination layer of a rewrite net finds the region. Raises MaapError as
+    `elimination_of` does."""
+    return RegionOptions.read(elimination_text(elimination_of(rewrite)))
 
 
 def elimination_text(layer: LayerParameter) -> str:

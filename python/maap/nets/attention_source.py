@@ -30,7 +30,7 @@ from maap.config.check import check_attention
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
 from maap.nets import class_maps, graph
-from maap.nets.attention_layers import REWRITE_TOPS, with_elimination
+from maap.nets.attention_layers import REWRITE_TOPS, elimination_of, with_elimination
 from maap.nets.placement import Route, named
 from maap.nets.shapes import Shape, shapes_of
 from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
@@ -84,6 +84,11 @@ class ClassMap(NamedTuple):
     after: Optional[str]
     blob: str
 
+    @property
+    def title(self) -> str:
+        """As AttentionSource's."""
+        return AttentionSource(self.kind, self.after).title
+
 
 def attended(rewrite: NetParameter, deploy: NetParameter, source: AttentionSource) -> NetParameter:
     """The rewrite net whose attention comes from ``source``; both nets are resolved and not
@@ -112,14 +117,6 @@ def attended(rewrite: NetParameter, deploy: NetParameter, source: AttentionSourc
     made.name, made.bottom[0] = name, net.layer[-1].bottom[0]
     net.layer[-1].CopyFrom(made)
     return net
-
-
-def elimination_of(rewrite: NetParameter) -> LayerParameter:
-    """The Elimination layer of a rewrite net. Raises MaapError where there is none."""
-    found = [layer for layer in rewrite.layer if layer.type == "Elimination"]
-    if not found:
-        raise MaapError(f"net {rewrite.name}: no Elimination layer, so it is no rewrite net")
-    return found[0]
 
 
 def layer_looked_at(rewrite: NetParameter) -> str:

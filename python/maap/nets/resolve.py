@@ -16,7 +16,7 @@ from maap.errors import MaapError
 from maap.images.a_star import NAMES as A_STARS
 from maap.images.region_options import PAPERS, RegionOptions
 from maap.nets import graph, layer_types
-from maap.nets.attention_layers import REWRITE_TOPS, elimination_text
+from maap.nets.attention_layers import REWRITE_TOPS, elimination_of, elimination_text
 from maap.nets.folder import NetFiles
 from maap.nets.map_sizes import map_sizes
 from maap.nets.prototxt import read_net, read_solver
@@ -97,13 +97,12 @@ def with_region_options(net: NetParameter, options: RegionOptions) -> NetParamet
     """A copy of a resolved rewrite net whose Elimination layer finds the region by ``options``, and
     keeps its A*."""
     changed = copy.deepcopy(net)
-    for layer in changed.layer:
-        if layer.type == "Elimination":
-            a_star = re.search(r"a_star\s*:\s*\S+", elimination_text(layer))
-            words = [a_star.group()] if a_star else []
-            layer.python_param.param_str = " ".join([*words, options.check().text])
-            if "elimination_param" in layer.DESCRIPTOR.fields_by_name:
-                layer.ClearField("elimination_param")
+    layer = elimination_of(changed)
+    a_star = re.search(r"a_star\s*:\s*\S+", elimination_text(layer))
+    words = [a_star.group()] if a_star else []
+    layer.python_param.param_str = " ".join([*words, options.check().text])
+    if "elimination_param" in layer.DESCRIPTOR.fields_by_name:
+        layer.ClearField("elimination_param")
     return changed
 
 
@@ -111,16 +110,16 @@ def check_border(net: NetParameter, border: int) -> None:
     """Raises MaapError where ``border`` is too wide for the map that a rewrite net looks at."""
     if not border:
         return
-    (layer,) = [layer for layer in net.layer if layer.type == "Elimination"]
+    blob = elimination_of(net).bottom[0]
     try:
-        height, width = map_sizes(net)[layer.bottom[0]]
+        height, width = map_sizes(net)[blob]
     except MaapError:
         return  # of a type that is not known here: the layer itself says it later
     most = (min(height, width) - 1) // 2
     if border > most:
         raise MaapError(
             f"setting border: {border} is too large for the map of {height} x {width} at "
-            f"{layer.bottom[0]}; give at most {most}"
+            f"{blob}; give at most {most}"
         )
 
 

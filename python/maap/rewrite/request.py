@@ -12,13 +12,15 @@ import numpy as np
 from maap.data.feeder import Transform
 from maap.data.store import Split
 from maap.errors import MaapError
-from maap.images.region_options import PAPERS, RegionOptions
-from maap.nets.attention_layers import elimination_text
-from maap.nets.attention_source import AttentionSource, class_map_of
+from maap.images.region_options import PAPERS
+from maap.nets import blocks
+from maap.nets.attention_layers import region_options_of
+from maap.nets.attention_source import class_map_of
 from maap.nets.prototxt import read_net
 from maap.rewrite.regions import FOUND, Regions
 from maap.util.files import file_sha256
 from maap.util.json_record import JsonRecord, left_out
+from maap.util.schema import NetParameter
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ class Request(JsonRecord):
         mean = None if transform.mean is None else np.asarray(transform.mean, np.float32)
         small = None if mean is None or mean.size > 3 else mean.reshape(-1).tolist()
         names = ("manifest.json", f"{source.name}.csv")
+        message = read_net(net)
         return cls(
             source=str(folder),
             split=source.name,
@@ -88,8 +91,8 @@ class Request(JsonRecord):
             mean=small,
             mean_sha256=None if mean is None else hashlib.sha256(mean.tobytes()).hexdigest(),
             scale=float(transform.scale),
-            found_by=_found_by(net),
-            found_from=_found_from(net),
+            found_by=_found_by(message),
+            found_from=_found_from(message),
             regions=None if regions.how == "found" else regions.how,
             regions_seed=regions.seed if regions.how == "random" else None,
         )
@@ -109,13 +112,14 @@ class Request(JsonRecord):
         return dataclasses.replace(self, source="", net=net, weights=weights, fallbacks=None)
 
 
-def _found_by(net: Path) -> Optional[str]:
+def _found_by(net: NetParameter) -> Optional[str]:
     """How the Elimination layer of a net finds regions, as its parameters say it."""
-    layers = [layer for layer in read_net(net).layer if layer.type == "Elimination"]
-    options = RegionOptions.read(elimination_text(layers[-1])) if layers else PAPERS
+    if blocks.eliminated(net) is None:
+        return None
+    options = region_options_of(net)
     return None if options == PAPERS else options.text
 
 
-def _found_from(net: Path) -> Optional[str]:
-    about = class_map_of(read_net(net))
-    return None if about is None else AttentionSource(about.kind, about.after).title
+def _found_from(net: NetParameter) -> Optional[str]:
+    about = class_map_of(net)
+    return None if about is None else about.title

@@ -22,7 +22,7 @@ from maap.images.boxes import Size
 from maap.images.pixels import POLICIES
 from maap.images.region_options import NAMES, RegionOptions
 from maap.nets import layer_types
-from maap.nets.attention_layers import elimination_text
+from maap.nets.attention_layers import region_options_of
 from maap.nets.attention_source import (
     AttentionSource,
     attended,
@@ -75,6 +75,11 @@ class Subject:
     finder: Optional[Path] = None
     regions: str = "found"
     seed: int = 1
+
+    def finding_by(self, path: Path) -> "Subject":
+        """The same with another net that finds regions; where nothing is rewritten, nothing is."""
+        rewrite = None if self.rewrite is None else path
+        return dataclasses.replace(self, rewrite=rewrite, attention=path, finder=path)
 
     @property
     def dataset(self) -> Dataset:
@@ -145,12 +150,10 @@ def _with_options(subject: Subject, request: Request, work: Path) -> Subject:
     if subject.attention is None:
         raise MaapError(f"{', '.join(map(option, given))}: {subject.title} has no rewrite net")
     net = read_net(subject.attention)
-    (layer,) = [layer for layer in net.layer if layer.type == "Elimination"]
-    options = RegionOptions.read(elimination_text(layer)).changed(request)
-    path = work / "rewrite.prototxt"
+    options = region_options_of(net).changed(request)
+    path = work / REWRITE
     _write_rewrite(with_region_options(net, options), options, path)
-    rewrite = None if subject.rewrite is None else path
-    return dataclasses.replace(subject, rewrite=rewrite, attention=path, finder=path)
+    return subject.finding_by(path)
 
 
 def _write_rewrite(net: NetParameter, options: RegionOptions, path: Path) -> None:
@@ -192,8 +195,7 @@ def _looking_elsewhere(subject: Subject, run: Run, request: Request, work: Path)
     path = work / REWRITE
     source = AttentionSource(kind, layer)
     write_text(attended(like, read_net(subject.deploy), source), path)
-    rewrite = None if subject.rewrite is None else path
-    return dataclasses.replace(subject, rewrite=rewrite, attention=path, finder=path)
+    return subject.finding_by(path)
 
 
 def _rewrite_of_net(config: TrainConfig) -> Optional[Path]:
@@ -281,7 +283,7 @@ def _resolved_rewrite(
         files.rewrite(config.laap)
     except MaapError:
         return None  # a net folder without Elimination
-    path = work / "rewrite.prototxt"
+    path = work / REWRITE
     options = RegionOptions.of(config)
     net = resolve_rewrite(files, config.laap, batch, config.a_star, options)
     _write_rewrite(attended(net, deploy, AttentionSource.of(config)), options, path)
