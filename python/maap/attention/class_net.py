@@ -34,7 +34,6 @@ from maap.attention.region_net import (
     Found,
     NotFinite,
     RegionNet,
-    load_net,
     need_weights,
     open_net,
 )
@@ -86,7 +85,7 @@ class ClassNet:
             loading = _Loading(Path(work), weights, batch, gpu)
             self.maps: Maps = kinds[about.kind](message, about, loading)
             end = loading.written(_elimination_net(message, batch))
-            self._end = RegionNet(end, weights, batch, gpu, attention, keep)
+            self._end = RegionNet(end, None, batch, gpu, attention, keep)
         self._end.path = self.path  # for errors
         self.net, self.size, self._blob = self._end.net, self._end.size, about.blob
 
@@ -145,7 +144,8 @@ def chosen_classes(scores: np.ndarray, labels: Labels) -> np.ndarray:
 
 
 class _Loading:
-    """Loads nets that are parts of one, by way of files in a folder."""
+    """Loads nets that are parts of one, whose weights are all in the file, by way of files in a
+    folder."""
 
     def __init__(self, folder: Path, weights: Path, batch: int, gpu: Optional[int]):
         self.folder, self.weights, self.batch, self.gpu = folder, weights, batch, gpu
@@ -159,7 +159,7 @@ class _Loading:
 
     def of_images(self, net: NetParameter) -> CaffeNet:
         """A net whose input is `data`, for a batch of images."""
-        return load_net(self.written(net), self.weights, self.batch, self.gpu)
+        return open_net(self.written(net), self.weights, self.gpu, self.batch)
 
     def of_blobs(self, net: NetParameter) -> CaffeNet:
         """A net of other inputs, with the shapes that it says."""

@@ -44,14 +44,7 @@ def load_net(net: Path, weights: Path, batch: int, gpu: Optional[int]) -> CaffeN
     zeros.
     """
     need_weights(net, weights)
-    loaded = open_net(net, weights, gpu)
-    if "data" not in loaded.blobs:
-        raise MaapError(f"{net} has no blob data; name its Input layer's top so")
-    shape = tuple(loaded.blobs["data"].shape)
-    if shape[0] != batch:
-        loaded.blobs["data"].reshape(batch, *shape[1:])
-        loaded.reshape()
-    return loaded
+    return open_net(net, weights, gpu, batch)
 
 
 def need_weights(net: Path, weights: Path) -> None:
@@ -65,32 +58,49 @@ def need_weights(net: Path, weights: Path) -> None:
         )
 
 
-def open_net(net: Path, weights: Path, gpu: Optional[int]) -> CaffeNet:
-    """The host's caffe.Net (phase TEST) of a prototxt whose layers all have weights in the file."""
+def open_net(
+    net: Path, weights: Optional[Path], gpu: Optional[int], batch: Optional[int] = None
+) -> CaffeNet:
+    """The host's caffe.Net (phase TEST) of a prototxt whose layers with weights are all in the
+    file; ``weights`` None: it has none. batch: images in its input `data`; None: no such input,
+    or as the prototxt says. Raises MaapError where the images have no `data`."""
     caffe = loader.load()
     loader.set_device(caffe, gpu)
-    return caffe.Net(str(net), caffe.TEST, weights=str(weights))
+    stored = {} if weights is None else dict(weights=str(weights))
+    loaded = caffe.Net(str(net), caffe.TEST, **stored)
+    if batch is None:
+        return loaded
+    if "data" not in loaded.blobs:
+        raise MaapError(f"{net} has no blob data; name its Input layer's top so")
+    shape = tuple(loaded.blobs["data"].shape)
+    if shape[0] != batch:
+        loaded.blobs["data"].reshape(batch, *shape[1:])
+        loaded.reshape()
+    return loaded
 
 
 class RegionNet:
     """A resolved rewrite prototxt with weights, loaded into the host's Caffe.
 
-    `size` is the (height, width) of its input. attention: whether A is wanted, which from a GPU
-    takes the time of copying it; keep: blobs that the caller reads besides. Raises MaapError when
-    a file is missing or the net lacks one of the blobs `data`, `region`, `attention` and `stats`.
+    `size` is the (height, width) of its input. weights: None for a net without any. attention:
+    whether A is wanted, which from a GPU takes the time of copying it; keep: blobs that the caller
+    reads besides. Raises MaapError when a file is missing or the net lacks one of the blobs `data`,
+    `region`, `attention` and `stats`.
     """
 
     def __init__(
         self,
         net: Path,
-        weights: Path,
+        weights: Optional[Path],
         batch: int,
         gpu: Optional[int] = None,
         attention: bool = True,
         keep: Sequence[str] = (),
     ):
         self.path = Path(net)
-        self.net = load_net(net, weights, batch, gpu)
+        if weights is not None:
+            need_weights(net, weights)
+        self.net = open_net(net, weights, gpu, batch)
         lacking = [name for name in TOPS if name not in self.net.blobs]
         if lacking:
             raise MaapError(
