@@ -161,29 +161,33 @@ class _Loading:
         """A net whose input is `data`, for a batch of images."""
         return open_net(self.written(net), self.weights, self.gpu, self.batch)
 
+    def trunk(self, net: NetParameter, about: ClassMap) -> tuple[class_maps.Cut, CaffeNet]:
+        """A net cut behind the layer whose map is taken, and its first part."""
+        cut = class_maps.cut_after(scorer_of(net).path, str(about.after))
+        return cut, self.of_images(class_maps.net_of(cut.trunk, net.name))
+
     def of_blobs(self, net: NetParameter) -> CaffeNet:
         """A net of other inputs, with the shapes that it says."""
         return open_net(self.written(net), self.weights, self.gpu)
+
+
+def _forward(net: CaffeNet, images: np.ndarray) -> None:
+    net.blobs["data"].data[...] = images
+    net.forward()
 
 
 class MeanMaps:
     """The mean over the channels of F, whatever the class."""
 
     def __init__(self, net: NetParameter, about: ClassMap, loading: _Loading):
-        path, _, _ = scorer_of(net)
-        cut = class_maps.cut_after(path, str(about.after))
-        self.net, self._blob = (
-            loading.of_images(class_maps.net_of(cut.trunk, net.name)),
-            cut.features,
-        )
+        self.cut, self.net = loading.trunk(net, about)
         self.size = tuple(self.net.blobs["data"].shape)[2:]
-        loader.keep_only(self.net, [self._blob])
+        loader.keep_only(self.net, [self.cut.features])
 
     def of(self, images: np.ndarray, labels: Labels) -> np.ndarray:
         """(N,h,w) float32."""
-        self.net.blobs["data"].data[...] = images
-        self.net.forward()
-        features = self.net.blobs[self._blob].data
+        _forward(self.net, images)
+        features = self.net.blobs[self.cut.features].data
         return features.mean(axis=1, dtype=np.float64).astype(np.float32)
 
 
@@ -209,8 +213,7 @@ class AveragedMaps:
 
     def of(self, images: np.ndarray, labels: Labels) -> np.ndarray:
         """(N,h,w) float32."""
-        self.net.blobs["data"].data[...] = images
-        self.net.forward()
+        _forward(self.net, images)
         scores = self.net.blobs[self._scores].data
         classes = chosen_classes(scores.reshape(len(scores), -1), labels)
         features = self.net.blobs[self._blob].data
@@ -233,9 +236,8 @@ class GradientMaps:
     """Grad-CAM: the net in two parts, up to F and behind it; the second runs backward."""
 
     def __init__(self, net: NetParameter, about: ClassMap, loading: _Loading):
-        path, self._scores, _ = scorer_of(net)
-        self.cut = class_maps.cut_after(path, str(about.after))
-        self.trunk = loading.of_images(class_maps.net_of(self.cut.trunk, net.name))
+        self._scores = scorer_of(net).scores
+        self.cut, self.trunk = loading.trunk(net, about)
         shapes = {name: tuple(blob.shape) for name, blob in self.trunk.blobs.items()}
         head = class_maps.head_net(self.cut, shapes, f"{net.name}, behind {about.after}")
         self.head = loading.of_blobs(head)
@@ -245,8 +247,7 @@ class GradientMaps:
 
     def of(self, images: np.ndarray, labels: Labels) -> np.ndarray:
         """(N,h,w) float32."""
-        self.trunk.blobs["data"].data[...] = images
-        self.trunk.forward()
+        _forward(self.trunk, images)
         for name in self.cut.crossing:
             self.head.blobs[name].data[...] = self.trunk.blobs[name].data
         self.head.forward()
