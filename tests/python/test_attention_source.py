@@ -258,18 +258,21 @@ def test_the_request_of_a_rewriting_has_the_source(photos, tmp_path):
         assert [one.makes_the_same_as(other) for other in requests] == [k == n for k in range(4)]
 
 
-def test_what_is_shown_is_what_was_found(tmp_path):
+@pytest.mark.parametrize(
+    "kind, name", [("grad_cam", "Grad-CAM"), ("scaled_mean", "the scaled mean")]
+)
+def test_what_is_shown_is_what_was_found(tmp_path, kind, name):
     """The picture's A is the class map's, its mask that of A."""
-    made = make(tmp_path, NETS["hidden"], "grad_cam")
+    made = make(tmp_path, NETS["hidden"], kind)
     transform = Transform(crop_size=20, mean=MEAN, scale=0.02)
     about = (made.deploy, made.weights, transform, (20, 20))
     seen = Inside(Source(*about, rewrite=made.rewrite)).look("x", photo(3)[0])
     assert seen.attention.map.min() >= 0.5 and seen.attention.map.max() <= 0.7311
     assert np.array_equal(seen.attention.mask > 0, seen.attention.map > seen.attention.threshold)
     notes = {one.blob: one.note for _, maps in seen.rows for one in maps}
-    assert notes["conv2"] == "Grad-CAM's map"
+    assert notes["conv2"] == f"{name}'s map"
     headings = [heading for heading, _ in figure.sections(seen)]
-    assert "High-level attention: what Elimination finds in Grad-CAM of relu2" in headings
+    assert f"High-level attention: what Elimination finds in {name} of relu2" in headings
 
 
 # ---- a training ---------------------------------------------------------------------------------

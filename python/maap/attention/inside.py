@@ -166,7 +166,7 @@ class Inside:
             self._eliminated = elimination_of(rewrite).bottom[0]
             self._options = region_options_of(rewrite)
             about = class_map_of(rewrite)
-            self._source = "" if about is None else about.title
+            self._source = "" if about is None else about.source.title
             self._finder = open_finder(
                 source.rewrite, source.weights, 1, gpu, keep=(self._eliminated,)
             )
@@ -255,4 +255,4 @@ def _looked_at(rewrite: NetParameter) -> tuple[str, str]:
     if about is None:
         return str(blocks.eliminated(rewrite)), "Elimination's map"
     made = {layer.name: layer.top[0] for layer in rewrite.layer if layer.top}
-    return made.get(str(about.after), about.blob), "Grad-CAM's map"
+    return made.get(str(about.after), about.blob), f"{about.source.name}'s map"

@@ -58,13 +58,17 @@ class AttentionSource:
         return self == AttentionSource()
 
     @property
+    def name(self) -> str:
+        """Its kind, for people: Grad-CAM."""
+        names = {"mean": "the mean", "scaled_mean": "the scaled mean", "cam": "CAM"}
+        return names.get(self.kind, "Grad-CAM")
+
+    @property
     def title(self) -> str:
         """For people: Grad-CAM of relu5; nothing for the usual one."""
         if self.usual:
             return ""
-        names = {"mean": "the mean", "scaled_mean": "the scaled mean", "cam": "CAM"}
-        name = names.get(self.kind, "Grad-CAM")
-        return f"{name} of {self.layer}" if self.layer else name
+        return f"{self.name} of {self.layer}" if self.layer else self.name
 
 
 class Scorer(NamedTuple):
@@ -85,9 +89,9 @@ class ClassMap(NamedTuple):
     blob: str
 
     @property
-    def title(self) -> str:
-        """As AttentionSource's."""
-        return AttentionSource(self.kind, self.after).title
+    def source(self) -> AttentionSource:
+        """The same as settings."""
+        return AttentionSource(self.kind, self.after)
 
 
 def attended(rewrite: NetParameter, deploy: NetParameter, source: AttentionSource) -> NetParameter:

@@ -122,4 +122,4 @@ def _found_by(net: NetParameter) -> Optional[str]:
 
 def _found_from(net: NetParameter) -> Optional[str]:
     about = class_map_of(net)
-    return None if about is None else about.title
+    return None if about is None else about.source.title
