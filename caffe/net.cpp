@@ -217,6 +217,7 @@ void Net<Dtype>::RunBackward(int start, int end) {
     }
     for (int joined = last; joined >= i; --joined) Run(after_backward_, joined);
     pass.after_backward(last, i);
+    for (int joined = last; on_gradients_ && joined >= i; --joined) on_gradients_(joined);
   }
   if (end == 0) pass.end();
 }
@@ -283,6 +284,14 @@ template <typename Dtype>
 const vector<int>& Net<Dtype>::top_ids(int layer) const {
   CheckRange(layer, layer);
   return top_id_vecs_[layer];
+}
+
+template <typename Dtype>
+vector<int> Net<Dtype>::LearntBy(int layer) const {
+  CheckRange(layer, layer);
+  vector<int> found;
+  for (const int param : param_id_vecs_[layer]) found.push_back(learnable_param_ids_[param]);
+  return found;
 }
 
 template <typename Dtype>

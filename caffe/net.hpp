@@ -18,6 +18,7 @@
 // In GPU mode a pass waits for the GPU once, at its end: for its loss, its small outputs, and what
 // its layers report late (caffe/util/late_values.hpp).
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -161,6 +162,13 @@ class Net {
   bool has_layer(const string& layer_name) const;
   shared_ptr<Layer<Dtype>> layer_by_name(const string& layer_name) const;
 
+  /// For each parameter of a layer, the index of its owner in learnable_params().
+  vector<int> LearntBy(int layer) const;
+  /// Calls use(i) in every backward pass as soon as layer i has added its gradients, for all layers
+  /// from the last to the first; {}: no more. Unlike a callback it changes nothing of how the net
+  /// computes.
+  void OnGradients(std::function<void(int layer)> use) { on_gradients_ = std::move(use); }
+
   /// Logs the mean absolute value of every blob in every pass.
   void set_debug_info(bool value) { debug_info_ = value; }
 
@@ -277,6 +285,7 @@ class Net {
   vector<Callback*> after_forward_;
   vector<Callback*> before_backward_;
   vector<Callback*> after_backward_;
+  std::function<void(int)> on_gradients_;
 
   DISABLE_COPY_AND_ASSIGN(Net);
 };

@@ -99,6 +99,10 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
               "average_loss is " << param_.average_loss() << ": it must be 1 or more");
   CAFFE_CHECK(param_.iter_size() >= 1,
               "iter_size is " << param_.iter_size() << ": it must be 1 or more");
+  CAFFE_CHECK(param_.math_mode() == SolverParameter::FLOAT,
+              "math_mode " << SolverParameter::MathMode_Name(param_.math_mode())
+                           << ": this build computes in FLOAT alone");
+  CAFFE_CHECK(!param_.cuda_graph(), "cuda_graph: this build cannot record an iteration");
   if (tests_detections(param_)) ap_version_of(param_.ap_version());  // throws now, not in a test
   if (param_.snapshot() > 0) CheckSnapshotWritePermissions();
   if (param_.random_seed() >= 0) {

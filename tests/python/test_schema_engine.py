@@ -24,12 +24,15 @@ FACTS = REPO / "tests" / "facts"
 OWN_FROM = 8001
 OWN_FIELDS = {
     ("caffe.SolverParameter", "continue_on_nonfinite_loss", 8001, "bool"),
+    ("caffe.SolverParameter", "math_mode", 8002, "caffe.SolverParameter.MathMode"),
+    ("caffe.SolverParameter", "cuda_graph", 8003, "bool"),
     ("caffe.LayerParameter", "enhancement_param", 8001, "caffe.EnhancementParameter"),
     ("caffe.LayerParameter", "elimination_param", 8002, "caffe.EliminationParameter"),
     ("caffe.LayerParameter", "dialect", 8003, "string"),
     ("caffe.LayerParameter", "attention_crop_param", 8004, "caffe.AttentionCropParameter"),
     ("caffe.LayerParameter", "scale_rank_loss_param", 8005, "caffe.ScaleRankLossParameter"),
 }
+OWN_ENUM = "caffe.SolverParameter.MathMode"
 # BVLC's part of the schema, and what the forks of Caffe add to it.
 BVLC_FILES = ("caffe/proto/caffe.proto", "caffe/proto/values.proto")
 FORK_FILES = ("caffe/proto/detection.proto", "caffe/proto/forks.proto")
@@ -171,6 +174,7 @@ def without_own(schema: Schema, forks: Schema) -> Schema:
     values.add(FORK_VALUE)
     assert values <= schema.enums
     values |= {value for value in schema.enums if value[0].startswith(inside)}
+    values |= {value for value in schema.enums if value[0] == OWN_ENUM}
     left = {message for message in schema.messages if not f"{message}.".startswith(inside)}
     return Schema(schema.fields - added, schema.enums - values, left)
 

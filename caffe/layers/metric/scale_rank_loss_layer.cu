@@ -11,66 +11,66 @@ namespace caffe {
 
 namespace {
 
-/// Probabilities of all scales, and labels.
+/// What labels say, and the margin.
 template <typename T>
-struct RankedScales {
-  int scales, classes;
+struct Ranking {
+  int classes;
   T margin;
-  const T* p[ScaleRankLossLayer<T>::kMostScales];  // [items, classes] each
-  const T* labels;                                 // [items]
-  /// The class of an item, or -1: on a GPU wrong labels are found late.
-  CAFFE_HD int class_of(int item) const {
+  const T* labels;  // [items]
+  /// Where the probability of an item's class is, or -1: on a GPU wrong labels are found late.
+  CAFFE_HD int64_t true_class(int item) const {
     const int label = static_cast<int>(labels[item]);
-    return label >= 0 && label < classes ? label : -1;
+    return label >= 0 && label < classes ? static_cast<int64_t>(item) * classes + label : -1;
   }
-  /// What scale s lacks to be surer than the scale before it by the margin; 0 for the first.
-  CAFFE_HD T lack(int item, int label, int s) const {
-    if (s < 1 || s >= scales) return T(0);
-    const int64_t at = static_cast<int64_t>(item) * classes + label;
-    const T value = p[s - 1][at] - p[s][at] + margin;
+  /// What the finer scale's probability lacks to be above the coarser's by the margin.
+  CAFFE_HD T lack(T coarser, T finer) const {
+    const T value = coarser - finer + margin;
     return value < T(0) ? T(0) : value;  // NaN stays NaN
   }
 };
 
 template <typename T>
 struct RankTerm {
-  RankedScales<T> ranked;
-  T* terms;  // [items]
+  static constexpr int kMostScales = ScaleRankLossLayer<T>::kMostScales;
+  Ranking<T> ranking;
+  int scales;
+  const T* p[kMostScales];  // [items, classes] each
+  T* terms;                 // [items]
   CAFFE_HD void operator()(int item) const {
-    const int label = ranked.class_of(item);
+    const int64_t at = ranking.true_class(item);
     T sum = T(0);
-    for (int s = 1; label >= 0 && s < ranked.scales; ++s) sum += ranked.lack(item, label, s);
+    // A fixed number of turns: an index known to the compiler keeps p out of local memory.
+    for (int s = 1; s < kMostScales; ++s) {
+      if (at >= 0 && s < scales) sum += ranking.lack(p[s - 1][at], p[s][at]);
+    }
     terms[item] = sum;
   }
 };
 
-/// The gradient of scale s: 1 where the next scale lacks something, -1 where it does itself.
+/// The gradient of one scale: 1 where the next lacks something, -1 where it does itself.
 template <typename T, typename Factor>
 struct RankGradient {
-  RankedScales<T> ranked;
+  Ranking<T> ranking;
   Factor factor;
-  int s;
-  T* dp;  // [items, classes]
+  const T *coarser, *p, *finer;  // [items, classes]; null: there is no such scale
+  T* dp;                         // [items, classes]
   CAFFE_HD void operator()(int item, int i) const {
-    const int label = ranked.class_of(item);
     T slope = T(0);
-    if (label >= 0 && i - item * ranked.classes == label) {
-      if (ranked.lack(item, label, s + 1) > T(0)) slope += T(1);
-      if (ranked.lack(item, label, s) > T(0)) slope -= T(1);
+    if (i == ranking.true_class(item)) {
+      if (finer != nullptr && ranking.lack(p[i], finer[i]) > T(0)) slope += T(1);
+      if (coarser != nullptr && ranking.lack(coarser[i], p[i]) > T(0)) slope -= T(1);
     }
     dp[i] = slope == T(0) ? T(0) : value_of(factor) * slope;
   }
 };
 
 template <typename T>
-RankedScales<T> ranked_scales(const std::vector<Blob<T>*>& bottom, float margin) {
-  RankedScales<T> ranked = {};  // no byte of a kernel's argument is left undefined
-  ranked.scales = static_cast<int>(bottom.size()) - 1;
-  ranked.classes = bottom[0]->count(1);
-  ranked.margin = T(margin);
-  for (int s = 0; s < ranked.scales; ++s) ranked.p[s] = bottom[s]->active_data();
-  ranked.labels = bottom.back()->active_data();
-  return ranked;
+Ranking<T> ranking_of(const std::vector<Blob<T>*>& bottom, float margin) {
+  Ranking<T> ranking = {};  // no byte of a kernel's argument is left undefined
+  ranking.classes = bottom[0]->count(1);
+  ranking.margin = T(margin);
+  ranking.labels = bottom.back()->active_data();
+  return ranking;
 }
 
 }  // namespace
@@ -104,11 +104,13 @@ void ScaleRankLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void ScaleRankLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const RankedScales<Dtype> ranked =
-      ranked_scales(bottom, this->layer_param_.scale_rank_loss_param().margin());
-  const int items = bottom[0]->shape(0);
-  const RankTerm<Dtype> term = {ranked, terms_.mutable_active_data()};
-  const LabelRange range = {ranked.classes, false, 0};
+  const int items = bottom[0]->shape(0), scales = static_cast<int>(bottom.size()) - 1;
+  RankTerm<Dtype> term = {};
+  term.ranking = ranking_of(bottom, this->layer_param_.scale_rank_loss_param().margin());
+  term.scales = scales;
+  for (int s = 0; s < scales; ++s) term.p[s] = bottom[s]->active_data();
+  term.terms = terms_.mutable_active_data();
+  const LabelRange range = {term.ranking.classes, false, 0};
   const Dtype divisor = std::max(1, items);
   if (current_device() == Device::kGPU) {
     check_labels_on_gpu(*this, *bottom.back(), range, &label_counts_);
@@ -116,7 +118,7 @@ void ScaleRankLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& to
     return;
   }
   count_labels(*this, *bottom.back(), range);
-  parallel_rows(items, ranked.scales, term);
+  parallel_rows(items, scales, term);
   top[0]->mutable_cpu_data()[0] = caffe_asum(items, term.terms) / divisor;  // none is negative
 }
 
@@ -124,16 +126,20 @@ template <typename Dtype>
 void ScaleRankLossLayer<Dtype>::Backward_any(const Blobs& top,
                                              const std::vector<bool>& propagate_down,
                                              const Blobs& bottom) {
-  const RankedScales<Dtype> ranked =
-      ranked_scales(bottom, this->layer_param_.scale_rank_loss_param().margin());
-  const int items = bottom[0]->shape(0);
-  zero_gradients(propagate_down, ranked.scales, bottom);
-  for (int s = 0; s < ranked.scales; ++s) {
+  const Ranking<Dtype> ranking =
+      ranking_of(bottom, this->layer_param_.scale_rank_loss_param().margin());
+  const int items = bottom[0]->shape(0), scales = static_cast<int>(bottom.size()) - 1;
+  const auto scale = [&](int s) {
+    return s < 0 || s >= scales ? nullptr : bottom[s]->active_data();
+  };
+  zero_gradients(propagate_down, scales, bottom);
+  for (int s = 0; s < scales; ++s) {
     if (!propagate_down[s]) continue;
     const auto run = [&](const auto& factor) {
-      parallel_planes(items, ranked.classes,
+      parallel_planes(items, ranking.classes,
                       RankGradient<Dtype, std::decay_t<decltype(factor)>>{
-                          ranked, factor, s, bottom[s]->mutable_active_diff()});
+                          ranking, factor, scale(s - 1), scale(s), scale(s + 1),
+                          bottom[s]->mutable_active_diff()});
     };
     if (current_device() == Device::kGPU) {
       run(LossFactor<Dtype>{Dtype(1), top[0]->gpu_diff(), {Dtype(std::max(1, items)), nullptr}});
