@@ -4,7 +4,9 @@
 // Adds up gradients over all ranks where they are: in the host's memory by a Communicator, on GPUs
 // by NCCL (nccl_sums.hpp).
 
+#include <cstddef>
 #include <memory>
+#include <utility>
 
 #include "caffe/parallel/communicator.hpp"
 
@@ -19,6 +21,10 @@ class GradientSums {
   virtual void start(size_t n, Dtype* values) = 0;
   /// The sums are complete when it returns; on a GPU: before work that is queued later.
   virtual void wait() = 0;
+  /// On a GPU, call it when the host has waited for the stream after wait(), before it uses what
+  /// was computed with the sums: throws an Error if they never came, because a rank has failed.
+  /// Then the stream goes on with any values.
+  virtual void check() {}
 };
 
 template <typename Dtype>
