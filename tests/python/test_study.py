@@ -89,9 +89,32 @@ def test_what_a_file_says(study):
         ("seeds: [7]", "seeds: [1.5]", "part 2: seeds"),
         ("measure: regions", "measure: region", "part 2: measure: 'region'; did you mean regions"),
         ("reference: whole", "settings: {momentum: 0.5}", "row 2: settings: momentum does not dec"),
+        ("reference: whole", "settings: {regions: found}", "row 2: settings: regions does not dec"),
         ("seeds: [7]", "settings: {variant: maap}", "part 2: settings: variant: regions are"),
         ("reference: whole", "reference: half", "reference: 'half'; did you mean centred_half"),
         ("vgg19: 72.2", "vgg19: 172", "part 1, row 1: paper: vgg19: percent: 172 is not from 0"),
+        (
+            "vgg19: 72.2",
+            "vgg91: 72.2",
+            "part 1, row 1: paper: vgg91: no such net; did you mean vgg",
+        ),
+        ("settings: {variant: maap, a_star: roi}", "script: {fil: x}", "script: no key 'fil' here"),
+        (
+            "settings: {variant: maap, a_star: roi}",
+            "script: {options: {}}",
+            "script: file: missing",
+        ),
+        (
+            "settings: {variant: maap, a_star: roi}",
+            "script: {file: x.py, options: {rate: [1]}}",
+            r"script: options: rate: \[1\]; give NAME: text or number",
+        ),
+        ("a_star: roi}", "a_star: roi}\n        script: {file: x}", "script: .* with settings"),
+        (
+            "reference: whole",
+            "script: {file: x.py}",
+            "script: .* in a part with `measure: regions`",
+        ),
         ("vgg19: 72.2", "vgg19: many", "vgg19: percent: 'many' is not a number"),
         (", source: somebody", "", "part 1, row 2: others: source: missing"),
         ("status: transcribed", "status: copied", "paper: status: 'copied'; known: not reread"),
@@ -124,14 +147,14 @@ def test_a_mistake_names_the_file_and_the_key(study, old, new, said):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "small.yaml: None is not a list of keys"),
+        ("", "small.yaml: the file is empty; write a study"),
         ("- a\n", "is not a list of keys"),
         ("title: [\n", "not a YAML file"),
         ("title: x\n", "parts: missing"),
         ("parts: []\n", "parts: give a list of at least one"),
         ("parts: [{title: x}]\n", "part 1: rows: missing"),
         ("parts: [3]\n", "part 1: 3 is not a list of keys"),
-        ("parts: [{rows: [{label: a, ours: b}]}]\n", "part 1: rows: every row has `ours`"),
+        ("parts: [{rows: [{label: a, ours: b}]}]\n", "part 1: rows: every row has `ours` or"),
     ],
 )
 def test_what_is_no_study_is_one_line(study, text, said):

@@ -72,6 +72,14 @@ def test_what_the_interval_says(tmp_path, values, outcome, clause):
     assert one.outcome == outcome and one.clause == clause
 
 
+def test_an_interval_ends_where_a_difference_must(tmp_path):
+    """Two seeds: t(1) = 12.7, so that by the formula alone it would go from -92 to 162 points."""
+    (one,) = differences(made(tmp_path, {"x": ["base"]}, [1, 2], base=[0.4, 0.3], x=[0.65, 0.75]))
+    assert one.interval.mean == pytest.approx(0.35)
+    assert (one.interval.low, one.interval.high) == (pytest.approx(-0.9206, abs=1e-4), 1.0)
+    assert one.clause.endswith("(95 % interval: at most 92.1 lower to at most 100.0 points higher)")
+
+
 def test_one_seed_gives_no_interval_and_the_page_says_so(tmp_path):
     found = made(tmp_path, {"x": ["base"]}, [4], base=[0.5], x=[0.53])
     (one,) = differences(found)
@@ -115,9 +123,10 @@ def test_nets_are_named_where_there_are_several(tmp_path):
 def test_many_intervals_have_a_warning(tmp_path):
     labels = {f"x{n}": HIGHER for n in range(20)}
     found = made(tmp_path, {label: ["base"] for label in labels}, base=BASE, **labels)
-    assert "Of 20 such intervals, about 1 would not hold 0 by chance alone" in note(
-        differences(found)
-    )
+    of = "Of 20 such intervals, 1 on average would not hold 0 by chance alone"
+    assert of in note(differences(found))
+    few = made(tmp_path, {"x0": ["base"], "x1": ["base"]}, base=BASE, x0=HIGHER, x1=HIGHER)
+    assert "Of 2 such intervals, 0.1 on average" in note(differences(few))
     one = made(tmp_path, {"x": ["base"]}, base=BASE, x=HIGHER)
     assert "by chance" not in note(differences(one)) and "over 3 seeds" in note(differences(one))
 

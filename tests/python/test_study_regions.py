@@ -121,3 +121,31 @@ def test_what_cannot_be_measured_is_refused_before_the_training(
     with pytest.raises(MaapError, match=said) as error:
         plan.cells(Request([dataclasses.replace(of, settings=given)]))
     assert str(error.value).startswith("regions") and list(tmp_path.glob("*/state.json")) == []
+
+
+def test_a_run_is_set_up_once_a_net_however_many_rows_there_are(
+    mini_images, private_cache, tmp_path, monkeypatch
+):
+    """The rows' own nets are only resolved. One without true boxes ends the plan, behind them."""
+    counted = []
+    set_up = plan.set_up
+    monkeypatch.setattr(plan, "set_up", lambda *words: counted.append(1) or set_up(*words))
+    rows = [Row(str(n), {"padding": n / 10}) for n in range(5)]
+    of = part(rows, seeds=[1, 2], name="regions", paper=None, measure="regions")
+    given = {"data": str(mini_images), "runs_dir": str(tmp_path), "variant": "laap"}
+    with pytest.raises(MaapError, match="has a true box"):
+        plan.cells(Request([dataclasses.replace(of, settings=given)]))
+    assert len(counted) == 1
+
+
+def test_a_data_set_is_looked_up_once_for_all_cells(
+    mini_images, private_cache, tmp_path, monkeypatch
+):
+    """Looking it up says its warnings."""
+    asked = []
+    data_for = plan.data_for
+    monkeypatch.setattr(plan, "data_for", lambda config: asked.append(1) or data_for(config))
+    rows = [Row("one", {"variant": "laap"}), Row("two", {"variant": "baseline"})]
+    given = {"data": str(mini_images), "runs_dir": str(tmp_path)}
+    of = dataclasses.replace(part(rows, seeds=[1, 2], name="x", paper=None), settings=given)
+    assert len(plan.cells(Request([of, of]))) == 8 and len(asked) == 1

@@ -33,6 +33,12 @@ parts:
     rows:
       - {label: without, settings: {variant: baseline}}
       - {label: with, settings: {variant: laap}, against: without}
+      - {label: made, script: {file: made.py}, against: without}
+"""
+
+SCRIPT = """
+def study_row(data, weights, seed):
+    return {"top1": 0.1 * seed}
 """
 
 
@@ -42,10 +48,16 @@ def command(images, folder, *words):
     return [sys.executable, "-m", "maap", "study", file, *where, *words]
 
 
+def write_study(folder):
+    """The study, and the script that one of its rows is made by."""
+    (folder / "made.py").write_text(SCRIPT)
+    (folder / "small.yaml").write_text(STUDY.replace("made.py", str(folder / "made.py")))
+
+
 def study(images, folder, *words):
     """Run it; its output."""
     folder.mkdir(exist_ok=True)
-    (folder / "small.yaml").write_text(STUDY)
+    write_study(folder)
     done = subprocess.run(command(images, folder, *words), capture_output=True, text=True)
     assert done.returncode == 0 and "Traceback" not in done.stderr, done.stdout + done.stderr
     return done.stdout
@@ -66,6 +78,7 @@ def test_equal_runs_are_one_and_phase_1_is_trained_once(whole):
     trained = [run.name for run in runs if (run.folder / "phase1/snapshots").exists()]
     assert len(trained) == 4  # a baseline and a LAAP a seed
     assert "[1 of 6] small2, without, tiny, seed 1" in said
+    assert "script [1 of 2]: made, seed 1" in said
 
 
 def test_the_page_and_its_files(whole):
@@ -77,7 +90,8 @@ def test_the_page_and_its_files(whole):
         '"with" is ',
         "over 2 seeds",
         "## Time and machine",
-        "The 6 runs",
+        "The 6 runs and 2 trainings by scripts",
+        "| made | 15.0 ± 7.1% |",
     ):
         assert words in page
     assert page.index('"longer" is ') < page.index("## Longer training")
@@ -108,17 +122,19 @@ def test_the_command_of_a_cell_makes_the_same_bytes(whole, tmp_path):
 def test_asked_again_nothing_is_run_and_the_page_is_the_same(whole, mini_images, tmp_path):
     folder = whole[0]
     before = (folder / "runs" / "small.md").read_text()
-    assert "6 runs, 6 of them finished" in study(mini_images, folder)
+    again = study(mini_images, folder)
+    assert "6 runs, 6 of them finished" in again and "script [" not in again
     assert (folder / "runs" / "small.md").read_text() == before
     said = study(mini_images, folder, "--plan", "--seeds", "1,3")
     assert "6 runs in" in said and "3 of them finished" in said
+    assert "1 trainings by scripts, whose time is not estimated" in said
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(whole, mini_images, tmp_path):
     for run in all_runs(whole[0] / "runs"):
         if not ("control" in run.name and "-s2-" in run.name):
             shutil.copytree(run.folder, tmp_path / "runs" / run.name)
-    (tmp_path / "small.yaml").write_text(STUDY)
+    write_study(tmp_path)
     process = subprocess.Popen(
         command(mini_images, tmp_path), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -248,3 +248,44 @@ def test_a_page_and_its_files(tmp_path):
     Run(made[0].run.folder).folder.joinpath("evaluation.json").write_text("{")
     with pytest.raises(MaapError, match=r"evaluation.json: missing or damaged.*--resume"):
         pages.write_page(tmp_path / "docs" / "tables.md", made, HEAD)
+
+
+def test_differences_of_an_earlier_page_do_not_stay(tmp_path):
+    """Rows that are compared no more have neither a file nor a picture of it."""
+    for against in (["x"], []):
+        of = part(["x", Row("y", against=against)], seeds=[1, 2])
+        made = [cell(tmp_path / "runs", row, seed, of) for row in of.rows for seed in (1, 2)]
+        for each in made:
+            leave(each, done=5)
+            write_evaluation(each.run.folder, evaluation(0.5))
+        pages.write_page(tmp_path / "tables.md", made, HEAD)
+        names = {path.name for path in (tmp_path / "tables").iterdir()}
+        differing = {"table3_differences.csv", "table3_differences.png"}
+        assert names & differing == (differing if against else set())
+
+
+def test_differences_are_computed_once_a_page(tmp_path, monkeypatch):
+    counted = []
+    computed = pages.differences
+    monkeypatch.setattr(pages, "differences", lambda table: counted.append(1) or computed(table))
+    monkeypatch.setattr("maap.study.differences.differences", lambda table: pytest.fail("again"))
+    of = part(["x", Row("y", against=["x"])], seeds=[1, 2])
+    made = [cell(tmp_path / "runs", row, seed, of) for row in of.rows for seed in (1, 2)]
+    for each in made:
+        leave(each, done=5)
+        write_evaluation(each.run.folder, evaluation(0.5))
+    pages.write_page(tmp_path / "tables.md", made, HEAD)
+    assert len(counted) == 1
+
+
+def test_images_cut_to_the_true_boxes_have_a_column(tmp_path):
+    of = part(["x"], seeds=[1, 2])
+    made = [cell(tmp_path / "runs", "x", seed, of) for seed in (1, 2)]
+    for each in made:
+        leave(each, done=5)
+        write_evaluation(each.run.folder, evaluation(0.5 + 0.1 * each.seed, cut=0.25))
+    (found,) = read_tables(made)
+    lines = pages.table_lines(found)
+    assert "| alexnet: ours, images cut to the true box |" in lines[0]
+    assert "| 65.0 ± 7.1% | 25.0 ± 0.0% | 65.0 ± 7.1% |" in lines[2]  # the fakes' box is the image
+    assert "it is a ceiling" in notes.notes(found)[0]

@@ -67,7 +67,7 @@ class Run:
                     os.close(handle)
                     raise MaapError(
                         f"{self.folder}: in use by process {owner or '?'}; wait for it, or stop it "
-                        f"(kill {owner or 'it'}), or give another --name"
+                        f"(kill {owner or 'it'}), or work elsewhere (--runs-dir)"
                     ) from None
                 time.sleep(0.1)
         os.ftruncate(handle, 0)

@@ -28,12 +28,24 @@ class Head:
 
 
 @dataclass(frozen=True)
+class ScriptRun:
+    """What a script is given. file: the script. data: the data set's folder. weights: the file to
+    start from, or None; start: the same as a person names it ("published")."""
+
+    file: str
+    data: str
+    weights: Optional[str] = None
+    start: Optional[str] = None
+
+
+@dataclass(frozen=True)
 class Cell:
     """One net and seed of a row of a part. ``config`` has the run's name and what was set by hand;
     ``resolved`` has every number. ``phase1`` is the hash that runs with the same phase 1 share.
 
     In a part that measures regions, ``region`` are the row's settings, with which regions are found
-    by the net of the run.
+    by the net of the run. Of a row that a script makes, ``script`` is what it is given; nothing is
+    trained by maap, and ``config`` has the name of its result.
     """
 
     part: Part
@@ -44,6 +56,7 @@ class Cell:
     resolved: TrainConfig
     phase1: str
     region: Settings = field(default_factory=dict)
+    script: Optional[ScriptRun] = None
 
     @property
     def run(self) -> Run:
@@ -57,3 +70,8 @@ class Step:
 
     cell: Cell
     phase1_from: Optional[str]
+
+
+def trained(planned: Sequence[Cell]) -> list[Cell]:
+    """The cells that are trainings of maap; the others are made by scripts."""
+    return [cell for cell in planned if cell.script is None]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from maap.study.cells import Cell, Head, Request, Step
+from maap.study.cells import Cell, Head, Request, Step, trained
 from maap.study.page import write_page
 from maap.study.plan import cells, steps
 from maap.study.regions import measure_all, unmeasured
@@ -12,7 +12,7 @@ from maap.study.timing import plan_lines
 def missing(request: Request) -> tuple[list[Cell], list[Step]]:
     """The cells of the parts, and the steps that are left."""
     planned = cells(request)
-    return planned, steps(planned)
+    return planned, steps(trained(planned))
 
 
 def plan_now(request: Request) -> list[str]:

@@ -10,6 +10,7 @@ from maap.config.fields import FIELDS, TrainConfig, option_name
 from maap.config.values import Value
 from maap.study.cells import Cell
 from maap.study.regions import measuring_seconds
+from maap.study.scripts import script_seconds, script_words
 from maap.util.text import duration
 
 _FIRST = "fork"  # the host of a command that names none
@@ -18,6 +19,8 @@ _FIRST = "fork"  # the host of a command that names none
 def command(cell: Cell) -> str:
     """The command that makes a cell by itself, for a shell: the run, and the measuring of its
     regions. Phase 1 is trained in it, to the same bytes as one that is shared."""
+    if cell.script is not None:
+        return shlex.join(script_words(cell))
     words = train_words(cell.config)
     if cell.part.measure != "regions":
         return shlex.join(words)
@@ -55,11 +58,13 @@ def time_spent(cells: Sequence[Cell]) -> str:
     """A sentence: what the finished runs and measurements of a page took together, and where."""
     runs = {str(cell.config.name): cell for cell in cells if cell.run.exists}
     seconds = sum(_seconds(cell) for cell in runs.values())
-    seconds += sum(measuring_seconds(cells))
+    scripts = script_seconds(cells)
+    seconds += sum(measuring_seconds(cells)) + sum(scripts)
+    more = f" and {len(scripts)} trainings by scripts" if scripts else ""
     return (
-        f"The {len(runs)} runs, with all that was measured, took {duration(seconds, tenths=False)} "
-        f"by the times they noted; a phase 1 that several share is counted once. The machine that "
-        f"wrote this page: {machine(cells[0].config)}."
+        f"The {len(runs)} runs{more}, with all that was measured, took "
+        f"{duration(seconds, tenths=False)} by the times they noted; a phase 1 that several share "
+        f"is counted once. The machine that wrote this page: {machine(cells[0].config)}."
     )
 
 

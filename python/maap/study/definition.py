@@ -19,6 +19,15 @@ PER_RUN = ("name", "net", "seed", "weights", "phase1_from", "resume")
 
 
 @dataclass(frozen=True)
+class Script:
+    """A Python file that makes a row (`study.scripts`). file: as it is given. options: keyword
+    arguments of its function ``study_row``."""
+
+    file: str
+    options: Settings = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Row:
     """A row of a table: its label and the settings that make it.
 
@@ -26,7 +35,8 @@ class Row:
     that repeated it. against: the rows that it is compared with. after: the phase whose result is
     shown (None: the last). reference: instead of the regions found, the whole image or the centred
     box of half its area. note: what stands under the table about it. ours: a text in place of our
-    result, for a row that no run makes.
+    result, for a row that nothing makes. script: what makes the row, if that is no training of
+    maap.
     """
 
     label: str
@@ -38,6 +48,7 @@ class Row:
     reference: Optional[Reference] = None
     note: str = ""
     ours: str = ""
+    script: Optional[Script] = None
 
 
 @dataclass(frozen=True)
@@ -85,7 +96,7 @@ class Changes:
 
 def region_settings() -> set[str]:
     """The settings that decide which region is found, and that `maap evaluate` takes as well."""
-    return {"threshold_at", *in_group("region")}
+    return {"threshold_at", *in_group("region")} - {"regions"}  # that is what images are cut by
 
 
 def changed(studies: Sequence[Study], changes: Changes) -> list[Part]:

@@ -7,6 +7,7 @@ images are the same for all seeds.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Optional
 
 from maap.study.definition import net_name
 from maap.study.results import Column, Table
@@ -68,7 +69,7 @@ class Difference:
 
 def differences(table: Table) -> list[Difference]:
     """Every row less those that it is compared with, by column and net, over the seeds that both
-    have."""
+    have. An interval ends where a difference of two shares, or of two IoU, must: at -1 and 1."""
     found = []
     for column in (column for column in table.columns if column.compared):
         for net in table.part.nets:
@@ -79,7 +80,7 @@ def differences(table: Table) -> list[Difference]:
                     seeds = [seed for seed in table.part.seeds if seed in ours and seed in theirs]
                     by_seed = {seed: ours[seed] - theirs[seed] for seed in seeds}
                     if by_seed:
-                        interval = paired(list(by_seed.values()))
+                        interval = paired(list(by_seed.values())).within(1.0)
                         found.append(Difference(row.label, label, net, column, by_seed, interval))
     return found
 
@@ -110,12 +111,14 @@ def _sentence(group: Sequence[Difference], name_nets: bool) -> str:
     return f"{who} is {said}."
 
 
-def findings(tables: Sequence[Table]) -> list[str]:
+def findings(
+    tables: Sequence[Table], known: Optional[Sequence[Sequence[Difference]]] = None
+) -> list[str]:
     """The beginning of a page: for each part a list with a sentence for each row that is compared,
-    in the part's first column; empty where nothing is compared."""
+    in the part's first column; empty where nothing is compared. ``known``: the tables' differences,
+    where they were computed already."""
     paragraphs = []
-    for table in tables:
-        found = differences(table)
+    for table, found in zip(tables, known or map(differences, tables)):
         main = [each for each in found if each.column == table.columns[0]]
         if main:
             title = f"**{table.part.title}.** " if len(tables) > 1 else ""
@@ -162,7 +165,7 @@ def note(found: Sequence[Difference]) -> str:
     )
     if len(sure) > 1:
         text += (
-            f"Of {len(sure)} such intervals, about {max(1, round(0.05 * len(sure)))} would not "
-            "hold 0 by chance alone, even if no row differed."
+            f"Of {len(sure)} such intervals, {0.05 * len(sure):.2g} on average would not hold 0 by "
+            "chance alone, even if no row differed."
         )
     return text.strip()

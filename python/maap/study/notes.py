@@ -7,6 +7,7 @@ from pathlib import Path
 from maap.config.fields import TrainConfig
 from maap.images.boxes import SIZES
 from maap.study import figures
+from maap.study.cells import trained
 from maap.study.definition import Row, net_name
 from maap.study.differences import Difference, note
 from maap.study.results import Table, paper_figure
@@ -14,14 +15,14 @@ from maap.study.results import Table, paper_figure
 
 def notes(table: Table, found: Sequence[Difference] = ()) -> list[str]:
     """The paragraphs under a table; ``found``: its differences."""
-    data = table.results[0].evaluation.data
+    data = table.evaluation.data
     said = [_measured(table), data.note or "", _numbers(table), *table.part.notes]
     said += [note(found), *_about_paper(table), *_rows(table)]
     return [text for text in said if text]
 
 
 def _measured(table: Table) -> str:
-    evaluation, part = table.results[0].evaluation, table.part
+    evaluation, part = table.evaluation, table.part
     about, several = evaluation.data, len(part.seeds) > 1
     over = "mean and sample standard deviation over the seeds" if several else "one seed"
     if part.measure == "regions":
@@ -41,6 +42,8 @@ def _measured(table: Table) -> str:
             " The paper tests whole images. Cut: each test image is cut to the region that the "
             "same net finds in it, and enlarged."
         )
+    if any(column.key == "true_box" for column in table.columns):
+        text += " Cut to the true box: likewise, by the box that the data set has; it is a ceiling."
     return text
 
 
@@ -48,11 +51,11 @@ def _numbers(table: Table) -> str:
     """How each net was trained."""
     words = []
     for net in table.part.nets:
-        cells = [cell.resolved for cell in table.cells if cell.net == net]
+        cells = [cell.resolved for cell in trained(table.cells) if cell.net == net]
         words.append(
             f"{net_name(net)}: {_phases(cells)}, batch {_each(cells, 'batch')}{_rates(cells)}"
         )
-    return f"{'; '.join(words)}. Host: {table.results[0].cell.resolved.host}."
+    return f"{'; '.join(words)}. Host: {table.cells[0].resolved.host}."
 
 
 def _phases(configs: Sequence[TrainConfig]) -> str:
@@ -91,7 +94,7 @@ def _about_paper(table: Table) -> list[str]:
     found = [figure for figure in known if figure is not None]
     if not found:
         return ["The paper has no figures for these rows and nets."]
-    data = table.results[0].evaluation.data.name
+    data = table.evaluation.data.name
     text = f"The paper's figures ({part.paper.source}) are {part.paper.of}"
     if data != part.paper.data:
         text += f", so they cannot be compared with ours on {data}: only the order of the rows can"

@@ -29,19 +29,20 @@ def write_page(page: Path, planned: Sequence[Cell], head: Head) -> list[str]:
     Raises MaapError: a damaged run, a part without any finished run, a full disk.
     """
     tables = read_tables(planned)
+    compared = [differences(table) for table in tables]
     folder = page.with_suffix("")
     blocks, shown = [], []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for table in tables:
+        for table, found in zip(tables, compared):
             lines = table_lines(table)
             shown += [table.part.title, "", *lines, ""]
-            blocks += _part(table, lines, folder, head)
+            blocks += _part(table, found, lines, folder, head)
     except OSError as error:
         raise cannot_write(folder, error) from None
     again = f"Made by `{head.command}`. The same command makes it again"
     again += "." if all(table.whole for table in tables) else f', and runs what reads "{NOT_RUN}".'
-    said = findings(tables)
+    said = findings(tables, compared)
     top = [text for text in (again, head.about, *said) if text]
     end = ["## Time and machine", "", time_spent(planned)]
     lines = [f"# {head.title}", "", *_spaced(top), *blocks, *end]
@@ -53,9 +54,12 @@ def _spaced(paragraphs: Sequence[str]) -> list[str]:
     return [line for text in paragraphs for line in (text, "")]
 
 
-def _part(table: Table, lines: Sequence[str], folder: Path, head: Head) -> list[str]:
-    """Write the files of a part; its section of the page."""
-    part, found = table.part, differences(table)
+def _part(
+    table: Table, found: Sequence[Difference], lines: Sequence[str], folder: Path, head: Head
+) -> list[str]:
+    """Write the files of a part, and remove those of an earlier page that it does not have; its
+    section of the page."""
+    part = table.part
     write_atomically(folder / f"{part.name}.csv", cells_csv(table))
     write_atomically(folder / f"{part.name}_runs.csv", runs_csv(table))
     (folder / f"{part.name}.png").write_bytes(plot(table))
@@ -63,7 +67,8 @@ def _part(table: Table, lines: Sequence[str], folder: Path, head: Head) -> list[
     section += [part.about, ""] if part.about else []
     made = ["", f"*Made by `{head.command}`.*", ""]
     section += [*lines, "", f"![{part.title}]({folder.name}/{part.name}.png)", *made]
-    (folder / f"{part.name}_differences.png").unlink(missing_ok=True)  # of other seeds
+    for end in ("csv", "png"):
+        (folder / f"{part.name}_differences.{end}").unlink(missing_ok=True)
     if found:
         write_atomically(folder / f"{part.name}_differences.csv", differences_csv(found))
         section += [*difference_lines(found), ""]

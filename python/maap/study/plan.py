@@ -15,22 +15,25 @@ import json
 import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Optional
 
 from maap.config.check import validate
 from maap.config.fields import FIELDS, TrainConfig, in_group
 from maap.config.values import Settings
-from maap.data.find import data_for
+from maap.data.find import data_for, stored_size
 from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.images.region_options import RegionOptions
 from maap.runs.run import FINDER, REWRITE, Run, all_runs, resume_command
 from maap.runs.stages import FINAL, lost
-from maap.runs.state import Stage
-from maap.study.cells import Cell, Request, Step
-from maap.study.definition import Part
-from maap.training.prepare import set_up
+from maap.runs.state import RunState, Stage
+from maap.study.cells import Cell, Request, ScriptRun, Step
+from maap.study.definition import Part, Row
+from maap.study.scripts import find_script, nets_of, result_name
+from maap.training.prepare import check_finder, set_up
 from maap.training.sharing import phase1_settings, settings_hash, solver_text
 
 # Covered by hashes of contents, or without influence on a run's result.
@@ -46,59 +49,124 @@ _OF_LATER_PHASES = {"rounds", "phase2_iter", "phase2_lr"}
 def cells(request: Request) -> list[Cell]:
     """Every cell of the parts, seed by seed. Needs pycaffe's schema: called in the child.
 
-    Cells may share a run. Raises MaapError for what is wrong with the settings, the nets or the
-    data.
+    Cells may share a run. Raises MaapError for what is wrong with the settings, the nets, the data
+    or a script.
     """
-    known: dict[str, _Made] = {}
+    making = _Making()
     found: list[Cell] = []
     for part in request.parts:
         if part.measure == "regions":
-            _check_regions(part)
+            making.check_regions(part)
         for seed in part.seeds:
             for net in part.nets:
                 for row in (row for row in part.rows if not row.ours):
-                    own: Settings = dict(net=net, seed=seed, weights=part.weights.get(net))
-                    of_run = {} if part.measure == "regions" else row.settings
-                    given = {**part.settings, **own, **of_run}
-                    key = repr(sorted(given.items()))
-                    made = known[key] if key in known else known.setdefault(key, _made(given))
-                    region = row.settings if part.measure == "regions" else {}
-                    found.append(Cell(part, row, net, seed, *made, region))
+                    cell = making.cell(part, row, net, seed)
+                    found += [] if cell is None else [cell]
     return found
 
 
-def _check_regions(part: Part) -> None:
-    """Raises MaapError where regions could not be found as a row says, or have no true boxes to be
-    compared with: before anything is trained."""
-    for net in part.nets:
-        own: Settings = dict(net=net, seed=part.seeds[0], weights=part.weights.get(net))
-        for row in part.rows:
-            try:
-                of_run = TrainConfig(**{**part.settings, **own})
-                asked = RegionOptions.of(of_run).changed(SimpleNamespace(**row.settings))
-                given = dataclasses.replace(of_run, **{**row.settings, **vars(asked)})
-                config, dataset = data_for(validate(given))
-                with set_up_aside(config, dataset):
-                    pass
-            except MaapError as error:
-                raise MaapError(f'{part.name}, row "{row.label}": {error}') from None
+@dataclass(frozen=True)
+class _Made:
+    """config: what was set by hand, and the run's name; resolved: with every number; phase1: the
+    hash of phase 1; state: of the run that was set up."""
+
+    config: TrainConfig
+    resolved: TrainConfig
+    phase1: str
+    state: RunState
+
+
+class _Making:
+    """Makes cells. What several have in common is done once: data sets are opened, and runs set up
+    to see what they would be."""
+
+    def __init__(self) -> None:
+        self._sets: dict[tuple[object, ...], Dataset] = {}
+        self._runs: dict[str, _Made] = {}
+        self._nets: dict[str, list[str]] = {}
+
+    def cell(self, part: Part, row: Row, net: str, seed: int) -> Optional[Cell]:
+        """The cell of a row, a net and a seed; None for a net that the row's script cannot do."""
+        of_row = {} if part.measure == "regions" else row.settings
+        if row.script is not None:
+            return self._of_script(part, row, net, seed)
+        made = self._made(part, net, seed, of_row)
+        region = row.settings if part.measure == "regions" else {}
+        return Cell(part, row, net, seed, made.config, made.resolved, made.phase1, region)
+
+    def _of_script(self, part: Part, row: Row, net: str, seed: int) -> Optional[Cell]:
+        """The script is given the data set and the weights that a baseline would have."""
+        script = row.script
+        assert script is not None
+        path = find_script(script)
+        key = f"{path} {net}"
+        if key not in self._nets:
+            self._nets[key] = nets_of(script, [net])
+        if not self._nets[key]:
+            return None
+        made = self._made(part, net, seed, {"variant": "baseline"})
+        data, weights = made.state.data, made.state.weights
+        content = {"data": data.manifest, "weights": "" if weights is None else weights.sha256}
+        name = result_name(script, content, net, _data_stem(made.config), seed)
+        given = ScriptRun(
+            str(path),
+            data.folder,
+            None if weights is None else weights.path,
+            made.resolved.weights,
+        )
+        config = dataclasses.replace(made.config, name=name)
+        return Cell(part, row, net, seed, config, made.resolved, "", script=given)
+
+    def _made(self, part: Part, net: str, seed: int, of_row: Settings) -> _Made:
+        own: Settings = dict(net=net, seed=seed, weights=part.weights.get(net))
+        given = {**part.settings, **own, **of_row}
+        key = repr(sorted(given.items()))
+        if key not in self._runs:
+            self._runs[key] = self._set_up(given)
+        return self._runs[key]
+
+    def _set_up(self, given: Settings) -> _Made:
+        config, dataset = self._data_for(validate(TrainConfig(**given)))
+        with set_up_aside(config, dataset) as (run, resolved):
+            state = run.state()
+            shared = phase1_settings(run, resolved, state)
+            identity = _identity(run.folder, resolved, shared)
+        name = f"{_stem(config)}-s{config.seed}-{identity}"
+        named = dataclasses.replace(config, name=name)
+        return _Made(named, resolved, settings_hash(shared), state)
+
+    def _data_for(self, config: TrainConfig) -> tuple[TrainConfig, Dataset]:
+        """As `data.find.data_for`, which warns of a data set whenever it is asked."""
+        config = dataclasses.replace(config, image_size=stored_size(config))
+        key = (config.data, config.image_size, config.resize, config.allow_partial_data)
+        if key not in self._sets:
+            self._sets[key] = data_for(config)[1]
+        return config, self._sets[key]
+
+    def check_regions(self, part: Part) -> None:
+        """Raises MaapError where regions could not be found as a row says, or have no true boxes to
+        be compared with: before anything is trained. No run is set up for a row."""
+        for net in part.nets:
+            made = self._made(part, net, part.seeds[0], {})
+            _, dataset = self._data_for(made.config)
+            for row in (row for row in part.rows if row.settings):
+                try:
+                    validate(_with_region(made.config, row.settings))
+                    asked = _with_region(made.resolved, row.settings)
+                    check_finder(asked, len(dataset.classes))
+                except MaapError as error:
+                    raise MaapError(f'{part.name}, row "{row.label}": {error}') from None
             if all(record.box is None for record in dataset.split("test").records):
                 raise MaapError(
-                    f"{part.name}: no test image of {config.data} has a true box to compare "
+                    f"{part.name}: no test image of {made.config.data} has a true box to compare "
                     "regions with; give other --data"
                 )
 
 
-_Made = tuple[TrainConfig, TrainConfig, str]  # named settings, resolved ones, the hash of phase 1
-
-
-def _made(given: Settings) -> _Made:
-    config, dataset = data_for(validate(TrainConfig(**given)))
-    with set_up_aside(config, dataset) as (run, resolved):
-        shared = phase1_settings(run, resolved, run.state())
-        identity = _identity(run.folder, resolved, shared)
-    name = f"{_stem(config)}-s{config.seed}-{identity}"
-    return dataclasses.replace(config, name=name), resolved, settings_hash(shared)
+def _with_region(config: TrainConfig, of_row: Settings) -> TrainConfig:
+    """Settings with those of a row that decide the region."""
+    asked = RegionOptions.of(config).changed(SimpleNamespace(**of_row))
+    return dataclasses.replace(config, **{**of_row, **vars(asked)})
 
 
 @contextlib.contextmanager
@@ -112,8 +180,12 @@ def set_up_aside(config: TrainConfig, dataset: Dataset) -> Iterator[tuple[Run, T
         yield run, resolved
 
 
+def _data_stem(config: TrainConfig) -> str:
+    return Path(config.data).resolve().name.split(".")[0] or "data"
+
+
 def _stem(config: TrainConfig) -> str:
-    data = Path(config.data).resolve().name.split(".")[0] or "data"
+    data = _data_stem(config)
     words = [Path(config.net).name or "net", config.variant]
     words += [config.a_star] if config.haap else []
     words += ["control"] if config.control else []

@@ -29,7 +29,7 @@ def plot(table: Table) -> bytes:
         places = [y + (number - (len(nets) - 1) / 2) * height for y in range(len(rows))]
         _Bars(axes, table, net, column).draw(places, 0.9 * height, number)
     if column.key == "top1":
-        chance = 100 * table.results[0].evaluation.chance
+        chance = 100 * table.evaluation.chance
         axes.axvline(chance, color=_GREY, linewidth=0.8, linestyle=":", label="chance")
     _rows_on(axes, [row.label for row in rows])
     title = "top-1 on the test images [%]" if column.key == "top1" else column.title

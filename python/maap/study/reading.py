@@ -17,6 +17,7 @@
         others        {percent, source, status, what} or a list of them: published repetitions
         after         phase1: the result after phase 1, not after the last phase
         reference     whole or centred_half, in a part that measures regions
+        script        {file, options}: a Python file that makes the row (`study.scripts`)
 
 Every mistake is a MaapError that names the file and the key.
 """
@@ -28,9 +29,10 @@ from pathlib import Path
 from typing import Any, Optional
 
 from maap.config.check import check_settings, load_yaml
-from maap.config.values import Settings
+from maap.config.values import Settings, Value
 from maap.errors import MaapError
-from maap.study.definition import PER_RUN, Part, Row, Study, net_name, region_settings
+from maap.nets.folder import find_net
+from maap.study.definition import PER_RUN, Part, Row, Script, Study, net_name, region_settings
 from maap.study.figures import READ, STATUSES, Figure, PaperNote
 from maap.util.text import nearest
 
@@ -39,6 +41,8 @@ _COMMON = ("data", "nets", "seeds", "weights", "settings", "paper")
 _STUDY = ("title", "about", *_COMMON, "parts")
 _PART = ("name", "title", "about", "notes", "measure", "against", *_COMMON, "rows")
 _ROW = ("label", "settings", "paper", "others", "against", "after", "reference", "note", "ours")
+_ROW += ("script",)
+_SCRIPT = ("file", "options")
 _FIGURE = ("percent", "source", "status", "what")
 _PAPER = ("source", "of", "data", "status", "note")
 _LONGEST = 100  # characters of a part's name, which its files' names begin with
@@ -61,7 +65,12 @@ def find_study(word: str) -> Study:
 
 def read_study(path: Path) -> Study:
     """The study in a file. Raises MaapError naming the file and the key."""
-    place = _Place(str(path), load_yaml(path))
+    content = load_yaml(path)
+    if content is None:
+        raise MaapError(
+            f"{path}: the file is empty; write a study, such as the example in docs/studies.md"
+        )
+    place = _Place(str(path), content)
     place.check_keys(_STUDY)
     parts = place.items("parts")
     common = _Common.read(place, _Common())
@@ -252,8 +261,8 @@ def _part(place: _Place, before: _Common, default: str) -> Part:
         _check_labels(row_place, row.against, rows, row.label)
     against = place.texts("against")
     _check_labels(place, against, rows)
-    if all(row.ours for row in rows):
-        raise place.error("rows", "every row has `ours`, so nothing would be run")
+    if all(row.ours or row.script for row in rows):
+        raise place.error("rows", "every row has `ours` or `script`, so nothing would be run")
     return Part(
         name=name,
         title=place.text("title", default),
@@ -334,7 +343,26 @@ def _row(place: _Place, measure: str, common: _Common) -> Row:
         reference=reference,
         note=place.text("note"),
         ours=ours,
+        script=_script(place, measure),
     )
+
+
+def _script(place: _Place, measure: str) -> Optional[Script]:
+    """What makes a row in place of a training."""
+    if not place.has("script"):
+        return None
+    other = [key for key in ("settings", "after", "ours") if place.has(key)]
+    if other or measure == "regions":
+        wrong = f"with {other[0]}" if other else "in a part with `measure: regions`"
+        raise place.error("script", f"it makes the whole row; it cannot stand {wrong}")
+    given = place.inner("script")
+    given.check_keys(_SCRIPT)
+    options: dict[str, Value] = {}
+    for name, value in (given.inner("options").content if given.has("options") else {}).items():
+        if not str(name).isidentifier() or not isinstance(value, (str, int, float)):
+            raise given.error("options", f"{name}: {value!r}; give NAME: text or number")
+        options[str(name)] = value
+    return Script(given.text("file", None), options)
 
 
 def _by_net(place: _Place, common: _Common) -> dict[str, Figure]:
@@ -346,7 +374,19 @@ def _by_net(place: _Place, common: _Common) -> dict[str, Figure]:
     if not isinstance(value, Mapping) or "percent" in value:
         return {"": _figure(place, "paper", value, about)}
     inner = place.inner("paper")
+    known = [net_name(net) for net in common.nets]
+    for net in value:
+        if net not in known and not _is_net(str(net)):  # --nets may ask for others
+            raise inner.error(str(net), f"no such net; {nearest(str(net), known)}")
     return {str(net): _figure(inner, str(net), each, about) for net, each in value.items()}
+
+
+def _is_net(name: str) -> bool:
+    try:
+        find_net(name)
+    except MaapError:
+        return False
+    return True
 
 
 def _figures(place: _Place) -> tuple[Figure, ...]:

@@ -15,6 +15,7 @@ from maap.study import figures
 from maap.study.cells import Cell
 from maap.study.definition import Part, Row, net_name
 from maap.study.regions import read_quality, region_values
+from maap.study.scripts import read_result as read_script
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ COLUMNS = {
     "top1": (
         Column("top1", "ours", "whole images", compared=True),
         Column("cut", "ours, images cut to the region found", "cut to the region", compared=True),
+        Column("true_box", "ours, images cut to the true box"),
     ),
     "regions": (
         Column("iou", "mean IoU", percent=False, compared=True),
@@ -65,11 +67,12 @@ COLUMNS = {
 @dataclass(frozen=True)
 class Result:
     """What a finished cell found. ``values``: by the keys of the part's columns; what was not
-    measured is left out. ``before``: top-1 after phase 1."""
+    measured is left out. ``evaluation``: of its run; a script has none. ``before``: top-1 after
+    phase 1."""
 
     cell: Cell
     values: Mapping[str, float]
-    evaluation: Evaluation
+    evaluation: Optional[Evaluation]
     top5: Optional[float] = None
     before: Optional[float] = None
     iterations: tuple[int, ...] = ()
@@ -95,13 +98,18 @@ class Spread:
 class Table:
     """A part with the results of its cells.
 
-    results: of the cells that are finished, at least one. cells: all that the part consists of;
-    those without a result are shown as not run.
+    results: of the cells that are finished, at least one of a run. cells: all that the part
+    consists of; those without a result are shown as not run.
     """
 
     part: Part
     results: Sequence[Result]
     cells: Sequence[Cell] = field(default_factory=list)
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """That of the first run: what it says of the data set is true of all."""
+        return next(each.evaluation for each in self.results if each.evaluation is not None)
 
     @property
     def whole(self) -> bool:
@@ -155,7 +163,7 @@ def read_tables(planned: Sequence[Cell]) -> list[Table]:
     for name, cells in by_part.items():
         found = [read_result(cell, cells, known) for cell in cells]
         results = [result for result in found if result is not None]
-        if not results:
+        if all(result.evaluation is None for result in results):
             raise MaapError(
                 f"{name}: none of its runs is finished; run them: the same command without "
                 "--page-only"
@@ -172,6 +180,9 @@ def read_result(
 
     Raises MaapError naming a damaged evaluation.json.
     """
+    if cell.script is not None:
+        made = read_script(cell)
+        return None if made is None else Result(cell, made.values, None)
     same = [cell]
     if cell.row.after is not None:
         same += [each for each in others if (each.phase1, each.net) == (cell.phase1, cell.net)]
@@ -202,8 +213,10 @@ def read_result(
 
 def _accuracies(phase: PhaseResult) -> dict[str, float]:
     found = {"top1": phase.top1}
-    if phase.cropped is not None and phase.cropped.region is not None:
-        found["cut"] = phase.cropped.region.top1
+    if phase.cropped is not None:
+        found["true_box"] = phase.cropped.true_box.top1
+        if phase.cropped.region is not None:
+            found["cut"] = phase.cropped.region.top1
     return found
 
 

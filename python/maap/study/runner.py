@@ -6,9 +6,10 @@ from typing import Any, Optional
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError, Stopped
 from maap.host.supervise import call
-from maap.study.cells import Cell, Request, Step
+from maap.study.cells import Cell, Request, Step, trained
 from maap.study.definition import net_name
 from maap.study.pace import Pace
+from maap.study.scripts import unmade
 from maap.training.train import train
 from maap.util.progress import say
 
@@ -34,7 +35,7 @@ class StudyRuns:
     def run_all(self, request: Request) -> list[Cell]:
         """Do every step that is missing; returns the cells, all of them finished."""
         planned, steps = self.call("maap.study.command:missing", request)
-        names = {cell.config.name for cell in planned}
+        names = {cell.config.name for cell in trained(planned)}
         say(f"{len(names)} runs, {len(names) - len(steps)} of them finished")
         pace = Pace(steps)
         for number, step in enumerate(steps, 1):
@@ -51,6 +52,7 @@ class StudyRuns:
             except MaapError as error:
                 raise MaapError(f"run {cell.config.name}: {error}") from None
         self._measure(planned)
+        self._scripts(planned)
         return planned
 
     def train(self, step: Step) -> None:
@@ -69,6 +71,16 @@ class StudyRuns:
         if any(cell.part.measure == "regions" for cell in planned):
             try:
                 self.call("maap.study.command:measure", planned)
+            except Stopped as stopped:
+                raise self._stopped(stopped) from None
+
+    def _scripts(self, planned: list[Cell]) -> None:
+        """The rows that scripts make, each seed in a child of its own."""
+        left = unmade(planned)
+        for number, cell in enumerate(left, 1):
+            say(f"script [{number} of {len(left)}]: {cell.row.label}, seed {cell.seed}")
+            try:
+                self.call("maap.study.scripts:make", cell)
             except Stopped as stopped:
                 raise self._stopped(stopped) from None
 

@@ -26,9 +26,10 @@ from maap.measure.classify import Classifier
 from maap.runs.run import finder_of
 from maap.runs.snapshots import weight_bytes, working_in
 from maap.runs.stages import stage_list
-from maap.study.cells import Cell, Step
+from maap.study.cells import Cell, Step, trained
 from maap.study.plan import set_up_aside
 from maap.study.regions import unmeasured
+from maap.study.scripts import unmade
 from maap.training.work import Work
 from maap.util.progress import say
 from maap.util.text import duration
@@ -61,11 +62,13 @@ Part = tuple[str, float, float]  # what is done; its seconds; the bytes it leave
 
 def plan_lines(planned: list[Cell], steps: list[Step]) -> list[str]:
     """What would run and how long, as lines for people. Called in the child."""
-    names = {cell.config.name for cell in planned}
+    names = {cell.config.name for cell in trained(planned)}
     runs_dir = planned[0].config.runs_dir
     lines = [f"{len(names)} runs in {runs_dir}, {len(names) - len(steps)} of them finished"]
     left = len(unmeasured(planned))
     more = f"; {left} measurements of regions, each about as long as an evaluation" if left else ""
+    scripts = len(unmade(planned))
+    more += f"; {scripts} trainings by scripts, whose time is not estimated" if scripts else ""
     if not steps:
         return [*lines, f"nothing is left to run{more}"]
     kinds = list(dict.fromkeys(_kind(step.cell) for step in steps))

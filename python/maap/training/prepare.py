@@ -83,6 +83,12 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
     return config
 
 
+def check_finder(config: TrainConfig, classes: int) -> None:
+    """Raises MaapError where the nets of a run with these resolved settings could not find regions
+    as they say."""
+    _resolve_nets(find_net(config.net), config, classes)
+
+
 def _resolve_nets(files: NetFiles, config: TrainConfig, classes: int) -> dict[str, Net]:
     """The training net ("net"), "deploy" and the net that finds regions: "rewrite" where images are
     rewritten, else "regions" if the net folder has one."""

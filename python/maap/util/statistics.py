@@ -39,6 +39,13 @@ class Interval:
         """Whether a difference is shown: there is an interval, and 0 lies outside it."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
+    def within(self, most: float) -> "Interval":
+        """The same for values that are known to lie from -``most`` to ``most``: what lies beyond is
+        no part of it, so it holds the truth as often."""
+        if self.low is None or self.high is None:
+            return self
+        return Interval(self.n, self.mean, max(self.low, -most), min(self.high, most))
+
 
 def t_quantile(freedom: int) -> float:
     """The 97.5 % quantile of Student's t with ``freedom`` degrees of freedom.

@@ -162,7 +162,8 @@ def test_the_example(example, generator, data, weights, tmp_path):
     weights.write_bytes(net.SerializeToString())
     settings = settings_for(generator, data, prefix=f"{tmp_path}/")
     (tmp_path / "start").mkdir()
-    started = example.Training(tmp_path / "start", settings, data, weights)
+    start = example.doubled(weights, tmp_path)
+    started = example.Training(tmp_path / "start", settings, data, start)
     before = start_loss(started)
     started.train("start", settings.start_iterations)
     assert start_loss(started) < 0.8 * before  # 0.58 times
@@ -170,7 +171,7 @@ def test_the_example(example, generator, data, weights, tmp_path):
     for name in set(after) - {"conv10_cub"}:
         for fine, blob in zip(after.get(f"fine_{name}", []), after[name]):
             assert (fine == blob).all(), name
-    row = example.one_seed(tmp_path, settings, data, weights, turns=1)
+    row = example.one_seed(tmp_path, settings, data, start, turns=1)
     assert row["seed"] == 1 and [r["turn"] for r in row["rows"]] == [0, 1]
     assert 0 <= row["IoU of the found regions' squares"] <= 1
     for found in row["rows"]:
