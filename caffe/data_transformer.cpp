@@ -149,7 +149,7 @@ DataTransformer<Dtype>::DataTransformer(const TransformationParameter& param, Ph
 template <typename Dtype>
 void DataTransformer<Dtype>::InitRand() {
   const bool random = param_.mirror() || (phase_ == TRAIN && crop_height_ > 0) || changes_images();
-  rng_.reset(random ? new Caffe::RNG(caffe_rng_rand()) : nullptr);
+  rng_.reset(random ? new Caffe::RNG(caffe_rng_rand() + Caffe::solver_rank()) : nullptr);
 }
 
 template <typename Dtype>

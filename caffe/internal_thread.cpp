@@ -41,7 +41,7 @@ Interruption::Sleep::~Sleep() {
 struct InternalThread::Settings {
   Caffe::Brew mode = Caffe::mode();
   int device = mode == Caffe::GPU && device::count() > 0 ? device::current() : -1;  // -1: none
-  unsigned int seed = caffe_rng_rand();
+  unsigned int seed = caffe_rng_rand() + static_cast<unsigned int>(Caffe::solver_rank());
   int solver_count = Caffe::solver_count();
   int solver_rank = Caffe::solver_rank();
   bool multiprocess = Caffe::multiprocess();

@@ -364,9 +364,10 @@ void Net<Dtype>::ParamsDebugInfo() const {
     with_sum<Dtype>(*param, true, true, [sums](Dtype sum) { sums->diff2 += sum; });
   }
   after_late_values([sums] {
-    LOG(ERROR) << "    [Backward] All net params (data, diff): L1 norm = (" << sums->data1 << ", "
-               << sums->diff1 << "); L2 norm = (" << std::sqrt(sums->data2) << ", "
-               << std::sqrt(sums->diff2) << ")";
+    LOG_IF(ERROR, Caffe::root_solver())
+        << "    [Backward] All net params (data, diff): L1 norm = (" << sums->data1 << ", "
+        << sums->diff1 << "); L2 norm = (" << std::sqrt(sums->data2) << ", "
+        << std::sqrt(sums->diff2) << ")";
   });
 }
 

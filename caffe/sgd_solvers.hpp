@@ -104,6 +104,8 @@ class SGDSolver : public Solver<Dtype> {
     return is_one_of_the_six() && this->param_.lr_policy() != "plateau";  // that needs the loss
   }
   string DescribeRate() override;
+  void BroadcastState(DataParallel<Dtype>* ranks) override;
+  size_t GradientRoom(int param_id) const override;
 
   /// Appends a second history blob for each parameter.
   void AddHistory();
@@ -127,7 +129,7 @@ class SGDSolver : public Solver<Dtype> {
   /// Whether an update would change neither a parameter nor its history: lr_mult is 0, there is no
   /// gradient, the history is 0, and for these the rule gives 0.
   bool stays(int param_id, const GradientSteps<Dtype>& steps) const;
-  /// Called after a state was restored.
+  /// Called after a state was restored or received.
   void find_zero_history();
   /// The learning rate of this iteration, logged where the settings say so.
   Dtype take_rate();

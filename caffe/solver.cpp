@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "caffe/layer_names.hpp"
+#include "caffe/parallel/data_parallel.hpp"
 #include "caffe/solver_nets.hpp"
 #include "caffe/util/detection_scores.hpp"
 #include "caffe/util/hdf5.hpp"
@@ -105,14 +106,16 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
   CAFFE_CHECK(!param_.cuda_graph(), "cuda_graph: this build cannot record an iteration");
   if (tests_detections(param_)) ap_version_of(param_.ap_version());  // throws now, not in a test
   if (param_.snapshot() > 0) CheckSnapshotWritePermissions();
-  if (param_.random_seed() >= 0) {
-    Caffe::set_random_seed(static_cast<unsigned int>(param_.random_seed() + Caffe::solver_rank()));
-  }
+  // All ranks make the same nets, in which data layers draw the order of their records.
+  const bool has_seed = param_.random_seed() >= 0;
+  const unsigned int seed = static_cast<unsigned int>(param_.random_seed());
+  if (has_seed) Caffe::set_random_seed(seed);
   InitTrainNet();
   if (param_.snapshot_format() == SolverParameter_SnapshotFormat_HDF5) {
     hdf5_paths(net_->layer_names());  // throws now, not at the first snapshot
   }
-  InitTestNets();
+  if (Caffe::root_solver()) InitTestNets();
+  if (has_seed && !Caffe::root_solver()) Caffe::set_random_seed(seed + Caffe::solver_rank());
   LOG_IF(INFO, Caffe::root_solver()) << "Solver scaffolding done.";
   iter_ = 0;
   current_step_ = 0;
@@ -125,7 +128,7 @@ void Solver<Dtype>::InitTrainNet() {
   net_ = std::make_shared<Net<Dtype>>(net.param);
   for (const string& list : param_.weights()) {
     for (const string& file : split_list(list, ',')) {
-      LOG(INFO) << "Finetuning from " << file;
+      LOG_IF(INFO, Caffe::root_solver()) << "Finetuning from " << file;
       net_->CopyTrainedLayersFrom(file);
     }
   }
@@ -161,6 +164,13 @@ SolverAction::Enum Solver<Dtype>::GetRequestedAction() {
 
 template <typename Dtype>
 void Solver<Dtype>::Step(int iters) {
+  if (together_ == nullptr) return step(iters);
+  together_->guard([this, iters] { step(iters); });
+}
+
+template <typename Dtype>
+void Solver<Dtype>::step(int iters) {
+  if (together_ != nullptr && iters > 0) begin_together();
   const int start_iter = iter_;
   const int stop_iter = iter_ + iters;
   if (iters > 0) {
@@ -175,9 +185,8 @@ void Solver<Dtype>::Step(int iters) {
 
   while (iter_ < stop_iter) {
     ClearGradients();
-    if (param_.test_interval() > 0 && iter_ % param_.test_interval() == 0 &&
-        (iter_ > 0 || param_.test_initialization()) && Caffe::root_solver()) {
-      TestAll();
+    if (test_is_due() && (iter_ > 0 || param_.test_initialization())) {
+      test_together();
       if (requested_early_exit_) break;
     }
     for (Callback* callback : callbacks_) callback->on_start();
@@ -191,10 +200,10 @@ void Solver<Dtype>::Step(int iters) {
     }
     ++iter_;
 
-    const SolverAction::Enum request = GetRequestedAction();
+    if (together_ == nullptr) take_request();
     const bool due = param_.snapshot() > 0 && iter_ % param_.snapshot() == 0;
-    if (Caffe::root_solver() && (due || request == SolverAction::SNAPSHOT)) Snapshot();
-    if (request == SolverAction::STOP) {
+    if (due || snapshot_requested_) snapshot_together();
+    if (stop_requested_) {
       requested_early_exit_ = true;
       break;
     }
@@ -202,8 +211,27 @@ void Solver<Dtype>::Step(int iters) {
 }
 
 template <typename Dtype>
+bool Solver<Dtype>::test_is_due() const {
+  return param_.test_interval() > 0 && iter_ % param_.test_interval() == 0;
+}
+
+template <typename Dtype>
+void Solver<Dtype>::take_request() {
+  const SolverAction::Enum request = GetRequestedAction();
+  stop_requested_ = request == SolverAction::STOP;
+  snapshot_requested_ = request == SolverAction::SNAPSHOT;
+}
+
+template <typename Dtype>
 void Solver<Dtype>::iterate(bool display, int start_iter) {
-  show(forward_backward(), display, start_iter);
+  const Dtype loss = forward_backward();
+  if (together_ == nullptr) {
+    show(loss, display, start_iter);
+  } else {
+    request_together();
+    show_together(together_->finish(loss, !param_.continue_on_nonfinite_loss()), display,
+                  start_iter);
+  }
   for (Callback* callback : callbacks_) callback->on_gradients_ready();
   ApplyUpdate();
 }
@@ -218,10 +246,21 @@ void Solver<Dtype>::iterate_late(bool display, int start_iter) {
   {
     const LateValues::Scope scope(late);
     LateLoss<Dtype> late_loss(late);
-    for (int i = 0; i < param_.iter_size(); ++i) net_->ForwardBackwardLate(&late_loss);
+    for (int i = 0; i < param_.iter_size(); ++i) {
+      begin_pass(i);
+      net_->ForwardBackwardLate(&late_loss);
+    }
     fetch_late(net_->output_blobs(), display ? SIZE_MAX : kSmallOutput);
-    late_loss.finish(!param_.continue_on_nonfinite_loss(),
-                     [=](Dtype loss) { show(loss, display, start_iter); });
+    const bool stops = !param_.continue_on_nonfinite_loss();
+    if (together_ == nullptr) {
+      late_loss.finish(stops, [=](Dtype loss) { show(loss, display, start_iter); });
+    } else {
+      late_loss.finish_at(together_->gpu_loss());
+      request_together();
+      together_->finish_late(stops, late, [=](const RankVerdict<Dtype>& verdict) {
+        show_together(verdict, display, start_iter);
+      });
+    }
     if (!waits) ApplyUpdate();
   }
   late->finish();
@@ -231,25 +270,28 @@ void Solver<Dtype>::iterate_late(bool display, int start_iter) {
 }
 
 template <typename Dtype>
-void Solver<Dtype>::show(Dtype loss, bool display, int start_iter) {
+void Solver<Dtype>::show(Dtype loss, bool display, int start_iter, const string& where) {
   UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
   if (display) display_iteration();
-  check_loss(loss);
+  check_loss(loss, where);
 }
 
 /// The mean loss of iter_size batches, whose gradients are summed.
 template <typename Dtype>
 Dtype Solver<Dtype>::forward_backward() {
   Dtype loss = 0;
-  for (int i = 0; i < param_.iter_size(); ++i) loss += net_->ForwardBackward();
+  for (int i = 0; i < param_.iter_size(); ++i) {
+    begin_pass(i);
+    loss += net_->ForwardBackward();
+  }
   return loss / param_.iter_size();
 }
 
 template <typename Dtype>
-void Solver<Dtype>::check_loss(Dtype loss) {
+void Solver<Dtype>::check_loss(Dtype loss, const string& where) {
   if (std::isfinite(loss) || param_.continue_on_nonfinite_loss()) return;
   const string rate = DescribeRate();
-  CAFFE_FAIL("iteration " << iter_ << ": the training loss is " << loss
+  CAFFE_FAIL("iteration " << iter_ << ": the training loss is " << loss << where
                           << (rate.empty() ? "" : " (" + rate + ")")
                           << ". The weights are still those of the last good iteration. Lower "
                              "base_lr, set clip_gradients, or look for bad input; "
@@ -300,32 +342,42 @@ void Solver<Dtype>::UpdateSmoothedLoss(Dtype loss, int start_iter, int average_l
 
 template <typename Dtype>
 void Solver<Dtype>::Solve(const char* resume_file) {
-  CAFFE_CHECK(Caffe::root_solver(), "only the root solver can call Solve");
-  LOG(INFO) << "Solving " << net_->name();
-  LOG(INFO) << "Learning Rate Policy: " << param_.lr_policy();
+  CAFFE_CHECK(Caffe::root_solver() || together_ != nullptr,
+              "only the root solver can call Solve, or all ranks after TrainTogether");
+  if (together_ == nullptr) return solve(resume_file);
+  together_->guard([this, resume_file] { solve(resume_file); });
+}
+
+template <typename Dtype>
+void Solver<Dtype>::solve(const char* resume_file) {
+  const bool root = Caffe::root_solver();
+  LOG_IF(INFO, root) << "Solving " << net_->name();
+  LOG_IF(INFO, root) << "Learning Rate Policy: " << param_.lr_policy();
   requested_early_exit_ = false;
   if (param_.snapshot_after_train()) CheckSnapshotWritePermissions();
   if (resume_file != nullptr) {
-    LOG(INFO) << "Restoring previous solver status from " << resume_file;
+    LOG_IF(INFO, root) << "Restoring previous solver status from " << resume_file;
     Restore(resume_file);
   }
+  if (together_ != nullptr) begin_together();
   const int start_iter = iter_;
   Step(param_.max_iter() - iter_);
   if (param_.snapshot_after_train() && (param_.snapshot() <= 0 || iter_ % param_.snapshot() != 0)) {
-    Snapshot();
+    snapshot_together();
   }
   if (requested_early_exit_) {
-    LOG(INFO) << "Optimization stopped early.";
+    LOG_IF(INFO, root) << "Optimization stopped early.";
     return;
   }
   if (param_.display() > 0 && iter_ % param_.display() == 0) {
     Dtype loss = 0;
     net_->Forward(&loss);
+    if (together_ != nullptr) loss = together_->mean(loss);
     UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
-    LOG(INFO) << "Iteration " << iter_ << ", loss = " << smoothed_loss_;
+    LOG_IF(INFO, root) << "Iteration " << iter_ << ", loss = " << smoothed_loss_;
   }
-  if (param_.test_interval() > 0 && iter_ % param_.test_interval() == 0) TestAll();
-  LOG(INFO) << "Optimization Done.";
+  if (test_is_due()) test_together();
+  LOG_IF(INFO, root) << "Optimization Done.";
 }
 
 // ---- tests
@@ -448,6 +500,7 @@ template <typename Dtype>
 void Solver<Dtype>::Restore(const char* resume_file) {
   CAFFE_CHECK(resume_file != nullptr && *resume_file != '\0', "no solver state to restore from");
   const string state_file = resume_file;
+  has_begun_together_ = false;
   if (IsHdf5File(state_file)) {
     RestoreSolverStateFromHDF5(state_file);
   } else {

@@ -22,6 +22,10 @@
 // A loss that is NaN or infinite ends Step with an Error before the update, so that the weights are
 // those of the last good iteration; continue_on_nonfinite_loss: true continues instead.
 //
+// Several ranks may train one net (TrainTogether, caffe/parallel/data_parallel.hpp): each computes
+// gradients of its own part of the images, and ApplyUpdate and callbacks see the mean. Rank 0 alone
+// writes log lines, tests and snapshots.
+//
 // Snapshots. A snapshot is two files, PREFIX_iter_N.caffemodel and PREFIX_iter_N.solverstate (".h5"
 // is appended for HDF5). Each is written under a temporary name in the same folder and renamed when
 // complete, the state last. So a file with a final name is complete, and a state always has its
@@ -38,6 +42,12 @@
 #include "caffe/util/late_values.hpp"
 
 namespace caffe {
+
+class Communicator;
+template <typename Dtype>
+class DataParallel;
+template <typename Dtype>
+struct RankVerdict;
 
 /// What a user can request of a solver between two iterations, by a signal for example.
 namespace SolverAction {
@@ -65,11 +75,20 @@ class Solver {
   void InitTrainNet();
   void InitTestNets();
 
+  /// Step and Solve train together with the other ranks from now on: all ranks call this with their
+  /// communicator, and then make the same calls. The first iteration begins with rank 0's weights,
+  /// history and iteration; so does the first one after a Restore, which all ranks call. A request
+  /// of one rank's action function counts for all. An error on one rank ends all. Throws unless
+  /// Caffe::solver_count and solver_rank are the communicator's (become_rank() sets them), and, at
+  /// the first iteration, if the ranks' solvers or nets differ.
+  void TrainTogether(shared_ptr<Communicator> ranks);
+
   void SetActionFunction(ActionCallback func);
   /// What the action function requests now; NONE if there is no such function.
   SolverAction::Enum GetRequestedAction();
 
   /// Trains up to max_iter, from a solverstate if one is given; then writes a snapshot and tests.
+  /// Where ranks train together, all of them call it; otherwise only the root solver may.
   virtual void Solve(const char* resume_file = nullptr);
   void Solve(const string& resume_file) { Solve(resume_file.c_str()); }
   /// Runs `iters` more iterations, regardless of max_iter.
@@ -132,6 +151,13 @@ class Solver {
   /// Whether ApplyUpdate changes nothing on a GPU if LateValues::stop() says so, and reads nothing
   /// back before the late values.
   virtual bool UpdatesLate() const { return false; }
+  /// Where ranks train together: rank 0's position, weights and whatever else an update depends on,
+  /// to all ranks.
+  virtual void BroadcastState(DataParallel<Dtype>* ranks);
+  /// How many values from the beginning of a parameter's gradient on, on a GPU, are its own or 0.
+  virtual size_t GradientRoom(int param_id) const {
+    return static_cast<size_t>(net_->learnable_params()[param_id]->count());
+  }
   /// For messages: "learning rate 0.01"; "" if there is none.
   virtual string DescribeRate() { return ""; }
 
@@ -149,16 +175,33 @@ class Solver {
   float iterations_last_ = 0;
 
  private:
+  void step(int iters);
+  void solve(const char* resume_file);
+  bool test_is_due() const;
+  void take_request();
   void iterate(bool display, int start_iter);
   void iterate_late(bool display, int start_iter);
   Dtype forward_backward();
-  void show(Dtype loss, bool display, int start_iter);
-  void check_loss(Dtype loss);
+  void show(Dtype loss, bool display, int start_iter, const string& where = "");
+  void check_loss(Dtype loss, const string& where);
   void display_iteration();
   /// Handles a request made during a test; false means that the test must stop.
   bool go_on_testing();
 
+  // solver_ranks.cpp: alone or together
+  void test_together();
+  void snapshot_together();
+  void begin_pass(int pass);
+  // together
+  void begin_together();
+  void request_together();
+  void show_together(const RankVerdict<Dtype>& verdict, bool display, int start_iter);
+  string describe_for_ranks() const;
+
   std::unique_ptr<LateValues> late_values_;
+  shared_ptr<DataParallel<Dtype>> together_;  // null: this solver is alone
+  bool has_begun_together_ = false;
+  bool stop_requested_ = false, snapshot_requested_ = false;  // by any rank
 
   DISABLE_COPY_AND_ASSIGN(Solver);
 };

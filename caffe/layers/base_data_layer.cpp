@@ -107,7 +107,8 @@ class BasePrefetchingDataLayer<Dtype>::ImageWriter {
         gpu_(is_on_gpu() ? device::current() : -1),
         mode_(Caffe::mode()),
         seed_(layer.seed_),
-        first_(layer.images_),
+        first_(layer.global_number(layer.images_)),
+        step_(layer.global_number(1) - layer.global_number(0)),
         batch_(batch),
         is_value_(n) {
     layer.images_ += n;
@@ -129,7 +130,7 @@ class BasePrefetchingDataLayer<Dtype>::ImageWriter {
   }
   /// False: the first image is missing.
   bool has_room() const { return bytes_ != nullptr || values_ != nullptr; }
-  ItemRandom random_of(int i) const { return ItemRandom(seed_, first_ + i); }
+  ItemRandom random_of(int i) const { return ItemRandom(seed_, first_ + i * step_); }
   void write(const Pixels& pixels, int i, ItemRandom* random) {
     if (bytes_ != nullptr && pixels.bytes != nullptr) {
       how_[i] = transformer_.pack(pixels, random, shape_, bytes_ + i * image_);
@@ -167,7 +168,7 @@ class BasePrefetchingDataLayer<Dtype>::ImageWriter {
   const int gpu_;
   const Caffe::Brew mode_;
   const unsigned int seed_;
-  const uint64_t first_;
+  const uint64_t first_, step_;  // the global numbers
   Batch<Dtype>* const batch_;
   vector<char> is_value_;  // of each image, in a batch of bytes
   vector<int> shape_;

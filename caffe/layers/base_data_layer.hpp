@@ -79,7 +79,7 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   /// For load_batch to use. Fills batch->data_ with n images in order, using several threads:
   /// `read(i)` returns the i-th image, in memory that the thread may use until its next call. The
   /// first image determines the shape. Random choices for an image depend on the layer's seed and
-  /// on the number of images before it, so the result is the same for any number of threads. An
+  /// on its global number alone, so the result is the same for any number of threads. An
   /// error begins with the layer's name and `name_of(i)`, "image 'x.jpg'". After pack_bytes(), and
   /// if the net is on a GPU, the images are packed instead.
   void load_images(Batch<Dtype>* batch, int n, const std::function<Pixels(int)>& read,
@@ -93,6 +93,14 @@ class BasePrefetchingDataLayer : public BaseDataLayer<Dtype>, public InternalThr
   void pack_bytes(const PixelTransform<Dtype>& transform);
   /// Whether load_batch should pack bytes into this batch.
   bool packs_bytes() const { return packs_bytes_ && is_on_gpu(); }
+  /// The number of this layer's i-th image among those of all ranks while training, if each has its
+  /// turn as in DataLayer: what one rank with a batch of all would draw for it, a rank draws too.
+  /// Not for other threads than the one of load_batch.
+  uint64_t global_number(uint64_t i) const {
+    if (this->phase_ != TRAIN) return i;
+    return i * static_cast<uint64_t>(Caffe::solver_count()) +
+           static_cast<uint64_t>(Caffe::solver_rank());
+  }
   /// Shapes the tops and the batches from the first image.
   void reshape_all(const vector<int>& data_shape, const Blobs& top);
 

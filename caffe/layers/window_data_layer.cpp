@@ -70,7 +70,8 @@ void WindowDataLayer<Dtype>::DataLayerSetUp(const Blobs& bottom, const Blobs& to
       << "\n  cache_images: " << param.cache_images() << "\n  root_folder: " << param.root_folder();
   read_source();
   read_mean(crop);
-  prefetch_rng_.reset(new Caffe::RNG(caffe_rng_rand()));
+  // Each rank draws windows of its own.
+  prefetch_rng_.reset(new Caffe::RNG(caffe_rng_rand() + Caffe::solver_rank()));
   LOG_IF(INFO, Caffe::root_solver()) << "Amount of context padding: " << param.context_pad();
   LOG_IF(INFO, Caffe::root_solver()) << "Crop mode: " << param.crop_mode();
   this->reshape_all({batch_size, kChannels, crop, crop}, top);

@@ -27,6 +27,12 @@ void SGDSolver<Dtype>::ClearGradients() {
 }
 
 template <typename Dtype>
+size_t SGDSolver<Dtype>::GradientRoom(int param_id) const {
+  const size_t room = arena_ == nullptr ? 0 : arena_->gradient_room(*this->net_, param_id);
+  return room > 0 ? room : Solver<Dtype>::GradientRoom(param_id);
+}
+
+template <typename Dtype>
 bool SGDSolver<Dtype>::arena_serves() const {
   size_t next = 0;
   for (size_t i = 0; i < this->net_->learnable_params().size(); ++i) {
@@ -77,10 +83,11 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
   });
 }
 
-#define INSTANTIATE_UPDATE(Dtype)                       \
-  template void SGDSolver<Dtype>::PrepareUpdates();     \
-  template void SGDSolver<Dtype>::ClearGradients();     \
-  template bool SGDSolver<Dtype>::arena_serves() const; \
+#define INSTANTIATE_UPDATE(Dtype)                            \
+  template size_t SGDSolver<Dtype>::GradientRoom(int) const; \
+  template void SGDSolver<Dtype>::PrepareUpdates();          \
+  template void SGDSolver<Dtype>::ClearGradients();          \
+  template bool SGDSolver<Dtype>::arena_serves() const;      \
   template void SGDSolver<Dtype>::update_on_gpu(Dtype rate)
 INSTANTIATE_UPDATE(float);
 INSTANTIATE_UPDATE(double);

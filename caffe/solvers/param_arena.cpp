@@ -159,6 +159,18 @@ bool ParamArena<Dtype>::clear_diffs(const Net<Dtype>& net) {
   return true;
 }
 
+template <typename Dtype>
+size_t ParamArena<Dtype>::gradient_room(const Net<Dtype>& net, int param) const {
+  const auto found = std::lower_bound(params_.begin(), params_.end(), param);
+  if (found == params_.end() || *found != param) return 0;
+  const size_t i = static_cast<size_t>(found - params_.begin());
+  if (!diff_[i].holds(net.learnable_params()[param]->diff())) return 0;
+  const auto& segments = table_->segments();
+  const int end = i + 1 < segments.size() ? segments[i + 1].begin
+                                          : ArenaTable<Dtype>::kChunk * table_->chunks();
+  return static_cast<size_t>(end - segments[i].begin);
+}
+
 #define INSTANTIATE(T)          \
   template class ArenaTable<T>; \
   template class ParamArena<T>; \

@@ -77,6 +77,9 @@ class ParamArena {
   bool take(const Net<Dtype>& net, const Histories& history, ArenaView<Dtype>* view);
   /// Sets all gradients to 0; false, with nothing changed, if one is not in place.
   bool clear_diffs(const Net<Dtype>& net);
+  /// From where the gradient of a learnable parameter begins to the next one: its values and
+  /// padding, which is 0. The result is 0 if it is not in place.
+  size_t gradient_room(const Net<Dtype>& net, int param) const;
   /// The diffs, padding included, which is 0.
   const ArenaTable<Dtype>& table() const { return *table_; }
 

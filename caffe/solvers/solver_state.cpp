@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "caffe/net_error.hpp"
+#include "caffe/parallel/data_parallel.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/file_kind.hpp"
 #include "caffe/util/hdf5.hpp"
@@ -197,7 +198,17 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
   plateau_ = plateau;
 }
 
+template <typename Dtype>
+void SGDSolver<Dtype>::BroadcastState(DataParallel<Dtype>* ranks) {
+  Solver<Dtype>::BroadcastState(ranks);
+  for (const auto& blob : history_) ranks->broadcast(blob.get());
+  ranks->broadcast(&plateau_.minimum_loss);
+  ranks->broadcast(&plateau_.iter_last_event);
+  find_zero_history();
+}
+
 #define INSTANTIATE_STATE(Dtype)                                                    \
+  template void SGDSolver<Dtype>::BroadcastState(DataParallel<Dtype>*);             \
   template void SGDSolver<Dtype>::SnapshotSolverState(const string&);               \
   template void SGDSolver<Dtype>::SnapshotSolverStateToBinaryProto(const string&);  \
   template void SGDSolver<Dtype>::SnapshotSolverStateToHDF5(const string&);         \

@@ -48,6 +48,17 @@ struct TakeMean {
   }
 };
 
+template <typename T>
+struct WriteMean {
+  int passes;
+  LossSums<T>* sums;  // null: no layer has a loss
+  T* place;
+  CAFFE_HD void operator()(int) const {
+    *place = sums == nullptr ? T(0) : sums->all / T(passes);
+    if (sums != nullptr) sums->mean = *place;
+  }
+};
+
 /// The values of several blobs, one behind the other.
 template <typename T>
 struct Gather {
@@ -102,6 +113,11 @@ void LateLoss<Dtype>::finish(bool stops, std::function<void(Dtype)> then) {
   }
   parallel_for(Device::kGPU, 1, TakeMean<Dtype>{passes_, stops ? values_->stop() : nullptr, sums_});
   values_->then([then = std::move(then), mean = mean_] { then(*mean); });
+}
+
+template <typename Dtype>
+void LateLoss<Dtype>::finish_at(Dtype* place) {
+  parallel_for(Device::kGPU, 1, WriteMean<Dtype>{passes_, sums_, place});
 }
 
 template <typename Dtype>

@@ -29,6 +29,8 @@ class LateLoss {
   /// After the last pass: `then` gets the mean over the passes. With `stops`, the weights stay as
   /// they are if it is not finite.
   void finish(bool stops, std::function<void(Dtype)> then);
+  /// After the last pass: writes the mean to this place on the GPU.
+  void finish_at(Dtype* place);
 
  private:
   LateValues* const values_;

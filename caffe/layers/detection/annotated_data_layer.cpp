@@ -175,12 +175,13 @@ void AnnotatedDataLayer<Dtype>::load_batch(Batch<Dtype>* batch) {
   this->take_batch();
   const int n = static_cast<int>(this->records_.size());
   items_.assign(n, Item());
-  const uint64_t first = images_;
+  const uint64_t first = this->global_number(images_);
+  const uint64_t step = this->global_number(1) - this->global_number(0);
   images_ += n;
   const auto work = [&](int i) {
     if (this->must_stop()) throw Interrupted();
     const maap::NoFork while_loading;
-    ItemRandom random(seed_, first + i);
+    ItemRandom random(seed_, first + i * step);
     items_[i] = load(this->records_[i], &random);
   };
   this->share_out(n, work, [&](int i) { return this->name_of(this->records_[i]); });
