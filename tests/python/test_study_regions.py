@@ -57,7 +57,11 @@ def measured(monkeypatch):
         more = 0.1 if request.threshold_at == "map" else 0.0
         return quality(0.4 + more + 0.01 * (request.run == "alexnet-one-s2"))
 
-    monkeypatch.setattr(measure_command, "region_quality", region_quality, raising=False)
+    def region_qualities(requests):
+        assert len({request.run for request in requests}) == 1  # one net at a time
+        return [region_quality(request) for request in requests]
+
+    monkeypatch.setattr(measure_command, "region_qualities", region_qualities, raising=False)
     return asked
 
 
@@ -73,6 +77,15 @@ def test_each_choice_is_measured_once_and_kept(region_part, measured):
     weights.write_text("others")
     os.utime(weights, ns=(1, 1))
     assert len(unmeasured(region_part)) == 2  # of these weights nothing is known
+
+
+def test_rows_of_the_same_maps_are_measured_together(region_part, measured, capsys):
+    measure_all(unmeasured(region_part))
+    said = capsys.readouterr().out.splitlines()
+    assert said == [
+        'regions [1 of 4]: "paper\'s" and 1 more in the same maps, run alexnet-one-s1',
+        'regions [3 of 4]: "paper\'s" and 1 more in the same maps, run alexnet-one-s2',
+    ]
 
 
 def test_the_page_of_regions(region_part, measured, tmp_path):

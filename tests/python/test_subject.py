@@ -15,7 +15,7 @@ from maap.data.store import Dataset
 from maap.errors import MaapError
 from maap.host import loader
 from maap.images.region_options import RegionOptions
-from maap.measure.command import region_quality
+from maap.measure.command import region_qualities, region_quality
 from maap.measure.regions import measure_regions
 from maap.nets.folder import find_net
 from maap.nets.prototxt import read_net, write_text
@@ -195,6 +195,22 @@ def test_region_quality_of_other_regions(run, attentive, tmp_path):
     assert other == measure_regions(tmp_path / "other.prototxt", *how).quality
     assert own == measure_regions(run.folder / "rewrite.prototxt", *how).quality
     assert own.n == other.n == 11 and own.mean_iou != other.mean_iou
+
+
+@pytest.mark.parametrize("source", [{}, {"attention": "scaled_mean"}, {"attention": "grad_cam"}])
+def test_several_ways_in_one_pass_are_those_alone(run, attentive, tmp_path, source):
+    """To the same numbers, whatever the maps are; the last batch has only some of its images."""
+    make_source(tmp_path / "boxes", count=11, splits=("train", "test"))
+    of = dict(run=str(run.folder), weights=attentive, data=str(tmp_path / "boxes"), batch=4)
+    ways = [{}, OTHER, {"threshold_at": "map"}, {"threshold": "mean", "padding": 0.2}]
+    requests = [Request(**of, **source, **way) for way in ways]
+    together = region_qualities(requests)
+    assert together == [region_quality(request) for request in requests]
+    assert len({quality.mean_iou for quality in together}) >= 3
+    with pytest.raises(ValueError, match="more than the region's options"):
+        region_qualities([requests[0], dataclasses.replace(requests[1], batch=5)])
+    with pytest.raises(MaapError, match="border: 20 is too large for the map of"):
+        region_qualities([requests[0], dataclasses.replace(requests[1], border=20)])
 
 
 def test_evaluate_measures_other_regions(run, attentive, tmp_path):

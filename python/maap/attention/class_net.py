@@ -41,7 +41,6 @@ from maap.errors import MaapError
 from maap.host import loader
 from maap.host.types import CaffeNet
 from maap.nets import class_maps
-from maap.nets.attention_layers import elimination_of
 from maap.nets.attention_source import ClassMap, class_map_of, scorer_of
 from maap.nets.prototxt import read_net, write_text
 from maap.util.schema import NetParameter
@@ -93,12 +92,21 @@ class ClassNet:
         """images: (N,3,H,W) float32 as the net expects them, N = batch. labels: their classes, at
         least one; the last stands for those that are missing. None: the classes that the net
         chooses. The result is RegionNet's. Raises NotFinite."""
+        self._attend(images, labels)
+        return self._end.find(images)
+
+    def find_each(self, images: np.ndarray, labels: Labels = None) -> list[Found]:
+        """As `find`; the result is that of RegionNet's `find_each`."""
+        self._attend(images, labels)
+        return self._end.find_each(images)
+
+    def _attend(self, images: np.ndarray, labels: Labels) -> None:
+        """Give the Elimination layers the maps of images."""
         maps = self.maps.of(images, labels)
         wrong = np.flatnonzero(~np.isfinite(maps).all(axis=(1, 2)))
         if len(wrong):
             raise NotFinite(int(wrong[0]), f"class map of image {wrong[0]} in the batch")
         self.net.blobs[self._blob].data[:, 0] = normalised(maps)
-        return self._end.find(images)
 
 
 def open_finder(
@@ -268,9 +276,10 @@ class GradientMaps:
 
 
 def _elimination_net(net: NetParameter, batch: int) -> NetParameter:
-    """The images, the class map and the Elimination layer alone."""
+    """The images, the class map and the Elimination layers alone."""
     kept = copy.deepcopy([layer for layer in net.layer if layer.type == "Input"])
     for layer in kept:
         for shape in layer.input_param.shape:
             shape.dim[0] = batch
-    return class_maps.net_of([*kept, elimination_of(net)], net.name)
+    ends = [layer for layer in net.layer if layer.type == "Elimination"]
+    return class_maps.net_of([*kept, *ends], net.name)

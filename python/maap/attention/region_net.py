@@ -1,6 +1,7 @@
 """A rewrite net (up to the Elimination layer) as an object that finds regions in batches of
 images."""
 
+import itertools
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from maap.errors import MaapError
 from maap.host import loader
 from maap.host.types import CaffeNet
+from maap.nets.attention_layers import also
 from maap.nets.prototxt import read_net
 from maap.weights.caffemodel import check_weights
 
@@ -110,9 +112,12 @@ class RegionNet:
             )
         self.batch = batch
         self.size: tuple[int, int] = tuple(self.net.blobs["data"].shape[2:])
-        loader.keep_only(self.net, [*TOPS, *keep])
+        self._others = self._other_tops()
+        others = [name for tops in self._others for name in tops]
+        loader.keep_only(self.net, [*TOPS, *others, *keep])
         # What forward copies from a GPU: not D*, which is as large as the images.
-        self.net.outputs[:] = [name for name in TOPS if attention or name != "attention"]
+        own = [name for name in TOPS if attention or name != "attention"]
+        self.net.outputs[:] = [*own, *others]
 
     def find(self, images: np.ndarray, labels: Optional[Sequence[int]] = None) -> Found:
         """images: (N,3,H,W) float32 as the net expects them, N = batch. labels: the images'
@@ -126,6 +131,26 @@ class RegionNet:
             if where is None:
                 raise MaapError(f"{self.path}: {error}") from error
             raise NotFinite(int(where.group(1)), str(error)) from error
-        tops = {name: self.net.blobs[name].data for name in self.net.outputs}
-        attention = tops.get("attention", np.empty((0, 1, *self.size), np.float32))
-        return Found(np.rint(tops["region"]).astype(np.int32), attention[:, 0], tops["stats"])
+        tops = {name: self.net.blobs[name].data for name in self.net.outputs if name in TOPS}
+        attention = tops["attention"][:, 0] if "attention" in tops else _nothing(self.size)
+        return Found(np.rint(tops["region"]).astype(np.int32), attention, tops["stats"])
+
+    def find_each(self, images: np.ndarray, labels: Optional[Sequence[int]] = None) -> list[Found]:
+        """What `find` returns, and the same of every other Elimination layer of the net
+        (`nets.resolve.with_other_regions`), in their order, without their attention."""
+        found = [self.find(images, labels)]
+        for region, stats in self._others:
+            boxes = np.rint(self.net.blobs[region].data).astype(np.int32)
+            found.append(Found(boxes, _nothing(self.size), self.net.blobs[stats].data))
+        return found
+
+    def _other_tops(self) -> list[tuple[str, str]]:
+        """The regions and stats of the net's other Elimination layers."""
+        numbers = itertools.count(1)
+        names = ((also("region", n), also("stats", n)) for n in numbers)
+        return list(itertools.takewhile(lambda tops: tops[0] in self.net.blobs, names))
+
+
+def _nothing(size: tuple[int, int]) -> np.ndarray:
+    """The attention maps where none are asked for: (0,H,W)."""
+    return np.empty((0, *size), np.float32)

@@ -1,15 +1,20 @@
 """What ``maap evaluate`` does in its child process."""
 
 import contextlib
+import dataclasses
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Optional
 
 from maap.errors import MaapError
+from maap.images.region_options import NAMES
 from maap.measure import tables
 from maap.measure.evaluation import measure_weights
-from maap.measure.regions import measure_regions
+from maap.measure.regions import measure_regions, measure_ways
 from maap.measure.result import Measured
+from maap.nets.attention_layers import region_options_of
+from maap.nets.prototxt import read_net
 from maap.runs.evaluation import RegionQuality
 from maap.runs.request import Request
 from maap.runs.subject import Subject, resolve
@@ -30,6 +35,24 @@ def region_quality(request: Request) -> RegionQuality:
         how = (subject.dataset.split("test"), subject.transform, subject.batch)
         nets = (subject.finder, subject.weights)
         return measure_regions(*nets, *how, gpu=subject.gpu).quality
+
+
+def region_qualities(requests: Sequence[Request]) -> list[RegionQuality]:
+    """`region_quality` of several requests, in their order, to the same numbers.
+
+    They may differ in how a region is found in a map (threshold_at to border) and in nothing else;
+    so the images go through the net once for all. Raises MaapError as `region_quality` does."""
+    plain = [dataclasses.replace(each, **dict.fromkeys(NAMES)) for each in requests]
+    if any(each != plain[0] for each in plain):
+        raise ValueError("the requests differ in more than the region's options")
+    with tempfile.TemporaryDirectory() as work:
+        subject = resolve(plain[0], Path(work))
+        if subject.finder is None:
+            raise MaapError(f"{subject.title}: it has no rewrite net, which finds regions")
+        own = region_options_of(read_net(subject.finder))
+        ways = [own.changed(each) for each in requests]
+        how = (subject.dataset.split("test"), subject.transform, subject.batch, ways)
+        return measure_ways(subject.finder, subject.weights, *how, gpu=subject.gpu)
 
 
 def evaluate(

@@ -1,23 +1,28 @@
 """How well the regions that a network finds sit on the images' true boxes, and how accurate a
 classifier is on images cut to them."""
 
+import tempfile
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Callable, Optional, Union
 
 import numpy as np
 
-from maap.attention.class_net import open_finder
-from maap.attention.region_net import Found, NotFinite
+from maap.attention.class_net import ClassNet, open_finder
+from maap.attention.region_net import Found, NotFinite, RegionNet
 from maap.data.feeder import Transform
 from maap.data.store import Split
 from maap.data.views import View
 from maap.errors import MaapError
 from maap.images import boxes as geometry
+from maap.images.region_options import RegionOptions
 from maap.measure.classify import Classifier, class_scores, rate_scores
 from maap.measure.samples import Samples
-from maap.rewrite.rewrite import Finder, Pool, batches_of, default_workers
+from maap.nets.prototxt import read_net, write_text
+from maap.nets.resolve import with_other_regions
+from maap.rewrite.rewrite import Pool, batches_of, default_workers
 from maap.rewrite.worker import Job
 from maap.runs.evaluation import (
     CroppedAccuracy,
@@ -58,27 +63,69 @@ def measure_regions(
     a NaN.
     """
     finder = open_finder(net, weights, batch, gpu, attention=samples is not None)
+    return _search(finder, split, transform, batch, samples, title)[0]
+
+
+def measure_ways(
+    net: Path,
+    weights: Path,
+    split: Split,
+    transform: Transform,
+    batch: int,
+    ways: Sequence[RegionOptions],
+    *,
+    gpu: Optional[int] = None,
+    title: str = "finding regions",
+) -> list[RegionQuality]:
+    """As `measure_regions`, for several ways to find regions in the maps of one net: the figures of
+    each, in their order. The images go through the net once.
+
+    Raises MaapError as it does, and for options that cannot be."""
+    with tempfile.TemporaryDirectory() as work:
+        path = Path(work) / net.name
+        write_text(with_other_regions(read_net(net), ways), path)
+        finder = open_finder(path, weights, batch, gpu, attention=False)
+        found = _search(finder, split, transform, batch, None, title)
+    return [each.quality for each in found[1:]]
+
+
+def _search(
+    finder: Union[RegionNet, ClassNet],
+    split: Split,
+    transform: Transform,
+    batch: int,
+    samples: Optional[Samples],
+    title: str,
+) -> list[FoundRegions]:
+    """The regions of all images by every Elimination layer of a net; the first one's are offered to
+    ``samples``."""
     job = Job.of(split, finder.size, transform, batch)
     batches = batches_of(0, len(split), batch)
-    found: list[geometry.Box] = []
-    fallbacks = 0
+    boxes: dict[int, list[geometry.Box]] = {0: []}
+    fallbacks: Counter[int] = Counter()
     loading = Pool(job, batches, min(default_workers(), len(batches)))
     with track(title, total=len(split)) as progress, loading as pool:
         for number, indices in enumerate(batches):
-            result = _find(finder, pool.loaded(number).images, split, indices)
-            for n, index in enumerate(indices):
-                box = geometry.scale_box(result.regions[n], finder.size, split.size)
-                found.append(box)
-                fallbacks += bool(result.stats[n, 4])
-                if samples is not None:
-                    samples.offer(index, box, result.attention[n])
+            results = _find(finder, pool.loaded(number).images, split, indices)
+            for way, result in enumerate(results):
+                for n, index in enumerate(indices):
+                    box = geometry.scale_box(result.regions[n], finder.size, split.size)
+                    boxes.setdefault(way, []).append(box)
+                    fallbacks[way] += bool(result.stats[n, 4])
+                    if samples is not None and way == 0:
+                        samples.offer(index, box, result.attention[n])
             progress.advance(len(indices))
-    return FoundRegions(_beside_references(found, fallbacks, split), found)
+    return [
+        FoundRegions(_beside_references(found, fallbacks[way], split), found)
+        for way, found in boxes.items()
+    ]
 
 
-def _find(finder: Finder, images: np.ndarray, split: Split, indices: list[int]) -> Found:
+def _find(
+    finder: Union[RegionNet, ClassNet], images: np.ndarray, split: Split, indices: list[int]
+) -> list[Found]:
     try:
-        return finder.find(images)
+        return finder.find_each(images)
     except NotFinite as error:
         record = split.records[indices[min(error.index, len(indices) - 1)]]
         raise MaapError(

@@ -36,6 +36,12 @@ def elimination_text(layer: LayerParameter) -> str:
     return f"{layer.python_param.param_str} {getattr(layer, 'elimination_param', '')}"
 
 
+def also(name: str, number: int) -> str:
+    """The name of a layer or blob of Elimination layer ``number`` (from 1 on) that a rewrite net
+    has beside its own: `nets.resolve.with_other_regions`."""
+    return f"{name}_also{number}"
+
+
 def with_enhancement(
     layers: Sequence[LayerParameter], after: str, name: str
 ) -> list[LayerParameter]:

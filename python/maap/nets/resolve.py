@@ -16,7 +16,7 @@ from maap.errors import MaapError
 from maap.images.a_star import NAMES as A_STARS
 from maap.images.region_options import PAPERS, RegionOptions
 from maap.nets import graph, layer_types
-from maap.nets.attention_layers import REWRITE_TOPS, elimination_of, elimination_text
+from maap.nets.attention_layers import REWRITE_TOPS, also, elimination_of, elimination_text
 from maap.nets.folder import NetFiles
 from maap.nets.map_sizes import map_sizes
 from maap.nets.prototxt import read_net, read_solver
@@ -103,6 +103,23 @@ def with_region_options(net: NetParameter, options: RegionOptions) -> NetParamet
     layer.python_param.param_str = " ".join([*words, options.check().text])
     if "elimination_param" in layer.DESCRIPTOR.fields_by_name:
         layer.ClearField("elimination_param")
+    return changed
+
+
+def with_other_regions(net: NetParameter, others: Sequence[RegionOptions]) -> NetParameter:
+    """A copy of a resolved rewrite net that finds regions in several ways in one pass: behind its
+    own Elimination layer one more for each of ``others``, which looks at the same map. Their names
+    and tops are those of `attention_layers.also`.
+
+    Raises MaapError for options that cannot be."""
+    changed = copy.deepcopy(net)
+    own = elimination_of(net)
+    for number, options in enumerate(others, 1):
+        check_border(net, options.border)
+        layer = elimination_of(with_region_options(net, options))
+        layer.name = also(own.name, number)
+        layer.top[:] = [also(top, number) for top in REWRITE_TOPS]
+        changed.layer.append(layer)
     return changed
 
 

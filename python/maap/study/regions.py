@@ -36,33 +36,52 @@ def region_request(cell: Cell) -> Request:
 def unmeasured(planned: Sequence[Cell]) -> list[Cell]:
     """The cells whose regions were not measured yet, each file once."""
     cells = [cell for cell in planned if cell.part.measure == "regions"]
-    left = {str(_file(cell)): cell for cell in cells if read_quality(cell) is None}
+    left: dict[str, Cell] = {}
+    for cell in cells:
+        if read_quality(cell) is None:
+            left.setdefault(str(_file(cell)), cell)
     return list(left.values())
 
 
 def measure_all(cells: Sequence[Cell]) -> None:
     """Measure the regions of cells whose runs are finished. Called in the child.
 
-    Raises MaapError as ``maap evaluate`` does, with the cell named.
+    Cells whose regions are found in the same maps are measured in one pass over the images. Raises
+    MaapError as ``maap evaluate`` does, with the cells named.
     """
-    from maap.measure.command import region_quality
+    from maap.measure.command import region_qualities
 
-    for number, cell in enumerate(cells, 1):
-        say(f"regions [{number} of {len(cells)}]: {cell.row.label}, run {cell.config.name}")
+    groups: dict[tuple[object, ...], list[Cell]] = {}
+    for cell in cells:
+        source = (cell.region.get("attention"), cell.region.get("attention_layer"))
+        groups.setdefault((cell.config.name, cell.config.runs_dir, *source), []).append(cell)
+    done = 0
+    for group in groups.values():
+        rows = f'"{group[0].row.label}"'
+        rows += f" and {len(group) - 1} more in the same maps" if len(group) > 1 else ""
+        name = group[0].config.name
+        say(f"regions [{done + 1} of {len(cells)}]: {rows}, run {name}")
         started = time.monotonic()
         try:
-            quality = region_quality(region_request(cell))
+            found = region_qualities([region_request(cell) for cell in group])
         except MaapError as error:
-            raise MaapError(f'row "{cell.row.label}", run {cell.config.name}: {error}') from None
-        content = {
-            "settings": dict(cell.region),
-            "weights": _weights(cell),
-            "seconds": time.monotonic() - started,
-            "quality": quality.to_json(),
-        }
-        path = _file(cell)
-        path.parent.mkdir(exist_ok=True)
-        write_atomically(path, json.dumps(content, indent=1) + "\n")
+            raise MaapError(f"row {rows}, run {name}: {error}") from None
+        seconds = (time.monotonic() - started) / len(group)
+        for cell, quality in zip(group, found):
+            _keep(cell, quality, seconds)
+        done += len(group)
+
+
+def _keep(cell: Cell, quality: RegionQuality, seconds: float) -> None:
+    content = {
+        "settings": dict(cell.region),
+        "weights": _weights(cell),
+        "seconds": seconds,
+        "quality": quality.to_json(),
+    }
+    path = _file(cell)
+    path.parent.mkdir(exist_ok=True)
+    write_atomically(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_quality(cell: Cell) -> Optional[RegionQuality]:
