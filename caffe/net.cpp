@@ -134,6 +134,7 @@ template <typename Dtype>
 template <typename RunLayer>
 void Net<Dtype>::RunLayers(int start, int end, const RunLayer& run_layer) {
   const bool is_watched = debug_info_ || (keeps_all() && has_callbacks(*this));
+  const MathModeScope math(plan_->math);
   ReleasingPass<Dtype> pass(*this, plan_.get(),
                             debug_info_ || has_any(before_forward_, after_forward_));
   check_forward_has_values(*this, start, end);
@@ -199,6 +200,7 @@ void Net<Dtype>::BackwardFromTo(int start, int end) {
 template <typename Dtype>
 void Net<Dtype>::RunBackward(int start, int end) {
   const bool is_watched = debug_info_ || (keeps_all() && has_callbacks(*this));
+  const MathModeScope math(plan_->math);
   ReleasingPass<Dtype> pass(*this, plan_.get(),
                             debug_info_ || has_any(before_backward_, after_backward_));
   check_backward_has_values(*this, start, end);
@@ -267,6 +269,7 @@ void Net<Dtype>::Update() {
 
 template <typename Dtype>
 void Net<Dtype>::Reshape() {
+  const MathModeScope math(plan_->math);
   for (size_t i = 0; i < layers_.size(); ++i) {
     in_layer_of(*this, i, [&] { layers_[i]->Reshape(bottom_vecs_[i], top_vecs_[i]); });
   }

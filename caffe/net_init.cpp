@@ -1,6 +1,7 @@
 // Builds a net from its description.
 
 #include <algorithm>
+#include <type_traits>
 
 #include "caffe/net.hpp"
 #include "caffe/net_memory.hpp"
@@ -57,6 +58,7 @@ Net<Dtype>::Net(const string& param_file, Phase phase, int level, const vector<s
 
 template <typename Dtype>
 void Net<Dtype>::Init(const NetParameter& given) {
+  check_math_mode(std::is_same<Dtype, float>::value);
   plan_ = std::make_shared<NetPlan<Dtype>>();
   NetParameter upgraded;
   const bool old = NetNeedsUpgrade(given);
@@ -71,6 +73,8 @@ void Net<Dtype>::Init(const NetParameter& given) {
   resolve_dialect(dialect, &filtered);
   LOG_IF(INFO, is_root()) << "Initializing net from parameters: \n" << filtered.DebugString();
   InsertSplits(filtered, &param);
+  LOG_IF(INFO, is_root() && plan_->math != MathMode::kFloat)
+      << "Math mode: " << math_mode_name(plan_->math);
   name_ = param.name();
   phase_ = param.state().phase();
   debug_info_ = param.debug_info();

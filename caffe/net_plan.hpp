@@ -9,12 +9,14 @@
 #include "caffe/net_joins.hpp"
 #include "caffe/net_liveness.hpp"
 #include "caffe/util/buffer_cache.hpp"
+#include "caffe/util/math_mode.hpp"
 
 namespace caffe {
 
 /// How a net runs its layers: what it may leave out, join or overwrite. Net::Init makes it.
 template <typename Dtype>
 struct NetPlan {
+  MathMode math = math_mode();           // of all its passes
   bool keeps_all = true;                 // every blob can be read from outside
   std::set<std::string> kept;            // otherwise these, and the net's inputs and outputs
   NetChains<Dtype> chains;               // layers that may be computed together

@@ -11,6 +11,7 @@
 #include "caffe/util/hdf5.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/late_loss.hpp"
+#include "caffe/util/math_mode.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "google/protobuf/text_format.h"
 
@@ -42,6 +43,12 @@ string loss_part(Dtype weight, Dtype value) {
   ostringstream text;
   text << " (* " << weight << " = " << weight * value << " loss)";
   return text.str();
+}
+
+/// The mode of the solver's nets: that of its field or, without the field, the thread's.
+MathMode chosen_math_mode(const SolverParameter& param) {
+  if (!param.has_math_mode()) return math_mode();
+  return math_mode_of(SolverParameter::MathMode_Name(param.math_mode()));
 }
 
 bool tests_detections(const SolverParameter& param) {
@@ -100,9 +107,6 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
               "average_loss is " << param_.average_loss() << ": it must be 1 or more");
   CAFFE_CHECK(param_.iter_size() >= 1,
               "iter_size is " << param_.iter_size() << ": it must be 1 or more");
-  CAFFE_CHECK(param_.math_mode() == SolverParameter::FLOAT,
-              "math_mode " << SolverParameter::MathMode_Name(param_.math_mode())
-                           << ": this build computes in FLOAT alone");
   CAFFE_CHECK(!param_.cuda_graph(), "cuda_graph: this build cannot record an iteration");
   if (tests_detections(param_)) ap_version_of(param_.ap_version());  // throws now, not in a test
   if (param_.snapshot() > 0) CheckSnapshotWritePermissions();
@@ -110,6 +114,8 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
   const bool has_seed = param_.random_seed() >= 0;
   const unsigned int seed = static_cast<unsigned int>(param_.random_seed());
   if (has_seed) Caffe::set_random_seed(seed);
+  const MathModeScope math(chosen_math_mode(param_));
+  param_.set_math_mode(static_cast<SolverParameter::MathMode>(math_mode()));
   InitTrainNet();
   if (param_.snapshot_format() == SolverParameter_SnapshotFormat_HDF5) {
     hdf5_paths(net_->layer_names());  // throws now, not at the first snapshot

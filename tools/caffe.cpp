@@ -8,6 +8,7 @@
 #include "caffe/layers/keeps_weights.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/dialects.hpp"
+#include "caffe/util/math_mode.hpp"
 #include "tools/caffe_command.hpp"
 
 #ifndef CAFFE_VERSION
@@ -33,6 +34,9 @@ DEFINE_string(sigint_effect, "stop",
               "Optional; action to take when a SIGINT signal is received: snapshot, stop or none.");
 DEFINE_string(sighup_effect, "snapshot",
               "Optional; action to take when a SIGHUP signal is received: snapshot, stop or none.");
+DEFINE_string(math, "",
+              "Optional; what activations are stored in and matrices multiplied in: FLOAT, BF16, "
+              "FP16 or TF32. 'train' takes the solver's math_mode otherwise.");
 DEFINE_string(layers, "", "Optional; shared libraries with more layer types, separated by ','.");
 DEFINE_string(dialect, "",
               "Optional; the fork of Caffe whose rules hold where two forks give a type two "
@@ -119,6 +123,7 @@ int run(const std::string& name) {
     }
   }
   caffe::set_dialect(FLAGS_dialect);
+  if (!FLAGS_math.empty()) caffe::set_math_mode(caffe::math_mode_of(FLAGS_math));
   return verb->second();
 }
 

@@ -22,6 +22,7 @@ DECLARE_string(snapshot);
 DECLARE_string(weights);
 DECLARE_int32(iterations);
 DECLARE_bool(forward_only);
+DECLARE_string(math);
 DECLARE_string(sigint_effect);
 DECLARE_string(sighup_effect);
 

@@ -3,6 +3,7 @@
 
 #include "caffe/caffe.hpp"
 #include "caffe/net_memory.hpp"
+#include "caffe/util/math_mode.hpp"
 #include "caffe/util/reorder_count.hpp"
 #include "tools/caffe_command.hpp"
 
@@ -82,6 +83,7 @@ void report_passes(const Times& times, float total_ms, double reorders) {
               << " ms.";
     LOG(INFO) << "Average Forward-Backward: " << total_ms / FLAGS_iterations << " ms.";
   }
+  LOG(INFO) << "Math mode: " << caffe::math_mode_name(caffe::math_mode());
   LOG(INFO) << "Average layout reorders: " << reorders / FLAGS_iterations << " per pass.";
   LOG(INFO) << "Total Time: " << total_ms << " ms.";
 }

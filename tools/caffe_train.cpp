@@ -45,6 +45,8 @@ int train() {
     param.add_weights(FLAGS_weights);
   }
 
+  if (!FLAGS_math.empty()) param.clear_math_mode();  // the thread's is that of the flag
+
   const int gpu = training_gpu(param);
   choose_device(gpu);
   if (gpu >= 0) param.set_device_id(gpu);

@@ -3,6 +3,7 @@
 #include "caffe/layers/keeps_weights.hpp"
 #include "caffe/util/benchmark.hpp"
 #include "caffe/util/dialects.hpp"
+#include "caffe/util/math_mode.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "caffe/util/weights.hpp"
 #include "call.hpp"
@@ -91,6 +92,20 @@ void bind_dialect(py::module_* module) {
   module->def("dialect", &chosen_dialect, "The dialect that set_dialect chose; '' if none.");
 }
 
+void bind_math_mode(py::module_* module) {
+  module->def(
+      "set_math_mode", [](const string& name) { set_math_mode(math_mode_of(name)); },
+      py::arg("name"),
+      "Sets what nets that this thread makes from now on store their activations in and\n"
+      "multiply matrices in: 'FLOAT' (at the start), 'BF16', 'FP16' or 'TF32'\n"
+      "(docs/math-modes.md). A solver whose prototxt has a math_mode takes that. CaffeError\n"
+      "if there is no such mode; a net whose device does not have it raises one when it is\n"
+      "made.");
+  module->def(
+      "math_mode", [] { return math_mode_name(math_mode()); },
+      "The mode that set_math_mode chose for this thread.");
+}
+
 void bind_log(py::module_* module) {
   module->def(
       "init_log", &init_log, py::arg("level") = 0, py::arg("stderr") = true,
@@ -126,6 +141,7 @@ PYBIND11_MODULE(_caffe, module) {
   bind_errors(&module);
   bind_settings(&module);
   bind_dialect(&module);
+  bind_math_mode(&module);
   bind_log(&module);
   bind_timer(&module);
   module.def(

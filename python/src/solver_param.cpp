@@ -14,10 +14,10 @@ using FloatSolver = Solver<float>;
 /// What a solver reads when it is made, and not again.
 const std::set<string>& fixed_settings() {
   static const auto* const all =
-      new std::set<string>{"net",       "net_param",      "train_net",        "train_net_param",
-                           "test_net",  "test_net_param", "train_state",      "test_state",
-                           "weights",   "type",           "solver_type",      "solver_mode",
-                           "device_id", "random_seed",    "layer_wise_reduce"};
+      new std::set<string>{"net",       "net_param",      "train_net",         "train_net_param",
+                           "test_net",  "test_net_param", "train_state",       "test_state",
+                           "weights",   "type",           "solver_type",       "solver_mode",
+                           "device_id", "random_seed",    "layer_wise_reduce", "math_mode"};
   return *all;
 }
 

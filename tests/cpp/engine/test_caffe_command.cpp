@@ -133,6 +133,7 @@ TEST_F(CaffeCommand, AnErrorIsOneLineAndStatus1) {
   for (const char* arguments :
        {"trian", "train", "train -solver none.prototxt", "train extra", "test -model net.prototxt",
         "time", "time -model net.prototxt -phase BOTH", "time -model net.prototxt -dialect none",
+        "time -model net.prototxt -math FP32", "time -model net.prototxt -math FP16",
         "device_query -gpu x", "train -solver solver.prototxt -sigint_effect jump",
         "train -solver solver.prototxt -gpu 0,1"}) {
     const Finished run = command(arguments);
