@@ -1,6 +1,6 @@
 # Prints what was found, on one screen.
 
-foreach(_name CAFFE_USE_ONEDNN CAFFE_USE_CUDNN CAFFE_USE_LEVELDB HDF5_VERSION)
+foreach(_name CAFFE_USE_ONEDNN CAFFE_USE_CUDNN CAFFE_USE_LEVELDB CAFFE_MAAP_MPI HDF5_VERSION)
   get_directory_property(${_name} DIRECTORY ${PROJECT_SOURCE_DIR}/caffe DEFINITION ${_name})
 endforeach()
 set(_cuda OFF)
@@ -26,6 +26,7 @@ message(STATUS "  oneDNN       ${CAFFE_USE_ONEDNN}")
 message(STATUS "  protobuf     ${Protobuf_VERSION}")
 message(STATUS "  LMDB         ${Lmdb_LIBRARY}")
 message(STATUS "  LevelDB      ${CAFFE_USE_LEVELDB}")
+message(STATUS "  MPI          ${CAFFE_MAAP_MPI}")
 message(STATUS "  HDF5         ${HDF5_VERSION}")
 message(STATUS "  OpenCV       ${OpenCV_core_LIBRARY}")
 message(STATUS "  pycaffe      ${_python}")

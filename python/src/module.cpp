@@ -176,5 +176,6 @@ PYBIND11_MODULE(_caffe, module) {
   bind_blob(&module);
   bind_layer(&module);
   bind_net(&module);
+  bind_ranks(&module);  // before the solvers, which take a Communicator
   bind_solver(&module);
 }
