@@ -271,10 +271,12 @@ def test_the_page_goes_to_the_runs_of_the_study(study, monkeypatch, tmp_path):
     monkeypatch.setattr(cli.StudyRuns, "cells", lambda self, request: [self.threads])
     monkeypatch.setattr(cli.StudyRuns, "call", lambda self, *words: pages.append(words) or [])
     found = study(SMALL.replace("max_iter: 9", f"max_iter: 9, runs_dir: {tmp_path}, threads: 3"))
+    monkeypatch.setattr("sys.argv", ["maap", "study", "--page-only", "small.yaml"])
     making = cli.Making(None, None, (), False, True, None, None, False)
     cli.make([found], ("title", ""), found.name, making, {})
-    ((_, page, planned, _),) = pages
+    ((_, page, planned, head),) = pages
     assert page == tmp_path / "small.md" and planned == [3]
+    assert head.command == "maap study small.yaml"  # which runs what is missing
 
 
 @pytest.mark.parametrize("out", ["file/page.md", "folder.md"])

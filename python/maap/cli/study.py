@@ -142,8 +142,8 @@ def _settings(file: Optional[str], options: dict[str, Any], own: Collection[str]
 
 
 def _command() -> str:
-    """The command line that was typed, as a person would type it again."""
-    return shlex.join(["maap", *sys.argv[1:]])
+    """The command line that was typed, as a person would type it again to run what is missing."""
+    return shlex.join(["maap", *(word for word in sys.argv[1:] if word != "--page-only")])
 
 
 def _names(nets: Optional[str]) -> Optional[list[str]]:
