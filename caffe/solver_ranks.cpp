@@ -151,6 +151,9 @@ void Solver<Dtype>::show_together(const RankVerdict<Dtype>& verdict, bool displa
   snapshot_requested_ = verdict.snapshot;
   show(verdict.loss, display, start_iter,
        verdict.not_finite.empty() ? "" : " on " + list_of(verdict.not_finite));
+  if (!display) return;
+  const string waits = together_->describe_waits();
+  LOG_IF(INFO, together_->is_root() && !waits.empty()) << waits;
 }
 
 #define INSTANTIATE_RANKS(Dtype)                                        \

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "caffe/layers/keeps_weights.hpp"
+#include "caffe/parallel/mpi.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/dialects.hpp"
 #include "caffe/util/math_mode.hpp"
@@ -103,6 +104,16 @@ int device_query() {
 
 namespace {
 
+/// `test` and `time` run one process. If a launcher started several, rank 0 says so for all.
+bool is_for_one(const std::string& name) {
+  const caffe::Launch launch = caffe::find_launch();
+  if (name == "train" || launch.size <= 1) return true;
+  CAFFE_CHECK(launch.rank != 0, launch.launcher << " started " << launch.size << " processes, but '"
+                                                << name
+                                                << "' runs as one: start it without the launcher");
+  return false;
+}
+
 typedef int (*Verb)();
 const std::map<std::string, Verb> kVerbs = {
     {"device_query", device_query}, {"test", test}, {"time", time}, {"train", train}};
@@ -117,6 +128,7 @@ int run(const std::string& name) {
                                    << (nearest.empty() ? "" : "; did you mean " + nearest + "?")
                                    << " (known: " << caffe::join(names) << ")");
   }
+  if (!is_for_one(name)) return 1;
   if (!FLAGS_layers.empty()) {
     for (const std::string& library : split_list(FLAGS_layers)) {
       LOG(INFO) << "Layers of " << library << ": " << caffe::join(caffe::load_layers(library));

@@ -1,5 +1,7 @@
 #include "caffe/caffe.hpp"
 #include "caffe/net_memory.hpp"
+#include "caffe/parallel/data_parallel.hpp"
+#include "caffe/parallel/mpi.hpp"
 #include "caffe/util/signal_handler.hpp"
 #include "tools/caffe_command.hpp"
 
@@ -16,15 +18,76 @@ caffe::SolverAction::Enum action(const std::string& flag, const std::string& val
   CAFFE_FAIL("-" << flag << " " << value << ": must be stop, snapshot or none");
 }
 
-/// The GPU to train on, -1 for the CPU: that of -gpu, otherwise the solver's, otherwise the CPU.
-int training_gpu(const caffe::SolverParameter& solver) {
+using Ranks = std::shared_ptr<caffe::Communicator>;
+
+/// The solver that the flags describe.
+caffe::SolverParameter chosen_solver() {
+  caffe::SolverParameter param;
+  caffe::ReadSolverParamsFromTextFileOrDie(FLAGS_solver, &param);
+  param.mutable_train_state()->set_level(FLAGS_level);
+  for (const std::string& stage : chosen_stages()) param.mutable_train_state()->add_stage(stage);
+  if (!FLAGS_weights.empty()) {
+    param.clear_weights();
+    param.add_weights(FLAGS_weights);
+  }
+  if (!FLAGS_math.empty()) param.clear_math_mode();  // the thread's is that of the flag
+  return param;
+}
+
+/// The GPU to train on, -1 for the CPU: that of -gpu, otherwise the solver's, otherwise the CPU. Of
+/// a list, each rank of a machine takes one.
+int training_gpu(const caffe::SolverParameter& solver, caffe::Communicator* ranks) {
   const std::vector<int> gpus = chosen_gpus();
-  CAFFE_CHECK(gpus.size() <= 1, "-gpu " << FLAGS_gpu
-                                        << ": training on several GPUs at once is "
-                                           "not supported; name one");
-  if (!gpus.empty()) return gpus[0];
   const bool gpu = solver.has_solver_mode() && solver.solver_mode() == caffe::SolverParameter::GPU;
-  return gpu ? solver.device_id() : -1;
+  if (gpus.empty() && !gpu) return -1;
+  const size_t place = ranks == nullptr ? 0 : ranks->local_rank();
+  const size_t needed = ranks == nullptr ? 1 : ranks->local_size();
+  if (gpus.empty()) {
+    CAFFE_CHECK(needed == 1, "the solver names one GPU, but this machine has "
+                                 << needed << " ranks: give -gpu all, or a list of " << needed);
+    return solver.device_id();
+  }
+  CAFFE_CHECK(ranks != nullptr || gpus.size() == 1, "-gpu " << FLAGS_gpu
+                                                            << ": training on several GPUs at "
+                                                               "once is not supported; name one");
+  CAFFE_CHECK(gpus.size() >= needed, "-gpu " << FLAGS_gpu << " names " << gpus.size()
+                                             << " GPUs, but this machine has " << needed
+                                             << " ranks: each needs one");
+  return gpus[place];
+}
+
+/// Trains, together with the other ranks if there are any.
+void train_solver(caffe::SolverParameter param, const caffe::ActionCallback& requests,
+                  const Ranks& ranks) {
+  const int gpu = training_gpu(param, ranks.get());
+  choose_device(gpu);
+  if (gpu >= 0) param.set_device_id(gpu);
+  if (ranks != nullptr) caffe::become_rank(ranks.get(), &param);
+  const std::shared_ptr<caffe::Solver<float>> solver(
+      caffe::SolverRegistry<float>::CreateSolver(param));
+  solver->SetActionFunction(requests);
+  solver->net()->KeepOnly({});  // a solver reads the outputs
+  for (const auto& net : solver->test_nets()) net->KeepOnly({});
+  if (!FLAGS_snapshot.empty()) {
+    LOG(INFO) << "Resuming from " << FLAGS_snapshot;
+    solver->Restore(FLAGS_snapshot.c_str());
+  }
+  if (ranks != nullptr) solver->TrainTogether(ranks);
+  LOG(INFO) << "Starting Optimization";
+  solver->Solve();
+  LOG(INFO) << caffe::memory_line(*solver->net());
+}
+
+/// The same as one of MPI's ranks. An error of this rank ends the others with the same text.
+void train_as_rank(const caffe::ActionCallback& requests, const Ranks& ranks) {
+  const std::string name = caffe::rank_name(ranks->rank(), ranks->size());
+  try {
+    caffe::prepare_process(ranks.get());
+    train_solver(chosen_solver(), requests, ranks);
+  } catch (const std::exception& error) {
+    ranks->abort(name + ": " + error.what());
+    throw caffe::Error(name + ": " + error.what());
+  }
 }
 
 }  // namespace
@@ -36,34 +99,13 @@ int train() {
   const caffe::SolverAction::Enum on_sigint = action("sigint_effect", FLAGS_sigint_effect);
   const caffe::SolverAction::Enum on_sighup = action("sighup_effect", FLAGS_sighup_effect);
 
-  caffe::SolverParameter param;
-  caffe::ReadSolverParamsFromTextFileOrDie(FLAGS_solver, &param);
-  param.mutable_train_state()->set_level(FLAGS_level);
-  for (const std::string& stage : chosen_stages()) param.mutable_train_state()->add_stage(stage);
-  if (!FLAGS_weights.empty()) {
-    param.clear_weights();
-    param.add_weights(FLAGS_weights);
-  }
-
-  if (!FLAGS_math.empty()) param.clear_math_mode();  // the thread's is that of the flag
-
-  const int gpu = training_gpu(param);
-  choose_device(gpu);
-  if (gpu >= 0) param.set_device_id(gpu);
-
+  const Ranks ranks = caffe::world_communicator();
   caffe::SignalHandler signals(on_sigint, on_sighup);
-  const std::shared_ptr<caffe::Solver<float>> solver(
-      caffe::SolverRegistry<float>::CreateSolver(param));
-  solver->SetActionFunction(signals.GetActionFunction());
-  solver->net()->KeepOnly({});  // a solver reads the outputs
-  for (const auto& net : solver->test_nets()) net->KeepOnly({});
-  if (!FLAGS_snapshot.empty()) {
-    LOG(INFO) << "Resuming from " << FLAGS_snapshot;
-    solver->Restore(FLAGS_snapshot.c_str());
+  if (ranks == nullptr) {
+    train_solver(chosen_solver(), signals.GetActionFunction(), nullptr);
+  } else {
+    train_as_rank(signals.GetActionFunction(), ranks);
   }
-  LOG(INFO) << "Starting Optimization";
-  solver->Solve();
-  LOG(INFO) << caffe::memory_line(*solver->net());
   LOG(INFO) << "Optimization Done.";
   return 0;
 }

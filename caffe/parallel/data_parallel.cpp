@@ -62,6 +62,7 @@ DataParallel<Dtype>::DataParallel(Net<Dtype>* net, std::shared_ptr<Communicator>
                       << ": set solver_count and solver_rank before the solver is made");
   for (size_t i = 0; i < buckets_.size(); ++i) small_.push_back(std::make_unique<Blob<Dtype>>());
   net_->OnGradients([this](int layer) { after_layer(layer); });
+  since_waits_.Start();
 }
 
 template <typename Dtype>
@@ -234,7 +235,10 @@ template <typename Dtype>
 RankVerdict<Dtype> DataParallel<Dtype>::finish(Dtype loss, bool stops) {
   start_rest();
   votes_.start(loss, stops, sums());
+  CPUTimer timer;
+  timer.Start();
   sums()->wait();
+  waited_ += timer.Seconds();
   if (ranks_->size() > 1) put_back();
   return votes_.read();
 }
@@ -252,6 +256,26 @@ template <typename Dtype>
 void DataParallel<Dtype>::throw_error_of(const RankVerdict<Dtype>& verdict) {
   ranks_->barrier();  // throws what that rank says
   CAFFE_FAIL("rank " << verdict.failed.at(0) << " has ended");
+}
+
+/// The slowest rank waits least: only for the sums themselves.
+template <typename Dtype>
+std::string DataParallel<Dtype>::describe_waits() {
+  if (Caffe::mode() == Caffe::GPU || ranks_->size() == 1) return "";
+  std::vector<double> waits(ranks_->size());
+  waits[ranks_->rank()] = waited_;
+  waited_ = 0;
+  const double passed = since_waits_.Seconds();
+  since_waits_.Start();
+  ranks_->sum(waits.size(), waits.data());
+  const auto least = std::min_element(waits.begin(), waits.end());
+  const double more = *std::max_element(waits.begin(), waits.end()) - *least;
+  if (more < 0.1 || more < passed / 5) return "";
+  std::ostringstream text;
+  text.precision(3);
+  text << "The other ranks waited " << more << " s of the last " << passed << " s for rank "
+       << least - waits.begin();
+  return text.str();
 }
 
 template <typename Dtype>

@@ -20,6 +20,7 @@
 #include "caffe/parallel/gradient_buckets.hpp"
 #include "caffe/parallel/gradient_sums.hpp"
 #include "caffe/parallel/rank_votes.hpp"
+#include "caffe/util/benchmark.hpp"
 
 namespace caffe {
 
@@ -74,6 +75,10 @@ class DataParallel {
   /// On a rank that is well, when `verdict` says that another has failed: throws that rank's error.
   [[noreturn]] void throw_error_of(const RankVerdict<Dtype>& verdict);
 
+  /// Collective. In CPU mode: for which rank the others waited since the last call, and for how
+  /// long; "" if for none.
+  std::string describe_waits();
+
   /// Calls work(). If it throws, the other ranks are told why, and end.
   void guard(const std::function<void()>& work);
 
@@ -98,6 +103,8 @@ class DataParallel {
   std::vector<std::unique_ptr<Blob<Dtype>>> small_;  // [bucket]: copies of small gradients
   bool is_last_pass_ = false;
   size_t started_ = 0;  // buckets, in this iteration
+  double waited_ = 0;   // s, for the sums
+  CPUTimer since_waits_;
 
   DISABLE_COPY_AND_ASSIGN(DataParallel);
 };

@@ -64,7 +64,14 @@ std::string started_by(const Launch& launch) {
   return text;
 }
 
-CaffeMpiJoin* load_plugin(const Launch& launch) {
+template <typename Function>
+Function* function_of(void* library, const char* name) {
+  auto* const found = reinterpret_cast<Function*>(dlsym(library, name));
+  CAFFE_CHECK(found != nullptr, "libcaffe_mpi.so has no " << name << ": build it again");
+  return found;
+}
+
+void* load_plugin(const Launch& launch) {
   const std::string file = folder_of_library() + "/libcaffe_mpi.so";
   CAFFE_CHECK(access(file.c_str(), F_OK) == 0,
               started_by(launch) << ", but this build cannot join the others: there is no " << file
@@ -79,9 +86,7 @@ CaffeMpiJoin* load_plugin(const Launch& launch) {
                                                      << ". It needs the MPI library that it was "
                                                         "built with."
                                                      << kAlone);
-  auto* const join = reinterpret_cast<CaffeMpiJoin*>(dlsym(library, "caffe_mpi_join"));
-  CAFFE_CHECK(join != nullptr, file << " is of another version: build it again");
-  return join;
+  return library;
 }
 
 /// This process's place among the ranks.
@@ -90,9 +95,10 @@ struct World {
   bool joined = false;
   int process = 0;  // generation that joined
   std::shared_ptr<Communicator> ranks;
+  CaffeMpiLeave* leave = nullptr;
 };
 
-/// Never destroyed: leave() does what there is to do.
+/// Never destroyed, and its ranks neither: solvers that exist when the process ends may hold them.
 World& world() {
   static World* const one = new World();
   return *one;
@@ -100,18 +106,20 @@ World& world() {
 
 void leave() {
   World& here = world();
-  if (here.process == maap::process_generation()) here.ranks.reset();
+  if (here.process == maap::process_generation()) here.leave(here.ranks.get());
 }
 
 void join(World* here) {
   const Launch launch = find_launch();
   if (launch.size == 1) return;
+  void* const library = load_plugin(launch);
+  here->leave = function_of<CaffeMpiLeave>(library, "caffe_mpi_leave");
   std::string error;
-  Communicator* const ranks = load_plugin(launch)(launch, &error);
+  Communicator* const ranks = function_of<CaffeMpiJoin>(library, "caffe_mpi_join")(launch, &error);
   CAFFE_CHECK(error.empty(), started_by(launch)
                                  << ", but cannot join the others: " << error << kAlone);
-  here->ranks.reset(ranks);
   if (ranks == nullptr) return;
+  here->ranks.reset(ranks, [](Communicator*) {});
   setenv("CAFFE_RANKS", "off", 1);  // for programs that this one starts
   std::atexit(leave);
 }

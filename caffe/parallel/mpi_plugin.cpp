@@ -19,6 +19,9 @@
 
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <condition_variable>
@@ -57,6 +60,25 @@ MPI_Datatype type_of(const double*) {
   return MPI_DOUBLE;
 }
 
+/// The calling thread works for moments and sleeps in between. While others keep all cores busy, it
+/// shall not wait for the end of their turns: it asks for short turns of its own, which come sooner
+/// (a sum of a few values took 5 ms without, 2 ms with it, on a busy machine). Linux before 6.12
+/// knows no such wish.
+void wake_quickly() {
+  prctl(PR_SET_TIMERSLACK, 1000UL);  // ns; by default sleeps take 50 us longer
+  struct {                           // Linux's sched_attr
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;  // ns
+  } wish = {};
+  wish.size = sizeof wish;
+  wish.nice = getpriority(PRIO_PROCESS, 0);
+  wish.runtime = 100000;
+  syscall(SYS_sched_setattr, 0, &wish, 0);
+}
+
 typedef std::vector<MPI_Request> Requests;
 /// Starts MPI calls and adds their requests.
 typedef std::function<void(Requests* requests)> Work;
@@ -71,7 +93,7 @@ class MpiRanks : public Communicator {
  public:
   /// Collective.
   explicit MpiRanks(const Launch& launch);
-  ~MpiRanks() override;
+  void leave();
 
   int rank() const override { return rank_; }
   int size() const override { return size_; }
@@ -141,7 +163,7 @@ MpiRanks::MpiRanks(const Launch& launch) {
   throw Error(failure_);
 }
 
-MpiRanks::~MpiRanks() {
+void MpiRanks::leave() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     leaving_ = true;
@@ -231,7 +253,7 @@ void MpiRanks::barrier() {
 // ---- the worker
 
 void MpiRanks::run(const Launch& launch) {
-  prctl(PR_SET_TIMERSLACK, 1000UL);  // ns; by default sleeps take 50 us longer
+  wake_quickly();
   try {
     join(launch);
     {
@@ -371,12 +393,17 @@ void MpiRanks::stop(const std::string& failure) {
 }  // namespace
 }  // namespace caffe
 
-extern "C" caffe::Communicator* caffe_mpi_join(const caffe::Launch& launch, std::string* error) {
+caffe::Communicator* caffe_mpi_join(const caffe::Launch& launch, std::string* error) {
   try {
     std::unique_ptr<caffe::MpiRanks> ranks(new caffe::MpiRanks(launch));
     if (ranks->size() > 1) return ranks.release();
+    ranks->leave();
   } catch (const std::exception& failed) {
     *error = failed.what();
   }
   return nullptr;
+}
+
+void caffe_mpi_leave(caffe::Communicator* ranks) {
+  static_cast<caffe::MpiRanks*>(ranks)->leave();
 }

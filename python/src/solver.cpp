@@ -1,5 +1,6 @@
 #include "caffe/solver.hpp"
 
+#include "caffe/parallel/communicator.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "net_calls.hpp"
@@ -167,6 +168,13 @@ void bind_running(Class* solver) {
           py::arg("net"), "Makes the training net use the weights of another net, by layer name.");
 }
 
+void train_together(const SolverPtr& solver, const shared_ptr<Communicator>& ranks) {
+  if (ranks == nullptr) throw py::type_error("expected a Communicator, not None");
+  Training training(solver);
+  solver->TrainTogether(ranks);
+  training.succeeded();
+}
+
 template <typename Class>
 void bind_rest(Class* solver) {
   solver->def_property_readonly("net", &FloatSolver::net, "The net that is trained.")
@@ -178,7 +186,13 @@ void bind_rest(Class* solver) {
       .def_property_readonly("type", &FloatSolver::type, "As in the prototxt: \"SGD\".")
       .def("add_callback", &add_callback, py::arg("on_start"), py::arg("on_gradients_ready"),
            "Calls on_start() at the start of every iteration, and on_gradients_ready() before its\n"
-           "update, from now on.");
+           "update, from now on.")
+      .def(
+          "train_together", &train_together, py::arg("ranks"),
+          "step and solve train together with the other ranks from now on (caffe.ranks.world):\n"
+          "gradients are the mean over the ranks, and rank 0 alone logs, tests and snapshots. All\n"
+          "ranks make the same calls. Give the solver a random_seed if a data layer shuffles. An\n"
+          "error of one rank ends all of them with CaffeError.");
 }
 
 template <typename Class, typename Base>

@@ -1,0 +1,177 @@
+#!/usr/bin/env python3
+"""Trains AlexNet with `caffe train` as 1, 2 and 4 ranks of mpirun (docs/ranks.md).
+
+    ./maap python bench/ranks.py speed [--ranks 1,2,4] [--batch 16] [--iterations 20]
+    ./maap python bench/ranks.py agree [--ranks 4] [--batch 4] [--iterations 50]
+
+AlexNet as in prototxt/alexnet, but without dropout, which differs between ranks, and on made-up
+images; --batch is the batch of all ranks together. The ranks share the cores.
+
+speed: iterations a second, from the log's lines after the first ten iterations, and what is summed
+in one: bytes of gradients, and bytes that each rank sends when a ring of ranks adds them up.
+
+agree: the largest difference of the weights from those of one rank with the whole batch. Exit
+status 1 if it is more than 1e-5.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import lmdb
+import machine
+import numpy as np
+from caffe.io import read_net, read_weights
+from caffe.proto import caffe_pb2
+from google.protobuf import text_format
+
+WARM_UP = 10  # iterations that are not timed
+IMAGES = 64
+TOLERANCE = 1e-5
+
+
+def write_images(path: Path) -> None:
+    """Random images of 256 x 256, of the 200 classes."""
+    random = np.random.default_rng(1)
+    with lmdb.open(str(path), map_size=1 << 28) as base, base.begin(write=True) as write:
+        for i in range(IMAGES):
+            image = random.integers(0, 256, (3, 256, 256)).astype(np.uint8)
+            datum = caffe_pb2.Datum(channels=3, height=256, width=256, label=i % 200)
+            datum.data = image.tobytes()
+            write.put(b"%06d" % i, datum.SerializeToString())
+
+
+def net(source: Path, batch: int) -> caffe_pb2.NetParameter:
+    """AlexNet's training net without dropout."""
+    whole = read_net(str(machine.ROOT / "prototxt/alexnet/train_val.prototxt"))
+    kept = caffe_pb2.NetParameter(name=whole.name)
+    for layer in whole.layer:
+        rules = [text_format.MessageToString(rule, as_one_line=True) for rule in layer.include]
+        other = any("TEST" in rule or rule.endswith(' stage: "phase2"') for rule in rules)
+        if layer.type in ("Dropout", "Accuracy") or (other and "not_stage" not in rules[0]):
+            continue
+        kept.layer.add().CopyFrom(layer)
+        if layer.type == "Data":
+            kept.layer[-1].data_param.source = str(source)
+            kept.layer[-1].data_param.batch_size = batch
+    assert sum(layer.type == "Data" for layer in kept.layer) == 1
+    return kept
+
+
+def write_solver(folder: Path, batch: int, iterations: int) -> Path:
+    model = folder / f"net{batch}.prototxt"
+    model.write_text(text_format.MessageToString(net(folder / "images", batch)))
+    solver = caffe_pb2.SolverParameter(
+        net=str(model),
+        base_lr=0.001,
+        lr_policy="fixed",
+        momentum=0.9,
+        weight_decay=0.0005,
+        max_iter=iterations,
+        display=WARM_UP,
+        random_seed=1,
+        snapshot_prefix=str(folder / f"of{batch}"),
+        solver_mode=caffe_pb2.SolverParameter.CPU,
+    )
+    path = folder / f"solver{batch}.prototxt"
+    path.write_text(text_format.MessageToString(solver))
+    return path
+
+
+def train(folder: Path, ranks: int, batch: int, iterations: int) -> tuple[str, Path]:
+    """The log, and the weights."""
+    if batch % ranks:
+        raise SystemExit(f"error: {ranks} ranks cannot share a batch of {batch} evenly")
+    solver = write_solver(folder, batch // ranks, iterations)
+    command = ["caffe", "train", "-solver", str(solver)]
+    if ranks > 1:
+        mpirun = shutil.which("mpirun")
+        if mpirun is None:
+            raise SystemExit("error: mpirun is missing: apt-get install openmpi-bin")
+        root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
+        command = [mpirun, *root, "--oversubscribe", "-n", str(ranks), *command]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise SystemExit(f"error: training failed:\n{done.stdout[-3000:]}")
+    return done.stdout, folder / f"of{batch // ranks}_iter_{iterations}.caffemodel"
+
+
+def rate(log: str) -> float:
+    """Iterations a second after the warm-up: the median of the log's lines."""
+    rates = [
+        float(found[1])
+        for found in re.finditer(r"Iteration (\d+) \((\S+) iter/s", log)
+        if int(found[0].split()[1]) > WARM_UP
+    ]
+    return float(np.median(rates))
+
+
+def blobs(model: Path) -> list[np.ndarray]:
+    return [np.array(blob.data) for layer in read_weights(str(model)).layer for blob in layer.blobs]
+
+
+def speed(options: argparse.Namespace, folder: Path) -> None:
+    load = machine.Load()
+    counts = [int(part) for part in options.ranks.split(",")]
+    rows = []
+    for ranks in counts:
+        log, model = train(folder, ranks, options.batch, options.iterations + WARM_UP)
+        size = 4 * sum(blob.size for blob in blobs(model))
+        rows.append((ranks, rate(log), size, 2 * (ranks - 1) / ranks * size))
+    print(machine.line(load, len(os.sched_getaffinity(0))))
+    print("\n| ranks | batch of each | iterations/s | of one rank | gradients | each rank sends |")
+    print("|---|---|---|---|---|---|")
+    for ranks, found, size, sent in rows:
+        print(
+            f"| {ranks} | {options.batch // ranks} | {found:.2f} | {found / rows[0][1]:.2f} "
+            f"| {size / 1e6:.0f} MB | {sent / 1e6:.0f} MB |"
+        )
+
+
+def agree(options: argparse.Namespace, folder: Path) -> bool:
+    ranks = int(options.ranks)
+    _, one = train(folder, 1, options.batch, options.iterations)
+    _, many = train(folder, ranks, options.batch, options.iterations)
+    pairs = list(zip(blobs(one), blobs(many)))
+    assert pairs
+    largest = max(float(np.abs(a - b).max()) for a, b in pairs)
+    scale = max(float(np.abs(a).max()) for a, _ in pairs)
+    print(
+        f"AlexNet without dropout, {options.iterations} iterations, 1 rank x batch {options.batch} "
+        f"and {ranks} ranks x batch {options.batch // ranks}: the weights differ by {largest:.1e} "
+        f"at most (the largest is {scale:.2f})"
+    )
+    return largest <= TOLERANCE
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", choices=["speed", "agree"])
+    parser.add_argument("--ranks", help="of speed a list")
+    parser.add_argument("--batch", type=int, help="images in an iteration, of all ranks together")
+    parser.add_argument("--iterations", type=int)
+    options = parser.parse_args()
+    defaults = {"speed": ("1,2,4", 16, 20), "agree": ("4", 4, 50)}[options.what]
+    options.ranks = options.ranks or defaults[0]
+    options.batch = options.batch or defaults[1]
+    options.iterations = options.iterations or defaults[2]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_images(folder / "images")
+        if options.what == "agree":
+            return 0 if agree(options, folder) else 1
+        speed(options, folder)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
