@@ -88,7 +88,8 @@ std::vector<Dtype> EnhancementLayer<Dtype>::first_pixels(Device device, const Bl
 /// The attention of the recovered F at each image's first pixel must equal the attention that was
 /// kept.
 template <typename Dtype>
-void EnhancementLayer<Dtype>::check_untouched(Device device, const std::vector<Dtype>& f) {
+void EnhancementLayer<Dtype>::check_untouched(Device device, const std::vector<Dtype>& f,
+                                              double rounding) {
   checked_ = true;
   const std::vector<Dtype> attention =
       first_pixels(device, attention_, maap::data(attention_, device), false);
@@ -96,10 +97,15 @@ void EnhancementLayer<Dtype>::check_untouched(Device device, const std::vector<D
   const size_t channels = f.size() / images;
   for (int n = 0; n < images; ++n) {
     const double a = attention[n];
-    double sum = 0;
-    for (size_t c = 0; c < channels; ++c) sum += f[n * channels + c] / (1 + a);
+    double sum = 0, sizes = 0;
+    for (size_t c = 0; c < channels; ++c) {
+      sum += f[n * channels + c] / (1 + a);
+      sizes += std::abs(f[n * channels + c]);
+    }
+    // The logistic function's slope is at most 1/4.
+    const double allowed = 1e-3 + rounding * sizes / static_cast<double>(channels) / 4;
     const double again = 1 / (1 + std::exp(-sum / static_cast<double>(channels)));
-    if (std::abs(again - a) > 1e-3) {
+    if (std::abs(again - a) > allowed) {
       throw maap::Error(
           maap::name_of(this->layer_param_) + "works in place on '" + this->layer_param_.top(0) +
           "', but a later layer has changed that blob in place (image " + std::to_string(n) +

@@ -49,8 +49,8 @@ class EnhancementLayer : public Layer<Dtype> {
   static std::vector<Dtype> first_pixels(maap::Device device, const Blob<Dtype>& f,
                                          const Dtype* values, bool channels_last);
   /// Throws if F' is not what the forward pass wrote. `f` (N, C) has its values at each image's
-  /// first pixel.
-  void check_untouched(maap::Device device, const std::vector<Dtype>& f);
+  /// first pixel, each off by at most `rounding` of its size.
+  void check_untouched(maap::Device device, const std::vector<Dtype>& f, double rounding = 0);
 
   Blob<Dtype> attention_;  // (N, 1, h, w)
   bool checked_ = false;   // whether the first backward pass in place has checked

@@ -5,21 +5,13 @@
 #include <vector>
 
 #include "caffe/layers/engine_choice.hpp"
-#include "caffe/layers/onednn/memory.hpp"
+#include "caffe/layers/onednn/pieces.hpp"
 #include "caffe_layers/enhancement_layer.hpp"
 #include "caffe_layers/onednn/blocked_attention.hpp"
 
 namespace caffe {
 namespace onednn {
 namespace {
-
-const float* values(const dnnl::memory& memory) {
-  return static_cast<const float*>(memory.get_data_handle());
-}
-
-float* mutable_values(const dnnl::memory& memory) {
-  return static_cast<float*>(memory.get_data_handle());
-}
 
 class OneDnnEnhancementLayer : public EnhancementLayer<float> {
  public:
@@ -30,11 +22,14 @@ class OneDnnEnhancementLayer : public EnhancementLayer<float> {
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
     block_ = full_block(*bottom[0]);
     if (block_ == 0) return Base::Forward_cpu(bottom, top);
-    const Layout layout = layout_of(*bottom[0]);
-    const Input from(*bottom[0], Part::kData, layout, Slot::kSource);
-    Output to(top[0], Part::kData, layout);
-    maap::enhance_blocked(shape(*bottom[0]), block_, values(from.memory()),
-                          mutable_values(to.memory()), attention_.mutable_cpu_data());
+    layout_ = layout_of(*bottom[0]);
+    const Input from(*bottom[0], Part::kData, layout_, Slot::kSource);
+    Output to(top[0], Part::kData, layout_);
+    float* const attention = attention_.mutable_cpu_data();
+    in_pieces({&from.memory()}, {&to.memory()}, bottom[0]->count(1), [&](const Piece& piece) {
+      maap::enhance_blocked(shape(*bottom[0], piece), block_, piece.x[0], piece.y[0],
+                            attention + pixel(*bottom[0], piece));
+    });
     to.done();
     if (top.size() > 1) top[1]->CopyFrom(attention_);
   }
@@ -44,34 +39,46 @@ class OneDnnEnhancementLayer : public EnhancementLayer<float> {
     if (block_ == 0) return Base::Backward_cpu(top, propagate_down, bottom);
     if (!propagate_down[0]) return;
     const bool in_place = top[0] == bottom[0];
-    const Layout layout = blocked_layout(dims_of(*bottom[0]), block_);
-    const Input from(*bottom[0], Part::kData, layout, Slot::kSource);
-    if (in_place && !checked_)
-      check_untouched(maap::Device::kCPU, first_pixels(*bottom[0], values(from.memory())));
-    const Input gradient(*top[0], Part::kDiff, layout, Slot::kGradient);
-    Output to(bottom[0], Part::kDiff, layout);
-    maap::enhance_blocked_backward(shape(*bottom[0]), block_, values(gradient.memory()),
-                                   top.size() > 1 ? top[1]->cpu_diff() : nullptr,
-                                   values(from.memory()), in_place, attention_.cpu_data(),
-                                   mutable_values(to.memory()));
+    const Input from(*bottom[0], Part::kData, layout_, Slot::kSource);
+    if (in_place && !checked_) check(*bottom[0], from.memory());
+    const Input gradient(*top[0], Part::kDiff, layout_, Slot::kGradient);
+    Output to(bottom[0], Part::kDiff, layout_);
+    const float* const attention = attention_.cpu_data();
+    const float* const a_gradient = top.size() > 1 ? top[1]->cpu_diff() : nullptr;
+    in_pieces({&gradient.memory(), &from.memory()}, {&to.memory()}, bottom[0]->count(1),
+              [&](const Piece& piece) {
+                const int64_t at = pixel(*bottom[0], piece);
+                maap::enhance_blocked_backward(shape(*bottom[0], piece), block_, piece.x[0],
+                                               a_gradient == nullptr ? nullptr : a_gradient + at,
+                                               piece.x[1], in_place, attention + at, piece.y[0]);
+              });
     to.done();
   }
 
  private:
-  static maap::FeatureShape shape(const Blob<float>& f) {
-    return {f.shape(0), f.shape(1), f.count(2)};
+  /// Of a piece, which is one image of f or all of them.
+  static maap::FeatureShape shape(const Blob<float>& f, const Piece& piece) {
+    return {static_cast<int>(piece.count / f.count(1)), f.shape(1), f.count(2)};
+  }
+  /// Where its attention begins.
+  static int64_t pixel(const Blob<float>& f, const Piece& piece) {
+    return piece.begin / f.shape(1);
   }
 
-  vector<float> first_pixels(const Blob<float>& f, const float* blocked) const {
-    vector<float> result;
-    for (int i = 0; i < f.shape(0) * f.shape(1); ++i) {  // (n, c) = i; blocks do not cross images
-      result.push_back(
-          blocked[static_cast<int64_t>(i / block_) * f.count(2) * block_ + i % block_]);
-    }
-    return result;
+  /// Throws if another layer has changed the result.
+  void check(const Blob<float>& f, const dnnl::memory& stored) {
+    vector<float> first(f.count(0, 2));
+    in_pieces({&stored}, {}, f.count(1), [&](const Piece& piece) {
+      const int64_t begin = piece.begin / f.count(2), channels = piece.count / f.count(2);
+      for (int64_t i = 0; i < channels; ++i) {  // blocks do not cross images
+        first[begin + i] = piece.x[0][i / block_ * f.count(2) * block_ + i % block_];
+      }
+    });
+    check_untouched(maap::Device::kCPU, first, is_bf16(layout_) ? 1. / 256 : 0);
   }
 
-  int block_ = 0;  // block of the last forward pass; 0: the plain layer ran
+  Layout layout_;  // of the last forward pass
+  int block_ = 0;  // its block; 0: the plain layer ran
 };
 
 shared_ptr<Layer<float>> make(const LayerParameter& param) {

@@ -183,6 +183,13 @@ def test_phase_overrides():
     assert (first["solver_mode"], first["device_id"]) == ("GPU", 1)
 
 
+def test_the_math_mode_is_the_solvers():
+    assert "math_mode" not in solver_overrides(TrainConfig(base_lr=0.5), 1)
+    assert solver_overrides(TrainConfig(base_lr=0.5, math="bf16"), 2)["math_mode"] == "BF16"
+    with pytest.raises(MaapError, match="--math bf16: BVLC Caffe computes in float; leave it out"):
+        check.validate(TrainConfig(math="bf16", host="bvlc"))
+
+
 def test_contradictions_name_option_and_both_values():
     stored = TrainConfig(seed=3, threads=2)
     assert check.contradictions(stored, dict(seed=3, resume=True, threads=1)) == []

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "caffe/util/bf16.hpp"
+
 namespace caffe {
 namespace onednn {
 namespace {
@@ -14,9 +16,36 @@ namespace {
 // are in the processor's first cache.
 constexpr int64_t kRun = 128;
 
-float* values(const dnnl::memory* memory) {
-  return memory == nullptr ? nullptr : static_cast<float*>(memory->get_data_handle());
-}
+/// The values of a memory, or none, of floats or of bfloat16 numbers. A sweep takes them run by
+/// run.
+class Values {
+ public:
+  explicit Values(const dnnl::memory* memory)
+      : all_(memory == nullptr ? nullptr : memory->get_data_handle()),
+        is_bf16_(memory != nullptr && is_bf16(memory->get_desc())) {}
+
+  /// `count` values from `begin` on as floats, where they are or in `room`; null: none.
+  const float* read(int64_t begin, int64_t count, float* room) const {
+    if (all_ == nullptr) return nullptr;
+    if (!is_bf16_) return static_cast<const float*>(all_) + begin;
+    widen(static_cast<const Bf16*>(all_) + begin, count, room);
+    return room;
+  }
+  /// Where to write these values; wrote() after it.
+  float* write(int64_t begin, float* room) const {
+    return is_bf16_ ? room : static_cast<float*>(all_) + begin;
+  }
+  void wrote(int64_t begin, int64_t count, const float* room) const {
+    if (is_bf16_) narrow(room, count, static_cast<Bf16*>(all_) + begin);
+  }
+
+ private:
+  void* all_;
+  bool is_bf16_;
+};
+
+/// Floats of a run.
+typedef float Room[kRun * 16];
 
 /// Some pixels of one block of channels.
 struct Run {
@@ -156,7 +185,7 @@ Kernel kernel() {
 
 /// The lengths of a memory, in blocks of channels.
 struct Cut {
-  explicit Cut(const dnnl::memory& memory) : block(channel_block(memory.get_desc())) {
+  explicit Cut(const dnnl::memory& memory) : block(stored_block(memory.get_desc())) {
     const Dims dims = dims_of(memory.get_desc());
     images = static_cast<int>(dims[0]);
     channels = static_cast<int>(dims[1]);
@@ -193,14 +222,16 @@ void add_moments(double count, double mean, double squares, double* total, doubl
 }
 
 /// The mean and the squares of each channel of a row.
-void row_moments(Kernel kernel, const Cut& cut, const float* x, double* means, double* squares) {
+void row_moments(Kernel kernel, const Cut& cut, const Values& x, int64_t begin, double* means,
+                 double* squares) {
+  Room room;
   double first[16], second[16], totals[16] = {};
   Run run = {};
   run.first = first;
   run.second = second;
   for (int64_t from = 0; from < cut.pixels; from += kRun) {
     run.pixels = std::min(kRun, cut.pixels - from);
-    run.x = x + from * cut.block;
+    run.x = x.read(begin + from * cut.block, run.pixels * cut.block, room);
     kernel(run);
     for (int k = 0; k < cut.block; ++k) {
       add_moments(static_cast<double>(run.pixels), first[k], second[k], &totals[k], &means[k],
@@ -215,7 +246,7 @@ class MomentsOf {
   MomentsOf(const dnnl::memory& x, float* mean, float* variance)
       : cut_(x),
         kernel_(cut_.block == 16 ? kernel<Moments<16>>() : kernel<Moments<8>>()),
-        x_(values(&x)),
+        x_(&x),
         mean_(mean),
         variance_(variance),
         means_(static_cast<size_t>(cut_.images) * cut_.channels),
@@ -223,7 +254,7 @@ class MomentsOf {
 
   void row(int i) {
     const size_t at = static_cast<size_t>(i) * cut_.block;
-    row_moments(kernel_, cut_, x_ + cut_.begin(i), &means_[at], &squares_[at]);
+    row_moments(kernel_, cut_, x_, cut_.begin(i), &means_[at], &squares_[at]);
   }
   void finish(int begin, int end) {
     for (int c = begin; c < end; ++c) {
@@ -241,7 +272,7 @@ class MomentsOf {
  private:
   Cut cut_;
   Kernel kernel_;
-  const float* x_;
+  Values x_;
   float *mean_, *variance_;
   std::vector<double> means_, squares_;  // [images][channels]
 };
@@ -277,24 +308,27 @@ class ForwardOf {
                     ? affine.relu ? kernel<Forward<16, true>>() : kernel<Forward<16, false>>()
                 : affine.relu ? kernel<Forward<8, true>>()
                               : kernel<Forward<8, false>>()),
-        x_(values(&x)),
-        y_(values(&y)) {}
+        x_(&x),
+        y_(&y) {}
 
   const Cut& cut() const { return cut_; }
   void row(int i) const {
-    Run run = part_of(affine_, cut_, cut_.channel(i), 0);
-    run.pixels = cut_.pixels;
-    run.x = x_ + cut_.begin(i);
-    run.y = y_ + cut_.begin(i);
-    kernel_(run);
+    Room x, y;
+    for (int64_t from = 0; from < cut_.pixels; from += kRun) {
+      const int64_t at = cut_.begin(i) + from * cut_.block;
+      Run run = part_of(affine_, cut_, cut_.channel(i), from);
+      run.x = x_.read(at, run.pixels * cut_.block, x);
+      run.y = y_.write(at, y);
+      kernel_(run);
+      y_.wrote(at, run.pixels * cut_.block, y);
+    }
   }
 
  private:
   BlockedAffine affine_;
   Cut cut_;
   Kernel kernel_;
-  const float* x_;
-  float* y_;
+  Values x_, y_;
 };
 
 struct BackwardKernels {
@@ -311,7 +345,12 @@ BackwardKernels backward_kernels(bool by_x) {
 class BackwardOf {
  public:
   explicit BackwardOf(const AffineBackward& pass)
-      : pass_(pass), cut_(*pass.dy), kernels_(kernels_for(pass, cut_)) {
+      : pass_(pass),
+        cut_(*pass.dy),
+        kernels_(kernels_for(pass, cut_)),
+        x_(pass.x),
+        dy_(pass.dy),
+        dx_(pass.dx) {
     if (pass.sums == nullptr) return;
     products_.resize(static_cast<size_t>(cut_.images) * cut_.channels);
     sums_.resize(products_.size());
@@ -322,11 +361,13 @@ class BackwardOf {
   void row(int i, bool sums, bool gradient) {
     const int c = cut_.channel(i);
     const size_t results = static_cast<size_t>(i) * cut_.block;
+    Room x, dy, dx;
     for (int64_t from = 0; from < cut_.pixels; from += kRun) {
       const int64_t at = cut_.begin(i) + from * cut_.block;
       Run run = part_of(pass_.affine, cut_, c, from);
-      run.x = pass_.x == nullptr ? nullptr : values(pass_.x) + at;
-      run.dy = values(pass_.dy) + at;
+      const int64_t count = run.pixels * cut_.block;
+      run.x = x_.read(at, count, x);
+      run.dy = dy_.read(at, count, dy);
       if (sums) {
         run.first = &products_[results];
         run.second = &sums_[results];
@@ -336,8 +377,9 @@ class BackwardOf {
       for (int k = 0; k < 3; ++k) {
         run.slopes[k] = pass_.slopes[k] == nullptr ? nullptr : pass_.slopes[k] + c;
       }
-      run.y = values(pass_.dx) + at;
+      run.y = dx_.write(at, dx);
       kernels_.gradient(run);
+      dx_.wrote(at, count, dx);
     }
   }
   /// Sums of the images' sums, so that these do not depend on the number of threads.
@@ -364,6 +406,7 @@ class BackwardOf {
   const AffineBackward& pass_;
   Cut cut_;
   BackwardKernels kernels_;
+  Values x_, dy_, dx_;
   std::vector<double> products_, sums_;  // [images][channels]
 };
 

@@ -8,7 +8,8 @@
 // with a mean, a factor and a shift for each channel. The results are the same bits for any number
 // of threads and any vectors of the processor.
 //
-// All memories have the same layout, with full blocks (full_block).
+// All memories have the same layout, with full blocks (full_block), of floats or of bfloat16
+// numbers.
 
 #include <functional>
 

@@ -28,9 +28,9 @@ class OneDnnConcatLayer : public ConcatLayer<float>, public JoinsBottoms {
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
     const std::shared_ptr<OneDnnCopy> joined = room_->take();
-    block_ = common_block(bottom);
+    choose_layout(bottom);
     if (block_ == 0) return Base::Forward_cpu(bottom, top);
-    const Layout layout = blocked_layout(dims_of(*top[0]), block_);
+    const Layout layout = blocked_layout(dims_of(*top[0]), block_, numbers_);
     Output to = joined != nullptr && joined->layout() == layout
                     ? Output(top[0], Part::kData, joined)
                     : Output(top[0], Part::kData, layout);
@@ -38,8 +38,8 @@ class OneDnnConcatLayer : public ConcatLayer<float>, public JoinsBottoms {
     for (const Blob<float>* const each : bottom) {
       const Input from(*each, Part::kData, layout_of(*each), Slot::kSource);
       const float* const x = values(from.memory());
-      const int length = each->count(1);
-      if (x != y) copy_rows(each->shape(0), length, x, length, y, top[0]->count(1));
+      const int length = each->count(1) / per_float();
+      if (x != y) copy_rows(each->shape(0), length, x, length, y, top[0]->count(1) / per_float());
       y += length;
     }
     to.done();
@@ -48,18 +48,19 @@ class OneDnnConcatLayer : public ConcatLayer<float>, public JoinsBottoms {
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override {
     if (block_ == 0) return Base::Backward_cpu(top, propagate_down, bottom);
-    const Input gradient(*top[0], Part::kDiff, blocked_layout(dims_of(*top[0]), block_),
+    const Input gradient(*top[0], Part::kDiff, blocked_layout(dims_of(*top[0]), block_, numbers_),
                          Slot::kGradient);
-    Shadow all(top[0]->shape());
+    Shadow all(shape_in_floats(*top[0]));
     all.set_diff(gradient.memory());
     vector<Output> outputs;
     vector<Shadow> shadows;
     Blobs to;
     for (size_t i = 0; i < bottom.size(); ++i) {
-      shadows.emplace_back(bottom[i]->shape());
+      shadows.emplace_back(shape_in_floats(*bottom[i]));
       to.push_back(shadows.back().get());
       if (!propagate_down[i]) continue;
-      outputs.emplace_back(bottom[i], Part::kDiff, blocked_layout(dims_of(*bottom[i]), block_));
+      outputs.emplace_back(bottom[i], Part::kDiff,
+                           blocked_layout(dims_of(*bottom[i]), block_, numbers_));
       shadows.back().set_diff(outputs.back().memory());
     }
     Base::Backward_cpu({all.get()}, propagate_down, to);
@@ -67,21 +68,32 @@ class OneDnnConcatLayer : public ConcatLayer<float>, public JoinsBottoms {
   }
 
  private:
-  /// The block size that all bottoms have and fill; 0: none.
-  int common_block(const Blobs& bottom) const {
-    if (axis_ != 1 || bottom.size() < 2) return 0;
-    int block = 0;
+  /// The block size and the numbers that all bottoms have, if they fill their blocks.
+  void choose_layout(const Blobs& bottom) {
+    block_ = 0;
+    if (axis_ != 1 || bottom.size() < 2) return;
+    numbers_ = numbers_of(layout_of(*bottom[0]));
     for (const Blob<float>* const each : bottom) {
-      const int its_block = full_block(*each);
-      if (its_block == 0 || (block != 0 && its_block != block)) return 0;
-      block = its_block;
+      const int block = full_block(*each);
+      const bool fits = block != 0 && (each == bottom[0] || block == block_) &&
+                        numbers_of(layout_of(*each)) == numbers_;
+      block_ = fits ? block : 0;
+      if (!fits) return;
     }
-    return block;
+  }
+  /// Values are only copied, so two bfloat16 numbers pass as one float. Blocks are even.
+  int per_float() const { return numbers_ == Numbers::bf16 ? 2 : 1; }
+  vector<int> shape_in_floats(const Blob<float>& blob) const {
+    vector<int> shape = blob.shape();
+    shape[1] /= per_float();
+    return shape;
   }
 
   const std::shared_ptr<BlockedRoom> room_ = std::make_shared<BlockedRoom>();
   const std::shared_ptr<JoinedRoom> as_room_ = room_;
-  int block_ = 0;  // block of the last forward pass; 0: the plain layer ran
+  // Of the last forward pass. Block 0: the plain layer ran.
+  int block_ = 0;
+  Numbers numbers_ = Numbers::f32;
 };
 
 shared_ptr<Layer<float>> make(const LayerParameter& param) {

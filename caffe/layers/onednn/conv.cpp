@@ -5,6 +5,9 @@
 // (caffe/layers/keeps_weights.hpp). The convolution computes the ReLU behind it and, while testing,
 // other layers, too (conv_folding.hpp).
 //
+// In the math mode BF16 bottoms, tops, their gradients and the weights are given to oneDNN as
+// bfloat16 numbers, and gradients of weights come as floats; the engine's own code is not used.
+//
 // Windows of 3x3 and 5x5 with stride 1 use the engine's own Winograd algorithm where it is faster
 // (conv_winograd.hpp); each pass is chosen separately. While testing, windows of 1x1 with stride 1
 // use the engine's own product (conv_pointwise.hpp), and a Concat behind may have the convolution
@@ -34,6 +37,7 @@
 #include "caffe/layers/onednn/conv_winograd.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
 #include "caffe/layers/takes_followers.hpp"
+#include "caffe/util/math_mode.hpp"
 
 namespace caffe {
 namespace onednn {
@@ -62,6 +66,7 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
   typedef Pass<dnnl::convolution_forward> Forward;
 
   void prepare(const Blobs& bottom, const Blobs& top);
+  void prepare_forward();
   void prepare_winograd();
   void prepare_gradients();
   void prepare_backward();
@@ -97,6 +102,8 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
   /// The weights in a layout of oneDNN's.
   dnnl::memory weights(const Layout& layout) const;
 
+  const bool in_bf16_ = math_mode() == MathMode::kBf16 && Caffe::mode() == Caffe::CPU;
+  Numbers numbers_ = Numbers::f32;  // that bottoms and tops are stored in and that are multiplied
   Dims bottom_dims_, top_dims_, weight_dims_;
   Dims strides_, dilations_, pad_low_, pad_high_;
   Layout bottom_layout_, top_layout_;  // of the forward pass
@@ -160,27 +167,37 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
     // What the last window reaches, which may be less than `pad` beyond the border.
     pad_high_.push_back((top_dims_[2 + axis] - 1) * stride + extent - bottom_dims_[2 + axis] - pad);
   }
-  prepare_winograd();
-  const bool own =
-      is_winograd(ConvPass::kForward) || (phase_ == TEST && is_winograd(ConvPass::kKeptForward));
-  const Layout bias = bias_term_ ? plain_layout({num_output_}) : Layout();
-  forward_ = attempt<dnnl::convolution_forward>([&] {
-    const auto layout = [&](const Dims& dims) {
-      return own ? blocked_layout(dims, winograd_->block()) : any_layout(dims);
-    };
-    return describe<dnnl::convolution_forward>(
-        dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
-        layout(bottom_dims_), any_layout(weight_dims_), bias, layout(top_dims_), strides_,
-        dilations_, pad_low_, pad_high_);
-  });
+  numbers_ = Numbers::bf16;
+  if (in_bf16_) prepare_forward();
+  if (forward_ == nullptr) {
+    numbers_ = Numbers::f32;
+    prepare_winograd();
+    prepare_forward();
+  }
   if (forward_ == nullptr) return;
   bottom_layout_ = forward_->description.src_desc();
   top_layout_ = forward_->description.dst_desc();
+  if (numbers_ == Numbers::bf16) return;
   if (winograd_ != nullptr && !has_blocks(winograd_->block())) winograd_.reset();
   if (phase_ == TEST && is_1x1_ && group_ == 1) {
     pointwise_ = ConvPointwise::make(bottom_layout_, top_layout_);
   }
   prepare_gradients();
+}
+
+void OneDnnConvolutionLayer::prepare_forward() {
+  const bool own =
+      is_winograd(ConvPass::kForward) || (phase_ == TEST && is_winograd(ConvPass::kKeptForward));
+  const Layout bias = bias_term_ ? plain_layout({num_output_}) : Layout();
+  forward_ = attempt<dnnl::convolution_forward>([&] {
+    const auto layout = [&](const Dims& dims) {
+      return own ? blocked_layout(dims, winograd_->block()) : any_layout(dims, numbers_);
+    };
+    return describe<dnnl::convolution_forward>(
+        dnnl::prop_kind::forward_training, dnnl::algorithm::convolution_direct,
+        layout(bottom_dims_), any_layout(weight_dims_, numbers_), bias, layout(top_dims_), strides_,
+        dilations_, pad_low_, pad_high_);
+  });
 }
 
 const OwnForward* OneDnnConvolutionLayer::own_forward() const {
@@ -219,8 +236,9 @@ void OneDnnConvolutionLayer::prepare_backward() {
   if (!is_own(ConvPass::kBackwardData)) {
     backward_data_ = attempt<dnnl::convolution_backward_data>([&] {
       return describe_backward<dnnl::convolution_backward_data>(
-          forward_->description, direct, any_layout(bottom_dims_), any_layout(weight_dims_),
-          top_layout_, strides_, dilations_, pad_low_, pad_high_);
+          forward_->description, direct, any_layout(bottom_dims_, numbers_),
+          any_layout(weight_dims_, numbers_), top_layout_, strides_, dilations_, pad_low_,
+          pad_high_);
     });
   }
   if (!is_own(ConvPass::kBackwardWeights)) {
@@ -262,7 +280,7 @@ void OneDnnConvolutionLayer::prepare_folded(const Folding& folding) {
     return describe_with<dnnl::convolution_forward>(
         folding.relu ? attributes_with_relu(folding.slope) : onednn::attributes(),
         dnnl::prop_kind::forward_inference, dnnl::algorithm::convolution_direct, bottom_layout_,
-        any_layout(weight_dims_),
+        any_layout(weight_dims_, numbers_),
         bias_term_ || folding.scales ? plain_layout({num_output_}) : Layout(), top_layout_,
         strides_, dilations_, pad_low_, pad_high_);
   });

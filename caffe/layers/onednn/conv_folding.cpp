@@ -5,7 +5,7 @@
 
 #include "caffe/layers/batch_norm_layer.hpp"
 #include "caffe/layers/dropout_layer.hpp"
-#include "caffe/layers/onednn/memory.hpp"
+#include "caffe/layers/onednn/pieces.hpp"
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/layers/scale_layer.hpp"
 
@@ -103,13 +103,22 @@ bool all_finite(const float* values, size_t count) {
   return sum == 0;
 }
 
+bool all_finite(const Bf16* values, size_t count) {
+  constexpr Bf16 kExponent = 0x7f80;  // of infinity and NaN
+  Bf16 found = 0;
+#pragma omp parallel for simd reduction(| : found) if (count > 16384)
+  for (size_t i = 0; i < count; ++i) found |= (values[i] & kExponent) == kExponent;
+  return found == 0;
+}
+
 }  // namespace
 
 bool all_finite(const Blob<float>& blob) {
   const auto copy = current_copy(blob);
   if (copy == nullptr) return all_finite(blob.cpu_data(), blob.count());
-  const size_t count = copy->layout().get_size() / sizeof(float);
-  return all_finite(static_cast<const float*>(copy->buffer().get()), count);
+  const size_t count = stored_count(copy->layout());
+  if (is_bf16(copy->layout())) return all_finite(bf16_values(copy->memory()), count);
+  return all_finite(values(copy->memory()), count);
 }
 
 Folding fold(const Followers& followers, int channels, bool slopes, bool scales) {

@@ -17,6 +17,13 @@ namespace caffe {
 namespace onednn {
 namespace {
 
+template <typename Each>
+Memories memories_of(const vector<Each>& all) {
+  Memories memories;
+  for (const Each& each : all) memories.push_back(&each.memory());
+  return memories;
+}
+
 /// An element by element layer, Plain, whose gradient needs x or y. Padding stays 0: it must make 0
 /// of 0.
 template <typename Plain>
@@ -32,10 +39,12 @@ class OneDnnElementwiseLayer : public Plain {
     const Layout layout = layout_of(*bottom[0]);
     const Input from(*bottom[0], Part::kData, layout, Slot::kSource);
     Output to(top[0], Part::kData, layout);
-    Shadow x(flat_shape(layout)), y(flat_shape(layout));
-    x.set_data(from.memory());
-    y.set_data(to.memory());
-    Base::Forward_cpu({x.get()}, {y.get()});
+    in_pieces({&from.memory()}, {&to.memory()}, kPieceLength, [this](const Piece& piece) {
+      Shadow x(flat_shape(piece)), y(flat_shape(piece));
+      x.set_data(piece.x[0]);
+      y.set_data(piece.y[0]);
+      Base::Forward_cpu({x.get()}, {y.get()});
+    });
     to.done();
   }
 
@@ -47,11 +56,14 @@ class OneDnnElementwiseLayer : public Plain {
     const Input from(*bottom[0], Part::kData, layout, Slot::kSource);
     const Input gradient(*top[0], Part::kDiff, layout, Slot::kGradient);
     Output to(bottom[0], Part::kDiff, layout);
-    Shadow x(flat_shape(layout)), y(flat_shape(layout));
-    x.set_data(from.memory());
-    x.set_diff(to.memory());
-    y.set_diff(gradient.memory());
-    Base::Backward_cpu({y.get()}, {true}, {x.get()});
+    in_pieces({&from.memory(), &gradient.memory()}, {&to.memory()}, kPieceLength,
+              [this](const Piece& piece) {
+                Shadow x(flat_shape(piece)), y(flat_shape(piece));
+                x.set_data(piece.x[0]);
+                y.set_diff(piece.x[1]);
+                x.set_diff(piece.y[0]);
+                Base::Backward_cpu({y.get()}, {true}, {x.get()});
+              });
     to.done();
   }
 };
@@ -66,18 +78,22 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
     forward_was_here_ = common_layout(bottom, Part::kData, &layout_);
     if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
     vector<Input> inputs;
-    vector<Shadow> shadows;
-    Blobs from;
     for (const Blob<float>* const each : bottom) {
       inputs.emplace_back(*each, Part::kData, layout_, Slot::kSource);
-      shadows.emplace_back(flat_shape(layout_));
-      shadows.back().set_data(inputs.back().memory());
-      from.push_back(shadows.back().get());
     }
     Output to(top[0], Part::kData, layout_);
-    Shadow sum(flat_shape(layout_));
-    sum.set_data(to.memory());
-    Base::Forward_cpu(from, {sum.get()});
+    in_pieces(memories_of(inputs), {&to.memory()}, kPieceLength, [&](const Piece& piece) {
+      vector<Shadow> shadows;
+      Blobs from;
+      for (const float* const x : piece.x) {
+        shadows.emplace_back(flat_shape(piece));
+        shadows.back().set_data(x);
+        from.push_back(shadows.back().get());
+      }
+      Shadow sum(flat_shape(piece));
+      sum.set_data(piece.y[0]);
+      Base::Forward_cpu(from, {sum.get()});
+    });
     to.done();
   }
 
@@ -86,41 +102,48 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
     const vector<int> same = same_gradients(propagate_down);
     if (takes_pending_sum(*top[0], same, bottom)) return;
-    const Input gradient(*top[0], Part::kDiff, layout_, Slot::kGradient);
-    std::unique_ptr<Input> values;
-    std::unique_ptr<Output> left;
-    Shadow y(flat_shape(layout_));
-    y.set_diff(gradient.memory());
-    if (!followers().empty()) {  // a ReLU
-      values.reset(new Input(*top[0], Part::kData, layout_, Slot::kSource));
-      y.set_data(values->memory());
-      if (keeps_gradient()) {
-        left.reset(new Output(top[0], Part::kDiff, layout_));
-        copy(gradient.memory(), left->memory());
-        y.set_diff(left->memory());
-      }
-    }
+    const bool relu = !followers().empty();
+    vector<Input> inputs;
+    inputs.emplace_back(*top[0], Part::kDiff, layout_, Slot::kGradient);
+    if (relu) inputs.emplace_back(*top[0], Part::kData, layout_, Slot::kSource);
     vector<Output> outputs;
-    vector<Shadow> shadows;
-    Blobs to;
     vector<bool> wanted(bottom.size());
     for (size_t i = 0; i < bottom.size(); ++i) {
-      shadows.emplace_back(flat_shape(layout_));
-      to.push_back(shadows.back().get());
       wanted[i] = same[i] == static_cast<int>(i);
-      if (!wanted[i]) continue;
-      outputs.emplace_back(bottom[i], Part::kDiff, layout_);
-      shadows.back().set_diff(outputs.back().memory());
+      if (wanted[i]) outputs.emplace_back(bottom[i], Part::kDiff, layout_);
     }
-    Base::Backward_cpu({y.get()}, wanted, to);
+    const bool leaves = relu && keeps_gradient();
+    if (leaves) outputs.emplace_back(top[0], Part::kDiff, layout_);
+    in_pieces(memories_of(inputs), memories_of(outputs), kPieceLength,
+              [&](const Piece& piece) { backward(piece, relu, leaves, wanted); });
     for (Output& output : outputs) output.done();
     for (size_t i = 0; i < bottom.size(); ++i) {
       if (same[i] >= 0 && !wanted[i]) share(*bottom[same[i]], bottom[i]);
     }
-    if (left != nullptr) left->done();
   }
 
  private:
+  /// The gradients of the wanted bottoms from those of the top, piece.x[0]; with a ReLU, whose
+  /// values are piece.x[1]. If `leaves`, the gradient in front of the ReLU goes to the last result.
+  void backward(const Piece& piece, bool relu, bool leaves, const vector<bool>& wanted) {
+    Shadow y(flat_shape(piece));
+    y.set_diff(piece.x[0]);
+    if (relu) y.set_data(piece.x[1]);
+    if (leaves) {
+      float* const left = piece.y.back();
+      if (left != piece.x[0]) std::memcpy(left, piece.x[0], piece.count * sizeof(float));
+      y.set_diff(left);
+    }
+    vector<Shadow> shadows;
+    Blobs to;
+    size_t next = 0;
+    for (const bool each : wanted) {
+      shadows.emplace_back(flat_shape(piece));
+      to.push_back(shadows.back().get());
+      if (each) shadows.back().set_diff(piece.y[next++]);
+    }
+    Base::Backward_cpu({y.get()}, wanted, to);
+  }
   /// If the top's gradient is a sum that is not computed yet, and all bottoms get it as it is
   /// behind the ReLU: computes it for them, in one pass.
   bool takes_pending_sum(const Blob<float>& top, const vector<int>& same, const Blobs& bottom) {
@@ -144,20 +167,24 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
   /// dx = a + b where y > 0 or everywhere if it is null.
   static void add_gradients(const dnnl::memory& a, const dnnl::memory& b, const dnnl::memory* y,
                             const dnnl::memory& dx) {
-    const float *const p = values(a), *const q = values(b);
-    float* const to = values(dx);
-    const int64_t count = static_cast<int64_t>(dx.get_desc().get_size() / sizeof(float));
-    if (y == nullptr) {
+    Memories from = {&a, &b};
+    if (y != nullptr) from.push_back(y);
+    in_pieces(from, {&dx}, kPieceLength, [y](const Piece& piece) {
+      const float *const p = piece.x[0], *const q = piece.x[1];
+      float* const to = piece.y[0];
+      const int64_t count = piece.count;
+      if (y == nullptr) {
 #pragma omp parallel for simd
-      for (int64_t i = 0; i < count; ++i) to[i] = p[i] + q[i];
-      return;
-    }
-    const float* const top = values(*y);
+        for (int64_t i = 0; i < count; ++i) to[i] = p[i] + q[i];
+        return;
+      }
+      const float* const top = piece.x[2];
 #pragma omp parallel for simd
-    for (int64_t i = 0; i < count; ++i) {
-      const float sum = p[i] + q[i];
-      to[i] = top[i] > 0 ? sum : 0;
-    }
+      for (int64_t i = 0; i < count; ++i) {
+        const float sum = p[i] + q[i];
+        to[i] = top[i] > 0 ? sum : 0;
+      }
+    });
   }
 
   /// [bottom] The first bottom that gets the same gradient; -1: it gets none.
@@ -176,12 +203,6 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
   static void share(const Blob<float>& from, Blob<float>* to) {
     const auto copy = std::dynamic_pointer_cast<OneDnnCopy>(from.diff()->foreign());
     if (&from != to) Output(to, Part::kDiff, copy->share()).done();
-  }
-  /// For two memories of one layout.
-  static void copy(const dnnl::memory& from, const dnnl::memory& to) {
-    const void* const source = from.get_data_handle();
-    void* const target = to.get_data_handle();
-    if (source != target) std::memcpy(target, source, from.get_desc().get_size());
   }
 
   Layout layout_;                  // of the last forward pass
@@ -213,18 +234,22 @@ class OneDnnSplitLayer : public SplitLayer<float> {
       }
     }
     vector<Input> inputs;
-    vector<Shadow> shadows;
-    Blobs from;
     for (const Blob<float>* const each : with_gradient) {
       inputs.emplace_back(*each, Part::kDiff, layout, Slot::kGradient);
-      shadows.emplace_back(flat_shape(layout));
-      shadows.back().set_diff(inputs.back().memory());
-      from.push_back(shadows.back().get());
     }
     Output to(bottom[0], Part::kDiff, layout);
-    Shadow sum(flat_shape(layout));
-    sum.set_diff(to.memory());
-    Base::Backward_cpu(from, propagate_down, {sum.get()});
+    in_pieces(memories_of(inputs), {&to.memory()}, kPieceLength, [&](const Piece& piece) {
+      vector<Shadow> shadows;
+      Blobs from;
+      for (const float* const dy : piece.x) {
+        shadows.emplace_back(flat_shape(piece));
+        shadows.back().set_diff(dy);
+        from.push_back(shadows.back().get());
+      }
+      Shadow sum(flat_shape(piece));
+      sum.set_diff(piece.y[0]);
+      Base::Backward_cpu(from, propagate_down, {sum.get()});
+    });
     to.done();
   }
 };

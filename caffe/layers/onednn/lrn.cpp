@@ -6,7 +6,7 @@
 
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/lrn_layer.hpp"
-#include "caffe/layers/onednn/memory.hpp"
+#include "caffe/layers/onednn/pieces.hpp"
 #include "caffe/layers/takes_relu_gradient.hpp"
 #include "caffe/util/lrn_across.hpp"
 
@@ -25,7 +25,9 @@ class OneDnnLRNLayer : public LRNLayer<float>, public TakesReluGradient {
     const Layout layout = layout_for(*bottom[0]);
     const Input x(*bottom[0], Part::kData, layout, Slot::kSource);
     Output y(top[0], Part::kData, layout);
-    lrn_across::forward(images(layout), shape(), values(x.memory()), values(y.memory()));
+    in_pieces({&x.memory()}, {&y.memory()}, image_length(layout), [&](const Piece& piece) {
+      lrn_across::forward(images(layout, piece), window(), piece.x[0], piece.y[0]);
+    });
     y.done();
   }
 
@@ -36,20 +38,27 @@ class OneDnnLRNLayer : public LRNLayer<float>, public TakesReluGradient {
     const Input x(*bottom[0], Part::kData, layout, Slot::kSource);
     const Input dy(*top[0], Part::kDiff, layout, Slot::kGradient);
     Output dx(bottom[0], Part::kDiff, layout);
-    lrn_across::backward(images(layout), shape(), values(x.memory()), values(dy.memory()),
-                         take_relu(), values(dx.memory()));
+    const bool relu = take_relu();
+    in_pieces({&x.memory(), &dy.memory()}, {&dx.memory()}, image_length(layout),
+              [&](const Piece& piece) {
+                lrn_across::backward(images(layout, piece), window(), piece.x[0], piece.x[1], relu,
+                                     piece.y[0]);
+              });
     dx.done();
   }
 
  private:
   static Layout layout_for(const Blob<float>& bottom) {
     const Layout layout = layout_of(bottom);
-    return channel_block(layout) == 0 ? plain_layout(dims_of(bottom)) : layout;
+    return stored_block(layout) == 0 ? plain_layout(dims_of(bottom)) : layout;
   }
-  lrn_across::Images images(const Layout& layout) const {
-    return {num_, channels_, height_ * width_, channel_block(layout)};
+  int64_t image_length(const Layout& layout) const { return stored_count(layout) / num_; }
+  /// Those of a piece, which has one or all of them.
+  lrn_across::Images images(const Layout& layout, const Piece& piece) const {
+    return {static_cast<int>(piece.count / image_length(layout)), channels_, height_ * width_,
+            stored_block(layout)};
   }
-  lrn_across::Window shape() const { return {size_, alpha_, beta_, k_}; }
+  lrn_across::Window window() const { return {size_, alpha_, beta_, k_}; }
 };
 
 shared_ptr<Layer<float>> make(const LayerParameter& param) {

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "caffe/layers/onednn/pieces.hpp"
 #include "caffe/util/buffer_cache.hpp"
 #include "caffe/util/cpu_isa.hpp"
 #include "caffe/util/reorder_count.hpp"
@@ -14,7 +15,7 @@ namespace onednn {
 
 namespace {
 
-constexpr int kSlots = 6;
+constexpr int kSlots = 7;
 
 struct Room {
   std::shared_ptr<void> memory;
@@ -74,8 +75,16 @@ Layout plain_layout(const Dims& dims) {
   return Layout(dims, dnnl::memory::data_type::f32, strides);
 }
 
-Layout any_layout(const Dims& dims) {
-  return Layout(dims, dnnl::memory::data_type::f32, dnnl::memory::format_tag::any);
+Layout any_layout(const Dims& dims, Numbers numbers) {
+  return Layout(dims, numbers, dnnl::memory::format_tag::any);
+}
+
+Numbers numbers_of(const Layout& layout) {
+#if DNNL_VERSION_MAJOR < 3
+  return layout.data_type();
+#else
+  return layout.get_data_type();
+#endif
 }
 
 Dims dims_of(const Layout& layout) {
@@ -92,14 +101,13 @@ Dims dims_of(const Blob<float>& blob) {
 
 std::shared_ptr<OneDnnCopy> PendingSum::computed() const {
   auto sum = OneDnnCopy::make(a_->layout());
-  const auto values = [](const OneDnnCopy& copy) {
-    return static_cast<float*>(copy.buffer().get());
-  };
-  const float *const a = values(*a_), *const b = values(*b_);
-  float* const to = values(*sum);
-  const int64_t count = static_cast<int64_t>(a_->layout().get_size() / sizeof(float));
+  in_pieces({&a_->memory(), &b_->memory()}, {&sum->memory()}, kPieceLength, [](const Piece& piece) {
+    const float *const a = piece.x[0], *const b = piece.x[1];
+    float* const to = piece.y[0];
+    const int64_t count = piece.count;
 #pragma omp parallel for simd
-  for (int64_t i = 0; i < count; ++i) to[i] = a[i] + b[i];
+    for (int64_t i = 0; i < count; ++i) to[i] = a[i] + b[i];
+  });
   return sum;
 }
 
@@ -137,23 +145,27 @@ Layout layout_of(const Blob<float>& blob, Part part) {
   return copy != nullptr ? copy->layout() : plain_layout(dims_of(blob));
 }
 
-Layout blocked_layout(const Dims& dims, int block) {
+Layout blocked_layout(const Dims& dims, int block, Numbers numbers) {
   typedef dnnl::memory::format_tag Tag;
-  return Layout(dims, dnnl::memory::data_type::f32, block == 16 ? Tag::nChw16c : Tag::nChw8c);
+  return Layout(dims, numbers, block == 16 ? Tag::nChw16c : Tag::nChw8c);
 }
 
-int channel_block(const Layout& layout) {
+int stored_block(const Layout& layout) {
   const Dims dims = dims_of(layout);
   if (dims.size() != 4) return 0;
   for (const int block : {16, 8}) {
-    if (layout == blocked_layout(dims, block)) return block;
+    if (layout == blocked_layout(dims, block, numbers_of(layout))) return block;
   }
   return 0;
 }
 
+int channel_block(const Layout& layout) {
+  return is_bf16(layout) ? 0 : stored_block(layout);
+}
+
 int full_block(const Blob<float>& blob) {
   const auto copy = current_copy(blob);
-  const int block = copy == nullptr ? 0 : channel_block(copy->layout());
+  const int block = copy == nullptr ? 0 : stored_block(copy->layout());
   return block != 0 && blob.shape(1) % block == 0 ? block : 0;
 }
 

@@ -1,7 +1,8 @@
 #ifndef CAFFE_LAYERS_ONEDNN_MEMORY_HPP_
 #define CAFFE_LAYERS_ONEDNN_MEMORY_HPP_
 
-// Blobs as oneDNN sees them. Float, on the CPU.
+// Blobs as oneDNN sees them, on the CPU. A layout says in what numbers its values are stored: float
+// or, in the math mode BF16, bfloat16 as well (caffe/util/math_mode.hpp). Plain values are float.
 //
 // A blob's data and its gradient are each stored row by row or in a layout of oneDNN's choice (a
 // foreign copy: caffe/syncedmem.hpp). An adapter
@@ -37,7 +38,15 @@ typedef std::unordered_map<int, dnnl::memory> Arguments;
 /// The two halves of a blob.
 enum class Part { kData, kDiff };
 
-enum class Slot { kPrimitive, kSource, kGradient, kWeights, kWeightsGradient, kBiasGradient };
+enum class Slot {
+  kPrimitive,
+  kSource,
+  kGradient,
+  kWeights,
+  kWeightsGradient,
+  kBiasGradient,
+  kPieces
+};
 
 dnnl::engine& cpu_engine();
 
@@ -54,8 +63,15 @@ inline float* scratch_floats(Slot slot, size_t count) {
 
 /// Rows of floats, the last axis without gaps.
 Layout plain_layout(const Dims& dims);
+/// What a layout's values are stored in.
+typedef dnnl::memory::data_type Numbers;
+Numbers numbers_of(const Layout& layout);
+inline bool is_bf16(const Layout& layout) {
+  return numbers_of(layout) == Numbers::bf16;
+}
+
 /// Any layout: the primitive chooses.
-Layout any_layout(const Dims& dims);
+Layout any_layout(const Dims& dims, Numbers numbers = Numbers::f32);
 Dims dims_of(const Layout& layout);
 Dims dims_of(const Blob<float>& blob);
 
@@ -64,13 +80,15 @@ Layout layout_of(const Blob<float>& blob, Part part = Part::kData);
 /// Whether that layout is one of oneDNN's.
 bool is_foreign(const Blob<float>& blob, Part part = Part::kData);
 
-/// 16 for a 4-D layout whose channels are in blocks of 16, where each pixel of a block is a row of
-/// 16 values (oneDNN calls it nChw16c); 8 for blocks of 8; otherwise 0.
+/// 16 for a 4-D layout of floats whose channels are in blocks of 16, where each pixel of a block is
+/// a row of 16 values (oneDNN calls it nChw16c); 8 for blocks of 8; otherwise 0.
 int channel_block(const Layout& layout);
-/// channel_block() of a blob's data if its channels fill every block, otherwise 0.
+/// The same for floats or bfloat16 numbers.
+int stored_block(const Layout& layout);
+/// stored_block() of a blob's data if its channels fill every block, otherwise 0.
 int full_block(const Blob<float>& blob);
 /// That layout for blocks of 16 or 8.
-Layout blocked_layout(const Dims& dims, int block);
+Layout blocked_layout(const Dims& dims, int block, Numbers numbers = Numbers::f32);
 
 inline float* values(const dnnl::memory& memory) {
   return static_cast<float*>(memory.get_data_handle());

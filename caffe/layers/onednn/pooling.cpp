@@ -84,7 +84,8 @@ bool OneDnnPoolingLayer::prepare(const Layout& from, const Blob<float>& top) {
   if (!shape_of(dims_of(from), to, &plan_->shape)) return false;
   const maap::NoFork while_locked;  // oneDNN's cache of primitives
   try {
-    plan_->forward_description = describe_pooling(from, any_layout(to), plan_->shape);
+    plan_->forward_description =
+        describe_pooling(from, any_layout(to, numbers_of(from)), plan_->shape);
     if (!is_fast(plan_->forward_description)) return false;
     plan_->backward_description =
         describe_pooling_backward(plan_->forward_description, plan_->shape);

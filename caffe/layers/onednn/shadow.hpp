@@ -4,12 +4,12 @@
 // Layers whose arithmetic does not depend on the order of the values, as long as all blobs have the
 // same order (ReLU, a sum), run the plain layer's code on oneDNN's memory: on shadow blobs, which
 // treat the memory of the real ones as plain. A layout may pad the channels with zeros; such a
-// layer must keep these 0.
+// layer must keep these 0. Memory of bfloat16 numbers is converted piece by piece (pieces.hpp).
 
 #include <memory>
 #include <vector>
 
-#include "caffe/layers/onednn/memory.hpp"
+#include "caffe/layers/onednn/pieces.hpp"
 
 namespace caffe {
 namespace onednn {
@@ -19,20 +19,22 @@ class Shadow {
  public:
   /// Sets the shape; uses no memory yet.
   explicit Shadow(const vector<int>& shape) : blob_(new Blob<float>(shape)) {}
-  void set_data(const dnnl::memory& memory) { set(blob_->data().get(), memory); }
-  void set_diff(const dnnl::memory& memory) { set(blob_->diff().get(), memory); }
+  void set_data(const dnnl::memory& memory) { set_data(values(memory)); }
+  void set_diff(const dnnl::memory& memory) { set_diff(values(memory)); }
+  void set_data(const float* values) { set(blob_->data().get(), values); }
+  void set_diff(const float* values) { set(blob_->diff().get(), values); }
   Blob<float>* get() const { return blob_.get(); }
 
  private:
-  static void set(SyncedMemory* block, const dnnl::memory& memory) {
-    block->set_cpu_data(memory.get_data_handle());
+  static void set(SyncedMemory* block, const float* values) {
+    block->set_cpu_data(const_cast<float*>(values));
   }
   std::unique_ptr<Blob<float>> blob_;
 };
 
-/// All its values, including those that pad channels, as one row.
-inline vector<int> flat_shape(const Layout& layout) {
-  return {static_cast<int>(layout.get_size() / sizeof(float))};
+/// The values of a piece as one row.
+inline vector<int> flat_shape(const Piece& piece) {
+  return {static_cast<int>(piece.count)};
 }
 
 /// Whether that half of both blobs has the same layout of oneDNN's.

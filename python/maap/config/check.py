@@ -153,6 +153,11 @@ def validate(config: TrainConfig) -> TrainConfig:
         check_name(config.name)
     if config.input_scale is not None and not config.input_scale > 0:
         raise MaapError(f"setting input_scale: {config.input_scale}; give a number above 0")
+    if config.math != "float" and config.host != "fork":
+        raise MaapError(
+            f"--math {config.math}: BVLC Caffe computes in float; leave it out, or start with "
+            "./maap --host fork"
+        )
     RegionOptions.of(config).check()
     _check_method(config)
     _check_batch_norm(config)

@@ -27,6 +27,7 @@ ATTENTIONS = ("mean", "scaled_mean", "cam", "grad_cam")
 HAAP_MODES = ("rewrite", "online")
 VARIANTS = ("baseline", "laap", "haap", "maap")
 HOSTS = ("fork", "bvlc")
+MATH_MODES = ("float", "tf32", "fp16", "bf16")
 REGIONS = ("found", "true", "random", "whole")
 
 
@@ -373,6 +374,14 @@ class TrainConfig:
         "Caffe",
         group="machine",
         may_change=True,
+    )
+    math: str = _setting(
+        "float",
+        "What activations are stored in and matrices multiplied in, in training and where images "
+        "are rewritten. On the CPU: float or bf16. Tests compute in float.",
+        "ours",
+        choices=MATH_MODES,
+        group="machine",
     )
     threads: Optional[int] = _setting(
         None,

@@ -98,4 +98,6 @@ def solver_overrides(config: TrainConfig, phase: int) -> Settings:
     values["solver_mode"] = "CPU" if config.gpu is None else "GPU"
     if config.gpu is not None:
         values["device_id"] = config.gpu
+    if config.math != "float":
+        values["math_mode"] = config.math.upper()
     return values

@@ -6,11 +6,12 @@ without any net (``find_regions``).
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -175,6 +176,21 @@ def set_device(caffe: ModuleType, gpu: int | None) -> None:
         )
     caffe.set_device(gpu)
     caffe.set_mode_gpu()
+
+
+@contextlib.contextmanager
+def math_mode(caffe: ModuleType, name: str) -> Iterator[None]:
+    """Nets that this thread makes in the context compute in a mode of `TrainConfig.math`. The
+    engine raises CaffeError where a net is made for a device that does not have it."""
+    if name_of(caffe) != "fork":  # which has float alone; `validate` refuses the others
+        yield
+        return
+    before = caffe.math_mode()
+    caffe.set_math_mode(name)
+    try:
+        yield
+    finally:
+        caffe.set_math_mode(before)
 
 
 def has_gpu() -> bool:

@@ -205,7 +205,7 @@ def _identity(folder: Path, config: TrainConfig, phase1: Mapping[str, object]) -
     if not config.haap and not config.control:
         left |= _OF_LATER_PHASES
     # A setting that older runs lack must not rename them.
-    younger = ("control", *in_group("region"))
+    younger = ("control", "math", *in_group("region"))
     left |= {name for name in younger if getattr(config, name) == getattr(default, name)}
     numbers = {
         name: getattr(config, name)

@@ -233,7 +233,8 @@ class Work:
             self.run.write_state(self.state)
 
         folder = self.run.folder / stage.name
-        end = run_phase(folder, self.phase_settings(stage), self.caffe, snapshot_taken)
+        with loader.math_mode(self.caffe, self.config.math):
+            end = run_phase(folder, self.phase_settings(stage), self.caffe, snapshot_taken)
         stage.iteration, stage.stopped, stage.loss = end.iteration, end.stopped, end.loss
         stage.weights, stage.online = end.weights, end.online
 
@@ -297,12 +298,14 @@ class Work:
     def _accuracy(self, weights: Path) -> tuple[float, float]:
         net, images = self.run.folder / "deploy.prototxt", self.data.split("test")
         how = (images, self.test_transform, self.batch)
-        found = measure_accuracy(net, weights, *how, gpu=self.config.gpu).accuracy
+        with loader.math_mode(self.caffe, "float"):
+            found = measure_accuracy(net, weights, *how, gpu=self.config.gpu).accuracy
         return found.top1, found.top5
 
     def rewrite(self, stage: Stage) -> None:
         """Every training image as the newest net attends to it."""
-        with caffe_log(self.run.folder / f"{stage.name}.log"):
+        mode = loader.math_mode(self.caffe, self.config.math)
+        with caffe_log(self.run.folder / f"{stage.name}.log"), mode:
             made = rewrite(
                 self.data.split("train"),
                 self.run.folder / stage.name,
