@@ -1,6 +1,6 @@
 # Prints what was found, on one screen.
 
-foreach(_name CAFFE_USE_ONEDNN CAFFE_USE_CUDNN CAFFE_USE_LEVELDB CAFFE_MAAP_MPI HDF5_VERSION)
+foreach(_name CAFFE_USE_ONEDNN CAFFE_USE_CUDNN CAFFE_USE_NCCL CAFFE_USE_LEVELDB CAFFE_MAAP_MPI HDF5_VERSION)
   get_directory_property(${_name} DIRECTORY ${PROJECT_SOURCE_DIR}/caffe DEFINITION ${_name})
 endforeach()
 set(_cuda OFF)
@@ -20,6 +20,7 @@ message(STATUS "  build type   ${CMAKE_BUILD_TYPE}, ${CMAKE_CXX_COMPILER_ID} ${C
 message(STATUS "  CUDA         ${_cuda}")
 if(MAAP_CUDA)
   message(STATUS "  cuDNN        ${CAFFE_USE_CUDNN}")
+  message(STATUS "  NCCL         ${CAFFE_USE_NCCL}")
 endif()
 message(STATUS "  BLAS         ${OpenBLAS_LIBRARY}")
 message(STATUS "  oneDNN       ${CAFFE_USE_ONEDNN}")

@@ -17,8 +17,9 @@
 #endif
 
 DEFINE_string(gpu, "",
-              "Optional; run in GPU mode on this device ID. '-gpu all': all GPUs; 'train' "
-              "takes one, 'test' and 'time' the first.");
+              "Optional; run in GPU mode on these device IDs, separated by ',', or on all: '-gpu "
+              "all'. 'train' uses all of them, the batch size being each one's; 'test' and 'time' "
+              "the first.");
 DEFINE_string(solver, "", "The solver definition protocol buffer text file.");
 DEFINE_string(model, "", "The model definition protocol buffer text file.");
 DEFINE_string(phase, "", "Optional; network phase (TRAIN or TEST). Only used for 'time'.");

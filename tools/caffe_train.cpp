@@ -1,6 +1,7 @@
 #include "caffe/caffe.hpp"
 #include "caffe/net_memory.hpp"
 #include "caffe/parallel/data_parallel.hpp"
+#include "caffe/parallel/gpu_ranks.hpp"
 #include "caffe/parallel/mpi.hpp"
 #include "caffe/util/signal_handler.hpp"
 #include "tools/caffe_command.hpp"
@@ -35,7 +36,7 @@ caffe::SolverParameter chosen_solver() {
 }
 
 /// The GPU to train on, -1 for the CPU: that of -gpu, otherwise the solver's, otherwise the CPU. Of
-/// a list, each rank of a machine takes one.
+/// a list, each of the processes on a machine takes one.
 int training_gpu(const caffe::SolverParameter& solver, caffe::Communicator* ranks) {
   const std::vector<int> gpus = chosen_gpus();
   const bool gpu = solver.has_solver_mode() && solver.solver_mode() == caffe::SolverParameter::GPU;
@@ -47,38 +48,56 @@ int training_gpu(const caffe::SolverParameter& solver, caffe::Communicator* rank
                                  << needed << " ranks: give -gpu all, or a list of " << needed);
     return solver.device_id();
   }
-  CAFFE_CHECK(ranks != nullptr || gpus.size() == 1, "-gpu " << FLAGS_gpu
-                                                            << ": training on several GPUs at "
-                                                               "once is not supported; name one");
   CAFFE_CHECK(gpus.size() >= needed, "-gpu " << FLAGS_gpu << " names " << gpus.size()
                                              << " GPUs, but this machine has " << needed
                                              << " ranks: each needs one");
   return gpus[place];
 }
 
-/// Trains, together with the other ranks if there are any.
-void train_solver(caffe::SolverParameter param, const caffe::ActionCallback& requests,
-                  const Ranks& ranks) {
-  const int gpu = training_gpu(param, ranks.get());
-  choose_device(gpu);
-  if (gpu >= 0) param.set_device_id(gpu);
+/// Trains on the device that this thread has chosen, together with the other ranks if there are
+/// any.
+void train_here(caffe::SolverParameter param, const caffe::ActionCallback& requests,
+                const Ranks& ranks) {
   if (ranks != nullptr) caffe::become_rank(ranks.get(), &param);
   const std::shared_ptr<caffe::Solver<float>> solver(
       caffe::SolverRegistry<float>::CreateSolver(param));
   solver->SetActionFunction(requests);
   solver->net()->KeepOnly({});  // a solver reads the outputs
   for (const auto& net : solver->test_nets()) net->KeepOnly({});
+  const bool logs = Caffe::root_solver();
   if (!FLAGS_snapshot.empty()) {
-    LOG(INFO) << "Resuming from " << FLAGS_snapshot;
+    LOG_IF(INFO, logs) << "Resuming from " << FLAGS_snapshot;
     solver->Restore(FLAGS_snapshot.c_str());
   }
   if (ranks != nullptr) solver->TrainTogether(ranks);
-  LOG(INFO) << "Starting Optimization";
+  LOG_IF(INFO, logs) << "Starting Optimization";
   solver->Solve();
-  LOG(INFO) << caffe::memory_line(*solver->net());
+  LOG_IF(INFO, logs) << caffe::memory_line(*solver->net());
 }
 
-/// The same as one of MPI's ranks. An error of this rank ends the others with the same text.
+void train_solver(caffe::SolverParameter param, const caffe::ActionCallback& requests,
+                  const Ranks& ranks) {
+  const int gpu = training_gpu(param, ranks.get());
+  choose_device(gpu);
+  if (gpu >= 0) param.set_device_id(gpu);
+  train_here(param, requests, ranks);
+}
+
+/// A thread of this process for each GPU; rank 0's, which is this one, hears of signals.
+void train_on_several(const std::vector<int>& gpus, const caffe::ActionCallback& requests) {
+  std::vector<std::string> names;
+  for (const int gpu : gpus) names.push_back(std::to_string(gpu));
+  LOG(INFO) << "Using GPUs " << caffe::join(names);
+  const caffe::SolverParameter param = chosen_solver();
+  caffe::run_on_gpus(gpus, [&](const Ranks& ranks) {
+    caffe::SolverParameter own = param;
+    own.set_device_id(gpus[ranks->rank()]);
+    train_here(own, ranks->rank() == 0 ? requests : caffe::ActionCallback(), ranks);
+  });
+}
+
+/// As one of the processes that a launcher started. An error of this rank ends the others with the
+/// same text.
 void train_as_rank(const caffe::ActionCallback& requests, const Ranks& ranks) {
   const std::string name = caffe::rank_name(ranks->rank(), ranks->size());
   try {
@@ -101,10 +120,12 @@ int train() {
 
   const Ranks ranks = caffe::world_communicator();
   caffe::SignalHandler signals(on_sigint, on_sighup);
-  if (ranks == nullptr) {
-    train_solver(chosen_solver(), signals.GetActionFunction(), nullptr);
-  } else {
+  if (ranks != nullptr) {
     train_as_rank(signals.GetActionFunction(), ranks);
+  } else if (chosen_gpus().size() > 1) {
+    train_on_several(chosen_gpus(), signals.GetActionFunction());
+  } else {
+    train_solver(chosen_solver(), signals.GetActionFunction(), nullptr);
   }
   LOG(INFO) << "Optimization Done.";
   return 0;

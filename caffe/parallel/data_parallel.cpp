@@ -249,7 +249,10 @@ void DataParallel<Dtype>::finish_late(bool stops, LateValues* late,
   start_rest();
   votes_.start_on_gpu(stops, late, sums());
   sums()->wait();
-  votes_.read_late(late, std::move(then));
+  votes_.read_late(late, [this, then = std::move(then)](const RankVerdict<Dtype>& verdict) {
+    sums()->check();
+    then(verdict);
+  });
 }
 
 template <typename Dtype>
@@ -281,14 +284,18 @@ std::string DataParallel<Dtype>::describe_waits() {
 template <typename Dtype>
 void DataParallel<Dtype>::guard(const std::function<void()>& work) {
   const std::string who = "rank " + std::to_string(ranks_->rank()) + " ended";
+  const auto end_all = [this](const std::string& why) {
+    ranks_->abort(why);
+    if (sums_ != nullptr) sums_->abort(why);
+  };
   is_last_pass_ = false;
   try {
     work();
   } catch (const std::exception& error) {
-    ranks_->abort(who + ": " + error.what());
+    end_all(who + ": " + error.what());
     throw;
   } catch (...) {
-    ranks_->abort(who);
+    end_all(who);
     throw;
   }
 }

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "caffe/parallel/communicator.hpp"
@@ -25,6 +26,9 @@ class GradientSums {
   /// was computed with the sums: throws an Error if they never came, because a rank has failed.
   /// Then the stream goes on with any values.
   virtual void check() {}
+  /// Ends the sums of all ranks of this process that wait on GPUs, where a Communicator's abort()
+  /// does not reach them; their calls then throw with this text. Call that abort() first.
+  virtual void abort(const std::string& /*why*/) noexcept {}
 };
 
 template <typename Dtype>

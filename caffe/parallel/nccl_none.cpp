@@ -19,11 +19,22 @@ bool has_nccl() {
   return false;
 }
 
+string new_nccl_id() {
+  no_nccl();
+}
+
+template <typename Dtype>
+std::unique_ptr<NcclSums<Dtype>> connect_gpus(const string&, int, int) {
+  no_nccl();
+}
+
 template <typename Dtype>
 std::unique_ptr<GradientSums<Dtype>> make_nccl_sums(std::shared_ptr<Communicator>) {
   no_nccl();
 }
 
+template std::unique_ptr<NcclSums<float>> connect_gpus(const string&, int, int);
+template std::unique_ptr<NcclSums<double>> connect_gpus(const string&, int, int);
 template std::unique_ptr<GradientSums<float>> make_nccl_sums(std::shared_ptr<Communicator>);
 template std::unique_ptr<GradientSums<double>> make_nccl_sums(std::shared_ptr<Communicator>);
 

@@ -1,8 +1,8 @@
 #ifndef CAFFE_PARALLEL_NCCL_SUMS_HPP_
 #define CAFFE_PARALLEL_NCCL_SUMS_HPP_
 
-// Gradients of several GPUs, added up by NVIDIA's NCCL. The build takes nccl_none.cpp where it has
-// no NCCL.
+// Gradients of several GPUs, added up by NVIDIA's NCCL; nccl_rank.hpp says how. The build takes
+// nccl_none.cpp where it has no NCCL: there all but has_nccl() throw an Error that says so.
 
 #include <memory>
 #include <string>
@@ -14,7 +14,21 @@ namespace caffe {
 /// Whether this build has NCCL.
 bool has_nccl();
 
-/// For a rank in GPU mode; collective. Throws an Error if this build has no NCCL.
+/// The id of a new group of GPUs; one rank makes it, and all connect with it.
+std::string new_nccl_id();
+
+template <typename Dtype>
+class NcclSums : public GradientSums<Dtype> {
+ public:
+  /// values [n] of rank `root` to all, in the order of start().
+  virtual void broadcast(int root, size_t n, Dtype* values) = 0;
+};
+
+/// Collective; each rank on its own GPU.
+template <typename Dtype>
+std::unique_ptr<NcclSums<Dtype>> connect_gpus(const std::string& id, int rank, int size);
+
+/// The same for the ranks of a Communicator, which bring the id to all.
 template <typename Dtype>
 std::unique_ptr<GradientSums<Dtype>> make_nccl_sums(std::shared_ptr<Communicator> ranks);
 

@@ -17,6 +17,7 @@ os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
 
 from . import engine_check, io
 from ._caffe import (
+    NCCL,
     Layer,
     dialect,
     get_solver,
@@ -66,6 +67,7 @@ def __getattr__(name: str) -> object:
 
 
 __all__ = [
+    "NCCL",
     "TEST",
     "TRAIN",
     "AdaDeltaSolver",

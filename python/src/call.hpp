@@ -210,6 +210,7 @@ py::custom_type_setup collect_callbacks(typename Garbage<T>::PartsOf parts_of = 
 void bind_blob(py::module_* module);
 void bind_layer(py::module_* module);
 void bind_net(py::module_* module);
+void bind_nccl(py::module_* module);
 void bind_ranks(py::module_* module);
 void bind_solver(py::module_* module);
 /// Registers the layer type "Python".

@@ -78,8 +78,6 @@ void bind_settings(py::module_* module) {
               "Sets the rank of this thread's solver.");
   module->def("set_multiprocess", &Caffe::set_multiprocess, py::arg("multiprocess"),
               "Whether the solvers that train together are processes, not threads.");
-  module->def(
-      "has_nccl", [] { return false; }, "Whether this build can train on several GPUs with NCCL.");
 }
 
 void bind_dialect(py::module_* module) {
@@ -178,4 +176,5 @@ PYBIND11_MODULE(_caffe, module) {
   bind_net(&module);
   bind_ranks(&module);  // before the solvers, which take a Communicator
   bind_solver(&module);
+  bind_nccl(&module);
 }

@@ -271,6 +271,33 @@ FAULTS = [
         "ChannelsLastTest*",
     ),
     Fault(
+        "early-sums",
+        "gradients are added up before they are complete",
+        "caffe/parallel/nccl_rank.cpp",
+        (
+            (
+                '  check_gpu(cudaStreamWaitEvent(stream_, ready_, 0), "waiting for gradients");\n',
+                "",
+            ),
+        ),
+        "DataParallelTest/0.TrainsAsOneRank*",
+    ),
+    Fault(
+        "early-update",
+        "the update does not wait for the sums",
+        "caffe/parallel/nccl_rank.cpp",
+        (("cudaStreamWaitEvent(GpuContext::current().stream(), done_, 0)", "cudaSuccess"),),
+        "DataParallelTest/0.TrainsAsOneRank*",
+    ),
+    Fault(
+        "late-sums",
+        "sums start only when the backward pass has ended",
+        "caffe/parallel/data_parallel.cpp",
+        (("  if (!is_last_pass_) return;\n", "  if (layer >= 0) return;\n"),),
+        "DataParallelOrder*",
+        build="fork",
+    ),
+    Fault(
         "waiting-more",
         "an iteration waits twice instead of once",
         "caffe/util/late_values.cpp",

@@ -33,6 +33,7 @@ Settings* from_environment() {
   made->memory = static_cast<size_t>(number("SHADOW_MEMORY", 8LL << 30));
   made->failing_allocation = static_cast<int>(number("SHADOW_FAIL_ALLOCATION", 0));
   made->failing_launch = static_cast<int>(number("SHADOW_FAIL_LAUNCH", 0));
+  made->failing_collective = static_cast<int>(number("SHADOW_FAIL_COLLECTIVE", 0));
   made->failing_launch_is_sticky = number("SHADOW_FAIL_LAUNCH_STICKY", 0) != 0;
   made->computes = number("SHADOW_COMPUTES", 1) != 0;
   pthread_atfork(nullptr, nullptr, [] { is_forked = true; });
@@ -92,6 +93,34 @@ void note_kernel(const std::string& name) {
 std::vector<std::string> kernels() {
   const std::lock_guard<std::mutex> lock(kernel_names().mutex);
   return {kernel_names().names.begin(), kernel_names().names.end()};
+}
+
+struct RecordedOperations {
+  std::atomic<bool> is_on{false};
+  std::mutex mutex;
+  std::vector<std::string> names;
+};
+
+RecordedOperations& operations() {
+  static RecordedOperations& made = *new RecordedOperations;
+  return made;
+}
+
+void note_operation(const std::string& name, int device) {
+  if (!operations().is_on) return;
+  const std::lock_guard<std::mutex> lock(operations().mutex);
+  operations().names.push_back(std::to_string(device) + " " + name);
+}
+
+void record_operations(bool records) {
+  const std::lock_guard<std::mutex> lock(operations().mutex);
+  operations().names.clear();
+  operations().is_on = records;
+}
+
+std::vector<std::string> recorded_operations() {
+  const std::lock_guard<std::mutex> lock(operations().mutex);
+  return operations().names;
 }
 
 void raise(std::atomic<int64_t>* tally, int64_t value) {
@@ -197,6 +226,10 @@ void fail_allocation(int n) {
 void fail_launch(int n, bool sticky) {
   settings().failing_launch_is_sticky = sticky;
   settings().failing_launch = n;
+}
+
+void fail_collective(int n) {
+  settings().failing_collective = n;
 }
 
 void clear_sticky_error() {

@@ -43,6 +43,11 @@ std::string counts_as_json();
 /// The names of all functors that were launched, in alphabetical order.
 std::vector<std::string> kernels();
 
+/// Forgets the recorded operations, and records those of all devices from now on, or no more.
+void record_operations(bool records);
+/// Their names behind their devices, "0 kernel caffe::...", in the order in which they were queued.
+std::vector<std::string> recorded_operations();
+
 /// The n-th allocation of device memory from now on fails with cudaErrorMemoryAllocation; 1 is the
 /// next one, 0 cancels.
 void fail_allocation(int n);
@@ -50,6 +55,9 @@ void fail_allocation(int n);
 /// 0 cancels. A sticky failure is one that a kernel makes while it runs: every call that follows
 /// returns cudaErrorLaunchFailure, until clear_sticky_error().
 void fail_launch(int n, bool sticky = false);
+/// The n-th call of NCCL from now on, of any rank, fails after it returned, with the error of a
+/// lost connection; 1 is the next one, 0 cancels.
+void fail_collective(int n);
 /// As a new process would be: the only cure for a sticky error.
 void clear_sticky_error();
 

@@ -24,6 +24,11 @@ double now() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
+/// What needed_for() returns if another thread must add an operation first.
+CUstream_st* const kNotThereYet = reinterpret_cast<CUstream_st*>(-1);
+/// How long it may take; a program that hangs would be right, but a test should end.
+constexpr std::chrono::seconds kPatience(120);
+
 bool is_ready(const CUstream_st& stream) {
   if (stream.waiting.empty()) return false;
   for (const OperationPtr& before : stream.waiting.front()->after) {
@@ -97,6 +102,12 @@ OperationPtr Queue::add(OperationPtr operation, CUstream_st* stream) {
     operation->pointers.clear();
     operation->run = operation->without_work;
   }
+  append(operation, stream);
+  return operation;
+}
+
+/// The queue is locked.
+void Queue::append(const OperationPtr& operation, CUstream_st* stream) {
   operation->stream = stream;
   operation->device = stream->device;
   operation->seed = draw();
@@ -110,7 +121,8 @@ OperationPtr Queue::add(OperationPtr operation, CUstream_st* stream) {
   }
   stream->waiting.push_back(operation);
   stream->last = operation;
-  return operation;
+  note_operation(operation->name, operation->device);
+  idle_.notify_all();
 }
 
 void Queue::wait_in_stream(CUstream_st* stream, const OperationPtr& operation) {
@@ -118,8 +130,19 @@ void Queue::wait_in_stream(CUstream_st* stream, const OperationPtr& operation) {
   if (operation != nullptr && !operation->done) stream->waits.push_back(operation);
 }
 
+void Queue::wait_no_more(const OperationPtr& operation) {
+  const Lock lock(mutex_);
+  operation->after.clear();
+  idle_.notify_all();
+}
+
 OperationPtr Queue::last(CUstream_st* stream) {
   const Lock lock(mutex_);
+  if (!stream->waits.empty()) {
+    const OperationPtr wait = std::make_shared<Operation>();
+    wait->name = "a wait for an event";
+    append(wait, stream);
+  }
   return stream->last;
 }
 
@@ -149,8 +172,9 @@ CUstream_st* Queue::needed_for(const Operation& target, Random* random) const {
   while (!is_ready(*stream)) {
     std::vector<const Operation*> missing;
     for (const OperationPtr& before : stream->waiting.front()->after) {
-      if (!before->done) missing.push_back(before.get());
+      if (!before->done && before->stream != nullptr) missing.push_back(before.get());
     }
+    if (missing.empty()) return kNotThereYet;
     stream = missing[random->below(missing.size())]->stream;
   }
   return stream;
@@ -195,6 +219,14 @@ void Queue::run_next(CUstream_st* stream, Lock* lock) {
   }
 }
 
+/// Until another thread has changed something.
+void Queue::wait_for_others(Lock* lock) {
+  Memory::get().close_all();
+  if (idle_.wait_for(*lock, kPatience) == std::cv_status::no_timeout) return;
+  throw Fault(
+      "an operation waits for one that nobody queues, a call of NCCL that a rank leaves out");
+}
+
 /// Runs the streams that choose() names until it names none; then the device's memory is closed.
 template <typename Choose>
 void Queue::run_while(Lock* lock, const Choose& choose) {
@@ -202,6 +234,10 @@ void Queue::run_while(Lock* lock, const Choose& choose) {
     while (is_running_) idle_.wait(*lock);
     CUstream_st* const stream = choose();
     if (stream == nullptr) break;
+    if (stream == kNotThereYet) {
+      wait_for_others(lock);
+      continue;
+    }
     run_next(stream, lock);
   }
   const std::string wrong = Memory::get().close_all();

@@ -4,6 +4,9 @@
 // Streams, events and the order of operations. An operation runs only when the host waits for it or
 // for a later one, on the thread that waits, one at a time. Which of the operations that may run
 // comes first is random: what events and streams do not order happens in any order.
+//
+// An operation may wait for one that no stream has yet, because another thread is still to add it
+// (NCCL's calls, which all ranks make). A thread that needs it waits until it is there.
 
 #include <cuda_runtime.h>
 
@@ -55,9 +58,12 @@ class Queue {
 
   /// Appends an operation to a stream of its device.
   OperationPtr add(OperationPtr operation, CUstream_st* stream);
-  /// Later operations of the stream run after this one.
+  /// Later operations of the stream run after this one, which may not be in a stream yet.
   void wait_in_stream(CUstream_st* stream, const OperationPtr& operation);
-  /// The stream's newest operation; null if it never had one.
+  /// The operation waits for nothing in other streams any more.
+  void wait_no_more(const OperationPtr& operation);
+  /// The stream's newest operation; null if it never had one. If the stream waits for others since
+  /// then, that wait is one.
   OperationPtr last(CUstream_st* stream);
 
   /// Runs operations until this one is done.
@@ -73,8 +79,10 @@ class Queue {
   typedef std::unique_lock<std::mutex> Lock;
   Queue() = default;
   CUstream_st* legacy(int device);
+  void append(const OperationPtr& operation, CUstream_st* stream);
   std::vector<CUstream_st*> ready(int device) const;
   CUstream_st* needed_for(const Operation& target, Random* random) const;
+  void wait_for_others(Lock* lock);
   void run_next(CUstream_st* stream, Lock* lock);
   void run_one(const OperationPtr& operation);
   template <typename Choose>

@@ -22,7 +22,7 @@ struct Settings {
   std::atomic<int> devices{1};
   std::atomic<int> driver{CUDART_VERSION};
   std::atomic<size_t> memory{size_t(8) << 30};
-  std::atomic<int> failing_allocation{0}, failing_launch{0};
+  std::atomic<int> failing_allocation{0}, failing_launch{0}, failing_collective{0};
   std::atomic<bool> failing_launch_is_sticky{false};
   std::atomic<bool> computes{true};
   std::atomic<cudaError_t> sticky{cudaSuccess};
@@ -35,6 +35,8 @@ Settings& settings();
 AtomicCounts& tallies();
 /// Remembers the name of a functor that was launched.
 void note_kernel(const std::string& name);
+/// Remembers an operation that was queued, if record_operations() asks for it.
+void note_operation(const std::string& name, int device);
 /// Raises a tally to `value` if it is lower.
 void raise(std::atomic<int64_t>* tally, int64_t value);
 /// The next number of the seed's sequence.

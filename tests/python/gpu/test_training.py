@@ -7,42 +7,8 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import pytest
 from maap.util.schema import caffe_pb2
 from programs import losses, run_caffe
-
-NET = Path(__file__).resolve().parents[2] / "nets" / "small_alexnet"
-
-
-@pytest.fixture(scope="module")
-def images(tmp_path_factory):
-    """A folder with LMDBs of images that can be learnt, the small AlexNet and its solver."""
-    from test_caffe_command import make_lmdb
-
-    folder = tmp_path_factory.mktemp("images")
-    random = np.random.default_rng(0)
-    for name, count in (("train", 40), ("test", 12)):
-        make_lmdb(folder / name, count, 60)
-        add_noise(folder / name, random)
-    for path in NET.iterdir():
-        shutil.copy(path, folder)
-    return folder
-
-
-def add_noise(folder, random):
-    """Flat images have flat attention maps; a bright spot and noise make them ordinary ones."""
-    import lmdb
-
-    with lmdb.open(str(folder), map_size=1 << 24) as env, env.begin(write=True) as txn:
-        for key, value in list(txn.cursor()):
-            datum = caffe_pb2.Datum.FromString(value)
-            pixels = np.frombuffer(datum.data, np.uint8).reshape(3, 64, 64)[:, :36, :36].astype(int)
-            pixels = pixels // 2 + random.integers(0, 40, pixels.shape)
-            y, x = random.integers(4, 24, 2)
-            pixels[datum.label % 3, y : y + 9, x : x + 9] += 90
-            datum.height = datum.width = 36
-            datum.data = np.clip(pixels, 0, 255).astype(np.uint8).tobytes()
-            txn.put(key, datum.SerializeToString())
 
 
 def copied(folder, to):

@@ -97,6 +97,7 @@ class DataParallelTest : public ::testing::Test {
     EXPECT_GT(relative_difference(one, trained(1, solver_param(net(12), solver), 1)[0]), 1e-3);
   }
 
+  const ShadowGpus gpus_{4};
   TempDir folder_;
 };
 TYPED_TEST_SUITE(DataParallelTest, DtypesAndDevices);

@@ -1,0 +1,68 @@
+#include "caffe/parallel/nccl_sums.hpp"
+
+#include <nccl.h>
+
+#include <cstdlib>
+#include <mutex>
+
+#include "caffe/parallel/nccl_rank.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename Dtype>
+class SumsOfRank : public NcclSums<Dtype> {
+ public:
+  SumsOfRank(const string& id, int rank, int size) : rank_(id, rank, size) {}
+  void start(size_t n, Dtype* values) override { rank_.sum(n, values); }
+  void broadcast(int root, size_t n, Dtype* values) override { rank_.broadcast(root, n, values); }
+  void wait() override { rank_.wait(); }
+  void check() override { rank_.check(); }
+  void abort(const string& why) noexcept override { rank_.abort(why); }
+
+ private:
+  NcclRank rank_;
+};
+
+/// NCCL would let GPUs of one process read each other's gradients where they are. They lie in the
+/// driver's pool, which other GPUs cannot read (NCCL's documentation names this variable for it).
+void keep_pools_private() {
+  static std::once_flag once;
+  std::call_once(once, [] { setenv("NCCL_P2P_DIRECT_DISABLE", "1", 0); });
+}
+
+}  // namespace
+
+bool has_nccl() {
+  return true;
+}
+
+string new_nccl_id() {
+  keep_pools_private();
+  ncclUniqueId id;
+  const ncclResult_t status = ncclGetUniqueId(&id);
+  CAFFE_CHECK(status == ncclSuccess, "NCCL cannot start: " << ncclGetErrorString(status) << ": "
+                                                           << ncclGetLastError(nullptr));
+  return string(id.internal, sizeof id.internal);
+}
+
+template <typename Dtype>
+std::unique_ptr<NcclSums<Dtype>> connect_gpus(const string& id, int rank, int size) {
+  return std::make_unique<SumsOfRank<Dtype>>(id, rank, size);
+}
+
+template <typename Dtype>
+std::unique_ptr<GradientSums<Dtype>> make_nccl_sums(std::shared_ptr<Communicator> ranks) {
+  string id(NCCL_UNIQUE_ID_BYTES, '\0');
+  if (ranks->rank() == 0) id = new_nccl_id();
+  ranks->broadcast(0, id.size(), &id[0]);
+  return connect_gpus<Dtype>(id, ranks->rank(), ranks->size());
+}
+
+template std::unique_ptr<NcclSums<float>> connect_gpus(const string&, int, int);
+template std::unique_ptr<NcclSums<double>> connect_gpus(const string&, int, int);
+template std::unique_ptr<GradientSums<float>> make_nccl_sums(std::shared_ptr<Communicator>);
+template std::unique_ptr<GradientSums<double>> make_nccl_sums(std::shared_ptr<Communicator>);
+
+}  // namespace caffe

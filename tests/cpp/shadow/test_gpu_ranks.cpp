@@ -1,0 +1,146 @@
+// Ranks on several shadow devices: what an iteration asks of them, and in which order.
+
+#include "caffe/parallel/gpu_ranks.hpp"
+
+#include <algorithm>
+
+#include "caffe/parallel.hpp"
+#include "parallel/rank_training.hpp"
+#include "tests/cpp/shadow/small_net.hpp"
+#include "tests/shadow/control.hpp"
+
+namespace caffe {
+
+namespace {
+
+typedef shared_ptr<Communicator> Rank;
+
+/// A convolution, which is cheap to add up, below an inner product of 1.2 million weights.
+string wide_net() {
+  return string(kTrainingData) +
+         "layer { name: 'conv' type: 'Convolution' bottom: 'data' top: 'conv' convolution_param { "
+         "num_output: 4 kernel_size: 3 engine: CAFFE weight_filler { type: 'xavier' } } } "
+         "layer { name: 'wide' type: 'InnerProduct' bottom: 'conv' top: 'wide' "
+         "inner_product_param { num_output: 3000 weight_filler { type: 'xavier' } } } "
+         "layer { name: 'scores' type: 'InnerProduct' bottom: 'wide' top: 'scores' "
+         "inner_product_param { num_output: 3 weight_filler { type: 'xavier' } } } " +
+         softmax_loss();
+}
+
+/// Trains on two GPUs: at_third(solver, rank) after two iterations.
+void after_two(const string& net,
+               const std::function<void(Solver<float>* solver, Communicator* rank)>& at_third) {
+  const Devices devices(2);
+  const QuietLog quiet;
+  run_on_gpus({0, 1}, [&](const Rank& rank) {
+    const auto solver = join<float>(rank, solver_param(net, "momentum: 0.9"));
+    fill_images(solver->net().get(), rank->rank());
+    solver->Step(2);
+    at_third(solver.get(), rank.get());
+  });
+}
+
+/// Where a recorded operation of a device with this in its name is, the last one; -1: nowhere.
+int last_of(const vector<string>& operations, const string& device, const string& name) {
+  for (int i = static_cast<int>(operations.size()) - 1; i >= 0; --i) {
+    if (operations[i].compare(0, device.size(), device) == 0 && contains(operations[i], name)) {
+      return i;
+    }
+  }
+  return -1;
+}
+
+int first_of(const vector<string>& operations, const string& device, const string& name) {
+  for (int i = 0; i < static_cast<int>(operations.size()); ++i) {
+    if (operations[i].compare(0, device.size(), device) == 0 && contains(operations[i], name)) {
+      return i;
+    }
+  }
+  return -1;
+}
+
+}  // namespace
+
+TEST(GpuRanks, TheSumOfTheLastLayersIsQueuedBeforeTheFirstLayersBackwardPass) {
+  vector<string> operations;
+  after_two(wide_net(), [&](Solver<float>* solver, Communicator* rank) {
+    rank->barrier();
+    if (rank->rank() == 0) shadow::record_operations(true);
+    rank->barrier();
+    solver->Step(1);
+    rank->barrier();
+    if (rank->rank() == 0) operations = shadow::recorded_operations();
+    rank->barrier();
+    shadow::record_operations(false);
+  });
+  for (const string device : {"0 ", "1 "}) {
+    const int sum = first_of(operations, device, "NCCL, the begin of a sum of");
+    const int first_layer = last_of(operations, device, "Im2col");
+    ASSERT_GE(sum, 0);
+    EXPECT_LT(sum, first_layer) << device;
+    // The update is queued behind all sums, and does not wait for the host.
+    const int last_sum = last_of(operations, device, "NCCL, the begin of a sum of");
+    EXPECT_LT(last_sum, last_of(operations, device, "kernel caffe::(anonymous namespace)::Update"));
+  }
+}
+
+TEST(GpuRanks, AnIterationWaitsForEachGpuOnce) {
+  shadow::Counts counts;
+  after_two(lenet(), [&](Solver<float>* solver, Communicator* rank) {
+    rank->barrier();
+    if (rank->rank() == 0) shadow::reset_counts();
+    rank->barrier();
+    solver->Step(1);
+    rank->barrier();
+    if (rank->rank() == 0) counts = shadow::counts();
+    rank->barrier();
+  });
+  EXPECT_EQ(counts.synchronisations, 2);
+  EXPECT_EQ(counts.copies_to_host, 2);
+  EXPECT_EQ(counts.bytes_to_device, 0);
+  EXPECT_EQ(counts.allocations, 0);
+}
+
+/// The error names the rank also if it fails before it trains with the others.
+TEST(GpuRanks, AnErrorOfARankEndsAll) {
+  const Devices devices(2);
+  const QuietLog quiet;
+  for (const int failing : {0, 1}) {
+    const string error = error_of([&] {
+      run_on_gpus({1, 0}, [&](const Rank& rank) {
+        CAFFE_CHECK(rank->rank() != failing, "no such file");
+        join<float>(rank, solver_param(lenet(), ""))->Step(3);
+      });
+    });
+    EXPECT_EQ(error,
+              failing == 0 ? "rank 0 (GPU 1): no such file" : "rank 1 (GPU 0): no such file");
+  }
+  EXPECT_EQ(Caffe::solver_count(), 1);
+  EXPECT_EQ(Caffe::solver_rank(), 0);
+}
+
+/// BVLC Caffe's class, as its command uses it.
+TEST(GpuRanks, NcclRunsASolverOnAllGpus) {
+  const Devices devices(2);
+  const QuietLog quiet;
+  TempDir folder;
+  write_database(folder / "images", float_images(26));
+  const auto weights_of = [&](int gpus) {
+    const OnGpu mode;
+    Caffe::set_solver_count(gpus);
+    const string net = data_layer(folder / "images", 12 / gpus) + trained_layers("data");
+    const shared_ptr<Solver<float>> solver(SolverRegistry<float>::CreateSolver(solver_param(
+        net + softmax_loss(), "momentum: 0.9 max_iter: 12 snapshot_after_train: false")));
+    if (gpus == 1) {
+      solver->Solve();
+    } else {
+      NCCL<float>(solver).Run({0, 1}, nullptr);
+    }
+    Caffe::set_solver_count(1);
+    Caffe::SetDevice(0);
+    return weights(solver.get());
+  };
+  EXPECT_LE(relative_difference(weights_of(2), weights_of(1)), 1e-5);
+}
+
+}  // namespace caffe
