@@ -479,7 +479,10 @@ void Solver<Dtype>::CheckSnapshotWritePermissions() {
 
 template <typename Dtype>
 void Solver<Dtype>::Snapshot() {
-  CAFFE_CHECK(Caffe::root_solver(), "only the root solver can call Snapshot");
+  CAFFE_CHECK(Caffe::root_solver() || together_ != nullptr,
+              "only the root solver can call Snapshot, or all ranks after TrainTogether");
+  if (together_ != nullptr) together_->average_statistics();
+  if (!Caffe::root_solver()) return;
   const bool hdf5 = param_.snapshot_format() == SolverParameter_SnapshotFormat_HDF5;
   SnapshotSolverState(hdf5 ? SnapshotToHDF5() : SnapshotToBinaryProto());
 }

@@ -96,6 +96,8 @@ class Solver {
   /// Restores a solverstate: weights, history and position in the learning rate schedule. If it
   /// throws, nothing has changed.
   void Restore(const char* resume_file);
+  /// Writes a snapshot. Where ranks train together all of them call it, because rank 0, which writes
+  /// it, needs the others' statistics; otherwise only the root solver may.
   void Snapshot();
 
   const SolverParameter& param() const { return param_; }

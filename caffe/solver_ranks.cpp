@@ -127,8 +127,7 @@ void Solver<Dtype>::test_together() {
 
 template <typename Dtype>
 void Solver<Dtype>::snapshot_together() {
-  if (together_ != nullptr) together_->average_statistics();
-  if (Caffe::root_solver()) Snapshot();
+  if (together_ != nullptr || Caffe::root_solver()) Snapshot();
 }
 
 template <typename Dtype>

@@ -143,7 +143,8 @@ void bind_running(Class* solver) {
             const Call call(companion_of(solver->net()));
             solver->Snapshot();
           },
-          "Writes a .caffemodel and a .solverstate at snapshot_prefix.")
+          "Writes a .caffemodel and a .solverstate at snapshot_prefix. Of ranks that train\n"
+          "together, all call it, and rank 0 writes.")
       .def(
           "restore",
           [](const SolverPtr& solver, const Path& path) {

@@ -15,6 +15,7 @@ from maap.data.records import Record, encode_jpeg, encode_pixels, key_for
 from maap.data.store import Split
 from maap.data.write import begin, finish, write_split
 from maap.errors import MaapError
+from maap.host import ranks
 from maap.rewrite.regions import FOUND
 from maap.rewrite.rewrite import rewrite
 
@@ -92,6 +93,9 @@ class FakeFinder:
         self.seen += count
         return Found(regions, attention.astype(np.float32), stats)
 
+    def find_each(self, images: np.ndarray, labels=None) -> list[Found]:
+        return [self.find(images, labels)]
+
 
 def write_files(folder: Path):
     """Stand-ins for the net, without an Elimination layer, and for the weights file."""
@@ -102,7 +106,10 @@ def write_files(folder: Path):
 
 def run(source: Split, out: Path, a_star: str = "ROI", batch: int = 8, regions=FOUND, **finder):
     """rewrite() with the stand-in; its files lie beside `out`."""
-    net, weights = write_files(out.parent)
+    if ranks.first():
+        write_files(out.parent)
+    ranks.here().barrier()
+    net, weights = out.parent / "net.prototxt", out.parent / "fake.caffemodel"
     return rewrite(
         source,
         out,

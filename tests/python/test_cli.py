@@ -45,7 +45,16 @@ def test_help_imports_no_command():
     code += "; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, check=True)
     loaded = set(done.stdout.decode().splitlines()[-1].split())
-    needed = {"cli", "cli.main", "cli.group", "errors", "util", "util.text"}
+    needed = {
+        "cli",
+        "cli.main",
+        "cli.group",
+        "errors",
+        "host",
+        "host.launched",
+        "util",
+        "util.text",
+    }
     assert {name for name in loaded if name.startswith("maap.")} == {f"maap.{n}" for n in needed}
     assert not {"yaml", "subprocess", "multiprocessing", "rich", "numpy"} & loaded
 

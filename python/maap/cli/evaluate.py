@@ -12,6 +12,7 @@ from maap.cli.options import (
     DEBUG,
     GPU,
     PHASE,
+    RANKS,
     REGION,
     RUN,
     RUNS_DIR,
@@ -24,7 +25,7 @@ from maap.host.supervise import call
 from maap.runs.request import Request
 
 _SUBJECT = together(
-    RUN(), PHASE, WEIGHTS, DATA, ATTENTION, REGION, BATCH, GPU, THREADS, RUNS_DIR, DEBUG
+    RUN(), PHASE, WEIGHTS, DATA, ATTENTION, REGION, BATCH, GPU, THREADS, RANKS, RUNS_DIR, DEBUG
 )
 
 
@@ -41,6 +42,7 @@ _SUBJECT = together(
 @click.option("--out", metavar="DIR", help="Write all tables there: CSV and JSON.")
 def evaluate(
     threads: Optional[int],
+    ranks: int,
     debug: bool,
     crops: str,
     predictions: Optional[str],
@@ -61,7 +63,8 @@ def evaluate(
     request.check()
     files = [Path(name) if name else None for name in (predictions, out)]
     target = "maap.measure.command:evaluate"
-    for line in call(target, request, int(crops), *files, threads=threads, debug=debug):
+    how = dict(threads=threads, debug=debug, processes=ranks)
+    for line in call(target, request, int(crops), *files, **how):
         click.echo(line)
 
 
@@ -74,7 +77,7 @@ def evaluate(
     type=click.Choice(REGIONS),
     help="What images are cut by, as for train. [default: the run's, or found]",
 )
-def rewrite(out: str, threads: Optional[int], debug: bool, **options: Any) -> None:
+def rewrite(out: str, threads: Optional[int], ranks: int, debug: bool, **options: Any) -> None:
     """Write the training images as a trained net attends to them.
 
     \b
@@ -86,4 +89,5 @@ def rewrite(out: str, threads: Optional[int], debug: bool, **options: Any) -> No
     request = Request(**options)
     request.check()
     target = "maap.rewrite.command:rewrite_images"
-    click.echo(call(target, request, Path(out), threads=threads, debug=debug))
+    how = dict(threads=threads, debug=debug, processes=ranks)
+    click.echo(call(target, request, Path(out), **how))

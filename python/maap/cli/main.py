@@ -13,6 +13,7 @@ import click
 from maap import __version__
 from maap.cli.group import HELP, Commands
 from maap.errors import MaapError, Stopped
+from maap.host.launched import launched, stay_silent
 
 # The commands under headings: name -> ("module:command", its short help).
 COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
@@ -46,8 +47,14 @@ COMMANDS: dict[str, dict[str, tuple[str, str]]] = {
     "Compare methods, with how sure it is": {
         "study": ("maap.cli.study:study", "Run a study: rows of settings, over several seeds."),
         "table": ("maap.cli.table:table", "Make a table of the paper, running what is missing."),
+        "plan": ("maap.cli.plan:plan", "Say what training would take with more processes or GPUs."),
     },
 }
+
+
+# What several ranks do together; anything else is done by one process.
+TOGETHER = ("train", "evaluate", "rewrite")
+COMMANDS_OF_ONE = {name for names in COMMANDS.values() for name in names} - set(TOGETHER)
 
 
 @click.group(cls=Commands, sections=COMMANDS, context_settings=HELP, invoke_without_command=True)
@@ -76,7 +83,9 @@ def cli(context: click.Context) -> None:
 def main(arguments: Optional[list[str]] = None) -> None:
     """Run the command line and end the process with its exit status."""
     try:
-        _check_words(sys.argv[1:] if arguments is None else arguments)
+        words = sys.argv[1:] if arguments is None else arguments
+        _as_a_rank(words)
+        _check_words(words)
         cli.main(args=arguments, prog_name="maap", standalone_mode=False)
         status = 0
     except MaapError as error:
@@ -97,6 +106,22 @@ def main(arguments: Optional[list[str]] = None) -> None:
     except OSError as error:  # the child reports its own; here, a file that a person named
         status = _fail(f"{error.filename or 'a file'}: {error.strerror}; check the path")
     sys.exit(status)
+
+
+def _as_a_rank(words: list[str]) -> None:
+    """Under mpirun or srun: rank 0 speaks for all. Raises MaapError for a command that several
+    processes would do several times."""
+    place = launched()
+    if place is None:
+        return
+    command = next((word for word in words if not word.startswith("-")), None)
+    if not place.first:
+        stay_silent()
+    if command in COMMANDS_OF_ONE:
+        raise MaapError(
+            f"mpirun or srun started {place.size} processes, and maap {command} is the work of "
+            f"one: start it alone ({', '.join(TOGETHER)} run in several)"
+        )
 
 
 def _check_words(words: list[str]) -> None:

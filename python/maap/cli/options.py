@@ -21,6 +21,13 @@ THREADS = click.option(
     metavar="INTEGER",
     help="CPU threads. [default: all cores]",
 )
+RANKS = click.option(
+    "--ranks",
+    type=click.IntRange(min=1),
+    default=1,
+    metavar="INTEGER",
+    help="Processes that share the images, started here (under mpirun or srun, leave it out).",
+)
 # The number of the GPU to compute on where no --gpu is given, as in the container with GPU methods.
 DEFAULT_GPU = "MAAP_DEFAULT_GPU"
 GPU = click.option(

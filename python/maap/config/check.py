@@ -135,7 +135,7 @@ _LEAST = {
     "batch": 1, "max_iter": 1, "phase2_iter": 1, "rounds": 1, "snapshot": 1, "display": 1,
     "converge_window": 1, "image_size": 8, "crop_size": 8, "threads": 1, "iter_size": 1, "seed": 0,
     "gpu": 0, "test_interval": 0, "converge_fraction": 0, "momentum": 0, "weight_decay": 0,
-    "base_lr": 0, "phase2_lr": 0, "stepsize": 1,
+    "base_lr": 0, "phase2_lr": 0, "stepsize": 1, "ranks": 1,
 }  # fmt: skip
 
 

@@ -391,6 +391,15 @@ class TrainConfig:
         group="machine",
         may_change=True,
     )
+    ranks: int = _setting(
+        1,
+        "Processes that train together, each with a batch of its own; the cores are divided among "
+        "them. They are started here; under mpirun or srun, leave it out. Needs the engine.",
+        "ours",
+        "processes",
+        group="machine",
+        may_change=True,
+    )
     resume: bool = _setting(
         False, "Continue a run that was stopped or killed.", "design", group="machine",
         may_change=True,
@@ -413,8 +422,8 @@ class TrainConfig:
 
     @property
     def images_per_iteration(self) -> int:
-        """Of training, in resolved settings."""
-        return (self.batch or 1) * (self.iter_size or 1)
+        """Of training, over all ranks, in resolved settings."""
+        return (self.batch or 1) * (self.iter_size or 1) * self.ranks
 
 
 FIELDS: dict[str, dataclasses.Field] = {f.name: f for f in dataclasses.fields(TrainConfig)}

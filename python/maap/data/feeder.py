@@ -5,6 +5,10 @@ from (seed, epoch), crops and mirroring from (seed, iteration). A run resumed at
 therefore sees the batches that the uninterrupted one saw. numpy's RandomState is used because its
 streams never change between versions.
 
+Several ranks (``host/ranks.py``) share the images out. In training an iteration has one batch for
+all, ``ranks`` times as large, of which rank r takes the r-th part: the same images and crops as of
+one rank with that batch. In a test, whole batches are dealt out: rank r has r, r + ranks ...
+
 Worker processes (``maap.host.workers``) decode and transform ahead of the network into shared
 memory; taking a batch costs the caller one copy of it."""
 
@@ -118,6 +122,17 @@ class Plan:
     seed: int
     train: bool
     view: View = View()  # of a test
+    rank: int = 0  # whose part of the images this is
+    ranks: int = 1
+
+    @property
+    def _mine(self) -> slice:
+        """Of a training batch of all ranks, this one's part."""
+        return slice(self.rank * self.batch, (self.rank + 1) * self.batch)
+
+    def _whole(self, iteration: int) -> int:
+        """The number of a test's batch among those of all ranks."""
+        return iteration * self.ranks + self.rank
 
     @property
     def slots(self) -> int:
@@ -127,10 +142,12 @@ class Plan:
     def indices(self, iteration: int) -> np.ndarray:
         """The records of batch ``iteration``, (batch,); a test's last batch repeats its last
         record."""
-        first = iteration * self.batch
-        wanted = np.arange(first, first + self.batch)
         if not self.train:
+            first = self._whole(iteration) * self.batch
+            wanted = np.arange(first, first + self.batch)
             return np.minimum(wanted, self.slots - 1) // self.view.crops
+        first = (iteration * self.ranks + self.rank) * self.batch
+        wanted = np.arange(first, first + self.batch)
         epochs = wanted // self.length
         result = np.empty(self.batch, np.int64)
         for epoch in np.unique(epochs):
@@ -140,29 +157,30 @@ class Plan:
         return result
 
     def batches(self) -> int:
-        """Batches of one pass over a test split."""
-        return -(-self.slots // self.batch)
+        """This rank's batches of one pass over a test split."""
+        whole = -(-self.slots // self.batch)
+        return len(range(self.rank, whole, self.ranks))
 
     def valid(self, iteration: int) -> int:
         """How many slots of the batch hold images of their own (all, when training)."""
-        return (
-            self.batch
-            if self.train
-            else max(0, min(self.batch, self.slots - iteration * self.batch))
-        )
+        if self.train:
+            return self.batch
+        return max(0, min(self.batch, self.slots - self._whole(iteration) * self.batch))
 
     def placement(self, iteration: int, transform: Transform, size: tuple[int, int]) -> list[Place]:
         """Per slot: top and left of the crop, and whether it is flipped."""
         crop = transform.output_size(size)
         if not self.train:
             places = self.view.places(size, crop)
-            slots = np.arange(iteration * self.batch, (iteration + 1) * self.batch)
+            first = self._whole(iteration) * self.batch
+            slots = np.arange(first, first + self.batch)
             return [places[slot % len(places)] for slot in np.minimum(slots, self.slots - 1)]
-        random = _random(self.seed, _CROPS, iteration)
-        tops = random.randint(0, size[0] - crop[0] + 1, self.batch)
-        lefts = random.randint(0, size[1] - crop[1] + 1, self.batch)
-        flips = random.randint(0, 2, self.batch).astype(bool) & transform.mirror
-        return [((int(y), int(x)), bool(f)) for y, x, f in zip(tops, lefts, flips)]
+        random, count = _random(self.seed, _CROPS, iteration), self.batch * self.ranks
+        tops = random.randint(0, size[0] - crop[0] + 1, count)
+        lefts = random.randint(0, size[1] - crop[1] + 1, count)
+        flips = random.randint(0, 2, count).astype(bool) & transform.mirror
+        mine = zip(tops[self._mine], lefts[self._mine], flips[self._mine])
+        return [((int(y), int(x)), bool(f)) for y, x, f in mine]
 
 
 def _batch_bytes(batch: int, size: tuple[int, int]) -> int:
@@ -217,7 +235,8 @@ class Feeder:
     train=True: shuffled epochs without end, random crops, mirroring when the transform says so,
     from iteration ``start`` on. train=False: the records in order, as ``view`` says (the centre
     crop, or each image's ten crops in consecutive slots); the last batch is padded with its last
-    crop and ``valid`` says how many slots count; then StopIteration. A split whose records have the
+    crop and ``valid`` says how many slots count; then StopIteration. rank, ranks: whose part of
+    the images this is, of batches of ``batch`` images a rank. A split whose records have the
     mean subtracted already is fed with the transform's mean left out.
     Raises MaapError for a crop that does not fit and, from ``next``, for a damaged record.
     """
@@ -234,13 +253,15 @@ class Feeder:
         view: Optional[View] = None,
         processes: int = 1,
         prefetch: int = 3,
+        rank: int = 0,
+        ranks: int = 1,
     ) -> None:
         if batch < 1 or start < 0 or processes < 1 or prefetch < 1:
             raise MaapError(f"batch {batch} or start {start} is out of range")
         if split.mean_subtracted:
             transform = replace(transform, mean=None)
         self.split, self.transform = split, transform
-        self.plan = Plan(len(split), batch, seed, train, view or View())
+        self.plan = Plan(len(split), batch, seed, train, view or View(), rank, ranks)
         self.size = transform.output_size(split.size)
         if not train:
             self.plan.view.places(split.size, self.size)  # refuses crops that are all the same

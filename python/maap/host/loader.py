@@ -19,6 +19,7 @@ from types import ModuleType
 import numpy as np
 
 from maap.errors import MaapError
+from maap.host import ranks
 from maap.host.types import CaffeNet
 from maap.images import region_options
 from maap.images.region_options import RegionOptions
@@ -161,7 +162,8 @@ def _load_plugin(path: Path) -> ctypes.CDLL:
 
 
 def set_device(caffe: ModuleType, gpu: int | None) -> None:
-    """Chooses the CPU (``gpu=None``) or a GPU by number.
+    """Chooses the CPU (``gpu=None``) or a GPU by number; of several ranks on a machine, each takes
+    the next one.
 
     Raises:
         MaapError: a GPU was asked for and this Caffe was built without CUDA.
@@ -174,7 +176,7 @@ def set_device(caffe: ModuleType, gpu: int | None) -> None:
             f"GPU {gpu} was asked for, but this Caffe was built without CUDA; leave --gpu out, "
             "or use a Caffe built with CUDA and the layers built with -DUSE_CUDA=ON"
         )
-    caffe.set_device(gpu)
+    caffe.set_device(gpu + ranks.here().local_rank)
     caffe.set_mode_gpu()
 
 

@@ -17,7 +17,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -30,12 +29,14 @@ from types import FrameType
 from typing import Any, Optional
 
 from maap.errors import MaapError, Stopped
+from maap.host import ranks
+from maap.host.crew import Crew, End, signal_of
+from maap.host.launched import Place, launched, need_ranks, stay_silent, threads_each
 from maap.host.workers import die_with_parent
 
 # ---- the parent's side --------------------------------------------------------------------------
 
 _FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def call(
@@ -44,85 +45,70 @@ def call(
     threads: Optional[int] = None,
     log: Optional[Path] = None,
     debug: bool = False,
+    processes: int = 1,
 ) -> Any:
     """``target`` ("package.module:function") called with ``args`` (picklable) in a child process.
 
-    ``threads`` is how many Caffe's arithmetic uses, ``log`` the file Caffe's log is appended to (a
-    temporary one by default, removed when all went well). Returns what the function returns;
-    raises MaapError for its errors, and Stopped.
+    ``threads`` is how many Caffe's arithmetic uses (default: the cores, divided by the ranks on
+    this machine), ``log`` the file Caffe's log is appended to (a temporary one by default, removed
+    when all went well). ``processes``: more than 1 starts that many processes, which all call the
+    target and find each other by `ranks.here`; rank 0's result counts. A process that mpirun or
+    srun started is a rank already. Returns what the function returns; raises MaapError for its
+    errors, and Stopped.
     """
-    threads = threads or len(os.sched_getaffinity(0))
+    need_ranks(processes)
+    if launched() is not None:
+        processes = 1
     temporary = log is None
     if log is None:
         handle, name = tempfile.mkstemp(prefix="maap-", suffix=".log")
         os.close(handle)
         log = Path(name)
-    process, connection = _start(threads, log)
-    connection.send((target, args, debug))
-    with _passing_signals_to(process):
-        outcome, log_now = _listen(connection, log)
-        code = process.wait()
-    connection.close()
-    if temporary and (outcome is None or outcome[0] not in ("bug", "caffe")) and code == 0:
+    crew = Crew(processes, threads or threads_each(processes), log)
+    with _passing_signals_to(crew):
+        crew.start((target, args, debug))
+        end = crew.listen()
+    outcome = end.outcome
+    if temporary and (outcome is None or outcome[0] not in ("bug", "caffe")) and end.code == 0:
         log.unlink(missing_ok=True)  # a clean-up of /tmp may have been faster
-    if outcome is None and code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-        raise Stopped("stopped at once, without a snapshot", code - 128)
+    if processes > 1 and crew.signals and (outcome is None or outcome[0] != "result"):
+        raise _stopped_together(crew)
+    if outcome is None and end.code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        raise Stopped("stopped at once, without a snapshot", end.code - 128)
     if outcome is None:
-        raise MaapError(_how_it_ended(code, log_now))
+        raise MaapError(_how_it_ended(end, crew))
     kind, value = outcome
     if kind == "result":
         return value
     if kind == "stopped":
         raise Stopped(*value)
     if kind == "caffe":
-        raise MaapError(f"Caffe stopped: {value}{_hint(value)}\nlog: {log_now}")
-    raise MaapError(value if kind == "error" else f"{value}\nlog: {log_now}")
+        who = "" if value.startswith("rank ") else "Caffe stopped: "
+        raise MaapError(f"{who}{value}{_hint(value)}\nlog: {end.member.log}")
+    raise MaapError(value if kind == "error" else f"{value}\nlog: {end.member.log}")
 
 
-def _start(threads: int, log: Path) -> tuple[subprocess.Popen, Connection]:
-    ours, theirs = socket.socketpair()
-    environment = dict(os.environ, **{name: str(threads) for name in _THREAD_SETTINGS})
-    environment["PYTHONPATH"] = os.pathsep.join(path or str(Path.cwd()) for path in sys.path)
-    code = "from maap.host.supervise import _child; _child()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(theirs.fileno()), str(os.getpid()), str(log)],
-        stdin=subprocess.DEVNULL,
-        pass_fds=[theirs.fileno()],
-        env=environment,
-        start_new_session=True,  # so that a terminal's Ctrl-C reaches it once: through us
-    )
-    theirs.close()
-    return process, Connection(ours.detach())
-
-
-def _listen(connection: Connection, log: Path) -> tuple[Optional[tuple[str, Any]], Path]:
-    """The child's outcome (None when it died without one) and the log it wrote last."""
-    outcome = None
-    try:
-        while True:
-            kind, value = connection.recv()
-            if kind == "log":
-                log = Path(value)
-            else:
-                outcome = (kind, value)
-    except (EOFError, ConnectionResetError):
-        return outcome, log
+def _stopped_together(crew: Crew) -> Stopped:
+    """What a stop of several ranks has to say: rank 0's words, where it came to them."""
+    outcomes = [each.outcome for each in crew.members]
+    said = next((each[1] for each in outcomes if each is not None and each[0] == "stopped"), None)
+    return Stopped(*said) if said else Stopped("stopped at once", crew.signals[0])
 
 
 @contextmanager
-def _passing_signals_to(process: subprocess.Popen) -> Iterator[None]:
-    """Pass stop signals to the child, and suspend and continue with it."""
+def _passing_signals_to(crew: Crew) -> Iterator[None]:
+    """Pass stop signals to the child or the ranks, and suspend and continue with them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
 
     def forward(number: int, frame: Optional[FrameType]) -> None:
-        _send(process, signal.SIGTERM if number == signal.SIGHUP else number)
+        crew.send(signal.SIGTERM if number == signal.SIGHUP else number)
 
     def suspend(number: int, frame: Optional[FrameType]) -> None:
-        _send(process, signal.SIGSTOP)
+        crew.send(signal.SIGSTOP)
         os.kill(os.getpid(), signal.SIGSTOP)
-        _send(process, signal.SIGCONT)
+        crew.send(signal.SIGCONT)
 
     wanted = [n for n in _FORWARDED if n != signal.SIGHUP or not _hangups_ignored()]
     before: dict[int, Any] = {n: signal.signal(n, forward) for n in wanted}
@@ -137,11 +123,6 @@ def _passing_signals_to(process: subprocess.Popen) -> Iterator[None]:
 def _hangups_ignored() -> bool:
     """Whether this process was started with nohup: the work continues when the terminal closes."""
     return signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
-
-
-def _send(process: subprocess.Popen, number: int) -> None:
-    if process.poll() is None:
-        process.send_signal(number)
 
 
 # What Caffe's own words mean for a user.
@@ -172,17 +153,24 @@ def _hint(said: str) -> str:
     return f" ({hints[0]})" if hints else ""
 
 
-def _how_it_ended(code: int, log: Path) -> str:
+def _how_it_ended(end: End, crew: Crew) -> str:
+    log, code = end.member.log, end.code
     with log.open("rb") as stream:
         stream.seek(max(0, log.stat().st_size - 65536))
         text = stream.read().decode("utf-8", "replace")
+    who = "the work"
+    if crew.size > 1:
+        who = f"rank {end.member.rank} of {crew.size}"
+        number = signal_of(end.member.rank, crew.log.read_text("utf-8", "replace"))
+        code = -(number or signal.SIGKILL)  # mpirun says nothing where it was ended first
     if code == -signal.SIGKILL:
-        return "the work was killed from outside; if the memory was full, use a smaller --batch"
+        return f"{who} was killed from outside; if the memory was full, use a smaller --batch"
     said = fatal_message(text) if code == -signal.SIGABRT else None
     if said:
         return f"Caffe stopped: {said}{_hint(said)}\nlog: {log}"
     how = signal.Signals(-code).name if code < 0 else f"status {code}"
-    return f"the working process ended with {how}\nlog: {log}"
+    who = "the working process" if crew.size == 1 else who
+    return f"{who} ended with {how}\nlog: {log}"
 
 
 # ---- the child's side ---------------------------------------------------------------------------
@@ -214,8 +202,9 @@ def stopping_deferred() -> Iterator[None]:
 
 @contextmanager
 def caffe_log(path: Path) -> Iterator[None]:
-    """Append what Caffe logs to a file. Does nothing in a process that `call` did not start."""
-    if _Side.connection is None:
+    """Append what Caffe logs to a file. Does nothing in a process that `call` did not start, nor in
+    a rank other than the first."""
+    if _Side.connection is None or not ranks.first():
         yield
         return
     before, log_before = os.dup(2), _Side.log
@@ -247,29 +236,71 @@ def _on_signal(number: int, frame: Optional[FrameType]) -> None:
 
 
 def _child() -> None:
-    descriptor, parent, log = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    where, parent, log = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _on_signal)
-    die_with_parent(parent)
+    place = launched()
+    if where.isdigit():
+        die_with_parent(parent)
+        connection = Connection(int(where))
+    else:
+        connection = _connected_rank(where, place)
+    if place is not None and not place.first:
+        stay_silent()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)
-    connection = Connection(descriptor)
     target, args, debug = connection.recv()
+    if not where.isdigit():
+        threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     _Side.connection, _Side.log = connection, log
     outcome = _outcome(target, args, debug)
     _Side.deferred = True
+    status = 0 if outcome[0] == "result" else 1
     try:
         connection.send(outcome)
         sys.stdout.flush()
+        if ranks.here().size > 1:
+            _leave(outcome)
+            ranks.end(status)
     finally:
         # Without the interpreter's tear-down: Caffe's static destructors have nothing to save, and
         # a helper process may still be winding up.
-        os._exit(0 if outcome[0] == "result" else 1)
+        os._exit(status)
+
+
+def _connected_rank(address: str, place: Optional[Place]) -> Connection:
+    """A rank's connection to the process that started mpirun, whose output it writes to."""
+    connected = socket.socket(socket.AF_UNIX)
+    connected.connect(address)
+    for number, given in enumerate(socket.recv_fds(connected, 1, 2)[1], 1):
+        os.dup2(given, number)
+        os.close(given)
+    connection = Connection(connected.detach())
+    connection.send((place.rank if place is not None else 0, os.getpid()))
+    return connection
+
+
+def _end_with(connection: Connection) -> None:
+    """A rank ends at once when the process that started mpirun ends, or has had enough."""
+    while True:
+        try:
+            connection.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+
+
+def _leave(outcome: tuple[str, Any]) -> None:
+    """Tell the other ranks that this one is done or has failed."""
+    if outcome[0] != "result":
+        value = outcome[1][0] if outcome[0] == "stopped" else str(outcome[1]).split("\n")[0]
+        ranks.here().abort(f"rank {ranks.here().rank}: {value}")
+    ranks.leave()
 
 
 def _outcome(target: str, args: list[Any], debug: bool) -> tuple[str, Any]:
     module, function = target.split(":")
     try:
+        ranks.join()
         return "result", getattr(importlib.import_module(module), function)(*args)
     except MaapError as error:
         return "error", str(error) + ("\n" + traceback.format_exc() if debug else "")

@@ -11,7 +11,7 @@ from maap.data.feeder import Feeder, Transform
 from maap.data.store import Split
 from maap.data.views import View
 from maap.errors import MaapError
-from maap.host import loader
+from maap.host import loader, ranks
 from maap.runs.evaluation import Accuracy, ClassAccuracy
 from maap.util.progress import track
 from maap.util.text import times
@@ -100,7 +100,8 @@ def class_scores(
     title: str = "evaluating",
 ) -> np.ndarray:
     """(N, classes) scores of a split's images; with ten crops the mean of their scores (float64),
-    as Caffe's ``Classifier.predict`` takes it.
+    as Caffe's ``Classifier.predict`` takes it. Several ranks share the batches out; each returns
+    all scores.
 
     Raises MaapError when the crop is not the net's input or the net scores other classes.
     """
@@ -110,14 +111,16 @@ def class_scores(
             f"{times(transform.output_size(split.size))}; use the net's own crop_size"
         )
     view = view or View()
-    collected: list[np.ndarray] = []
-    feeding = Feeder(split, transform, classifier.batch, seed=0, train=False, view=view)
+    mine: list[np.ndarray] = []
+    group = ranks.here()
+    part = dict(rank=group.rank, ranks=group.size)
+    feeding = Feeder(split, transform, classifier.batch, seed=0, train=False, view=view, **part)
     with track(title, total=feeding.plan.slots) as progress, feeding as feeder:
         for _ in range(feeder.plan.batches()):
             feeder.next(classifier.input)
-            collected.append(classifier.scores()[: feeder.valid])
-            progress.advance(feeder.valid)
-    scores = np.concatenate(collected)
+            mine.append(classifier.scores()[: feeder.valid])
+            progress.advance(min(feeder.valid * group.size, feeding.plan.slots - progress.done))
+    scores = np.concatenate(ranks.in_turn(ranks.gathered(mine)))
     if scores.shape[1] != len(split.classes):
         raise MaapError(
             f"{classifier.path} scores {scores.shape[1]} classes, {split.folder} has "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Optional
 
 from maap.errors import MaapError
+from maap.host import ranks
 from maap.images.region_options import NAMES
 from maap.measure import tables
 from maap.measure.evaluation import measure_weights
@@ -68,10 +69,10 @@ def evaluate(
         raise MaapError(f"{predictions}: a folder; --predictions takes the name of a CSV file")
     with contextlib.ExitStack() as opened:
         for folder in (out, predictions.parent if predictions is not None else None):
-            if folder is not None:  # now: an evaluation may take an hour
+            if folder is not None and ranks.first():  # now: an evaluation may take an hour
                 opened.enter_context(folder_for(folder))
         work = opened.enter_context(tempfile.TemporaryDirectory())
-        subject = resolve(request, Path(work))
+        subject = ranks.first_alone(lambda: resolve(request, Path(work)))
         images = subject.dataset.split("test")
         found = measure_weights(
             subject.deploy,
@@ -89,7 +90,9 @@ def evaluate(
 def _written(
     subject: Subject, found: Measured, predictions: Optional[Path], out: Optional[Path]
 ) -> list[str]:
-    """Write the tables; the lines to print."""
+    """Write the tables; the lines to print. Of several ranks, the first writes."""
+    if not ranks.first():
+        return []
     images = subject.dataset.split("test")
     lines = [f"{subject.weights} on {len(images)} test images of {subject.dataset.name}"]
     lines += tables.lines(found, images)

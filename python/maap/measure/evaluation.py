@@ -14,6 +14,7 @@ from maap.data.feeder import Transform
 from maap.data.store import Dataset, Split
 from maap.data.views import View
 from maap.errors import MaapError
+from maap.host import ranks
 from maap.measure.classify import Classifier, Prediction, class_scores, rate_scores
 from maap.measure.regions import cropped_accuracy, measure_regions
 from maap.measure.result import Measured
@@ -82,7 +83,7 @@ class TrainedRun(Protocol):
 
 def evaluate_run(work: TrainedRun) -> Evaluation:
     """Evaluates every phase of a run and its regions; writes evaluation.json, predictions.csv and
-    samples/ into the run's folder."""
+    samples/ into the run's folder (of several ranks, the first does)."""
     folder, state = Path(work.run.folder), work.state
     split = work.data.split("test")
     how = (split, work.test_transform, int(work.config.batch or 1))
@@ -105,8 +106,9 @@ def evaluate_run(work: TrainedRun) -> Evaluation:
         predictions[stage.name] = found.predictions
         if found.regions is not None:
             quality.append(PhaseRegions(phase=stage.name, title=title, **vars(found.regions)))
-    samples.save(folder / "samples", predictions)
-    _save_inside(samples, work, rewrite)
+    if ranks.first():
+        samples.save(folder / "samples", predictions)
+        _save_inside(samples, work, rewrite)
     evaluation = Evaluation(
         format=FORMAT,
         data=_facts(work.data),
@@ -117,8 +119,9 @@ def evaluate_run(work: TrainedRun) -> Evaluation:
         haap=_haap_mode(state),
         seconds=_times(state),
     )
-    write_phase_predictions(folder / "predictions.csv", predictions)
-    write_evaluation(folder, evaluation)
+    if ranks.first():
+        write_phase_predictions(folder / "predictions.csv", predictions)
+        write_evaluation(folder, evaluation)
     return evaluation
 
 

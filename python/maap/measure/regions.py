@@ -2,11 +2,10 @@
 classifier is on images cut to them."""
 
 import tempfile
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Callable, NamedTuple, Optional, Union
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from maap.data.feeder import Transform
 from maap.data.store import Split
 from maap.data.views import View
 from maap.errors import MaapError
+from maap.host import ranks
 from maap.images import boxes as geometry
 from maap.images.region_options import RegionOptions
 from maap.measure.classify import Classifier, class_scores, rate_scores
@@ -59,7 +59,8 @@ def measure_regions(
     The result has the figures (`boxes.quality`) of the regions, of the true box (the best there
     can be), the whole image, and a centred box of half its area, and those of small, medium and
     large objects (`boxes.SIZES`). Without true boxes they are None.
-    Every image is offered to `samples`. Raises MaapError naming the image whose map holds
+    Every image is offered to `samples`. Several ranks share the batches out; each returns all.
+    Raises MaapError naming the image whose map holds
     a NaN.
     """
     finder = open_finder(net, weights, batch, gpu, attention=samples is not None)
@@ -101,24 +102,51 @@ def _search(
     ``samples``."""
     job = Job.of(split, finder.size, transform, batch)
     batches = batches_of(0, len(split), batch)
-    boxes: dict[int, list[geometry.Box]] = {0: []}
-    fallbacks: Counter[int] = Counter()
-    loading = Pool(job, batches, min(default_workers(), len(batches)))
+    mine = [batches[n] for n in ranks.of_this_rank(len(batches))]
+    parts: list[_Part] = []
+    loading = Pool(job, mine, min(default_workers(), len(mine)))
     with track(title, total=len(split)) as progress, loading as pool:
-        for number, indices in enumerate(batches):
+        for number, indices in enumerate(mine):
             results = _find(finder, pool.loaded(number).images, split, indices)
-            for way, result in enumerate(results):
-                for n, index in enumerate(indices):
-                    box = geometry.scale_box(result.regions[n], finder.size, split.size)
-                    boxes.setdefault(way, []).append(box)
-                    fallbacks[way] += bool(result.stats[n, 4])
-                    if samples is not None and way == 0:
-                        samples.offer(index, box, result.attention[n])
-            progress.advance(len(indices))
+            parts.append(_part(indices, results, finder.size, split, samples is not None))
+            progress.advance(min(len(indices) * ranks.here().size, len(split) - progress.done))
+    parts = ranks.in_turn(ranks.gathered(parts))
+    for part in parts if samples is not None else ():
+        for index, box, small in zip(part.indices, part.boxes[0], part.maps):
+            samples.keep(index, box, small)
     return [
-        FoundRegions(_beside_references(found, fallbacks[way], split), found)
-        for way, found in boxes.items()
+        _found([p.boxes[way] for p in parts], sum(p.fallbacks[way] for p in parts), split)
+        for way in range(len(parts[0].boxes))
     ]
+
+
+class _Part(NamedTuple):
+    """What was found in a batch, by each Elimination layer of a net: the region of each record in
+    stored pixels, and how many maps were flat; and the first one's maps as `Samples.small` keeps
+    them (none where nobody wants them)."""
+
+    indices: list[int]
+    boxes: list[list[geometry.Box]]
+    fallbacks: list[int]
+    maps: list[np.ndarray]
+
+
+def _part(
+    indices: list[int], results: list[Found], size: geometry.Size, split: Split, maps: bool
+) -> _Part:
+    count = len(indices)  # the last batch is padded
+    boxes = [
+        [geometry.scale_box(box, size, split.size) for box in result.regions[:count]]
+        for result in results
+    ]
+    flat = [int(np.count_nonzero(result.stats[:count, 4])) for result in results]
+    kept = [Samples.small(a) for a in results[0].attention[:count]] if maps else []
+    return _Part(indices, boxes, flat, kept)
+
+
+def _found(parts: list[list[geometry.Box]], fallbacks: int, split: Split) -> FoundRegions:
+    boxes = [box for part in parts for box in part]
+    return FoundRegions(_beside_references(boxes, fallbacks, split), boxes)
 
 
 def _find(

@@ -72,10 +72,19 @@ class Samples:
 
     def offer(self, index: int, region: boxes.Box, attention: np.ndarray) -> None:
         """Keep the region (stored pixels) and attention map (h,w, any size) of record `index`."""
+        self.keep(index, region, self.small(attention))
+
+    @staticmethod
+    def small(attention: np.ndarray) -> np.ndarray:
+        """What is kept of an attention map."""
+        return render.resize(attention, _KEPT, _KEPT).astype(np.float16)
+
+    def keep(self, index: int, region: boxes.Box, small: np.ndarray) -> None:
+        """`offer` with a map that is `small` already."""
         box = self.split.records[index].box
         overlap = None if box is None else boxes.iou(region, box)
         self._found[index] = (region, overlap)
-        self._maps[index] = render.resize(attention, _KEPT, _KEPT).astype(np.float16)
+        self._maps[index] = small
 
     def chosen(self) -> list[tuple[Group, int]]:
         """(group, record index) of the pictures to draw, the best first; no record twice."""

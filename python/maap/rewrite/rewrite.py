@@ -21,7 +21,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Optional, Protocol
+from typing import Literal, NamedTuple, Optional, Protocol, Union
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from maap.data.feeder import Transform
 from maap.data.manifest import Manifest
 from maap.data.store import Split
 from maap.errors import MaapError
-from maap.host import workers
+from maap.host import ranks, workers
 from maap.images.a_star import find_a_star
 from maap.images.boxes import Size, scale_box
 from maap.rewrite import worker
@@ -141,8 +141,8 @@ def batches_of(first: int, count: int, batch: int) -> list[list[int]]:
 
 def default_workers() -> int:
     """One per core this process may use, at most four: two keep up with a GPU's AlexNet on
-    JPEGs."""
-    return max(1, min(4, len(os.sched_getaffinity(0))))
+    JPEGs. The ranks of a machine share its cores."""
+    return max(1, min(4, len(os.sched_getaffinity(0)) // ranks.here().local_size))
 
 
 def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
@@ -170,18 +170,21 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     is continued. Raises MaapError: `out` there but of another request, true boxes wanted that are
     not there, a map with a NaN (names the image), disk full, a damaged source record. The committed
     records stay for the next start.
+
+    Several ranks (`host.ranks`) share the batches out, and rank 0 writes them in their order: the
+    bytes are those of one rank that computes with as many threads.
     """
     started = time.monotonic()
     a_star = find_a_star(a_star).name
     regions.check(source)
     request = Request.of(source, net, weights, a_star, transform, batch, regions)
     output = Output(Path(out), source, request)
-    manifest = output.finished()
+    manifest = ranks.shared(output.finished() if ranks.first() else None)
     if manifest is not None:
         say(f"{out} is complete already: {manifest['splits'][source.name]['count']} records")
     else:
         with output:
-            first = output.open()
+            first = ranks.shared(output.open() if ranks.first() else 0)
             if first:
                 say(f"rewriting continues after {first} of {len(source)} records")
             if first < len(source):
@@ -191,7 +194,9 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
                 _fill(output, job, finder, first, worker_count or default_workers())
             cut_by = "" if regions.how == "found" else f"cut by {regions.title}"
             how = dict(mean=transform.mean, title=cut_by)
-            manifest = output.finish(lambda *picture: write_sheet(*picture, **how))
+            if ranks.first():
+                manifest = output.finish(lambda *picture: write_sheet(*picture, **how))
+            manifest = ranks.shared(manifest)
     done = Request.from_json(manifest["rewritten"])
     fallbacks = done.fallbacks or 0
     if fallbacks:
@@ -207,17 +212,23 @@ def _fill(output: Output, job: worker.Job, finder: Finder, first: int, count: in
     """Rewrites the records first, first + 1 ... with `count` workers."""
     source = output.source
     batches = batches_of(first, len(source), job.batch)
-    count = min(count, len(batches))
+    mine = [batches[n] for n in ranks.of_this_rank(len(batches))]
+    rounds = -(-len(batches) // ranks.here().size)  # in each, every rank gives a batch, or none
+    count = min(count, len(mine))
     with track("rewriting", total=len(source)) as progress:
         progress.already(first)
-        with Pool(job, batches, count) as pool:
-            for number in range(len(batches) + count):
-                if number < len(batches):
+        with Pool(job, mine, count) as pool:
+            for number in range(rounds + count):
+                if number < len(mine):
                     _forward(pool, number, finder, output)
                 behind = number - count  # its worker has had a forward pass's time to render it
-                if 0 <= behind < len(batches):
-                    _write(pool, behind, output)
-                    progress.advance(len(batches[behind]), fallbacks=output.fallbacks)
+                if behind < 0:
+                    continue
+                own = _rendered(pool, behind)
+                for batch in ranks.collected(own):
+                    if batch is not None:
+                        output.write(*batch)
+                        progress.advance(len(batch.indices), fallbacks=output.fallbacks)
 
 
 def _forward(pool: Pool, number: int, finder: Finder, output: Output) -> None:
@@ -246,6 +257,20 @@ def _forward(pool: Pool, number: int, finder: Finder, output: Output) -> None:
     pool.render(number)
 
 
-def _write(pool: Pool, number: int, output: Output) -> None:
-    slot = pool.slot(number)
-    output.write(pool.rendered(number), pool.batches[number], slot.regions, slot.stats)
+class _Batch(NamedTuple):
+    """A batch that is rendered, as `Output.write` takes it."""
+
+    datums: Sequence[Union[bytes, memoryview]]
+    indices: list[int]
+    regions: np.ndarray
+    stats: np.ndarray
+
+
+def _rendered(pool: Pool, number: int) -> Optional[_Batch]:
+    """This rank's batch `number`; None: it has no such batch."""
+    if number >= len(pool.batches):
+        return None
+    slot, datums = pool.slot(number), pool.rendered(number)
+    if not ranks.first():  # it is sent
+        datums = list(map(bytes, datums))
+    return _Batch(datums, pool.batches[number], slot.regions, slot.stats)

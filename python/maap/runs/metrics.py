@@ -92,6 +92,24 @@ class Metrics:
                 stream.close()
 
 
+class Followed:
+    """What `Metrics` is to a rank that writes no files: the curve is kept, and rank 0 writes it."""
+
+    def __init__(self, losses: list[float], fallbacks: int) -> None:
+        self.losses, self.fallbacks = losses, fallbacks
+
+    def add(self, loss: float, lr: float, seconds: float, fallbacks: Optional[int] = None) -> None:
+        """As `Metrics.add`, with the same rounding."""
+        self.losses.append(float(f"{loss:.9g}"))
+        self.fallbacks += fallbacks or 0
+
+    def sync(self) -> None:
+        """There is nothing to force."""
+
+    def close(self) -> None:
+        """There is nothing to close."""
+
+
 def has_converged(losses: list[float], window: int, fraction: float) -> bool:
     """Whether the mean loss of the last ``window`` iterations is less than ``fraction`` below that
     of the ``window`` before. Checked at the end of each window; never true with a fraction of 0."""

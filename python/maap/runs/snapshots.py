@@ -106,14 +106,23 @@ class Snapshots:
         """Remove what a killed process left half-written."""
         remove_partials(self.folder)
 
+    def here(self, iteration: int) -> Snapshot:
+        """What the snapshot after ``iteration`` is called, whether it is there or not."""
+        return Snapshot(iteration, self.folder / str(iteration))
+
+    def has(self, iteration: int) -> bool:
+        """Whether there is a whole snapshot after ``iteration``."""
+        taken = self.here(iteration)
+        return taken.folder.is_dir() and _is_whole(taken)
+
     def save(self, solver: CaffeSolver) -> Snapshot:
         """Write the solver's state; returns the snapshot, or the one already there.
 
         Raises MaapError when the disk is full or a file came out incomplete; the snapshots taken
         before are untouched then.
         """
-        taken = Snapshot(int(solver.iter), self.folder / str(int(solver.iter)))
-        if taken.folder.is_dir() and _is_whole(taken):
+        taken = self.here(int(solver.iter))
+        if self.has(taken.iteration):
             return taken
         self.clean()
         self._check_space(solver)

@@ -52,7 +52,8 @@ class Stage(JsonRecord):
     ``number`` counts the phases (kind "train") and the rewritings from 1. A phase has ``iteration``
     (how many are done), and at its end ``stopped`` ("converged" or "max_iter"), ``loss`` (mean of
     the last window) and ``weights`` (a file name), and ``warning`` where it learnt nothing; a
-    rewriting has ``count`` and ``fallbacks``.
+    rewriting has ``count`` and ``fallbacks``. A phase that several ranks trained has ``ranks``:
+    pairs of an iteration and the number of ranks from there on.
     """
 
     name: str
@@ -70,11 +71,30 @@ class Stage(JsonRecord):
     shared_from: Optional[SharedFrom] = left_out()
     count: Optional[int] = left_out()
     fallbacks: Optional[int] = left_out()
+    ranks: Optional[list[list[int]]] = left_out()
     more: dict[str, Json] = field(default_factory=dict)
 
     @property
     def done(self) -> bool:
         return self.status == "done"
+
+    def trained_by(self, ranks: int) -> Optional[str]:
+        """Note how many ranks train the phase from here on; what that changes in the middle of
+        it, None: nothing."""
+        before = self.ranks[-1][1] if self.ranks else 1
+        done = self.iteration or 0
+        if not done:
+            self.ranks = [[0, ranks]] if ranks > 1 else None
+            return None
+        if before == ranks:
+            return None
+        self.ranks = [*(self.ranks or [[0, before]]), [done, ranks]]
+        return (
+            f"{self.title}: {before} {'rank' if before == 1 else 'ranks'} trained up to iteration "
+            f"{done}, from here on {ranks} will: an iteration takes {ranks}/{before} as many "
+            "images as before, and the order of the images goes on where it would be had it been "
+            "so from the start; the result is not that of an uninterrupted run"
+        )
 
 
 @dataclass(frozen=True)

@@ -205,12 +205,12 @@ def _identity(folder: Path, config: TrainConfig, phase1: Mapping[str, object]) -
     if not config.haap and not config.control:
         left |= _OF_LATER_PHASES
     # A setting that older runs lack must not rename them.
-    younger = ("control", "math", *in_group("region"))
+    younger = ("control", "math", "ranks", *in_group("region"))
     left |= {name for name in younger if getattr(config, name) == getattr(default, name)}
     numbers = {
         name: getattr(config, name)
         for name, field in FIELDS.items()
-        if name not in left and not field.metadata["may_change"]
+        if name not in left and (name == "ranks" or not field.metadata["may_change"])
     }
     texts = {}
     for path in sorted(folder.rglob("*.prototxt")):

@@ -6,6 +6,10 @@ before it, and on nothing else: the feeder gives iteration i's images, Caffe's r
 (dropout) gets a new seed before every iteration, the solver's history and step are in the
 snapshot. So a run that was killed and resumed ends with the bytes of an uninterrupted one.
 
+Several ranks (host/ranks.py) train one net: the solver adds up their gradients, every rank runs
+this module, all in step, and rank 0 alone writes the files. What is decided on the way (the end, a
+stop, a snapshot, a test) depends on what all know: the mean loss, and what rank 0 tells the others.
+
 A phase's folder:
 
     net.prototxt, solver.prototxt   what Caffe is given
@@ -27,11 +31,11 @@ import numpy as np
 
 from maap.data.feeder import Feeder
 from maap.errors import MaapError
-from maap.host import loader
+from maap.host import loader, ranks
 from maap.host.supervise import Stopped, caffe_log, stop_wanted, stopping_deferred
 from maap.host.types import Caffe, CaffeNet
 from maap.nets.online import STATS
-from maap.runs.metrics import Metrics, has_converged
+from maap.runs.metrics import Followed, Metrics, has_converged
 from maap.runs.snapshots import Snapshot, Snapshots, restore, working_in
 from maap.runs.stages import FINAL
 from maap.runs.state import OnlineCounts
@@ -128,27 +132,30 @@ class _Phase:
     ) -> None:
         self.folder, self.settings, self.caffe = folder, settings, caffe
         self.report = report
-        self.metrics: Metrics
+        self.group, self.first = ranks.here(), ranks.first()
+        self.metrics: Union[Metrics, Followed]
         self.events: Optional[EventFiles] = None
         self.snapshots = Snapshots(folder / "snapshots")
-        self.snapshots.clean()
+        if self.first:
+            self.snapshots.clean()
         self.clock = time.monotonic()
         say(f"{settings.title}: setting up the net")
         with working_in(folder):
             self.solver = caffe.get_solver("solver.prototxt")
         self._start()
         self.losses = _Losses(self.solver.net)
+        self.stopping = False  # what the ranks agreed on after the last iteration
         self.watch = Watch(folder, self.solver.net, settings.watch_after, self._rate_option())
-        self.warned, self.images = settings.warned, np.empty(0)
+        self.warned, self.images = settings.warned or not self.first, np.empty(0)
         loader.keep_only(self.solver.net, self.losses.blobs())
-        self.size = settings.iter_size * self.solver.net.blobs["data"].shape[0]
+        self.size = settings.iter_size * self.solver.net.blobs["data"].shape[0] * self.group.size
         self.feeder = settings.feed(self.solver.iter * settings.iter_size)
         self.solver.net.before_forward(self._fill)
         self.solver.net.after_forward(self.losses.add)
 
     def _start(self) -> None:
         """Weights, history and curves as they were at the newest snapshot, or at the beginning."""
-        latest = self.snapshots.latest()
+        latest = ranks.shared(self.snapshots.latest() if self.first else None)
         if latest is not None:
             restore(self.solver, latest)
             say(f"{self.settings.title}: resuming after iteration {latest.iteration}")
@@ -158,8 +165,15 @@ class _Phase:
                     f"{self.settings.start_from}: missing; this phase starts from these weights"
                 )
             self.solver.net.copy_from(str(self.settings.start_from))
-        self.metrics = Metrics(self.folder, self.solver.iter, STATS in self.solver.net.blobs)
-        if self.settings.events is not None:
+        if self.group.size > 1:  # from rank 0's weights, which random ones of the others are not
+            self.solver.train_together(self.group)
+        counts = STATS in self.solver.net.blobs
+        curve: Union[Metrics, Followed] = Followed([], 0)
+        if self.first:
+            curve = Metrics(self.folder, self.solver.iter, counts)
+        known = ranks.shared((curve.losses, curve.fallbacks))
+        self.metrics = curve if self.first else Followed(*known)
+        if self.settings.events is not None and self.first:
             self.events = EventFiles(self.settings.events, self.folder, self.solver.iter)
 
     def close(self) -> None:
@@ -175,7 +189,7 @@ class _Phase:
         with track(f"{settings.title}, iterations", total=settings.max_iter) as progress:
             progress.already(solver.iter)
             while self._ended() is None:
-                if stop_wanted() is not None:
+                if self.stopping or (self.group.size == 1 and stop_wanted() is not None):
                     self._stop()
                 if self._due(settings.test_interval):
                     self._test()
@@ -203,9 +217,11 @@ class _Phase:
     def _iterate(self) -> None:
         started, solver = time.monotonic(), self.solver
         rate = float(solver.lr)
-        self.caffe.set_random_seed(seed_of(self.settings.seed, self.settings.name, solver.iter))
+        own = () if self.first else (self.group.rank,)  # so that dropout differs
+        seed = seed_of(self.settings.seed, self.settings.name, solver.iter, *own)
+        self.caffe.set_random_seed(seed)
         self._step()
-        loss, fallbacks = self.losses.take()
+        loss, fallbacks = self._agree(*self.losses.take())
         if not math.isfinite(loss):
             raise MaapError(
                 f"{self.settings.title}: the training loss became {loss} at iteration "
@@ -215,6 +231,17 @@ class _Phase:
         self.metrics.add(loss, rate, time.monotonic() - started, fallbacks)
         if self.events is not None:
             self.events.add(int(solver.iter) - 1, loss, rate)
+
+    def _agree(self, loss: float, fallbacks: Optional[int]) -> tuple[float, Optional[int]]:
+        """The mean loss over the ranks and the flat maps of all; and whether one was told to
+        stop, so that all stop after the same iteration."""
+        if self.group.size == 1:
+            return loss, fallbacks
+        mine = [loss, fallbacks or 0, stop_wanted() is not None]
+        values = np.array(mine, np.float64)
+        self.group.sum(values)
+        self.stopping = values[2] > 0
+        return values[0] / self.group.size, None if fallbacks is None else int(values[1])
 
     def _step(self) -> None:
         try:
@@ -272,7 +299,12 @@ class _Phase:
 
     def _snapshot(self) -> Snapshot:
         self.metrics.sync()
-        taken = self.snapshots.save(self.solver)
+        taken = self.snapshots.here(int(self.solver.iter))
+        if not ranks.shared(self.snapshots.has(taken.iteration)):
+            if self.first:
+                self.snapshots.save(self.solver)
+            else:
+                self.solver.snapshot()  # writes nothing: rank 0 needs what the others know
         now = time.monotonic()
         self.report(taken.iteration, now - self.clock)
         self.clock = now
@@ -287,16 +319,20 @@ class _Phase:
         """Accuracy on the test images, once an iteration (a resumed phase may pass it again)."""
         path = self.folder / "accuracy.csv"
         rows = path.read_text().splitlines() if path.is_file() else ["iteration,top1,top5"]
+        rows = ranks.shared(rows)
         if self.settings.test is None or rows[-1].startswith(f"{self.solver.iter},"):
             return
         kept = [row for row in rows[1:] if int(row.split(",")[0]) < self.solver.iter]
-        top1, top5 = self.settings.test(self._snapshot().weights)
+        taken = self._snapshot()
+        self.group.barrier()  # rank 0 has written it, all read it
+        top1, top5 = self.settings.test(taken.weights)
         say(f"{self.settings.title}, iteration {self.solver.iter}: test top-1 {top1:.1%}")
         if self.solver.iter >= self.settings.watch_after and top1 <= self.settings.guessed:
             classes = self.settings.classes
             self._warn(about_accuracy(top1, classes, self._rate_option()))
         rows = [rows[0], *kept, f"{self.solver.iter},{top1:.6g},{top5:.6g}"]
-        write_atomically(path, "\n".join(rows) + "\n")
+        if self.first:
+            write_atomically(path, "\n".join(rows) + "\n")
         if self.events is not None:
             self.events.tested(int(self.solver.iter), top1, top5)
 
@@ -304,8 +340,10 @@ class _Phase:
         """The last snapshot's weights under their own name; older snapshots are removed."""
         taken = self._snapshot()
         final = self.folder / FINAL
-        put_file(taken.weights, final)
-        self.snapshots.drop(1)
+        if self.first:
+            put_file(taken.weights, final)
+            self.snapshots.drop(1)
+        self.group.barrier()  # the others read it next
         return final
 
 

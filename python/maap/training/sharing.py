@@ -46,7 +46,15 @@ def phase1_settings(run: Run, config: TrainConfig, state: RunState) -> dict[str,
         "input": how,
         "net": _net_hash(run.folder / "phase1" / "net.prototxt"),
         "solver": solver_text(run.folder / "phase1" / "solver.prototxt"),
+        **_several(config, state.stages[0]),
     }
+
+
+def _several(config: TrainConfig, phase1: Stage) -> dict[str, Json]:
+    """How many ranks trained phase 1, or are to; nothing where it is one."""
+    if phase1.shared_from is None and phase1.iteration is None:
+        return {} if config.ranks == 1 else {"ranks": [[0, config.ranks]]}
+    return {} if phase1.ranks is None else {"ranks": phase1.ranks}
 
 
 def _net_hash(path: Path) -> str:
@@ -96,7 +104,7 @@ def take_phase1(run: Run, config: TrainConfig, state: RunState) -> None:
     stage = state.stages[0]
     stage.iteration, stage.stopped, stage.loss = given.iteration, given.stopped, given.loss
     stage.weights, stage.seconds = given.weights, given.seconds
-    stage.warning = given.warning
+    stage.warning, stage.ranks = given.warning, given.ranks
     first = given.shared_from.trained_in if given.shared_from else donor.name
     sha256 = file_sha256(target / FINAL)
     stage.shared_from = SharedFrom(donor.name, first, settings_hash(ours), sha256)
@@ -108,12 +116,12 @@ def _agreed(run: Run, config: TrainConfig, state: RunState) -> tuple[Run, Stage,
     given = _finished_phase1(donor)
     ours = phase1_settings(run, config, state)
     theirs = phase1_settings(donor, donor.config(), donor.state())
-    wrong = [name for name in ours if ours[name] != theirs[name]]
+    wrong = [name for name in {**ours, **theirs} if ours.get(name) != theirs.get(name)]
     if wrong:
+        words = "; ".join(_difference(name, ours.get(name), theirs.get(name)) for name in wrong)
         raise MaapError(
             f"run {run.name} cannot take phase 1 from {donor.name}, which was trained otherwise: "
-            f"{'; '.join(_difference(name, ours[name], theirs[name]) for name in wrong)}; leave "
-            "--phase1-from out"
+            f"{words}; leave --phase1-from out"
         )
     return donor, given, ours
 

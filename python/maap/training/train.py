@@ -13,6 +13,7 @@ from maap.config import check as settings
 from maap.config.fields import FIELDS, TrainConfig
 from maap.config.values import Settings
 from maap.errors import MaapError
+from maap.host.launched import launched, need_ranks
 from maap.host.supervise import call
 from maap.runs.evaluation import Evaluation
 from maap.runs.run import Run, default_name, find_run, free_name, resume_command, run_at, unfinished
@@ -58,13 +59,25 @@ def train(config: TrainConfig, given: Optional[Settings] = None, debug: bool = F
         given = {
             n: getattr(config, n) for n, f in FIELDS.items() if getattr(config, n) != f.default
         }
-    config = _with_donor_named(config)
-    run = locate(config, given)
+    place = launched()
+    if place is not None:
+        need_ranks(config.ranks)
+        config = dataclasses.replace(config, ranks=place.size)
+        given = dict(given, ranks=place.size)
     threads = given.get("threads")
-    if threads is None and run.exists:
-        threads = run.config().threads
-    config = dataclasses.replace(config, name=run.name)
-    return call("maap.training.work:work", config, dict(given), threads=threads, debug=debug)
+    if place is None or place.first:  # the others are told by rank 0
+        config = _with_donor_named(config)
+        run = locate(config, given)
+        config = dataclasses.replace(config, name=run.name)
+        if run.exists:
+            threads = threads or run.config().threads
+            if "ranks" not in given:
+                config.ranks = run.config().ranks
+                given = dict(given, ranks=config.ranks)
+    need_ranks(config.ranks, config.host)
+    target = "maap.training.work:work"
+    how = dict(threads=threads, debug=debug, processes=config.ranks)
+    return call(target, config, dict(given), **how)
 
 
 def _with_donor_named(config: TrainConfig) -> TrainConfig:

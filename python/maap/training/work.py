@@ -26,7 +26,7 @@ from maap.data.feeder import Feeder
 from maap.data.find import check_data_name, data_for
 from maap.data.store import Split
 from maap.errors import MaapError
-from maap.host import loader
+from maap.host import loader, ranks
 from maap.host.supervise import Stopped, caffe_log
 from maap.measure.classify import measure_accuracy
 from maap.measure.evaluation import evaluate_run
@@ -53,7 +53,12 @@ from maap.weights import published
 
 
 def work(config: TrainConfig, given: Settings) -> RunResult:
-    """Set the run up, or find how far it came, and do its stages. Called by `train` in a child."""
+    """Set the run up, or find how far it came, and do its stages. Called by `train` in a child; of
+    several ranks, in each: rank 0 sets the run up and writes its files."""
+    config, given = ranks.shared((config, given))
+    if not ranks.first():
+        config = ranks.shared(config)  # rank 0 has set the run up
+        return Work(Run(Path(config.runs_dir) / str(config.name)), config).all_stages()
     run = Run(Path(config.runs_dir).resolve() / str(config.name))
     made = [each for each in (run.folder, *run.folder.parents) if not each.exists()]
     if not run.exists:  # a misspelt name should leave no folder behind
@@ -63,6 +68,8 @@ def work(config: TrainConfig, given: Settings) -> RunResult:
         with caffe_log(run.folder / "log"):
             run.clean()
             config = _resumed(run, given) if run.exists else _new(run, config)
+            config = dataclasses.replace(config, name=run.name, runs_dir=str(run.folder.parent))
+            config = ranks.shared(config)
             return Work(run, config).all_stages()
     except (Stopped, KeyboardInterrupt) as stopped:
         text = str(stopped) or "stopped"
@@ -168,20 +175,26 @@ class Work:
             "report": self.report,
         }
         self._note_lost()
+        self.state = ranks.shared(self.state)
         self.plan = self._planned()
         for stage in self.state.waiting:
             started = time.monotonic()
             stage.status = "running"
-            self.run.write_state(self.state)
+            self._write_state()
             self.plan.begin(stage.name)
             with followed_by(self.plan.rest):
                 kinds[stage.kind](stage)
             if stage.kind != "train":  # a training phase adds up its own seconds
                 stage.seconds += time.monotonic() - started
             stage.status = "done"
-            self.run.write_state(self.state)
+            self._write_state()
+            ranks.here().barrier()  # its files are there
             gc.collect()  # a solver holds three times the weights
         return self.result()
+
+    def _write_state(self) -> None:
+        if ranks.first():
+            self.run.write_state(self.state)
 
     def _planned(self) -> Plan:
         """The plan of what is to be done; says it."""
@@ -205,6 +218,8 @@ class Work:
 
     def _note_lost(self) -> None:
         """Mark the stages as pending whose results somebody has removed."""
+        if not ranks.first():
+            return  # rank 0 tells
         gone = lost(self.run.folder, self.state.stages)
         for stage in self.state.stages:
             if stage.name in gone:
@@ -222,7 +237,8 @@ class Work:
     def train(self, stage: Stage) -> None:
         """A training phase: on the original images first, then on the rewritten ones."""
         if stage.number == 1 and self.config.phase1_from is not None:
-            take_phase1(self.run, self.config, self.state)
+            if ranks.first():
+                take_phase1(self.run, self.config, self.state)
             source = self.config.phase1_from
             say(f"phase 1: taken from run {source}, {stage.iteration} iterations")
             return
@@ -230,8 +246,12 @@ class Work:
         def snapshot_taken(iteration: int, seconds: float) -> None:
             stage.seconds += seconds
             stage.iteration = iteration
-            self.run.write_state(self.state)
+            self._write_state()
 
+        changed = stage.trained_by(self.config.ranks)
+        if changed is not None:
+            say(changed)
+        self._write_state()
         folder = self.run.folder / stage.name
         with loader.math_mode(self.caffe, self.config.math):
             end = run_phase(folder, self.phase_settings(stage), self.caffe, snapshot_taken)
@@ -246,6 +266,7 @@ class Work:
         images = Split.open(folder, "train")
         how = feed.transform(self.run, self.state, "TRAIN")
         seed = seed_of(config.seed, stage.name, "images")
+        rank, size = ranks.here().rank, ranks.here().size
         events = self.run.folder / tensorboard.FOLDER / stage.name
         return PhaseSettings(
             name=stage.name,
@@ -255,7 +276,7 @@ class Work:
             snapshot=config.snapshot or 0,
             window=config.converge_window or 1,
             fraction=config.converge_fraction or 0.0,
-            feed=lambda start: Feeder(images, how, batch, seed, start),
+            feed=lambda start: Feeder(images, how, batch, seed, start, rank=rank, ranks=size),
             iter_size=config.iter_size or 1,
             start_from=self._start_from(number),
             test_interval=config.test_interval,
@@ -282,7 +303,7 @@ class Work:
         """Note, in the log and for the report, that a phase learns nothing."""
         say(f"warning: {text}")
         stage.warning = text
-        self.run.write_state(self.state)
+        self._write_state()
 
     def _start_from(self, number: int) -> Optional[Path]:
         if number > 1:
@@ -324,7 +345,7 @@ class Work:
         with caffe_log(self.run.folder / "evaluation.log"):
             found = evaluate_run(self)
         self._compare_with_guessing(found)
-        if self.config.tensorboard:
+        if self.config.tensorboard and ranks.first():
             tensorboard.write_run(self.run.folder, found)
 
     def _compare_with_guessing(self, found: Evaluation) -> None:
@@ -338,7 +359,8 @@ class Work:
 
     def report(self, stage: Stage) -> None:
         """report.html from what lies in the run folder."""
-        write_report(self.run.folder)
+        if ranks.first():
+            write_report(self.run.folder)
 
     def result(self) -> RunResult:
         """What the finished run found."""

@@ -413,7 +413,7 @@ TYPED_TEST(DataParallelTest, StatisticsAreAveragedBeforeASnapshot) {
   typedef typename TypeParam::Dtype Dtype;
   const SolverParameter param =
       solver_param(normalised_net(this->images(4)), this->with_prefix("snapshot: 5 max_iter: 5"));
-  std::vector<std::vector<Dtype>> before(3), after(3);
+  std::vector<std::vector<Dtype>> before(3), after(3), called(3);
   const auto errors = run_ranks(3, [&](Rank rank) {
     const auto solver = join<Dtype>(rank, param);
     solver->Step(4);
@@ -422,6 +422,8 @@ TYPED_TEST(DataParallelTest, StatisticsAreAveragedBeforeASnapshot) {
     const auto twin = join<Dtype>(rank, alone);  // the same 5 iterations without a snapshot
     twin->Step(5);
     before[rank->rank()] = statistics(twin.get());
+    twin->Snapshot();  // by hand
+    called[rank->rank()] = statistics(twin.get());
     solver->Step(1);
     after[rank->rank()] = statistics(solver.get());
   });
@@ -429,6 +431,7 @@ TYPED_TEST(DataParallelTest, StatisticsAreAveragedBeforeASnapshot) {
   EXPECT_NE(before[0], before[1]);
   EXPECT_EQ(after[0], after[1]);
   EXPECT_EQ(after[0], after[2]);
+  EXPECT_EQ(after, called);
   for (size_t i = 0; i < after[0].size(); ++i) {
     EXPECT_NEAR(after[0][i], (before[0][i] + before[1][i] + before[2][i]) / 3, 1e-5);
   }

@@ -1,0 +1,133 @@
+"""Which rank a process is, as launchers say it; and what it takes to start some."""
+
+import os
+
+import pytest
+from maap.config.fields import TrainConfig
+from maap.errors import MaapError
+from maap.host import launched
+from maap.host.crew import signal_of
+from maap.host.launched import Place
+from maap.runs.state import Stage
+from maap.study.plan import _identity
+from maap.training.sharing import _several
+
+
+@pytest.mark.parametrize(
+    "environment, place",
+    [
+        ({}, None),
+        (
+            dict(
+                OMPI_COMM_WORLD_RANK="5", OMPI_COMM_WORLD_SIZE="8", OMPI_COMM_WORLD_LOCAL_RANK="1",
+                OMPI_COMM_WORLD_LOCAL_SIZE="4",
+            ),
+            Place(5, 8, 1, 4),
+        ),
+        (
+            dict(PMI_RANK="1", PMI_SIZE="2", MPI_LOCALRANKID="1", MPI_LOCALNRANKS="2"),
+            Place(1, 2, 1, 2),
+        ),
+        (dict(PMI_RANK="1", PMI_SIZE="2"), Place(1, 2, 1, 2)),
+        (
+            dict(
+                SLURM_PROCID="9", SLURM_STEP_NUM_TASKS="11", SLURM_LOCALID="1", SLURM_NODEID="2",
+                SLURM_STEP_TASKS_PER_NODE="4(x2),3",
+            ),
+            Place(9, 11, 1, 3),
+        ),
+        (dict(SLURM_PROCID="0", SLURM_NTASKS="8", SLURM_JOB_ID="7"), None),  # a batch script
+        (dict(OMPI_COMM_WORLD_RANK="0", OMPI_COMM_WORLD_SIZE="1"), None),
+        (dict(PMI_RANK="1", PMI_SIZE="2", CAFFE_RANKS="off"), None),
+        (dict(PMI_RANK="x", PMI_SIZE="2"), None),
+    ],
+)  # fmt: skip
+def test_the_place_of_a_process(environment, place):
+    assert launched.launched(environment) == place
+
+
+@pytest.fixture
+def alone(monkeypatch):
+    for name in list(os.environ):
+        if name.startswith(("OMPI_", "PMI_", "SLURM_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("MAAP_HOST", "fork")
+    return monkeypatch
+
+
+def test_a_missing_mpi_is_an_error_with_the_package(alone):
+    alone.setenv("PATH", "/nowhere")
+    launched.need_ranks(1)
+    with pytest.raises(MaapError, match=r"--ranks 4 needs mpirun.*apt-get install openmpi-bin"):
+        launched.need_ranks(4)
+
+
+def test_bvlc_caffe_trains_in_one_process(alone):
+    launched.need_ranks(1, "bvlc")
+    with pytest.raises(MaapError, match="several ranks need the engine.*--host fork"):
+        launched.need_ranks(2, "bvlc")
+
+
+def test_under_a_launcher_the_number_is_its(alone):
+    alone.setenv("PMI_RANK", "0"), alone.setenv("PMI_SIZE", "2")
+    launched.need_ranks(1), launched.need_ranks(2)
+    with pytest.raises(MaapError, match="--ranks 3, but this process is one of 2.*leave --ranks"):
+        launched.need_ranks(3)
+
+
+def test_cores_are_shared(alone):
+    cores = len(os.sched_getaffinity(0))
+    assert launched.threads_each() == cores
+    assert launched.threads_each(cores) == 1 == launched.threads_each(100 * cores)
+    alone.setenv("PMI_RANK", "0"), alone.setenv("PMI_SIZE", str(cores))
+    assert launched.threads_each() == 1
+
+
+def test_what_a_launcher_said_is_not_passed_to_the_next(alone):
+    alone.setenv("OMPI_COMM_WORLD_SIZE", "1"), alone.setenv("CAFFE_RANKS", "off")
+    alone.setenv("OMPI_MCA_btl_tcp_if_include", "eth0")
+    command, environment = launched.mpirun(3, ["program"])
+    assert command == ["mpirun", "-n", "3", "program"]
+    assert not {"OMPI_COMM_WORLD_SIZE", "CAFFE_RANKS"} & set(environment)
+    assert environment["OMPI_MCA_btl_tcp_if_include"] == "eth0"
+
+
+def test_how_mpirun_says_that_a_rank_died():
+    text = "mpirun noticed that process rank 1 with PID 0 on node vm exited on\nsignal 9 (Killed)."
+    assert signal_of(1, text) == 9
+    assert signal_of(2, text) is None
+
+
+# ---- how many ranks a run was trained with ----
+
+
+def test_a_run_with_other_ranks_is_another_run(tmp_path):
+    one = _identity(tmp_path, TrainConfig(), {})
+    assert one == _identity(tmp_path, TrainConfig(threads=3, ranks=1), {})
+    names = {one, *(_identity(tmp_path, TrainConfig(ranks=n), {}) for n in (2, 4))}
+    assert len(names) == 3
+
+
+def test_phase_1_is_shared_by_runs_with_the_same_ranks():
+    new, trained = Stage("phase1", "train", 1), Stage("phase1", "train", 1, iteration=5)
+    assert _several(TrainConfig(), new) == _several(TrainConfig(), trained) == {}
+    assert _several(TrainConfig(ranks=2), new) == {"ranks": [[0, 2]]}
+    trained.ranks = [[0, 2]]
+    assert _several(TrainConfig(ranks=2), trained) == {"ranks": [[0, 2]]}
+    trained.ranks = [[0, 2], [3, 4]]  # continued with others
+    assert _several(TrainConfig(ranks=2), trained) == {"ranks": [[0, 2], [3, 4]]}
+
+
+def test_what_another_number_of_ranks_changes_is_said_and_kept():
+    stage = Stage("phase1", "train", 1, "phase 1")
+    assert stage.trained_by(1) is None and stage.ranks is None
+    assert stage.trained_by(2) is None and stage.ranks == [[0, 2]]
+    stage.iteration = 10
+    assert stage.trained_by(2) is None and stage.ranks == [[0, 2]]
+    said = stage.trained_by(3)
+    assert "2 ranks trained up to iteration 10, from here on 3 will" in said
+    assert "3/2 as many images" in said and stage.ranks == [[0, 2], [10, 3]]
+    assert Stage.from_json(stage.to_json(), "stage").ranks == [[0, 2], [10, 3]]
+    alone = Stage("phase1", "train", 1, "phase 1", iteration=4)
+    assert "1 rank trained up to iteration 4" in alone.trained_by(2)
+    assert alone.ranks == [[0, 1], [4, 2]]

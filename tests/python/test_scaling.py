@@ -1,0 +1,140 @@
+"""The model behind `maap plan`, against values worked out by hand; and what it is fed with."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from maap.host import ranks
+from maap.scaling import facts, model, page, sums
+from maap.scaling.model import Bucket, Link, Machines, Work, buckets_of, step, stops_at
+from rank_fakes import together
+
+GB, US = 1e9, 1e-6
+SLOW = Link(1 * GB, 10 * US)
+ONE = Machines(SLOW, SLOW, 8)
+
+
+def test_a_ring():
+    """240 MB over 4 ranks: 6 messages of 60 MB, 60 ms each at 1 GB/s, and 6 x 10 us."""
+    assert SLOW.sum_seconds(240e6, 4) == pytest.approx(0.360 + 60e-6)
+    assert SLOW.sum_seconds(240e6, 2) == pytest.approx(0.240 + 20e-6)
+    assert SLOW.sum_seconds(240e6, 1) == 0
+
+
+def test_two_sums_behind_a_backward_pass():
+    """100 ms backward, 2 ranks, no latency. The first bucket (30 MB, 30 ms) is ready at 20 ms and
+    ends at 50; the second (40 MB) is ready at 100 and ends at 140. So 40 ms show."""
+    work = Work(0.005, 0.010, 0.010, [Bucket(30_000_000, 0.2), Bucket(40_000_000, 1.0)])
+    link = Link(GB, 0)
+    found = step(work, Machines(link, link, 8), 2, 10, None)
+    assert found.compute == pytest.approx(0.160)
+    assert found.sums == pytest.approx(0.070)
+    assert found.hidden == pytest.approx(0.030)
+    assert found.seconds == pytest.approx(0.200)
+    assert found.images == 20 and found.rate == pytest.approx(100)
+    assert found.efficiency == pytest.approx(0.8)  # 100 images/s against 2 x 62.5
+
+
+def test_a_sum_waits_for_the_one_before():
+    """Both are ready at 50 ms of 100; 40 ms each: the second ends at 130."""
+    work = Work(0, 0.1, 0, [Bucket(40_000_000, 0.5), Bucket(40_000_000, 0.5)])
+    link = Link(GB, 0)
+    found = step(work, Machines(link, link, 8), 2, 1, None)
+    assert found.seconds == pytest.approx(0.130) and found.hidden == pytest.approx(0.050)
+
+
+def test_the_link_between_machines_counts_as_soon_as_there_are_two():
+    machines = Machines(Link(100 * GB, 0), Link(10 * GB, 0), 4)
+    assert machines.link(4).bandwidth == 100 * GB and machines.link(5).bandwidth == 10 * GB
+
+
+def test_one_rank_adds_up_nothing():
+    work = Work(0.01, 0.02, 0.005, [Bucket(1 << 30, 1.0)])
+    found = step(work, ONE, 1, 8, None)
+    assert (found.sums, found.efficiency) == (0, 1) and found.seconds == pytest.approx(0.245)
+
+
+def test_a_batch_that_is_shared_out():
+    """64 images, 1 ms each, 4 ms of update. 1 rank: 68 ms. 4 ranks: 16 + 4 ms: 3200 images/s, where
+    4 times the first would have 4 x 941."""
+    work = Work(0.0004, 0.0006, 0.004, [])
+    found = step(work, ONE, 4, 99, 64)
+    assert found.images == 64 and found.seconds == pytest.approx(0.020)
+    assert found.efficiency == pytest.approx(68 / 80)
+
+
+def test_where_it_stops():
+    """A step of 100 ms, all of the sum after it. 1 GB at 10 GB/s takes (n - 1) / n x 200 ms: 100 ms
+    with 2 ranks (efficiency 1/2), 150 with 4 (0.4)."""
+    work, link = Work(0.1, 0, 0, [Bucket(1_000_000_000, 1.0)]), Link(10 * GB, 0)
+    assert step(work, Machines(link, link, 8), 2, 1, None).efficiency == pytest.approx(0.5)
+    assert stops_at(work, Machines(link, link, 8), 1, None, 0.499) == 4
+    free = Link(1e15, 0)
+    assert stops_at(work, Machines(free, free, 8), 1, None) is None
+    assert stops_at(work, Machines(free, free, 8), 1, 24) == 32  # no image is left for some
+
+
+def test_the_ranks_that_are_shown():
+    assert list(model.doubling(1)) == [1]
+    assert list(model.doubling(64)) == [1, 2, 4, 8, 16, 32, 64]
+    assert list(model.doubling(6)) == [1, 2, 4, 6]
+
+
+def test_buckets():
+    params = [(3, 0.1), (2, 0.2), (9, 0.5), (1, 0.6), (4, 1.0)]
+    assert buckets_of(params, 5) == [Bucket(5, 0.2), Bucket(9, 0.5), Bucket(5, 1.0)]
+
+
+def test_a_link_from_two_sums_is_that_link():
+    times = SLOW.sum_seconds(80e6, 4), SLOW.sum_seconds(0, 4)
+    found = model.link_from(times[0], 80_000_000, times[1], 4)
+    assert found.bandwidth == pytest.approx(GB) and found.latency == pytest.approx(10 * US)
+
+
+def test_sums_are_timed_on_all_ranks():
+    for link in together(2, lambda: sums.measured(4096)):
+        assert link.bandwidth > 0 and link.latency > 0
+    assert ranks.here().size == 1
+
+
+# ---- a net ----
+
+TINY = str(Path(__file__).resolve().parents[2] / "tests" / "nets" / "tiny")
+
+
+def test_the_facts_of_a_net():
+    """The tiny net's learnable values by hand: 20 x 3 x 5 x 5 and 32 x 20 x 3 x 3 weights of
+    convolutions, 64 x (32 x 7 x 7) and 4 x 64 of inner products, and a bias for each output."""
+    found = facts.facts_of(TINY, 4, 8, 0.03, None)
+    assert found.params == 1500 + 20 + 5760 + 32 + 100352 + 64 + 256 + 4
+    assert found.work.size == 4 * found.params
+    assert found.work.forward == pytest.approx(0.01 / 8)
+    assert found.work.backward == pytest.approx(0.02 / 8)
+    assert found.work.buckets[-1].ready == 1.0 and not found.timed
+
+
+def test_an_iteration_is_timed():
+    found = facts.facts_of(TINY, 4, 8, None, None)
+    assert found.timed and 0 < found.work.forward < 1 and 0 < found.work.backward < 1
+
+
+def test_the_page():
+    work = Work(0.001, 0.002, 0.0, [Bucket(40_000_000, 1.0)])
+    about = facts.Facts("net", 10, 1000, work, 10_000_000, False)
+    text = "\n".join(page.lines(about, ONE, 4, None, 1000, "as given"))
+    assert "10000000 learnable values, 40 MB of gradients in 1 sums" in text
+    rows = [line.split() for line in text.splitlines() if line[:8].strip().isdigit()]
+    assert [row[0] for row in rows] == ["1", "2", "4"]
+    assert rows[1][1:6] == ["20", "70.02", "ms", "40.02", "ms"]
+    assert rows[1][-1] == "43%" and "falls under 50 % at 2 ranks" in text
+
+
+def test_the_command():
+    command = "plan alexnet --step-ms 100 --batch-each 16 --bandwidth 10 --gpus 4".split()
+    done = subprocess.run(
+        [sys.executable, "-m", "maap", *command], capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    assert "60965224 learnable values, 243.9 MB of gradients" in done.stdout
+    assert all(f"\n    {n} " in done.stdout for n in (1, 2, 4))
