@@ -108,7 +108,7 @@ def alexnet(iterations: int) -> Training:
                 part.weight_filler.Clear()
                 part.weight_filler.type = "msra"
                 part.bias_filler.Clear()
-    return Training(to_text(message), iterations, 0.001)
+    return Training(to_text(message), iterations, 0.0005)
 
 
 def curves(args: argparse.Namespace) -> bool:

@@ -77,6 +77,7 @@ BY_HAND = {
     "build_time.py": "a whole build, of many minutes",
     "torch_step.py": "needs a GPU; tests/gpu/run starts it",
     "two_engines.py": "needs a second system that has built the engine",
+    "math_modes.py": "trains for many minutes; its tables are for docs/math-modes.md",
     "gpu_counts.py": "counts on the shadow device, and times nothing",
 }
 
