@@ -18,7 +18,7 @@ from maap.host import launched
 from maap.runs.run import Run
 from maap.runs.snapshots import Snapshots
 from maap.util.schema import caffe_pb2
-from waiting import PATIENCE
+from waiting import PATIENCE, wait_until
 
 caffe = pytest.importorskip("caffe")
 TINY = Path(__file__).resolve().parents[1] / "nets" / "tiny"
@@ -156,7 +156,56 @@ def test_rewriting_and_measuring_give_the_bytes_of_one_rank(trained, environment
     assert {"regions.csv", "contact_sheet.jpg", "manifest.json"} <= set(found[1][0])
 
 
+def timeless(found):
+    """Without what a clock says."""
+    if isinstance(found, dict):
+        return {name: timeless(value) for name, value in found.items() if name != "seconds"}
+    return [timeless(value) for value in found] if isinstance(found, list) else found
+
+
+def test_a_runs_own_rewriting_and_evaluation_have_them_too(trained, environment):
+    """Both are made again, by three ranks."""
+    folder = trained / "one"
+
+    def made():
+        found = {f"rewrite1/{k}": v for k, v in tables(folder / "rewrite1").items()}
+        found.update({f"samples/{k}": v for k, v in tables(folder / "samples").items()})
+        found["data"] = (folder / "rewrite1/train_lmdb/data.mdb").read_bytes()
+        found["evaluation"] = timeless(json.loads((folder / "evaluation.json").read_text()))
+        found["predictions"] = (folder / "predictions.csv").read_bytes()
+        return found
+
+    before = made()
+    assert len(before) > 8
+    shutil.rmtree(folder / "rewrite1"), shutil.rmtree(folder / "samples")
+    (folder / "phase2/final.caffemodel").unlink(), (folder / "evaluation.json").unlink()
+    command = [sys.executable, "-m", "maap", "train", "--resume", "one", "--ranks", "3"]
+    said = run([*command, "--runs-dir", str(trained), "--threads", "1"], environment)
+    assert "rewrite1 is done again" in said and "evaluation is done again" in said
+    after = made()
+    assert {name for name in before if before[name] != after.get(name)} == set()
+
+
 # ---- faults ----
+
+
+def test_a_rank_that_dies_while_rewriting_leaves_no_data_set(trained, environment, tmp_path):
+    base = [sys.executable, "-m", "maap", "rewrite", "one", "--runs-dir", str(trained)]
+    out = tmp_path / "images"
+    partial = tmp_path / ".partial-images"
+    process = subprocess.Popen(
+        [*base, "--threads", "1", "--ranks", "3", "--out", str(out)],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    wait_until(lambda: (partial / "request.json").exists(), process)
+    os.kill(ranks_of(process.pid)[1], signal.SIGKILL)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 1 and "rank 1 of 3 was killed" in error
+    assert not out.exists() and partial.is_dir()
+    for name, ranks in (("images", "2"), ("alone", "1")):
+        end = ["--threads", "1", "--ranks", ranks, "--out", str(tmp_path / name)]
+        run([*base, *end], environment)
+    assert tables(out) == tables(tmp_path / "alone")
 
 
 def ranks_of(parent):
