@@ -114,6 +114,13 @@ def test_the_facts_of_a_net():
     assert found.work.buckets[-1].ready == 1.0 and not found.timed
 
 
+def test_statistics_are_not_added_up_and_the_published_counts_come_out():
+    """SqueezeNet 1.1 and AlexNet as torchvision counts them; ResNet-152 without statistics."""
+    counts = {"squeezenet": 1235496, "alexnet_tv": 61100840, "resnet152": 60192808}
+    for net, count in counts.items():
+        assert facts.facts_of(net, 1000, 8, 0.1, None).params == count
+
+
 def test_an_iteration_is_timed():
     found = facts.facts_of(TINY, 4, 8, None, None)
     assert found.timed and 0 < found.work.forward < 1 and 0 < found.work.backward < 1

@@ -55,13 +55,18 @@ def _row(each: Step, epoch: int) -> tuple[str, ...]:
     return (
         str(each.ranks),
         f"{each.images:g}",
-        f"{1e3 * each.seconds:.4g} ms",
-        f"{1e3 * each.sums:.4g} ms",
+        _milliseconds(each.seconds),
+        _milliseconds(each.sums),
         f"{each.hidden / each.sums:.0%}" if each.sums else "-",
         duration(epoch / each.rate),
         f"{each.rate:.4g}",
         f"{each.efficiency:.0%}",
     )
+
+
+def _milliseconds(seconds: float) -> str:
+    value = 1e3 * seconds
+    return f"{value:.0f} ms" if value >= 1000 else f"{value:.4g} ms"
 
 
 def _end(facts: Facts, machines: Machines, whole: Optional[int]) -> list[str]:
