@@ -1,5 +1,6 @@
 """The model behind `maap plan`, against values worked out by hand; and what it is fed with."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +146,11 @@ def test_the_command():
     assert done.returncode == 0, done.stderr
     assert "60965224 learnable values, 243.9 MB of gradients" in done.stdout
     assert all(f"\n    {n} " in done.stdout for n in (1, 2, 4))
+
+
+def test_without_mpi_a_bandwidth_has_to_be_given():
+    command = [sys.executable, "-m", "maap", "plan", "alexnet", "--step-ms", "1"]
+    path = {**os.environ, "PATH": "/nowhere", "MAAP_HOST": "fork"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=path)
+    assert done.returncode == 1
+    assert "apt-get install openmpi-bin" in done.stderr and "or give --bandwidth" in done.stderr

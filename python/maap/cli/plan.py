@@ -6,6 +6,7 @@ import click
 
 from maap.cli.options import DEBUG, GPU, THREADS
 from maap.errors import MaapError
+from maap.host.launched import need_ranks
 from maap.host.supervise import call
 from maap.scaling.model import Link, Machines
 
@@ -115,6 +116,8 @@ def plan(
     """
     if latency is not None and bandwidth is None:
         raise MaapError("--latency: give --bandwidth, too (or neither, and both are measured)")
+    if bandwidth is None:
+        _check_measuring()
     how = dict(threads=threads, debug=debug)
     step = None if step_ms is None else step_ms / 1e3
     facts = call("maap.scaling.command:find_facts", net, classes, batch_each, step, gpu, **how)
@@ -130,3 +133,11 @@ def plan(
     target = "maap.scaling.command:plan_lines"
     for line in call(target, facts, machines, most, whole, images, origin, debug=debug):
         click.echo(line)
+
+
+def _check_measuring() -> None:
+    """Raises MaapError where no sum can be measured here."""
+    try:
+        need_ranks(2)
+    except MaapError as error:
+        raise MaapError(f"a sum is to be measured here: {error}; or give --bandwidth") from None

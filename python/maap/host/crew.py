@@ -135,7 +135,10 @@ class Crew:
             connected.settimeout(None)
             socket.send_fds(connected, [b"1"], [1, 2])
             connection = Connection(connected.detach())
-            rank, pid = connection.recv()
+            try:
+                rank, pid = connection.recv()
+            except EOFError:  # it died; mpirun ends, too
+                continue
             members.append(Member(rank, pid, connection, self.log))
         return sorted(members, key=lambda member: member.rank)
 
