@@ -342,7 +342,7 @@ def test_under_mpirun_each_process_is_a_rank(words, environment, tmp_path):
     runs = tmp_path / "runs"
     done = mpirun(2, words("under", batch=6, max_iter=5), environment)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count("run under:") == 1
+    assert done.stdout.count("run under:") == 1 and "\x1b" not in done.stdout  # lines, no bar
     run(words("ours", "--ranks", "2", batch=6, max_iter=5), environment)
     assert weights(runs / "under").tobytes() == weights(runs / "ours").tobytes()
     assert state(runs / "under")["stages"][0]["ranks"] == [[0, 2]]

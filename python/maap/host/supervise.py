@@ -13,6 +13,7 @@ The parent imports nothing heavy, so that `maap` starts fast.
 """
 
 import importlib
+import io
 import os
 import re
 import signal
@@ -243,6 +244,8 @@ def _child() -> None:
     if where.isdigit():
         die_with_parent(parent)
         connection = Connection(int(where))
+        if place is not None:
+            sys.stdout = _PassedOn(sys.stdout.buffer, line_buffering=True)
     else:
         connection = _connected_rank(where, place)
     if place is not None and not place.first:
@@ -266,6 +269,13 @@ def _child() -> None:
         # Without the interpreter's tear-down: Caffe's static destructors have nothing to save, and
         # a helper process may still be winding up.
         os._exit(status)
+
+
+class _PassedOn(io.TextIOWrapper):
+    """Standard output that mpirun passes on: it looks like a terminal, and may end in a file."""
+
+    def isatty(self) -> bool:
+        return False
 
 
 def _connected_rank(address: str, place: Optional[Place]) -> Connection:
