@@ -78,6 +78,7 @@ BY_HAND = {
     "torch_step.py": "needs a GPU; tests/gpu/run starts it",
     "two_engines.py": "needs a second system that has built the engine",
     "math_modes.py": "trains for many minutes; its tables are for docs/math-modes.md",
+    "ranks.py": "times several processes, which need more cores than the tables' machine has",
     "gpu_counts.py": "counts on the shadow device, and times nothing",
 }
 

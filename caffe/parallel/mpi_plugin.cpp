@@ -136,7 +136,8 @@ class MpiRanks : public Communicator {
   std::string failure_;
   std::deque<Work> works_;
   int64_t begun_ = 0;
-  bool busy_ = false;  // requests_ is not empty
+  bool busy_ = false;   // requests_ is not empty
+  bool waits_ = false;  // a thread, for all that was started
 
   // The worker's own.
   bool our_mpi_ = true;  // MPI was started here
@@ -193,7 +194,9 @@ void MpiRanks::submit(Work work) {
 void MpiRanks::wait() {
   check_process();
   std::unique_lock<std::mutex> lock(mutex_);
+  waits_ = true;
   changed_.wait(lock, [this] { return stopped_ || (works_.empty() && !busy_); });
+  waits_ = false;
   if (!failure_.empty()) throw Error(failure_);
 }
 
@@ -358,19 +361,25 @@ bool MpiRanks::progress() {
   return count > 0 || !works.empty();
 }
 
-/// Between two polls. While nothing is started, a new call ends the pause.
+/// Between two polls: the longer nothing has changed, the longer, and more sparingly while the
+/// layers compute (a sleep takes the processor for 20 us). While nothing is started, a new call
+/// ends the pause.
 void MpiRanks::pause() {
-  if (!requests_.empty()) {
-    const double quiet = seconds_since(last_change_);
-    if (quiet < 50e-6) {
-      sched_yield();
-    } else {
-      std::this_thread::sleep_for(microseconds(quiet < 0.05 ? 50 : quiet < 1 ? 200 : 1000));
-    }
+  const double quiet = seconds_since(last_change_);
+  std::unique_lock<std::mutex> lock(mutex_);
+  if (!busy_) {
+    wake_.wait_for(lock, milliseconds(quiet < 1 ? 2 : 10),
+                   [this] { return !works_.empty() || !abort_.empty(); });
     return;
   }
-  std::unique_lock<std::mutex> lock(mutex_);
-  wake_.wait_for(lock, milliseconds(2), [this] { return !works_.empty() || !abort_.empty(); });
+  const double longest = !waits_ ? 500 : quiet < 0.1 ? 100 : quiet < 1 ? 200 : 1000;  // us
+  lock.unlock();
+  if (quiet < 50e-6) {
+    sched_yield();
+  } else {
+    const double sleep = std::min(std::max(20.0, quiet * 1e6 / 10), longest);
+    std::this_thread::sleep_for(microseconds(static_cast<int>(sleep)));
+  }
 }
 
 /// Ends MPI, after all ranks have left.
