@@ -79,6 +79,7 @@ BY_HAND = {
     "two_engines.py": "needs a second system that has built the engine",
     "math_modes.py": "trains for many minutes; its tables are for docs/math-modes.md",
     "ranks.py": "times several processes, which need more cores than the tables' machine has",
+    "plan.py": "times several processes, as ranks.py does",
     "gpu_counts.py": "counts on the shadow device, and times nothing",
 }
 
