@@ -6,6 +6,7 @@ from pathlib import Path
 import caffe
 import numpy as np
 import pytest
+from maap.host import loader
 
 REPO = Path(__file__).resolve().parents[3]
 sys.path.append(str(REPO / "bench"))
@@ -58,6 +59,16 @@ def test_names(modes):
     with pytest.raises(caffe.CaffeError, match="must be FLOAT, TF32, FP16 or BF16"):
         modes("half")
     assert caffe.math_mode() == "BF16"
+
+
+def test_maap_sets_it_for_a_stage_of_a_run(modes):
+    with pytest.raises(ValueError), loader.math_mode(caffe, "bf16"):
+        assert caffe.math_mode() == "BF16"
+        with loader.math_mode(caffe, "float"):
+            assert caffe.math_mode() == "FLOAT"
+        assert caffe.math_mode() == "BF16"
+        raise ValueError
+    assert caffe.math_mode() == "FLOAT"
 
 
 def test_a_mode_that_the_cpu_lacks(modes, tmp_path):
