@@ -10,6 +10,7 @@ from maap.host.crew import signal_of
 from maap.host.launched import Place
 from maap.runs.state import Stage
 from maap.study.plan import _identity
+from maap.training.phase import dropout_seed, seed_of
 from maap.training.sharing import _several
 
 
@@ -116,6 +117,11 @@ def test_phase_1_is_shared_by_runs_with_the_same_ranks():
     assert _several(TrainConfig(ranks=2), trained) == {"ranks": [[0, 2]]}
     trained.ranks = [[0, 2], [3, 4]]  # continued with others
     assert _several(TrainConfig(ranks=2), trained) == {"ranks": [[0, 2], [3, 4]]}
+
+
+def test_dropout_differs_by_rank_and_rank_0_is_as_alone():
+    seeds = [dropout_seed(3, "phase1", 7, rank) for rank in range(4)]
+    assert seeds[0] == seed_of(3, "phase1", 7) and len(set(seeds)) == 4
 
 
 def test_what_another_number_of_ranks_changes_is_said_and_kept():

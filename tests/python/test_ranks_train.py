@@ -96,7 +96,8 @@ def test_ranks_train_what_one_rank_with_a_larger_batch_trains(words, environment
     run(words("one", batch=12), environment)
     said = run(words("three", "--ranks", "3", batch=4), environment)
     assert said.count("run three:") == 1 and said.count("report") >= 1  # rank 0 alone speaks
-    assert "iterations of 12 images" in said
+    assert "iterations of 12 images" in said and said.count("learning rate") == 1
+    assert "3 ranks x 4 images = 12 images an iteration; the learning rate and" in said
     assert np.abs(weights(runs / "one") - weights(runs / "three")).max() < 1e-5
     assert np.abs(curve(runs / "one") - curve(runs / "three")).max() < 1e-5
     assert len(curve(runs / "three")) == 12

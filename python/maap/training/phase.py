@@ -101,6 +101,12 @@ def seed_of(*parts: Union[str, int]) -> int:
     return int.from_bytes(hashlib.blake2s(text, digest_size=4).digest(), "big") >> 1
 
 
+def dropout_seed(seed: int, phase: str, iteration: int, rank: int = 0) -> int:
+    """The seed of what layers draw in an iteration: another for each rank, and rank 0's is that of
+    a training by one."""
+    return seed_of(seed, phase, iteration, *([rank] if rank else []))
+
+
 def run_phase(
     folder: Path,
     settings: PhaseSettings,
@@ -217,9 +223,8 @@ class _Phase:
     def _iterate(self) -> None:
         started, solver = time.monotonic(), self.solver
         rate = float(solver.lr)
-        own = () if self.first else (self.group.rank,)  # so that dropout differs
-        seed = seed_of(self.settings.seed, self.settings.name, solver.iter, *own)
-        self.caffe.set_random_seed(seed)
+        name, rank = self.settings.name, self.group.rank
+        self.caffe.set_random_seed(dropout_seed(self.settings.seed, name, solver.iter, rank))
         self._step()
         loss, fallbacks = self._agree(*self.losses.take())
         if not math.isfinite(loss):

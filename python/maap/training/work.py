@@ -208,6 +208,12 @@ class Work:
         )
         if plan.todo:
             say(plan.text())
+        if self.config.ranks > 1 and any(stage.kind == "train" for stage in self.state.waiting):
+            count, images = self.config.ranks, self.config.images_per_iteration
+            say(
+                f"{count} ranks x {images // count} images = {images} images an iteration; the "
+                "learning rate and the number of iterations are left as they are"
+            )
         return plan
 
     def _iterated(self, task: Task) -> None:
