@@ -136,8 +136,16 @@ TYPED_TEST(WindowDataLayerTest, DrawsAndMirrors) {
     EXPECT_GT(corners.size(), 5u);  // of both sides
     return all;
   };
-  EXPECT_EQ(run(1), run(1));
-  EXPECT_NE(run(1), run(2));
+  const std::vector<double> first = run(1);
+  EXPECT_EQ(run(1), first);
+  EXPECT_NE(run(2), first);
+  // Ranks have one seed and draw windows of their own.
+  Caffe::set_solver_count(2);
+  EXPECT_EQ(run(1), first);
+  Caffe::set_solver_rank(1);
+  EXPECT_NE(run(1), first);
+  Caffe::set_solver_rank(0);
+  Caffe::set_solver_count(1);
 }
 
 TYPED_TEST(WindowDataLayerTest, Errors) {

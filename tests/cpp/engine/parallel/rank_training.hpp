@@ -16,15 +16,15 @@
 
 namespace caffe {
 
-/// Images of 12 x 12 and 3 classes, which float_data holds.
-inline std::vector<Datum> float_images(int n) {
+/// Square images of 3 classes, which float_data holds.
+inline std::vector<Datum> float_images(int n, int channels = 1, int size = 12) {
   std::vector<Datum> datums(n);
   for (int i = 0; i < n; ++i) {
-    datums[i].set_channels(1);
-    datums[i].set_height(12);
-    datums[i].set_width(12);
+    datums[i].set_channels(channels);
+    datums[i].set_height(size);
+    datums[i].set_width(size);
     datums[i].set_label(i % 3);
-    for (int k = 0; k < 144; ++k) {
+    for (int k = 0; k < channels * size * size; ++k) {
       datums[i].add_float_data(
           static_cast<float>(std::sin(0.37 * k + 2 * (i % 3)) + 0.3 * std::sin(1.7 * k * (i + 1))));
     }

@@ -2,12 +2,15 @@
 
 #include "caffe/parallel/data_parallel.hpp"
 
+#include <google/protobuf/text_format.h>
+
 #include <filesystem>
 
 #include "caffe/parallel/nccl_sums.hpp"
 #include "caffe/util/device.hpp"
 #include "layers/layer_test.hpp"
 #include "parallel/rank_training.hpp"
+#include "test_paths.hpp"
 
 namespace caffe {
 namespace {
@@ -142,6 +145,31 @@ TYPED_TEST(DataParallelTest, TrainsAsOneRankDoesWithLargeParameters) {
            softmax_loss();
   };
   this->expect_same(net, "momentum: 0.9 base_lr: 0.01", 2, 10);
+}
+
+/// AlexNet's layers without Dropout, on small images and with small inner products.
+TYPED_TEST(DataParallelTest, TrainsAnAlexNetAsOneRankDoes) {
+  write_database(this->folder_ / "colour", float_images(26, 3, 67));
+  NetParameter param;
+  ReadProtoFromTextFile(PROTOTXT "/alexnet/train_val.prototxt", &param);
+  std::string layers;
+  for (LayerParameter layer : param.layer()) {
+    if (layer.type() == "Data" || layer.type() == "Dropout") continue;
+    if (layer.type() == "Convolution") {
+      layer.mutable_convolution_param()->mutable_weight_filler()->set_type("xavier");
+    }
+    if (layer.type() == "InnerProduct") {
+      InnerProductParameter* const product = layer.mutable_inner_product_param();
+      product->set_num_output(product->num_output() == 4096 ? 64 : 3);
+      product->mutable_weight_filler()->set_type("xavier");
+    }
+    string text;
+    google::protobuf::TextFormat::PrintToString(layer, &text);
+    layers += "layer { " + text + "} ";
+  }
+  const auto net = [&](int batch) { return data_layer(this->folder_ / "colour", batch) + layers; };
+  const char solver[] = "momentum: 0.9 weight_decay: 0.0005 base_lr: 0.01";
+  this->expect_same(net, solver, 4);
 }
 
 /// A rank draws for an image what one rank would.

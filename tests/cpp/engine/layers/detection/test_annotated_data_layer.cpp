@@ -231,6 +231,39 @@ TYPED_TEST(AnnotatedDataLayerTest, TheSameForAnyNumberOfThreads) {
   EXPECT_NE(run("1", 2), one);
 }
 
+/// Two ranks read in turn, and change an image as one rank with a batch of both does.
+TYPED_TEST(AnnotatedDataLayerTest, RanksDrawWhatOneRankDraws) {
+  std::vector<AnnotatedDatum> datums;
+  for (int i = 0; i < 5; ++i) datums.push_back(scene(40, 50, {{1, {i, 12, 30, 25}}}, i % 2));
+  this->write(datums);
+  const auto images = [&](int rank, int ranks) {
+    Caffe::set_solver_count(ranks);
+    Caffe::set_solver_rank(rank);
+    Caffe::set_random_seed(1);
+    const auto layer = this->start(
+        this->text("batch_size: " + std::to_string(2 / ranks), "mirror: true crop_size: 32",
+                   "batch_sampler { sampler { min_scale: 0.9 } max_sample: 1 }"));
+    std::vector<std::vector<double>> all;
+    for (int i = 0; i < 4; ++i) {
+      layer->Forward(this->bottom, this->top);
+      const std::vector<double> batch = this->data(*this->top[0]);
+      const size_t image = batch.size() / this->top[0]->num();
+      for (size_t n = 0; n < batch.size(); n += image) {
+        all.emplace_back(batch.begin() + n, batch.begin() + n + image);
+      }
+    }
+    Caffe::set_solver_rank(0);
+    Caffe::set_solver_count(1);
+    return all;
+  };
+  const auto one = images(0, 1), even = images(0, 2), odd = images(1, 2);
+  ASSERT_EQ(one.size(), 8u);
+  for (size_t i = 0; i < 4; ++i) {
+    EXPECT_EQ(even[i], one[2 * i]) << i;
+    EXPECT_EQ(odd[i], one[2 * i + 1]) << i;
+  }
+}
+
 /// mean_file's image is cropped and mirrored with the pixels.
 TYPED_TEST(AnnotatedDataLayerTest, MeanFile) {
   const AnnotatedDatum datum = scene(20, 24, {{1, {4, 5, 8, 10}}}, true);
