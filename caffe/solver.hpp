@@ -96,8 +96,8 @@ class Solver {
   /// Restores a solverstate: weights, history and position in the learning rate schedule. If it
   /// throws, nothing has changed.
   void Restore(const char* resume_file);
-  /// Writes a snapshot. Where ranks train together all of them call it, because rank 0, which writes
-  /// it, needs the others' statistics; otherwise only the root solver may.
+  /// Writes a snapshot. Where ranks train together all of them call it, because rank 0, which
+  /// writes it, needs the others' statistics; otherwise only the root solver may.
   void Snapshot();
 
   const SolverParameter& param() const { return param_; }
@@ -189,6 +189,7 @@ class Solver {
   void display_iteration();
   /// Handles a request made during a test; false means that the test must stop.
   bool go_on_testing();
+  void write_snapshot();
 
   // solver_ranks.cpp: alone or together
   void test_together();
