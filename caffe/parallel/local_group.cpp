@@ -95,8 +95,9 @@ class LocalRank : public Communicator {
 
   void wait() override {
     std::unique_lock<std::mutex> lock(state_->mutex);
+    if (sums_.empty()) throw_if_aborted();
+    // Sums that are complete count, so that all ranks end with the same values.
     for (; !sums_.empty(); sums_.pop_front()) finish(*sums_.front(), &lock);
-    throw_if_aborted();
   }
 
   void abort(const std::string& why) override {

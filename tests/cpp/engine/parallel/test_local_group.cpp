@@ -139,6 +139,26 @@ TEST(LocalGroup, AbortEndsTheOthersCalls) {
   }
 }
 
+/// All ranks get a sum to which all have come, however soon one of them fails afterwards.
+TEST(LocalGroup, ACompleteSumIsEverybodys) {
+  std::atomic<bool> is_aborted{false};
+  const auto errors = run_ranks(2, [&](Rank rank) {
+    double value = 1;
+    rank->start_sum(1, &value);
+    if (rank->rank() == 1) {
+      rank->wait();
+      rank->abort("too late");
+      is_aborted = true;
+      return;
+    }
+    while (!is_aborted) std::this_thread::yield();
+    rank->wait();
+    EXPECT_EQ(value, 2);
+    rank->wait();
+  });
+  EXPECT_EQ(errors[0], "too late");
+}
+
 TEST(LocalGroup, TheFirstAbortIsTheReason) {
   std::atomic<bool> is_first{true};
   const auto errors = run_ranks(3, [&](Rank rank) {
