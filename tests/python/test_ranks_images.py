@@ -1,6 +1,7 @@
 """Ranks share images out: in a training, when they are measured, when they are rewritten. Whatever
 their number, the result is that of one."""
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -204,6 +205,24 @@ def test_a_full_disk_is_named_and_loses_nothing(source, rewritten, small_disk, m
     ballast.unlink()
     together(2, lambda: run(source, small_disk / "REDUCE", "REDUCE"))
     assert records(small_disk / "REDUCE") == records(rewritten / "REDUCE")
+
+
+def test_a_disk_that_is_full_for_another_rank_is_named_too(source, tmp_path, monkeypatch):
+    opened = Path.open
+
+    def full(self, *how, **more):
+        if self.name == "part-1-1":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return opened(self, *how, **more)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(MaapError, match=r"disk.*full while writing .*part-1-1"):
+        together(2, lambda: run(source, tmp_path / "ROI"))
+    assert not (tmp_path / "ROI").exists()
+    monkeypatch.undo()
+    assert (tmp_path / ".partial-ROI" / "part-1-0").is_file()
+    together(3, lambda: run(source, tmp_path / "ROI"))
+    assert not list((tmp_path / "ROI").glob("part-*"))
 
 
 class FailsOnRank(FakeFinder):

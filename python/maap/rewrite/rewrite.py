@@ -18,7 +18,7 @@ The decoding, resizing, rendering and encoding happen in worker processes while 
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Optional, Protocol, Union
@@ -34,7 +34,7 @@ from maap.errors import MaapError
 from maap.host import ranks, workers
 from maap.images.a_star import find_a_star
 from maap.images.boxes import Size, scale_box
-from maap.rewrite import worker
+from maap.rewrite import parts, worker
 from maap.rewrite.output import Output
 from maap.rewrite.regions import FOUND, Regions
 from maap.rewrite.request import Request
@@ -184,7 +184,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
         say(f"{out} is complete already: {manifest['splits'][source.name]['count']} records")
     else:
         with output:
-            first = ranks.shared(output.open() if ranks.first() else 0)
+            first = ranks.shared(_opened(output) if ranks.first() else 0)
             if first:
                 say(f"rewriting continues after {first} of {len(source)} records")
             if first < len(source):
@@ -208,6 +208,13 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     return RewriteResult(Path(out), done.records, fallbacks, manifest, seconds)
 
 
+def _opened(output: Output) -> int:
+    """`Output.open`, without what ranks left in the folder."""
+    first = output.open()
+    parts.clear(output.partial)
+    return first
+
+
 def _fill(output: Output, job: worker.Job, finder: Finder, first: int, count: int) -> None:
     """Rewrites the records first, first + 1 ... with `count` workers."""
     source = output.source
@@ -224,11 +231,11 @@ def _fill(output: Output, job: worker.Job, finder: Finder, first: int, count: in
                 behind = number - count  # its worker has had a forward pass's time to render it
                 if behind < 0:
                     continue
-                own = _rendered(pool, behind)
-                for batch in ranks.collected(own):
-                    if batch is not None:
-                        output.write(*batch)
-                        progress.advance(len(batch.indices), fallbacks=output.fallbacks)
+                for batch in _batches(output, _rendered(pool, behind), behind):
+                    output.write(*batch)
+                    progress.advance(len(batch.indices), fallbacks=output.fallbacks)
+    if ranks.first():
+        parts.clear(output.partial)
 
 
 def _forward(pool: Pool, number: int, finder: Finder, output: Output) -> None:
@@ -258,9 +265,9 @@ def _forward(pool: Pool, number: int, finder: Finder, output: Output) -> None:
 
 
 class _Batch(NamedTuple):
-    """A batch that is rendered, as `Output.write` takes it."""
+    """A batch that is rendered: its Datums, or their lengths where another rank has them."""
 
-    datums: Sequence[Union[bytes, memoryview]]
+    datums: Sequence[Union[bytes, memoryview, int]]
     indices: list[int]
     regions: np.ndarray
     stats: np.ndarray
@@ -270,7 +277,18 @@ def _rendered(pool: Pool, number: int) -> Optional[_Batch]:
     """This rank's batch `number`; None: it has no such batch."""
     if number >= len(pool.batches):
         return None
-    slot, datums = pool.slot(number), pool.rendered(number)
-    if not ranks.first():  # it is sent
-        datums = list(map(bytes, datums))
-    return _Batch(datums, pool.batches[number], slot.regions, slot.stats)
+    slot = pool.slot(number)
+    return _Batch(pool.rendered(number), pool.batches[number], slot.regions, slot.stats)
+
+
+def _batches(output: Output, own: Optional[_Batch], number: int) -> Iterator[_Batch]:
+    """On rank 0, the batches of all ranks in round `number`, in their order; none on the others,
+    which hand theirs over."""
+    if own is not None and not ranks.first():
+        own = own._replace(datums=parts.give(output.partial, number, own.datums))
+    for rank, batch in enumerate(ranks.collected(own)):
+        if batch is not None and rank:
+            datums = parts.take(output.partial, rank, number, batch.datums)
+            batch = batch._replace(datums=datums)
+        if batch is not None:
+            yield batch
