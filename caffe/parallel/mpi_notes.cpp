@@ -57,9 +57,9 @@ void MpiNotes::name_peers() {
   }
 }
 
-void MpiNotes::set_begun(int64_t calls, bool waits) {
-  begun_ = calls;
-  waits_ = waits;
+void MpiNotes::set_calls(int64_t begun, int64_t done) {
+  begun_ = begun;
+  done_ = done;
 }
 
 void MpiNotes::exchange() {
@@ -99,9 +99,9 @@ void MpiNotes::take(const Note& note, Peer* from) {
   if (note.kind == kLeaves) from->left_after = note.begun;
   if (note.kind == kHeard) from->heard = true;
   if (note.kind != kFailed) return;
-  from->heard = true;
+  from->heard = from->waits = true;
+  told_done_ = std::max(told_done_, note.done);
   if (told_.empty()) told_ = std::string(note.reason, note.length);
-  send(kHeard, from);
 }
 
 void MpiNotes::send(Kind kind, Peer* to, const std::string& reason) {
@@ -115,6 +115,7 @@ void MpiNotes::send(Kind kind, Peer* to, const std::string& reason) {
   if (!sent) return;
   Note& note = to->sent;
   note.begun = begun_;
+  note.done = done_;
   note.kind = kind;
   note.length = static_cast<int>(std::min(reason.size(), kReason));
   std::memcpy(note.reason, reason.data(), note.length);
@@ -124,7 +125,7 @@ void MpiNotes::send(Kind kind, Peer* to, const std::string& reason) {
 
 /// In rank 0: logs which ranks it waits for, after 10, 20, 40 ... seconds.
 void MpiNotes::complain(double seconds) {
-  if (rank_ != 0 || !waits_) {
+  if (rank_ != 0 || done_ == begun_) {
     waited_ = 0;
     next_complaint_ = kFirstComplaint;
     return;
@@ -169,10 +170,23 @@ void MpiNotes::tell_failure(const std::string& why) {
   for (const Clock::time_point start = Clock::now();
        !all_heard() && seconds_since(start) < kHearsWithin;) {
     if (!read()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (Peer& peer : peers_) {
+      if (peer.waits) send(kHeard, &peer);
+      peer.waits = false;
+    }
   }
   flush();
 }
 
+void MpiNotes::answer() {
+  for (Peer& peer : peers_) {
+    if (peer.waits) send(kHeard, &peer);
+    peer.waits = false;
+  }
+  flush();
+}
+
+/// Lets notes that are under way leave.
 void MpiNotes::flush() {
   int sent = 0;
   for (const Clock::time_point start = Clock::now(); seconds_since(start) < 0.05;) {

@@ -30,20 +30,21 @@ class MpiNotes {
   /// Collective. timeout: seconds without a note after which a rank counts as gone; 0: never.
   MpiNotes(MPI_Comm ranks, double timeout);
 
-  /// What this rank has begun: the number of its calls; what it does: whether it waits for them.
-  void set_begun(int64_t calls, bool waits);
+  /// The numbers of calls that this rank has begun, and of those that are complete.
+  void set_calls(int64_t begun, int64_t done);
   /// Takes what has arrived and, when it is time, tells that this rank lives.
   void exchange();
   /// Why the group has failed: the reason that another rank told; or a rank that has ended or does
   /// not answer. "" if it has not.
   std::string failure() const;
-  /// Whether the reason came from another rank.
+  /// Whether the reason came from another rank; and the calls that were complete there.
   bool was_told() const { return !told_.empty(); }
+  int64_t calls_of_failed() const { return told_done_; }
 
   /// Tells all why this rank fails, and waits until they have heard it, 3 s at most.
   void tell_failure(const std::string& why);
-  /// Lets answers that are under way leave.
-  void flush();
+  /// Answers ranks that told why they fail.
+  void answer();
   /// Tells all, once, that this rank makes no call any more. Returns whether all have left.
   bool leave();
   /// After all have left.
@@ -54,7 +55,7 @@ class MpiNotes {
   enum Kind { kLives, kFailed, kHeard, kLeaves };
   static constexpr size_t kReason = 2000;  // bytes; short enough to be sent at once
   struct Note {
-    int64_t begun;
+    int64_t begun, done;
     int32_t kind;
     int32_t length;
     char reason[kReason];
@@ -66,6 +67,7 @@ class MpiNotes {
     double silent = 0;        // seconds since it was heard
     int64_t left_after = -1;  // calls, if it has left
     bool heard = false;       // of this rank's failure
+    bool waits = false;       // for the answer to its own
     Note sent;
     MPI_Request sending = MPI_REQUEST_NULL;
   };
@@ -76,12 +78,13 @@ class MpiNotes {
   void take(const Note& note, Peer* from);
   void send(Kind kind, Peer* to, const std::string& reason = "");
   void complain(double seconds);
+  void flush();
 
   MPI_Comm ranks_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
   double timeout_;
-  int64_t begun_ = 0;
-  bool waits_ = false, left_ = false;
+  int64_t begun_ = 0, done_ = 0, told_done_ = 0;
+  bool left_ = false;
   double waited_ = 0, next_complaint_;
   std::string told_;
   std::vector<Peer> peers_;

@@ -120,6 +120,7 @@ class MpiRanks : public Communicator {
   void join(const Launch& launch);
   void serve();
   bool progress();
+  void complete_calls();
   void pause();
   void finish();
   void stop(const std::string& failure);
@@ -135,9 +136,9 @@ class MpiRanks : public Communicator {
   std::string abort_;  // why the caller ends the group
   std::string failure_;
   std::deque<Work> works_;
-  int64_t begun_ = 0;
-  bool busy_ = false;   // requests_ is not empty
-  bool waits_ = false;  // a thread, for all that was started
+  int64_t begun_ = 0, done_ = 0, taken_ = 0;  // calls; taken: their end was waited for
+  bool busy_ = false;                         // requests_ is not empty
+  bool waits_ = false;                        // a thread, for all that was started
 
   // The worker's own.
   bool our_mpi_ = true;  // MPI was started here
@@ -194,9 +195,13 @@ void MpiRanks::submit(Work work) {
 void MpiRanks::wait() {
   check_process();
   std::unique_lock<std::mutex> lock(mutex_);
+  const bool is_new = taken_ < begun_;
   waits_ = true;
   changed_.wait(lock, [this] { return stopped_ || (works_.empty() && !busy_); });
   waits_ = false;
+  taken_ = begun_;
+  // Complete sums count on all ranks, however soon one fails.
+  if (is_new && works_.empty() && !busy_) return;
   if (!failure_.empty()) throw Error(failure_);
 }
 
@@ -324,7 +329,8 @@ void MpiRanks::serve() {
     }
     if (!failure.empty()) {
       if (notes_->was_told()) {
-        notes_->flush();
+        complete_calls();
+        notes_->answer();
       } else {
         notes_->tell_failure(failure);
       }
@@ -342,7 +348,8 @@ bool MpiRanks::progress() {
     const std::lock_guard<std::mutex> lock(mutex_);
     works.swap(works_);
     if (!works.empty()) busy_ = true;
-    notes_->set_begun(begun_, busy_);
+    if (!busy_) done_ = begun_;
+    notes_->set_calls(begun_, done_);
   }
   for (const Work& work : works) work(&requests_);
   if (requests_.empty() && works.empty()) return false;
@@ -355,10 +362,24 @@ bool MpiRanks::progress() {
   if (requests_.empty()) {
     const std::lock_guard<std::mutex> lock(mutex_);
     busy_ = false;
-    notes_->set_begun(begun_, busy_);
+    done_ = begun_ - static_cast<int64_t>(works_.size());
+    notes_->set_calls(begun_, done_);
     changed_.notify_all();
   }
   return count > 0 || !works.empty();
+}
+
+/// After another rank has failed: completes calls that were complete there. The ranks that have
+/// told go on until they are answered.
+void MpiRanks::complete_calls() {
+  const auto can_be_completed = [this] {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    return (busy_ || !works_.empty()) && begun_ <= notes_->calls_of_failed();
+  };
+  const Clock::time_point start = Clock::now();
+  while (can_be_completed() && seconds_since(start) < kLogsWithin) {
+    if (!progress()) std::this_thread::sleep_for(microseconds(50));
+  }
 }
 
 /// Between two polls: the longer nothing has changed, the longer, and more sparingly while the

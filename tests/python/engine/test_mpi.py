@@ -248,6 +248,23 @@ def test_an_abort_ends_all_with_its_text(tmp_path):
     assert errors == ["rank 2 of 4: the disk is on fire"] * 4, done.stdout
 
 
+def test_a_complete_sum_counts_on_all_ranks_however_soon_one_fails(tmp_path):
+    text = """
+    for count in (10, 1_000_000):
+        values = np.ones(count, np.float32)
+        group.sum(values)
+        assert (values == group.size).all()
+    print("summed", group.rank, flush=True)
+    if group.rank == 1: group.abort("rank 1 of 4: that is enough")
+    group.barrier()
+    """
+    program = mpi_runs.python(tmp_path, text)
+    for _ in range(3):
+        done = mpi_runs.run(4, *program)
+        assert sorted(re.findall(r"summed (\d)", done.stdout)) == list("0123"), done.stdout
+        assert done.stdout.count("CaffeError: rank 1 of 4: that is enough") == 4
+
+
 def test_a_rank_that_ends_too_early_is_named(tmp_path):
     text = WORK % "if i == 3 and group.rank == 1: raise ValueError('not today')"
     start = time.monotonic()
