@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "kernels/half.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/sigmoid.hpp"
 #include "kernels/tiles.hpp"
@@ -187,17 +188,18 @@ struct AttentionOfPixel {
 
 template <typename T>
 struct EnhancePixel {
+  using C = Computed<T>;
   int channels;
   const T* f;   // [pixels, channels]
   T* enhanced;  // as f
-  T* a;         // [pixels]
+  C* a;         // [pixels]
   MAAP_HD void operator()(int i) const {
     const T* const in = f + static_cast<int64_t>(i) * channels;
     T* const out = enhanced + static_cast<int64_t>(i) * channels;
-    T sum = T(0);
+    C sum = C(0);
     MAAP_SIMD_SUM(sum)
-    for (int c = 0; c < channels; ++c) sum += in[c];
-    const T value = sigmoid(sum / T(channels)), factor = T(1) + value;
+    for (int c = 0; c < channels; ++c) sum += C(in[c]);
+    const C value = sigmoid(sum / C(channels)), factor = C(1) + value;
     a[i] = value;
     MAAP_SIMD for (int c = 0; c < channels; ++c) out[c] = factor * in[c];
   }
@@ -205,11 +207,12 @@ struct EnhancePixel {
 
 template <typename T>
 struct EnhancePixelBackward {
+  using C = Computed<T>;
   int channels;
   const T* gradient;    // [pixels, channels]
-  const T* a_gradient;  // [pixels] or null
+  const C* a_gradient;  // [pixels] or null
   const T* f;           // [pixels, channels]
-  const T* a;           // [pixels]
+  const C* a;           // [pixels]
   T* f_gradient;        // [pixels, channels]
   bool recover;
   MAAP_HD void operator()(int i) const {
@@ -217,13 +220,13 @@ struct EnhancePixelBackward {
     const T* const g = gradient + at;
     const T* const in = f + at;
     T* const out = f_gradient + at;
-    T total = T(0);
+    C total = C(0);
     MAAP_SIMD_SUM(total)
-    for (int c = 0; c < channels; ++c) total += g[c] * in[c];
-    const T value = a[i], factor = T(1) + value;
-    const T sum = recover ? total / factor : total;
-    const T extra = a_gradient ? a_gradient[i] : T(0);
-    const T shift = value * (T(1) - value) / T(channels) * (sum + extra);
+    for (int c = 0; c < channels; ++c) total += C(g[c]) * C(in[c]);
+    const C value = a[i], factor = C(1) + value;
+    const C sum = recover ? total / factor : total;
+    const C extra = a_gradient ? a_gradient[i] : C(0);
+    const C shift = value * (C(1) - value) / C(channels) * (sum + extra);
     MAAP_SIMD for (int c = 0; c < channels; ++c) out[c] = factor * g[c] + shift;
   }
 };
@@ -303,26 +306,27 @@ struct AttentionMapOfTile {
 /// For up to kGroups kPer channels.
 template <typename T, int kPer, int kGroups, bool kLast>
 struct EnhanceTile {
+  using C = Computed<T>;
   FeatureShape s;
   const T* f;
   T* enhanced;
-  T* a;
+  C* a;
   template <typename Team>
   MAAP_HD void operator()(int i, const Team& team) const {
     const GpuTile<kGroups, kLast> t(s, i, team);
     const int64_t at = t.in_features(s);
-    T value[kPer], part = T(0);
+    C value[kPer], part = C(0);
 #pragma unroll
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
       const bool has = t.inside && c < s.channels;
-      value[k] = has ? f[at + c * t.step(s)] : T(0);
+      value[k] = has ? C(f[at + c * t.step(s)]) : C(0);
     }
 #pragma unroll
     for (int k = 0; k < kPer; ++k) part += value[k];
-    const T attention = sigmoid(t.sum(part, team) / T(s.channels));
+    const C attention = sigmoid(t.sum(part, team) / C(s.channels));
     if (t.inside && t.group == 0) a[t.in_map(s)] = attention;
-    const T factor = T(1) + attention;
+    const C factor = C(1) + attention;
 #pragma unroll
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
@@ -335,31 +339,32 @@ struct EnhanceTile {
 
 template <typename T, int kPer, int kGroups, bool kLast>
 struct EnhanceBackwardTile {
+  using C = Computed<T>;
   FeatureShape s;
   const T* gradient;
-  const T* a_gradient;
+  const C* a_gradient;
   const T* f;
-  const T* a;
+  const C* a;
   T* f_gradient;
   bool recover;
   template <typename Team>
   MAAP_HD void operator()(int i, const Team& team) const {
     const GpuTile<kGroups, kLast> t(s, i, team);
     const int64_t at = t.in_features(s), at_map = t.in_map(s);
-    T g[kPer], part = T(0);
+    C g[kPer], part = C(0);
 #pragma unroll
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
       const bool has = t.inside && c < s.channels;
-      g[k] = has ? gradient[at + c * t.step(s)] : T(0);
-      if (has) part += g[k] * f[at + c * t.step(s)];
+      g[k] = has ? C(gradient[at + c * t.step(s)]) : C(0);
+      if (has) part += g[k] * C(f[at + c * t.step(s)]);
     }
-    const T total = t.sum(part, team);
+    const C total = t.sum(part, team);
     if (!t.inside) return;
-    const T value = a[at_map], factor = T(1) + value;
-    const T sum = recover ? total / factor : total;
-    const T extra = a_gradient ? a_gradient[at_map] : T(0);
-    const T shift = value * (T(1) - value) / T(s.channels) * (sum + extra);
+    const C value = a[at_map], factor = C(1) + value;
+    const C sum = recover ? total / factor : total;
+    const C extra = a_gradient ? a_gradient[at_map] : C(0);
+    const C shift = value * (C(1) - value) / C(s.channels) * (sum + extra);
 #pragma unroll
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
@@ -408,7 +413,8 @@ FeatureShape one_image(const FeatureShape& s) {
 }
 
 template <typename T>
-void enhance_channels_last(Device device, const FeatureShape& s, const T* f, T* enhanced, T* a) {
+void enhance_channels_last(Device device, const FeatureShape& s, const T* f, T* enhanced,
+                           Computed<T>* a) {
   const EnhancePixel<T> pixel{s.channels, f, enhanced, a};
   const auto tiled = [&](auto tile) {
     using Tile = decltype(tile);
@@ -421,8 +427,8 @@ void enhance_channels_last(Device device, const FeatureShape& s, const T* f, T* 
 
 template <typename T>
 void enhance_backward_channels_last(Device device, const FeatureShape& s, const T* gradient,
-                                    const T* a_gradient, const T* f, bool recover, const T* a,
-                                    T* f_gradient) {
+                                    const Computed<T>* a_gradient, const T* f, bool recover,
+                                    const Computed<T>* a, T* f_gradient) {
   const EnhancePixelBackward<T> pixel{s.channels, gradient, a_gradient, f, a, f_gradient, recover};
   const auto tiled = [&](auto tile) {
     using Tile = decltype(tile);
@@ -487,6 +493,26 @@ void enhance_backward(Device device, const FeatureShape& s, const T* gradient, c
       device, count(s, cpu), work(s, cpu), on_cpu, count(s, gpu),
       EnhanceBackward<T, 1>{s, gpu, gradient, a_gradient, f, a, f_gradient, recover, false});
 }
+
+template <typename T>
+void enhance_halves(const FeatureShape& s, const T* f, T* enhanced, float* a) {
+  enhance_channels_last(Device::kGPU, one_image(s), f, enhanced, a);
+}
+
+template <typename T>
+void enhance_halves_backward(const FeatureShape& s, const T* gradient, const float* a_gradient,
+                             const T* f, bool recover, const float* a, T* f_gradient) {
+  enhance_backward_channels_last(Device::kGPU, one_image(s), gradient, a_gradient, f, recover, a,
+                                 f_gradient);
+}
+
+#define MAAP_INSTANTIATE_HALVES(T)                                                             \
+  template void enhance_halves(const FeatureShape&, const T*, T*, float*);                     \
+  template void enhance_halves_backward(const FeatureShape&, const T*, const float*, const T*, \
+                                        bool, const float*, T*);
+MAAP_INSTANTIATE_HALVES(Float16)
+MAAP_INSTANTIATE_HALVES(Bfloat16)
+#undef MAAP_INSTANTIATE_HALVES
 
 #define MAAP_INSTANTIATE(T)                                                                       \
   template void attention_map(Device, const FeatureShape&, const T*, T*);                         \

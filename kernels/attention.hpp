@@ -38,6 +38,14 @@ template <typename T>
 void enhance_backward(Device device, const FeatureShape& shape, const T* gradient,
                       const T* a_gradient, const T* f, bool recover, const T* a, T* f_gradient);
 
+/// The same on a GPU with the channels last and F, F' and their gradients stored as Float16 or
+/// Bfloat16 (kernels/half.hpp). A, its gradient and all sums are float.
+template <typename T>
+void enhance_halves(const FeatureShape& shape, const T* f, T* enhanced, float* a);
+template <typename T>
+void enhance_halves_backward(const FeatureShape& shape, const T* gradient, const float* a_gradient,
+                             const T* f, bool recover, const float* a, T* f_gradient);
+
 }  // namespace maap
 
 #endif  // KERNELS_ATTENTION_HPP_

@@ -10,6 +10,8 @@
 #include "caffe/util/gpu_workspace.hpp"
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/plain_terms.hpp"
+#include "caffe/util/value_type.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -19,9 +21,9 @@ namespace {
 template <typename T>
 struct AddBias {
   int channels;
-  const T* bias;  // [channels]
-  T* top;         // [images x channels x positions]
-  CAFFE_HD void operator()(int row, int i) const { top[i] += bias[row % channels]; }
+  const maap::Computed<T>* bias;  // [channels]
+  T* top;                         // [images x channels x positions]
+  CAFFE_HD void operator()(int row, int i) const { top[i] = top[i] + bias[row % channels]; }
 };
 
 template <typename T>
@@ -232,18 +234,28 @@ ChannelShape BaseConvolutionLayer<Dtype>::top_channels(bool channels_last) const
 }
 
 template <typename Dtype>
-void BaseConvolutionLayer<Dtype>::forward_bias_of_all(Dtype* top, const Dtype* bias,
+template <typename T>
+void BaseConvolutionLayer<Dtype>::forward_bias_of_all(T* top, const Dtype* bias,
                                                       bool channels_last) {
   const ChannelShape shape = top_channels(channels_last);
-  parallel_planes(shape.rows(), shape.inner, AddBias<Dtype>{num_output_, bias, top});
+  parallel_planes(shape.rows(), shape.inner, AddBias<T>{num_output_, bias, top});
 }
 
 template <typename Dtype>
-void BaseConvolutionLayer<Dtype>::backward_bias_of_all(Dtype* bias, const Dtype* top_diff,
+template <typename T>
+void BaseConvolutionLayer<Dtype>::backward_bias_of_all(Dtype* bias, const T* top_diff,
                                                        bool channels_last) {
-  channel_sums(top_channels(channels_last), PlainTerms<Dtype>{top_diff}, &bias_sums_,
+  channel_sums(top_channels(channels_last), PlainTerms<T>{top_diff}, &bias_sums_,
                AddSum<Dtype>{bias});
 }
+
+#define INSTANTIATE_BIAS(Dtype, T)                                                        \
+  template void BaseConvolutionLayer<Dtype>::forward_bias_of_all(T*, const Dtype*, bool); \
+  template void BaseConvolutionLayer<Dtype>::backward_bias_of_all(Dtype*, const T*, bool)
+INSTANTIATE_BIAS(float, float);
+INSTANTIATE_BIAS(float, Float16);
+INSTANTIATE_BIAS(float, Bfloat16);
+INSTANTIATE_BIAS(double, double);
 
 INSTANTIATE_CLASS(BaseConvolutionLayer);
 

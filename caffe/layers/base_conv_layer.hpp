@@ -48,8 +48,11 @@ class BaseConvolutionLayer : public Layer<Dtype>, public NeedsGpuMemory {
   /// bias += the sum of one image's top gradient over its positions.
   void backward_bias(Dtype* bias, const Dtype* top_diff);
   /// The same for all images of a batch at once, whose values may have their channels last.
-  void forward_bias_of_all(Dtype* top, const Dtype* bias, bool channels_last = false);
-  void backward_bias_of_all(Dtype* bias, const Dtype* top_diff, bool channels_last = false);
+  /// T is Dtype or has 16 bits (kernels/half.hpp).
+  template <typename T>
+  void forward_bias_of_all(T* top, const Dtype* bias, bool channels_last = false);
+  template <typename T>
+  void backward_bias_of_all(Dtype* bias, const T* top_diff, bool channels_last = false);
 
   void forward_cpu_gemm(const Dtype* input, const Dtype* weights, Dtype* output,
                         bool skip_im2col = false) {

@@ -7,6 +7,8 @@
 #include "caffe/util/active.hpp"
 #include "caffe/util/channel_norm.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_format.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -72,7 +74,7 @@ struct Factor {
 template <typename T>
 struct GlobalGradient {
   int channels;
-  const T* factor;
+  const maap::Computed<T>* factor;
   const T* dy;
   T* dx;
   CAFFE_HD void operator()(int row, int i) const { dx[i] = factor[row % channels] * dy[i]; }
@@ -121,13 +123,15 @@ void BatchNormLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 }
 
 template <typename Dtype>
-void BatchNormLayer<Dtype>::take_batch_statistics(Order order, const Blob<Dtype>& x) {
-  const ChannelShape cut = channels_of(order, x.shape());
+template <typename T>
+void BatchNormLayer<Dtype>::take_batch_statistics(const Values<Dtype, T>& values,
+                                                  const Blob<Dtype>& x) {
+  const ChannelShape cut = channels_of(values.order, x.shape());
   const double count = cut.per_channel();
   CAFFE_CHECK(count > 0, this->name() << "an empty batch has no mean; the bottom's shape is "
                                       << x.shape_string());
-  channel_moments(cut, data_in(order, x), mean_.mutable_active_data(),
-                  variance_.mutable_active_data(), &sums_);
+  channel_moments<T>(cut, values.data(x), mean_.mutable_active_data(),
+                     variance_.mutable_active_data(), &sums_);
   enter_averages(count);
 }
 
@@ -160,42 +164,55 @@ void BatchNormLayer<Dtype>::take_averages() {
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Order order = data_order(*bottom[0]);
-  const ChannelShape cut = channels_of(order, bottom[0]->shape());
+  with_values<Dtype>(data_format(*bottom[0]),
+                     [&](auto values) { forward(values, *bottom[0], top[0]); });
+}
+
+template <typename Dtype>
+template <typename T>
+void BatchNormLayer<Dtype>::forward(const Values<Dtype, T>& values, const Blob<Dtype>& bottom,
+                                    Blob<Dtype>* top) {
+  const ChannelShape cut = channels_of(values.order, bottom.shape());
   if (use_global_stats_) {
     take_averages();
   } else {
-    take_batch_statistics(order, *bottom[0]);
+    take_batch_statistics(values, bottom);
   }
   const Dtype eps = this->layer_param_.batch_norm_param().eps();
   parallel_for(cut.channels,
                Factor<Dtype>{eps, variance_.active_data(), factor_.mutable_active_data()});
-  const bool keep = bottom[0] == top[0] && !use_global_stats_;
-  const Dtype* const x = data_in(order, *bottom[0]);
-  normalise(cut, mean_.active_data(), factor_.active_data(), x, mutable_data_in(order, top[0]),
-            keep ? mutable_data_in(order, &x_norm_) : nullptr);
-  if (keep) top[0]->data()->set_twin(x_norm_.data());
+  const bool keep = &bottom == top && !use_global_stats_;
+  const T* const x = values.data(bottom);
+  normalise<T>(cut, mean_.active_data(), factor_.active_data(), x, values.mutable_data(top),
+               keep ? values.mutable_data(&x_norm_) : nullptr);
+  if (keep) top->data()->set_twin(x_norm_.data());
 }
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                          const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const Order order = gradient_order(*bottom[0], *top[0]);
-  const ChannelShape cut = channels_of(order, bottom[0]->shape());
-  const Dtype* const dy = diff_in(order, *top[0]);
+  with_values<Dtype>(gradient_format(*bottom[0], *top[0]),
+                     [&](auto values) { backward(values, *top[0], bottom[0]); });
+}
+
+template <typename Dtype>
+template <typename T>
+void BatchNormLayer<Dtype>::backward(const Values<Dtype, T>& values, const Blob<Dtype>& top,
+                                     Blob<Dtype>* bottom) {
+  const ChannelShape cut = channels_of(values.order, bottom->shape());
+  const T* const dy = values.diff(top);
   if (use_global_stats_) {
-    parallel_planes(cut.rows(), cut.inner,
-                    GlobalGradient<Dtype>{cut.channels, factor_.active_data(), dy,
-                                          mutable_diff_in(order, bottom[0])});
+    parallel_planes(
+        cut.rows(), cut.inner,
+        GlobalGradient<T>{cut.channels, factor_.active_data(), dy, values.mutable_diff(bottom)});
     return;
   }
-  const bool in_place = bottom[0] == top[0];
-  const NormalisedValues<Dtype> y = {in_place ? data_in(order, x_norm_) : nullptr,
-                                     in_place ? nullptr : data_in(order, *bottom[0]),
-                                     mean_.active_data(), factor_.active_data()};
-  normalise_backward<Dtype>(cut, y, nullptr, dy, mutable_diff_in(order, bottom[0]), &means_,
-                            &sums_);
+  const bool in_place = bottom == &top;
+  const NormalisedValues<T> y = {in_place ? values.data(x_norm_) : nullptr,
+                                 in_place ? nullptr : values.data(*bottom), mean_.active_data(),
+                                 factor_.active_data()};
+  normalise_backward<T>(cut, y, nullptr, dy, values.mutable_diff(bottom), &means_, &sums_);
 }
 
 INSTANTIATE_CLASS(BatchNormLayer);  // scaled_batch_norm_layer.cpp registers the type

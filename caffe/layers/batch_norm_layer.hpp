@@ -6,7 +6,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/portable.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 
@@ -51,7 +51,12 @@ class BatchNormLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   Blob<Dtype> variance_;  // [channels]
 
  private:
-  void take_batch_statistics(Order order, const Blob<Dtype>& x);
+  template <typename T>
+  void take_batch_statistics(const Values<Dtype, T>& values, const Blob<Dtype>& x);
+  template <typename T>
+  void forward(const Values<Dtype, T>& values, const Blob<Dtype>& bottom, Blob<Dtype>* top);
+  template <typename T>
+  void backward(const Values<Dtype, T>& values, const Blob<Dtype>& top, Blob<Dtype>* bottom);
   bool as_nvidia() const {
     return this->layer_param_.dialect() == "nv017" || this->layer_param_.dialect() == "nv015";
   }

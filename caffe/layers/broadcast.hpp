@@ -8,7 +8,7 @@
 
 #include "caffe/layers/axis.hpp"
 #include "caffe/util/channel_shape.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 
@@ -49,6 +49,13 @@ Order order_for(const ChannelShape& shape, const Blob<Dtype>& x, Order order) {
   if (order == Order::kNchw || shape.channels == 1) return order;
   const bool by_channel = shape.outer == x.shape(0) && shape.channels == x.shape(1);
   return by_channel ? order : Order::kNchw;
+}
+
+/// The same with the type of the values.
+template <typename Dtype>
+Format format_for(const ChannelShape& shape, const Blob<Dtype>& x, const Format& format) {
+  const Order order = order_for(shape, x, format.order);
+  return {order, order == format.order ? format.type : type_of<Dtype>()};
 }
 
 /// The same values in that order.

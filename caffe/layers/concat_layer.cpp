@@ -6,6 +6,7 @@
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/joined_rows.hpp"
 #include "caffe/util/copy_rows.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -55,30 +56,33 @@ void ConcatLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void ConcatLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   if (bottom.size() == 1) return;
-  const Order order = joined_order(axis_, bottom);
-  Dtype* y = mutable_data_in(order, top[0]);
-  const int row = joined_rows(order, axis_, top[0]->shape()).length;
-  for (const Blob<Dtype>* x : bottom) {
-    const JoinedRows rows = joined_rows(order, axis_, x->shape());
-    copy_rows(rows.count, rows.length, data_in(order, *x), rows.length, y, row);
-    y += rows.length;
-  }
+  with_values<Dtype>(joined_format(axis_, bottom), [&](auto values) {
+    auto* y = values.mutable_data(top[0]);
+    const int row = joined_rows(values.order, axis_, top[0]->shape()).length;
+    for (const Blob<Dtype>* x : bottom) {
+      const JoinedRows rows = joined_rows(values.order, axis_, x->shape());
+      copy_rows(rows.count, rows.length, values.data(*x), rows.length, y, row);
+      y += rows.length;
+    }
+  });
 }
 
 template <typename Dtype>
 void ConcatLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                       const Blobs& bottom) {
   if (bottom.size() == 1) return;
-  const Order order = axis_ <= 1 ? gradient_order(bottom, top) : Order::kNchw;
-  const Dtype* dy = diff_in(order, *top[0]);
-  const int row = joined_rows(order, axis_, top[0]->shape()).length;
-  for (size_t i = 0; i < bottom.size(); ++i) {
-    const JoinedRows rows = joined_rows(order, axis_, bottom[i]->shape());
-    if (propagate_down[i]) {
-      copy_rows(rows.count, rows.length, dy, row, mutable_diff_in(order, bottom[i]), rows.length);
+  const Format plain = {Order::kNchw, type_of<Dtype>()};
+  with_values<Dtype>(axis_ <= 1 ? gradient_format(bottom, top) : plain, [&](auto values) {
+    const auto* dy = values.diff(*top[0]);
+    const int row = joined_rows(values.order, axis_, top[0]->shape()).length;
+    for (size_t i = 0; i < bottom.size(); ++i) {
+      const JoinedRows rows = joined_rows(values.order, axis_, bottom[i]->shape());
+      if (propagate_down[i]) {
+        copy_rows(rows.count, rows.length, dy, row, values.mutable_diff(bottom[i]), rows.length);
+      }
+      dy += rows.length;
     }
-    dy += rows.length;
-  }
+  });
 }
 
 INSTANTIATE_CLASS(ConcatLayer);

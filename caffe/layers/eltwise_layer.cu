@@ -5,7 +5,8 @@
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/util/parallel.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -13,13 +14,14 @@ namespace {
 
 template <typename T, bool kRelu>
 struct TakeSum {
-  T c0, c1;
+  using C = maap::Computed<T>;
+  C c0, c1;
   const T* a;  // [count], y itself for the third and later bottoms
   const T* b;  // [count]
   T* y;        // [count]
   CAFFE_HD void operator()(int i) const {
-    const T sum = c0 * a[i] + c1 * b[i];
-    y[i] = kRelu && sum < T(0) ? T(0) : sum;  // NaN stays
+    const C sum = c0 * a[i] + c1 * b[i];
+    y[i] = kRelu && sum < C(0) ? C(0) : sum;  // NaN stays
   }
 };
 
@@ -63,14 +65,15 @@ struct TakeMax {
 /// The gradients of one or two bottoms of a sum.
 template <typename T, bool kRelu, bool kTwo>
 struct SumGradient {
-  T c0, c1;
+  using C = maap::Computed<T>;
+  C c0, c1;
   const T* y;  // null without a ReLU
   const T* dy;
   T* dx0;  // may be dy, for one bottom
   T* dx1;  // null for one bottom
   CAFFE_HD void operator()(int i) const {
-    const T all = dy[i];
-    const T there = !kRelu || y[i] > T(0) ? all : T(0);
+    const C all = dy[i];
+    const C there = !kRelu || C(y[i]) > C(0) ? all : C(0);
     dx0[i] = c0 * there;
     if (kTwo) dx1[i] = c1 * there;
   }
@@ -141,18 +144,20 @@ Dtype EltwiseLayer<Dtype>::coeff(int i) const {
 
 /// With the ReLU behind it, if there is one.
 template <typename Dtype>
-void EltwiseLayer<Dtype>::forward_sum(Order order, const Blobs& bottom, Blob<Dtype>* top) {
+template <typename T>
+void EltwiseLayer<Dtype>::forward_sum(const Values<Dtype, T>& values, const Blobs& bottom,
+                                      Blob<Dtype>* top) {
   const bool relu = !this->followers().empty() && is_plain_relu(*this->followers()[0]);
   const int bottoms = static_cast<int>(bottom.size());
-  Dtype* const y = mutable_data_in(order, top);
+  T* const y = values.mutable_data(top);
   for (int k = 1; k < bottoms; ++k) {
-    const Dtype* const a = k == 1 ? data_in(order, *bottom[0]) : y;
-    const Dtype* const b = data_in(order, *bottom[k]);
+    const T* const a = k == 1 ? values.data(*bottom[0]) : y;
+    const T* const b = values.data(*bottom[k]);
     const Dtype c0 = k == 1 ? coeff(0) : Dtype(1);
     if (relu && k + 1 == bottoms) {
-      parallel_for(top->count(), TakeSum<Dtype, true>{c0, coeff(k), a, b, y});
+      parallel_for(top->count(), TakeSum<T, true>{c0, coeff(k), a, b, y});
     } else {
-      parallel_for(top->count(), TakeSum<Dtype, false>{c0, coeff(k), a, b, y});
+      parallel_for(top->count(), TakeSum<T, false>{c0, coeff(k), a, b, y});
     }
   }
   if (relu) this->take(1, TakesFollowers<Dtype>::Gradient::kEither);
@@ -162,8 +167,11 @@ template <typename Dtype>
 void EltwiseLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const auto operation = this->layer_param_.eltwise_param().operation();
   const int count = top[0]->count();
+  if (operation == EltwiseParameter::SUM) {
+    return with_values<Dtype>(common_data_format(bottom),
+                              [&](auto values) { forward_sum(values, bottom, top[0]); });
+  }
   const Order order = common_data_order(bottom);
-  if (operation == EltwiseParameter::SUM) return forward_sum(order, bottom, top[0]);
   const bool stores = operation == EltwiseParameter::MAX;
   int* const largest = stores ? mutable_data_in(order, &largest_) : nullptr;
   Dtype* const y = mutable_data_in(order, top[0]);
@@ -197,15 +205,16 @@ void EltwiseLayer<Dtype>::product_gradient(Order order, const Blobs& bottom, int
 
 /// Through the ReLU, too, if the forward pass took one. Two bottoms share one pass over dy.
 template <typename Dtype>
-void EltwiseLayer<Dtype>::sum_gradients(Order order, Blob<Dtype>* top,
+template <typename T>
+void EltwiseLayer<Dtype>::sum_gradients(const Values<Dtype, T>& values, Blob<Dtype>* top,
                                         const std::vector<bool>& propagate_down,
                                         const Blobs& bottom) {
   const int count = top->count();
-  const Dtype* y = this->followers().empty() ? nullptr : data_in(order, *top);
-  const Dtype* dy = diff_in(order, *top);
+  const T* y = this->followers().empty() ? nullptr : values.data(*top);
+  const T* dy = values.diff(*top);
   if (y != nullptr && this->keeps_gradient()) {
-    Dtype* const kept = mutable_diff_in(order, top);
-    sum_gradient<Dtype>(count, {Dtype(1), Dtype(1), y, kept, kept, nullptr});
+    T* const kept = values.mutable_diff(top);
+    sum_gradient<T>(count, {Dtype(1), Dtype(1), y, kept, kept, nullptr});
     y = nullptr;
     dy = kept;
   }
@@ -215,9 +224,9 @@ void EltwiseLayer<Dtype>::sum_gradients(Order order, Blob<Dtype>* top,
   }
   for (size_t i = 0; i < wanted.size(); i += 2) {
     const int a = wanted[i], b = i + 1 < wanted.size() ? wanted[i + 1] : -1;
-    sum_gradient<Dtype>(
-        count, {coeff(a), b < 0 ? Dtype(0) : coeff(b), y, dy, mutable_diff_in(order, bottom[a]),
-                b < 0 ? nullptr : mutable_diff_in(order, bottom[b])});
+    T* const dx = values.mutable_diff(bottom[a]);
+    sum_gradient<T>(count, {coeff(a), b < 0 ? Dtype(0) : coeff(b), y, dy, dx,
+                            b < 0 ? nullptr : values.mutable_diff(bottom[b])});
   }
 }
 
@@ -225,10 +234,12 @@ template <typename Dtype>
 void EltwiseLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                        const Blobs& bottom) {
   const auto operation = this->layer_param_.eltwise_param().operation();
-  const Order order = gradient_order(bottom, top);
   if (operation == EltwiseParameter::SUM) {
-    return sum_gradients(order, top[0], propagate_down, bottom);
+    return with_values<Dtype>(gradient_format(bottom, top), [&](auto values) {
+      sum_gradients(values, top[0], propagate_down, bottom);
+    });
   }
+  const Order order = gradient_order(bottom, top);
   const Dtype* const dy = diff_in(order, *top[0]);
   for (int k = 0; k < static_cast<int>(bottom.size()); ++k) {
     if (!propagate_down[k]) continue;

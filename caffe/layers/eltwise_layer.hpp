@@ -6,7 +6,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/portable.hpp"
 #include "caffe/layers/takes_followers.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 
@@ -36,9 +36,11 @@ class EltwiseLayer : public Portable<Layer<Dtype>>, public TakesFollowers<Dtype>
   Dtype coeff(int i) const;
 
  private:
-  void forward_sum(Order order, const Blobs& bottom, Blob<Dtype>* top);
-  void sum_gradients(Order order, Blob<Dtype>* top, const std::vector<bool>& propagate_down,
-                     const Blobs& bottom);
+  template <typename T>
+  void forward_sum(const Values<Dtype, T>& values, const Blobs& bottom, Blob<Dtype>* top);
+  template <typename T>
+  void sum_gradients(const Values<Dtype, T>& values, Blob<Dtype>* top,
+                     const std::vector<bool>& propagate_down, const Blobs& bottom);
   void product_gradient(Order order, const Blobs& bottom, int k, const Dtype* dy);
 
   Blob<int> largest_;  // MAX: which bottom each value of the top came from

@@ -7,7 +7,7 @@
 
 #include <vector>
 
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 
@@ -23,6 +23,21 @@ Order gradient_order(const std::vector<Blob<Dtype>*>& bottom,
     if (each->data()->is_given_up()) return common_diff_order(top);
   }
   return common_data_order(bottom);
+}
+
+/// The same with the type (caffe/util/value_format.hpp).
+template <typename Dtype>
+Format gradient_format(const Blob<Dtype>& bottom, const Blob<Dtype>& top) {
+  return bottom.data()->is_given_up() ? diff_format(top) : data_format(bottom);
+}
+
+template <typename Dtype>
+Format gradient_format(const std::vector<Blob<Dtype>*>& bottom,
+                       const std::vector<Blob<Dtype>*>& top) {
+  for (const Blob<Dtype>* const each : bottom) {
+    if (each->data()->is_given_up()) return common_diff_format(top);
+  }
+  return common_data_format(bottom);
 }
 
 }  // namespace caffe

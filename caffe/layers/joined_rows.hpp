@@ -5,7 +5,7 @@
 
 #include <vector>
 
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 
@@ -27,6 +27,12 @@ inline JoinedRows joined_rows(Order order, int axis, const std::vector<int>& sha
 template <typename Dtype>
 Order joined_order(int axis, const std::vector<Blob<Dtype>*>& blobs) {
   return axis <= 1 ? common_data_order(blobs) : Order::kNchw;
+}
+
+/// The same with the type of the values.
+template <typename Dtype>
+Format joined_format(int axis, const std::vector<Blob<Dtype>*>& blobs) {
+  return axis <= 1 ? common_data_format(blobs) : Format{Order::kNchw, type_of<Dtype>()};
 }
 
 }  // namespace caffe

@@ -8,7 +8,8 @@
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -123,10 +124,10 @@ struct RowPiece {
     plane = static_cast<int64_t>(i / pieces / height) * height * width;
   }
   /// sum[j] = sum of value(v) over the window around pixel j.
-  template <typename T, typename Value>
+  template <typename T, typename C, typename Value>
   CAFFE_HD void add_windows(const T* values, int height, int width, int half, const Value& value,
-                            T* sum) const {
-    for (int j = 0; j < n; ++j) sum[j] = T(0);
+                            C* sum) const {
+    for (int j = 0; j < n; ++j) sum[j] = C(0);
     for (int r = row < half ? 0 : row - half; r <= row + half && r < height; ++r) {
       for (int d = -half; d <= half; ++d) {
         const T* const in = values + plane + static_cast<int64_t>(r) * width + first + d;
@@ -152,19 +153,20 @@ struct Itself {
 
 template <typename T, int kWidth, typename Power>
 struct WithinForward {
+  using C = maap::Computed<T>;
   int height, width, half;
-  T k, factor;  // 1 and alpha / n^2
+  C k, factor;  // 1 and alpha / n^2
   Power power;
   const T* x;
-  T* scale;
+  C* scale;
   T* y;
   CAFFE_HD void operator()(int i) const {
     const RowPiece<kWidth> piece(i, height, width);
-    T sum[kWidth];
-    piece.add_windows(x, height, width, half, Squared<T>(), sum);
+    C sum[kWidth];
+    piece.add_windows(x, height, width, half, Squared<C>(), sum);
     const int64_t at = piece.plane + static_cast<int64_t>(piece.row) * width + piece.first;
     MAAP_SIMD for (int j = 0; j < piece.n; ++j) {
-      const T s = k + factor * sum[j];
+      const C s = k + factor * sum[j];
       scale[at + j] = s;
       y[at + j] = x[at + j] * power(s);
     }
@@ -174,16 +176,18 @@ struct WithinForward {
 /// dx = dy s^-beta - 2 beta alpha / n^2 x * sum of dy y / s over the window
 template <typename T, int kWidth, typename Power>
 struct WithinBackward {
+  using C = maap::Computed<T>;
   int height, width, half;
-  T factor;
+  C factor;
   Power power;
-  const T *x, *scale, *dy;
-  const T* ratio;  // dy y / s
+  const T *x, *dy;
+  const C* scale;
+  const C* ratio;  // dy y / s
   T* dx;
   CAFFE_HD void operator()(int i) const {
     const RowPiece<kWidth> piece(i, height, width);
-    T sum[kWidth];
-    piece.add_windows(ratio, height, width, half, Itself<T>(), sum);
+    C sum[kWidth];
+    piece.add_windows(ratio, height, width, half, Itself<C>(), sum);
     const int64_t at = piece.plane + static_cast<int64_t>(piece.row) * width + piece.first;
     MAAP_SIMD for (int j = 0; j < piece.n; ++j) {
       dx[at + j] = dy[at + j] * power(scale[at + j]) - factor * x[at + j] * sum[j];
@@ -193,8 +197,9 @@ struct WithinBackward {
 
 template <typename T>
 struct Ratio {
-  const T *dy, *y, *scale;
-  T* ratio;
+  const T *dy, *y;
+  const maap::Computed<T>* scale;
+  maap::Computed<T>* ratio;
   CAFFE_HD void operator()(int i) const { ratio[i] = dy[i] * y[i] / scale[i]; }
 };
 
@@ -265,12 +270,14 @@ template <typename Dtype>
 template <typename Power>
 void LRNLayer<Dtype>::forward_with(const Power& power, const Blob<Dtype>& bottom,
                                    Blob<Dtype>* top) {
-  const Order order = is_across() ? data_order(bottom) : Order::kNchw;
+  const Format format = is_across() ? data_format(bottom) : kPlain;
+  if (format.order == Order::kNhwc) return forward_rows(format, power, bottom, top);
+  constexpr Order order = Order::kNchw;
   const int size = height_ * width_, half = pre_pad_;
   const Dtype* const x = data_in(order, bottom);
   Dtype* const scale = mutable_data_in(order, &scale_);
   Dtype* const y = mutable_data_in(order, top);
-  if (is_across() && order == Order::kNchw) {
+  if (is_across()) {
     const Dtype factor = alpha_ / window();
     parallel_for(
         current_device(), num_ * blocks_of(size), static_cast<int64_t>(channels_) * kCpuWidth,
@@ -279,23 +286,41 @@ void LRNLayer<Dtype>::forward_with(const Power& power, const Blob<Dtype>& bottom
         static_cast<int64_t>(num_) * size,
         AcrossForward<Dtype, 1, Power>{channels_, size, half, k_, factor, power, x, scale, y});
   } else {
-    const Planes p = planes();
-    const Dtype k = is_across() ? k_ : Dtype(1), factor = alpha_ / window();
+    forward_rows(kPlain, power, bottom, top);
+  }
+}
+
+/// Windows within planes; the channels of a pixel, if they are last, are a plane of one row.
+template <typename Dtype>
+template <typename Power>
+void LRNLayer<Dtype>::forward_rows(Format format, const Power& power, const Blob<Dtype>& bottom,
+                                   Blob<Dtype>* top) {
+  const Planes p = planes();
+  const int half = pre_pad_;
+  const Dtype k = is_across() ? k_ : Dtype(1), factor = alpha_ / window();
+  with_values<Dtype>(format, [&](auto values) {
+    using T = typename decltype(values)::Type;
+    const T* const x = values.data(bottom);
+    Dtype* const scale = mutable_data_in(values.order, &scale_);
+    T* const y = values.mutable_data(top);
     parallel_for(
         current_device(), p.count * p.height * blocks_of(p.width),
         static_cast<int64_t>(p.width) * window(),
-        WithinForward<Dtype, kCpuWidth, Power>{p.height, p.width, half, k, factor, power, x, scale,
-                                               y},
+        WithinForward<T, kCpuWidth, Power>{p.height, p.width, half, k, factor, power, x, scale, y},
         bottom.count(),
-        WithinForward<Dtype, 1, Power>{p.height, p.width, half, k, factor, power, x, scale, y});
-  }
+        WithinForward<T, 1, Power>{p.height, p.width, half, k, factor, power, x, scale, y});
+  });
 }
 
 template <typename Dtype>
 template <typename Power>
 void LRNLayer<Dtype>::backward_with(const Power& power, const Blob<Dtype>& top,
                                     Blob<Dtype>* bottom) {
-  const Order order = is_across() ? data_order(*bottom) : Order::kNchw;
+  const Format format = is_across() ? data_format(*bottom) : kPlain;
+  if (!is_across() || format.order == Order::kNhwc) {
+    return backward_rows(format, power, top, bottom);
+  }
+  constexpr Order order = Order::kNchw;
   const int size = height_ * width_, half = pre_pad_;
   const Dtype* const x = data_in(order, *bottom);
   const Dtype* const y = data_in(order, top);
@@ -304,25 +329,39 @@ void LRNLayer<Dtype>::backward_with(const Power& power, const Blob<Dtype>& top,
   Dtype* const ratio = mutable_diff_in(order, &scale_);
   Dtype* const dx = mutable_diff_in(order, bottom);
   const Dtype factor = 2 * beta_ * alpha_ / window();
-  if (is_across() && order == Order::kNchw) {
-    parallel_for(current_device(), num_ * blocks_of(size),
-                 static_cast<int64_t>(channels_) * kCpuWidth,
-                 AcrossBackward<Dtype, kCpuWidth, Power>{channels_, size, half, factor, power, x, y,
-                                                         scale, dy, ratio, dx},
-                 static_cast<int64_t>(num_) * size,
-                 AcrossBackward<Dtype, 1, Power>{channels_, size, half, factor, power, x, y, scale,
-                                                 dy, ratio, dx});
-  } else {
-    const Planes p = planes();
-    parallel_for(bottom->count(), Ratio<Dtype>{dy, y, scale, ratio});
+  parallel_for(current_device(), num_ * blocks_of(size),
+               static_cast<int64_t>(channels_) * kCpuWidth,
+               AcrossBackward<Dtype, kCpuWidth, Power>{channels_, size, half, factor, power, x, y,
+                                                       scale, dy, ratio, dx},
+               static_cast<int64_t>(num_) * size,
+               AcrossBackward<Dtype, 1, Power>{channels_, size, half, factor, power, x, y, scale,
+                                               dy, ratio, dx});
+}
+
+template <typename Dtype>
+template <typename Power>
+void LRNLayer<Dtype>::backward_rows(Format format, const Power& power, const Blob<Dtype>& top,
+                                    Blob<Dtype>* bottom) {
+  const Planes p = planes();
+  const int half = pre_pad_;
+  const Dtype factor = 2 * beta_ * alpha_ / window();
+  with_values<Dtype>(format, [&](auto values) {
+    using T = typename decltype(values)::Type;
+    const T* const x = values.data(*bottom);
+    const T* const y = values.data(top);
+    const T* const dy = values.diff(top);
+    const Dtype* const scale = data_in(values.order, scale_);
+    Dtype* const ratio = mutable_diff_in(values.order, &scale_);
+    T* const dx = values.mutable_diff(bottom);
+    parallel_for(bottom->count(), Ratio<T>{dy, y, scale, ratio});
     parallel_for(current_device(), p.count * p.height * blocks_of(p.width),
                  static_cast<int64_t>(p.width) * window(),
-                 WithinBackward<Dtype, kCpuWidth, Power>{p.height, p.width, half, factor, power, x,
-                                                         scale, dy, ratio, dx},
+                 WithinBackward<T, kCpuWidth, Power>{p.height, p.width, half, factor, power, x, dy,
+                                                     scale, ratio, dx},
                  bottom->count(),
-                 WithinBackward<Dtype, 1, Power>{p.height, p.width, half, factor, power, x, scale,
-                                                 dy, ratio, dx});
-  }
+                 WithinBackward<T, 1, Power>{p.height, p.width, half, factor, power, x, dy, scale,
+                                             ratio, dx});
+  });
 }
 
 INSTANTIATE_CLASS(LRNLayer);

@@ -10,6 +10,7 @@
 #include "caffe/layers/portable.hpp"
 #include "caffe/layers/power_layer.hpp"
 #include "caffe/layers/split_layer.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 
@@ -60,6 +61,13 @@ class LRNLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   void forward_with(const Power& power, const Blob<Dtype>& bottom, Blob<Dtype>* top);
   template <typename Power>
   void backward_with(const Power& power, const Blob<Dtype>& top, Blob<Dtype>* bottom);
+  template <typename Power>
+  void forward_rows(Format format, const Power& power, const Blob<Dtype>& bottom, Blob<Dtype>* top);
+  template <typename Power>
+  void backward_rows(Format format, const Power& power, const Blob<Dtype>& top,
+                     Blob<Dtype>* bottom);
+
+  static constexpr Format kPlain = {Order::kNchw, type_of<Dtype>()};
 };
 
 }  // namespace caffe

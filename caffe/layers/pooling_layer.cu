@@ -9,7 +9,8 @@
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/random_bits.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -125,18 +126,19 @@ struct PooledPlace {
 
 template <typename T, int kWidth, Order kOrder>
 struct MaxForward {
+  using C = maap::Computed<T>;
   Windows w;
   const T* x;  // [num, channels, height, width] in kOrder
   T* y;        // [num, channels, pooled_height, pooled_width] in kOrder
   int* index;  // as y
-  T* mask;     // as y, or null
+  C* mask;     // as y, or null
   CAFFE_HD void operator()(int i) const {
     const Piece<kWidth, kOrder> piece(w, i);
     const int n = piece.n, stride = w.stride_w, between = stride * step<kOrder>(w);
-    T best[kWidth];
+    C best[kWidth];
     int where[kWidth];
     for (int j = 0; j < n; ++j) {
-      best[j] = T(-FLT_MAX);  // the result of a window outside the plane
+      best[j] = C(-FLT_MAX);  // the result of a window outside the plane
       where[j] = -1;
     }
     int y0, y1;
@@ -148,7 +150,7 @@ struct MaxForward {
         const int at = row * w.width + piece.pw0 * stride - w.pad_w + k;
         const T* const in = x + piece.in(w) + static_cast<int64_t>(at) * step<kOrder>(w);
         MAAP_SIMD for (int j = first; j < end; ++j) {
-          const T value = in[j * between];
+          const C value = in[j * between];
           const bool better =
               (value > best[j]) | (where[j] < 0) | ((best[j] != best[j]) & (value == value));
           best[j] = better ? value : best[j];
@@ -161,20 +163,21 @@ struct MaxForward {
       y[out + j] = best[j];
       index[out + j] = where[j];
     }
-    for (int j = 0; mask != nullptr && j < n; ++j) mask[out + j] = T(where[j]);
+    for (int j = 0; mask != nullptr && j < n; ++j) mask[out + j] = C(where[j]);
   }
 };
 
 template <typename T, int kWidth, Order kOrder>
 struct AveForward {
+  using C = maap::Computed<T>;
   Windows w;
   const T* x;
   T* y;
   CAFFE_HD void operator()(int i) const {
     const Piece<kWidth, kOrder> piece(w, i);
     const int n = piece.n, stride = w.stride_w, between = stride * step<kOrder>(w);
-    T sum[kWidth];
-    for (int j = 0; j < n; ++j) sum[j] = T(0);
+    C sum[kWidth];
+    for (int j = 0; j < n; ++j) sum[j] = C(0);
     int y0, y1;
     w.rows(piece.ph, &y0, &y1);
     for (int row = y0; row < y1; ++row) {
@@ -183,11 +186,11 @@ struct AveForward {
         w.with_column(piece.pw0, n, k, &first, &end);
         const int at = row * w.width + piece.pw0 * stride - w.pad_w + k;
         const T* const in = x + piece.in(w) + static_cast<int64_t>(at) * step<kOrder>(w);
-        MAAP_SIMD for (int j = first; j < end; ++j) sum[j] += in[j * between];
+        MAAP_SIMD for (int j = first; j < end; ++j) sum[j] += C(in[j * between]);
       }
     }
     for (int j = 0; j < n; ++j) {
-      y[piece.out(w) + j] = sum[j] / T(w.area(piece.ph, piece.pw0 + j));
+      y[piece.out(w) + j] = sum[j] / C(w.area(piece.ph, piece.pw0 + j));
     }
   }
 };
@@ -222,11 +225,11 @@ struct TakenGather {
     const PooledPlace<kOrder> place(w, i);
     int ph0, ph1, pw0, pw1;
     place.that_hold(w, &ph0, &ph1, &pw0, &pw1);
-    T sum = T(0);
+    maap::Computed<T> sum = 0;
     for (int ph = ph0; ph < ph1; ++ph) {
       for (int pw = pw0; pw < pw1; ++pw) {
         const int64_t at = place.at(ph, pw);
-        if (index[at] == place.row * w.width + place.column) sum += dy[at];
+        if (index[at] == place.row * w.width + place.column) sum = sum + dy[at];
       }
     }
     dx[i] = sum;
@@ -262,6 +265,7 @@ struct AveScatter {
 /// Like TakenGather.
 template <typename T, Order kOrder>
 struct AveGather {
+  using C = maap::Computed<T>;
   Windows w;
   const T* dy;
   T* dx;
@@ -269,10 +273,10 @@ struct AveGather {
     const PooledPlace<kOrder> place(w, i);
     int ph0, ph1, pw0, pw1;
     place.that_hold(w, &ph0, &ph1, &pw0, &pw1);
-    T sum = T(0);
+    C sum = C(0);
     for (int ph = ph0; ph < ph1; ++ph) {
       for (int pw = pw0; pw < pw1; ++pw) {
-        sum += dy[place.at(ph, pw)] / T(w.area(ph, pw));
+        sum += dy[place.at(ph, pw)] / C(w.area(ph, pw));
       }
     }
     dx[i] = sum;
@@ -421,42 +425,70 @@ void PoolingLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 /// In both passes. STOCHASTIC draws by a value's place in the plain order, and indices that leave
 /// the layer are plain.
 template <typename Dtype>
-Order PoolingLayer<Dtype>::order(const Blob<Dtype>& bottom, const Blobs& top) const {
+Format PoolingLayer<Dtype>::format(const Blob<Dtype>& bottom, const Blobs& top) const {
   const bool any = method() != PoolingParameter::STOCHASTIC && top.size() == 1;
-  return any ? gradient_order(bottom, *top[0]) : Order::kNchw;
+  return any ? gradient_format(bottom, *top[0]) : Format{Order::kNchw, type_of<Dtype>()};
 }
+
+namespace {
+
+/// On the CPU, where values never have 16 bits, cpu_n times the functor that on_cpu() makes.
+template <bool kHalf, typename OnCpu, typename GpuF>
+void run_pooling(int64_t cpu_n, int64_t cpu_work, const OnCpu& on_cpu, int gpu_n,
+                 const GpuF& on_gpu) {
+  if constexpr (kHalf) {
+    parallel_for(Device::kGPU, gpu_n, on_gpu);
+  } else {
+    parallel_for(current_device(), cpu_n, cpu_work, on_cpu(), gpu_n, on_gpu);
+  }
+}
+
+}  // namespace
 
 template <typename Dtype>
 void PoolingLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  if (method() == PoolingParameter::STOCHASTIC) return forward_stochastic(*bottom[0], top[0]);
   const Windows w = {channels_, height_,   width_,    pooled_height_, pooled_width_, kernel_h_,
                      kernel_w_, stride_h_, stride_w_, pad_h_,         pad_w_};
-  const Order in_order = order(*bottom[0], top);
-  const int count = top[0]->count();
-  const Dtype* const x = data_in(in_order, *bottom[0]);
-  Dtype* const y = mutable_data_in(in_order, top[0]);
-  const int width = std::min(kCpuWidth, pooled_width_);
+  const int count = top[0]->count(), width = std::min(kCpuWidth, pooled_width_);
   const int pieces = (pooled_width_ + kCpuWidth - 1) / kCpuWidth;
   const int64_t rows = static_cast<int64_t>(top[0]->count(0, 3)) * pieces;
   const int64_t work = static_cast<int64_t>(width) * kernel_h_ * kernel_w_;
-  if (method() == PoolingParameter::MAX) {
-    int* const index = mutable_data_in(in_order, &max_idx_);
+  const bool largest = method() == PoolingParameter::MAX;
+  with_values<Dtype>(format(*bottom[0], top), [&](auto values) {
+    using T = typename decltype(values)::Type;
+    constexpr bool kHalf = decltype(values)::kHalf;
+    const T* const x = values.data(*bottom[0]);
+    T* const y = values.mutable_data(top[0]);
+    int* const index = largest ? mutable_data_in(values.order, &max_idx_) : nullptr;
     Dtype* const mask = top.size() > 1 ? top[1]->mutable_active_data() : nullptr;
-    const MaxForward<Dtype, kCpuWidth, Order::kNchw> on_cpu{w, x, y, index, mask};
-    with_order(in_order, [&](auto fixed) {
-      parallel_for(current_device(), rows, work, on_cpu, count,
-                   MaxForward<Dtype, 1, decltype(fixed)::value>{w, x, y, index, mask});
+    with_order(values.order, [&](auto fixed) {
+      constexpr Order kOrder = decltype(fixed)::value;
+      if (largest) {
+        const auto on_cpu = [&] {
+          return MaxForward<T, kCpuWidth, Order::kNchw>{w, x, y, index, mask};
+        };
+        run_pooling<kHalf>(rows, work, on_cpu, count,
+                           MaxForward<T, 1, kOrder>{w, x, y, index, mask});
+      } else {
+        const auto on_cpu = [&] { return AveForward<T, kCpuWidth, Order::kNchw>{w, x, y}; };
+        run_pooling<kHalf>(rows, work, on_cpu, count, AveForward<T, 1, kOrder>{w, x, y});
+      }
     });
-  } else if (method() == PoolingParameter::AVE) {
-    const AveForward<Dtype, kCpuWidth, Order::kNchw> on_cpu{w, x, y};
-    with_order(in_order, [&](auto fixed) {
-      parallel_for(current_device(), rows, work, on_cpu, count,
-                   AveForward<Dtype, 1, decltype(fixed)::value>{w, x, y});
-    });
-  } else if (this->phase_ == TRAIN) {
-    parallel_for(count, StochasticTrain<Dtype>{w, x, RandomBits(caffe_rng_rand()), y,
-                                               max_idx_.mutable_active_data()});
+  });
+}
+
+template <typename Dtype>
+void PoolingLayer<Dtype>::forward_stochastic(const Blob<Dtype>& bottom, Blob<Dtype>* top) {
+  const Windows w = {channels_, height_,   width_,    pooled_height_, pooled_width_, kernel_h_,
+                     kernel_w_, stride_h_, stride_w_, pad_h_,         pad_w_};
+  const Dtype* const x = bottom.active_data();
+  Dtype* const y = top->mutable_active_data();
+  if (this->phase_ == TRAIN) {
+    parallel_for(top->count(), StochasticTrain<Dtype>{w, x, RandomBits(caffe_rng_rand()), y,
+                                                      max_idx_.mutable_active_data()});
   } else {
-    parallel_for(count, StochasticTest<Dtype>{w, x, y});
+    parallel_for(top->count(), StochasticTest<Dtype>{w, x, y});
   }
 }
 
@@ -468,21 +500,24 @@ void PoolingLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& pro
               this->name() << "STOCHASTIC pooling has a gradient in the phase TRAIN only");
   const Windows w = {channels_, height_,   width_,    pooled_height_, pooled_width_, kernel_h_,
                      kernel_w_, stride_h_, stride_w_, pad_h_,         pad_w_};
-  const Order in_order = order(*bottom[0], top);
-  const Dtype* const dy = diff_in(in_order, *top[0]);
   const bool average = method() == PoolingParameter::AVE;
-  const int* const index = average ? nullptr : data_in(in_order, max_idx_);
-  Dtype* const dx = mutable_diff_in(in_order, bottom[0]);
   const int planes = bottom[0]->count(0, 2), size = height_ * width_, count = bottom[0]->count();
-  with_order(in_order, [&](auto fixed) {
-    constexpr Order kOrder = decltype(fixed)::value;
-    if (average) {
-      parallel_for(current_device(), planes, size, AveScatter<Dtype>{w, dy, dx}, count,
-                   AveGather<Dtype, kOrder>{w, dy, dx});
-    } else {
-      parallel_for(current_device(), planes, size, TakenScatter<Dtype>{w, dy, index, dx}, count,
-                   TakenGather<Dtype, kOrder>{w, dy, index, dx});
-    }
+  with_values<Dtype>(format(*bottom[0], top), [&](auto values) {
+    using T = typename decltype(values)::Type;
+    constexpr bool kHalf = decltype(values)::kHalf;
+    const T* const dy = values.diff(*top[0]);
+    const int* const index = average ? nullptr : data_in(values.order, max_idx_);
+    T* const dx = values.mutable_diff(bottom[0]);
+    with_order(values.order, [&](auto fixed) {
+      constexpr Order kOrder = decltype(fixed)::value;
+      if (average) {
+        const auto on_cpu = [&] { return AveScatter<T>{w, dy, dx}; };
+        run_pooling<kHalf>(planes, size, on_cpu, count, AveGather<T, kOrder>{w, dy, dx});
+      } else {
+        const auto on_cpu = [&] { return TakenScatter<T>{w, dy, index, dx}; };
+        run_pooling<kHalf>(planes, size, on_cpu, count, TakenGather<T, kOrder>{w, dy, index, dx});
+      }
+    });
   });
 }
 

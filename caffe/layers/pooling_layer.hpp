@@ -6,7 +6,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/portable.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 
@@ -42,8 +42,9 @@ class PoolingLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   /// The number of windows along an axis; throws if the kernel does not fit.
   int pooled_size(int length, int kernel, int stride, int pad) const;
 
-  /// The order of values to work in.
-  Order order(const Blob<Dtype>& bottom, const Blobs& top) const;
+  /// The order and type of values to work in.
+  Format format(const Blob<Dtype>& bottom, const Blobs& top) const;
+  void forward_stochastic(const Blob<Dtype>& bottom, Blob<Dtype>* top);
 
   int kernel_h_ = 0, kernel_w_ = 0;
   int stride_h_ = 1, stride_w_ = 1;

@@ -2,7 +2,8 @@
 
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -10,28 +11,31 @@ namespace {
 
 template <typename T>
 struct ReLUForward {
-  T slope;
+  using C = maap::Computed<T>;
+  C slope;
   const T* x;  // [count]
   T* y;        // [count]
   // Both choices are between existing values. A choice between x and a product would compile to a
   // branch for each value, which is ten times slower.
   CAFFE_HD void operator()(int i) const {
-    const T positive = x[i] > T(0) ? x[i] : T(0);
-    const T negative = x[i] > T(0) ? T(0) : x[i];
+    const C value = x[i];
+    const C positive = value > C(0) ? value : C(0);
+    const C negative = value > C(0) ? C(0) : value;
     y[i] = positive + slope * negative;
   }
 };
 
 template <typename T>
 struct ReLUBackward {
-  T slope;
+  using C = maap::Computed<T>;
+  C slope;
   const T* x;   // [count], or y: the sign is the same
   const T* dy;  // [count]
   T* dx;        // [count]
   CAFFE_HD void operator()(int i) const {
-    const T gradient = dy[i];
-    const T positive = x[i] > T(0) ? gradient : T(0);
-    const T negative = x[i] > T(0) ? T(0) : gradient;
+    const C value = x[i], gradient = dy[i];
+    const C positive = value > C(0) ? gradient : C(0);
+    const C negative = value > C(0) ? C(0) : gradient;
     dx[i] = positive + slope * negative;
   }
 };
@@ -48,21 +52,25 @@ void ReLULayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void ReLULayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Order order = data_order(*bottom[0]);
   const Dtype slope = this->layer_param_.relu_param().negative_slope();
-  parallel_for(bottom[0]->count(), ReLUForward<Dtype>{slope, data_in(order, *bottom[0]),
-                                                      mutable_data_in(order, top[0])});
+  with_values<Dtype>(data_format(*bottom[0]), [&](auto values) {
+    using T = typename decltype(values)::Type;
+    const T* const x = values.data(*bottom[0]);
+    parallel_for(bottom[0]->count(), ReLUForward<T>{slope, x, values.mutable_data(top[0])});
+  });
 }
 
 template <typename Dtype>
 void ReLULayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                     const Blobs& bottom) {
   if (!propagate_down[0]) return;
-  const Order order = data_order(*bottom[0]);
   const Dtype slope = this->layer_param_.relu_param().negative_slope();
-  parallel_for(bottom[0]->count(),
-               ReLUBackward<Dtype>{slope, data_in(order, *bottom[0]), diff_in(order, *top[0]),
-                                   mutable_diff_in(order, bottom[0])});
+  with_values<Dtype>(data_format(*bottom[0]), [&](auto values) {
+    using T = typename decltype(values)::Type;
+    const T* const x = values.data(*bottom[0]);
+    const T* const dy = values.diff(*top[0]);
+    parallel_for(bottom[0]->count(), ReLUBackward<T>{slope, x, dy, values.mutable_diff(bottom[0])});
+  });
 }
 
 INSTANTIATE_CLASS(ReLULayer);

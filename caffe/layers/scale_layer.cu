@@ -6,6 +6,7 @@
 #include "caffe/layers/learnt.hpp"
 #include "caffe/util/channel_sums.hpp"
 #include "caffe/util/parallel.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -14,43 +15,45 @@ namespace {
 /// With kResets, a scale of 0 gives 0 also for values that are not finite.
 template <typename T, bool kResets>
 struct ScaleForward {
+  using C = maap::Computed<T>;
   int channels;
-  const T* s;  // [channels]
-  const T* b;  // [channels] or null
+  const C* s;  // [channels]
+  const C* b;  // [channels] or null
   const T* x;  // [outer, channels, inner]
   T* y;        // as x
   CAFFE_HD void operator()(int row, int i) const {
     const int c = row % channels;
-    const T product = x[i] * s[c], scaled = kResets && s[c] == T(0) ? T(0) : product;
+    const C product = x[i] * s[c], scaled = kResets && s[c] == C(0) ? C(0) : product;
     y[i] = b == nullptr ? scaled : scaled + b[c];
   }
 };
 
 template <typename T, bool kResets>
 struct ScaleBackward {
+  using C = maap::Computed<T>;
   int channels;
-  const T* s;   // [channels]
+  const C* s;   // [channels]
   const T* dy;  // [outer, channels, inner]
   T* dx;        // as dy
   CAFFE_HD void operator()(int row, int i) const {
-    const T factor = s[row % channels], product = dy[i] * factor;
-    dx[i] = kResets && factor == T(0) ? T(0) : product;
+    const C factor = s[row % channels], product = dy[i] * factor;
+    dx[i] = kResets && factor == C(0) ? C(0) : product;
   }
 };
 
 /// What each value contributes to the gradients of s and b.
 template <typename T>
 struct ParamGradients {
-  using Value = T;
+  using Value = maap::Computed<T>;
   const T* x;  // null if the gradient of s is not needed
   const T* dy;
   template <typename W>
   CAFFE_HD Product<W> first(int, int i) const {
-    return x == nullptr ? Product<W>{W(0), W(0)} : Product<W>{W(dy[i]), W(x[i])};
+    return x == nullptr ? Product<W>{W(0), W(0)} : Product<W>{W(Value(dy[i])), W(Value(x[i]))};
   }
   template <typename W>
   CAFFE_HD W second(int, int i) const {
-    return W(dy[i]);
+    return W(Value(dy[i]));
   }
 };
 
@@ -115,21 +118,31 @@ void ScaleLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 /// A copy of x; the one of a BatchNorm that worked in place, if x is its result.
 template <typename Dtype>
-void ScaleLayer<Dtype>::keep_input(Order order, const Blob<Dtype>& x) {
+template <typename T>
+void ScaleLayer<Dtype>::keep_input(const Values<Dtype, T>& values, const Blob<Dtype>& x) {
   input_ = x.data()->twin();
   if (input_ != nullptr) return;
   copy_.ReshapeLike(x);
-  copy_data(order, x, &copy_);
+  if constexpr (Values<Dtype, T>::kHalf) {
+    const T* const from = values.data(x);
+    caffe_gpu_memcpy(sizeof(T) * x.count(), from, values.mutable_data(&copy_));
+  } else {
+    copy_data(values.order, x, &copy_);
+  }
   input_ = copy_.data();
 }
 
 template <typename Dtype>
-const Dtype* ScaleLayer<Dtype>::kept_input(Order order, const std::vector<int>& shape) const {
+template <typename T>
+const T* ScaleLayer<Dtype>::kept_input(const Values<Dtype, T>& values,
+                                       const std::vector<int>& shape) const {
   CAFFE_CHECK(input_ != nullptr, this->name() << "a backward pass needs a forward pass before it");
-  if (order == Order::kNhwc && !is_order_free(shape))
-    return static_cast<const Dtype*>(internal::read_nhwc(input_.get(), shape, sizeof(Dtype)));
-  return static_cast<const Dtype*>(current_device() == Device::kGPU ? input_->gpu_data()
-                                                                    : input_->cpu_data());
+  const bool is_last = values.order == Order::kNhwc && !is_order_free(shape);
+  if (is_last || Values<Dtype, T>::kHalf) {
+    return static_cast<const T*>(internal::read_nhwc(input_.get(), shape, values.kType));
+  }
+  return static_cast<const T*>(current_device() == Device::kGPU ? input_->gpu_data()
+                                                                : input_->cpu_data());
 }
 
 template <typename Dtype>
@@ -139,47 +152,57 @@ size_t ScaleLayer<Dtype>::own_bytes() const {
 
 template <typename Dtype>
 void ScaleLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  const Order order = order_for(shape_, *bottom[0], data_order(*bottom[0]));
-  const ChannelShape shape = in_order(order, shape_);
-  if (keeps_input(bottom, top)) keep_input(order, *bottom[0]);
+  const Format format = format_for(shape_, *bottom[0], data_format(*bottom[0]));
+  const ChannelShape shape = in_order(format.order, shape_);
   const Dtype* const s = scale(bottom).active_data();
   const Dtype* const b = bias() == nullptr ? nullptr : bias()->active_data();
-  const Dtype* const x = data_in(order, *bottom[0]);
-  Dtype* const y = mutable_data_in(order, top[0]);
   const int channels = shape.channels;
-  if (resets_) {
-    parallel_planes(shape.rows(), shape.inner, ScaleForward<Dtype, true>{channels, s, b, x, y});
-  } else {
-    parallel_planes(shape.rows(), shape.inner, ScaleForward<Dtype, false>{channels, s, b, x, y});
-  }
+  with_values<Dtype>(format, [&](auto values) {
+    using T = typename decltype(values)::Type;
+    if (keeps_input(bottom, top)) keep_input(values, *bottom[0]);
+    const T* const x = values.data(*bottom[0]);
+    T* const y = values.mutable_data(top[0]);
+    if (resets_) {
+      parallel_planes(shape.rows(), shape.inner, ScaleForward<T, true>{channels, s, b, x, y});
+    } else {
+      parallel_planes(shape.rows(), shape.inner, ScaleForward<T, false>{channels, s, b, x, y});
+    }
+  });
 }
 
 template <typename Dtype>
 void ScaleLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                      const Blobs& bottom) {
+  const Format format = format_for(shape_, *bottom[0], gradient_format(*bottom[0], *top[0]));
+  with_values<Dtype>(format, [&](auto values) { backward(values, top, propagate_down, bottom); });
+}
+
+template <typename Dtype>
+template <typename T>
+void ScaleLayer<Dtype>::backward(const Values<Dtype, T>& values, const Blobs& top,
+                                 const std::vector<bool>& propagate_down, const Blobs& bottom) {
   const bool learnt = bottom.size() == 1;
   const bool want_scale = learnt ? this->param_propagate_down_[0] : propagate_down[1];
   const bool want_bias = bias() != nullptr && this->param_propagate_down_.back();
-  const Order order = order_for(shape_, *bottom[0], gradient_order(*bottom[0], *top[0]));
-  const ChannelShape shape = in_order(order, shape_);
+  const ChannelShape shape = in_order(values.order, shape_);
   if (want_scale || want_bias) {
-    const Dtype* const x = !want_scale           ? nullptr
-                           : bottom[0] == top[0] ? kept_input(order, bottom[0]->shape())
-                                                 : data_in(order, *bottom[0]);
+    const T* const x = !want_scale           ? nullptr
+                       : bottom[0] == top[0] ? kept_input(values, bottom[0]->shape())
+                                             : values.data(*bottom[0]);
     channel_sums(
-        shape, ParamGradients<Dtype>{x, diff_in(order, *top[0])}, &sums_,
+        shape, ParamGradients<T>{x, values.diff(*top[0])}, &sums_,
         StoreGradients<Dtype>{learnt, want_scale ? scale(bottom).mutable_active_diff() : nullptr,
                               want_bias ? bias()->mutable_active_diff() : nullptr});
   }
   if (!propagate_down[0]) return;
   const Dtype* const s = scale(bottom).active_data();
-  const Dtype* const dy = diff_in(order, *top[0]);
-  Dtype* const dx = mutable_diff_in(order, bottom[0]);
+  const T* const dy = values.diff(*top[0]);
+  T* const dx = values.mutable_diff(bottom[0]);
   const int channels = shape.channels;
   if (resets_) {
-    parallel_planes(shape.rows(), shape.inner, ScaleBackward<Dtype, true>{channels, s, dy, dx});
+    parallel_planes(shape.rows(), shape.inner, ScaleBackward<T, true>{channels, s, dy, dx});
   } else {
-    parallel_planes(shape.rows(), shape.inner, ScaleBackward<Dtype, false>{channels, s, dy, dx});
+    parallel_planes(shape.rows(), shape.inner, ScaleBackward<T, false>{channels, s, dy, dx});
   }
 }
 

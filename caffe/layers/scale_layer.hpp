@@ -8,7 +8,7 @@
 #include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/portable.hpp"
 #include "caffe/util/channel_shape.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 
@@ -45,8 +45,13 @@ class ScaleLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   ChannelShape shape_ = {0, 0, 0};  // of x; a channel is a value of s
 
  private:
-  void keep_input(Order order, const Blob<Dtype>& x);
-  const Dtype* kept_input(Order order, const std::vector<int>& shape) const;
+  template <typename T>
+  void keep_input(const Values<Dtype, T>& values, const Blob<Dtype>& x);
+  template <typename T>
+  const T* kept_input(const Values<Dtype, T>& values, const std::vector<int>& shape) const;
+  template <typename T>
+  void backward(const Values<Dtype, T>& values, const Blobs& top,
+                const std::vector<bool>& propagate_down, const Blobs& bottom);
 
   bool resets_ = false;
   shared_ptr<SyncedMemory> input_;  // x, if the layer works in place: of copy_, or BatchNorm's

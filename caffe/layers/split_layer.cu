@@ -2,7 +2,8 @@
 
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/util/parallel.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -56,14 +57,16 @@ void SplitLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& 
   }
   if (added.empty()) added.push_back(top[0]);
   const int count = bottom[0]->count();
-  const Order order = common_diff_order(added);
-  const Dtype* const first = diff_in(order, *added[0]);
-  Dtype* const sum = mutable_diff_in(order, bottom[0]);  // [count]
-  if (added.size() == 1) parallel_for(count, CopyOne<Dtype>{first, sum});
-  for (size_t i = 1; i < added.size(); ++i) {
-    const Dtype* const diff = diff_in(order, *added[i]);
-    parallel_for(count, AddTwo<Dtype>{i == 1 ? first : sum, diff, sum});
-  }
+  with_values<Dtype>(common_diff_format(added), [&](auto values) {
+    using T = typename decltype(values)::Type;
+    const T* const first = values.diff(*added[0]);
+    T* const sum = values.mutable_diff(bottom[0]);  // [count]
+    if (added.size() == 1) parallel_for(count, CopyOne<T>{first, sum});
+    for (size_t i = 1; i < added.size(); ++i) {
+      const T* const diff = values.diff(*added[i]);
+      parallel_for(count, AddTwo<T>{i == 1 ? first : sum, diff, sum});
+    }
+  });
 }
 
 INSTANTIATE_CLASS(SplitLayer);

@@ -1,6 +1,7 @@
 #include "caffe/common.hpp"
 #include "caffe/util/cpu_isa.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/mixed_gemm.hpp"
 #include "caffe/util/thin_gemm.hpp"
 
 #ifdef USE_ONEDNN
@@ -124,7 +125,7 @@ Dtype caffe_cpu_asum(int n, const Dtype* x) {
 template <typename Dtype>
 void caffe_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K, Dtype alpha,
                 const Dtype* A, const Dtype* B, Dtype beta, Dtype* C) {
-  (Caffe::mode() == Caffe::GPU ? caffe_gpu_gemm<Dtype> : caffe_cpu_gemm<Dtype>)(TransA, TransB, M,
+  (Caffe::mode() == Caffe::GPU ? mixed_gpu_gemm<Dtype> : caffe_cpu_gemm<Dtype>)(TransA, TransB, M,
                                                                                 N, K, alpha, A, B,
                                                                                 beta, C);
 }

@@ -4,9 +4,11 @@
 #include <cublas_v2.h>
 
 #include "caffe/common.hpp"
+#include "caffe/util/gpu_capability.hpp"
 #include "caffe/util/gpu_context.hpp"
 #include "caffe/util/gpu_error.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/mixed_gemm.hpp"
 
 namespace caffe {
 
@@ -74,6 +76,21 @@ void caffe_gpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N
   check(gemm(op(TransB), op(TransA), N, M, K, &alpha, B, TransB == CblasNoTrans ? N : K, A,
              TransA == CblasNoTrans ? K : M, &beta, C, N),
         "product of matrices");
+}
+
+void gpu_gemm_of(ValueType type, bool tf32, CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M,
+                 int N, int K, float alpha, const void* A, const void* B, float beta, float* C) {
+  CAFFE_CHECK(type != ValueType::kDouble, "a product of doubles has no float result");
+  const cudaDataType_t stored = type == ValueType::kFloat     ? CUDA_R_32F
+                                : type == ValueType::kFloat16 ? CUDA_R_16F
+                                                              : CUDA_R_16BF;
+  const bool rounds = tf32 && device::capability() >= 80;  // Ampere
+  check(
+      cublasGemmEx(handle(), op(TransB), op(TransA), N, M, K, &alpha, B, stored,
+                   TransB == CblasNoTrans ? N : K, A, stored, TransA == CblasNoTrans ? K : M, &beta,
+                   C, CUDA_R_32F, N, rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F,
+                   CUBLAS_GEMM_DEFAULT),
+      "product of matrices");
 }
 
 template <typename T>

@@ -3,6 +3,7 @@
 #include "caffe/common.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/mixed_gemm.hpp"
 
 namespace caffe {
 
@@ -31,6 +32,11 @@ void caffe_gpu_dot(int, const T*, const T*, T*) {
 
 template <typename T>
 void caffe_gpu_asum(int, const T*, T*) {
+  fail();
+}
+
+void gpu_gemm_of(ValueType, bool, CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, float,
+                 const void*, const void*, float, float*) {
   fail();
 }
 

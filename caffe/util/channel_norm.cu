@@ -9,12 +9,12 @@ namespace {
 /// A channel's values minus its first value, and the squares of these differences.
 template <typename T>
 struct ChannelMoments {
-  using Value = T;
+  using Value = maap::Computed<T>;
   int inner;
   const T* x;  // [outer, channels, inner]
   template <typename W>
   CAFFE_HD W first(int c, int i) const {
-    return W(x[i]) - W(x[c * inner]);
+    return W(Value(x[i])) - W(Value(x[c * inner]));
   }
   template <typename W>
   CAFFE_HD Product<W> second(int c, int i) const {
@@ -25,29 +25,31 @@ struct ChannelMoments {
 
 template <typename T>
 struct StoreMoments {
+  using C = maap::Computed<T>;
   int inner;
   const T* x;
   double count;  // values per channel
-  T* mean;       // [channels]
-  T* variance;   // [channels]
+  C* mean;       // [channels]
+  C* variance;   // [channels]
   CAFFE_HD void operator()(int c, double sum, double squares) const {
     const double less = sum / count, square = squares / count - less * less;
-    mean[c] = static_cast<T>(double(x[c * inner]) + less);
-    variance[c] = static_cast<T>(square < 0. ? 0. : square);
+    mean[c] = static_cast<C>(double(C(x[c * inner])) + less);
+    variance[c] = static_cast<C>(square < 0. ? 0. : square);
   }
 };
 
 template <typename T>
 struct Normalise {
+  using C = maap::Computed<T>;
   int channels;
-  const T* mean;
-  const T* factor;
+  const C* mean;
+  const C* factor;
   const T* x;  // [outer, channels, inner]
   T* y;        // as x
   T* kept;     // as x, or null
   CAFFE_HD void operator()(int row, int i) const {
     const int c = row % channels;
-    const T value = (x[i] - mean[c]) * factor[c];
+    const C value = (x[i] - mean[c]) * factor[c];
     y[i] = value;
     if (kept != nullptr) kept[i] = value;
   }
@@ -67,10 +69,11 @@ struct StoreMeans {
 
 template <typename T>
 struct Gradient {
+  using C = maap::Computed<T>;
   int channels;
   NormalisedValues<T> y;
-  const T* of_dy;
-  const T* of_dy_y;
+  const C* of_dy;
+  const C* of_dy_y;
   const T* dy;
   T* dx;
   CAFFE_HD void operator()(int row, int i) const {
@@ -81,40 +84,43 @@ struct Gradient {
 
 }  // namespace
 
-template <typename Dtype>
-void channel_moments(const ChannelShape& shape, const Dtype* x, Dtype* mean, Dtype* variance,
-                     Blob<double>* sums) {
-  channel_sums(shape, ChannelMoments<Dtype>{shape.inner, x}, sums,
-               StoreMoments<Dtype>{shape.inner, x, shape.per_channel(), mean, variance});
+template <typename T>
+void channel_moments(const ChannelShape& shape, const T* x, maap::Computed<T>* mean,
+                     maap::Computed<T>* variance, Blob<double>* sums) {
+  channel_sums(shape, ChannelMoments<T>{shape.inner, x}, sums,
+               StoreMoments<T>{shape.inner, x, shape.per_channel(), mean, variance});
 }
 
-template <typename Dtype>
-void normalise(const ChannelShape& shape, const Dtype* mean, const Dtype* factor, const Dtype* x,
-               Dtype* y, Dtype* kept) {
+template <typename T>
+void normalise(const ChannelShape& shape, const maap::Computed<T>* mean,
+               const maap::Computed<T>* factor, const T* x, T* y, T* kept) {
   parallel_planes(shape.rows(), shape.inner,
-                  Normalise<Dtype>{shape.channels, mean, factor, x, y, kept});
+                  Normalise<T>{shape.channels, mean, factor, x, y, kept});
 }
 
-template <typename Dtype>
-void normalise_backward(const ChannelShape& shape, const NormalisedValues<Dtype>& y,
-                        const Dtype* slope, const Dtype* dy, Dtype* dx, Blob<Dtype>* means,
-                        Blob<double>* sums) {
+template <typename T>
+void normalise_backward(const ChannelShape& shape, const NormalisedValues<T>& y,
+                        const maap::Computed<T>* slope, const T* dy, T* dx,
+                        Blob<maap::Computed<T>>* means, Blob<double>* sums) {
+  using C = maap::Computed<T>;
   means->Reshape({2, shape.channels});
-  Dtype* const of_dy = means->mutable_active_data();
-  Dtype* const of_dy_y = of_dy + shape.channels;
-  channel_sums(shape, NormalisedProducts<Dtype>{y, dy}, sums,
-               StoreMeans<Dtype>{shape.per_channel(), slope, of_dy, of_dy_y});
+  C* const of_dy = means->mutable_active_data();
+  C* const of_dy_y = of_dy + shape.channels;
+  channel_sums(shape, NormalisedProducts<T>{y, dy}, sums,
+               StoreMeans<C>{shape.per_channel(), slope, of_dy, of_dy_y});
   parallel_planes(shape.rows(), shape.inner,
-                  Gradient<Dtype>{shape.channels, y, of_dy, of_dy_y, dy, dx});
+                  Gradient<T>{shape.channels, y, of_dy, of_dy_y, dy, dx});
 }
 
-#define INSTANTIATE(T)                                                                           \
-  template void channel_moments<T>(const ChannelShape&, const T*, T*, T*, Blob<double>*);        \
-  template void normalise<T>(const ChannelShape&, const T*, const T*, const T*, T*, T*);         \
-  template void normalise_backward<T>(const ChannelShape&, const NormalisedValues<T>&, const T*, \
-                                      const T*, T*, Blob<T>*, Blob<double>*)
-INSTANTIATE(float);
-INSTANTIATE(double);
+#define INSTANTIATE(T, C)                                                                        \
+  template void channel_moments<T>(const ChannelShape&, const T*, C*, C*, Blob<double>*);        \
+  template void normalise<T>(const ChannelShape&, const C*, const C*, const T*, T*, T*);         \
+  template void normalise_backward<T>(const ChannelShape&, const NormalisedValues<T>&, const C*, \
+                                      const T*, T*, Blob<C>*, Blob<double>*)
+INSTANTIATE(float, float);
+INSTANTIATE(double, double);
+INSTANTIATE(maap::Float16, float);
+INSTANTIATE(maap::Bfloat16, float);
 #undef INSTANTIATE
 
 }  // namespace caffe

@@ -3,6 +3,8 @@
 #include <cstring>
 
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_type.hpp"
+#include "kernels/half.hpp"
 
 namespace caffe {
 
@@ -41,6 +43,8 @@ void copy_rows(int rows, int length, const Dtype* from, int from_stride, Dtype* 
                CopyElement<Dtype>{length, from_stride, to_stride, from, to});
 }
 
+template void copy_rows<Float16>(int, int, const Float16*, int, Float16*, int);
+template void copy_rows<Bfloat16>(int, int, const Bfloat16*, int, Bfloat16*, int);
 template void copy_rows<float>(int, int, const float*, int, float*, int);
 template void copy_rows<double>(int, int, const double*, int, double*, int);
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "caffe/util/error.hpp"
+#include "caffe/util/gpu_capability.hpp"
 #include "caffe/util/gpu_context.hpp"
 #include "caffe/util/gpu_error.hpp"
 
@@ -85,6 +86,16 @@ int current() {
   int id = 0;
   check_gpu(cudaGetDevice(&id), "finding the current GPU");
   return id;
+}
+
+int capability() {
+  int major = 0, minor = 0;
+  const int id = current();
+  check_gpu(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, id),
+            "reading a GPU's compute capability");
+  check_gpu(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, id),
+            "reading a GPU's compute capability");
+  return 10 * major + minor;
 }
 
 std::string properties(int id) {

@@ -99,6 +99,10 @@ void* workspace(size_t bytes) {
   return GpuContext::current().workspace(bytes);
 }
 
+void* operand_room(size_t bytes) {
+  return GpuContext::current().operand_room(bytes);
+}
+
 void fill_zero(void* memory, size_t bytes) {
   if (bytes == 0) return;
   check_gpu(cudaMemsetAsync(memory, 0, bytes, GpuContext::current().stream()),

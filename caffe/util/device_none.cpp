@@ -4,6 +4,7 @@
 
 #include "caffe/util/device.hpp"
 #include "caffe/util/error.hpp"
+#include "caffe/util/gpu_capability.hpp"
 #include "caffe/util/gpu_workspace.hpp"
 
 namespace caffe {
@@ -48,6 +49,12 @@ void* allocate(size_t) {
 }
 void release(void*) noexcept {}
 void* workspace(size_t) {
+  no_device();
+}
+void* operand_room(size_t) {
+  no_device();
+}
+int capability() {
   no_device();
 }
 void fill_zero(void*, size_t) {

@@ -100,9 +100,10 @@ GpuContext* GpuContext::take(int device) {
 
 void GpuContext::give_back() {
   if (is_parents_gpu()) return;
-  release(workspace_);
-  workspace_ = nullptr;
-  workspace_bytes_ = 0;
+  for (Room* const room : {&workspace_, &operands_}) {
+    release(room->memory);
+    *room = Room();
+  }
   Idle& idle = Idle::get();
   const std::lock_guard<std::mutex> lock(idle.mutex);
   idle.contexts.push_back(this);
@@ -132,15 +133,14 @@ cublasContext* GpuContext::blas() {
   return blas_;
 }
 
-void* GpuContext::workspace(size_t bytes) {
-  if (bytes > workspace_bytes_) {
-    release(workspace_);
-    workspace_ = nullptr;
-    workspace_bytes_ = 0;
-    workspace_ = allocate(bytes);
-    workspace_bytes_ = bytes;
+void* GpuContext::room(size_t bytes, Room* room) {
+  if (bytes > room->bytes) {
+    release(room->memory);
+    *room = Room();
+    room->memory = allocate(bytes);
+    room->bytes = bytes;
   }
-  return workspace_;
+  return room->memory;
 }
 
 /// Null if there is not enough memory.

@@ -66,8 +66,11 @@ class GpuContext {
 
   /// At least `bytes` of GPU memory, valid until the next call: the stream does one layer's work
   /// after the other's, so all of them use the same. It grows to the largest request.
-  void* workspace(size_t bytes);
-  size_t workspace_bytes() const { return workspace_bytes_; }
+  void* workspace(size_t bytes) { return room(bytes, &workspace_); }
+  size_t workspace_bytes() const { return workspace_.bytes; }
+  /// The same beside it: for operands of a product that are converted first, while the workspace
+  /// may hold the other one.
+  void* operand_room(size_t bytes) { return room(bytes, &operands_); }
 
   /// From the pool of the GPU, in the order of the compute stream; throws OutOfMemory.
   void* allocate(size_t bytes);
@@ -81,6 +84,11 @@ class GpuContext {
  private:
   explicit GpuContext(int device);
   struct OfThread;
+  struct Room {
+    void* memory = nullptr;
+    size_t bytes = 0;
+  };
+  void* room(size_t bytes, Room* room);
   static OfThread& of_this_thread();
   static GpuContext* take(int device);
   void give_back();
@@ -93,8 +101,7 @@ class GpuContext {
   device::Stream copy_stream_ = nullptr;
   cublasContext* blas_ = nullptr;
   std::shared_ptr<void> cudnn_;
-  void* workspace_ = nullptr;
-  size_t workspace_bytes_ = 0;
+  Room workspace_, operands_;
   std::mutex mutex_;  // guards the event
   CUevent_st* event_ = nullptr;
 };

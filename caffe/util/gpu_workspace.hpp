@@ -9,6 +9,9 @@ namespace device {
 /// The calling thread's GPU memory for what a layer needs only while it computes: valid until the
 /// next call, and the same for all layers, since the stream does one's work after the other's.
 void* workspace(size_t bytes);
+/// The same beside it, for operands of one product that are converted first: its other operand may
+/// be in the workspace.
+void* operand_room(size_t bytes);
 
 }  // namespace device
 }  // namespace caffe

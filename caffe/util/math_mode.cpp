@@ -5,6 +5,7 @@
 
 #include "caffe/common.hpp"
 #include "caffe/util/cpu_isa.hpp"
+#include "caffe/util/gpu_capability.hpp"
 
 #ifdef USE_ONEDNN
 #include <dnnl.h>
@@ -38,6 +39,16 @@ string why_not_on_cpu(MathMode mode) {
   return "a CPU computes in FLOAT or BF16: use one of them";
 }
 
+/// TF32 on a GPU without it is float.
+string why_not_on_gpu(MathMode mode) {
+  if (mode != MathMode::kBf16) return "";
+  const int capability = device::capability();
+  if (capability >= 80) return "";
+  return "the GPU has compute capability " + std::to_string(capability / 10) + "." +
+         std::to_string(capability % 10) + ", and products of bfloat16 numbers need 8.0 " +
+         "(Ampere): use FP16";
+}
+
 }  // namespace
 
 const char* math_mode_name(MathMode mode) {
@@ -64,9 +75,7 @@ void set_math_mode(MathMode mode) {
 
 std::string why_no_math_mode(MathMode mode) {
   if (mode == MathMode::kFloat) return "";
-  const string why = Caffe::mode() == Caffe::GPU
-                         ? "this version computes in FLOAT alone on a GPU: use FLOAT"
-                         : why_not_on_cpu(mode);
+  const string why = Caffe::mode() == Caffe::GPU ? why_not_on_gpu(mode) : why_not_on_cpu(mode);
   return why.empty() ? "" : string("math mode ") + math_mode_name(mode) + ": " + why;
 }
 

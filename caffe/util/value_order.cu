@@ -7,6 +7,7 @@
 #include "caffe/util/device.hpp"
 #include "caffe/util/parallel.hpp"
 #include "caffe/util/reorder_count.hpp"
+#include "kernels/half.hpp"
 #include "kernels/tiles.hpp"
 
 namespace caffe {
@@ -20,17 +21,21 @@ constexpr int kThin = 8;
 template <typename T, bool kAdd>
 struct Store {
   T* to;
-  CAFFE_HD void operator()(int64_t i, T value) const { to[i] = kAdd ? to[i] + value : value; }
+  template <typename From>
+  CAFFE_HD void operator()(int64_t i, From stored) const {
+    const maap::Computed<From> value = stored;
+    to[i] = kAdd ? T(to[i] + value) : T(value);
+  }
 };
 
 /// One tile of [count, rows, columns] to [count, columns, rows]. Rows of a tile are read, and rows
 /// of its result written, by neighbouring threads. Exclusive or spreads the values of a column over
 /// the banks of the scratch memory.
-template <typename T, bool kAdd>
+template <typename T, typename To, bool kAdd>
 struct TransposeTile {
   int rows, columns;
   const T* from;
-  Store<T, kAdd> store;
+  Store<To, kAdd> store;
   template <typename Team>
   CAFFE_HD void operator()(int i, const Team& team) const {
     static_assert(sizeof(T) * kSide * kSide <= maap::kTeamScratch, "the tile must fit");
@@ -57,11 +62,11 @@ struct TransposeTile {
 };
 
 /// The same for few rows or few columns: thread i takes a column, or with kRow a row.
-template <typename T, bool kAdd, bool kRow>
+template <typename T, typename To, bool kAdd, bool kRow>
 struct TransposeLine {
   int rows, columns;
   const T* from;
-  Store<T, kAdd> store;
+  Store<To, kAdd> store;
   CAFFE_HD void operator()(int i) const {
     const int lines = kRow ? rows : columns, length = kRow ? columns : rows;
     const int64_t matrix = static_cast<int64_t>(i / lines) * rows * columns;
@@ -74,19 +79,37 @@ struct TransposeLine {
   }
 };
 
-template <typename T, bool kAdd>
-void transpose(int count, int rows, int columns, const T* from, T* to) {
-  const Store<T, kAdd> store{to};
+template <bool kAdd, typename T, typename To>
+void transpose(int count, int rows, int columns, const T* from, To* to) {
+  const Store<To, kAdd> store{to};
   if (static_cast<int64_t>(count) * rows * columns == 0) return;
   if (rows < kThin) {
     maap::parallel_for(Device::kGPU, static_cast<int64_t>(count) * columns,
-                       TransposeLine<T, kAdd, false>{rows, columns, from, store});
+                       TransposeLine<T, To, kAdd, false>{rows, columns, from, store});
   } else if (columns < kThin) {
     maap::parallel_for(Device::kGPU, static_cast<int64_t>(count) * rows,
-                       TransposeLine<T, kAdd, true>{rows, columns, from, store});
+                       TransposeLine<T, To, kAdd, true>{rows, columns, from, store});
   } else {
     const int tiles = ((rows + kSide - 1) / kSide) * ((columns + kSide - 1) / kSide);
-    maap::internal::gpu_tiles(count * tiles, TransposeTile<T, kAdd>{rows, columns, from, store});
+    maap::internal::gpu_tiles(count * tiles,
+                              TransposeTile<T, To, kAdd>{rows, columns, from, store});
+  }
+}
+
+template <typename To>
+void to_half(const vector<int>& shape, const float* from, void* to) {
+  const ChannelShape cut = channels_of(Order::kNchw, shape);
+  transpose<false>(cut.outer, cut.channels, cut.inner, from, static_cast<To*>(to));
+}
+
+template <typename From>
+void from_half(const vector<int>& shape, const void* from, float* to, bool add) {
+  const ChannelShape cut = channels_of(Order::kNchw, shape);
+  const From* const values = static_cast<const From*>(from);
+  if (add) {
+    transpose<true>(cut.outer, cut.inner, cut.channels, values, to);
+  } else {
+    transpose<false>(cut.outer, cut.inner, cut.channels, values, to);
   }
 }
 
@@ -143,33 +166,41 @@ vector<int64_t> strides_of(Order order, const vector<int>& shape) {
 template <typename Dtype>
 void nchw_to_nhwc(const vector<int>& shape, const Dtype* from, Dtype* to) {
   const ChannelShape cut = channels_of(Order::kNchw, shape);
-  transpose<Dtype, false>(cut.outer, cut.channels, cut.inner, from, to);
+  transpose<false>(cut.outer, cut.channels, cut.inner, from, to);
 }
 
 template <typename Dtype>
 void nhwc_to_nchw(const vector<int>& shape, const Dtype* from, Dtype* to, bool add) {
   const ChannelShape cut = channels_of(Order::kNchw, shape);
   if (add) {
-    transpose<Dtype, true>(cut.outer, cut.inner, cut.channels, from, to);
+    transpose<true>(cut.outer, cut.inner, cut.channels, from, to);
   } else {
-    transpose<Dtype, false>(cut.outer, cut.inner, cut.channels, from, to);
+    transpose<false>(cut.outer, cut.inner, cut.channels, from, to);
   }
+}
+
+void nchw_to_half(const vector<int>& shape, const float* from, ValueType type, void* to) {
+  (type == ValueType::kFloat16 ? to_half<Float16> : to_half<Bfloat16>)(shape, from, to);
+}
+
+void half_to_nchw(const vector<int>& shape, ValueType type, const void* from, float* to, bool add) {
+  (type == ValueType::kFloat16 ? from_half<Float16> : from_half<Bfloat16>)(shape, from, to, add);
 }
 
 // ---- the copy
 
 namespace {
 
-size_t bytes_of(const vector<int>& shape, size_t size) {
-  size_t result = size;
+size_t bytes_of(const vector<int>& shape, ValueType type) {
+  size_t result = size_of(type);
   for (const int length : shape) result *= static_cast<size_t>(length);
   return result;
 }
 
 }  // namespace
 
-NhwcCopy::NhwcCopy(const vector<int>& shape, size_t size) {
-  reshape(shape, size);
+NhwcCopy::NhwcCopy(const vector<int>& shape, ValueType type) {
+  reshape(shape, type);
 }
 
 void NhwcCopy::allocate(size_t bytes) const {
@@ -178,8 +209,8 @@ void NhwcCopy::allocate(size_t bytes) const {
   capacity_ = bytes;
 }
 
-void NhwcCopy::reshape(const vector<int>& shape, size_t size) {
-  const size_t bytes = bytes_of(shape, size);
+void NhwcCopy::reshape(const vector<int>& shape, ValueType type) {
+  const size_t bytes = bytes_of(shape, type);
   if (bytes > capacity_) {
     memory_.reset();  // both together may not fit
     shape_.clear();
@@ -187,7 +218,7 @@ void NhwcCopy::reshape(const vector<int>& shape, size_t size) {
     allocate(bytes);
   }
   shape_ = shape;
-  size_ = size;
+  type_ = type;
 }
 
 bool NhwcCopy::is_here() const {
@@ -198,7 +229,7 @@ const void* NhwcCopy::values() const {
   if (usage_ != nullptr) device::before_reading(usage_.get());
   if (!is_here()) {
     const std::shared_ptr<void> there = memory_;
-    allocate(bytes_of(shape_, size_));
+    allocate(bytes_of(shape_, type_));
     device::before_writing(usage_.get());
     device::copy_async(memory_.get(), there.get(), capacity_);
   }
@@ -206,19 +237,19 @@ const void* NhwcCopy::values() const {
 }
 
 void* NhwcCopy::new_values() {
-  if (!is_here()) allocate(bytes_of(shape_, size_));
+  if (!is_here()) allocate(bytes_of(shape_, type_));
   if (usage_ != nullptr) device::before_writing(usage_.get());
   return memory_.get();
 }
 
-bool NhwcCopy::has_room(const vector<int>& shape, size_t size) const {
-  return bytes_of(shape, size) <= capacity_;
+bool NhwcCopy::has_room(const vector<int>& shape, ValueType type) const {
+  return bytes_of(shape, type) <= capacity_;
 }
 
-// Only bytes are moved, so the type of the values does not matter.
-
 void NhwcCopy::copy_to(void* plain) const {
-  if (size_ == sizeof(float)) {
+  if (is_half(type_)) {
+    half_to_nchw(shape_, type_, values(), static_cast<float*>(plain));
+  } else if (type_ == ValueType::kFloat) {
     nhwc_to_nchw(shape_, static_cast<const float*>(values()), static_cast<float*>(plain));
   } else {
     nhwc_to_nchw(shape_, static_cast<const double*>(values()), static_cast<double*>(plain));
@@ -226,7 +257,9 @@ void NhwcCopy::copy_to(void* plain) const {
 }
 
 void NhwcCopy::fill_from(const void* plain) {
-  if (size_ == sizeof(float)) {
+  if (is_half(type_)) {
+    nchw_to_half(shape_, static_cast<const float*>(plain), type_, new_values());
+  } else if (type_ == ValueType::kFloat) {
     nchw_to_nhwc(shape_, static_cast<const float*>(plain), static_cast<float*>(new_values()));
   } else {
     nchw_to_nhwc(shape_, static_cast<const double*>(plain), static_cast<double*>(new_values()));
@@ -243,30 +276,30 @@ std::shared_ptr<NhwcCopy> copy_of(const SyncedMemory& block) {
 }
 
 /// A copy for new values: the block's own, unless its values are up to date and could get lost.
-std::shared_ptr<NhwcCopy> room_in(const SyncedMemory& block, const vector<int>& shape, size_t size,
-                                  bool keep) {
+std::shared_ptr<NhwcCopy> room_in(const SyncedMemory& block, const vector<int>& shape,
+                                  ValueType type, bool keep) {
   const std::shared_ptr<NhwcCopy> copy = copy_of(block);
-  if (copy == nullptr) return std::make_shared<NhwcCopy>(shape, size);
-  if (copy->has(shape, size)) return copy;
-  if (block.foreign_is_current() && (keep || !copy->has_room(shape, size))) {
-    return std::make_shared<NhwcCopy>(shape, size);
+  if (copy == nullptr) return std::make_shared<NhwcCopy>(shape, type);
+  if (copy->has(shape, type)) return copy;
+  if (block.foreign_is_current() && (keep || !copy->has_room(shape, type))) {
+    return std::make_shared<NhwcCopy>(shape, type);
   }
-  copy->reshape(shape, size);
+  copy->reshape(shape, type);
   return copy;
 }
 
 }  // namespace
 
-bool has_nhwc(const SyncedMemory& block, const vector<int>& shape, size_t size) {
+bool has_nhwc(const SyncedMemory& block, const vector<int>& shape, ValueType type) {
   if (!block.foreign_is_current()) return false;
   const std::shared_ptr<NhwcCopy> copy = copy_of(block);
-  return copy != nullptr && copy->has(shape, size);
+  return copy != nullptr && copy->has(shape, type);
 }
 
-const void* read_nhwc(SyncedMemory* block, const vector<int>& shape, size_t size) {
-  if (!has_nhwc(*block, shape, size)) {
+const void* read_nhwc(SyncedMemory* block, const vector<int>& shape, ValueType type) {
+  if (!has_nhwc(*block, shape, type)) {
     const void* const plain = block->gpu_data();
-    const std::shared_ptr<NhwcCopy> copy = room_in(*block, shape, size, true);
+    const std::shared_ptr<NhwcCopy> copy = room_in(*block, shape, type, true);
     copy->fill_from(plain);
     count_reorder();
     block->foreign_filled(copy);
@@ -274,8 +307,8 @@ const void* read_nhwc(SyncedMemory* block, const vector<int>& shape, size_t size
   return copy_of(*block)->values();
 }
 
-void* write_nhwc(SyncedMemory* block, const vector<int>& shape, size_t size) {
-  const std::shared_ptr<NhwcCopy> copy = room_in(*block, shape, size, false);
+void* write_nhwc(SyncedMemory* block, const vector<int>& shape, ValueType type) {
+  const std::shared_ptr<NhwcCopy> copy = room_in(*block, shape, type, false);
   void* const values = copy->new_values();
   block->foreign_written(copy);
   return values;

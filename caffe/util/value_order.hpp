@@ -36,6 +36,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/util/channel_shape.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/value_type.hpp"
 
 namespace caffe {
 
@@ -74,20 +75,26 @@ template <typename Dtype>
 void nchw_to_nhwc(const vector<int>& shape, const Dtype* from, Dtype* to);
 template <typename Dtype>
 void nhwc_to_nchw(const vector<int>& shape, const Dtype* from, Dtype* to, bool add = false);
+/// The same between floats and values of 16 bits.
+void nchw_to_half(const vector<int>& shape, const float* from, ValueType type, void* to);
+void half_to_nchw(const vector<int>& shape, ValueType type, const void* from, float* to,
+                  bool add = false);
 
-/// A blob's values in the order kNhwc.
+/// A blob's values in the order kNhwc, in the blob's type or, for a blob of floats, in 16 bits.
 class NhwcCopy : public ForeignCopy {
  public:
-  /// `size`: bytes of a value, 4 or 8.
-  NhwcCopy(const vector<int>& shape, size_t size);
+  NhwcCopy(const vector<int>& shape, ValueType type);
   bool on_gpu() const override { return true; }
   void copy_to(void* plain) const override;
   void fill_from(const void* plain);
   /// For new values of another shape; allocates if they need more memory.
-  void reshape(const vector<int>& shape, size_t size);
+  void reshape(const vector<int>& shape, ValueType type);
   /// Whether that needs no allocation.
-  bool has_room(const vector<int>& shape, size_t size) const;
-  bool has(const vector<int>& shape, size_t size) const { return shape == shape_ && size == size_; }
+  bool has_room(const vector<int>& shape, ValueType type) const;
+  bool has(const vector<int>& shape, ValueType type) const {
+    return shape == shape_ && type == type_;
+  }
+  ValueType type() const { return type_; }
   /// For work that the calling thread queues next, on its GPU: memory that is on another moves
   /// there.
   const void* values() const;
@@ -98,7 +105,7 @@ class NhwcCopy : public ForeignCopy {
   void allocate(size_t bytes) const;
 
   vector<int> shape_;
-  size_t size_ = 0;
+  ValueType type_ = ValueType::kFloat;
   // Where the values are does not change what they are.
   mutable size_t capacity_ = 0;  // bytes
   mutable std::shared_ptr<void> memory_;
@@ -108,9 +115,9 @@ class NhwcCopy : public ForeignCopy {
 namespace internal {
 
 /// Of a block's values, if they are a blob's of that shape.
-bool has_nhwc(const SyncedMemory& block, const vector<int>& shape, size_t size);
-const void* read_nhwc(SyncedMemory* block, const vector<int>& shape, size_t size);
-void* write_nhwc(SyncedMemory* block, const vector<int>& shape, size_t size);
+bool has_nhwc(const SyncedMemory& block, const vector<int>& shape, ValueType type);
+const void* read_nhwc(SyncedMemory* block, const vector<int>& shape, ValueType type);
+void* write_nhwc(SyncedMemory* block, const vector<int>& shape, ValueType type);
 
 template <typename Dtype>
 bool is_nhwc(Order order, const Blob<Dtype>& blob) {
@@ -121,15 +128,15 @@ bool is_nhwc(Order order, const Blob<Dtype>& blob) {
 
 template <typename Dtype>
 Order data_order(const Blob<Dtype>& blob) {
-  const bool found =
-      Caffe::mode() == Caffe::GPU && internal::has_nhwc(*blob.data(), blob.shape(), sizeof(Dtype));
+  const bool found = Caffe::mode() == Caffe::GPU &&
+                     internal::has_nhwc(*blob.data(), blob.shape(), type_of<Dtype>());
   return found ? Order::kNhwc : Order::kNchw;
 }
 
 template <typename Dtype>
 Order diff_order(const Blob<Dtype>& blob) {
-  const bool found =
-      Caffe::mode() == Caffe::GPU && internal::has_nhwc(*blob.diff(), blob.shape(), sizeof(Dtype));
+  const bool found = Caffe::mode() == Caffe::GPU &&
+                     internal::has_nhwc(*blob.diff(), blob.shape(), type_of<Dtype>());
   return found ? Order::kNhwc : Order::kNchw;
 }
 
@@ -145,14 +152,14 @@ template <typename Dtype>
 const Dtype* data_in(Order order, const Blob<Dtype>& blob) {
   if (!internal::is_nhwc(order, blob)) return blob.active_data();
   return static_cast<const Dtype*>(
-      internal::read_nhwc(blob.data().get(), blob.shape(), sizeof(Dtype)));
+      internal::read_nhwc(blob.data().get(), blob.shape(), type_of<Dtype>()));
 }
 
 template <typename Dtype>
 const Dtype* diff_in(Order order, const Blob<Dtype>& blob) {
   if (!internal::is_nhwc(order, blob)) return blob.active_diff();
   return static_cast<const Dtype*>(
-      internal::read_nhwc(blob.diff().get(), blob.shape(), sizeof(Dtype)));
+      internal::read_nhwc(blob.diff().get(), blob.shape(), type_of<Dtype>()));
 }
 
 /// Memory for all of the blob's values, which must be written in that order: from now on they alone
@@ -161,14 +168,14 @@ template <typename Dtype>
 Dtype* mutable_data_in(Order order, Blob<Dtype>* blob) {
   if (!internal::is_nhwc(order, *blob)) return blob->mutable_active_data();
   return static_cast<Dtype*>(
-      internal::write_nhwc(blob->data().get(), blob->shape(), sizeof(Dtype)));
+      internal::write_nhwc(blob->data().get(), blob->shape(), type_of<Dtype>()));
 }
 
 template <typename Dtype>
 Dtype* mutable_diff_in(Order order, Blob<Dtype>* blob) {
   if (!internal::is_nhwc(order, *blob)) return blob->mutable_active_diff();
   return static_cast<Dtype*>(
-      internal::write_nhwc(blob->diff().get(), blob->shape(), sizeof(Dtype)));
+      internal::write_nhwc(blob->diff().get(), blob->shape(), type_of<Dtype>()));
 }
 
 /// The values of a blob of the same shape, on the device that the thread's mode selects.

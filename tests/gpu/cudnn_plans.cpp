@@ -2,11 +2,12 @@
 //
 //   build/cuda/tests/cpp/cudnn_plans NET.prototxt ...    (deploy nets; tools/nvcc_check runs it)
 //
-// cudnn-frontend validates each graph: every pass, float and double, row by row and channels last,
+// cudnn-frontend validates each graph: every pass and type, row by row and channels last,
 // with the bias and the ReLU in the same kernel and without. Then cuDNN names plans for an H200,
-// which it knows from a description of that GPU, for the graphs that the layers use by default: row
-// by row, float without TF32, and double. A net's line says how many graphs there were and what the
-// largest workspace is. Exit status: 0 if all graphs are valid and have a plan, 1 if not.
+// which it knows from a description of that GPU, for the graphs that the layers use: row by row,
+// float without TF32 and double; with the channels last, TF32 and 16 bits. A net's line says how
+// many graphs there were and what the largest workspace is. Exit status: 0 if all graphs are valid
+// and have a plan, 1 if not.
 
 #include <algorithm>
 #include <cstdio>
@@ -22,6 +23,7 @@
 namespace {
 
 namespace fe = cudnn_frontend;
+using caffe::ValueType;
 using caffe::cudnn::Convolution;
 using caffe::cudnn::Pass;
 using caffe::cudnn::Tensor;
@@ -96,10 +98,11 @@ std::vector<Convolution> passes(const Convolution& convolution) {
 
 /// Whether cudnn-frontend takes every form of the convolution; prints the first that it does not.
 bool validates(const Convolution& convolution, int* graphs) {
-  for (const bool is_double : {false, true}) {
+  for (const ValueType type :
+       {ValueType::kFloat, ValueType::kDouble, ValueType::kFloat16, ValueType::kBfloat16}) {
     for (const bool last : {false, true}) {
       for (Convolution c : passes(convolution)) {
-        c.is_double = is_double;
+        c.type = type;
         for (Tensor* const tensor : {&c.x, &c.w, &c.y}) {
           if (last) *tensor = Tensor::channels_last(tensor->lengths);
         }
@@ -129,8 +132,9 @@ bool has_plan(const Convolution& c, const std::shared_ptr<const fe::DeviceProper
       !succeeds(graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}))) {
     return false;
   }
-  graph->deselect_numeric_notes(
-      {fe::NumericalNote_t::TENSOR_CORE, fe::NumericalNote_t::NONDETERMINISTIC});
+  std::vector<fe::NumericalNote_t> without = {fe::NumericalNote_t::NONDETERMINISTIC};
+  if (c.type == ValueType::kFloat && !c.tf32) without.push_back(fe::NumericalNote_t::TENSOR_CORE);
+  graph->deselect_numeric_notes(without);
   graph->deselect_workspace_greater_than(kMostWorkspace);
   if (!succeeds(graph->check_support()) ||
       !succeeds(graph->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE))) {
@@ -164,8 +168,18 @@ bool check_net(const std::string& file, const std::shared_ptr<const fe::DevicePr
     }
     const std::vector<Convolution> in_float = wanted;
     for (Convolution c : in_float) {
-      c.is_double = true;
+      c.type = ValueType::kDouble;
       wanted.push_back(c);
+    }
+    for (const ValueType type : {ValueType::kFloat, ValueType::kFloat16, ValueType::kBfloat16}) {
+      for (Convolution c : passes(convolution)) {  // of math modes, with the channels last
+        for (Tensor* const tensor : {&c.x, &c.w, &c.y}) {
+          *tensor = Tensor::channels_last(tensor->lengths);
+        }
+        c.type = type;
+        c.tf32 = type == ValueType::kFloat;
+        if (!c.bias) wanted.push_back(c);
+      }
     }
     for (const Convolution& c : wanted) {
       std::string reason;

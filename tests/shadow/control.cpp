@@ -257,6 +257,9 @@ void set_devices(int count) {
   settings().devices = count;
 }
 
+void set_capability(int capability) {
+  settings().capability = capability;
+}
 void set_driver(int version) {
   settings().driver = version;
 }

@@ -5,8 +5,11 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <vector>
 
+#include "kernels/half.hpp"
 #include "tests/shadow/library_call.hpp"
+#include "tests/shadow/tf32.hpp"
 
 struct cublasContext {
   cudaStream_t stream = nullptr;
@@ -104,6 +107,32 @@ cublasStatus_t add(const char* name, cublasHandle_t handle,
   return added ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
+/// The values of a matrix as floats, as far as `compute` lets them be.
+std::vector<float> operand(const void* at, cudaDataType_t type, cublasComputeType_t compute, int ld,
+                           int rows, int columns) {
+  std::vector<float> values(static_cast<size_t>(ld) * columns);
+  for (int c = 0; c < columns; ++c) {
+    for (int r = 0; r < rows; ++r) {
+      const size_t i = static_cast<size_t>(c) * ld + r;
+      values[i] = type == CUDA_R_32F   ? static_cast<const float*>(at)[i]
+                  : type == CUDA_R_16F ? float(static_cast<const maap::Float16*>(at)[i])
+                                       : float(static_cast<const maap::Bfloat16*>(at)[i]);
+      if (compute == CUBLAS_COMPUTE_32F_FAST_TF32) values[i] = shadow::to_tf32(values[i]);
+    }
+  }
+  return values;
+}
+
+/// A product in float whose operands are converted first.
+void converted_gemm(cublasOperation_t a_op, cublasOperation_t b_op, int m, int n, int k,
+                    float alpha, const void* a, const void* b, cudaDataType_t type, int lda,
+                    int ldb, float beta, float* c, int ldc, cublasComputeType_t compute) {
+  const bool a_n = a_op == CUBLAS_OP_N, b_n = b_op == CUBLAS_OP_N;
+  const std::vector<float> fa = operand(a, type, compute, lda, a_n ? m : k, a_n ? k : m);
+  const std::vector<float> fb = operand(b, type, compute, ldb, b_n ? k : n, b_n ? n : k);
+  gemm(cblas(a_op), cblas(b_op), m, n, k, alpha, fa.data(), lda, fb.data(), ldb, beta, c, ldc);
+}
+
 template <typename T>
 cublasStatus_t batched_gemm(const char* name, cublasHandle_t handle, cublasOperation_t a_op,
                             cublasOperation_t b_op, int m, int n, int k, const T* alpha, const T* a,
@@ -122,8 +151,16 @@ cublasStatus_t batched_gemm(const char* name, cublasHandle_t handle, cublasOpera
     check_matrix("gemm (C)", c + i * c_stride, ldc, m, n);
   }
   const Scalar<T> by(handle, alpha), keep(handle, beta);
+  const bool rounds = sizeof(T) == sizeof(float) && handle->math_mode == CUBLAS_TF32_TENSOR_OP_MATH;
   return add(name, handle, {a, b, c}, [=] {
     for (long long i = 0; i < count; ++i) {
+      if (rounds) {
+        converted_gemm(a_op, b_op, m, n, k, static_cast<float>(by.get()), a + i * a_stride,
+                       b + i * b_stride, CUDA_R_32F, lda, ldb, static_cast<float>(keep.get()),
+                       reinterpret_cast<float*>(c + i * c_stride), ldc,
+                       CUBLAS_COMPUTE_32F_FAST_TF32);
+        continue;
+      }
       gemm(cblas(a_op), cblas(b_op), m, n, k, by.get(), a + i * a_stride, lda, b + i * b_stride,
            ldb, keep.get(), c + i * c_stride, ldc);
     }
@@ -241,6 +278,39 @@ cublasStatus_t cublasGetMathMode(cublasHandle_t handle, cublasMath_t* mode) {
 cublasStatus_t cublasSetWorkspace(cublasHandle_t, void* workspace, size_t bytes) {
   shadow::check_memory("cublasSetWorkspace", workspace, bytes);
   return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasGemmEx(cublasHandle_t handle, cublasOperation_t a_op, cublasOperation_t b_op,
+                            int m, int n, int k, const void* alpha, const void* a,
+                            cudaDataType_t a_type, int lda, const void* b, cudaDataType_t b_type,
+                            int ldb, const void* beta, void* c, cudaDataType_t c_type, int ldc,
+                            cublasComputeType_t compute, cublasGemmAlgo_t) {
+  if (handle == nullptr) return CUBLAS_STATUS_NOT_INITIALIZED;
+  if (a_type != b_type || a_type == CUDA_R_64F || c_type != CUDA_R_32F ||
+      (compute == CUBLAS_COMPUTE_32F_FAST_TF32 && a_type != CUDA_R_32F)) {
+    return CUBLAS_STATUS_NOT_SUPPORTED;
+  }
+  const int a_rows = a_op == CUBLAS_OP_N ? m : k, a_columns = a_op == CUBLAS_OP_N ? k : m;
+  const int b_rows = b_op == CUBLAS_OP_N ? k : n, b_columns = b_op == CUBLAS_OP_N ? n : k;
+  if (m < 0 || n < 0 || k < 0 || lda < std::max(1, a_rows) || ldb < std::max(1, b_rows) ||
+      ldc < std::max(1, m)) {
+    return CUBLAS_STATUS_INVALID_VALUE;
+  }
+  if (a_type == CUDA_R_32F) {
+    check_matrix("gemm (A)", static_cast<const float*>(a), lda, a_rows, a_columns);
+    check_matrix("gemm (B)", static_cast<const float*>(b), ldb, b_rows, b_columns);
+  } else {
+    check_matrix("gemm (A)", static_cast<const maap::Float16*>(a), lda, a_rows, a_columns);
+    check_matrix("gemm (B)", static_cast<const maap::Float16*>(b), ldb, b_rows, b_columns);
+  }
+  float* const result = static_cast<float*>(c);
+  check_matrix("gemm (C)", result, ldc, m, n);
+  const Scalar<float> by(handle, static_cast<const float*>(alpha)),
+      keep(handle, static_cast<const float*>(beta));
+  return add("cublasGemmEx", handle, {a, b, c}, [=] {
+    converted_gemm(a_op, b_op, m, n, k, by.get(), a, b, a_type, lda, ldb, keep.get(), result, ldc,
+                   compute);
+  });
 }
 
 #define SHADOW_CUBLAS(S, T)                                                                       \

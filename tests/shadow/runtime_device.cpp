@@ -57,7 +57,8 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int device) {
   properties->maxGridSize[0] = 2147483647;
   properties->maxGridSize[1] = properties->maxGridSize[2] = 65535;
   properties->totalConstMem = 65536;
-  properties->major = 9;
+  properties->major = shadow::settings().capability / 10;
+  properties->minor = shadow::settings().capability % 10;
   properties->textureAlignment = 512;
   properties->multiProcessorCount = 8;
   properties->asyncEngineCount = 2;

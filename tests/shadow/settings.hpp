@@ -21,6 +21,7 @@ struct AtomicCounts {
 struct Settings {
   std::atomic<int> devices{1};
   std::atomic<int> driver{CUDART_VERSION};
+  std::atomic<int> capability{90};
   std::atomic<size_t> memory{size_t(8) << 30};
   std::atomic<int> failing_allocation{0}, failing_launch{0}, failing_collective{0};
   std::atomic<bool> failing_launch_is_sticky{false};

@@ -1,6 +1,7 @@
 // Convolution by cuDNN: up to 3 spatial axes, any groups, strides and dilations, float and double.
 // A pass for which cuDNN has no plan is computed by the plain layer. Where gpu_order() is kNhwc and
-// cuDNN takes it, the values have their channels last.
+// cuDNN takes it, the values have their channels last. In the math modes FP16 and BF16 they have
+// that and 16 bits each; sums and the bias are float, the weights' gradient becomes float.
 
 #include <memory>
 #include <vector>
@@ -11,7 +12,7 @@
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/layers/takes_followers.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 namespace cudnn {
@@ -31,10 +32,13 @@ class CudnnConvolutionLayer : public ConvolutionLayer<Dtype>, public TakesFollow
                     const Blobs& bottom) override;
 
  private:
-  Order order() const;
-  const Dtype* weights(Order order) const { return data_in(order, *this->blobs_[0]); }
-  bool forward_fused(Order order, const Dtype* x, Dtype* y);
-  void add_gradients(Order order, const Blob<Dtype>& top, const Blob<Dtype>& bottom);
+  Format format() const;
+  template <typename T>
+  bool forward_all(const Values<Dtype, T>& values, const Blobs& bottom, const Blobs& top);
+  bool forward_fused(Format format, const Dtype* x, const Dtype* w, Dtype* y);
+  template <typename T>
+  bool add_gradients(const Values<Dtype, T>& values, const Blob<Dtype>& top,
+                     const Blob<Dtype>& bottom);
 
   ConvPasses<Dtype> passes_;
   const bool fuses_ = computes(Feature::kFusion);
@@ -47,65 +51,91 @@ void CudnnConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top
 }
 
 template <typename Dtype>
-Order CudnnConvolutionLayer<Dtype>::order() const {
-  const bool last =
-      gpu_order() == Order::kNhwc && this->channel_axis_ == 1 && passes_.takes(Order::kNhwc);
-  return last ? Order::kNhwc : Order::kNchw;
+Format CudnnConvolutionLayer<Dtype>::format() const {
+  constexpr ValueType kOwn = type_of<Dtype>();
+  const Format half = {Order::kNhwc, multiplied_type<Dtype>()}, last = {Order::kNhwc, kOwn};
+  const bool first_axis = this->channel_axis_ == 1;
+  if (is_half(half.type) && first_axis && passes_.takes(half)) return half;
+  if (gpu_order() == Order::kNhwc && first_axis && passes_.takes(last)) return last;
+  return {Order::kNchw, kOwn};
 }
 
 template <typename Dtype>
 void CudnnConvolutionLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blobs& top) {
-  const Order order = this->order();
+  bool done = false;
+  with_values<Dtype>(format(), [&](auto values) { done = forward_all(values, bottom, top); });
+  if (!done) Base::Forward_gpu(bottom, top);
+}
+
+template <typename Dtype>
+template <typename T>
+bool CudnnConvolutionLayer<Dtype>::forward_all(const Values<Dtype, T>& values, const Blobs& bottom,
+                                               const Blobs& top) {
+  const Format format = values.format();
   for (size_t i = 0; i < bottom.size(); ++i) {
-    const Dtype* const x = data_in(order, *bottom[i]);
-    Dtype* const y = mutable_data_in(order, top[i]);
-    if (fuses_ && this->bias_term_ && forward_fused(order, x, y)) continue;
-    if (!passes_.forward(order, x, weights(order), y)) return Base::Forward_gpu(bottom, top);
+    const T* const x = values.data(*bottom[i]);
+    const T* const w = values.data(*this->blobs_[0]);
+    T* const y = values.mutable_data(top[i]);
+    if constexpr (!Values<Dtype, T>::kHalf) {
+      if (fuses_ && this->bias_term_ && forward_fused(format, x, w, y)) continue;
+    }
+    if (!passes_.forward(format, x, w, y)) return false;
     if (this->bias_term_) {
-      this->forward_bias_of_all(y, this->blobs_[1]->gpu_data(), order == Order::kNhwc);
+      this->forward_bias_of_all(y, this->blobs_[1]->gpu_data(), format.order == Order::kNhwc);
     }
   }
+  return true;
 }
 
 /// With the bias and, where the net wants it, the ReLU; false if cuDNN cannot.
 template <typename Dtype>
-bool CudnnConvolutionLayer<Dtype>::forward_fused(Order order, const Dtype* x, Dtype* y) {
+bool CudnnConvolutionLayer<Dtype>::forward_fused(Format format, const Dtype* x, const Dtype* w,
+                                                 Dtype* y) {
   const Dtype* const bias = this->blobs_[1]->gpu_data();
   const bool relu = !this->followers().empty() && is_plain_relu(*this->followers()[0]);
-  if (relu && passes_.forward_fused(order, x, weights(order), bias, true, y)) {
+  if (relu && passes_.forward_fused(format, x, w, bias, true, y)) {
     this->take(1, TakesFollowers<Dtype>::Gradient::kApart);
     return true;
   }
-  return passes_.forward_fused(order, x, weights(order), bias, false, y);
+  return passes_.forward_fused(format, x, w, bias, false, y);
 }
 
 template <typename Dtype>
 void CudnnConvolutionLayer<Dtype>::Backward_gpu(const Blobs& top,
                                                 const vector<bool>& propagate_down,
                                                 const Blobs& bottom) {
-  const Order order = this->order();
-  for (size_t i = 0; i < top.size(); ++i) {
-    add_gradients(order, *top[i], *bottom[i]);
-    if (!propagate_down[i]) continue;
-    const Dtype* const dy = diff_in(order, *top[i]);
-    if (!passes_.data_gradient(order, dy, weights(order), mutable_diff_in(order, bottom[i]))) {
-      this->compute_bottom_gradient(*top[i], bottom[i]);
+  with_values<Dtype>(format(), [&](auto values) {
+    for (size_t i = 0; i < top.size(); ++i) {
+      if (!add_gradients(values, *top[i], *bottom[i])) {
+        Base::add_learnt_gradients(*top[i], *bottom[i]);
+      }
+      if (!propagate_down[i]) continue;
+      const auto* const dy = values.diff(*top[i]);
+      if (!passes_.data_gradient(values.format(), dy, values.data(*this->blobs_[0]),
+                                 values.mutable_diff(bottom[i]))) {
+        this->compute_bottom_gradient(*top[i], bottom[i]);
+      }
     }
-  }
+  });
 }
 
+/// False, with nothing done, if cuDNN has no plan.
 template <typename Dtype>
-void CudnnConvolutionLayer<Dtype>::add_gradients(Order order, const Blob<Dtype>& top,
+template <typename T>
+bool CudnnConvolutionLayer<Dtype>::add_gradients(const Values<Dtype, T>& values,
+                                                 const Blob<Dtype>& top,
                                                  const Blob<Dtype>& bottom) {
-  const Dtype* const dy = diff_in(order, top);
+  const T* const dy = values.diff(top);
   if (this->param_propagate_down_[0] &&
-      !passes_.add_weight_gradient(order, data_in(order, bottom), dy,
+      !passes_.add_weight_gradient(values.format(), values.data(bottom), dy,
                                    this->blobs_[0]->mutable_gpu_diff())) {
-    return Base::add_learnt_gradients(top, bottom);
+    return false;
   }
   if (this->bias_term_ && this->param_propagate_down_[1]) {
-    this->backward_bias_of_all(this->blobs_[1]->mutable_gpu_diff(), dy, order == Order::kNhwc);
+    this->backward_bias_of_all(this->blobs_[1]->mutable_gpu_diff(), dy,
+                               values.order == Order::kNhwc);
   }
+  return true;
 }
 
 template <typename Dtype>

@@ -5,6 +5,7 @@
 #include "caffe/layers/cudnn/plans.hpp"
 #include "caffe/layers/cudnn/spread.hpp"
 #include "caffe/util/math_functions.hpp"
+#include "caffe/util/mixed_gemm.hpp"
 
 namespace caffe {
 namespace cudnn {
@@ -47,7 +48,6 @@ void ConvPasses<Dtype>::reshape(int images, int out_channels, int groups,
   std::vector<int64_t> x = {images, geometry.channels},
                        w = {out_channels, geometry.channels / groups}, y = {images, out_channels};
   Convolution& c = plain_;
-  c.is_double = sizeof(Dtype) == sizeof(double);
   c.pad.assign(axes, 0);
   c.stride.assign(axes, 1);
   c.dilation.assign(axes, 1);
@@ -73,43 +73,55 @@ void ConvPasses<Dtype>::reshape(int images, int out_channels, int groups,
 }
 
 template <typename Dtype>
-const Plan* ConvPasses<Dtype>::find(Order order, Pass pass, bool bias, bool relu) const {
-  if (!is_supported_) return nullptr;
-  Convolution wanted = order == Order::kNhwc ? channels_last_ : plain_;
+Convolution ConvPasses<Dtype>::described(Format format, Pass pass) const {
+  Convolution wanted = format.order == Order::kNhwc ? channels_last_ : plain_;
   wanted.pass = pass;
+  wanted.type = format.type;
+  wanted.tf32 = format.type == ValueType::kFloat && rounds_to_tf32();
+  return wanted;
+}
+
+template <typename Dtype>
+const Plan* ConvPasses<Dtype>::find(Format format, Pass pass, bool bias, bool relu) const {
+  if (!is_supported_) return nullptr;
+  Convolution wanted = described(format, pass);
   wanted.bias = bias;
   wanted.relu = relu;
   return Plans::current().find(wanted);
 }
 
 template <typename Dtype>
-bool ConvPasses<Dtype>::run(Order order, Pass pass, const Operands& operands, bool relu) const {
+bool ConvPasses<Dtype>::run(Format format, Pass pass, const Operands& operands, bool relu) const {
   for (const void* const operand : {operands.x, operands.w, operands.y, operands.bias,
                                     const_cast<const void*>(operands.result)}) {
     if (!fits(operand)) return false;
   }
-  const Plan* const plan = find(order, pass, operands.bias != nullptr, relu);
+  const Plan* const plan = find(format, pass, operands.bias != nullptr, relu);
   if (plan != nullptr) Plans::current().run(*plan, operands);
   return plan != nullptr;
 }
 
 template <typename Dtype>
-bool ConvPasses<Dtype>::forward(Order order, const Dtype* x, const Dtype* w, Dtype* y) const {
-  return run(order, Pass::kForward, {x, w, nullptr, nullptr, y});
+bool ConvPasses<Dtype>::forward(Format format, const void* x, const void* w, void* y) const {
+  return run(format, Pass::kForward, {x, w, nullptr, nullptr, y});
 }
 
 template <typename Dtype>
-bool ConvPasses<Dtype>::forward_fused(Order order, const Dtype* x, const Dtype* w,
-                                      const Dtype* bias, bool relu, Dtype* y) const {
-  return run(order, Pass::kForward, {x, w, nullptr, bias, y}, relu);
+bool ConvPasses<Dtype>::forward_fused(Format format, const void* x, const void* w, const void* bias,
+                                      bool relu, void* y) const {
+  return run(format, Pass::kForward, {x, w, nullptr, bias, y}, relu);
 }
 
 template <typename Dtype>
-bool ConvPasses<Dtype>::data_gradient(Order order, const Dtype* dy, const Dtype* w,
-                                      Dtype* dx) const {
-  const bool spreads = is_supported_ && order == Order::kNchw && skips_positions();
-  if (spreads && fits(dy) && fits(w) && fits(dx) && spread_data_gradient(dy, w, dx)) return true;
-  return run(order, Pass::kData, {nullptr, w, dy, nullptr, dx});
+bool ConvPasses<Dtype>::data_gradient(Format format, const void* dy, const void* w,
+                                      void* dx) const {
+  const bool spreads = is_supported_ && format.order == Order::kNchw && skips_positions();
+  if (spreads && fits(dy) && fits(w) && fits(dx) &&
+      spread_data_gradient(static_cast<const Dtype*>(dy), static_cast<const Dtype*>(w),
+                           static_cast<Dtype*>(dx))) {
+    return true;
+  }
+  return run(format, Pass::kData, {nullptr, w, dy, nullptr, dx});
 }
 
 /// Whether the convolution reads only some positions, each once: a kernel of 1x1 with a stride and
@@ -130,8 +142,7 @@ bool ConvPasses<Dtype>::skips_positions() const {
 /// kernels on an H200 that cost ResNet-152 up to 6 ms of a step.
 template <typename Dtype>
 bool ConvPasses<Dtype>::spread_data_gradient(const Dtype* dy, const Dtype* w, Dtype* dx) const {
-  Convolution dense = plain_;
-  dense.pass = Pass::kData;
+  Convolution dense = described({Order::kNchw, type_of<Dtype>()}, Pass::kData);
   std::vector<int64_t> lengths = plain_.y.lengths;
   lengths[1] = plain_.x.lengths[1];
   dense.x = Tensor::plain(lengths);
@@ -146,15 +157,17 @@ bool ConvPasses<Dtype>::spread_data_gradient(const Dtype* dy, const Dtype* w, Dt
 }
 
 template <typename Dtype>
-bool ConvPasses<Dtype>::add_weight_gradient(Order order, const Dtype* x, const Dtype* dy,
+bool ConvPasses<Dtype>::add_weight_gradient(Format format, const void* x, const void* dy,
                                             Dtype* dw) const {
   if (!fits(x) || !fits(dy)) return false;
-  const Plan* const plan = find(order, Pass::kWeights);
+  const Plan* const plan = find(format, Pass::kWeights);
   if (plan == nullptr) return false;
   const int64_t count = plain_.w.values();
   const WithResult<Dtype> memory(*plan, count);
   plan->run({x, nullptr, dy, nullptr, memory.result}, memory.memory, memory.bytes);
-  if (order == Order::kNhwc) {
+  if (is_half(format.type)) {
+    half_to_nchw(weight_shape_, format.type, memory.result, reinterpret_cast<float*>(dw), true);
+  } else if (format.order == Order::kNhwc) {
     nhwc_to_nchw(weight_shape_, memory.result, dw, true);
   } else {
     caffe_gpu_axpy(static_cast<int>(count), Dtype(1), memory.result, dw);

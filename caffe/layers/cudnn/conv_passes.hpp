@@ -5,14 +5,16 @@
 // share: a Deconvolution's forward pass is the data gradient, and the reverse.
 //
 // Each method returns false, having done nothing, where cuDNN has no plan; the caller then uses
-// Caffe's own kernels. All pointers are the GPU's. All operands have one order of values, the
-// weights too; their gradient is row by row in either.
+// Caffe's own kernels. All pointers are the GPU's. All operands have one order of values and one
+// type, the weights too; the bias and the weights' gradient are Dtype, and the latter is row by row
+// in either order. cuDNN 9 has no weight gradient of 16 bits whose result is float: it is rounded
+// to 16 bits once, and added to Dtype's.
 
 #include <vector>
 
 #include "caffe/layers/cudnn/plan.hpp"
 #include "caffe/util/im2col.hpp"
-#include "caffe/util/value_order.hpp"
+#include "caffe/util/value_format.hpp"
 
 namespace caffe {
 namespace cudnn {
@@ -24,22 +26,23 @@ class ConvPasses {
   /// spatial axes become two, with axes of length 1; cuDNN takes no more than three.
   void reshape(int images, int out_channels, int groups, const ConvGeometry& geometry);
 
-  /// Whether there is a plan for the forward pass in this order.
-  bool takes(Order order) const { return find(order, Pass::kForward) != nullptr; }
+  /// Whether there is a plan for the forward pass in this order and type.
+  bool takes(Format format) const { return find(format, Pass::kForward) != nullptr; }
   /// y = x (*) w
-  bool forward(Order order, const Dtype* x, const Dtype* w, Dtype* y) const;
+  bool forward(Format format, const void* x, const void* w, void* y) const;
   /// y = x (*) w + bias, in one kernel; with `relu`, negative values become 0.
-  bool forward_fused(Order order, const Dtype* x, const Dtype* w, const Dtype* bias, bool relu,
-                     Dtype* y) const;
+  bool forward_fused(Format format, const void* x, const void* w, const void* bias, bool relu,
+                     void* y) const;
   /// dx from dy and w
-  bool data_gradient(Order order, const Dtype* dy, const Dtype* w, Dtype* dx) const;
+  bool data_gradient(Format format, const void* dy, const void* w, void* dx) const;
   /// dw += the gradient from x and dy
-  bool add_weight_gradient(Order order, const Dtype* x, const Dtype* dy, Dtype* dw) const;
+  bool add_weight_gradient(Format format, const void* x, const void* dy, Dtype* dw) const;
 
  private:
-  const Plan* find(Order order, Pass pass, bool bias = false, bool relu = false) const;
+  Convolution described(Format format, Pass pass) const;
+  const Plan* find(Format format, Pass pass, bool bias = false, bool relu = false) const;
   /// Runs the plan of a pass, with the bias if the operands have one; false if there is none.
-  bool run(Order order, Pass pass, const Operands& operands, bool relu = false) const;
+  bool run(Format format, Pass pass, const Operands& operands, bool relu = false) const;
   bool skips_positions() const;
   bool spread_data_gradient(const Dtype* dy, const Dtype* w, Dtype* dx) const;
 

@@ -1,6 +1,6 @@
 // Deconvolution by cuDNN: its forward pass is a convolution's data gradient, its bottom's gradient
 // that convolution's forward pass. A pass for which cuDNN has no plan is computed by the plain
-// layer.
+// layer. In the math modes FP16 and BF16 it computes in float.
 
 #include <memory>
 #include <vector>
@@ -28,6 +28,7 @@ class CudnnDeconvolutionLayer : public DeconvolutionLayer<Dtype> {
                     const Blobs& bottom) override;
 
  private:
+  static constexpr Format kPlain = {Order::kNchw, type_of<Dtype>()};
   ConvPasses<Dtype> passes_;
 };
 
@@ -42,7 +43,7 @@ void CudnnDeconvolutionLayer<Dtype>::Forward_gpu(const Blobs& bottom, const Blob
   const Dtype* const weights = this->blobs_[0]->gpu_data();
   for (size_t i = 0; i < bottom.size(); ++i) {
     Dtype* const y = top[i]->mutable_gpu_data();
-    if (!passes_.data_gradient(Order::kNchw, bottom[i]->gpu_data(), weights, y)) {
+    if (!passes_.data_gradient(kPlain, bottom[i]->gpu_data(), weights, y)) {
       return Base::Forward_gpu(bottom, top);
     }
     if (this->bias_term_) this->forward_bias_of_all(y, this->blobs_[1]->gpu_data());
@@ -57,15 +58,14 @@ void CudnnDeconvolutionLayer<Dtype>::Backward_gpu(const Blobs& top,
   for (size_t i = 0; i < top.size(); ++i) {
     const Dtype* const dy = top[i]->gpu_diff();
     if (this->param_propagate_down_[0] &&
-        !passes_.add_weight_gradient(Order::kNchw, dy, bottom[i]->gpu_data(),
+        !passes_.add_weight_gradient(kPlain, dy, bottom[i]->gpu_data(),
                                      this->blobs_[0]->mutable_gpu_diff())) {
       this->add_weight_gradient(*top[i], *bottom[i]);
     }
     if (this->bias_term_ && this->param_propagate_down_[1]) {
       this->backward_bias_of_all(this->blobs_[1]->mutable_gpu_diff(), dy);
     }
-    if (propagate_down[i] &&
-        !passes_.forward(Order::kNchw, dy, weights, bottom[i]->mutable_gpu_diff())) {
+    if (propagate_down[i] && !passes_.forward(kPlain, dy, weights, bottom[i]->mutable_gpu_diff())) {
       this->compute_bottom_gradient(*top[i], bottom[i]);
     }
   }

@@ -76,7 +76,7 @@ std::string Convolution::describe() const {
   if (by(dilation) != by(std::vector<int64_t>(dilation.size(), 1))) {
     text << ", dilation " << by(dilation);
   }
-  text << ", " << (is_double ? "double" : "float");
+  text << ", " << name_of(type) << (tf32 ? " as TF32" : "");
   if (!(x == Tensor::plain(x.lengths))) text << ", x not row by row";
   return text.str();
 }

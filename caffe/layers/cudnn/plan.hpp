@@ -14,6 +14,8 @@
 #include <tuple>
 #include <vector>
 
+#include "caffe/util/value_type.hpp"
+
 namespace caffe {
 namespace cudnn {
 
@@ -49,7 +51,8 @@ const char* name_of(Pass pass);
 /// by w's.
 struct Convolution {
   Pass pass = Pass::kForward;
-  bool is_double = false;
+  ValueType type = ValueType::kFloat;          // of x, w and y; sums are float, or double
+  bool tf32 = false;                           // of floats: they may be rounded to TF32
   bool bias = false;                           // kForward: a value for each channel is added to y
   bool relu = false;                           // kForward, with bias: negative values of y become 0
   Tensor x, w, y;                              // [N, C, ...], [K, C / groups, ...], [N, K, ...]
@@ -57,15 +60,15 @@ struct Convolution {
 
   const Tensor& result() const { return pass == Pass::kForward ? y : pass == Pass::kData ? x : w; }
   size_t bytes_of(const Tensor& tensor) const {
-    return static_cast<size_t>(tensor.extent()) * (is_double ? sizeof(double) : sizeof(float));
+    return static_cast<size_t>(tensor.extent()) * size_of(type);
   }
   /// "data gradient of 64x256x56x56 by 512x256x1x1, stride 2x2, pad 0x0, float"
   std::string describe() const;
 
   bool operator<(const Convolution& other) const {
-    return std::tie(pass, is_double, bias, relu, x, w, y, pad, stride, dilation) <
-           std::tie(other.pass, other.is_double, other.bias, other.relu, other.x, other.w, other.y,
-                    other.pad, other.stride, other.dilation);
+    return std::tie(pass, type, tf32, bias, relu, x, w, y, pad, stride, dilation) <
+           std::tie(other.pass, other.type, other.tf32, other.bias, other.relu, other.x, other.w,
+                    other.y, other.pad, other.stride, other.dilation);
   }
 };
 

@@ -4,6 +4,7 @@
 
 #include <functional>
 
+#include "kernels/half.hpp"
 #include "shadow_test.hpp"
 
 namespace {
@@ -31,6 +32,40 @@ TEST_F(ShadowBlas, ProductsAreColumnByColumn) {
   EXPECT_EQ(CUBLAS_STATUS_SUCCESS, cublasSgemm(handle_, CUBLAS_OP_N, CUBLAS_OP_T, 2, 2, 3, &one,
                                                a.get(), 2, a.get(), 2, &none, c.get(), 2));
   EXPECT_EQ((std::vector<float>{35, 44, 44, 56}), c.values());
+}
+
+TEST_F(ShadowBlas, OperandsOf16BitsGiveFloats) {
+  const OnDevice<maap::Float16> a(std::vector<maap::Float16>{1.5f, 2.f, 65504.f, -1.f});  // 2 x 2
+  const OnDevice<float> b(std::vector<float>{1 + 1.f / 4096, 1}), c(2);
+  const float one = 1, none = 0;
+  const auto multiply = [&](const void* x, cudaDataType_t type, int rows, int columns,
+                            const void* y, cudaDataType_t other, cublasComputeType_t compute) {
+    return cublasGemmEx(handle_, CUBLAS_OP_N, CUBLAS_OP_N, rows, 1, columns, &one, x, type, rows, y,
+                        other, columns, &none, c.get(), CUDA_R_32F, rows, compute,
+                        CUBLAS_GEMM_DEFAULT);
+  };
+  EXPECT_EQ(CUBLAS_STATUS_SUCCESS,
+            multiply(a.get(), CUDA_R_16F, 2, 2, a.get(), CUDA_R_16F, CUBLAS_COMPUTE_32F));
+  EXPECT_EQ((std::vector<float>{1.5f * 1.5f + 2 * 65504.f, 1.5f * 2 - 2}), c.values());
+  EXPECT_EQ(CUBLAS_STATUS_NOT_SUPPORTED,
+            multiply(a.get(), CUDA_R_16F, 2, 2, b.get(), CUDA_R_32F, CUBLAS_COMPUTE_32F));
+  EXPECT_EQ(CUBLAS_STATUS_NOT_SUPPORTED,
+            multiply(a.get(), CUDA_R_16F, 2, 2, a.get(), CUDA_R_16F, CUBLAS_COMPUTE_32F_FAST_TF32));
+  EXPECT_EQ(CUBLAS_STATUS_SUCCESS,
+            multiply(b.get(), CUDA_R_32F, 1, 2, b.get(), CUDA_R_32F, CUBLAS_COMPUTE_32F));
+  EXPECT_GT(c.values()[0], 2);
+  EXPECT_EQ(CUBLAS_STATUS_SUCCESS,
+            multiply(b.get(), CUDA_R_32F, 1, 2, b.get(), CUDA_R_32F, CUBLAS_COMPUTE_32F_FAST_TF32));
+  EXPECT_EQ(c.values()[0], 2) << "TF32 has no 2^-12 behind 1";
+}
+
+TEST_F(ShadowBlas, AHandleMayRoundToTf32) {
+  const OnDevice<float> b(std::vector<float>{1 + 1.f / 4096}), c(1);
+  const float one = 1, none = 0;
+  EXPECT_EQ(CUBLAS_STATUS_SUCCESS, cublasSetMathMode(handle_, CUBLAS_TF32_TENSOR_OP_MATH));
+  EXPECT_EQ(CUBLAS_STATUS_SUCCESS, cublasSgemm(handle_, CUBLAS_OP_N, CUBLAS_OP_N, 1, 1, 1, &one,
+                                               b.get(), 1, b.get(), 1, &none, c.get(), 1));
+  EXPECT_EQ(c.values()[0], 1);
 }
 
 TEST_F(ShadowBlas, ManyProductsInOneCall) {

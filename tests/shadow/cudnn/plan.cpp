@@ -113,11 +113,7 @@ class ProductPlan : public Plan {
     const size_t size = workspace_;
     add(pointers, [c, operands, workspace, size, pattern] {
       if (size > 0) std::memset(workspace, pattern, size);
-      if (c.is_double) {
-        shadow_cudnn::compute<double>(c, operands);
-      } else {
-        shadow_cudnn::compute<float>(c, operands);
-      }
+      shadow_cudnn::compute(c, operands);
     });
     if (!watches || size == 0) return;
     add({workspace}, [c, workspace, size, pattern] {
@@ -211,6 +207,7 @@ std::string fault_of(const Convolution& c) {
     if (room < 0 || room / c.stride[a] + 1 != c.y.lengths[2 + a]) return "a wrong length of y";
   }
   if (c.bias && c.pass != Pass::kForward) return "a bias of a gradient";
+  if (c.tf32 && c.type != ValueType::kFloat) return "TF32 without floats";
   if (c.relu && !c.bias) return "a ReLU without a bias";  // for which cuDNN has no kernel either
   return "";
 }

@@ -5,10 +5,14 @@
 #include <algorithm>
 #include <vector>
 
+#include "kernels/half.hpp"
+#include "tests/shadow/tf32.hpp"
+
 namespace shadow_cudnn {
 
 namespace {
 
+using caffe::ValueType;
 using caffe::cudnn::Convolution;
 using caffe::cudnn::Operands;
 using caffe::cudnn::Pass;
@@ -68,13 +72,20 @@ struct Strided {
   }
 };
 
-/// The products of one image and one group.
-template <typename T>
+float to_tf32(float value) {
+  return shadow::to_tf32(value);
+}
+double to_tf32(double value) {
+  return value;
+}
+
+/// The products of one image and one group, computed in T. All operands are stored as S.
+template <typename T, typename S>
 class Products {
  public:
   Products(const Convolution& c, const Operands& o)
       : convolution_(c),
-        bias_(static_cast<const T*>(o.bias)),
+        bias_(static_cast<const S*>(o.bias)),
         x_(c.pass == Pass::kData ? o.result : o.x, c.x),
         w_(c.pass == Pass::kWeights ? o.result : o.w, c.w),
         y_(c.pass == Pass::kForward ? o.result : o.y, c.y),
@@ -85,7 +96,8 @@ class Products {
         places_(y_.places()),
         weights_(static_cast<size_t>(w_.length[0]) * rows_),
         columns_(static_cast<size_t>(rows_) * places_),
-        output_(static_cast<size_t>(outputs_) * places_) {
+        output_(static_cast<size_t>(outputs_) * places_),
+        image_(static_cast<size_t>(inputs_) * x_.places()) {
     const int missing = kAxes - static_cast<int>(c.stride.size());
     for (int a = 0; a < kAxes; ++a) {
       pad_[a] = a < missing ? 0 : c.pad[a - missing];
@@ -96,18 +108,18 @@ class Products {
 
   void run() {
     const bool to_weights = convolution_.pass == Pass::kWeights;
-    if (!to_weights) each_weight([](T& from, T* to) { *to = from; });
+    if (!to_weights) each_weight([this](S& from, T* to) { *to = rounded(from); });
     for (int64_t n = 0; n < x_.length[0]; ++n) {
       for (int g = 0; g < groups_; ++g) run(n, g);
     }
-    if (to_weights) each_weight([](T& to, T* from) { to = *from; });
+    if (to_weights) each_weight([](S& to, T* from) { to = S(*from); });
   }
 
  private:
   template <typename F>
   void each_weight(const F& f) {
     for (int64_t k = 0; k < w_.length[0]; ++k) {
-      w_.each(k, 0, inputs_, [&](T& value, int64_t i) { f(value, &weights_[k * rows_ + i]); });
+      w_.each(k, 0, inputs_, [&](S& value, int64_t i) { f(value, &weights_[k * rows_ + i]); });
     }
   }
 
@@ -118,10 +130,10 @@ class Products {
       product(CblasNoTrans, CblasNoTrans, outputs_, places_, rows_, weights, rows_, &columns_[0],
               places_, 0, &output_[0]);
       y_.each(n, g * outputs_, outputs_,
-              [&](T& to, int64_t i) { to = finished(output_[i], g * outputs_ + i / places_); });
+              [&](S& to, int64_t i) { to = S(finished(output_[i], g * outputs_ + i / places_)); });
       return;
     }
-    y_.each(n, g * outputs_, outputs_, [&](T& from, int64_t i) { output_[i] = from; });
+    y_.each(n, g * outputs_, outputs_, [&](S& from, int64_t i) { output_[i] = rounded(from); });
     if (convolution_.pass == Pass::kWeights) {
       take_columns(n, g);
       product(CblasNoTrans, CblasTrans, outputs_, rows_, places_, &output_[0], places_,
@@ -133,8 +145,10 @@ class Products {
     }
   }
 
+  /// As the products read it.
+  T rounded(T value) const { return convolution_.tf32 ? to_tf32(value) : value; }
   T finished(T value, int64_t channel) const {
-    if (convolution_.bias) value += bias_[channel];
+    if (convolution_.bias) value += T(bias_[channel]);
     return convolution_.relu && !(value > 0) ? T(0) : value;
   }
 
@@ -158,33 +172,41 @@ class Products {
   }
   void take_columns(int64_t n, int g) {
     each_column(g, [&](int c, const int64_t* in, int64_t i) {
-      columns_[i] = in != nullptr ? x_.at(n, c, in) : T(0);
+      columns_[i] = in != nullptr ? rounded(x_.at(n, c, in)) : T(0);
     });
   }
   void give_columns(int64_t n, int g) {
-    x_.each(n, g * inputs_, inputs_, [](T& to, int64_t) { to = 0; });
+    std::fill(image_.begin(), image_.end(), T(0));
     each_column(g, [&](int c, const int64_t* in, int64_t i) {
-      if (in != nullptr) x_.at(n, c, in) += columns_[i];
+      if (in == nullptr) return;
+      const int64_t place = (in[0] * x_.length[3] + in[1]) * x_.length[4] + in[2];
+      image_[(c - g * inputs_) * x_.places() + place] += columns_[i];
     });
+    x_.each(n, g * inputs_, inputs_, [this](S& to, int64_t i) { to = S(image_[i]); });
   }
 
   const Convolution& convolution_;
-  const T* bias_;
-  Strided<T> x_, w_, y_;
+  const S* bias_;
+  Strided<S> x_, w_, y_;
   int inputs_, groups_, outputs_;  // channels of a group, groups
   int rows_, places_;              // of the columns
-  std::vector<T> weights_, columns_, output_;
+  std::vector<T> weights_, columns_, output_, image_;
   int64_t pad_[kAxes], stride_[kAxes], dilation_[kAxes];
 };
 
 }  // namespace
 
-template <typename T>
-void compute(const Convolution& convolution, const Operands& operands) {
-  Products<T>(convolution, operands).run();
+void compute(const Convolution& c, const Operands& o) {
+  switch (c.type) {
+    case ValueType::kFloat:
+      return Products<float, float>(c, o).run();
+    case ValueType::kDouble:
+      return Products<double, double>(c, o).run();
+    case ValueType::kFloat16:
+      return Products<float, caffe::Float16>(c, o).run();
+    case ValueType::kBfloat16:
+      return Products<float, caffe::Bfloat16>(c, o).run();
+  }
 }
-
-template void compute<float>(const Convolution&, const Operands&);
-template void compute<double>(const Convolution&, const Operands&);
 
 }  // namespace shadow_cudnn

@@ -6,8 +6,7 @@
 namespace shadow_cudnn {
 
 /// One pass of a convolution of strided tensors, as products of matrices; the operands' memory must
-/// be accessible.
-template <typename T>
+/// be accessible. Sums are float, or double for doubles.
 void compute(const caffe::cudnn::Convolution& convolution, const caffe::cudnn::Operands& operands);
 
 }  // namespace shadow_cudnn

@@ -11,6 +11,20 @@ namespace fe = cudnn_frontend;
 using fe::graph::Graph;
 using Node = std::shared_ptr<fe::graph::Tensor_attributes>;
 
+fe::DataType_t data_type(ValueType type) {
+  switch (type) {
+    case ValueType::kFloat:
+      return fe::DataType_t::FLOAT;
+    case ValueType::kDouble:
+      return fe::DataType_t::DOUBLE;
+    case ValueType::kFloat16:
+      return fe::DataType_t::HALF;
+    case ValueType::kBfloat16:
+      return fe::DataType_t::BFLOAT16;
+  }
+  return fe::DataType_t::NOT_SET;
+}
+
 Node input(Graph* graph, int64_t id, const Tensor& tensor) {
   return graph->tensor(fe::graph::Tensor_attributes()
                            .set_uid(id)
@@ -59,8 +73,10 @@ fe::graph::Pointwise_attributes pointwise(fe::PointwiseMode_t mode) {
 
 std::shared_ptr<Graph> describe(const Convolution& c) {
   auto graph = std::make_shared<Graph>();
-  const auto type = c.is_double ? fe::DataType_t::DOUBLE : fe::DataType_t::FLOAT;
-  graph->set_io_data_type(type).set_intermediate_data_type(type).set_compute_data_type(type);
+  const auto sums = data_type(c.type == ValueType::kDouble ? c.type : ValueType::kFloat);
+  graph->set_io_data_type(data_type(c.type))
+      .set_intermediate_data_type(sums)
+      .set_compute_data_type(sums);
   Node result = shaped(product(graph.get(), c), c.result());
   if (c.bias) {
     result = shaped(graph->pointwise(result, input(graph.get(), kBias, bias(c)),
@@ -70,7 +86,7 @@ std::shared_ptr<Graph> describe(const Convolution& c) {
   if (c.relu) {
     result = shaped(graph->pointwise(result, pointwise(fe::PointwiseMode_t::RELU_FWD)), c.result());
   }
-  result->set_output(true).set_uid(kResult);
+  result->set_output(true).set_uid(kResult).set_data_type(data_type(c.type));
   return graph;
 }
 

@@ -3,7 +3,7 @@
 // cuDNN's heuristics choose the kernel; with CAFFE_CUDNN_AUTOTUNE=1 in the environment the fastest
 // of those that they name first, which may be another one in the next run. Kernels whose results
 // change from run to run are left out if there are others, so that a seed gives the same numbers
-// again; kernels that round float inputs to TF32 are left out unless CAFFE_TF32=1 allows them.
+// again; kernels that round float inputs to TF32 are left out unless the description allows them.
 
 #include "caffe/layers/cudnn/plan.hpp"
 
@@ -86,10 +86,8 @@ class GraphPlan : public Plan {
 
   void choose_fastest(const Convolution& c) {
     const auto x = zeros(c.bytes_of(c.x)), w = zeros(c.bytes_of(c.w)), y = zeros(c.bytes_of(c.y)),
-               bias = zeros(c.bytes_of(c.w));
-    Operands operands = {x.get(), w.get(), y.get(), bias.get(), y.get()};
-    if (c.pass == Pass::kData) operands.result = x.get();
-    if (c.pass == Pass::kWeights) operands.result = w.get();
+               bias = zeros(c.bytes_of(c.w)), result = zeros(c.bytes_of(c.result()));
+    const Operands operands = {x.get(), w.get(), y.get(), bias.get(), result.get()};
     float best = std::numeric_limits<float>::max();
     int64_t tried = 0;
     for (int64_t i = 0; i < graph_->get_execution_plan_count() && tried < kTried; ++i) {
@@ -137,7 +135,7 @@ class GraphPlan : public Plan {
 std::shared_ptr<Plan> build(const Convolution& convolution, size_t most_workspace,
                             std::string* reason) {
   std::vector<fe::NumericalNote_t> inexact;
-  if (!convolution.is_double && !device::allows_tf32()) {
+  if (convolution.type == ValueType::kFloat && !convolution.tf32) {
     inexact.push_back(fe::NumericalNote_t::TENSOR_CORE);
   }
   std::vector<fe::NumericalNote_t> without = inexact;

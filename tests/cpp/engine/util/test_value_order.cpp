@@ -273,7 +273,7 @@ TYPED_TEST(ChannelsLastTest, LosesNothingWhenMemoryEnds) {
   Blob<TypeParam> blob(2, 3, 5, 7);
   this->fill_last(&blob);
   const vector<int> huge = {1 << 20, 1 << 20, 1 << 20};
-  EXPECT_ERROR(internal::write_nhwc(blob.data().get(), huge, sizeof(TypeParam)), "allocate");
+  EXPECT_ERROR(internal::write_nhwc(blob.data().get(), huge, type_of<TypeParam>()), "allocate");
   this->expect_last(blob);
   this->expect_plain(blob);
 }

@@ -99,7 +99,7 @@ TYPED_TEST(CudnnConvolutionTest, ComputesWhatThePlainLayerDoes) {
       EXPECT_EQ(run.x, Tensor::plain(c.x)) << c.param;
       EXPECT_EQ(run.w, Tensor::plain(c.w)) << c.param;
       EXPECT_EQ(run.y, Tensor::plain(c.y)) << c.param;
-      EXPECT_EQ(run.is_double, sizeof(typename TypeParam::Dtype) == 8);
+      EXPECT_EQ(run.type, type_of<typename TypeParam::Dtype>());
       EXPECT_FALSE(run.bias || run.relu);
     }
   }

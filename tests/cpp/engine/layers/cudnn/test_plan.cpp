@@ -127,7 +127,7 @@ TEST_F(PlanTest, AreDescribedInWords) {
   Convolution c = small(Pass::kData);
   EXPECT_EQ(c.describe(), "data gradient of 2x4x5x6 by 6x2x3x2, stride 2x2, pad 1x0, float");
   c.dilation = {1, 2};
-  c.is_double = true;
+  c.type = ValueType::kDouble;
   c.x = Tensor::channels_last(c.x.lengths);
   EXPECT_EQ(c.describe(),
             "data gradient of 2x4x5x6 by 6x2x3x2, stride 2x2, pad 1x0, dilation 1x2, double, x "
@@ -174,7 +174,7 @@ TEST_F(PlanTest, AreBuiltOnceForEachDescription) {
   other.pass = Pass::kData;
   EXPECT_EQ(differs(other), 2);
   other = c;
-  other.is_double = true;
+  other.type = ValueType::kDouble;
   EXPECT_EQ(differs(other), 3);
   other = c;
   other.bias = true;

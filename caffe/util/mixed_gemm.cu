@@ -1,0 +1,97 @@
+#include "caffe/util/mixed_gemm.hpp"
+
+#include "caffe/util/device.hpp"
+#include "caffe/util/gpu_workspace.hpp"
+#include "caffe/util/parallel.hpp"
+#include "kernels/half.hpp"
+
+namespace caffe {
+
+namespace {
+
+template <typename From, typename To>
+struct Convert {
+  const From* from;  // [n]
+  To* to;            // [n]
+  CAFFE_HD void operator()(int i) const { to[i] = To(maap::Computed<From>(from[i])); }
+};
+
+template <typename From, typename To>
+void convert(int64_t n, const void* from, void* to) {
+  parallel_for(Device::kGPU, n,
+               Convert<From, To>{static_cast<const From*>(from), static_cast<To*>(to)});
+}
+
+template <typename From>
+void convert_from(int64_t n, const void* from, ValueType to_type, void* to) {
+  switch (to_type) {
+    case ValueType::kFloat:
+      return convert<From, float>(n, from, to);
+    case ValueType::kFloat16:
+      return convert<From, Float16>(n, from, to);
+    case ValueType::kBfloat16:
+      return convert<From, Bfloat16>(n, from, to);
+    case ValueType::kDouble:
+      break;
+  }
+  CAFFE_FAIL("no values are converted to " << name_of(to_type));
+}
+
+/// What follows another array in the operands' memory starts at a multiple of this.
+constexpr size_t kAlignment = 256;
+
+void product(bool tf32, CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha,
+             const float* a, const float* b, float beta, float* c) {
+  const ValueType type = multiplied_type<float>();
+  if (!is_half(type) || m == 0 || n == 0 || k == 0) {
+    if (!tf32 || k == 0) return caffe_gpu_gemm(ta, tb, m, n, k, alpha, a, b, beta, c);
+    return gpu_gemm_of(ValueType::kFloat, true, ta, tb, m, n, k, alpha, a, b, beta, c);
+  }
+  const int64_t in_a = static_cast<int64_t>(m) * k, in_b = static_cast<int64_t>(k) * n;
+  const size_t bytes_a = (in_a * size_of(type) + kAlignment - 1) / kAlignment * kAlignment;
+  char* const half_a = static_cast<char*>(device::operand_room(bytes_a + in_b * size_of(type)));
+  char* const half_b = a == b && in_a == in_b ? half_a : half_a + bytes_a;
+  convert_values(in_a, ValueType::kFloat, a, type, half_a);
+  if (half_b != half_a) convert_values(in_b, ValueType::kFloat, b, type, half_b);
+  gpu_gemm_of(type, false, ta, tb, m, n, k, alpha, half_a, half_b, beta, c);
+}
+
+void product(bool, CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, double alpha,
+             const double* a, const double* b, double beta, double* c) {
+  caffe_gpu_gemm(ta, tb, m, n, k, alpha, a, b, beta, c);
+}
+
+}  // namespace
+
+bool rounds_to_tf32() {
+  return math_mode() == MathMode::kTf32 || device::allows_tf32();
+}
+
+void convert_values(int64_t n, ValueType from_type, const void* from, ValueType to_type, void* to) {
+  switch (from_type) {
+    case ValueType::kFloat:
+      return convert_from<float>(n, from, to_type, to);
+    case ValueType::kFloat16:
+      return convert_from<Float16>(n, from, to_type, to);
+    case ValueType::kBfloat16:
+      return convert_from<Bfloat16>(n, from, to_type, to);
+    case ValueType::kDouble:
+      break;
+  }
+  CAFFE_FAIL("no values are converted from " << name_of(from_type));
+}
+
+template <typename Dtype>
+void mixed_gpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K,
+                    Dtype alpha, const Dtype* A, const Dtype* B, Dtype beta, Dtype* C) {
+  product(rounds_to_tf32(), TransA, TransB, M, N, K, alpha, A, B, beta, C);
+}
+
+#define INSTANTIATE(T)                                                                          \
+  template void mixed_gpu_gemm<T>(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*, \
+                                  const T*, T, T*)
+INSTANTIATE(float);
+INSTANTIATE(double);
+#undef INSTANTIATE
+
+}  // namespace caffe
