@@ -48,6 +48,8 @@ class ParamArena;
 template <typename Dtype>
 class GradientNorm;
 template <typename Dtype>
+class LossScale;
+template <typename Dtype>
 struct Clipping;
 
 /// h = momentum h + r g; u = h.
@@ -77,6 +79,8 @@ class SGDSolver : public Solver<Dtype> {
   ///              the smallest so far. ApplyUpdate counts them
   /// step, multistep and plateau count their steps in a solverstate's current_step.
   Dtype GetLearningRate();
+  /// That of math_mode FP16 on a GPU, once training has begun; else null.
+  LossScale<Dtype>* loss_scale() { return loss_scale_.get(); }
 
  protected:
   /// Creates the history.
@@ -106,6 +110,7 @@ class SGDSolver : public Solver<Dtype> {
   string DescribeRate() override;
   void BroadcastState(DataParallel<Dtype>* ranks) override;
   size_t GradientRoom(int param_id) const override;
+  const Dtype* GpuLossFactor() override;
 
   /// Appends a second history blob for each parameter.
   void AddHistory();
@@ -137,8 +142,10 @@ class SGDSolver : public Solver<Dtype> {
   Dtype clip_factor();
   Dtype gradient_norm();
   void log_clipping(Dtype norm, Dtype factor) const;
+  bool scales_loss() const;
   // On a GPU, all steps of one of the six:
   void update_on_gpu(Dtype rate);
+  Clipping<Dtype>* new_clipping(LateValues* late);
   /// Whether all parameters that change are in the arena, and what stays is outside of it.
   bool arena_serves() const;
 
@@ -147,6 +154,7 @@ class SGDSolver : public Solver<Dtype> {
   std::unique_ptr<ParamArena<Dtype>> arena_;
   bool arena_tried_ = false;
   std::unique_ptr<GradientNorm<Dtype>> norm_;
+  std::unique_ptr<LossScale<Dtype>> loss_scale_;
 
   DISABLE_COPY_AND_ASSIGN(SGDSolver);
 };

@@ -250,9 +250,11 @@ void Solver<Dtype>::iterate_late(bool display, int start_iter) {
   {
     const LateValues::Scope scope(late);
     LateLoss<Dtype> late_loss(late);
+    late_loss.scale_gradients(GpuLossFactor());
     for (int i = 0; i < param_.iter_size(); ++i) {
       begin_pass(i);
       net_->ForwardBackwardLate(&late_loss);
+      late_loss.after_backward();
     }
     fetch_late(net_->output_blobs(), display ? SIZE_MAX : kSmallOutput);
     const bool stops = !param_.continue_on_nonfinite_loss();

@@ -160,6 +160,8 @@ class Solver {
   virtual size_t GradientRoom(int param_id) const {
     return static_cast<size_t>(net_->learnable_params()[param_id]->count());
   }
+  /// On a GPU: what the loss's gradient is multiplied by, or null (caffe/solvers/loss_scale.hpp).
+  virtual const Dtype* GpuLossFactor() { return nullptr; }
   /// For messages: "learning rate 0.01"; "" if there is none.
   virtual string DescribeRate() { return ""; }
 

@@ -2,12 +2,14 @@
 
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/solvers/gradient_norm.hpp"
+#include "caffe/solvers/loss_scale.hpp"
 #include "caffe/solvers/update.hpp"
 
 namespace caffe {
 
 template <typename Dtype>
 void SGDSolver<Dtype>::PrepareUpdates() {
+  if (scales_loss() && loss_scale_ == nullptr) loss_scale_ = std::make_unique<LossScale<Dtype>>();
   if (arena_tried_ || Caffe::mode() != Caffe::GPU || !is_one_of_the_six()) return;
   arena_tried_ = true;
   vector<int> changing;
@@ -46,22 +48,34 @@ bool SGDSolver<Dtype>::arena_serves() const {
   return true;
 }
 
+/// Of an iteration; the log tells of it where it clips.
+template <typename Dtype>
+Clipping<Dtype>* SGDSolver<Dtype>::new_clipping(LateValues* late) {
+  if (norm_ == nullptr) norm_ = std::make_unique<GradientNorm<Dtype>>();
+  return late->place<Clipping<Dtype>>(1, [this](const Clipping<Dtype>* found) {
+    const bool skipped = loss_scale_ != nullptr && !(found->norm - found->norm == Dtype(0));
+    if (skipped || !(found->norm > Dtype(this->param_.clip_gradients()))) return;
+    log_clipping(found->norm, found->factor);
+  });
+}
+
 template <typename Dtype>
 void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
   with_late_values([&](LateValues& late) {
     const Dtype most = this->param_.clip_gradients();
-    Clipping<Dtype>* clipping = nullptr;
-    if (most >= 0) {
-      if (norm_ == nullptr) norm_ = std::make_unique<GradientNorm<Dtype>>();
-      clipping = late.place<Clipping<Dtype>>(1, [this, most](const Clipping<Dtype>* found) {
-        if (found->norm > most) log_clipping(found->norm, found->factor);
-      });
-    }
+    Clipping<Dtype>* const clipping = most >= 0 ? new_clipping(&late) : nullptr;
     ArenaUpdate<Dtype> update;
     update.stop = late.stop();
-    update.clip = clipping == nullptr ? nullptr : &clipping->factor;
-    if (arena_ != nullptr && arena_serves() && arena_->take(*this->net_, history_, &update.arena)) {
-      if (clipping != nullptr) norm_->measure(update.arena, most, clipping);
+    const bool in_arena =
+        arena_ != nullptr && arena_serves() && arena_->take(*this->net_, history_, &update.arena);
+    const Dtype* unscale = nullptr;
+    if (loss_scale_ != nullptr) {
+      unscale = in_arena ? loss_scale_->decide(update.arena, this->iter_, &late)
+                         : loss_scale_->decide(*this->net_, this->iter_, &late);
+    }
+    update.clip = clipping == nullptr ? unscale : &clipping->all;
+    if (in_arena) {
+      if (clipping != nullptr) norm_->measure(update.arena, most, unscale, clipping);
       const GradientSteps<Dtype> steps = gradient_steps(arena_->params()[0], Dtype(1));
       update.normalize = steps.normalize;
       update.weight_decay = static_cast<Dtype>(this->param_.weight_decay());
@@ -70,7 +84,7 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
       for (const int param : arena_->params()) history_is_zero_[param] = false;
       return;
     }
-    if (clipping != nullptr) norm_->measure(*this->net_, most, clipping);
+    if (clipping != nullptr) norm_->measure(*this->net_, most, unscale, clipping);
     for (size_t i = 0; i < this->net_->learnable_params().size(); ++i) {
       const int param = static_cast<int>(i);
       GradientSteps<Dtype> steps = gradient_steps(param, Dtype(1));
@@ -83,11 +97,12 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
   });
 }
 
-#define INSTANTIATE_UPDATE(Dtype)                            \
-  template size_t SGDSolver<Dtype>::GradientRoom(int) const; \
-  template void SGDSolver<Dtype>::PrepareUpdates();          \
-  template void SGDSolver<Dtype>::ClearGradients();          \
-  template bool SGDSolver<Dtype>::arena_serves() const;      \
+#define INSTANTIATE_UPDATE(Dtype)                                        \
+  template size_t SGDSolver<Dtype>::GradientRoom(int) const;             \
+  template void SGDSolver<Dtype>::PrepareUpdates();                      \
+  template void SGDSolver<Dtype>::ClearGradients();                      \
+  template bool SGDSolver<Dtype>::arena_serves() const;                  \
+  template Clipping<Dtype>* SGDSolver<Dtype>::new_clipping(LateValues*); \
   template void SGDSolver<Dtype>::update_on_gpu(Dtype rate)
 INSTANTIATE_UPDATE(float);
 INSTANTIATE_UPDATE(double);

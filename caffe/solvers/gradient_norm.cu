@@ -58,13 +58,17 @@ struct Clip {
   int params;
   const GpuSum<T>* sums;
   T most;
+  const T* unscale;  // null: 1
   Clipping<T>* result;
   CAFFE_HD void operator()(int) const {
     GpuSum<T> sum = {};
     for (int i = 0; i < params; ++i) sum = sum + sums[i];
-    const T norm = std::sqrt(internal::rounded(sum));
+    const T by = unscale != nullptr ? *unscale : T(1);
+    const T norm = std::sqrt(internal::rounded(sum)) * by;
+    const T factor = norm > most ? most / norm : T(1);
     result->norm = norm;
-    result->factor = norm > most ? most / norm : T(1);
+    result->factor = factor;
+    result->all = factor * by;
   }
 };
 
@@ -77,17 +81,18 @@ Dtype* GradientNorm<Dtype>::chunk_sums(const ArenaTable<Dtype>& table) {
 }
 
 template <typename Dtype>
-void GradientNorm<Dtype>::measure(const ArenaView<Dtype>& arena, Dtype most,
+void GradientNorm<Dtype>::measure(const ArenaView<Dtype>& arena, Dtype most, const Dtype* unscale,
                                   Clipping<Dtype>* result) {
   maap::internal::gpu_tiles(
       arena.table->chunks(),
       ChunkSquares<Dtype>{0, arena.table->gpu_segment_of(), arena.table->gpu_segments(), arena.diff,
                           chunk_sums(*arena.table)});
-  add_up(*arena.table, most, result);
+  add_up(*arena.table, most, unscale, result);
 }
 
 template <typename Dtype>
-void GradientNorm<Dtype>::measure(const Net<Dtype>& net, Dtype most, Clipping<Dtype>* result) {
+void GradientNorm<Dtype>::measure(const Net<Dtype>& net, Dtype most, const Dtype* unscale,
+                                  Clipping<Dtype>* result) {
   std::vector<size_t> sizes;
   for (const Blob<Dtype>* param : net.learnable_params()) sizes.push_back(param->count());
   if (table_ == nullptr || sizes != sizes_) {
@@ -106,11 +111,11 @@ void GradientNorm<Dtype>::measure(const Net<Dtype>& net, Dtype most, Clipping<Dt
                               ChunkSquares<Dtype>{param.count(), nullptr, nullptr, param.gpu_diff(),
                                                   sums + table_->segments()[i].begin / kChunk});
   }
-  add_up(*table_, most, result);
+  add_up(*table_, most, unscale, result);
 }
 
 template <typename Dtype>
-void GradientNorm<Dtype>::add_up(const ArenaTable<Dtype>& table, Dtype most,
+void GradientNorm<Dtype>::add_up(const ArenaTable<Dtype>& table, Dtype most, const Dtype* unscale,
                                  Clipping<Dtype>* result) {
   const int params = static_cast<int>(table.segments().size());
   params_.Reshape({std::max(params, 1)});
@@ -119,7 +124,7 @@ void GradientNorm<Dtype>::add_up(const ArenaTable<Dtype>& table, Dtype most,
     maap::internal::gpu_tiles(params,
                               ParamSquares<Dtype>{table.gpu_segments(), chunks_.gpu_data(), sums});
   }
-  parallel_for(Device::kGPU, 1, Clip<Dtype>{params, sums, most, result});
+  parallel_for(Device::kGPU, 1, Clip<Dtype>{params, sums, most, unscale, result});
 }
 
 template class GradientNorm<float>;

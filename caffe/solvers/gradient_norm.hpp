@@ -13,6 +13,7 @@ namespace caffe {
 template <typename Dtype>
 struct Clipping {
   Dtype norm, factor;
+  Dtype all;  // what the gradients are to be multiplied by
 };
 
 /// Computes the norm of all gradients on the GPU, for gradients in one array or anywhere, with the
@@ -22,12 +23,15 @@ template <typename Dtype>
 class GradientNorm {
  public:
   /// Of diffs that lie in an arena: three kernels.
-  void measure(const ArenaView<Dtype>& arena, Dtype most, Clipping<Dtype>* result);
+  /// With `unscale`, on the GPU, the gradients count as multiplied by *unscale.
+  void measure(const ArenaView<Dtype>& arena, Dtype most, const Dtype* unscale,
+               Clipping<Dtype>* result);
   /// Of the diffs of all learnable parameters that were ever written.
-  void measure(const Net<Dtype>& net, Dtype most, Clipping<Dtype>* result);
+  void measure(const Net<Dtype>& net, Dtype most, const Dtype* unscale, Clipping<Dtype>* result);
 
  private:
-  void add_up(const ArenaTable<Dtype>& table, Dtype most, Clipping<Dtype>* result);
+  void add_up(const ArenaTable<Dtype>& table, Dtype most, const Dtype* unscale,
+              Clipping<Dtype>* result);
   Dtype* chunk_sums(const ArenaTable<Dtype>& table);
 
   std::unique_ptr<ArenaTable<Dtype>> table_;  // for gradients anywhere

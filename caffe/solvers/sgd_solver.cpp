@@ -5,6 +5,7 @@
 #include <typeinfo>
 
 #include "caffe/solvers/gradient_norm.hpp"
+#include "caffe/solvers/loss_scale.hpp"
 #include "caffe/solvers/param_arena.hpp"
 
 namespace caffe {
@@ -94,6 +95,19 @@ void SGDSolver<Dtype>::CheckSettings() {
   const string& type = this->param_.regularization_type();
   CAFFE_CHECK(type == "L1" || type == "L2",
               "unknown regularization_type \"" << type << "\" (known: L1, L2)");
+  CAFFE_CHECK(!scales_loss() || is_one_of_the_six(),
+              "math_mode FP16 scales the loss, and the update of a solver class of one's own does "
+              "not know that: use BF16, or one of SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam");
+}
+
+template <typename Dtype>
+bool SGDSolver<Dtype>::scales_loss() const {
+  return Caffe::mode() == Caffe::GPU && this->param_.math_mode() == SolverParameter::FP16;
+}
+
+template <typename Dtype>
+const Dtype* SGDSolver<Dtype>::GpuLossFactor() {
+  return loss_scale_ == nullptr ? nullptr : loss_scale_->factor();
 }
 
 template <typename Dtype>
@@ -114,6 +128,7 @@ bool SGDSolver<Dtype>::is_one_of_the_six() const {
 
 template <typename Dtype>
 void SGDSolver<Dtype>::find_zero_history() {
+  loss_scale_.reset();  // a state has none
   for (size_t i = 0; i < history_.size(); ++i) {
     const size_t param = i % history_is_zero_.size();
     if (i == param) history_is_zero_[param] = true;
@@ -190,7 +205,7 @@ Dtype SGDSolver<Dtype>::gradient_norm() {
     Dtype norm = 0;
     if (norm_ == nullptr) norm_ = std::make_unique<GradientNorm<Dtype>>();
     with_late_values([&](LateValues& late) {
-      norm_->measure(*this->net_, this->param_.clip_gradients(),
+      norm_->measure(*this->net_, this->param_.clip_gradients(), nullptr,
                      late.place<Clipping<Dtype>>(
                          1, [&norm](const Clipping<Dtype>* found) { norm = found->norm; }));
     });

@@ -27,6 +27,15 @@ struct AddTop {
   }
 };
 
+/// diff = weight, or weight times *factor.
+template <typename T>
+struct PlaceWeight {
+  T weight;
+  const T* factor;  // null: 1
+  T* diff;          // [n]
+  CAFFE_HD void operator()(int i) const { diff[i] = factor != nullptr ? weight * *factor : weight; }
+};
+
 template <typename T>
 struct EndPass {
   bool has_loss, first;
@@ -94,11 +103,35 @@ void LateLoss<Dtype>::add(const Layer<Dtype>& layer, const Blobs& tops) {
                                  !in_pass_, i == with_loss.front(), i == with_loss.back(), sums_});
   }
   in_pass_ = true;
+  for (const int i : with_loss) {
+    if (factor_ != nullptr) tops_.push_back({tops[i], layer.loss(i)});
+  }
+}
+
+template <typename Dtype>
+void LateLoss<Dtype>::place_weights(const Dtype* factor) {
+  if (factor == nullptr && !is_scaled_) return;
+  for (const Weighted& each : tops_) {
+    parallel_for(Device::kGPU, each.top->count(),
+                 PlaceWeight<Dtype>{each.weight, factor, each.top->mutable_gpu_diff()});
+  }
+  is_scaled_ = factor != nullptr;
+  if (!is_scaled_) tops_.clear();
+}
+
+/// After an error in the backward pass the weights must still be the net's own.
+template <typename Dtype>
+LateLoss<Dtype>::~LateLoss() {
+  try {
+    after_backward();
+  } catch (const std::exception&) {  // the GPU is unusable
+  }
 }
 
 template <typename Dtype>
 void LateLoss<Dtype>::end_pass() {
   ++passes_;
+  if (factor_ != nullptr) place_weights(factor_);
   if (sums_ == nullptr) return;
   parallel_for(Device::kGPU, 1, EndPass<Dtype>{in_pass_, !in_earlier_pass_, sums_});
   in_earlier_pass_ = true;

@@ -22,10 +22,16 @@ class LateLoss {
  public:
   typedef vector<Blob<Dtype>*> Blobs;
   explicit LateLoss(LateValues* values) : values_(values) {}
+  ~LateLoss();
 
   /// Adds the loss of a layer that has run: the sum of value times loss weight over its tops.
   void add(const Layer<Dtype>& layer, const Blobs& tops);
+  /// Now the backward pass may begin.
   void end_pass();
+  /// The loss weights in the diffs of the tops, with which the backward pass begins, are multiplied
+  /// by *factor, on the GPU, from each end_pass() to the next after_backward(). Null: they stay.
+  void scale_gradients(const Dtype* factor) { factor_ = factor; }
+  void after_backward() { place_weights(nullptr); }
   /// After the last pass: `then` gets the mean over the passes. With `stops`, the weights stay as
   /// they are if it is not finite.
   void finish(bool stops, std::function<void(Dtype)> then);
@@ -33,12 +39,23 @@ class LateLoss {
   void finish_at(Dtype* place);
 
  private:
+  struct Weighted {
+    Blob<Dtype>* top;
+    Dtype weight;
+  };
+  void place_weights(const Dtype* factor);
+
   LateValues* const values_;
+  const Dtype* factor_ = nullptr;  // on the GPU
+  vector<Weighted> tops_;          // of this pass, with a factor
+  bool is_scaled_ = false;
   LossSums<Dtype>* sums_ = nullptr;  // on the GPU; null until a layer has a loss
   shared_ptr<Dtype> mean_;           // on the host, after LateValues::finish()
   bool in_pass_ = false;             // whether this pass had a loss
   bool in_earlier_pass_ = false;
   int passes_ = 0;
+
+  DISABLE_COPY_AND_ASSIGN(LateLoss);
 };
 
 /// In bytes: outputs of a net that are read after every pass, such as losses, accuracies and

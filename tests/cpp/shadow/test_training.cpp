@@ -82,6 +82,7 @@ TEST_F(TrainingCostTest, AnIterationWaitsOnceAndCopiesOnlyNumbers) {
   for (const std::string& net : nets) {
     for (const char* more :
          {"", "clip_gradients: 0.1", "iter_size: 3", "display: 1", "type: 'Adam' momentum: 0.9",
+          "math_mode: FP16", "math_mode: FP16 clip_gradients: 0.1 iter_size: 2", "math_mode: BF16",
           "display: 1 debug_info: true clip_gradients: 0.1"}) {
       SCOPED_TRACE(std::string(more) + " " + (net == nets[0] ? "lenet" : "all losses"));
       const auto solver = make_solver<float>(solver_param(net, more));
@@ -121,6 +122,10 @@ TEST_F(TrainingCostTest, AllParametersAreClearedMeasuredAndUpdatedAtOnce) {
     // The norm of the gradients takes three kernels, however many parameters there are.
     const auto clipping = make_solver<float>(solver_param(lenet(), text + "clip_gradients: 0.1"));
     EXPECT_EQ(third(clipping.get()).launches - update.launches, 3);
+    // In FP16, so does the decision about the loss scale two, and the loss weight two.
+    const auto bf16 = make_solver<float>(solver_param(lenet(), text + "math_mode: BF16"));
+    const auto fp16 = make_solver<float>(solver_param(lenet(), text + "math_mode: FP16"));
+    EXPECT_EQ(third(fp16.get()).launches - third(bf16.get()).launches, 4);
   }
 }
 

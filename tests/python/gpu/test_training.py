@@ -43,6 +43,25 @@ def test_fifty_iterations_are_those_of_the_cpu(images, tmp_path):
         np.testing.assert_allclose(b, a, rtol=2e-3, atol=2e-4)
 
 
+@pytest.mark.parametrize("mode", ["TF32", "FP16", "BF16"])
+def test_the_command_trains_in_a_math_mode(images, tmp_path, mode):
+    """The loss falls as float's does; a snapshot holds floats, which float continues."""
+    with_float, other = (copied(images, tmp_path / name) for name in ("float", "other"))
+    command = ["train", "-solver", "solver.prototxt", "-gpu", "0"]
+    in_float = losses(run_caffe(with_float, *command))
+    log = run_caffe(other, *command, "-math", mode)
+    found = losses(log)
+    assert f"Math mode: {mode}" in log
+    assert found != in_float
+    # No nearer than the rounding of an operand, no further than float's own way from start to end.
+    start, end = np.mean(in_float[:10]), np.mean(in_float[-10:])
+    assert abs(np.mean(found[-10:]) - end) < 0.1 * (start - end)
+    part, whole = (weights(f / "trained_iter_30.caffemodel") for f in (other, with_float))
+    assert [w.shape for w in part] == [w.shape for w in whole]
+    assert any((w.astype(np.float32) != w.astype(np.float16)).any() for w in part)
+    run_caffe(other, *command, "-snapshot", "trained_iter_30.solverstate")
+
+
 def test_fifty_iterations_of_the_net_of_the_gpus_own_tests(training_data, tmp_path):
     """What tests/gpu/run compares where there is a GPU: BatchNorm, Scale and Eltwise too."""
     cpu, gpu = (copied(training_data, tmp_path / name) for name in ("cpu", "gpu"))

@@ -1,0 +1,313 @@
+// The loss scale of math mode FP16 (caffe/solvers/loss_scale.hpp), and trainings in each mode on a
+// GPU. Skipped where there is no GPU.
+
+#include "caffe/solvers/loss_scale.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "fixtures.hpp"
+#include "temp_dir.hpp"
+#include "training_nets.hpp"
+
+namespace caffe {
+namespace {
+
+const char* const kSolvers[] = {"type: 'SGD' momentum: 0.9",
+                                "type: 'Nesterov' momentum: 0.9",
+                                "type: 'AdaGrad'",
+                                "type: 'RMSProp' rms_decay: 0.9",
+                                "type: 'AdaDelta' momentum: 0.95 base_lr: 1 delta: 1e-6",
+                                "type: 'Adam' momentum: 0.9 momentum2: 0.999 base_lr: 0.01"};
+
+typedef std::unique_ptr<Solver<float>> SolverPtr;
+
+SGDSolver<float>& sgd(const SolverPtr& solver) {
+  return *static_cast<SGDSolver<float>*>(solver.get());
+}
+
+/// Weights and histories.
+std::vector<float> all_values(const SolverPtr& solver) {
+  std::vector<float> all = weights(solver.get());
+  for (const auto& blob : sgd(solver).history()) {
+    all.insert(all.end(), blob->cpu_data(), blob->cpu_data() + blob->count());
+  }
+  return all;
+}
+
+float scale_of(const SolverPtr& solver) {
+  return sgd(solver).loss_scale()->state().scale;
+}
+
+/// From the next iteration on; the counts stay.
+void set_scale(const SolverPtr& solver, float scale, int good = 0) {
+  LossScaleState<float> state = sgd(solver).loss_scale()->state();
+  state.scale = scale;
+  state.good = good;
+  sgd(solver).loss_scale()->set_state(state);
+}
+
+constexpr float kTooLarge = 1.2676506002282294e30f;  // 2^100: gradients become infinite
+
+/// Makes a gradient infinite.
+class Spoils : public Solver<float>::Callback {
+ public:
+  explicit Spoils(Net<float>* net) : net_(net) {}
+  bool acts = false;
+
+ protected:
+  void on_start() override {}
+  void on_gradients_ready() override {
+    Blob<float>& last = *net_->learnable_params().back();
+    if (acts) last.mutable_cpu_diff()[0] = std::numeric_limits<float>::infinity();
+  }
+
+ private:
+  Net<float>* net_;
+};
+
+class OwnSolver : public SGDSolver<float> {
+ public:
+  using SGDSolver<float>::SGDSolver;
+};
+
+class LossScaleOnGpu : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (Caffe::FindDevice() < 0) GTEST_SKIP() << "no GPU";
+    Caffe::set_mode(Caffe::GPU);
+    FLAGS_minloglevel = google::GLOG_WARNING;
+  }
+  void TearDown() override {
+    FLAGS_minloglevel = google::GLOG_INFO;
+    Caffe::set_mode(Caffe::CPU);
+  }
+  static SolverPtr solver(const std::string& more, const std::string& net = lenet()) {
+    return make_solver<float>(solver_param(net, "math_mode: FP16 " + more));
+  }
+};
+
+TEST_F(LossScaleOnGpu, ExistsInFp16Alone) {
+  const SolverPtr half = solver("");
+  half->Step(1);
+  EXPECT_EQ(scale_of(half), 65536);
+  EXPECT_EQ(sgd(half).loss_scale()->state().good, 1);
+  for (const char* const mode : {"FLOAT", "TF32", "BF16"}) {
+    const auto other = make_solver<float>(solver_param(lenet(), std::string("math_mode: ") + mode));
+    other->Step(1);
+    EXPECT_EQ(sgd(other).loss_scale(), nullptr) << mode;
+  }
+}
+
+TEST_F(LossScaleOnGpu, AnOverflowLeavesWeightsAndHistoriesAsTheyWere) {
+  for (const char* const type : kSolvers) {
+    for (const bool moved : {false, true}) {  // one parameter outside of the arena
+      SCOPED_TRACE(std::string(type) + (moved ? ", moved" : ""));
+      const SolverPtr one = solver(std::string(type) + " weight_decay: 0.01");
+      Blob<float> other(one->net()->learnable_params()[0]->shape());
+      one->Step(2);
+      if (moved) {
+        other.CopyFrom(*one->net()->learnable_params()[0]);
+        one->net()->learnable_params()[0]->ShareData(other);
+      }
+      const std::vector<float> before = all_values(one);
+      set_scale(one, kTooLarge);
+      LogLines log;
+      one->Step(1);
+      EXPECT_EQ(log.numbers("Iteration 2, loss scale = .* \\(a gradient is not finite: the update "
+                            "is left out, (\\d+) so far\\)"),
+                std::vector<double>{1});
+      EXPECT_EQ(all_values(one), before);
+      EXPECT_EQ(scale_of(one), kTooLarge / 2);
+      EXPECT_EQ(one->iter(), 3);
+      set_scale(one, 65536);
+      one->Step(1);
+      EXPECT_NE(all_values(one), before);
+      EXPECT_EQ(sgd(one).loss_scale()->state().skipped, 1);
+    }
+  }
+}
+
+TEST_F(LossScaleOnGpu, DoublesAfter2000GoodIterationsUpToALimit) {
+  const SolverPtr one = solver(
+      "", std::string(kTrainingData) + trained_layers("data") + softmax_loss("loss_weight: 0.001"));
+  one->Step(1);
+  set_scale(one, 65536, 1998);
+  LogLines log;
+  one->Step(1);
+  EXPECT_EQ(scale_of(one), 65536);
+  EXPECT_EQ(log.numbers("Iteration \\d+, loss scale = (\\d+) .*"), std::vector<double>());
+  one->Step(1);
+  EXPECT_EQ(scale_of(one), 131072);
+  EXPECT_EQ(sgd(one).loss_scale()->state().good, 0);
+  EXPECT_TRUE(log.has("Iteration 2, loss scale = 131072 (2000 good iterations)"));
+  set_scale(one, LossScale<float>::kMost, 1999);
+  one->Step(1);
+  EXPECT_EQ(scale_of(one), LossScale<float>::kMost);
+}
+
+TEST_F(LossScaleOnGpu, EndsWithAnErrorBelowOne) {
+  const SolverPtr one = solver("momentum: 0.9");
+  Spoils spoils(one->net().get());
+  one->add_callback(&spoils);
+  one->Step(1);
+  const std::vector<float> before = all_values(one);
+  set_scale(one, 2);
+  spoils.acts = true;
+  one->Step(1);
+  EXPECT_EQ(all_values(one), before);
+  EXPECT_ERROR(one->Step(1), "iteration 2: gradients are not finite even at a loss scale of 1");
+  EXPECT_EQ(all_values(one), before);
+}
+
+/// What is below 2^-25 is 0 as Float16.
+TEST_F(LossScaleOnGpu, KeepsSmallGradients) {
+  const std::string net =
+      std::string(kTrainingData) + trained_layers("data") + softmax_loss("loss_weight: 1e-8");
+  const auto moved = [&](float scale) {
+    const SolverPtr one = solver("base_lr: 1e6", net);
+    one->Step(1);  // makes the scale
+    const std::vector<float> start = weights(one.get());
+    set_scale(one, scale);
+    one->Step(1);
+    const std::vector<float> after = weights(one.get());
+    double most = 0;
+    const size_t convolution = 4 * 9;  // the weights that the gradient reaches last
+    for (size_t i = 0; i < convolution; ++i) {
+      most = std::max(most, std::abs(double(after[i]) - start[i]));
+    }
+    return most;
+  };
+  EXPECT_EQ(moved(1), 0);
+  EXPECT_GT(moved(65536), 1e-6);
+}
+
+/// Powers of two change no bit but of what is smaller than the smallest normal number.
+TEST_F(LossScaleOnGpu, ChangesTheUpdateByNothingElse) {
+  for (const char* const more : {"", "clip_gradients: 0.05", "iter_size: 2 weight_decay: 0.01"}) {
+    SCOPED_TRACE(more);
+    std::vector<std::vector<float>> found;
+    for (const float scale : {65536.f, 131072.f}) {
+      const SolverPtr one = solver(std::string("momentum: 0.9 ") + more);
+      one->Step(1);
+      for (int i = 0; i < 5; ++i) {
+        set_scale(one, scale);
+        one->Step(1);
+      }
+      found.push_back(all_values(one));
+    }
+    for (size_t i = 0; i < found[0].size(); ++i) ASSERT_NEAR(found[0][i], found[1][i], 1e-6);
+  }
+}
+
+TEST_F(LossScaleOnGpu, IsSeenNeitherByTheLossNorByClipping) {
+  const std::string more = "clip_gradients: 0.05 iter_size: 2 display: 1";
+  const auto logged = [&](const std::string& mode) {
+    const SolverPtr one = make_solver<float>(solver_param(lenet(), "math_mode: " + mode + more));
+    LogLines log;
+    one->Step(2);
+    EXPECT_EQ(one->net()->blob_by_name("loss")->cpu_diff()[0], 1) << "the loss weight is back";
+    std::vector<double> all = log.numbers("Iteration \\d+ .*, loss = (.*)");
+    const std::vector<double> norms = log.numbers("Gradient clipping: .*norm ([^ ]*) >.*"),
+                              factors = log.numbers("Gradient clipping: .* factor (.*)");
+    EXPECT_EQ(all.size(), 2u);
+    EXPECT_EQ(norms.size(), 2u);
+    EXPECT_EQ(factors.size(), 2u);
+    all.insert(all.end(), norms.begin(), norms.end());
+    all.insert(all.end(), factors.begin(), factors.end());
+    return all;
+  };
+  const std::vector<double> expected = logged("FLOAT "), found = logged("FP16 ");
+  ASSERT_EQ(found.size(), expected.size());
+  for (size_t i = 0; i < found.size(); ++i) {
+    EXPECT_NEAR(found[i], expected[i], 0.01 * std::abs(expected[i])) << i;
+  }
+}
+
+TEST_F(LossScaleOnGpu, StaysWhereTheLossIsNotFinite) {
+  const SolverPtr one = solver("");
+  one->Step(1);
+  const std::vector<float> before = all_values(one);
+  Blob<float>& images = *one->net()->blob_by_name("data");
+  std::fill_n(images.mutable_cpu_data(), images.count(), NAN);
+  EXPECT_ERROR(one->Step(1), "iteration 1: the training loss is");
+  EXPECT_EQ(all_values(one), before);
+  EXPECT_EQ(scale_of(one), 65536);
+  EXPECT_EQ(one->net()->blob_by_name("loss")->cpu_diff()[0], 1);
+}
+
+TEST_F(LossScaleOnGpu, IsNotInAState) {
+  const TempDir folder;
+  const std::string prefix = "snapshot_prefix: '" + (folder / "s") + "'";
+  const SolverPtr one = solver("momentum: 0.9 " + prefix);
+  one->Step(2);
+  set_scale(one, 1024);
+  one->Step(1);
+  one->Snapshot();
+  const std::vector<float> saved = all_values(one);
+  const SolverPtr again = solver("momentum: 0.9 " + prefix);
+  again->Restore((folder / "s_iter_3.solverstate").c_str());
+  EXPECT_EQ(all_values(again), saved) << "floats, as in every mode";
+  again->Step(1);
+  EXPECT_EQ(scale_of(again), 65536);
+  one->Restore((folder / "s_iter_3.solverstate").c_str());
+  one->Step(1);
+  EXPECT_EQ(scale_of(one), 65536);
+  // A net in FLOAT takes the same weights.
+  const SolverPtr in_float = make_solver<float>(solver_param(lenet(), "momentum: 0.9"));
+  in_float->Restore((folder / "s_iter_3.solverstate").c_str());
+  EXPECT_EQ(all_values(in_float), saved);
+}
+
+TEST_F(LossScaleOnGpu, NeedsOneOfTheSixSolvers) {
+  const QuietLog quiet;
+  OwnSolver own(solver_param(lenet(), "math_mode: FP16"));
+  EXPECT_ERROR(own.Step(1), "math_mode FP16 scales the loss");
+  OwnSolver in_bf16(solver_param(lenet(), "math_mode: BF16"));
+  EXPECT_EQ(error_of([&] { in_bf16.Step(1); }), "");
+}
+
+/// Losses of 60 iterations on one batch.
+std::vector<double> losses(const std::string& mode, int seed) {
+  const SolverPtr one =
+      make_solver<float>(solver_param(lenet(), "momentum: 0.9 base_lr: 0.02 math_mode: " + mode +
+                                                   " random_seed: " + std::to_string(seed)));
+  std::vector<double> found;
+  for (int i = 0; i < 60; ++i) {
+    one->Step(1);
+    found.push_back(one->net()->blob_by_name("loss")->cpu_data()[0]);
+  }
+  return found;
+}
+
+/// The loss curves of three seeds in each mode: their mean is nearer to float's than the seeds are
+/// to each other, all along.
+TEST_F(LossScaleOnGpu, TrainsWithinTheSpreadOfSeeds) {
+  constexpr int kSeeds = 3, kWindow = 10;
+  std::vector<std::vector<double>> in_float;
+  for (int seed = 1; seed <= kSeeds; ++seed) in_float.push_back(losses("FLOAT", seed));
+  EXPECT_LT(in_float[0].back(), 0.7 * in_float[0].front()) << "float does not learn";
+  for (const char* const mode : {"TF32", "FP16", "BF16"}) {
+    std::vector<std::vector<double>> found;
+    for (int seed = 1; seed <= kSeeds; ++seed) found.push_back(losses(mode, seed));
+    EXPECT_NE(found[0], in_float[0]) << mode << " is float";
+    for (int begin = 0; begin + kWindow <= 60; begin += kWindow) {
+      double mean = 0, mean_of_float = 0, least = 1e9, most = 0;
+      for (int s = 0; s < kSeeds; ++s) {
+        double own = 0;
+        for (int i = begin; i < begin + kWindow; ++i) {
+          mean += found[s][i] / (kSeeds * kWindow);
+          own += in_float[s][i] / kWindow;
+        }
+        mean_of_float += own / kSeeds;
+        least = std::min(least, own);
+        most = std::max(most, own);
+      }
+      EXPECT_LT(std::abs(mean - mean_of_float), most - least) << mode << " from " << begin;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace caffe
