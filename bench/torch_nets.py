@@ -106,5 +106,8 @@ class TorchNet:
         """Gradients of the last iteration."""
         self.net.zero_grad(set_to_none=True)
 
+    def forward(self) -> torch.Tensor:
+        return self.loss(self.net(self.data), self.label)
+
     def iteration(self) -> None:
-        self.loss(self.net(self.data), self.label).backward()
+        self.forward().backward()

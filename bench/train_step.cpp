@@ -1,6 +1,6 @@
 // Times whole training steps (clear, forward, backward, update) of a solver, on either device:
 //
-//   bench_train_step SOLVER [cpu|gpu] [STEPS a round] [ROUNDS]
+//   bench_train_step SOLVER [cpu|gpu] [STEPS a round] [ROUNDS] [MATH MODE]
 //
 // The net's data must come from Input layers named data and label; both are filled once with random
 // values, so that no data layer is timed. Prints one line of JSON: the milliseconds a step of each
@@ -15,6 +15,7 @@
 #include "bench/timing.hpp"
 #include "caffe/caffe.hpp"
 #include "caffe/util/device.hpp"
+#include "caffe/util/math_mode.hpp"
 
 namespace {
 
@@ -29,13 +30,17 @@ void fill(caffe::Net<float>* net, int classes) {
   }
 }
 
-int run(const std::string& file, bool gpu, int steps, int rounds) {
+int run(const std::string& file, bool gpu, int steps, int rounds, const std::string& math) {
   caffe::SolverParameter param;
   caffe::ReadSolverParamsFromTextFileOrDie(file, &param);
   param.set_solver_mode(gpu ? caffe::SolverParameter::GPU : caffe::SolverParameter::CPU);
   if (gpu) {
     caffe::Caffe::SetDevice(0);
     caffe::Caffe::set_mode(caffe::Caffe::GPU);
+  }
+  if (!math.empty()) {
+    param.clear_math_mode();
+    caffe::set_math_mode(caffe::math_mode_of(math));
   }
   std::unique_ptr<caffe::Solver<float>> solver(caffe::SolverRegistry<float>::CreateSolver(param));
   caffe::Net<float>* const net = solver->net().get();
@@ -64,14 +69,16 @@ int run(const std::string& file, bool gpu, int steps, int rounds) {
 
 int main(int argc, char** argv) {
   if (argc < 2) {
-    std::fprintf(stderr, "usage: bench_train_step SOLVER [cpu|gpu] [STEPS a round] [ROUNDS]\n");
+    std::fprintf(stderr,
+                 "usage: bench_train_step SOLVER [cpu|gpu] [STEPS a round] [ROUNDS] [MODE]\n");
     return 1;
   }
   FLAGS_minloglevel = 2;
   google::InitGoogleLogging(argv[0]);
   try {
     return run(argv[1], argc > 2 && std::string(argv[2]) == "gpu",
-               argc > 3 ? std::atoi(argv[3]) : 10, argc > 4 ? std::atoi(argv[4]) : 5);
+               argc > 3 ? std::atoi(argv[3]) : 10, argc > 4 ? std::atoi(argv[4]) : 5,
+               argc > 5 ? argv[5] : "");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 1;

@@ -17,6 +17,7 @@ BATCH = 64
 #: The largest first: what the time does not suffice for is then a small one. Steps in each of the
 #: five rounds.
 NETS = {"resnet152": 3, "vgg19": 3, "alexnet": 8, "alexnet_laap": 8}
+MODES = ("FLOAT", "TF32", "FP16", "BF16")
 #: A row that cannot have this much time is not begun: loading PyTorch and choosing kernels take it.
 LEAST_SECONDS = 25
 
@@ -52,38 +53,37 @@ def timed(bundle: Bundle, command: list[str], more: dict[str, str], limit: float
     return row
 
 
-def time_engine(bundle: Bundle, net: str, tf32: bool, limit: float) -> dict[str, Any]:
+def time_engine(bundle: Bundle, net: str, mode: str, limit: float) -> dict[str, Any]:
     program = str(bundle.folder / "bin/bench_train_step")
-    command = [program, f"{net}_solver.prototxt", "gpu", str(NETS[net]), "5"]
-    more = {"CAFFE_TF32": str(int(tf32)), "CAFFE_CUDNN_AUTOTUNE": "1"}
-    return timed(bundle, command, more, limit)
+    command = [program, f"{net}_solver.prototxt", "gpu", str(NETS[net]), "5", mode]
+    return timed(bundle, command, {"CAFFE_TF32": "0", "CAFFE_CUDNN_AUTOTUNE": "1"}, limit)
 
 
-def time_torch(bundle: Bundle, python: str, net: str, tf32: bool, limit: float) -> dict[str, Any]:
+def time_torch(bundle: Bundle, python: str, net: str, mode: str, limit: float) -> dict[str, Any]:
     script = [python, str(REPO / "bench/torch_step.py"), net.partition("_")[0]]
     script += ["--batch", str(BATCH), "--steps", str(NETS[net])]
-    script += ["--laap"] * ("laap" in net) + ["--tf32"] * tf32
+    script += ["--laap"] * ("laap" in net) + ["--math", mode]
     return timed(bundle, script, {"LD_LIBRARY_PATH": ""}, limit)
 
 
 def bench(bundle: Bundle, python: str, deadline: float) -> dict[str, Any]:
-    """Rows without TF32 first, then with it. Which of the two programs runs first alternates, so
-    that neither always finds the warmer GPU."""
+    """One math mode after the other, all nets in each. Which of the two programs runs first
+    alternates, so that neither always finds the warmer GPU."""
     has_torch = bundle.start(python, "-c", "import torch", timeout=120).returncode == 0
     rows: list[dict[str, Any]] = []
-    for i, (tf32, net) in enumerate((t, n) for t in (False, True) for n in NETS):
+    for i, (mode, net) in enumerate((m, n) for m in MODES for n in NETS):
         left = deadline - time.monotonic()
-        row: dict[str, Any] = {"net": net, "batch": BATCH, "tf32": tf32}
+        row: dict[str, Any] = {"net": net, "batch": BATCH, "mode": mode}
         rows.append(row)
         if left < LEAST_SECONDS:
             row["engine"] = row["torch"] = {"error": "not run: no time was left"}
             continue
         timers: list[tuple[str, Callable[[float], dict[str, Any]]]] = [
-            ("engine", lambda s, n=net, t=tf32: time_engine(bundle, n, t, s))  # type: ignore[misc]
+            ("engine", lambda s, n=net, m=mode: time_engine(bundle, n, m, s))  # type: ignore[misc]
         ]
         if has_torch:
             timers.append(
-                ("torch", lambda s, n=net, t=tf32: time_torch(bundle, python, n, t, s))  # type: ignore[misc]
+                ("torch", lambda s, n=net, m=mode: time_torch(bundle, python, n, m, s))  # type: ignore[misc]
             )
         for name, timer in timers[:: 1 if i % 2 == 0 else -1]:
             row[name] = timer(max(1, min(150, deadline - time.monotonic())))

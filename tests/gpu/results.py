@@ -94,14 +94,15 @@ def bench_lines(step: dict[str, Any] | None) -> list[str]:
         return [NOT_RUN]
     lines = [
         "Clear, forward, backward and update of one batch; medians. Memory: the most in use there.",
-        "The engine with CAFFE_CUDNN_AUTOTUNE=1; PyTorch eager, channels_last, cudnn.benchmark.",
+        "The engine with CAFFE_CUDNN_AUTOTUNE=1; PyTorch eager, channels_last, cudnn.benchmark,",
+        "FP16 and BF16 by autocast.",
         "",
-        "| net | batch | TF32 | engine ms | PyTorch ms | engine MiB | PyTorch MiB |",
+        "| net | batch | math mode | engine ms | PyTorch ms | engine MiB | PyTorch MiB |",
         "| --- | ---: | --- | ---: | ---: | ---: | ---: |",
     ]
     for row in step["rows"]:
         ours, torch = row.get("engine", {}), row.get("torch", {})
-        cells = [row["net"], row.get("batch", ""), "on" if row["tf32"] else "off"]
+        cells = [row["net"], row.get("batch", ""), row["mode"]]
         cells += [said_time(ours), said_time(torch)]
         cells += [ours.get("memory_mb", ""), torch.get("memory_mb", "")]
         lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")

@@ -36,10 +36,10 @@ def test_a_failure_is_said():
 
 
 def test_times_are_shown_beside_each_other():
-    row = {"net": "n", "batch": 64, "tf32": True, "engine": {"ms": 1.5, "memory_mb": 7}}
-    failed = {"net": "m", "tf32": False, "engine": {"error": "out of memory"}}
-    late = {"net": "o", "tf32": False, "engine": {"error": "not run: no time was left"}}
+    row = {"net": "n", "batch": 64, "mode": "FP16", "engine": {"ms": 1.5, "memory_mb": 7}}
+    failed = {"net": "m", "mode": "TF32", "engine": {"error": "out of memory"}}
+    late = {"net": "o", "mode": "TF32", "engine": {"error": "not run: no time was left"}}
     lines = load().bench_lines({"rows": [row, failed, late]})
-    assert lines[-3] == "| n | 64 | on | 1.5 | not run | 7 |  |"
-    assert lines[-2] == "| m |  | off | failed | not run |  |  |"
-    assert lines[-1] == "| o |  | off | not run | not run |  |  |"
+    assert lines[-3] == "| n | 64 | FP16 | 1.5 | not run | 7 |  |"
+    assert lines[-2] == "| m |  | TF32 | failed | not run |  |  |"
+    assert lines[-1] == "| o |  | TF32 | not run | not run |  |  |"
