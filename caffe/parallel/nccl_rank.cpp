@@ -15,6 +15,8 @@ namespace caffe {
 
 namespace {
 
+static_assert(NCCL_VERSION_CODE >= 21400, "NCCL 2.14 or newer is needed");
+
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
 

@@ -42,6 +42,18 @@ std::string name_of(int id) {
   return "?";
 }
 
+/// The other GPUs whose memory this one can read itself, over NVLink or PCIe: "1, 2"; or "none".
+std::string reachable_from(int id) {
+  std::vector<std::string> found;
+  for (int other = 0; other < count(); ++other) {
+    int can = 0;
+    if (other == id) continue;
+    check_gpu(cudaDeviceCanAccessPeer(&can, id, other), "reading a GPU's properties");
+    if (can != 0) found.push_back(std::to_string(other));
+  }
+  return found.empty() ? "none" : join(found);
+}
+
 }  // namespace
 
 int count() {
@@ -122,6 +134,10 @@ std::string properties(int id) {
   line("Total constant memory") << gpu.totalConstMem << "\n";
   line("Texture alignment") << gpu.textureAlignment << "\n";
   line("Number of multiprocessors") << gpu.multiProcessorCount;
+  if (count() > 1) {
+    text << "\n";
+    line("Other GPUs' memory in reach") << reachable_from(id);
+  }
   return text.str();
 }
 

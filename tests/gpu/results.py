@@ -60,6 +60,22 @@ def say_one_training(row: dict[str, Any]) -> str:
     return name + (what if row["good"] else "FAILED: " + what)
 
 
+def say_several(step: dict[str, Any] | None) -> str:
+    if step is None:
+        return NOT_RUN
+    return "<br>".join(say_row_of_several(row) for row in step["rows"]) or step["output"]
+
+
+def say_row_of_several(row: dict[str, Any]) -> str:
+    good = "" if row["good"] else "FAILED: "
+    if row.get("largest") is None:
+        return f"{row['gpus']} GPUs: {good}" + row["output"].splitlines()[0]
+    return (
+        f"{row['gpus']} GPUs: {good}{row['iterations']} iterations, losses differ from one GPU's "
+        f"by at most {row['largest']:.1e}"
+    )
+
+
 def say_sanitizer(step: dict[str, Any] | None) -> str:
     return NOT_RUN if step is None else step["output"].replace("\n", "<br>")
 
@@ -68,6 +84,7 @@ CHECKS = {
     "layers": say_layers,
     "kernels": say_kernels,
     "training": say_training,
+    "several": say_several,
     "sanitizer": say_sanitizer,
 }
 

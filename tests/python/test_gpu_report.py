@@ -19,7 +19,7 @@ MACHINE = {"gpu": "G", "driver": "1", "memory_mb": "2", "torch": "", "date": "20
 
 def test_what_did_not_run_is_said():
     text = "\n".join(load().report({"machine": MACHINE}))
-    assert text.count("not run") == 6  # four checks, kernels, training steps
+    assert text.count("not run") == 7  # five checks, kernels, training steps
     assert "none." in text  # PyTorch
 
 

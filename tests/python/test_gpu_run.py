@@ -127,11 +127,17 @@ def test_without_time_tests_are_not_run():
 
 FAKE_SMI = """#!/bin/sh
 case "$*" in *memory.used*) echo 123; exec sleep 30 ;; *) echo "Fake GPU, 1.2, 1000" ;; esac
+case "$*" in *query-gpu=name\\ *) for i in $FAKE_MORE_GPUS; do echo "Fake GPU"; done ;; esac
 """
 
 FAKE_CAFFE = """
 import sys
-mode = open("solver.prototxt").read().split()[-1] if sys.argv[1] == "train" else ""
+several = "," in sys.argv[-1]
+if sys.argv[-1] == "0,0":
+    sys.exit("error: GPU 0 is named twice")
+mode = "GPU" if "-gpu" in sys.argv else open("solver.prototxt").read().split()[-1]
+if several:
+    assert "batch_size: 4 " in open("train_net.prototxt").read()
 for i in range(50):
     loss = 2 - i / 50 + (1e-6 if mode == "GPU" else 0)
     print(f"I0101 solver.cpp:1] Iteration {i} (1 iter/s), loss = {loss}", file=sys.stderr)
@@ -174,6 +180,7 @@ def bundle(tmp_path: Path) -> Path:
     (folder / "training").mkdir()
     for name in ("train", "recurrent"):
         (folder / f"training/{name}_solver.prototxt").write_text("max_iter: 50\n")
+    (folder / "training/train_net.prototxt").write_text('type: "BatchNorm" batch_size: 8 \n')
     return folder
 
 
@@ -202,6 +209,17 @@ def test_all_steps(bundle):
     assert all(row["engine"]["ms"] == row["torch"]["ms"] == 2.0 for row in rows)
     assert (bundle.parent / "log").read_text().split()[:4] == ["engine", "torch", "torch", "engine"]
     assert "| vgg19 | 64 | off | 2.0 | 2.0 |" in page
+
+
+def test_several_gpus(bundle, monkeypatch):
+    status, results, page = run(bundle, [], "--only", "several")
+    assert status == 0
+    assert "| several | not run: this machine has one GPU |" in page
+    monkeypatch.setenv("FAKE_MORE_GPUS", "1")
+    status, results, page = run(bundle, [], "--only", "several")
+    assert status == 0, page
+    assert "| several | 2 GPUs: 50 iterations, losses differ from one GPU's by at most" in page
+    assert "<br>2 GPUs: error: GPU 0 is named twice |" in page
 
 
 def test_a_failure_in_one_way_is_a_failure(bundle):

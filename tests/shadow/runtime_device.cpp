@@ -109,6 +109,14 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int dev
   return cudaSuccess;
 }
 
+/// No kernel here can touch another device's memory.
+cudaError_t cudaDeviceCanAccessPeer(int* can, int device, int other) {
+  *can = 0;
+  const int devices = shadow::settings().devices;
+  const bool known = device >= 0 && device < devices && other >= 0 && other < devices;
+  return known ? note(shadow::state()) : note(cudaErrorInvalidDevice);
+}
+
 cudaError_t cudaDeviceSynchronize() {
   cudaError_t error = shadow::state();
   if (error == cudaSuccess && shadow::running_operation() != nullptr) error = cudaErrorNotPermitted;

@@ -80,7 +80,7 @@ TEST(GpuRanks, TheSumOfTheLastLayersIsQueuedBeforeTheFirstLayersBackwardPass) {
     EXPECT_LT(sum, first_layer) << device;
     // The update is queued behind all sums, and does not wait for the host.
     const int last_sum = last_of(operations, device, "NCCL, the begin of a sum of");
-    EXPECT_LT(last_sum, last_of(operations, device, "kernel caffe::(anonymous namespace)::Update"));
+    EXPECT_LT(last_sum, last_of(operations, device, "ArenaPass"));
   }
 }
 

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,6 +135,12 @@ def test_a_signal_stops_all_with_a_snapshot(images, tmp_path):
     assert "Optimization stopped early." in text
     (state,) = folder.glob("trained_iter_*.solverstate")
     assert int(re.findall(r"\d+", state.name)[0]) < 1000
+
+
+def test_device_query_says_whose_memory_a_gpu_reaches():
+    log = run_caffe(Path(), "device_query", "-gpu", "all", **TWO)
+    assert log.count("Device id:") == 2
+    assert log.count("Other GPUs' memory in reach:   none") == 2
 
 
 # ---- pycaffe
