@@ -16,6 +16,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "caffe/blob.hpp"
@@ -58,7 +59,8 @@ class NCCL : public Solver<Dtype>::Callback, public Net<Dtype>::Callback {
   void on_gradients_ready() override;
 
  private:
-  void start(int param);
+  typedef vector<std::pair<size_t, Dtype*>> Parts;
+  void start(const vector<int>& params);
 
   const shared_ptr<Solver<Dtype>> trained_;  // by Run()
   Net<Dtype>* net_ = nullptr;

@@ -48,9 +48,11 @@ string NCCL<Dtype>::new_uid() {
 template <typename Dtype>
 void NCCL<Dtype>::Broadcast() {
   CAFFE_CHECK(sums_ != nullptr, "NCCL::Broadcast: this rank is not connected: give a uid");
+  Parts weights;
   for (Blob<Dtype>* const param : net_->learnable_params()) {
-    sums_->broadcast(0, static_cast<size_t>(param->count()), param->mutable_gpu_data());
+    weights.emplace_back(static_cast<size_t>(param->count()), param->mutable_gpu_data());
   }
+  sums_->broadcast(0, weights);
   sums_->wait();
   device::wait();
   sums_->check();
@@ -61,25 +63,30 @@ void NCCL<Dtype>::on_start() {
   started_.assign(started_.size(), false);
 }
 
+/// Those that were not started in this iteration.
 template <typename Dtype>
-void NCCL<Dtype>::start(int param) {
-  if (started_[param]) return;
-  started_[param] = true;
-  Blob<Dtype>* const blob = net_->learnable_params()[param];
-  sums_->start(static_cast<size_t>(blob->count()), blob->mutable_gpu_diff());
+void NCCL<Dtype>::start(const vector<int>& params) {
+  Parts gradients;
+  for (const int param : params) {
+    if (started_[param]) continue;
+    started_[param] = true;
+    Blob<Dtype>* const blob = net_->learnable_params()[param];
+    gradients.emplace_back(static_cast<size_t>(blob->count()), blob->mutable_gpu_diff());
+  }
+  if (!gradients.empty()) sums_->start_together(gradients);
 }
 
 /// With several passes in an iteration, gradients are complete after the last one only.
 template <typename Dtype>
 void NCCL<Dtype>::run(int layer) {
   if (iter_size_ > 1 || sums_ == nullptr) return;
-  for (const int param : after_[layer]) start(param);
+  start(after_[layer]);
 }
 
 template <typename Dtype>
 void NCCL<Dtype>::on_gradients_ready() {
   CAFFE_CHECK(sums_ != nullptr, "NCCL: this rank is not connected: give a uid");
-  for (const int param : params_) start(param);
+  start(params_);
   sums_->wait();
   for (const int param : params_) {
     Blob<Dtype>* const blob = net_->learnable_params()[param];

@@ -260,9 +260,27 @@ void NcclRank::settle(int status, const char* what) {
   if (status != ncclSuccess) fail(status, what);
 }
 
-void NcclRank::call(size_t n, void* values, bool doubles, int root) {
-  if (n == 0) return;
-  ++calls_;
+/// Hands the calls to NCCL; its answer.
+int NcclRank::queue(const vector<Part>& parts, bool are_doubles, int root) {
+  const ncclDataType_t type = are_doubles ? ncclFloat64 : ncclFloat32;
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (comm_ == nullptr) throw Error(why_);
+  ncclResult_t worst = ncclSuccess;
+  const auto note = [&worst](ncclResult_t status) {
+    if (worst == ncclSuccess || worst == ncclInProgress) worst = status;
+  };
+  note(ncclGroupStart());
+  for (const Part& part : parts) {
+    void* const values = part.second;
+    note(root < 0 ? ncclAllReduce(values, values, part.first, type, ncclSum, comm_, stream_)
+                  : ncclBroadcast(values, values, part.first, type, root, comm_, stream_));
+  }
+  note(ncclGroupEnd());
+  return worst;
+}
+
+void NcclRank::call(const vector<Part>& parts, bool are_doubles, int root) {
+  calls_ += static_cast<int64_t>(parts.size());
   group_->check_call(*this);
   check();
   GpuContext& mine = GpuContext::current();
@@ -271,15 +289,7 @@ void NcclRank::call(size_t n, void* values, bool doubles, int root) {
   pending_ = true;
   check_gpu(cudaEventRecord(ready_, mine.stream()), "marking gradients as ready");
   check_gpu(cudaStreamWaitEvent(stream_, ready_, 0), "waiting for gradients");
-  const ncclDataType_t type = doubles ? ncclFloat64 : ncclFloat32;
-  int status = 0;
-  {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (comm_ == nullptr) throw Error(why_);
-    status = root < 0 ? ncclAllReduce(values, values, n, type, ncclSum, comm_, stream_)
-                      : ncclBroadcast(values, values, n, type, root, comm_, stream_);
-  }
-  settle(status, root < 0 ? "adding up gradients" : "sending weights");
+  settle(queue(parts, are_doubles, root), root < 0 ? "adding up gradients" : "sending weights");
 }
 
 void NcclRank::wait() {

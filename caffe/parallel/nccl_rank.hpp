@@ -21,6 +21,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 
 #include "caffe/common.hpp"
 #include "caffe/util/device.hpp"
@@ -37,11 +38,14 @@ class NcclRank {
   /// After an exception, or before all sums are complete: as abort().
   ~NcclRank();
 
-  void sum(size_t n, float* values) { call(n, values, false, -1); }
-  void sum(size_t n, double* values) { call(n, values, true, -1); }
-  /// values [n] of rank `root` to all.
-  void broadcast(int root, size_t n, float* values) { call(n, values, false, root); }
-  void broadcast(int root, size_t n, double* values) { call(n, values, true, root); }
+  /// Values, and how many they are.
+  typedef std::pair<size_t, void*> Part;
+  /// Adds up each part over the ranks, in place. Parts of one call cost little more than one.
+  void sum(const vector<Part>& parts, bool are_doubles) { call(parts, are_doubles, -1); }
+  /// Each part of rank `root` to all.
+  void broadcast(int root, const vector<Part>& parts, bool are_doubles) {
+    call(parts, are_doubles, root);
+  }
   /// The compute stream waits for the calls.
   void wait();
   /// Throws if calls were not completed.
@@ -58,7 +62,8 @@ class NcclRank {
 
   void connect();
   void close() noexcept;
-  void call(size_t n, void* values, bool doubles, int root);
+  void call(const vector<Part>& parts, bool are_doubles, int root);
+  int queue(const vector<Part>& parts, bool are_doubles, int root);
   void settle(int status, const char* what);
   void end_with(const string& why);
   [[noreturn]] void fail(int status, const char* what);

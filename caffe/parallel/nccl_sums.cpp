@@ -15,13 +15,28 @@ template <typename Dtype>
 class SumsOfRank : public NcclSums<Dtype> {
  public:
   SumsOfRank(const string& id, int rank, int size) : rank_(id, rank, size) {}
-  void start(size_t n, Dtype* values) override { rank_.sum(n, values); }
-  void broadcast(int root, size_t n, Dtype* values) override { rank_.broadcast(root, n, values); }
+  typedef typename NcclSums<Dtype>::Part Part;
+
+  void start(size_t n, Dtype* values) override { start_together({{n, values}}); }
+  void start_together(const vector<Part>& parts) override { rank_.sum(plain(parts), kDoubles); }
+  void broadcast(int root, const vector<Part>& parts) override {
+    rank_.broadcast(root, plain(parts), kDoubles);
+  }
   void wait() override { rank_.wait(); }
   void check() override { rank_.check(); }
   void abort(const string& why) noexcept override { rank_.abort(why); }
 
  private:
+  static constexpr bool kDoubles = sizeof(Dtype) == sizeof(double);
+
+  static vector<NcclRank::Part> plain(const vector<Part>& parts) {
+    vector<NcclRank::Part> all;
+    for (const Part& part : parts) {
+      if (part.first > 0) all.emplace_back(part.first, part.second);
+    }
+    return all;
+  }
+
   NcclRank rank_;
 };
 

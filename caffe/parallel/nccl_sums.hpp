@@ -6,6 +6,8 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "caffe/parallel/gradient_sums.hpp"
 
@@ -20,8 +22,12 @@ std::string new_nccl_id();
 template <typename Dtype>
 class NcclSums : public GradientSums<Dtype> {
  public:
-  /// values [n] of rank `root` to all, in the order of start().
-  virtual void broadcast(int root, size_t n, Dtype* values) = 0;
+  /// Values, and how many they are.
+  typedef std::pair<size_t, Dtype*> Part;
+  /// As start() of each, with less work for the host.
+  virtual void start_together(const std::vector<Part>& parts) = 0;
+  /// Each part of rank `root` to all, in the order of start().
+  virtual void broadcast(int root, const std::vector<Part>& parts) = 0;
 };
 
 /// Collective; each rank on its own GPU.

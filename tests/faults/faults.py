@@ -29,9 +29,12 @@ class Fault:
     def command(self, folder: Path) -> list[str]:
         if self.program == "pytest":
             return ["python3", "-m", "pytest", "-x", "-q", self.test]
-        where = "tests/cpp/engine" if self.program == "engine_tests" else "tests/cpp"
+        where = FOLDERS.get(self.program, "tests/cpp")
         return [str(folder / where / self.program), f"--gtest_filter={self.test}"]
 
+
+#: Of the test programs that are not in tests/cpp.
+FOLDERS = {"engine_tests": "tests/cpp/engine", "shadow_engine_tests": "tests/cpp/shadow"}
 
 THRESHOLDS, COMPONENTS = "kernels/thresholds.hpp", "kernels/components.hpp"
 ATTENTION = "kernels/attention.cu"
@@ -280,22 +283,24 @@ FAULTS = [
                 "",
             ),
         ),
-        "DataParallelTest/0.TrainsAsOneRank*",
+        "Seeds/NcclTest.AddsUp*",
+        "shadow_engine_tests",
     ),
     Fault(
         "early-update",
         "the update does not wait for the sums",
         "caffe/parallel/nccl_rank.cpp",
         (("cudaStreamWaitEvent(GpuContext::current().stream(), done_, 0)", "cudaSuccess"),),
-        "DataParallelTest/0.TrainsAsOneRank*",
+        "Seeds/NcclTest.AddsUp*",
+        "shadow_engine_tests",
     ),
     Fault(
         "late-sums",
         "sums start only when the backward pass has ended",
         "caffe/parallel/data_parallel.cpp",
         (("  if (!is_last_pass_) return;\n", "  if (layer >= 0) return;\n"),),
-        "DataParallelOrder*",
-        build="fork",
+        "GpuRanks.TheSumOfTheLastLayers*",
+        "shadow_engine_tests",
     ),
     Fault(
         "waiting-more",

@@ -95,6 +95,23 @@ TEST_P(NcclTest, SumsThatAreStartedTogetherKeepTheirOrder) {
   EXPECT_EQ(found[1], (vector<float>{3, 12, 11}));
 }
 
+TEST_P(NcclTest, PartsThatAreStartedTogetherAreSumsOfTheirOwn) {
+  vector<vector<float>> found(2);
+  const auto errors = on_gpus(2, [&](const Rank& rank) {
+    Blob<float> first, second;
+    fill(&first, rank.number);
+    fill(&second, 10 * rank.number);
+    rank.sums->start_together({{kCount, first.mutable_gpu_data()},
+                               {0, nullptr},
+                               {kCount / 2, second.mutable_gpu_data()}});
+    rank.sums->wait();
+    found[rank.number] = {first.cpu_data()[0], second.cpu_data()[0], second.cpu_data()[kCount / 2]};
+  });
+  for (const string& error : errors) EXPECT_EQ(error, "");
+  EXPECT_EQ(found[0], (vector<float>{3, 12, 1}));
+  EXPECT_EQ(found[1], (vector<float>{3, 12, 11}));
+}
+
 TEST_P(NcclTest, BroadcastsAndAddsUpDoubles) {
   const Devices devices(2);
   const string id = new_nccl_id();
@@ -105,7 +122,7 @@ TEST_P(NcclTest, BroadcastsAndAddsUpDoubles) {
     const auto sums = connect_gpus<double>(id, rank, 2);
     Blob<double> blob({3});
     caffe_gpu_set(3, rank + 0.5, blob.mutable_gpu_data());
-    sums->broadcast(1, 3, blob.mutable_gpu_data());
+    sums->broadcast(1, {{1, blob.mutable_gpu_data()}, {2, blob.mutable_gpu_data() + 1}});
     sums->start(3, blob.mutable_gpu_data());
     sums->wait();
     found[rank] = blob.cpu_data()[2];
