@@ -1,7 +1,7 @@
 # Three images, each with the same verbs and layers:
 #
 #   docker build -t maap-caffe .                        target cpu, the default: the engine of this repository, on Debian 12
-#   docker build -t maap-caffe:gpu --target gpu .       the same with GPU methods, CUDA 13 and cuDNN 9, from NVIDIA's wheels
+#   docker build -t maap-caffe:gpu --target gpu .       the same with GPU methods: CUDA 13, cuDNN 9 and NCCL, NVIDIA's wheels
 #   docker build -t maap-caffe-bvlc --target bvlc .     the unmodified BVLC Caffe as Debian 11 packages it
 #
 # --build-arg CUDA_ARCHITECTURES=90 builds for one kind of GPU only, in a fifth of the time. GPU_BASE may be an image that
