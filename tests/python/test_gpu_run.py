@@ -202,7 +202,7 @@ def test_all_steps(bundle):
     status, results, page = run(bundle, ["A/2.Good", "A/3.Good", "A/3.Skips"])
     assert status == 0, page
     assert page.count("2 passed, 0 failed, 1 skipped") == 3  # ways
-    assert page.count("50 iterations, losses differ by at most") == 6  # two nets, three ways
+    assert page.count("50 iterations, losses differ by at most") == 12  # two nets, six ways
     assert "GPU and CPU agree" in page
     rows = results["bench"]["rows"]
     assert [row["net"] for row in rows[:4]] == ["resnet152", "vgg19", "alexnet", "alexnet_laap"]
@@ -237,7 +237,7 @@ def test_no_tests_are_a_failure(bundle):
 def test_without_time_rows_stay_empty(bundle):
     status, results, page = run(bundle, [], "--only", "bench", "--minutes", "0.01")
     assert status == 0
-    assert page.count("| not run | not run |") == 8
+    assert page.count("| not run | not run |") == 16
 
 
 def test_without_a_gpu_it_is_skipped(tmp_path):

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from maap.util.schema import caffe_pb2
 from programs import losses, run_caffe
 
