@@ -208,7 +208,7 @@ def test_all_steps(bundle):
     assert [row["net"] for row in rows[:4]] == ["resnet152", "vgg19", "alexnet", "alexnet_laap"]
     assert all(row["engine"]["ms"] == row["torch"]["ms"] == 2.0 for row in rows)
     assert (bundle.parent / "log").read_text().split()[:4] == ["engine", "torch", "torch", "engine"]
-    assert "| vgg19 | 64 | off | 2.0 | 2.0 |" in page
+    assert "| vgg19 | 64 | FLOAT | 2.0 | 2.0 |" in page
 
 
 def test_several_gpus(bundle, monkeypatch):
