@@ -127,11 +127,8 @@ def share(batch: int, ranks: int) -> int:
 
 def rate(log: str) -> float:
     """Iterations a second after the warm-up: the median of the log's lines."""
-    rates = [
-        float(found[1])
-        for found in re.finditer(r"Iteration (\d+) \((\S+) iter/s", log)
-        if int(found[0].split()[1]) > WARM_UP
-    ]
+    lines = re.findall(r"Iteration (\d+) \((\S+) iter/s", log)
+    rates = [float(found) for iteration, found in lines if int(iteration) > WARM_UP]
     return float(np.median(rates))
 
 
