@@ -303,6 +303,35 @@ FAULTS = [
         "shadow_engine_tests",
     ),
     Fault(
+        "early-shared-sums",
+        "a shared parameter's sum starts when the last layer that uses it has run",
+        "caffe/parallel/gradient_buckets.cpp",
+        (
+            (
+                "      first[params[i]] = layer;\n",
+                "      if (first[params[i]] < 0) first[params[i]] = layer;\n",
+            ),
+        ),
+        "GradientBuckets*",
+        build="fork",
+    ),
+    Fault(
+        "own-history",
+        "a rank begins with a history of its own",
+        "caffe/solvers/solver_state.cpp",
+        (("  for (const auto& blob : history_) ranks->broadcast(blob.get());\n", ""),),
+        "DataParallelTest/0.RanksBegin*",
+        build="fork",
+    ),
+    Fault(
+        "own-crops",
+        "a rank numbers its images without the other ranks'",
+        "caffe/layers/base_data_layer.cpp",
+        (("first_ + i * step_", "first_ + i"),),
+        "RecordOrder*",
+        build="fork",
+    ),
+    Fault(
         "waiting-more",
         "an iteration waits twice instead of once",
         "caffe/util/late_values.cpp",
