@@ -6,7 +6,8 @@
 // other layers, too (conv_folding.hpp).
 //
 // In the math mode BF16 bottoms, tops, their gradients and the weights are given to oneDNN as
-// bfloat16 numbers, and gradients of weights come as floats; the engine's own code is not used.
+// bfloat16 numbers, and gradients of weights come as floats. Of the engine's own code, which is for
+// floats, Winograd's algorithm is used where it is faster all the same.
 //
 // Windows of 3x3 and 5x5 with stride 1 use the engine's own Winograd algorithm where it is faster
 // (conv_winograd.hpp); each pass is chosen separately. While testing, windows of 1x1 with stride 1
@@ -35,6 +36,7 @@
 #include "caffe/layers/onednn/conv_pointwise.hpp"
 #include "caffe/layers/onednn/conv_pointwise_gradients.hpp"
 #include "caffe/layers/onednn/conv_winograd.hpp"
+#include "caffe/layers/onednn/pieces.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
 #include "caffe/layers/takes_followers.hpp"
 #include "caffe/util/math_mode.hpp"
@@ -75,9 +77,11 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
   std::unique_ptr<Pass<Primitive>> attempt(const Describe& describe) const;
   /// Whether bottom and top are in blocks of so many channels.
   bool has_blocks(int block) const {
-    return channel_block(bottom_layout_) == block && channel_block(top_layout_) == block;
+    return stored_block(bottom_layout_) == block && stored_block(top_layout_) == block;
   }
-  bool is_winograd(ConvPass pass) const { return winograd_ != nullptr && winograd_->suits(pass); }
+  bool is_winograd(ConvPass pass) const {
+    return winograd_ != nullptr && winograd_->suits(pass, numbers_);
+  }
   /// Whether this pass is one of inference, whose weights may be kept.
   bool infers() const { return phase_ == TEST && may_keep(); }
   /// The engine's own code for a forward pass; null: oneDNN's.
@@ -177,8 +181,9 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
   if (forward_ == nullptr) return;
   bottom_layout_ = forward_->description.src_desc();
   top_layout_ = forward_->description.dst_desc();
-  if (numbers_ == Numbers::bf16) return;
+  if (numbers_ == Numbers::bf16) prepare_winograd();
   if (winograd_ != nullptr && !has_blocks(winograd_->block())) winograd_.reset();
+  if (numbers_ == Numbers::bf16) return;
   if (phase_ == TEST && is_1x1_ && group_ == 1) {
     pointwise_ = ConvPointwise::make(bottom_layout_, top_layout_);
   }
@@ -336,8 +341,10 @@ void OneDnnConvolutionLayer::Forward_cpu(const Blobs& bottom, const Blobs& top) 
     const Input from(*bottom[i], Part::kData, bottom_layout_, Slot::kSource);
     Output to = output_in(room(), room_index(), top[i], top_layout_);
     if (is_own) {
-      own->forward(from.memory(), learnt.weights, learnt.bias, folding.relu, folding.slope,
-                   to.memory());
+      const FloatResult y(to.memory(), Slot::kMoreFloats);
+      own->forward(as_floats(from.memory(), Slot::kFloats), learnt.weights, learnt.bias,
+                   folding.relu, folding.slope, y.memory());
+      y.done();
     } else {
       forward(*pass, learnt, from.memory(), to.memory());
     }
@@ -388,7 +395,9 @@ void OneDnnConvolutionLayer::backward_data(const dnnl::memory& gradient, Blob<fl
     Output to(bottom, Part::kDiff, bottom_layout_);
     const float* const weights = blobs_[0]->cpu_data();
     if (is_winograd(ConvPass::kBackwardData)) {
-      winograd_->backward_data(gradient, weights, to.memory());
+      const FloatResult dx(to.memory(), Slot::kMoreFloats);
+      winograd_->backward_data(as_floats(gradient, Slot::kFloats), weights, dx.memory());
+      dx.done();
     } else {
       gradients_->backward_data(gradient, weights, to.memory());
     }
@@ -413,7 +422,8 @@ void OneDnnConvolutionLayer::backward_weights(const dnnl::memory& gradient,
     float* const bias =
         bias_term_ && param_propagate_down(1) ? blobs_[1]->mutable_cpu_diff() : nullptr;
     if (is_winograd(ConvPass::kBackwardWeights)) {
-      winograd_->backward_weights(from.memory(), gradient, weights, bias);
+      winograd_->backward_weights(as_floats(from.memory(), Slot::kMoreFloats),
+                                  as_floats(gradient, Slot::kFloats), weights, bias);
     } else {
       gradients_->backward_weights(from.memory(), gradient, weights, bias);
     }

@@ -41,8 +41,8 @@ class ConvWinograd : public OwnForward {
   static std::unique_ptr<ConvWinograd> make(const winograd::Shape& shape);
   ConvWinograd(const winograd::Shape& shape, Isa isa);
 
-  /// Whether it is faster than direct convolution.
-  bool suits(ConvPass pass) const;
+  /// Whether it is faster than direct convolution of values that are stored in these numbers.
+  bool suits(ConvPass pass, Numbers numbers = Numbers::f32) const;
   /// The layouts that all passes require: blocks of block() channels.
   int block() const { return forward_.block(); }
 

@@ -15,7 +15,7 @@ namespace onednn {
 
 namespace {
 
-constexpr int kSlots = 7;
+constexpr int kSlots = 9;
 
 struct Room {
   std::shared_ptr<void> memory;

@@ -45,7 +45,9 @@ enum class Slot {
   kWeights,
   kWeightsGradient,
   kBiasGradient,
-  kPieces
+  kPieces,
+  kFloats,
+  kMoreFloats
 };
 
 dnnl::engine& cpu_engine();

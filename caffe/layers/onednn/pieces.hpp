@@ -72,6 +72,22 @@ void in_pieces(const Memories& from, const Memories& to, int64_t length, const W
   }
 }
 
+/// The values of a memory in blocks of channels as floats in the same order: the memory itself, or
+/// a copy in a slot.
+dnnl::memory as_floats(const dnnl::memory& memory, Slot slot);
+
+/// Floats that become the values of a memory in blocks of channels, in place or through a slot.
+class FloatResult {
+ public:
+  FloatResult(const dnnl::memory& to, Slot slot);
+  const dnnl::memory& memory() const { return memory_; }
+  /// After all of them are written.
+  void done() const;
+
+ private:
+  dnnl::memory to_, memory_;
+};
+
 /// A length that suits arithmetic element by element: some arrays of it fit in the second cache.
 constexpr int64_t kPieceLength = 1 << 14;
 

@@ -165,6 +165,28 @@ void expect_roundings(const Bf16Pair& pair, const std::string& name, double of_d
   compare(found.cpu_diff(), expected.cpu_diff(), of_gradient, "gradient");
 }
 
+/// A net of one convolution from x to y.
+void check_convolution(const std::string& text) {
+  Bf16Pair pair(text);
+  pair.fill_inputs(false);
+  EXPECT_EQ(pair.forward(), 1) << "the input is plain";
+  EXPECT_EQ(stored_bytes(pair.blob("y"), false), 2u * pair.blob("y").count());
+  pair.backward();
+  EXPECT_EQ(stored_bytes(pair.blob("x"), true), 2u * pair.blob("x").count());
+  const Sizes sizes(text, pair.judge);
+  const double three = 3 * kRounding * 1.01 + kFloats;
+  const Blob<double>&y = *pair.judge.blob_by_name("y"), &x = *pair.judge.blob_by_name("x");
+  expect_within(y.count(), pair.blob("y").cpu_data(), y.cpu_data(),
+                sizes.net.blob_by_name("y")->cpu_data(), three, "y");
+  expect_within(x.count(), pair.blob("x").cpu_diff(), x.cpu_diff(),
+                sizes.net.blob_by_name("x")->cpu_diff(), three, "dx");
+  for (int i = 0; i < 2; ++i) {
+    const Blob<double>& gradient = *pair.judge.params()[i];
+    expect_within(gradient.count(), pair.net->params()[i]->cpu_diff(), gradient.cpu_diff(),
+                  sizes.net.params()[i]->cpu_diff(), 2 * kRounding * 1.01 + kFloats, "dw");
+  }
+}
+
 }  // namespace
 
 /// Skipped where the CPU does not have it.
@@ -240,26 +262,13 @@ TEST_F(OneDnnBf16, ConvolutionIsOffByItsRoundings) {
                                   "kernel_size: 1 stride: 2", "kernel_size: 5 pad: 2 group: 2",
                                   "kernel_size: 3 dilation: 2", "kernel_size: 7 stride: 2"}) {
     SCOPED_TRACE(shape);
-    const std::string text = input(2, 32, 15, 13) + conv("x", "y", 64, shape);
-    Bf16Pair pair(text);
-    pair.fill_inputs(false);
-    EXPECT_EQ(pair.forward(), 1) << "the input is plain";
-    EXPECT_EQ(stored_bytes(pair.blob("y"), false), 2u * pair.blob("y").count());
-    pair.backward();
-    EXPECT_EQ(stored_bytes(pair.blob("x"), true), 2u * pair.blob("x").count());
-    const Sizes sizes(text, pair.judge);
-    const double three = 3 * kRounding * 1.01 + kFloats;
-    const Blob<double>&y = *pair.judge.blob_by_name("y"), &x = *pair.judge.blob_by_name("x");
-    expect_within(y.count(), pair.blob("y").cpu_data(), y.cpu_data(),
-                  sizes.net.blob_by_name("y")->cpu_data(), three, "y");
-    expect_within(x.count(), pair.blob("x").cpu_diff(), x.cpu_diff(),
-                  sizes.net.blob_by_name("x")->cpu_diff(), three, "dx");
-    for (int i = 0; i < 2; ++i) {
-      const Blob<double>& gradient = *pair.judge.params()[i];
-      expect_within(gradient.count(), pair.net->params()[i]->cpu_diff(), gradient.cpu_diff(),
-                    sizes.net.params()[i]->cpu_diff(), 2 * kRounding * 1.01 + kFloats, "dw");
-    }
+    check_convolution(input(2, 32, 15, 13) + conv("x", "y", 64, shape));
   }
+}
+
+/// Of a shape for which every pass is the engine's own Winograd algorithm.
+TEST_F(OneDnnBf16, WinogradsConvolutionIsOffByItsRoundings) {
+  check_convolution(input(2, 128, 56, 56) + conv("x", "y", 128));
 }
 
 TEST_F(OneDnnBf16, ConvolutionOfImagesIsOffByItsRoundings) {
