@@ -113,7 +113,8 @@ TEST(LocalGroup, ManyCallsInTurn) {
       values.assign(10, static_cast<float>(turn + rank->rank()));
       rank->sum(values.size(), values.data());
       ASSERT_EQ(values[9], 3 * turn + 3);
-      if (turn % 7 == 0) ASSERT_EQ(rank->gather(std::to_string(turn))[2], std::to_string(turn));
+      if (turn % 7 != 0) continue;
+      ASSERT_EQ(rank->gather(std::to_string(turn))[2], std::to_string(turn));
     }
   });
 }
