@@ -28,7 +28,7 @@ WAYS: dict[str, dict[str, str]] = {
 }
 
 #: Trainings in other math modes, and how far a loss may be from the CPU's in float, as a share of
-#: it: half the bits of an operand after 50 iterations, as the shadow device's trainings show.
+#: it: about half the bits of an operand after 50 iterations. A guess, until a GPU has run them.
 MODES = {"TF32": 0.02, "FP16": 0.02, "BF16": 0.1}
 
 #: Solvers of a bundle's folder `training`: one net with both MAAP layers and most kinds of layer of
