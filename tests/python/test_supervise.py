@@ -1,6 +1,7 @@
 """Whatever happens in the working process, its parent has a sentence for it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from maap.errors import MaapError
+from maap.host.crew import Crew
 from maap.host.supervise import Stopped, call, fatal_message, stop_wanted, stopping_deferred
 from waiting import PATIENCE, wait_until
 
@@ -52,6 +54,10 @@ def killed():
 
 def threads():
     return os.environ["OMP_NUM_THREADS"], os.environ["OPENBLAS_NUM_THREADS"]
+
+
+def write(path):
+    Path(path).write_text("done")
 
 
 def wait(path, how):
@@ -120,6 +126,21 @@ def test_messages_of_glog_and_of_the_runtime():
 
 
 # ---- signals ----
+
+
+@pytest.mark.parametrize("size", [1, 2])
+def test_a_signal_before_there_is_a_process_stops_it_before_its_job(tmp_path, size):
+    if size > 1 and shutil.which("mpirun") is None:
+        pytest.skip("needs mpirun")
+    log, done = tmp_path / "log", tmp_path / "done"
+    log.touch()
+    crew = Crew(size, 1, log)
+    crew.send(signal.SIGINT)
+    with pytest.raises(Stopped, match="stopped at once") as caught:
+        crew.start((f"{ME}:write", (str(done),), False))
+    assert caught.value.signal_number == signal.SIGINT
+    assert crew._process.poll() is not None and not done.exists()
+
 
 _PARENT = """
 import signal, sys

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, NoReturn, Optional
 
 from maap.errors import MaapError, Stopped
 from maap.host.launched import mpirun
@@ -64,7 +64,7 @@ class Crew:
         self.size, self.threads, self.log = size, threads, log
         self.members: list[Member] = []
         self.signals: list[int] = []  # passed on so far
-        self._process: subprocess.Popen
+        self._started: Optional[subprocess.Popen] = None  # mpirun, or the one child
 
     def start(self, job: tuple) -> None:
         """Start the processes and give each the job: (target, args, debug). Raises MaapError where
@@ -73,8 +73,22 @@ class Crew:
             self.members = [self._child()]
         else:
             self.members = self._ranks()
+        if self.signals:  # of the time before there was somebody to pass them on to
+            self._stop_at_once(self.members)
         for member in self.members:
             member.connection.send(job)
+
+    @property
+    def _process(self) -> subprocess.Popen:
+        assert self._started is not None
+        return self._started
+
+    def _stop_at_once(self, members: list[Member]) -> NoReturn:
+        """End processes that have no job yet; raises Stopped."""
+        if self.size == 1:
+            self._process.kill()
+        self._end_all(members, 0.0)
+        raise Stopped("stopped at once, without a snapshot", self.signals[0])
 
     def _environment(self, base: Mapping[str, str]) -> dict[str, str]:
         own = {name: str(self.threads) for name in THREAD_SETTINGS}
@@ -84,7 +98,7 @@ class Crew:
 
     def _child(self) -> Member:
         ours, theirs = socket.socketpair()
-        self._process = subprocess.Popen(
+        self._started = subprocess.Popen(
             [sys.executable, "-c", _CODE, str(theirs.fileno()), str(os.getpid()), str(self.log)],
             stdin=subprocess.DEVNULL,
             pass_fds=[theirs.fileno()],
@@ -104,7 +118,7 @@ class Crew:
                 listener.listen(self.size)
                 child = [sys.executable, "-c", _CODE, address, str(os.getpid()), str(self.log)]
                 command, environment = mpirun(self.size, child)
-                self._process = subprocess.Popen(
+                self._started = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
                     stdout=log,
@@ -120,8 +134,7 @@ class Crew:
         members: list[Member] = []
         while len(members) < self.size:
             if self.signals:
-                self._end_all(members, 0.0)
-                raise Stopped("stopped at once, without a snapshot", self.signals[0])
+                self._stop_at_once(members)
             if self._process.poll() is not None:
                 self._end_all(members, 0.0)
                 raise MaapError(
@@ -145,9 +158,11 @@ class Crew:
     # ---- while they work ----
 
     def send(self, number: int) -> None:
-        """Pass a signal on to all that still work."""
+        """Pass a signal on to all that still work. Before there is a process, it is noted."""
         if number not in (signal.SIGSTOP, signal.SIGCONT):
             self.signals.append(number)
+        if self._started is None:
+            return
         if self.size == 1:
             if self._process.poll() is None:
                 self._process.send_signal(number)

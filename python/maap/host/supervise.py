@@ -73,9 +73,13 @@ def call(
     if temporary and (outcome is None or outcome[0] not in ("bug", "caffe")) and end.code == 0:
         log.unlink(missing_ok=True)  # a clean-up of /tmp may have been faster
     if processes > 1 and crew.signals and (outcome is None or outcome[0] != "result"):
-        raise _stopped_together(crew)
-    if outcome is None and end.code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
-        raise Stopped("stopped at once, without a snapshot", end.code - 128)
+        end = _own_error(crew) or end
+        outcome = end.outcome
+        if outcome is None or outcome[0] not in _OWN:
+            raise _stopped_together(crew)
+    stopped_by = _stopped_by(end.code, crew)
+    if outcome is None and stopped_by is not None:
+        raise Stopped("stopped at once, without a snapshot", stopped_by)
     if outcome is None:
         raise MaapError(_how_it_ended(end, crew))
     kind, value = outcome
@@ -87,6 +91,23 @@ def call(
         who = "" if value.startswith("rank ") else "Caffe stopped: "
         raise MaapError(f"{who}{value}{_hint(value)}\nlog: {end.member.log}")
     raise MaapError(value if kind == "error" else f"{value}\nlog: {end.member.log}")
+
+
+_OWN = ("error", "bug")  # outcomes that are never the echo of another rank's end
+
+
+def _own_error(crew: Crew) -> Optional[End]:
+    """How a rank ended that failed by itself, while all were told to stop; None: none did."""
+    found = (each for each in crew.members if each.outcome is not None and each.outcome[0] in _OWN)
+    return next((End(each, 1) for each in found), None)
+
+
+def _stopped_by(code: int, crew: Crew) -> Optional[int]:
+    """The signal that a status is of: a second one, or one that was passed on before the child
+    could take it; None: it is of none."""
+    if code in (128 + signal.SIGINT, 128 + signal.SIGTERM):
+        return code - 128
+    return -code if -code in crew.signals else None
 
 
 def _stopped_together(crew: Crew) -> Stopped:
@@ -183,12 +204,19 @@ class _Side:
     connection: Optional[Connection] = None
     deferred = False  # a signal is noted, not raised
     wanted: Optional[int] = None
+    agreed = False  # all ranks stop, after the same iteration
     log = ""  # the file that descriptor 2 is
 
 
 def stop_wanted() -> Optional[int]:
     """The signal that asked this process to stop, or None."""
     return _Side.wanted
+
+
+def stopping_together() -> None:
+    """All ranks know that they stop now. So one that has done its part waits for the others, where
+    it would end them: rank 0 may still write a snapshot."""
+    _Side.agreed = True
 
 
 @contextmanager
@@ -252,13 +280,16 @@ def _child() -> None:
         stay_silent()
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 2)
-    target, args, debug = connection.recv()
+    try:
+        target, args, debug = connection.recv()
+    except EOFError:  # a stop came before there was a job
+        os._exit(1)
     if not where.isdigit():
         threading.Thread(target=_end_with, args=(connection,), daemon=True).start()
     _Side.connection, _Side.log = connection, log
     outcome = _outcome(target, args, debug)
     _Side.deferred = True
-    status = 0 if outcome[0] == "result" else 1
+    status = 0 if outcome[0] == "result" or _stops_in_step(outcome) else 1
     try:
         connection.send(outcome)
         sys.stdout.flush()
@@ -301,10 +332,15 @@ def _end_with(connection: Connection) -> None:
 
 def _leave(outcome: tuple[str, Any]) -> None:
     """Tell the other ranks that this one is done or has failed."""
-    if outcome[0] != "result":
+    if outcome[0] != "result" and not _stops_in_step(outcome):
         value = outcome[1][0] if outcome[0] == "stopped" else str(outcome[1]).split("\n")[0]
         ranks.here().abort(f"rank {ranks.here().rank}: {value}")
     ranks.leave()
+
+
+def _stops_in_step(outcome: tuple[str, Any]) -> bool:
+    """Whether this is a stop that all ranks have agreed on."""
+    return outcome[0] == "stopped" and _Side.agreed
 
 
 def _outcome(target: str, args: list[Any], debug: bool) -> tuple[str, Any]:

@@ -32,7 +32,13 @@ import numpy as np
 from maap.data.feeder import Feeder
 from maap.errors import MaapError
 from maap.host import loader, ranks
-from maap.host.supervise import Stopped, caffe_log, stop_wanted, stopping_deferred
+from maap.host.supervise import (
+    Stopped,
+    caffe_log,
+    stop_wanted,
+    stopping_deferred,
+    stopping_together,
+)
 from maap.host.types import Caffe, CaffeNet
 from maap.nets.online import STATS
 from maap.runs.metrics import Followed, Metrics, has_converged
@@ -305,7 +311,7 @@ class _Phase:
     def _snapshot(self) -> Snapshot:
         self.metrics.sync()
         taken = self.snapshots.here(int(self.solver.iter))
-        if not ranks.shared(self.snapshots.has(taken.iteration)):
+        if not ranks.shared(self.first and self.snapshots.has(taken.iteration)):
             if self.first:
                 self.snapshots.save(self.solver)
             else:
@@ -316,6 +322,7 @@ class _Phase:
         return taken
 
     def _stop(self) -> None:
+        stopping_together()
         if self.solver.iter > 0:
             self._snapshot()
         raise Stopped(f"stopped at iteration {self.solver.iter} of {self.settings.name}")
@@ -323,7 +330,9 @@ class _Phase:
     def _test(self) -> None:
         """Accuracy on the test images, once an iteration (a resumed phase may pass it again)."""
         path = self.folder / "accuracy.csv"
-        rows = path.read_text().splitlines() if path.is_file() else ["iteration,top1,top5"]
+        rows = ["iteration,top1,top5"]
+        if self.first and path.is_file():
+            rows = path.read_text().splitlines()
         rows = ranks.shared(rows)
         if self.settings.test is None or rows[-1].startswith(f"{self.solver.iter},"):
             return
