@@ -81,14 +81,15 @@ class Stage(JsonRecord):
     def trained_by(self, ranks: int) -> Optional[str]:
         """Note how many ranks train the phase from here on; what that changes in the middle of
         it, None: nothing."""
-        before = self.ranks[-1][1] if self.ranks else 1
         done = self.iteration or 0
-        if not done:
-            self.ranks = [[0, ranks]] if ranks > 1 else None
-            return None
+        # Without those that began here before, and came to no snapshot.
+        trained = [pair for pair in self.ranks or [[0, 1]] if pair[0] < done]
+        before = trained[-1][1] if trained else ranks
+        if not trained or before != ranks:
+            trained.append([done, ranks])
+        self.ranks = trained if trained != [[0, 1]] else None
         if before == ranks:
             return None
-        self.ranks = [*(self.ranks or [[0, before]]), [done, ranks]]
         return (
             f"{self.title}: {before} {'rank' if before == 1 else 'ranks'} trained up to iteration "
             f"{done}, from here on {ranks} will: an iteration takes {ranks}/{before} as many "
