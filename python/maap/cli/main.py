@@ -117,10 +117,11 @@ def _as_a_rank(words: list[str]) -> None:
     command = next((word for word in words if not word.startswith("-")), None)
     if not place.first:
         stay_silent()
-    if command in COMMANDS_OF_ONE:
+    if command in COMMANDS_OF_ONE and (place.size or not place.first):
         raise MaapError(
-            f"mpirun or srun started {place.size} processes, and maap {command} is the work of "
-            f"one: start it alone ({', '.join(TOGETHER)} run in several)"
+            f"mpirun or srun started {place.count} processes, and maap {command} is the work of "
+            f"one: start it alone ({', '.join(TOGETHER)} run in several). For processes that have "
+            "nothing to do with each other, set CAFFE_RANKS=off"
         )
 
 

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any, NoReturn, Optional
 
 from maap.errors import MaapError, Stopped
-from maap.host.launched import mpirun
+from maap.host.launched import launched, mpirun, threads_each
 
 Outcome = tuple[str, Any]  # (kind, value), see supervise._outcome
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-_OPEN_TO_CHANGE = "CAFFE_DEFAULT_THREADS"  # the settings above are a script's, not a choice
+_OPEN_TO_CHANGE = "CAFFE_DEFAULT_THREADS"  # the settings above are no choice of the user's
 _GOOD = ("result", "stopped")
 ENDING = 20.0  # seconds that ranks have to end in after one of them failed
 _CODE = "from maap.host.supervise import _child; _child()"
@@ -55,12 +55,13 @@ class End:
 
 
 class Crew:
-    """``size`` processes that do the same work; ``log``: the file that Caffe's log goes to first.
+    """``size`` processes that do the same work; ``log``: the file that Caffe's log goes to first;
+    ``threads``: of each, None: nobody chose.
 
     `start`, then `listen` until the end. `send` passes a signal on.
     """
 
-    def __init__(self, size: int, threads: int, log: Path) -> None:
+    def __init__(self, size: int, threads: Optional[int], log: Path) -> None:
         self.size, self.threads, self.log = size, threads, log
         self.members: list[Member] = []
         self.signals: list[int] = []  # passed on so far
@@ -91,7 +92,12 @@ class Crew:
         raise Stopped("stopped at once, without a snapshot", self.signals[0])
 
     def _environment(self, base: Mapping[str, str]) -> dict[str, str]:
-        own = {name: str(self.threads) for name in THREAD_SETTINGS}
+        threads = self.threads or threads_each(self.size)
+        own = {name: str(threads) for name in THREAD_SETTINGS}
+        if self.threads is None and launched() is not None:
+            # The launcher may have given each rank cores of its own. The engine sees who shares
+            # them (caffe/parallel/mpi.cpp), and divides them.
+            own[_OPEN_TO_CHANGE] = "1"
         path = os.pathsep.join(each or str(Path.cwd()) for each in sys.path)
         kept = {name: value for name, value in base.items() if name != _OPEN_TO_CHANGE}
         return {**kept, **own, "PYTHONPATH": path}

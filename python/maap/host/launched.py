@@ -1,8 +1,8 @@
 """Was this process started as one of several ranks, and how does one start ranks on this machine?
 
-A rank is a process that trains together with others. ``mpirun`` (Open MPI, MPICH, Intel MPI) and
-``srun`` start them and say in the environment which one a process is. With ``--ranks N`` the
-command starts ``mpirun`` itself (`crew.py`). Nothing heavy is imported here.
+A rank is a process that trains together with others. ``mpirun`` (Open MPI, MPICH, Intel MPI),
+``srun`` and ``flux run`` start them and say in the environment which one a process is. With
+``--ranks N`` the command starts ``mpirun`` itself (`crew.py`). Nothing heavy is imported here.
 """
 
 import os
@@ -19,34 +19,38 @@ PACKAGES = "openmpi-bin libopenmpi-dev"  # of Debian and Ubuntu
 
 @dataclass(frozen=True)
 class Place:
-    """Which of ``size`` ranks a process is, and which of the ``local_size`` on its machine."""
+    """Which of ``size`` ranks a process is. size 0: the launcher does not say how many there are,
+    and it may be one; MPI knows (`ranks.join`)."""
 
     rank: int
     size: int
-    local_rank: int
-    local_size: int
 
     @property
     def first(self) -> bool:
         """Whether it is the one that writes files and speaks to the user."""
         return self.rank == 0
 
+    @property
+    def count(self) -> str:
+        """How many there are, in words."""
+        return str(self.size) if self.size else "several"
 
-# Names of (rank, ranks, rank on this machine, ranks on this machine) by launcher.
+
+# Names of (rank, ranks) by launcher, in the order of the engine's (caffe/parallel/mpi.cpp).
 _LAUNCHERS = (
-    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK",
-     "OMPI_COMM_WORLD_LOCAL_SIZE"),
-    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE", "MV2_COMM_WORLD_LOCAL_RANK",
-     "MV2_COMM_WORLD_LOCAL_SIZE"),
-    ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID", "MPI_LOCALNRANKS"),
+    ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),  # Open MPI
+    ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE"),  # MVAPICH
+    ("PMI_RANK", "PMI_SIZE"),  # MPICH and those made from it
+    ("FLUX_TASK_RANK", "FLUX_JOB_SIZE"),
     # A batch script has SLURM_PROCID and SLURM_NTASKS too, but is one process: srun alone has
     # SLURM_STEP_NUM_TASKS.
-    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID", ""),
-)  # fmt: skip
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+    ("PMIX_RANK", ""),  # says no number
+)
 # What a launcher tells its processes, which another launcher must not read; and what in it is a
 # setting of the user's.
 _INHERITED = ("OMPI_", "PMIX_", "PMI_", "PRTE_", "MPI_LOCAL", "HYDRA_", "CAFFE_RANKS")
-_OF_THE_USER = ("OMPI_MCA_btl", "OMPI_MCA_pml", "OMPI_MCA_mpi_")
+_OF_THE_USER = ("OMPI_MCA_btl", "OMPI_MCA_pml", "OMPI_MCA_mpi_", "PMIX_MCA_", "CAFFE_RANKS_TIMEOUT")
 
 
 def launched(environment: Mapping[str, str] = os.environ) -> Optional[Place]:
@@ -54,42 +58,22 @@ def launched(environment: Mapping[str, str] = os.environ) -> Optional[Place]:
     CAFFE_RANKS=off says that it has nothing to do with the others."""
     if environment.get("CAFFE_RANKS") == "off":
         return None
-    for rank, size, local_rank, local_size in _LAUNCHERS:
-        found = _numbers(environment, rank, size)
-        if found is None or found[1] < 2:
-            continue
-        near = _numbers(environment, local_rank, local_size) or _near_slurm(environment, *found)
-        return Place(*found, *near)
+    for rank, size in _LAUNCHERS:
+        found = _number(environment, rank), _number(environment, size) if size else 0
+        if found[0] is not None and found[1] is not None:
+            return Place(*found) if found[1] != 1 else None
     return None
 
 
-def _numbers(environment: Mapping[str, str], *names: str) -> Optional[tuple[int, int]]:
-    try:
-        first, second = (int(environment[name]) for name in names)
-    except (KeyError, ValueError):
-        return None
-    return first, second
-
-
-def _near_slurm(environment: Mapping[str, str], rank: int, size: int) -> tuple[int, int]:
-    """(rank, ranks) on this machine. Slurm lists tasks by machine: "4(x2),3"."""
-    try:
-        local, node = int(environment["SLURM_LOCALID"]), int(environment["SLURM_NODEID"])
-        counts: list[int] = []
-        for part in environment["SLURM_STEP_TASKS_PER_NODE"].split(","):
-            count, _, times = part.rstrip(")").partition("(x")
-            counts += [int(count)] * int(times or 1)
-        return local, counts[node]
-    except (KeyError, ValueError, IndexError):
-        return rank, size  # as if there were one machine
+def _number(environment: Mapping[str, str], name: str) -> Optional[int]:
+    text = environment.get(name, "")
+    return int(text) if text.isascii() and text.isdigit() else None
 
 
 def threads_each(ranks: int = 1) -> int:
-    """CPU threads of a rank where nobody says: the cores that this process may use, divided by the
-    ranks on this machine, at least 1. ``ranks``: how many are to be started here."""
-    place = launched()
-    near = place.local_size if place is not None else ranks
-    return max(1, len(os.sched_getaffinity(0)) // near)
+    """CPU threads of each of ``ranks`` that are to be started here, where nobody says: the cores
+    that this process may use, divided by them, at least 1."""
+    return max(1, len(os.sched_getaffinity(0)) // ranks)
 
 
 def need_ranks(ranks: int, host: Optional[str] = None) -> None:
@@ -98,7 +82,7 @@ def need_ranks(ranks: int, host: Optional[str] = None) -> None:
     place = launched()
     if place is not None and ranks not in (1, place.size):
         raise MaapError(
-            f"--ranks {ranks}, but this process is one of {place.size} that mpirun or srun "
+            f"--ranks {ranks}, but this process is one of {place.count} that mpirun or srun "
             "started: leave --ranks out, the launcher says how many there are"
         )
     if place is None and ranks == 1:

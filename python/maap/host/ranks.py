@@ -9,7 +9,9 @@ fails ends them all: their calls then raise an error that names it.
 import ctypes
 import gc
 import importlib
+import os
 import pickle
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -82,13 +84,15 @@ def join() -> Ranks:
         ranks = importlib.import_module("caffe.ranks")  # only here: this module loads nothing heavy
     except ImportError:
         raise MaapError(
-            f"mpirun or srun started {place.size} processes, and this Caffe cannot train in "
+            f"mpirun or srun started {place.count} processes, and this Caffe cannot train in "
             "several: use --host fork, or start one process"
         ) from None
     found = ranks.world()
-    if found is None or found.size != place.size:
+    if found is None and not place.size:
+        return ALONE
+    if found is None or place.size not in (0, found.size):
         raise MaapError(
-            f"mpirun or srun started {place.size} processes, and MPI sees "
+            f"mpirun or srun started {place.count} processes, and MPI sees "
             f"{1 if found is None else found.size}: start them with the mpirun of the MPI that the "
             f"engine was built with (Debian: apt-get install {PACKAGES})"
         )
@@ -161,6 +165,14 @@ def first_alone(make: Callable[[], T]) -> T:
     return make()
 
 
+def cores() -> int:
+    """This rank's part of the cores that it may use, at least 1: ranks that may use the same ones
+    share them evenly, as the engine's threads do. Called on every rank."""
+    own = tuple(sorted(os.sched_getaffinity(0)))
+    mine = (socket.gethostname(), own)
+    return max(1, len(own) // gathered(mine).count(mine))
+
+
 def of_this_rank(count: int) -> range:
     """The numbers below ``count`` that are this rank's part: every ``size``-th."""
     ranks = here()
@@ -174,6 +186,6 @@ def in_turn(parts: list[list[T]]) -> list[T]:
 
 
 __all__ = [
-    "ALONE", "Alone", "Ranks", "collected", "end", "first", "first_alone", "gathered", "here",
-    "in_turn", "join", "leave", "of_this_rank", "shared", "working_with",
+    "ALONE", "Alone", "Ranks", "collected", "cores", "end", "first", "first_alone", "gathered",
+    "here", "in_turn", "join", "leave", "of_this_rank", "shared", "working_with",
 ]  # fmt: skip

@@ -32,7 +32,7 @@ from typing import Any, Optional
 from maap.errors import MaapError, Stopped
 from maap.host import ranks
 from maap.host.crew import Crew, End, signal_of
-from maap.host.launched import Place, launched, need_ranks, stay_silent, threads_each
+from maap.host.launched import Place, launched, need_ranks, stay_silent
 from maap.host.workers import die_with_parent
 
 # ---- the parent's side --------------------------------------------------------------------------
@@ -50,12 +50,12 @@ def call(
 ) -> Any:
     """``target`` ("package.module:function") called with ``args`` (picklable) in a child process.
 
-    ``threads`` is how many Caffe's arithmetic uses (default: the cores, divided by the ranks on
-    this machine), ``log`` the file Caffe's log is appended to (a temporary one by default, removed
-    when all went well). ``processes``: more than 1 starts that many processes, which all call the
-    target and find each other by `ranks.here`; rank 0's result counts. A process that mpirun or
-    srun started is a rank already. Returns what the function returns; raises MaapError for its
-    errors, and Stopped.
+    ``threads`` is how many Caffe's arithmetic uses (default: the cores, divided by the ranks that
+    have the same ones), ``log`` the file Caffe's log is appended to (a temporary one by default,
+    removed when all went well). ``processes``: more than 1 starts that many processes, which all
+    call the target and find each other by `ranks.here`; rank 0's result counts. A process that
+    mpirun or srun started is a rank already. Returns what the function returns; raises MaapError
+    for its errors, and Stopped.
     """
     need_ranks(processes)
     if launched() is not None:
@@ -65,7 +65,7 @@ def call(
         handle, name = tempfile.mkstemp(prefix="maap-", suffix=".log")
         os.close(handle)
         log = Path(name)
-    crew = Crew(processes, threads or threads_each(processes), log)
+    crew = Crew(processes, threads, log)
     with _passing_signals_to(crew):
         crew.start((target, args, debug))
         end = crew.listen()

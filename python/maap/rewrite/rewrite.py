@@ -15,7 +15,6 @@ The decoding, resizing, rendering and encoding happen in worker processes while 
 (`bench/rewrite.py` shows what remains).
 """
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -140,9 +139,9 @@ def batches_of(first: int, count: int, batch: int) -> list[list[int]]:
 
 
 def default_workers() -> int:
-    """One per core this process may use, at most four: two keep up with a GPU's AlexNet on
-    JPEGs. The ranks of a machine share its cores."""
-    return max(1, min(4, len(os.sched_getaffinity(0)) // ranks.here().local_size))
+    """One per core that this rank has for itself, at most four: two keep up with a GPU's AlexNet on
+    JPEGs. Called on every rank."""
+    return min(4, ranks.cores())
 
 
 def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making

@@ -62,10 +62,11 @@ def train(config: TrainConfig, given: Optional[Settings] = None, debug: bool = F
     place = launched()
     if place is not None:
         need_ranks(config.ranks)
-        config = dataclasses.replace(config, ranks=place.size)
-        given = dict(given, ranks=place.size)
+        config = dataclasses.replace(config, ranks=place.size or 1)
+        given = dict(given, ranks=config.ranks)
     threads = given.get("threads")
-    if place is None or place.first:  # the others are told by rank 0
+    # The others are told by rank 0, but for the threads that a run has: they start with them.
+    if place is None or place.first or config.resume:
         config = _with_donor_named(config)
         run = locate(config, given)
         config = dataclasses.replace(config, name=run.name)

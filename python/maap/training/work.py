@@ -56,6 +56,9 @@ def work(config: TrainConfig, given: Settings) -> RunResult:
     """Set the run up, or find how far it came, and do its stages. Called by `train` in a child; of
     several ranks, in each: rank 0 sets the run up and writes its files."""
     config, given = ranks.shared((config, given))
+    size = ranks.here().size
+    if size > 1:  # not all launchers say before how many there are
+        config, given = dataclasses.replace(config, ranks=size), dict(given, ranks=size)
     if not ranks.first():
         config = ranks.shared(config)  # rank 0 has set the run up
         return Work(Run(Path(config.runs_dir) / str(config.name)), config).all_stages()
