@@ -86,6 +86,11 @@ def test_the_page_shows_it_beside_runs(cells, tmp_path):
     file = cells[1].row.script.file
     assert rows[3]["command"] == f"maap python {file} demo none --seeds 2 --rate 3"
     assert "The 2 runs and 2 trainings by scripts" in cost.time_spent(cells)
+    run = next(each for each in cells if each.script is None).run
+    state = run.state()
+    state.stages[-1].status = "running"
+    run.write_state(state)
+    assert "The 1 runs and 2 trainings by scripts" in cost.time_spent(cells)
 
 
 def test_without_any_run_there_is_no_page(cells):

@@ -56,7 +56,8 @@ def _option(name: str, value: Value) -> list[str]:
 
 def time_spent(cells: Sequence[Cell]) -> str:
     """A sentence: what the finished runs and measurements of a page took together, and where."""
-    runs = {str(cell.config.name): cell for cell in cells if cell.run.exists}
+    done = (cell for cell in cells if cell.run.exists and cell.run.finished())
+    runs = {str(cell.config.name): cell for cell in done}
     seconds = sum(_seconds(cell) for cell in runs.values())
     scripts = script_seconds(cells)
     seconds += sum(measuring_seconds(cells)) + sum(scripts)
