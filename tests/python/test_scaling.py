@@ -1,12 +1,14 @@
 """The model behind `maap plan`, against values worked out by hand; and what it is fed with."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from maap.host import ranks
+from maap.nets.folder import find_net
 from maap.scaling import facts, model, page, sums
 from maap.scaling.model import Bucket, Link, Machines, Work, buckets_of, step, stops_at
 from rank_fakes import together
@@ -127,6 +129,15 @@ def test_an_iteration_is_timed():
     assert found.timed and 0 < found.work.forward < 1 and 0 < found.work.backward < 1
 
 
+def test_an_iteration_is_one_pass_whatever_the_solver_says(tmp_path):
+    folder = tmp_path / "tiny"
+    shutil.copytree(TINY, folder)
+    path = folder / "solver.prototxt"
+    path.write_text(path.read_text() + "iter_size: 4\n")
+    _, made = facts._solver(find_net(str(folder)), 4, 8, None)
+    assert made.param.iter_size == 1
+
+
 def test_the_page():
     work = Work(0.001, 0.002, 0.0, [Bucket(40_000_000, 1.0)])
     about = facts.Facts("net", 10, 1000, work, 10_000_000, False)
@@ -136,6 +147,9 @@ def test_the_page():
     assert [row[0] for row in rows] == ["1", "2", "4"]
     assert rows[1][1:6] == ["20", "70.02", "ms", "40.02", "ms"]
     assert rows[1][-1] == "43%" and "falls under 50 % at 2 ranks" in text
+    text = "\n".join(page.lines(about, ONE, 64, 6, 1000, "as given"))
+    rows = [line.split() for line in text.splitlines() if line[:8].strip().isdigit()]
+    assert [row[0] for row in rows] == ["1", "2", "4", "6"]  # no rank without an image
 
 
 def test_the_command():

@@ -277,6 +277,15 @@ def test_the_plan_adds_up_what_is_left(tmp_path):
     ]  # fmt: skip
 
 
+def test_the_plan_counts_ranks_that_share_the_cores(tmp_path):
+    def seconds(**settings):
+        step = Step(cell(tmp_path, "a", a_star="reduce", **settings), None)
+        return [each for _, each, _ in timing.parts_of(step, COSTS, SIZES)]
+
+    assert seconds(ranks=3) == [600, 20, 300, 30]
+    assert seconds(ranks=3, gpu=0) == seconds()
+
+
 def test_the_plan_counts_from_the_last_snapshot(tmp_path):
     begun = cell(tmp_path, "a", variant="laap")
     leave(begun, done=0, status="running", iteration=40)

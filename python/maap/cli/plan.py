@@ -63,7 +63,7 @@ _POSITIVE = click.FloatRange(min=0, min_open=True)
     "--local-bandwidth",
     type=_POSITIVE,
     metavar="GB/S",
-    help="Within a machine. [default: as --bandwidth]",
+    help="Within a machine; a message takes --latency there, too. [default: as --bandwidth]",
 )
 @click.option(
     "--ranks-per-machine",

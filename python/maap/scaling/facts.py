@@ -89,9 +89,10 @@ def _multiplications(net: CaffeNet, layer: str, top: str) -> float:
 def _solver(
     files: NetFiles, classes: int, batch: int, gpu: Optional[int]
 ) -> tuple[NetParameter, CaffeSolver]:
-    """The training net of a net folder, and its solver with random weights."""
+    """The training net of a net folder, and its solver with random weights, whose iteration is one
+    forward and one backward pass."""
     text = resolve_train(files, False, classes, batch, from_scratch=True)
-    mode = dict(solver_mode="CPU" if gpu is None else "GPU", random_seed=1)
+    mode = dict(solver_mode="CPU" if gpu is None else "GPU", random_seed=1, iter_size=1)
     solver = resolve_solver(files, False, 1, mode)
     caffe = loader.load()
     loader.set_device(caffe, gpu)

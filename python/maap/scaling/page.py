@@ -13,10 +13,11 @@ def lines(
     facts: Facts, machines: Machines, most: int, whole: Optional[int], epoch: int, origin: str
 ) -> list[str]:
     """What steps and epochs take for 1, 2, 4 ... ``most`` ranks. whole: images of all ranks
-    together in an iteration, None: each rank has ``facts.batch``. epoch: images in it. origin:
-    where bandwidth and latency come from."""
+    together in an iteration (more ranks than these are not shown), None: each rank has
+    ``facts.batch``. epoch: images in it. origin: where bandwidth and latency come from."""
     work, batch = facts.work, facts.batch
-    steps = [step(work, machines, n, batch, whole) for n in doubling(most)]
+    shown = most if whole is None else min(most, whole)  # each rank has an image
+    steps = [step(work, machines, n, batch, whole) for n in doubling(shown)]
     rows = [_HEAD, *(_row(each, epoch) for each in steps)]
     widths = [max(len(row[k]) for row in rows) for k in range(len(_HEAD))]
     table = ["  ".join(cell.rjust(width) for cell, width in zip(row, widths)) for row in rows]

@@ -2,7 +2,9 @@
 
 For every net (with and without Enhancement) that is still to be trained: two training iterations,
 one forward pass of the rewrite net and one of the deploy net, each after one to warm up. Start-up,
-snapshots and reports are not in it, and a phase that converges ends earlier.
+snapshots and reports are not in it, and a phase that converges ends earlier. An iteration of N
+ranks is taken to be N times that of one, which has the same cores; on GPUs, where each has its own,
+as long. What their sums take is not in it.
 """
 
 import gc
@@ -80,6 +82,11 @@ def plan_lines(planned: list[Cell], steps: list[Step]) -> list[str]:
         seconds += sum(part[1] for part in parts)
         space += sum(part[2] for part in parts)
     lines += [_timing_line(kind, timed[kind][0], steps) for kind in timed]
+    if any(step.cell.resolved.ranks > 1 for step in steps):
+        lines.append(
+            "an iteration of N ranks is counted as N of one (with GPUs, as one); the time of their "
+            "sums is not estimated"
+        )
     together = f"together about {duration(seconds)} and {space / 1e9:.1f} GB in {runs_dir}"
     lines.append(together + more)
     return lines
@@ -99,7 +106,7 @@ def parts_of(step: Step, costs: Costs, sizes: Sizes) -> list[Part]:
             parts.append((f"phase 1 from {donor}", 0.0, 0.0))
         elif stage.kind == "train":
             left = _iterations(config, int(stage.number or 1)) - (stage.iteration or 0)
-            parts.append(_training(stage.title, left, costs))
+            parts.append(_training(stage.title, left * _turns(config), left, costs))
         elif stage.kind == "rewrite":
             parts.append(_rewriting(config, costs, sizes))
         elif stage.kind == "evaluation":
@@ -114,9 +121,14 @@ def _iterations(config: TrainConfig, number: int) -> int:
     return int((config.max_iter if number == 1 else config.phase2_iter) or 0)
 
 
-def _training(title: str, iterations: int, costs: Costs) -> Part:
+def _turns(config: TrainConfig) -> int:
+    """Iterations of one rank that take as long as one of all ranks."""
+    return config.ranks if config.gpu is None else 1
+
+
+def _training(title: str, turns: int, iterations: int, costs: Costs) -> Part:
     kept = 2 * costs.weight_bytes  # the weights and the solver's history
-    return f"{title}, {iterations} iterations", iterations * costs.iteration, kept
+    return f"{title}, {iterations} iterations", turns * costs.iteration, kept
 
 
 def _rewriting(config: TrainConfig, costs: Costs, sizes: Sizes) -> Part:
