@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares a math mode (docs/math-modes.md) with float: loss curves, and speed and memory.
+"""Compares a CPU's math mode (docs/math-modes.md) with float: loss curves, speed and memory.
 
     bench/math_modes.py [curves|speed] [--mode BF16] [--seeds 3] [--iterations 300] [--rounds 9]
                         [--threads 2] [--nets alexnet:16,vgg19:4,resnet152:4]
@@ -181,8 +181,8 @@ def speed(args: argparse.Namespace) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("what", nargs="?", choices=("curves", "speed"))
-    parser.add_argument("--mode", default="BF16", help="BF16 or, on a GPU, another")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--mode", default="BF16", choices=["BF16"], help="the CPU's")
+    parser.add_argument("--seeds", type=int, default=3, help="2 or more, for curves (default 3)")
     parser.add_argument("--iterations", type=int, default=300)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
@@ -190,6 +190,8 @@ def main() -> None:
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    if args.seeds < 2:
+        parser.error(f"--seeds {args.seeds}: a spread needs 2 seeds or more")
     if args.worker:
         return work(args)
     if args.inside:  # in the engine's Python

@@ -75,10 +75,11 @@ void sum(const RanksPtr& ranks, py::array values) {
 void bind_ranks(py::module_* module) {
   py::class_<Communicator, RanksPtr>(
       *module, "Communicator",
-      "The ranks that compute together, numbered from 0. All ranks must make the same calls in "
-      "the\n"
-      "same order; a call may wait for the others. CaffeError, now and from then on, if a rank\n"
-      "fails, ends too early or does not answer; the message names it.")
+      "The ranks that compute together, numbered from 0. All ranks must make the same calls in\n"
+      "the same order; a call may wait for the others. After a TypeError or ValueError in one\n"
+      "rank alone the others still wait for it: it must make the call again, or call abort().\n"
+      "CaffeError, now and from then on, if a rank fails, ends too early or does not answer; the\n"
+      "message names it.")
       .def_property_readonly("rank", &Communicator::rank, "This process's number.")
       .def_property_readonly("size", &Communicator::size, "The number of ranks.")
       .def_property_readonly("local_rank", &Communicator::local_rank,

@@ -52,10 +52,15 @@ def say_training(step: dict[str, Any] | None) -> str:
     return "<br>".join(say_one_training(row) for row in step["rows"])
 
 
+def first_line(row: dict[str, Any]) -> str:
+    """Of what the programs of a row said."""
+    return next(iter(row.get("output", "").splitlines()), "the training stopped")
+
+
 def say_one_training(row: dict[str, Any]) -> str:
     name = f"{row['solver'].partition('_')[0]}, {row['way']}: "
     if row.get("largest") is None:
-        return name + "FAILED: " + row.get("output", "the training stopped").splitlines()[0]
+        return name + "FAILED: " + first_line(row)
     what = f"{row['iterations']} iterations, losses differ by at most {row['largest']:.1e}"
     return name + (what if row["good"] else "FAILED: " + what)
 
@@ -69,7 +74,7 @@ def say_several(step: dict[str, Any] | None) -> str:
 def say_row_of_several(row: dict[str, Any]) -> str:
     good = "" if row["good"] else "FAILED: "
     if row.get("largest") is None:
-        return f"{row['gpus']} GPUs: {good}" + row["output"].splitlines()[0]
+        return f"{row['gpus']} GPUs: {good}" + first_line(row)
     return (
         f"{row['gpus']} GPUs: {good}{row['iterations']} iterations, losses differ from one GPU's "
         f"by at most {row['largest']:.1e}"

@@ -35,6 +35,15 @@ def test_a_failure_is_said():
     assert "train, default: FAILED: no end |" in text
 
 
+def test_a_failure_without_a_word_is_said():
+    silent = {"solver": "train_solver.prototxt", "way": "default", "good": False, "output": ""}
+    results = {"machine": MACHINE, "training": {"good": False, "rows": [silent]}}
+    results["several"] = {"good": False, "rows": [{"gpus": 2, "good": False, "output": ""}]}
+    text = "\n".join(load().report(results))
+    assert "train, default: FAILED: the training stopped |" in text
+    assert "2 GPUs: FAILED: the training stopped |" in text
+
+
 def test_times_are_shown_beside_each_other():
     row = {"net": "n", "batch": 64, "mode": "FP16", "engine": {"ms": 1.5, "memory_mb": 7}}
     failed = {"net": "m", "mode": "TF32", "engine": {"error": "out of memory"}}
