@@ -1,5 +1,6 @@
 """Fixtures that several tests share."""
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -40,6 +41,17 @@ def usual_signals():
     for number, handler in before.items():
         signal.signal(number, handler)
     signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 6 MB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if os.system(f"mount -t tmpfs -o size=6m tmpfs {folder} 2>/dev/null") != 0:
+        pytest.skip("may not mount a tmpfs here")
+    yield folder
+    os.system(f"umount -l {folder}")
 
 
 @pytest.fixture(scope="session")

@@ -183,17 +183,6 @@ def records(folder):
     return [(split.read(n)[0].tobytes(), split.read(n)[1]) for n in range(len(split))]
 
 
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 6 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.system(f"mount -t tmpfs -o size=6m tmpfs {folder} 2>/dev/null") != 0:
-        pytest.skip("may not mount a tmpfs here")
-    yield folder
-    os.system(f"umount -l {folder}")
-
-
 def test_a_full_disk_is_named_and_loses_nothing(source, rewritten, small_disk, monkeypatch):
     monkeypatch.setattr("maap.rewrite.output.need_space", lambda *_: None)
     monkeypatch.setattr("maap.rewrite.output.COMMIT_EVERY", 4)

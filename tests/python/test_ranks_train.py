@@ -190,8 +190,10 @@ def test_a_runs_own_rewriting_and_evaluation_have_them_too(trained, environment)
 # ---- faults ----
 
 
-def test_a_rank_that_dies_while_rewriting_leaves_no_data_set(trained, environment, tmp_path):
-    base = [sys.executable, "-m", "maap", "rewrite", "one", "--runs-dir", str(trained)]
+def test_a_rank_that_dies_while_rewriting_leaves_no_data_set(words, environment, tmp_path):
+    """Each image is a batch, so that there is always a rank at work."""
+    run(words("one", "--phase2-iter", "1", max_iter=1, batch=1, variant="maap"), environment)
+    base = [sys.executable, "-m", "maap", "rewrite", "one", "--runs-dir", str(tmp_path / "runs")]
     out = tmp_path / "images"
     partial = tmp_path / ".partial-images"
     process = subprocess.Popen(

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import random
 import signal
 import subprocess
@@ -255,17 +254,6 @@ def test_two_at_once_are_refused(source, tmp_path):
     finally:
         process.kill()
         process.wait()
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 6 MB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if os.system(f"mount -t tmpfs -o size=6m tmpfs {folder} 2>/dev/null") != 0:
-        pytest.skip("may not mount a tmpfs here")
-    yield folder
-    os.system(f"umount -l {folder}")
 
 
 def test_not_enough_space_is_said_before_the_work(source, small_disk):

@@ -20,7 +20,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Optional, Protocol, Union
+from typing import Literal, NamedTuple, Optional, Protocol
 
 import numpy as np
 
@@ -174,9 +174,9 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
     bytes are those of one rank that computes with as many threads.
     """
     started = time.monotonic()
-    a_star = find_a_star(a_star).name
+    method = find_a_star(a_star)
     regions.check(source)
-    request = Request.of(source, net, weights, a_star, transform, batch, regions)
+    request = Request.of(source, net, weights, method.name, transform, batch, regions)
     output = Output(Path(out), source, request)
     manifest = ranks.shared(output.finished() if ranks.first() else None)
     if manifest is not None:
@@ -187,15 +187,23 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
             if first:
                 say(f"rewriting continues after {first} of {len(source)} records")
             if first < len(source):
-                soft = find_a_star(a_star).needs_attention
+                soft = method.needs_attention
                 finder = finder or open_finder(net, weights, batch, gpu, attention=soft)
-                job = worker.Job.of(source, finder.size, transform, batch, a_star)
+                job = worker.Job.of(source, finder.size, transform, batch, method.name)
                 _fill(output, job, finder, first, worker_count or default_workers())
-            cut_by = "" if regions.how == "found" else f"cut by {regions.title}"
-            how = dict(mean=transform.mean, title=cut_by)
-            if ranks.first():
-                manifest = output.finish(lambda *picture: write_sheet(*picture, **how))
-            manifest = ranks.shared(manifest)
+            manifest = ranks.shared(_finished(output, transform) if ranks.first() else None)
+    return _result(output, manifest, time.monotonic() - started)
+
+
+def _finished(output: Output, transform: Transform) -> Manifest:
+    """`Output.finish`, with a sheet that says what the images are cut by."""
+    regions = output.request.cut_by
+    title = "" if regions.how == "found" else f"cut by {regions.title}"
+    return output.finish(lambda *picture: write_sheet(*picture, mean=transform.mean, title=title))
+
+
+def _result(output: Output, manifest: Manifest, seconds: float) -> RewriteResult:
+    """What a whole data set holds; says how many images are kept whole."""
     done = Request.from_json(manifest["rewritten"])
     fallbacks = done.fallbacks or 0
     if fallbacks:
@@ -203,8 +211,7 @@ def rewrite(  # noqa: PLR0917  what it is made from, in the order of its making
             f"{fallbacks} of {done.records} attention maps were flat: "
             "those images are kept whole"
         )
-    seconds = time.monotonic() - started
-    return RewriteResult(Path(out), done.records, fallbacks, manifest, seconds)
+    return RewriteResult(output.out, done.records, fallbacks, manifest, seconds)
 
 
 def _opened(output: Output) -> int:
@@ -231,7 +238,7 @@ def _fill(output: Output, job: worker.Job, finder: Finder, first: int, count: in
                 if behind < 0:
                     continue
                 for batch in _batches(output, _rendered(pool, behind), behind):
-                    output.write(*batch)
+                    output.write(batch.datums, batch.indices, batch.regions, batch.stats)
                     progress.advance(len(batch.indices), fallbacks=output.fallbacks)
     if ranks.first():
         parts.clear(output.partial)
@@ -264,12 +271,14 @@ def _forward(pool: Pool, number: int, finder: Finder, output: Output) -> None:
 
 
 class _Batch(NamedTuple):
-    """A batch that is rendered: its Datums, or their lengths where another rank has them."""
+    """A batch that is rendered. datums: none on the way to rank 0, which takes them from a file;
+    lengths: of the Datums, on that way alone."""
 
-    datums: Sequence[Union[bytes, memoryview, int]]
     indices: list[int]
     regions: np.ndarray
     stats: np.ndarray
+    datums: Sequence[memoryview] = ()
+    lengths: Sequence[int] = ()
 
 
 def _rendered(pool: Pool, number: int) -> Optional[_Batch]:
@@ -277,17 +286,18 @@ def _rendered(pool: Pool, number: int) -> Optional[_Batch]:
     if number >= len(pool.batches):
         return None
     slot = pool.slot(number)
-    return _Batch(pool.rendered(number), pool.batches[number], slot.regions, slot.stats)
+    return _Batch(pool.batches[number], slot.regions, slot.stats, pool.rendered(number))
 
 
 def _batches(output: Output, own: Optional[_Batch], number: int) -> Iterator[_Batch]:
     """On rank 0, the batches of all ranks in round `number`, in their order; none on the others,
     which hand theirs over."""
     if own is not None and not ranks.first():
-        own = own._replace(datums=parts.give(output.partial, number, own.datums))
+        lengths = parts.give(output.partial, number, own.datums)
+        own = own._replace(datums=(), lengths=lengths)
     for rank, batch in enumerate(ranks.collected(own)):
         if batch is not None and rank:
-            datums = parts.take(output.partial, rank, number, batch.datums)
+            datums = parts.take(output.partial, rank, number, batch.lengths)
             batch = batch._replace(datums=datums)
         if batch is not None:
             yield batch
