@@ -43,6 +43,18 @@ string loss_part(Dtype weight, Dtype value) {
   return text.str();
 }
 
+/// Sets a flag; false again at the end, also of an iteration that throws.
+class WhileHere {
+ public:
+  WhileHere(bool* flag, bool value) : flag_(flag) { *flag = value; }
+  ~WhileHere() { *flag_ = false; }
+  WhileHere(const WhileHere&) = delete;
+  WhileHere& operator=(const WhileHere&) = delete;
+
+ private:
+  bool* flag_;
+};
+
 /// The mode of the solver's nets: that of its field or, without the field, the thread's.
 MathMode chosen_math_mode(const SolverParameter& param) {
   if (!param.has_math_mode()) return math_mode();
@@ -113,7 +125,9 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
   const unsigned int seed = static_cast<unsigned int>(param_.random_seed());
   if (has_seed) Caffe::set_random_seed(seed);
   const MathModeScope math(chosen_math_mode(param_));
-  param_.set_math_mode(static_cast<SolverParameter::MathMode>(math_mode()));
+  if (param_.has_math_mode() || math_mode() != MathMode::kFloat) {
+    param_.set_math_mode(static_cast<SolverParameter::MathMode>(math_mode()));
+  }
   InitTrainNet();
   if (param_.snapshot_format() == SolverParameter_SnapshotFormat_HDF5) {
     hdf5_paths(net_->layer_names());  // throws now, not at the first snapshot
@@ -180,6 +194,7 @@ void Solver<Dtype>::step(int iters) {
   if (iters > 0) {
     CheckSettings();
     PrepareUpdates();
+    check_loss_scale();
   }
   losses_.clear();
   smoothed_loss_ = 0;
@@ -240,6 +255,14 @@ void Solver<Dtype>::iterate(bool display, int start_iter) {
   ApplyUpdate();
 }
 
+template <typename Dtype>
+void Solver<Dtype>::check_loss_scale() {
+  const bool needed = Caffe::mode() == Caffe::GPU && param_.math_mode() == SolverParameter::FP16;
+  CAFFE_CHECK(!needed || GpuLossFactor() != nullptr,
+              "math_mode FP16 scales the loss, and a solver class that has no GpuLossFactor() does "
+              "not know that: use BF16, or one of SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam");
+}
+
 /// On a GPU.
 template <typename Dtype>
 void Solver<Dtype>::iterate_late(bool display, int start_iter) {
@@ -247,10 +270,12 @@ void Solver<Dtype>::iterate_late(bool display, int start_iter) {
   LateValues* const late = late_values_.get();
   late->begin();
   const bool waits = !callbacks_.empty() || !UpdatesLate();
+  const Dtype* const factor = GpuLossFactor();
+  const WhileHere scaled(&gradients_are_scaled_, factor != nullptr);
   {
     const LateValues::Scope scope(late);
     LateLoss<Dtype> late_loss(late);
-    late_loss.scale_gradients(GpuLossFactor());
+    late_loss.scale_gradients(factor);
     for (int i = 0; i < param_.iter_size(); ++i) {
       begin_pass(i);
       net_->ForwardBackwardLate(&late_loss);
@@ -297,11 +322,15 @@ template <typename Dtype>
 void Solver<Dtype>::check_loss(Dtype loss, const string& where) {
   if (std::isfinite(loss) || param_.continue_on_nonfinite_loss()) return;
   const string rate = DescribeRate();
+  const bool half = param_.math_mode() == SolverParameter::FP16;
   CAFFE_FAIL("iteration " << iter_ << ": the training loss is " << loss << where
                           << (rate.empty() ? "" : " (" + rate + ")")
                           << ". The weights are still those of the last good iteration. Lower "
-                             "base_lr, set clip_gradients, or look for bad input; "
-                             "continue_on_nonfinite_loss: true in the solver continues training");
+                             "base_lr, set clip_gradients, look for bad input"
+                          << (half ? ", or use math_mode BF16 (in FP16, activations beyond 65504 "
+                                     "are infinite)"
+                                   : "")
+                          << "; continue_on_nonfinite_loss: true in the solver continues training");
 }
 
 template <typename Dtype>

@@ -162,6 +162,9 @@ class Solver {
   }
   /// On a GPU: what the loss's gradient is multiplied by, or null (caffe/solvers/loss_scale.hpp).
   virtual const Dtype* GpuLossFactor() { return nullptr; }
+  /// Whether the diffs that ApplyUpdate finds were computed with that factor: in an iteration of
+  /// Step, but not where somebody else called Backward.
+  bool gradients_are_scaled() const { return gradients_are_scaled_; }
   /// For messages: "learning rate 0.01"; "" if there is none.
   virtual string DescribeRate() { return ""; }
 
@@ -185,6 +188,7 @@ class Solver {
   void take_request();
   void iterate(bool display, int start_iter);
   void iterate_late(bool display, int start_iter);
+  void check_loss_scale();
   Dtype forward_backward();
   void show(Dtype loss, bool display, int start_iter, const string& where = "");
   void check_loss(Dtype loss, const string& where);
@@ -204,6 +208,7 @@ class Solver {
   string describe_for_ranks() const;
 
   std::unique_ptr<LateValues> late_values_;
+  bool gradients_are_scaled_ = false;
   shared_ptr<DataParallel<Dtype>> together_;  // null: this solver is alone
   bool has_begun_together_ = false;
   bool stop_requested_ = false, snapshot_requested_ = false;  // by any rank

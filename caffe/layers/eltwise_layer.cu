@@ -147,7 +147,7 @@ template <typename Dtype>
 template <typename T>
 void EltwiseLayer<Dtype>::forward_sum(const Values<Dtype, T>& values, const Blobs& bottom,
                                       Blob<Dtype>* top) {
-  const bool relu = !this->followers().empty() && is_plain_relu(*this->followers()[0]);
+  const bool relu = has_relu();
   const int bottoms = static_cast<int>(bottom.size());
   T* const y = values.mutable_data(top);
   for (int k = 1; k < bottoms; ++k) {
@@ -160,7 +160,22 @@ void EltwiseLayer<Dtype>::forward_sum(const Values<Dtype, T>& values, const Blob
       parallel_for(top->count(), TakeSum<T, false>{c0, coeff(k), a, b, y});
     }
   }
-  if (relu) this->take(1, TakesFollowers<Dtype>::Gradient::kEither);
+}
+
+template <typename Dtype>
+void EltwiseLayer<Dtype>::add_up(const Blobs& bottom, const Blobs& top) {
+  with_values<Dtype>(common_data_format(bottom),
+                     [&](auto values) { forward_sum(values, bottom, top[0]); });
+}
+
+template <typename Dtype>
+bool EltwiseLayer<Dtype>::has_relu() const {
+  return !this->followers().empty() && is_plain_relu(*this->followers()[0]);
+}
+
+template <typename Dtype>
+void EltwiseLayer<Dtype>::take_relu() {
+  if (has_relu()) this->take(1, TakesFollowers<Dtype>::Gradient::kEither);
 }
 
 template <typename Dtype>
@@ -168,8 +183,8 @@ void EltwiseLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const auto operation = this->layer_param_.eltwise_param().operation();
   const int count = top[0]->count();
   if (operation == EltwiseParameter::SUM) {
-    return with_values<Dtype>(common_data_format(bottom),
-                              [&](auto values) { forward_sum(values, bottom, top[0]); });
+    add_up(bottom, top);
+    return take_relu();
   }
   const Order order = common_data_order(bottom);
   const bool stores = operation == EltwiseParameter::MAX;

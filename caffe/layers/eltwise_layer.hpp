@@ -34,8 +34,13 @@ class EltwiseLayer : public Portable<Layer<Dtype>>, public TakesFollowers<Dtype>
                     const Blobs& bottom) override;
   /// Of bottom i of a sum.
   Dtype coeff(int i) const;
+  /// The top of SUM, behind the ReLU if has_relu(). Threads may call it at once for parts of blobs.
+  void add_up(const Blobs& bottom, const Blobs& top);
+  /// After add_up(), once in a forward pass.
+  void take_relu();
 
  private:
+  bool has_relu() const;
   template <typename T>
   void forward_sum(const Values<Dtype, T>& values, const Blobs& bottom, Blob<Dtype>* top);
   template <typename T>

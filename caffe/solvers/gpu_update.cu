@@ -52,8 +52,9 @@ bool SGDSolver<Dtype>::arena_serves() const {
 template <typename Dtype>
 Clipping<Dtype>* SGDSolver<Dtype>::new_clipping(LateValues* late) {
   if (norm_ == nullptr) norm_ = std::make_unique<GradientNorm<Dtype>>();
-  return late->place<Clipping<Dtype>>(1, [this](const Clipping<Dtype>* found) {
-    const bool skipped = loss_scale_ != nullptr && !(found->norm - found->norm == Dtype(0));
+  const bool scaled = loss_scale_ != nullptr && this->gradients_are_scaled();
+  return late->place<Clipping<Dtype>>(1, [this, scaled](const Clipping<Dtype>* found) {
+    const bool skipped = scaled && !(found->norm - found->norm == Dtype(0));
     if (skipped || !(found->norm > Dtype(this->param_.clip_gradients()))) return;
     log_clipping(found->norm, found->factor);
   });
@@ -69,7 +70,7 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
     const bool in_arena =
         arena_ != nullptr && arena_serves() && arena_->take(*this->net_, history_, &update.arena);
     const Dtype* unscale = nullptr;
-    if (loss_scale_ != nullptr) {
+    if (loss_scale_ != nullptr && this->gradients_are_scaled()) {
       unscale = in_arena ? loss_scale_->decide(update.arena, this->iter_, &late)
                          : loss_scale_->decide(*this->net_, this->iter_, &late);
     }

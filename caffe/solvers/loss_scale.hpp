@@ -3,7 +3,7 @@
 
 // The loss scale of the math mode FP16, on a GPU.
 //
-// Gradients below 2^-24 are 0 as Float16 (kernels/half.hpp). So the gradient of the loss is
+// Gradients below 2^-25 are 0 as Float16 (kernels/half.hpp). So the gradient of the loss is
 // multiplied by a number S, and with it all gradients; the update divides by S. S is a power of
 // two, so both are exact.
 //

@@ -12,6 +12,10 @@ void* workspace(size_t bytes);
 /// The same beside it, for operands of one product that are converted first: its other operand may
 /// be in the workspace.
 void* operand_room(size_t bytes);
+/// Where, behind an array of so many bytes, another one may start in such a block.
+constexpr size_t aligned(size_t bytes) {
+  return (bytes + 255) / 256 * 256;
+}
 
 }  // namespace device
 }  // namespace caffe

@@ -37,18 +37,15 @@ void convert_from(int64_t n, const void* from, ValueType to_type, void* to) {
   CAFFE_FAIL("no values are converted to " << name_of(to_type));
 }
 
-/// What follows another array in the operands' memory starts at a multiple of this.
-constexpr size_t kAlignment = 256;
-
 void product(bool tf32, CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha,
              const float* a, const float* b, float beta, float* c) {
   const ValueType type = multiplied_type<float>();
-  if (!is_half(type) || m == 0 || n == 0 || k == 0) {
+  if (!is_half(type) || k == 0) {
     if (!tf32 || k == 0) return caffe_gpu_gemm(ta, tb, m, n, k, alpha, a, b, beta, c);
     return gpu_gemm_of(ValueType::kFloat, true, ta, tb, m, n, k, alpha, a, b, beta, c);
   }
   const int64_t in_a = static_cast<int64_t>(m) * k, in_b = static_cast<int64_t>(k) * n;
-  const size_t bytes_a = (in_a * size_of(type) + kAlignment - 1) / kAlignment * kAlignment;
+  const size_t bytes_a = device::aligned(in_a * size_of(type));
   char* const half_a = static_cast<char*>(device::operand_room(bytes_a + in_b * size_of(type)));
   char* const half_b = a == b && in_a == in_b ? half_a : half_a + bytes_a;
   convert_values(in_a, ValueType::kFloat, a, type, half_a);
@@ -84,6 +81,7 @@ void convert_values(int64_t n, ValueType from_type, const void* from, ValueType 
 template <typename Dtype>
 void mixed_gpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K,
                     Dtype alpha, const Dtype* A, const Dtype* B, Dtype beta, Dtype* C) {
+  if (M == 0 || N == 0) return;
   product(rounds_to_tf32(), TransA, TransB, M, N, K, alpha, A, B, beta, C);
 }
 

@@ -29,6 +29,7 @@ using caffe::cudnn::Pass;
 using caffe::cudnn::Tensor;
 
 constexpr int kBatch = 64;
+constexpr int kCapability = 90;                       // Hopper
 constexpr int64_t kMostWorkspace = int64_t(1) << 30;  // the default of the layers
 
 /// What cuDNN asks of a GPU, in the form that its attribute JSON_REPRESENTATION takes.
@@ -123,7 +124,7 @@ bool has_plan(const Convolution& c, const std::shared_ptr<const fe::DeviceProper
               int64_t* workspace, std::string* reason) {
   const auto graph = describe(c);
   graph->set_device_properties(gpu);
-  graph->set_sm_version(900);
+  graph->set_sm_version(10 * kCapability);
   const auto succeeds = [reason](fe::error_t status) {
     if (status.is_bad()) *reason = status.get_message();
     return status.is_good();
@@ -132,8 +133,8 @@ bool has_plan(const Convolution& c, const std::shared_ptr<const fe::DeviceProper
       !succeeds(graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}))) {
     return false;
   }
-  std::vector<fe::NumericalNote_t> without = {fe::NumericalNote_t::NONDETERMINISTIC};
-  if (c.type == ValueType::kFloat && !c.tf32) without.push_back(fe::NumericalNote_t::TENSOR_CORE);
+  std::vector<fe::NumericalNote_t> without = caffe::cudnn::too_inexact(c, kCapability);
+  without.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
   graph->deselect_numeric_notes(without);
   graph->deselect_workspace_greater_than(kMostWorkspace);
   if (!succeeds(graph->check_support()) ||

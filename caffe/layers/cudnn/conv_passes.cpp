@@ -4,6 +4,7 @@
 
 #include "caffe/layers/cudnn/plans.hpp"
 #include "caffe/layers/cudnn/spread.hpp"
+#include "caffe/util/gpu_workspace.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/mixed_gemm.hpp"
 
@@ -11,13 +12,6 @@ namespace caffe {
 namespace cudnn {
 
 namespace {
-
-/// What follows another block in the workspace starts at a multiple of this.
-constexpr size_t kAlignment = 256;
-
-size_t aligned(size_t bytes) {
-  return (bytes + kAlignment - 1) / kAlignment * kAlignment;
-}
 
 /// Whether cuDNN's kernels, which load 16 bytes at a time, may be given the pointer. Memory that a
 /// program passed to Blob::set_gpu_data() may start anywhere.
@@ -29,7 +23,7 @@ bool fits(const void* operand) {
 template <typename Dtype>
 struct WithResult {
   WithResult(const Plan& plan, int64_t values)
-      : bytes(aligned(plan.workspace_bytes())),
+      : bytes(device::aligned(plan.workspace_bytes())),
         memory(static_cast<char*>(
             Plans::current().workspace(bytes + static_cast<size_t>(values) * sizeof(Dtype)))),
         result(reinterpret_cast<Dtype*>(memory + bytes)) {}

@@ -69,6 +69,7 @@ class OneDnnConvolutionLayer : public ConvolutionLayer<float>,
 
   void prepare(const Blobs& bottom, const Blobs& top);
   void prepare_forward();
+  void read_geometry(const Blob<float>& top);
   void prepare_winograd();
   void prepare_gradients();
   void prepare_backward();
@@ -149,7 +150,28 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
   backward_weights_.reset();
   backward_prepared_ = false;
   if (channel_axis_ != 1 || num_spatial_axes_ != 2 || bottom[0]->count() == 0) return;
-  top_dims_ = dims_of(*top[0]);
+  read_geometry(*top[0]);
+  numbers_ = Numbers::bf16;
+  if (in_bf16_) prepare_forward();
+  if (forward_ == nullptr) {
+    numbers_ = Numbers::f32;
+    prepare_winograd();
+    prepare_forward();
+  }
+  if (forward_ == nullptr) return;
+  bottom_layout_ = forward_->description.src_desc();
+  top_layout_ = forward_->description.dst_desc();
+  if (numbers_ == Numbers::bf16) prepare_winograd();
+  if (winograd_ != nullptr && !has_blocks(winograd_->block())) winograd_.reset();
+  if (numbers_ == Numbers::bf16) return;
+  if (phase_ == TEST && is_1x1_ && group_ == 1) {
+    pointwise_ = ConvPointwise::make(bottom_layout_, top_layout_);
+  }
+  prepare_gradients();
+}
+
+void OneDnnConvolutionLayer::read_geometry(const Blob<float>& top) {
+  top_dims_ = dims_of(top);
   const Blob<float>& weights = *blobs_[0];
   weight_dims_ = dims_of(weights);
   if (group_ > 1) {
@@ -171,23 +193,6 @@ void OneDnnConvolutionLayer::prepare(const Blobs& bottom, const Blobs& top) {
     // What the last window reaches, which may be less than `pad` beyond the border.
     pad_high_.push_back((top_dims_[2 + axis] - 1) * stride + extent - bottom_dims_[2 + axis] - pad);
   }
-  numbers_ = Numbers::bf16;
-  if (in_bf16_) prepare_forward();
-  if (forward_ == nullptr) {
-    numbers_ = Numbers::f32;
-    prepare_winograd();
-    prepare_forward();
-  }
-  if (forward_ == nullptr) return;
-  bottom_layout_ = forward_->description.src_desc();
-  top_layout_ = forward_->description.dst_desc();
-  if (numbers_ == Numbers::bf16) prepare_winograd();
-  if (winograd_ != nullptr && !has_blocks(winograd_->block())) winograd_.reset();
-  if (numbers_ == Numbers::bf16) return;
-  if (phase_ == TEST && is_1x1_ && group_ == 1) {
-    pointwise_ = ConvPointwise::make(bottom_layout_, top_layout_);
-  }
-  prepare_gradients();
 }
 
 void OneDnnConvolutionLayer::prepare_forward() {

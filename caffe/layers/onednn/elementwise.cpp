@@ -92,8 +92,9 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
       }
       Shadow sum(flat_shape(piece));
       sum.set_data(piece.y[0]);
-      Base::Forward_cpu(from, {sum.get()});
+      add_up(from, {sum.get()});
     });
+    take_relu();
     to.done();
   }
 

@@ -90,5 +90,13 @@ std::shared_ptr<Graph> describe(const Convolution& c) {
   return graph;
 }
 
+std::vector<fe::NumericalNote_t> too_inexact(const Convolution& c, int capability) {
+  typedef fe::NumericalNote_t Note;
+  if (is_half(c.type)) return {Note::REDUCED_PRECISION_REDUCTION};
+  if (c.type != ValueType::kFloat) return {};
+  if (c.tf32 && capability >= 80) return {Note::DOWN_CONVERT_INPUTS};
+  return {Note::DOWN_CONVERT_INPUTS, Note::TENSOR_CORE};
+}
+
 }  // namespace cudnn
 }  // namespace caffe

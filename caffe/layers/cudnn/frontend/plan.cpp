@@ -3,7 +3,8 @@
 // cuDNN's heuristics choose the kernel; with CAFFE_CUDNN_AUTOTUNE=1 in the environment the fastest
 // of those that they name first, which may be another one in the next run. Kernels whose results
 // change from run to run are left out if there are others, so that a seed gives the same numbers
-// again; kernels that round float inputs to TF32 are left out unless the description allows them.
+// again; kernels that are less precise than the description asks for are left out
+// (frontend/graph.hpp).
 
 #include "caffe/layers/cudnn/plan.hpp"
 
@@ -15,6 +16,7 @@
 #include "caffe/layers/cudnn/frontend/handle.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/error.hpp"
+#include "caffe/util/gpu_capability.hpp"
 
 namespace caffe {
 namespace cudnn {
@@ -134,10 +136,7 @@ class GraphPlan : public Plan {
 
 std::shared_ptr<Plan> build(const Convolution& convolution, size_t most_workspace,
                             std::string* reason) {
-  std::vector<fe::NumericalNote_t> inexact;
-  if (convolution.type == ValueType::kFloat && !convolution.tf32) {
-    inexact.push_back(fe::NumericalNote_t::TENSOR_CORE);
-  }
+  const auto inexact = too_inexact(convolution, device::capability());
   std::vector<fe::NumericalNote_t> without = inexact;
   without.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
   for (const auto& notes : {without, inexact}) {

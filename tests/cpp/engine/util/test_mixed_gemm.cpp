@@ -11,8 +11,10 @@
 
 #include "caffe/blob.hpp"
 #include "caffe/util/device.hpp"
+#include "caffe/util/math_mode.hpp"
 #include "fixtures.hpp"
 #include "kernels/half.hpp"
+#include "must_differ.hpp"
 
 namespace caffe {
 namespace {
@@ -37,8 +39,10 @@ struct Transposes {
   CBLAS_TRANSPOSE op(bool is) const { return is ? CblasTrans : CblasNoTrans; }
 };
 
-/// The largest relative error of a number stored in a mode.
+/// The largest relative error of a number stored in a mode. A GPU may cut off the bits
+/// that TF32 lacks instead of rounding, which doubles it.
 double unit(MathMode mode) {
+  if (mode == MathMode::kTf32) return 1. / (kIsShadow ? 2048 : 1024);
   return mode == MathMode::kBf16 ? 1. / 256 : mode == MathMode::kFloat ? 0 : 1. / 2048;
 }
 
@@ -71,6 +75,7 @@ TEST_F(MixedGemmOnGpu, RoundsEachOperandOnce) {
     multiply(MathMode::kFloat, t, m, n, k, 1.5f, a, b, 0.5f, &in_float);
     for (const MathMode mode : {MathMode::kTf32, MathMode::kFp16, MathMode::kBf16}) {
       SCOPED_TRACE(math_mode_name(mode));
+      if (!why_no_math_mode(mode).empty()) continue;  // a GPU before Ampere
       Matrix c(m, n, 3);
       multiply(mode, t, m, n, k, 1.5f, a, b, 0.5f, &c);
       const double u = unit(mode), of_float = k * std::ldexp(1., -24);
@@ -89,7 +94,9 @@ TEST_F(MixedGemmOnGpu, RoundsEachOperandOnce) {
           allowed += bound;
         }
       }
-      EXPECT_GT(difference, allowed / 200);
+      if (must_differ(mode)) {
+        EXPECT_GT(difference, allowed / 200);
+      }
     }
   }
 }
@@ -101,6 +108,7 @@ TEST_F(MixedGemmOnGpu, IsExactForSmallIntegers) {
   for (int i = 0; i < 20; ++i) a.blob.mutable_cpu_data()[i] = static_cast<float>(i % 7 - 3);
   for (int i = 0; i < 12; ++i) b.blob.mutable_cpu_data()[i] = static_cast<float>(i % 5 - 2);
   for (const MathMode mode : {MathMode::kTf32, MathMode::kFp16, MathMode::kBf16}) {
+    if (!why_no_math_mode(mode).empty()) continue;
     multiply(mode, t, 5, 3, 4, 1, a, b, 0, &c);
     for (int i = 0; i < 5; ++i) {
       for (int j = 0; j < 3; ++j) {
@@ -131,10 +139,12 @@ TEST_F(MixedGemmOnGpu, MakesWhatFloat16CannotHoldInfinite) {
   b.blob.mutable_cpu_data()[0] = 1;
   multiply(MathMode::kFp16, t, 1, 1, 1, 1, a, b, 0, &c);
   EXPECT_TRUE(std::isinf(c.at(0, 0, false)));
-  multiply(MathMode::kBf16, t, 1, 1, 1, 1, a, b, 0, &c);
-  EXPECT_NEAR(c.at(0, 0, false), 70000, 70000. / 256);
+  if (why_no_math_mode(MathMode::kBf16).empty()) {
+    multiply(MathMode::kBf16, t, 1, 1, 1, 1, a, b, 0, &c);
+    EXPECT_NEAR(c.at(0, 0, false), 70000, 70000. / 256);
+  }
   multiply(MathMode::kTf32, t, 1, 1, 1, 1, a, b, 0, &c);
-  EXPECT_NEAR(c.at(0, 0, false), 70000, 70000. / 2048);
+  EXPECT_NEAR(c.at(0, 0, false), 70000, 70000 * unit(MathMode::kTf32));
 }
 
 TEST_F(MixedGemmOnGpu, LeavesDoublesAndEmptyMatricesAlone) {
@@ -149,6 +159,8 @@ TEST_F(MixedGemmOnGpu, LeavesDoublesAndEmptyMatricesAlone) {
   caffe_gemm<float>(CblasNoTrans, CblasNoTrans, 2, 2, 0, 1, f.blob.gpu_data(), f.blob.gpu_data(), 2,
                     f.blob.mutable_gpu_data());
   EXPECT_FLOAT_EQ(f.at(1, 1, false), 2 * before);
+  caffe_gemm<float>(CblasNoTrans, CblasNoTrans, 0, 2, 2, 1, nullptr, f.blob.gpu_data(), 2, nullptr);
+  caffe_gemm<float>(CblasNoTrans, CblasNoTrans, 2, 0, 2, 1, f.blob.gpu_data(), nullptr, 2, nullptr);
 }
 
 TEST_F(MixedGemmOnGpu, ConvertsValues) {

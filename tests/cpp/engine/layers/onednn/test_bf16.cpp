@@ -5,6 +5,10 @@
 // size. A product of two such numbers is off by 2 u of its size, and so is a sum of products, of
 // the sum of their sizes; a result that is stored is rounded once more. Floats add errors of 2^-24
 // of the sum of sizes for each term: kFloats is that for 1600 terms.
+//
+// What is counted (conversions, bytes) is that where oneDNN stores bfloat16 numbers in blocks of
+// channels, as in float; other versions and processors (AMX) may have the channels last, and then
+// the layers behind a convolution convert. What is rounded holds everywhere.
 
 #include <cstdlib>
 
@@ -144,6 +148,52 @@ void expect_within(int count, const Found* found, const double* expected, const 
   EXPECT_GT(worst, 1e-5) << what << ": nothing was rounded";
 }
 
+/// Channels in a block of a blob's data, floats or bfloat16 numbers; 0 if there are no blocks.
+int stored_block_of(const Blob<float>& blob) {
+#ifdef USE_ONEDNN
+  return onednn::stored_block(onednn::layout_of(blob));
+#else
+  (void)blob;
+  return 0;
+#endif
+}
+
+/// Why nothing can be counted here; "" if it can.
+std::string why_no_counts() {
+  static const std::string why = [] {
+    const MathModeScope mode(MathMode::kBf16);
+    for (const int channels : {3, 32}) {
+      Net<float> net(parse_net(
+          "layer { name: 'x' type: 'Input' top: 'x' input_param { shape { dim: 1 dim: " +
+          std::to_string(channels) +
+          " dim: 16 dim: 16 } } } layer { name: 'y' type: 'Convolution' bottom: 'x' top: 'y' "
+          "convolution_param { num_output: 32 kernel_size: 3 } }"));
+      Blob<float>& x = *net.input_blobs()[0];
+      std::fill_n(x.mutable_cpu_data(), x.count(), 1.f);
+      net.Forward();
+      const Blob<float>& y = *net.blob_by_name("y");
+      if (stored_block_of(y) == 0 || stored_bytes(y, false) != 2u * y.count()) {
+        return std::string("oneDNN stores a convolution's bfloat16 numbers in no blocks here");
+      }
+    }
+    return std::string();
+  }();
+  return why;
+}
+
+/// Forward and backward passes' conversions; nothing where they cannot be counted.
+void expect_conversions(int64_t found, int64_t expected, const char* why) {
+  if (why_no_counts().empty()) {
+    EXPECT_EQ(found, expected) << why;
+  }
+}
+
+void expect_16_bits(const Blob<float>& blob, bool diff, const std::string& name) {
+  if (why_no_counts().empty()) {
+    EXPECT_EQ(stored_bytes(blob, diff), 2u * blob.count()) << name << (diff ? "'s gradient" : "");
+  }
+}
+
 double largest(int count, const double* values) {
   double result = 0;
   for (int i = 0; i < count; ++i) result = std::max(result, std::abs(values[i]));
@@ -169,10 +219,10 @@ void expect_roundings(const Bf16Pair& pair, const std::string& name, double of_d
 void check_convolution(const std::string& text) {
   Bf16Pair pair(text);
   pair.fill_inputs(false);
-  EXPECT_EQ(pair.forward(), 1) << "the input is plain";
-  EXPECT_EQ(stored_bytes(pair.blob("y"), false), 2u * pair.blob("y").count());
+  expect_conversions(pair.forward(), 1, "the input is plain");
+  expect_16_bits(pair.blob("y"), false, "y");
   pair.backward();
-  EXPECT_EQ(stored_bytes(pair.blob("x"), true), 2u * pair.blob("x").count());
+  expect_16_bits(pair.blob("x"), true, "x");
   const Sizes sizes(text, pair.judge);
   const double three = 3 * kRounding * 1.01 + kFloats;
   const Blob<double>&y = *pair.judge.blob_by_name("y"), &x = *pair.judge.blob_by_name("x");
@@ -214,13 +264,13 @@ class OneDnnBf16 : public OneDnn {
     pair.make_identity("y");
     pair.fill_inputs(true);
     for (int pass = 0; pass < 2; ++pass) {
-      EXPECT_EQ(pair.forward(), 1) << "the input is plain";
-      EXPECT_EQ(pair.backward(), 2) << "the input again, and the gradient that the test gives";
+      expect_conversions(pair.forward(), 1, "the input is plain");
+      expect_conversions(pair.backward(), 2, "the input again, and the gradient that is given");
     }
     for (const char* const name : {"a", "b"}) {
       const Blob<float>& blob = pair.blob(name);
-      EXPECT_EQ(stored_bytes(blob, false), 2u * blob.count()) << name;
-      EXPECT_EQ(stored_bytes(blob, true), 2u * blob.count()) << "gradient of " << name;
+      expect_16_bits(blob, false, name);
+      expect_16_bits(blob, true, name);
     }
     expect_roundings(pair, "b", of_data, 1);
     expect_roundings(pair, "a", 0, of_gradient);
@@ -308,9 +358,9 @@ TEST_F(OneDnnBf16, SumsAndSplits) {
   pair.make_identity("a");
   pair.make_identity("y");
   pair.fill_inputs(true);
-  EXPECT_EQ(pair.forward(), 1);
-  EXPECT_EQ(pair.backward(), 2);
-  EXPECT_EQ(stored_bytes(pair.blob("b"), false), 2u * pair.blob("b").count());
+  expect_conversions(pair.forward(), 1, "the input is plain");
+  expect_conversions(pair.backward(), 2, "the input again, and the gradient that is given");
+  expect_16_bits(pair.blob("b"), false, "b");
   expect_roundings(pair, "b", 1, 1);
   expect_roundings(pair, "a", 0, 3);
 }
@@ -325,15 +375,14 @@ TEST_F(OneDnnBf16, Concats) {
     pair.fill_inputs(true);
     pair.forward();
     pair.backward();
-    if (channels == 32) {
-      EXPECT_EQ(stored_bytes(pair.blob("b"), false), 2u * pair.blob("b").count());
-    }
+    if (channels == 32) expect_16_bits(pair.blob("b"), false, "b");
     expect_roundings(pair, "b", 0, 1);
     expect_roundings(pair, "a", 0, 1);
   }
 }
 
 TEST_F(OneDnnBf16, ConvertsNothingBetweenConvolutionReluAndPooling) {
+  if (!why_no_counts().empty()) GTEST_SKIP() << why_no_counts();
   Bf16Pair pair("force_backward: false " + input(3, 3, 67, 67) +
                 conv("x", "conv1", 96, "kernel_size: 11 stride: 4") +
                 layer("ReLU", "conv1", "conv1") + layer("Pooling", "conv1", "pool1", pool("MAX")) +
