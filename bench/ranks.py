@@ -111,7 +111,16 @@ def train(folder: Path, wanted: Training) -> tuple[str, Path]:
         if mpirun is None:
             raise SystemExit("error: mpirun is missing: apt-get install openmpi-bin")
         root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
-        command = [mpirun, *root, "--oversubscribe", "-n", str(ranks), *command]
+        command = [
+            mpirun,
+            *root,
+            "--oversubscribe",
+            "--bind-to",
+            "none",
+            "-n",
+            str(ranks),
+            *command,
+        ]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         raise SystemExit(f"error: training failed:\n{done.stdout[-3000:]}")
@@ -142,7 +151,7 @@ def speed(options: argparse.Namespace, folder: Path) -> None:
     rows = []
     for ranks in counts:
         batch = share(options.batch, ranks)
-        wanted = Training(ranks, batch, options.iterations + WARM_UP, options.rate)
+        wanted = Training(ranks, batch, options.iterations + WARM_UP + 1, options.rate)
         log, model = train(folder, wanted)
         size = 4 * sum(blob.size for blob in blobs(model))
         rows.append((ranks, rate(log), size, 2 * (ranks - 1) / ranks * size))
