@@ -109,9 +109,10 @@ namespace {
 bool is_for_one(const std::string& name) {
   const caffe::Launch launch = caffe::find_launch();
   if (name == "train" || launch.size <= 1) return true;
-  CAFFE_CHECK(launch.rank != 0, launch.launcher << " started " << launch.size << " processes, but '"
-                                                << name
-                                                << "' runs as one: start it without the launcher");
+  CAFFE_CHECK(launch.rank != 0, launch.launcher
+                                    << " started " << launch.size << " processes, but '" << name
+                                    << "' runs as one: start it without the launcher. With "
+                                       "CAFFE_RANKS=off each process runs it by itself");
   return false;
 }
 

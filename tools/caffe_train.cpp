@@ -36,13 +36,17 @@ caffe::SolverParameter chosen_solver() {
 }
 
 /// The GPU to train on, -1 for the CPU: that of -gpu, otherwise the solver's, otherwise the CPU. Of
-/// a list, each of the processes on a machine takes one.
+/// a list, each of the processes on a machine takes one. If each sees one GPU only, which is its
+/// own (srun --gpus-per-task=1), all may name it.
 int training_gpu(const caffe::SolverParameter& solver, caffe::Communicator* ranks) {
   const std::vector<int> gpus = chosen_gpus();
   const bool gpu = solver.has_solver_mode() && solver.solver_mode() == caffe::SolverParameter::GPU;
   if (gpus.empty() && !gpu) return -1;
   const size_t place = ranks == nullptr ? 0 : ranks->local_rank();
   const size_t needed = ranks == nullptr ? 1 : ranks->local_size();
+  if (gpus.size() <= 1 && caffe::device::count() == 1) {
+    return gpus.empty() ? solver.device_id() : gpus[0];
+  }
   if (gpus.empty()) {
     CAFFE_CHECK(needed == 1, "the solver names one GPU, but this machine has "
                                  << needed << " ranks: give -gpu all, or a list of " << needed);
