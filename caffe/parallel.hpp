@@ -50,7 +50,8 @@ class NCCL : public Solver<Dtype>::Callback, public Net<Dtype>::Callback {
   /// Rank 0's weights to all ranks.
   void Broadcast();
   /// Trains up to max_iter on these GPUs, from a solverstate if one is given; the solver is rank
-  /// 0's, the others make theirs of its settings.
+  /// 0's, the others make theirs of its settings. Set solver_count to the number of GPUs before the
+  /// solver is made, as BVLC Caffe's command does: its data layers then read rank 0's records.
   void Run(const vector<int>& gpus, const char* restore);
 
  protected:

@@ -113,6 +113,8 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
   LOG_IF(INFO, Caffe::root_solver()) << "Initializing solver from parameters: " << std::endl
                                      << as_text(param);
   param_ = param;
+  made_as_rank_ = Caffe::solver_rank();
+  made_of_ranks_ = Caffe::solver_count();
   CAFFE_CHECK(param_.average_loss() >= 1,
               "average_loss is " << param_.average_loss() << ": it must be 1 or more");
   CAFFE_CHECK(param_.iter_size() >= 1,

@@ -79,8 +79,9 @@ class Solver {
   /// communicator, and then make the same calls. The first iteration begins with rank 0's weights,
   /// history and iteration; so does the first one after a Restore, which all ranks call. A request
   /// of one rank's action function counts for all. An error on one rank ends all. Throws unless
-  /// Caffe::solver_count and solver_rank are the communicator's (become_rank() sets them), and, at
-  /// the first iteration, if the ranks' solvers or nets differ.
+  /// Caffe::solver_count and solver_rank are the communicator's (become_rank() sets them), now and
+  /// when the solver was made, and, at the first iteration, if the ranks' solvers or nets differ.
+  /// Null: this solver is alone again. All ranks call that too, before one of them is destroyed.
   void TrainTogether(shared_ptr<Communicator> ranks);
 
   void SetActionFunction(ActionCallback func);
@@ -156,10 +157,9 @@ class Solver {
   /// Where ranks train together: rank 0's position, weights and whatever else an update depends on,
   /// to all ranks.
   virtual void BroadcastState(DataParallel<Dtype>* ranks);
-  /// How many values from the beginning of a parameter's gradient on, on a GPU, are its own or 0.
-  virtual size_t GradientRoom(int param_id) const {
-    return static_cast<size_t>(net_->learnable_params()[param_id]->count());
-  }
+  /// On a GPU: how many values from the beginning of a parameter's gradient on are its own or 0, if
+  /// the solver has laid the gradients side by side; 0 if it has not.
+  virtual size_t GradientRoom(int /*param_id*/) const { return 0; }
   /// On a GPU: what the loss's gradient is multiplied by, or null (caffe/solvers/loss_scale.hpp).
   virtual const Dtype* GpuLossFactor() { return nullptr; }
   /// Whether the diffs that ApplyUpdate finds were computed with that factor: in an iteration of
@@ -211,6 +211,7 @@ class Solver {
   bool gradients_are_scaled_ = false;
   shared_ptr<DataParallel<Dtype>> together_;  // null: this solver is alone
   bool has_begun_together_ = false;
+  int made_as_rank_ = 0, made_of_ranks_ = 1;  // what data layers chose their records by
   bool stop_requested_ = false, snapshot_requested_ = false;  // by any rank
 
   DISABLE_COPY_AND_ASSIGN(Solver);

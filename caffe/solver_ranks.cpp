@@ -70,11 +70,18 @@ string list_of(const std::vector<int>& ranks) {
 
 template <typename Dtype>
 void Solver<Dtype>::TrainTogether(shared_ptr<Communicator> ranks) {
-  CAFFE_CHECK(ranks != nullptr, "TrainTogether needs a communicator");
   together_.reset();  // it must let go of the net first
-  together_ = std::make_shared<DataParallel<Dtype>>(
-      net_.get(), std::move(ranks), [this](int param) { return GradientRoom(param); });
   has_begun_together_ = false;
+  if (ranks == nullptr) return;
+  const auto together = std::make_shared<DataParallel<Dtype>>(
+      net_.get(), ranks, [this](int param) { return GradientRoom(param); });
+  CAFFE_CHECK(made_as_rank_ == ranks->rank() && made_of_ranks_ == ranks->size(),
+              "rank " << ranks->rank() << " of " << ranks->size()
+                      << ": the solver was made as rank " << made_as_rank_ << " of "
+                      << made_of_ranks_
+                      << ", and its data layers read that rank's records: call become_rank() (in "
+                         "Python caffe.ranks.world()) before the solver is made");
+  together_ = together;
 }
 
 template <typename Dtype>
@@ -92,7 +99,8 @@ string Solver<Dtype>::describe_for_ranks() const {
   text += "type " + string(type()) + "\n";
   for (size_t i = 0; i < net_->learnable_params().size(); ++i) {
     text += "parameter " + std::to_string(i) + ": " + net_->learnable_params()[i]->shape_string() +
-            ", lr_mult " + std::to_string(net_->params_lr()[i]) + "\n";
+            ", lr_mult " + std::to_string(net_->params_lr()[i]) + ", decay_mult " +
+            std::to_string(net_->params_weight_decay()[i]) + "\n";
   }
   return text;
 }

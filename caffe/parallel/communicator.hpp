@@ -45,6 +45,9 @@ class Communicator {
     wait();
   }
 
+  /// Why the group has ended, as far as this rank has heard; "" if it has not. Waits for nothing,
+  /// and any thread may ask: for waits that are not a Communicator's calls.
+  virtual std::string failure() { return ""; }
   /// Ends the group: every call of another rank throws, now and from now on, with this text.
   virtual void abort(const std::string& why) = 0;
 };

@@ -148,6 +148,7 @@ Dtype DataParallel<Dtype>::mean(Dtype value) {
 template <typename Dtype>
 void DataParallel<Dtype>::begin_last_pass(bool late_start) {
   sums();
+  if (Caffe::mode() == Caffe::GPU && !has_checked_rooms_) check_rooms();
   is_last_pass_ = !late_start;
   started_ = 0;
 }
@@ -191,18 +192,35 @@ void DataParallel<Dtype>::start_on_cpu(const GradientBucket& bucket, Blob<Dtype>
   if (count > 0) sums()->start(count, small->mutable_cpu_data());
 }
 
-/// Those that lie side by side together; all in place.
+/// Which gradients are added up together depends on their rooms.
+template <typename Dtype>
+void DataParallel<Dtype>::check_rooms() {
+  std::ostringstream text;
+  for (const GradientBucket& bucket : buckets_) {
+    for (const int param : bucket.params) {
+      text << "gradient " << param << ": room for " << room_(param) << " values\n";
+    }
+  }
+  check_same(text.str());
+  has_checked_rooms_ = true;
+}
+
+/// Those that were laid side by side together; all in place. What else happens to touch is added up
+/// alone: all ranks must make the same calls, and addresses differ.
 template <typename Dtype>
 void DataParallel<Dtype>::start_on_gpu(const GradientBucket& bucket) {
   Places places;
+  bool is_laid = false;  // the last one
   for (const int param : bucket.params) {
-    Dtype* const diff = net_->learnable_params()[param]->mutable_gpu_diff();
+    Blob<Dtype>* const blob = net_->learnable_params()[param];
+    Dtype* const diff = blob->mutable_gpu_diff();
     const size_t room = room_(param);
-    if (!places.empty() && places.back().first + places.back().second == diff) {
+    if (is_laid && room > 0 && places.back().first + places.back().second == diff) {
       places.back().second += room;
     } else {
-      places.emplace_back(diff, room);
+      places.emplace_back(diff, room > 0 ? room : static_cast<size_t>(blob->count()));
     }
+    is_laid = room > 0;
   }
   for (const auto& place : places) {
     caffe_gpu_scal(static_cast<int>(place.second), share_, place.first);

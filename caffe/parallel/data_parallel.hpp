@@ -32,8 +32,10 @@ void become_rank(Communicator* ranks, SolverParameter* param);
 template <typename Dtype>
 class DataParallel {
  public:
-  /// How many values may be added up from where the gradient of a learnable parameter begins: its
-  /// own, and zeros up to the next parameter's. Gradients that touch are added up together.
+  /// On a GPU: how many values may be added up from where the gradient of a learnable parameter
+  /// begins, which are its own and zeros up to the next parameter's, if gradients were laid side by
+  /// side; 0 if not. Gradients that touch, both of them laid so, are added up together. The same on
+  /// all ranks, which is checked in the first iteration.
   typedef std::function<size_t(int param)> Room;
 
   /// Of this thread's rank. Throws if solver_count or solver_rank are not the communicator's.
@@ -89,6 +91,7 @@ class DataParallel {
   void start(size_t bucket);
   void start_on_cpu(const GradientBucket& bucket, Blob<Dtype>* small);
   void start_on_gpu(const GradientBucket& bucket);
+  void check_rooms();
   void start_rest();
   void put_back();
   GradientSums<Dtype>* sums();
@@ -101,7 +104,7 @@ class DataParallel {
   std::unique_ptr<GradientSums<Dtype>> sums_;
   RankVotes<Dtype> votes_;
   std::vector<std::unique_ptr<Blob<Dtype>>> small_;  // [bucket]: copies of small gradients
-  bool is_last_pass_ = false;
+  bool is_last_pass_ = false, has_checked_rooms_ = false;
   size_t started_ = 0;  // buckets, in this iteration
   double waited_ = 0;   // s, for the sums
   CPUTimer since_waits_;

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
-#include <set>
+#include <system_error>
 #include <thread>
 
 #include "caffe/common.hpp"
@@ -74,8 +74,13 @@ void run_on_gpus(const vector<int>& gpus,
   const MathMode mode = math_mode();
   vector<std::shared_ptr<Communicator>> ranks = LocalGroup::make(size);
   FirstError error;
+  const auto end_all = [&](int rank, Communicator* own, const string& why) {
+    error.note(rank, gpus[rank], why);
+    own->abort("rank " + std::to_string(rank) + " (GPU " + std::to_string(gpus[rank]) +
+               "): " + why);
+  };
   const auto run_rank = [&](int rank) {
-    std::shared_ptr<Communicator> own = std::move(ranks[rank]);
+    const std::shared_ptr<Communicator> own = std::move(ranks[rank]);
     try {
       Caffe::SetDevice(gpus[rank]);
       Caffe::set_mode(Caffe::GPU);
@@ -83,14 +88,20 @@ void run_on_gpus(const vector<int>& gpus,
       set_math_mode(mode);
       run(own);
     } catch (const std::exception& caught) {
-      error.note(rank, gpus[rank], caught.what());
-      own->abort("rank " + std::to_string(rank) + " (GPU " + std::to_string(gpus[rank]) +
-                 "): " + caught.what());
+      end_all(rank, own.get(), caught.what());
+    } catch (...) {
+      end_all(rank, own.get(), "an exception that is no std::exception");
     }
   };
   vector<std::thread> others;
-  for (int rank = 1; rank < size; ++rank) others.emplace_back(run_rank, rank);
-  run_rank(0);
+  others.reserve(size);
+  try {
+    for (int rank = 1; rank < size; ++rank) others.emplace_back(run_rank, rank);
+    run_rank(0);
+  } catch (const std::system_error& caught) {  // the ranks that have begun wait for this one
+    const std::shared_ptr<Communicator> own = std::move(ranks[0]);
+    end_all(0, own.get(), string("cannot start a thread for each GPU: ") + caught.what());
+  }
   for (std::thread& other : others) other.join();
   error.rethrow();
 }

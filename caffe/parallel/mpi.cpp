@@ -191,13 +191,30 @@ std::string own_cores() {
 }
 
 /// Threads of each of the ranks that have the same cores as this one.
-int shared_threads(Communicator* ranks) {
+int own_share(Communicator* ranks) {
   const std::string mine = own_cores();
   const std::vector<std::string> all = ranks->gather(mine);
   const int sharing = static_cast<int>(std::count(all.begin(), all.end(), mine));
   // The smaller of the cores and of what a script found to be usable (a container's limit).
   const int threads = std::min(omp_get_num_procs(), omp_get_max_threads());
   return std::max(1, threads / std::max(1, sharing));
+}
+
+/// Shares the cores; collective. The threads of this rank, 0 if the user has chosen. Some sums, and
+/// with them the last bits of an update, depend on the number of threads, so all ranks have the
+/// same.
+int share_cores(Communicator* ranks) {
+  const bool is_chosen = user_chose("OMP_NUM_THREADS");
+  const int share = own_share(ranks);
+  int threads = is_chosen ? omp_get_max_threads() : share;
+  for (const std::string& other : ranks->gather(std::to_string(threads))) {
+    threads = std::min(threads, std::stoi(other));
+  }
+  if (is_chosen) return 0;
+  if (!user_chose("OPENBLAS_NUM_THREADS")) openblas_set_num_threads(threads);
+  setenv("CAFFE_DATA_THREADS", std::to_string(std::min(4, threads)).c_str(), 0);
+  LOG(INFO) << ranks->size() << " ranks, " << threads << " threads each";
+  return threads;
 }
 
 }  // namespace
@@ -207,12 +224,10 @@ void prepare_process(Communicator* ranks) {
   Caffe::set_solver_rank(ranks->rank());
   Caffe::set_multiprocess(true);
   if (ranks->rank() != 0) FLAGS_minloglevel = std::max(FLAGS_minloglevel, google::GLOG_ERROR);
-  const int threads = shared_threads(ranks);
-  if (user_chose("OMP_NUM_THREADS")) return;
-  omp_set_num_threads(threads);
-  if (!user_chose("OPENBLAS_NUM_THREADS")) openblas_set_num_threads(threads);
-  setenv("CAFFE_DATA_THREADS", std::to_string(std::min(4, threads)).c_str(), 0);
-  LOG(INFO) << ranks->size() << " ranks, " << threads << " threads each";
+  static const int threads = share_cores(ranks);
+  thread_local bool has_share = false;
+  if (threads > 0 && !has_share) omp_set_num_threads(threads);
+  has_share = true;
 }
 
 }  // namespace caffe

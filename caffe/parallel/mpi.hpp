@@ -39,7 +39,8 @@ std::shared_ptr<Communicator> world_communicator();
 /// Makes the calling thread this process's rank: solver_count, solver_rank and multiprocess; and
 /// process-wide, in a rank other than 0, only errors are logged. If the user has not chosen a
 /// number of threads (OMP_NUM_THREADS, OPENBLAS_NUM_THREADS), the ranks that may use the same cores
-/// share them evenly. Collective.
+/// share them evenly, and all ranks take the smallest share of all. The first call in a process is
+/// collective; later ones, of other threads for example, are not, and share nothing again.
 void prepare_process(Communicator* ranks);
 
 /// "rank 2 of 4"

@@ -150,7 +150,7 @@ std::string MpiNotes::failure() const {
       if (peer.left_after >= begun_) continue;
       return peer.name + " has ended, while others continue; what it wrote last says why";
     }
-    const bool heard_of = rank_ == 0 || (i == 0 && !left_);
+    const bool heard_of = rank_ == 0 || i == 0;
     if (heard_of && timeout_ > 0 && peer.silent > timeout_) {
       return peer.name + " has not answered for " + std::to_string(static_cast<int>(peer.silent)) +
              " s: it was stopped or killed, or its machine cannot be reached";

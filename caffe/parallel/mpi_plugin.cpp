@@ -105,6 +105,7 @@ class MpiRanks : public Communicator {
   void start_sum(size_t n, float* values) override { start(n, values); }
   void start_sum(size_t n, double* values) override { start(n, values); }
   void wait() override;
+  std::string failure() override;
   void abort(const std::string& why) override;
 
  private:
@@ -203,6 +204,11 @@ void MpiRanks::wait() {
   // Complete sums count on all ranks, however soon one fails.
   if (is_new && works_.empty() && !busy_) return;
   if (!failure_.empty()) throw Error(failure_);
+}
+
+std::string MpiRanks::failure() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return failure_;
 }
 
 void MpiRanks::abort(const std::string& why) {

@@ -96,15 +96,32 @@ void NCCL<Dtype>::on_gradients_ready() {
   sums_->check();
 }
 
+namespace {
+
+/// Lets a solver go from the other ranks, also after an error.
+template <typename Dtype>
+class AloneAfterwards {
+ public:
+  explicit AloneAfterwards(Solver<Dtype>* solver) : solver_(solver) {}
+  ~AloneAfterwards() { solver_->TrainTogether(nullptr); }
+
+ private:
+  Solver<Dtype>* const solver_;
+  DISABLE_COPY_AND_ASSIGN(AloneAfterwards);
+};
+
+}  // namespace
+
 template <typename Dtype>
 void NCCL<Dtype>::Run(const vector<int>& gpus, const char* restore) {
   CAFFE_CHECK(trained_ != nullptr, "NCCL::Run: this rank trains with others already");
   run_on_gpus(gpus, [&](const shared_ptr<Communicator>& ranks) {
-    SolverParameter param = trained_->param();
-    become_rank(ranks.get(), &param);
+    SolverParameter param = trained_->param(), seeded = param;
+    become_rank(ranks.get(), &seeded);  // rank 0's solver exists: its seed, or none, is everyone's
     param.set_device_id(gpus[ranks->rank()]);
     shared_ptr<Solver<Dtype>> solver = trained_;
     if (ranks->rank() > 0) solver.reset(SolverRegistry<Dtype>::CreateSolver(param));
+    const AloneAfterwards<Dtype> afterwards(solver.get());
     solver->TrainTogether(ranks);
     solver->Solve(restore);
   });

@@ -122,7 +122,7 @@ class NcclRank::Group {
   string who_left_;
 };
 
-NcclRank::NcclRank(const string& id, int rank, int size)
+NcclRank::NcclRank(const string& id, int rank, int size, std::function<string()> failure)
     : rank_(rank),
       size_(size),
       device_(GpuContext::current().device()),
@@ -130,6 +130,7 @@ NcclRank::NcclRank(const string& id, int rank, int size)
             std::to_string(device_) + ")"),
       exceptions_(std::uncaught_exceptions()),
       id_(id),
+      failure_(std::move(failure)),
       group_(Group::of(id, size)) {
   CAFFE_CHECK(id.size() == sizeof(ncclUniqueId),
               "an id of NCCL has " << sizeof(ncclUniqueId) << " bytes, not " << id.size());
@@ -209,15 +210,22 @@ void NcclRank::say_goodbye() {
   if (status == ncclSuccess) ncclCommDestroy(comm_);
 }
 
+/// Why the sums will never come; "" if they may. With mutex_ locked.
+string NcclRank::find_failure() {
+  const string told = failure_ ? failure_() : "";
+  if (!told.empty()) return told;
+  ncclResult_t status = ncclSuccess;
+  if (comm_ == nullptr || ncclCommGetAsyncError(comm_, &status) != ncclSuccess) return "";
+  if (status == ncclSuccess || status == ncclInProgress) return "";
+  return name_ + ": the connection to the other GPUs broke: " + text_of(status);
+}
+
 void NcclRank::watch() {
   std::unique_lock<std::mutex> lock(mutex_);
   const auto is_over = [this] { return is_closing_ || is_ended_; };
   while (!change_.wait_for(lock, kBetweenLooks, is_over)) {
-    ncclResult_t status = ncclSuccess;
-    if (comm_ == nullptr) continue;
-    if (ncclCommGetAsyncError(comm_, &status) != ncclSuccess) continue;
-    if (status == ncclSuccess || status == ncclInProgress) continue;
-    const string why = name_ + ": the connection to the other GPUs broke: " + text_of(status);
+    const string why = find_failure();
+    if (why.empty()) continue;
     lock.unlock();
     group_->end_all(why);
     lock.lock();

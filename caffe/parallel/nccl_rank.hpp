@@ -9,7 +9,8 @@
 //
 // A GPU that waits for a rank which never comes waits for ever, and so does the thread that waits
 // for the GPU. Therefore each rank has a second thread that watches. When the connection breaks
-// (NCCL says so), or when a rank of this process fails or leaves, it aborts the rank's
+// (NCCL says so), when a rank of this process fails or leaves, or when the caller says that one of
+// another process has failed (MPI's ranks tell each other), it aborts the rank's
 // communicator: its stream then goes on, with values that nobody may use, and start(), wait() and
 // check() throw an Error that says why. Each thread aborts its own communicator, because NCCL may
 // wait there for the others of the machine.
@@ -18,6 +19,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -33,8 +35,9 @@ namespace caffe {
 class NcclRank {
  public:
   /// On the calling thread's GPU; collective, all ranks with the same id (new_nccl_id()). Throws an
-  /// Error if a rank of this process fails meanwhile, or two ranks have one GPU.
-  NcclRank(const string& id, int rank, int size);
+  /// Error if a rank of this process fails meanwhile, or two ranks have one GPU. The watching
+  /// thread asks `failure`, if one is given, whether another rank has failed: why, or "".
+  NcclRank(const string& id, int rank, int size, std::function<string()> failure = {});
   /// After an exception, or before all sums are complete: as abort().
   ~NcclRank();
 
@@ -68,6 +71,7 @@ class NcclRank {
   void end_with(const string& why);
   [[noreturn]] void fail(int status, const char* what);
   void watch();
+  string find_failure();
   void stop_watching();
   void say_goodbye();
 
@@ -76,6 +80,7 @@ class NcclRank {
   const string name_;
   const int exceptions_;  // that were on their way at the beginning
   const string id_;
+  const std::function<string()> failure_;
   const shared_ptr<Group> group_;
   device::Stream stream_ = nullptr;
   CUevent_st* ready_ = nullptr;

@@ -14,7 +14,8 @@ namespace {
 template <typename Dtype>
 class SumsOfRank : public NcclSums<Dtype> {
  public:
-  SumsOfRank(const string& id, int rank, int size) : rank_(id, rank, size) {}
+  SumsOfRank(const string& id, int rank, int size, std::function<string()> failure = {})
+      : rank_(id, rank, size, std::move(failure)) {}
   typedef typename NcclSums<Dtype>::Part Part;
 
   void start(size_t n, Dtype* values) override { start_together({{n, values}}); }
@@ -72,7 +73,8 @@ std::unique_ptr<GradientSums<Dtype>> make_nccl_sums(std::shared_ptr<Communicator
   string id(NCCL_UNIQUE_ID_BYTES, '\0');
   if (ranks->rank() == 0) id = new_nccl_id();
   ranks->broadcast(0, id.size(), &id[0]);
-  return connect_gpus<Dtype>(id, ranks->rank(), ranks->size());
+  return std::make_unique<SumsOfRank<Dtype>>(id, ranks->rank(), ranks->size(),
+                                             [ranks] { return ranks->failure(); });
 }
 
 template std::unique_ptr<NcclSums<float>> connect_gpus(const string&, int, int);

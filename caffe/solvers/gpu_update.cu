@@ -30,8 +30,7 @@ void SGDSolver<Dtype>::ClearGradients() {
 
 template <typename Dtype>
 size_t SGDSolver<Dtype>::GradientRoom(int param_id) const {
-  const size_t room = arena_ == nullptr ? 0 : arena_->gradient_room(*this->net_, param_id);
-  return room > 0 ? room : Solver<Dtype>::GradientRoom(param_id);
+  return arena_ == nullptr ? 0 : arena_->gradient_room(*this->net_, param_id);
 }
 
 template <typename Dtype>

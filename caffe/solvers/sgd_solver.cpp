@@ -28,8 +28,8 @@ bool has_values(const SyncedMemory& memory) {
 void log_step(const SolverParameter& param, int iter, int before, int now) {
   const bool plateau = param.lr_policy() == "plateau";
   if ((param.lr_policy() != "multistep" && !plateau) || now == before) return;
-  LOG(INFO) << (plateau ? "Plateau" : "MultiStep") << " Status: Iteration " << iter
-            << ", step = " << now;
+  LOG_IF(INFO, Caffe::root_solver())
+      << (plateau ? "Plateau" : "MultiStep") << " Status: Iteration " << iter << ", step = " << now;
 }
 
 }  // namespace
@@ -220,8 +220,9 @@ Dtype SGDSolver<Dtype>::gradient_norm() {
 
 template <typename Dtype>
 void SGDSolver<Dtype>::log_clipping(Dtype norm, Dtype factor) const {
-  LOG(INFO) << "Gradient clipping: scaling down gradients (L2 norm " << norm << " > "
-            << Dtype(this->param_.clip_gradients()) << ") by scale factor " << factor;
+  LOG_IF(INFO, Caffe::root_solver())
+      << "Gradient clipping: scaling down gradients (L2 norm " << norm << " > "
+      << Dtype(this->param_.clip_gradients()) << ") by scale factor " << factor;
 }
 
 INSTANTIATE_CLASS(SGDSolver);

@@ -154,7 +154,7 @@ void SGDSolver<Dtype>::RestoreSolverStateFromBinaryProto(const string& state_fil
       this->net_->CopyTrainedLayersFrom(find_model(state_file, state.learned_net()));
     });
   }
-  LOG(INFO) << "SGDSolver: restoring history";
+  LOG_IF(INFO, Caffe::root_solver()) << "SGDSolver: restoring history";
   for (size_t i = 0; i < history_.size(); ++i) {
     history[i]->ReshapeLike(*history_[i]);  // a legacy shape may have more axes
     history_[i]->CopyFrom(*history[i]);
@@ -190,7 +190,7 @@ void SGDSolver<Dtype>::RestoreSolverStateFromHDF5(const string& state_file) {
     const string model = hdf5_load_string(file.id(), "learned_net");
     in_file(state_file, [&] { this->net_->CopyTrainedLayersFrom(find_model(state_file, model)); });
   }
-  LOG(INFO) << "SGDSolver: restoring history";
+  LOG_IF(INFO, Caffe::root_solver()) << "SGDSolver: restoring history";
   for (size_t i = 0; i < history_.size(); ++i) history_[i]->CopyFrom(*history[i]);
   find_zero_history();
   this->iter_ = iter;

@@ -21,9 +21,9 @@ __all__ = ["Communicator", "world"]
 def world() -> Communicator | None:
     """The processes that MPI's launcher started together with this one.
 
-    All of them must call it. It sets ``caffe.solver_count``, ``solver_rank`` and ``multiprocess``
-    for the calling thread. If ``OMP_NUM_THREADS`` is not set, the ranks of a machine share its
-    cores. Ranks other than 0 log errors only. When a process ends, it waits for the others; its
+    All of them must call it once, before they make a solver; later calls wait for nobody. It sets
+    ``caffe.solver_count``, ``solver_rank`` and ``multiprocess`` for the calling thread. If
+    ``OMP_NUM_THREADS`` is not set, the ranks of a machine share its cores. Ranks other than 0 log errors only. When a process ends, it waits for the others; its
     own children are not ranks.
 
     Returns:

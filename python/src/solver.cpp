@@ -192,8 +192,10 @@ void bind_rest(Class* solver) {
           "train_together", &train_together, py::arg("ranks"),
           "step and solve train together with the other ranks from now on (caffe.ranks.world):\n"
           "gradients are the mean over the ranks, and rank 0 alone logs, tests and snapshots. All\n"
-          "ranks make the same calls. Give the solver a random_seed if a data layer shuffles. An\n"
-          "error of one rank ends all of them with CaffeError.");
+          "ranks make the same calls. Call caffe.ranks.world() before the solver is made, or this\n"
+          "raises CaffeError: the solver would read the records of another rank. Give it a\n"
+          "random_seed if a data layer shuffles. An error of one rank ends all of them with\n"
+          "CaffeError.");
 }
 
 template <typename Class, typename Base>

@@ -17,13 +17,6 @@ class StepByStep : public Base {
   using Base::Base;
 };
 
-const char* const kSolvers[] = {"type: 'SGD' momentum: 0.9",
-                                "type: 'Nesterov' momentum: 0.9",
-                                "type: 'AdaGrad'",
-                                "type: 'RMSProp' rms_decay: 0.9",
-                                "type: 'AdaDelta' momentum: 0.95 base_lr: 1 delta: 1e-6",
-                                "type: 'Adam' momentum: 0.9 momentum2: 0.999 base_lr: 0.01"};
-
 }  // namespace
 
 template <typename TypeParam>
@@ -60,7 +53,7 @@ TYPED_TEST_SUITE(TrainingTest, DtypesAndDevices);
 
 TYPED_TEST(TrainingTest, FiftyIterationsAreThoseOfTheCpu) {
   typedef typename TypeParam::Dtype Dtype;
-  for (const char* type : kSolvers) {
+  for (const char* type : kSolverTypes) {
     SCOPED_TRACE(type);
     const SolverParameter param =
         solver_param(lenet(), std::string(type) + " weight_decay: 0.001 clip_gradients: 0.5");
@@ -250,7 +243,7 @@ TYPED_TEST(TrainingTest, SharedAndFrozenParametersAreUpdatedOnce) {
       "layer { name: 'bent' type: 'TanH' bottom: 'frozen' top: 'bent' } "
       "layer { name: 'scores' type: 'BatchNorm' bottom: 'bent' top: 'scores' } " +
       softmax_loss();
-  for (const char* type : kSolvers) {
+  for (const char* type : kSolverTypes) {
     SCOPED_TRACE(type);
     SolverParameter param = solver_param(net, std::string(type) + " weight_decay: 0.01");
     param.set_delta(1e-3F);  // a step for g near 0 is not a matter of its rounding then

@@ -64,6 +64,15 @@ inline SolverParameter solver_param(const std::string& net, const std::string& t
   return param;
 }
 
+/// All six types.
+inline const char* const kSolverTypes[] = {
+    "type: 'SGD' momentum: 0.9",
+    "type: 'Nesterov' momentum: 0.9",
+    "type: 'AdaGrad'",
+    "type: 'RMSProp' rms_decay: 0.9",
+    "type: 'AdaDelta' momentum: 0.95 base_lr: 1 delta: 1e-6",
+    "type: 'Adam' momentum: 0.9 momentum2: 0.999 base_lr: 0.01"};
+
 /// Values that are the same every time.
 template <typename Dtype>
 void fill_images(Net<Dtype>* net, int batch = 0) {

@@ -3,8 +3,13 @@
 #include "caffe/parallel/gpu_ranks.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <thread>
 
 #include "caffe/parallel.hpp"
+#include "caffe/parallel/nccl_sums.hpp"
+#include "caffe/util/device.hpp"
 #include "parallel/rank_training.hpp"
 #include "tests/cpp/shadow/small_net.hpp"
 #include "tests/shadow/control.hpp"
@@ -141,6 +146,90 @@ TEST(GpuRanks, NcclRunsASolverOnAllGpus) {
     return weights(solver.get());
   };
   EXPECT_LE(relative_difference(weights_of(2), weights_of(1)), 1e-5);
+}
+
+/// And afterwards it is alone, at once.
+TEST(GpuRanks, NcclRunsASolverWithoutASeed) {
+  const Devices devices(2);
+  const QuietLog quiet;
+  const OnGpu mode;
+  Caffe::set_solver_count(2);
+  SolverParameter param = solver_param(lenet(), "max_iter: 3 snapshot_after_train: false");
+  param.clear_random_seed();
+  const shared_ptr<Solver<float>> solver(SolverRegistry<float>::CreateSolver(param));
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(error_of([&] { NCCL<float>(solver).Run({0, 1}, nullptr); }), "");
+  EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(4));
+  EXPECT_EQ(solver->iter(), 3);
+  Caffe::set_solver_count(1);
+  solver->Step(1);
+  EXPECT_EQ(solver->iter(), 4);
+  Caffe::SetDevice(0);
+}
+
+TEST(GpuRanks, WhatIsNoExceptionOfCaffesEndsAllToo) {
+  const Devices devices(2);
+  const QuietLog quiet;
+  const string error = error_of([&] {
+    run_on_gpus({0, 1}, [&](const Rank& rank) {
+      if (rank->rank() == 1) throw 5;
+      rank->barrier();
+    });
+  });
+  EXPECT_EQ(error, "rank 1 (GPU 1): an exception that is no std::exception");
+}
+
+namespace {
+
+/// A Communicator that hears of another rank's failure, as MPI's ranks do.
+class Hearing : public Communicator {
+ public:
+  Hearing(Rank rank, const std::atomic<bool>* failed) : rank_(std::move(rank)), failed_(failed) {}
+  int rank() const override { return rank_->rank(); }
+  int size() const override { return rank_->size(); }
+  int local_rank() const override { return rank_->local_rank(); }
+  int local_size() const override { return rank_->local_size(); }
+  void broadcast(int root, size_t bytes, void* data) override {
+    rank_->broadcast(root, bytes, data);
+  }
+  vector<string> gather(const string& mine) override { return rank_->gather(mine); }
+  void barrier() override { rank_->barrier(); }
+  void start_sum(size_t n, float* values) override { rank_->start_sum(n, values); }
+  void start_sum(size_t n, double* values) override { rank_->start_sum(n, values); }
+  void wait() override { rank_->wait(); }
+  string failure() override { return *failed_ ? "rank 1 has not answered" : ""; }
+  void abort(const string& why) override { rank_->abort(why); }
+
+ private:
+  const Rank rank_;
+  const std::atomic<bool>* const failed_;
+};
+
+}  // namespace
+
+/// A rank of another process that was stopped: NCCL itself does not notice.
+TEST(GpuRanks, AFailureThatTheCommunicatorHearsOfEndsTheSums) {
+  const Devices devices(2);
+  const QuietLog quiet;
+  std::atomic<bool> failed{false}, has_ended{false};
+  string found;
+  run_on_gpus({0, 1}, [&](const Rank& rank) {
+    const auto sums = make_nccl_sums<float>(std::make_shared<Hearing>(rank, &failed));
+    if (rank->rank() == 1) {  // makes no sum
+      while (!has_ended) std::this_thread::yield();
+      return;
+    }
+    Blob<float> blob(vector<int>{10});
+    sums->start(10, blob.mutable_gpu_data());
+    failed = true;
+    found = error_of([&] {
+      sums->wait();
+      device::wait();
+      sums->check();
+    });
+    has_ended = true;
+  });
+  EXPECT_EQ(found, "rank 1 has not answered");
 }
 
 }  // namespace caffe

@@ -39,6 +39,7 @@ def train(solver, *flags, ranks=1, **variables):
             stderr=subprocess.STDOUT,
             text=True,
             env=mpi_runs.environment(**variables),
+            timeout=120,
         )
     else:
         done = mpi_runs.run(ranks, *program, **variables)
@@ -126,12 +127,14 @@ def test_a_loss_that_is_not_finite_ends_all(tmp_path, images):
     assert not list(tmp_path.glob("*_iter_*"))
 
 
-def start_training(folder, images, ranks, **settings):
+def start_training(folder, images, ranks, timeout=15, **settings):
     """A training that runs until it is ended, with a snapshot every 10 iterations."""
     solver = rank_nets.write_solver(
         folder, images, "net", 2, max_iter=1_000_000, snapshot=10, **settings
     )
-    job = mpi_runs.Job(folder, ranks, mpi_runs.CAFFE, "train", "-solver", solver)
+    job = mpi_runs.Job(
+        folder, ranks, mpi_runs.CAFFE, "train", "-solver", solver, CAFFE_RANKS_TIMEOUT=timeout
+    )
     job.wait_for("net_iter_20.solverstate")
     return job
 
@@ -154,7 +157,7 @@ def test_a_killed_rank_ends_the_training(tmp_path, images):
 
 
 def test_a_stopped_rank_ends_the_training(tmp_path, images):
-    job = start_training(tmp_path, images, 3)
+    job = start_training(tmp_path, images, 3, timeout=5)
     os.kill(job.rank_process(2), signal.SIGSTOP)
     status, seconds = job.end(30)
     assert status != 0 and seconds < 30
@@ -210,6 +213,20 @@ def test_a_solver_in_python(tmp_path, images):
     assert rank_nets.difference(*files) < 1e-5
 
 
+def test_a_solver_made_too_early_is_an_error(tmp_path, images):
+    """Its data layers would read the same records in all ranks."""
+    solver = rank_nets.write_solver(tmp_path, images, "net", 2, max_iter=2)
+    script = tmp_path / "early.py"
+    script.write_text(
+        "import sys, caffe\nfrom caffe import ranks\nsolver = caffe.get_solver(sys.argv[1])\n"
+        "solver.train_together(ranks.world())\n"
+    )
+    done = mpi_runs.run(2, sys.executable, script, solver)
+    assert done.returncode != 0
+    assert "the solver was made as rank 0 of 1" in done.stdout
+    assert "caffe.ranks.world()) before the solver is made" in done.stdout
+
+
 LAYER = """
 import os
 import time
@@ -247,6 +264,6 @@ def test_the_log_names_a_slow_rank(tmp_path, images):
     done = run_with_layer(tmp_path, images, "time.sleep(0.2)", 3, max_iter=11, display=5)
     assert done.returncode == 0, done.stdout
     lines = re.findall(r"waited (\S+) s of the last (\S+) s for rank (\d)", done.stdout)
-    assert len(lines) == 3, done.stdout  # at iterations 0, 5 and 10
-    for waited, total, rank in lines[1:]:
+    assert len(lines) >= 2, done.stdout  # at iterations 5 and 10, and mostly at 0
+    for waited, total, rank in lines[-2:]:
         assert rank == "1" and 0.7 < float(waited) <= float(total) + 0.1

@@ -16,13 +16,6 @@
 namespace caffe {
 namespace {
 
-const char* const kSolvers[] = {"type: 'SGD' momentum: 0.9",
-                                "type: 'Nesterov' momentum: 0.9",
-                                "type: 'AdaGrad'",
-                                "type: 'RMSProp' rms_decay: 0.9",
-                                "type: 'AdaDelta' momentum: 0.95 base_lr: 1 delta: 1e-6",
-                                "type: 'Adam' momentum: 0.9 momentum2: 0.999 base_lr: 0.01"};
-
 typedef std::unique_ptr<Solver<float>> SolverPtr;
 
 SGDSolver<float>& sgd(const SolverPtr& solver) {
@@ -116,7 +109,7 @@ TEST_F(LossScaleOnGpu, ExistsInFp16Alone) {
 }
 
 TEST_F(LossScaleOnGpu, AnOverflowLeavesWeightsAndHistoriesAsTheyWere) {
-  for (const char* const type : kSolvers) {
+  for (const char* const type : kSolverTypes) {
     for (const bool moved : {false, true}) {  // one parameter outside of the arena
       SCOPED_TRACE(std::string(type) + (moved ? ", moved" : ""));
       const SolverPtr one = solver(std::string(type) + " weight_decay: 0.01" +
