@@ -10,8 +10,9 @@ namespace {
 
 // The places of votes_.
 enum Vote { kLoss, kStop, kSnapshot, kOfRank };
-// What a rank votes at kOfRank + its number.
-enum State { kWell, kNotFinite, kFailed };
+// What a rank votes at kOfRank + its number. A sum that was broken off has the first of ranks whose
+// votes did not come.
+enum State { kUnheard, kWell, kNotFinite, kFailed };
 
 /// Writes all votes but the loss, which is there.
 template <typename T>
@@ -25,7 +26,7 @@ struct WriteVotes {
     const bool is_finite = loss - loss == T(0);
     votes[kStop] = stop ? T(1) : T(0);
     votes[kSnapshot] = snapshot ? T(1) : T(0);
-    for (int r = 0; r < size; ++r) votes[kOfRank + r] = T(kWell);
+    for (int r = 0; r < size; ++r) votes[kOfRank + r] = T(r == rank ? kWell : kUnheard);
     if (*has_failed != 0) {
       votes[kOfRank + rank] = T(kFailed);
     } else if (stops && !is_finite) {
@@ -34,7 +35,7 @@ struct WriteVotes {
   }
 };
 
-/// All ranks stop if one does.
+/// All ranks stop if one does, or was not heard.
 template <typename T>
 struct TakeVotes {
   int size;
@@ -105,7 +106,7 @@ RankVerdict<Dtype> RankVotes<Dtype>::verdict_of(const Dtype* votes) const {
   for (int r = 0; r < size_; ++r) {
     const int state = static_cast<int>(votes[kOfRank + r]);
     if (state == kNotFinite) verdict.not_finite.push_back(r);
-    if (state == kFailed) verdict.failed.push_back(r);
+    if (state == kFailed || state == kUnheard) verdict.failed.push_back(r);
   }
   return verdict;
 }

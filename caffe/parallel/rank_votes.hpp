@@ -23,7 +23,7 @@ struct RankVerdict {
   Dtype loss = 0;  // the mean
   bool stop = false, snapshot = false;
   std::vector<int> not_finite;  // ranks whose loss is not finite, and counts
-  std::vector<int> failed;      // ranks that found another error, which they throw
+  std::vector<int> failed;  // ranks that found another error, which they throw, or were not heard
 };
 
 template <typename Dtype>
@@ -42,8 +42,8 @@ class RankVotes {
   Dtype* gpu_loss();
   /// The same for the loss there. The rank also votes for an error if late.stop() is set.
   void start_on_gpu(bool stops, LateValues* late, GradientSums<Dtype>* sums);
-  /// After sums->wait(). Sets late.stop() on all ranks if one voted for an error; `then` gets the
-  /// verdict with the late values.
+  /// After sums->wait(). Sets late.stop() on all ranks if one voted for an error or, because the
+  /// sum was broken off, was not heard; `then` gets the verdict with the late values.
   void read_late(LateValues* late, std::function<void(const RankVerdict<Dtype>&)> then);
 
  private:
