@@ -85,6 +85,7 @@ class NcclRank::Group {
   /// Throws if a rank that has left does not make the call that `rank` makes now.
   void check_call(const NcclRank& rank) {
     const std::lock_guard<std::mutex> lock(mutex_);
+    if (!why_.empty()) throw Error(why_);  // the reason, also if that rank has left since
     if (left_ > 0 && rank.calls_ > fewest_calls_) throw Error(rank.name_ + ": " + who_left_);
   }
 
