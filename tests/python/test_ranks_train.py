@@ -266,7 +266,7 @@ def test_a_rank_that_dies_or_hangs_ends_the_training(training, words, environmen
     assert process.wait(timeout=120) == 1
     assert time.monotonic() - started < 60
     assert "rank 1 of 3" in said(folder)
-    assert not any(alive(pid) for pid in ranks.values())
+    wait_for_the_end_of(ranks)
     taken = Snapshots(folder / "phase1" / "snapshots").latest()
     assert taken is not None and taken.iteration >= 5
     changed = ["--ranks", "2", "--resume", "--test-interval", "0"]
