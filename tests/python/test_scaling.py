@@ -135,6 +135,8 @@ def test_an_iteration_is_one_pass_whatever_the_solver_says(tmp_path):
     path = folder / "solver.prototxt"
     path.write_text(path.read_text() + "iter_size: 4\n")
     _, made = facts._solver(find_net(str(folder)), 4, 8, None)
+    if not hasattr(made.param, "iter_size"):
+        pytest.skip("BVLC Caffe's Python does not show iter_size")
     assert made.param.iter_size == 1
 
 

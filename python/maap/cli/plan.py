@@ -11,7 +11,7 @@ from maap.host.supervise import call
 from maap.scaling.model import Link, Machines
 
 _IMAGENET = 1281167  # training images of ILSVRC 2012
-_POSITIVE = click.FloatRange(min=0, min_open=True)
+_POSITIVE = click.FloatRange(min=1e-9)  # old versions of click know no open ranges
 
 
 @click.command()
