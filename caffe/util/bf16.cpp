@@ -1,6 +1,6 @@
 #include "caffe/util/bf16.hpp"
 
-#include <cstring>
+#include "kernels/half.hpp"
 
 namespace caffe {
 namespace {
@@ -10,21 +10,12 @@ namespace {
 
 ALWAYS_INLINE void widen_all(const Bf16* from, int64_t count, float* to) {
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) {
-    const uint32_t bits = static_cast<uint32_t>(from[i]) << 16;
-    std::memcpy(&to[i], &bits, sizeof bits);
-  }
+  for (int64_t i = 0; i < count; ++i) to[i] = maap::internal::from_bfloat16(from[i]);
 }
 
 ALWAYS_INLINE void narrow_all(const float* from, int64_t count, Bf16* to) {
 #pragma omp simd
-  for (int64_t i = 0; i < count; ++i) {
-    uint32_t bits;
-    std::memcpy(&bits, &from[i], sizeof bits);
-    const uint32_t nearest = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    const bool is_nan = (bits & 0x7fffffff) > 0x7f800000;
-    to[i] = static_cast<Bf16>(is_nan ? bits >> 16 | 0x40 : nearest);
-  }
+  for (int64_t i = 0; i < count; ++i) to[i] = maap::internal::to_bfloat16(from[i]);
 }
 
 #if defined(__x86_64__)
