@@ -1,5 +1,6 @@
 #include "caffe/util/bf16.hpp"
 
+#include "caffe/util/cpu_isa.hpp"
 #include "kernels/half.hpp"
 
 namespace caffe {
@@ -28,7 +29,7 @@ __attribute__((target("avx512f,avx512bw"))) void narrow_avx512(const float* from
   narrow_all(from, count, to);
 }
 bool has_avx512() {
-  return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
+  return avx512_allowed() && __builtin_cpu_supports("avx512bw");
 }
 #else
 void widen_avx512(const Bf16* from, int64_t count, float* to) {
