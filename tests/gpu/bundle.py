@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +21,14 @@ class Bundle:
         self.environment = dict(os.environ)
         self.environment["LD_LIBRARY_PATH"] = ":".join(str(place) for place in places)
         self.environment["OMP_NUM_THREADS"] = self.environment["OPENBLAS_NUM_THREADS"] = "2"
+
+    @contextmanager
+    def training(self) -> Iterator[Path]:
+        """A folder with the solvers and nets of `training`, which may be changed."""
+        with tempfile.TemporaryDirectory() as folder:
+            for path in (self.folder / "training").iterdir():
+                shutil.copy(path, folder)
+            yield Path(folder)
 
     def run(
         self, *command: str, timeout: float = 120, **options: Any
@@ -53,8 +65,14 @@ def cuda_folders(python: str) -> list[Path]:
     return [*sorted(found), Path("/usr/local/cuda/lib64")]
 
 
-def query(fields: str) -> list[str]:
-    """What nvidia-smi says about the first GPU."""
+def query_all(fields: str) -> list[list[str]]:
+    """What nvidia-smi says about each GPU."""
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader,nounits"]
-    out = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    return [part.strip() for part in out.strip().splitlines()[0].split(",")] if out.strip() else []
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    lines = done.stdout.strip().splitlines() if done.returncode == 0 else []
+    return [[part.strip() for part in line.split(",")] for line in lines]
+
+
+def query(fields: str) -> list[str]:
+    """What it says about the first GPU; nothing if there is none."""
+    return next(iter(query_all(fields)), [])

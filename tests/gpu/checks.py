@@ -91,11 +91,9 @@ def train(
     mode: str = "FLOAT",
 ) -> tuple[list[float], str]:
     """The loss of every iteration, and what is wrong, if anything is."""
-    with tempfile.TemporaryDirectory() as folder:
-        for path in (bundle.folder / "training").iterdir():
-            shutil.copy(path, folder)
-        text = (Path(folder) / solver).read_text()
-        (Path(folder) / "solver.prototxt").write_text(
+    with bundle.training() as folder:
+        text = (folder / solver).read_text()
+        (folder / "solver.prototxt").write_text(
             text + f"solver_mode: {device}\nmath_mode: {mode}\n"
         )
         command = ("caffe", "train", "-solver", "solver.prototxt")

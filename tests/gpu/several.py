@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
-from bundle import Bundle
+from bundle import Bundle, query_all
 from checks import compare, losses
 
 SOLVER, NET, BATCH = "train_solver.prototxt", "train_net.prototxt", 8
 NO_TIME = "not run: no time was left"
-
-
-def gpus() -> int:
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return len(done.stdout.strip().splitlines()) if done.returncode == 0 else 0
 
 
 def train(bundle: Bundle, count: int, limit: float) -> tuple[list[float], str, float]:
@@ -29,10 +19,8 @@ def train(bundle: Bundle, count: int, limit: float) -> tuple[list[float], str, f
 
     BatchNorm looks at each rank's images alone, so the net has another layer in its place.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        for path in (bundle.folder / "training").iterdir():
-            shutil.copy(path, folder)
-        net = Path(folder) / NET
+    with bundle.training() as folder:
+        net = folder / NET
         text = net.read_text().replace('type: "BatchNorm"', 'type: "Power"')
         net.write_text(text.replace(f"batch_size: {BATCH}", f"batch_size: {BATCH // count}"))
         start = time.monotonic()
@@ -45,10 +33,10 @@ def train(bundle: Bundle, count: int, limit: float) -> tuple[list[float], str, f
 
 def check_several(bundle: Bundle, deadline: float) -> dict[str, Any]:
     """Two GPUs, and four if they are there, against one; and a mistake that is an error."""
-    count = gpus()
+    count = len(query_all("name"))
     if count < 2:
         return {"good": True, "rows": [], "output": "not run: this machine has one GPU"}
-    one, fault, seconds = train(bundle, 1, max(1, deadline - time.monotonic()))
+    one, fault, _ = train(bundle, 1, max(1, deadline - time.monotonic()))
     if fault:
         return {"good": False, "rows": [], "output": "FAILED on one GPU: " + fault}
     rows: list[dict[str, Any]] = []
@@ -66,9 +54,7 @@ def check_several(bundle: Bundle, deadline: float) -> dict[str, Any]:
 
 def check_error(bundle: Bundle, limit: float) -> dict[str, Any]:
     """A GPU that is named twice."""
-    with tempfile.TemporaryDirectory() as folder:
-        for path in (bundle.folder / "training").iterdir():
-            shutil.copy(path, folder)
+    with bundle.training() as folder:
         command = ("caffe", "train", "-solver", SOLVER, "-gpu", "0,0")
         done = bundle.run(*command, cwd=folder, timeout=limit)
     said = re.search(r"error: .*", done.stderr)
