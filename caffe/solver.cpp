@@ -398,7 +398,7 @@ void Solver<Dtype>::solve(const char* resume_file) {
   }
   if (together_ != nullptr) begin_together();
   const int start_iter = iter_;
-  Step(param_.max_iter() - iter_);
+  step(param_.max_iter() - iter_);
   if (param_.snapshot_after_train() && (param_.snapshot() <= 0 || iter_ % param_.snapshot() != 0)) {
     snapshot_together();
   }
