@@ -30,22 +30,16 @@ void check_gpus(const vector<int>& gpus) {
 /// The error of the rank that failed first.
 class FirstError {
  public:
-  void note(int rank, int gpu, const string& text) {
+  void note(const string& text) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (is_set_) return;
-    is_set_ = true;
-    const bool names_rank = text.compare(0, 5, "rank ") == 0;
-    text_ = names_rank
-                ? text
-                : "rank " + std::to_string(rank) + " (GPU " + std::to_string(gpu) + "): " + text;
+    if (text_.empty()) text_ = text;
   }
   void rethrow() const {
-    if (is_set_) throw Error(text_);
+    if (!text_.empty()) throw Error(text_);
   }
 
  private:
   std::mutex mutex_;
-  bool is_set_ = false;
   string text_;
 };
 
@@ -75,9 +69,11 @@ void run_on_gpus(const vector<int>& gpus,
   vector<std::shared_ptr<Communicator>> ranks = LocalGroup::make(size);
   FirstError error;
   const auto end_all = [&](int rank, Communicator* own, const string& why) {
-    error.note(rank, gpus[rank], why);
-    own->abort("rank " + std::to_string(rank) + " (GPU " + std::to_string(gpus[rank]) +
-               "): " + why);
+    const bool names_rank = why.compare(0, 5, "rank ") == 0;
+    const string who = "rank " + std::to_string(rank) + " (GPU " + std::to_string(gpus[rank]) + ")";
+    const string text = names_rank ? why : who + ": " + why;
+    error.note(text);
+    own->abort(text);
   };
   const auto run_rank = [&](int rank) {
     const std::shared_ptr<Communicator> own = std::move(ranks[rank]);
