@@ -170,20 +170,22 @@ void MpiNotes::tell_failure(const std::string& why) {
   for (const Clock::time_point start = Clock::now();
        !all_heard() && seconds_since(start) < kHearsWithin;) {
     if (!read()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    for (Peer& peer : peers_) {
-      if (peer.waits) send(kHeard, &peer);
-      peer.waits = false;
-    }
+    send_answers();
   }
   flush();
 }
 
 void MpiNotes::answer() {
+  send_answers();
+  flush();
+}
+
+/// To the ranks that wait for one.
+void MpiNotes::send_answers() {
   for (Peer& peer : peers_) {
     if (peer.waits) send(kHeard, &peer);
     peer.waits = false;
   }
-  flush();
 }
 
 /// Lets notes that are under way leave.

@@ -77,6 +77,7 @@ class MpiNotes {
   bool read();
   void take(const Note& note, Peer* from);
   void send(Kind kind, Peer* to, const std::string& reason = "");
+  void send_answers();
   void complain(double seconds);
   void flush();
 
