@@ -23,8 +23,9 @@ def world() -> Communicator | None:
 
     All of them must call it once, before they make a solver; later calls wait for nobody. It sets
     ``caffe.solver_count``, ``solver_rank`` and ``multiprocess`` for the calling thread. If
-    ``OMP_NUM_THREADS`` is not set, the ranks of a machine share its cores. Ranks other than 0 log errors only. When a process ends, it waits for the others; its
-    own children are not ranks.
+    ``OMP_NUM_THREADS`` is not set, the ranks that may use the same cores share them. Ranks other
+    than 0 log errors only. When a process ends, it waits for the others; its own children are not
+    ranks.
 
     Returns:
         None if there is no launcher, or one process only; or with ``CAFFE_RANKS=off`` in the
