@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 import caffe
@@ -34,18 +35,25 @@ def environment(**more: object) -> dict[str, str]:
     return {**own, **{name: str(value) for name, value in more.items()}}
 
 
-def run(
-    ranks: int, *program: object, limit: float = 120, **variables: object
+def finish(
+    program: Iterable[object], env: dict[str, str], limit: float = 120
 ) -> subprocess.CompletedProcess[str]:
     """Runs a program to its end, which is not always a success; its output is one text."""
     return subprocess.run(
-        command(ranks, *program),
-        env=environment(**variables),
+        [str(part) for part in program],
+        env=env,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         timeout=limit,
     )
+
+
+def run(
+    ranks: int, *program: object, limit: float = 120, **variables: object
+) -> subprocess.CompletedProcess[str]:
+    """finish() of a program that mpirun starts."""
+    return finish(command(ranks, *program), environment(**variables), limit)
 
 
 class Job:

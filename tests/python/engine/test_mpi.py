@@ -4,7 +4,6 @@ import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -169,15 +168,7 @@ def run_without_threads(count, program, **variables):
     """With no number of threads in the environment but these variables'."""
     chosen = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "CAFFE_DEFAULT_THREADS")
     clean = {k: v for k, v in mpi_runs.environment().items() if k not in chosen}
-    done = subprocess.run(
-        mpi_runs.command(count, *program),
-        env={**clean, **variables},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=120,
-    )
-    return succeed(done)
+    return succeed(mpi_runs.finish(mpi_runs.command(count, *program), {**clean, **variables}))
 
 
 def test_ranks_share_the_cores(tmp_path):
@@ -255,14 +246,7 @@ def test_a_rank_that_has_ended_does_not_wait_for_ever(tmp_path):
 
 
 def without_launcher(program, **variables):
-    return subprocess.run(
-        [str(part) for part in program],
-        env=mpi_runs.environment(**variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=60,
-    )
+    return mpi_runs.finish(program, mpi_runs.environment(**variables), limit=60)
 
 
 def test_another_launcher_is_an_error(tmp_path):

@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
 
@@ -33,14 +32,7 @@ def train(solver, *flags, ranks=1, **variables):
     """`caffe train`, which succeeds; its log."""
     program = [mpi_runs.CAFFE, "train", "-solver", solver, *flags]
     if ranks == 1:
-        done = subprocess.run(
-            [str(part) for part in program],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=mpi_runs.environment(**variables),
-            timeout=120,
-        )
+        done = mpi_runs.finish(program, mpi_runs.environment(**variables))
     else:
         done = mpi_runs.run(ranks, *program, **variables)
     assert done.returncode == 0, done.stdout
