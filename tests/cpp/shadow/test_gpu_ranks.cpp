@@ -11,6 +11,7 @@
 #include "caffe/parallel/nccl_sums.hpp"
 #include "caffe/util/device.hpp"
 #include "parallel/rank_training.hpp"
+#include "parallel/relayed_rank.hpp"
 #include "tests/cpp/shadow/small_net.hpp"
 #include "tests/shadow/control.hpp"
 
@@ -182,26 +183,13 @@ TEST(GpuRanks, WhatIsNoExceptionOfCaffesEndsAllToo) {
 namespace {
 
 /// A Communicator that hears of another rank's failure, as MPI's ranks do.
-class Hearing : public Communicator {
+class Hearing : public RelayedRank {
  public:
-  Hearing(Rank rank, const std::atomic<bool>* failed) : rank_(std::move(rank)), failed_(failed) {}
-  int rank() const override { return rank_->rank(); }
-  int size() const override { return rank_->size(); }
-  int local_rank() const override { return rank_->local_rank(); }
-  int local_size() const override { return rank_->local_size(); }
-  void broadcast(int root, size_t bytes, void* data) override {
-    rank_->broadcast(root, bytes, data);
-  }
-  vector<string> gather(const string& mine) override { return rank_->gather(mine); }
-  void barrier() override { rank_->barrier(); }
-  void start_sum(size_t n, float* values) override { rank_->start_sum(n, values); }
-  void start_sum(size_t n, double* values) override { rank_->start_sum(n, values); }
-  void wait() override { rank_->wait(); }
+  Hearing(Rank rank, const std::atomic<bool>* failed)
+      : RelayedRank(std::move(rank)), failed_(failed) {}
   string failure() override { return *failed_ ? "rank 1 has not answered" : ""; }
-  void abort(const string& why) override { rank_->abort(why); }
 
  private:
-  const Rank rank_;
   const std::atomic<bool>* const failed_;
 };
 

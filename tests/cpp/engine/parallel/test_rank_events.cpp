@@ -6,6 +6,7 @@
 #include <map>
 
 #include "parallel/rank_training.hpp"
+#include "parallel/relayed_rank.hpp"
 
 namespace caffe {
 namespace {
@@ -206,33 +207,23 @@ TYPED_TEST(RankEventsTest, RankZeroAloneLogsUpdatesAndHistory) {
 namespace {
 
 /// Notes the order of its sums and of what else is told to it.
-class Noting : public Communicator {
+class Noting : public RelayedRank {
  public:
-  Noting(Rank rank, std::vector<std::string>* notes) : rank_(std::move(rank)), notes_(notes) {}
-  int rank() const override { return rank_->rank(); }
-  int size() const override { return rank_->size(); }
-  int local_rank() const override { return rank_->local_rank(); }
-  int local_size() const override { return rank_->local_size(); }
-  void broadcast(int root, size_t bytes, void* data) override {
-    rank_->broadcast(root, bytes, data);
-  }
-  std::vector<std::string> gather(const std::string& mine) override { return rank_->gather(mine); }
-  void barrier() override { rank_->barrier(); }
+  Noting(Rank rank, std::vector<std::string>* notes)
+      : RelayedRank(std::move(rank)), notes_(notes) {}
   void start_sum(size_t n, float* values) override { start(n, values); }
   void start_sum(size_t n, double* values) override { start(n, values); }
   void wait() override {
     notes_->push_back("wait");
-    rank_->wait();
+    RelayedRank::wait();
   }
-  void abort(const std::string& why) override { rank_->abort(why); }
 
  private:
   template <typename Dtype>
   void start(size_t n, Dtype* values) {
     notes_->push_back("sum " + std::to_string(n));
-    rank_->start_sum(n, values);
+    RelayedRank::start_sum(n, values);
   }
-  const Rank rank_;
   std::vector<std::string>* const notes_;
 };
 
