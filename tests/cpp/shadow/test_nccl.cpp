@@ -55,6 +55,22 @@ vector<float> host_values(const Blob<float>& blob) {
   return {blob.cpu_data(), blob.cpu_data() + blob.count()};
 }
 
+/// Two sums of different sizes, which start(sums, first, second) starts.
+void expect_two_sums(const std::function<void(Sums*, float* first, float* second)>& start) {
+  vector<vector<float>> found(2);
+  const auto errors = on_gpus(2, [&](const Rank& rank) {
+    Blob<float> first, second;
+    fill(&first, rank.number);
+    fill(&second, 10 * rank.number);
+    start(rank.sums, first.mutable_gpu_data(), second.mutable_gpu_data());
+    rank.sums->wait();
+    found[rank.number] = {first.cpu_data()[0], second.cpu_data()[0], second.cpu_data()[kCount / 2]};
+  });
+  for (const string& error : errors) EXPECT_EQ(error, "");
+  EXPECT_EQ(found[0], (vector<float>{3, 12, 1}));
+  EXPECT_EQ(found[1], (vector<float>{3, 12, 11}));
+}
+
 }  // namespace
 
 class NcclTest : public ::testing::TestWithParam<int> {
@@ -80,36 +96,16 @@ TEST_P(NcclTest, AddsUpWhatTheComputeStreamHoldsAndIsThereForWhatFollows) {
 }
 
 TEST_P(NcclTest, SumsThatAreStartedTogetherKeepTheirOrder) {
-  vector<vector<float>> found(2);
-  const auto errors = on_gpus(2, [&](const Rank& rank) {
-    Blob<float> first, second;
-    fill(&first, rank.number);
-    fill(&second, 10 * rank.number);
-    rank.sums->start(kCount, first.mutable_gpu_data());
-    rank.sums->start(kCount / 2, second.mutable_gpu_data());
-    rank.sums->wait();
-    found[rank.number] = {first.cpu_data()[0], second.cpu_data()[0], second.cpu_data()[kCount / 2]};
+  expect_two_sums([](Sums* sums, float* first, float* second) {
+    sums->start(kCount, first);
+    sums->start(kCount / 2, second);
   });
-  for (const string& error : errors) EXPECT_EQ(error, "");
-  EXPECT_EQ(found[0], (vector<float>{3, 12, 1}));
-  EXPECT_EQ(found[1], (vector<float>{3, 12, 11}));
 }
 
 TEST_P(NcclTest, PartsThatAreStartedTogetherAreSumsOfTheirOwn) {
-  vector<vector<float>> found(2);
-  const auto errors = on_gpus(2, [&](const Rank& rank) {
-    Blob<float> first, second;
-    fill(&first, rank.number);
-    fill(&second, 10 * rank.number);
-    rank.sums->start_together({{kCount, first.mutable_gpu_data()},
-                               {0, nullptr},
-                               {kCount / 2, second.mutable_gpu_data()}});
-    rank.sums->wait();
-    found[rank.number] = {first.cpu_data()[0], second.cpu_data()[0], second.cpu_data()[kCount / 2]};
+  expect_two_sums([](Sums* sums, float* first, float* second) {
+    sums->start_together({{kCount, first}, {0, nullptr}, {kCount / 2, second}});
   });
-  for (const string& error : errors) EXPECT_EQ(error, "");
-  EXPECT_EQ(found[0], (vector<float>{3, 12, 1}));
-  EXPECT_EQ(found[1], (vector<float>{3, 12, 11}));
 }
 
 TEST_P(NcclTest, BroadcastsAndAddsUpDoubles) {
