@@ -33,7 +33,7 @@ def main() -> None:
     load = machine.Load()
     how = dict(threads=options.threads)
     about = (options.net, options.classes, options.batch)
-    facts = call("maap.scaling.command:find_facts", *about, None, None, **how)
+    facts = call("maap.scaling.facts:facts_of", *about, None, None, **how)
     rows = [row(options, facts.work, ranks) for ranks in doubling(options.ranks)]
     print(machine.line(load, options.threads))
     size = facts.work.size / 1e6
@@ -55,7 +55,7 @@ def row(options: argparse.Namespace, work: Work, ranks: int) -> list[str]:
     )
     cells, model = ["-", "-"], apart
     if ranks > 1:
-        link = call("maap.scaling.command:measure_link", work.size, **how)
+        link = call("maap.scaling.sums:measured", work.size, **how)
         cells = [f"{link.bandwidth / 1e9:.3g}", f"{1e6 * link.latency:.0f}"]
         model = predicted(work, options.batch, apart, link, ranks)
     times = [f"{1e3 * seconds:.1f}" for seconds in (apart, model, measured)]

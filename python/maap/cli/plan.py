@@ -8,6 +8,7 @@ from maap.cli.options import DEBUG, GPU, THREADS
 from maap.errors import MaapError
 from maap.host.launched import need_ranks
 from maap.host.supervise import call
+from maap.scaling import page
 from maap.scaling.model import Link, Machines
 
 _IMAGENET = 1281167  # training images of ILSVRC 2012
@@ -50,7 +51,7 @@ _POSITIVE = click.FloatRange(min=1e-9)  # old versions of click know no open ran
     "--bandwidth",
     type=_POSITIVE,
     metavar="GB/S",
-    help="Of the network between two machines. [default: measured between two processes " "here]",
+    help="Of the network between two machines. [default: measured between two processes here]",
 )
 @click.option(
     "--latency",
@@ -120,18 +121,17 @@ def plan(
         _check_measuring()
     how = dict(threads=threads, debug=debug)
     step = None if step_ms is None else step_ms / 1e3
-    facts = call("maap.scaling.command:find_facts", net, classes, batch_each, step, gpu, **how)
+    facts = call("maap.scaling.facts:facts_of", net, classes, batch_each, step, gpu, **how)
     if bandwidth is not None:
         far = Link(1e9 * bandwidth, 1e-6 * (5.0 if latency is None else latency))
         origin = "as given"
     else:
         size = facts.work.size
-        far = call("maap.scaling.command:measure_link", size, debug=debug, processes=2)
+        far = call("maap.scaling.sums:measured", size, debug=debug, processes=2)
         origin = "measured between two processes here"
     near = far if local_bandwidth is None else Link(1e9 * local_bandwidth, far.latency)
     machines = Machines(near, far, ranks_per_machine)
-    target = "maap.scaling.command:plan_lines"
-    for line in call(target, facts, machines, most, whole, images, origin, debug=debug):
+    for line in page.lines(facts, machines, most, whole, images, origin):
         click.echo(line)
 
 

@@ -2,7 +2,6 @@
 
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Optional
 
@@ -15,24 +14,12 @@ from maap.nets.prototxt import read_net, write_text
 from maap.nets.resolve import resolve_solver, resolve_train
 from maap.nets.transform import data_transform
 from maap.runs.snapshots import working_in
-from maap.scaling.model import Work, buckets_of
+from maap.scaling.model import Facts, Work, buckets_of
 from maap.util.schema import NetParameter
 
 BUCKET = 4 << 20  # bytes; kBucketBytes of the engine
 BACKWARD = 2 / 3  # of an iteration, where only its whole time is known
 TIMED = 3  # iterations, after one that does not count
-
-
-@dataclass(frozen=True)
-class Facts:
-    """A net's iteration of ``batch`` images: its work, and whether its time was measured here."""
-
-    net: str
-    batch: int
-    classes: int
-    work: Work
-    params: int  # learnable values
-    timed: bool
 
 
 def facts_of(

@@ -78,6 +78,18 @@ class Work:
 
 
 @dataclass(frozen=True)
+class Facts:
+    """A net's iteration of ``batch`` images: its work, and whether its time was measured here."""
+
+    net: str
+    batch: int
+    classes: int
+    work: Work
+    params: int  # learnable values
+    timed: bool
+
+
+@dataclass(frozen=True)
 class Step:
     """An iteration of ``ranks`` ranks. images: of all ranks together; compute: seconds that a rank
     computes; sums: seconds that the sums take, of which ``hidden`` lie behind the backward pass;

@@ -2,8 +2,7 @@
 
 from typing import Optional
 
-from maap.scaling.facts import Facts
-from maap.scaling.model import MOST, Link, Machines, Step, doubling, step, stops_at
+from maap.scaling.model import MOST, Facts, Link, Machines, Step, doubling, step, stops_at
 from maap.util.text import duration
 
 _HEAD = ("ranks", "images", "step", "sum", "hidden", "epoch", "images/s", "efficiency")
