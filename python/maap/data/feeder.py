@@ -130,9 +130,15 @@ class Plan:
         """Of a training batch of all ranks, this one's part."""
         return slice(self.rank * self.batch, (self.rank + 1) * self.batch)
 
-    def _whole(self, iteration: int) -> int:
-        """The number of a test's batch among those of all ranks."""
-        return iteration * self.ranks + self.rank
+    def _first(self, iteration: int) -> int:
+        """The first slot of this rank's batch among those of all ranks, which follow one another:
+        the parts of a training batch, or a test's whole batches."""
+        return (iteration * self.ranks + self.rank) * self.batch
+
+    def _wanted(self, iteration: int) -> np.ndarray:
+        """The slots of batch ``iteration``, (batch,); a test's last batch repeats its last one."""
+        wanted = np.arange(self._first(iteration), self._first(iteration) + self.batch)
+        return wanted if self.train else np.minimum(wanted, self.slots - 1)
 
     @property
     def slots(self) -> int:
@@ -142,12 +148,9 @@ class Plan:
     def indices(self, iteration: int) -> np.ndarray:
         """The records of batch ``iteration``, (batch,); a test's last batch repeats its last
         record."""
+        wanted = self._wanted(iteration)
         if not self.train:
-            first = self._whole(iteration) * self.batch
-            wanted = np.arange(first, first + self.batch)
-            return np.minimum(wanted, self.slots - 1) // self.view.crops
-        first = (iteration * self.ranks + self.rank) * self.batch
-        wanted = np.arange(first, first + self.batch)
+            return wanted // self.view.crops
         epochs = wanted // self.length
         result = np.empty(self.batch, np.int64)
         for epoch in np.unique(epochs):
@@ -165,16 +168,14 @@ class Plan:
         """How many slots of the batch hold images of their own (all, when training)."""
         if self.train:
             return self.batch
-        return max(0, min(self.batch, self.slots - self._whole(iteration) * self.batch))
+        return max(0, min(self.batch, self.slots - self._first(iteration)))
 
     def placement(self, iteration: int, transform: Transform, size: tuple[int, int]) -> list[Place]:
         """Per slot: top and left of the crop, and whether it is flipped."""
         crop = transform.output_size(size)
         if not self.train:
             places = self.view.places(size, crop)
-            first = self._whole(iteration) * self.batch
-            slots = np.arange(first, first + self.batch)
-            return [places[slot % len(places)] for slot in np.minimum(slots, self.slots - 1)]
+            return [places[slot % len(places)] for slot in self._wanted(iteration)]
         random, count = _random(self.seed, _CROPS, iteration), self.batch * self.ranks
         tops = random.randint(0, size[0] - crop[0] + 1, count)
         lefts = random.randint(0, size[1] - crop[1] + 1, count)
