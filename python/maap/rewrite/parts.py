@@ -6,6 +6,7 @@ writes one before it tells rank 0 of it (a gather), and again two rounds later: 
 next gather only when it has read what was told in the last.
 """
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Union
@@ -39,9 +40,10 @@ def give(folder: Path, number: int, datums: Sequence[Bytes]) -> list[int]:
 
 def take(folder: Path, rank: int, number: int, lengths: Sequence[int]) -> list[memoryview]:
     """The datums that a rank has written in round ``number``."""
-    content = memoryview(_file(folder, rank, number).read_bytes())
-    views, at = [], 0
-    for length in lengths:
-        views.append(content[at : at + length])
-        at += length
-    return views
+    return cut(memoryview(_file(folder, rank, number).read_bytes()), lengths)
+
+
+def cut(content: memoryview, lengths: Sequence[int]) -> list[memoryview]:
+    """The datums that lie one after the other."""
+    ends = itertools.accumulate(lengths)
+    return [content[end - length : end] for length, end in zip(lengths, ends)]

@@ -114,11 +114,7 @@ class Pool:
     def rendered(self, number: int) -> list[memoryview]:
         """Waits for `render(number)`; the batch's Datums, valid until its slot is used again."""
         lengths = self._answer(number, "render")
-        records, at, views = memoryview(self.slot(number).records), 0, []
-        for length in lengths:
-            views.append(records[at : at + length])
-            at += length
-        return views
+        return parts.cut(memoryview(self.slot(number).records), lengths)
 
     def _ask(self, number: int, what: What, *args: list[int]) -> None:
         owner = number % len(self.workers)
