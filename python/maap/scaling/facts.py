@@ -3,7 +3,7 @@
 import tempfile
 import time
 from pathlib import Path
-from typing import Callable, Optional
+from typing import Optional
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from maap.nets.resolve import resolve_solver, resolve_train
 from maap.nets.transform import data_transform
 from maap.runs.snapshots import working_in
 from maap.scaling.model import Facts, Work, buckets_of
+from maap.util.clock import best_seconds
 from maap.util.schema import NetParameter
 
 BUCKET = 4 << 20  # bytes; kBucketBytes of the engine
@@ -36,8 +37,9 @@ def facts_of(
     buckets = buckets_of(params, BUCKET)
     if step is None:
         _feed(made.net, classes)
-        forward, backward = _best(made.net.forward), _best(made.net.backward)
-        update = max(0.0, _best(lambda: made.step(1)) - forward - backward)
+        passes = (made.net.forward, made.net.backward, lambda: made.step(1))
+        forward, backward, whole = (best_seconds(each, TIMED) for each in passes)
+        update = max(0.0, whole - forward - backward)
     else:
         forward, backward, update = step * (1 - BACKWARD), step * BACKWARD, 0.0
     work = Work(forward / batch, backward / batch, update, buckets)
@@ -103,16 +105,6 @@ def _feed(net: CaffeNet, classes: int) -> None:
             net.blobs["label"].data[...] = labels
 
     net.before_forward(fill)
-
-
-def _best(work: Callable[[], object]) -> float:
-    """Seconds: the best of some times, after a first one that does not count."""
-    times = []
-    for _ in range(TIMED + 1):
-        started = time.monotonic()
-        work()
-        times.append(time.monotonic() - started)
-    return min(times[1:])
 
 
 def step_seconds(

@@ -8,11 +8,9 @@ as long. What their sums take is not in it.
 """
 
 import gc
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable
 
 import numpy as np
 
@@ -33,8 +31,11 @@ from maap.study.plan import set_up_aside
 from maap.study.regions import unmeasured
 from maap.study.scripts import unmade
 from maap.training.work import Work
+from maap.util.clock import best_seconds
 from maap.util.progress import say
 from maap.util.text import duration
+
+TIMED = 2  # times, after one that does not count
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,13 @@ def measure(config: TrainConfig, dataset: Dataset) -> Costs:
         iteration, size = _training_step(Work(run, resolved), weights)
         batch = int(resolved.batch or 1)
         classifier = Classifier(run.folder / "deploy.prototxt", weights, batch, resolved.gpu)
-        test = _seconds(classifier.net.forward) / batch
+        test = best_seconds(classifier.net.forward, TIMED) / batch
         rewrite = 0.0
         net = finder_of(run.folder)
         if net is not None:
             finder = open_finder(net, weights, batch, resolved.gpu)
             images = np.random.RandomState(0).randn(batch, 3, *finder.size).astype(np.float32)
-            rewrite = _seconds(lambda: finder.find(images)) / batch
+            rewrite = best_seconds(lambda: finder.find(images), TIMED) / batch
         return Costs(iteration, rewrite, test, size)
 
 
@@ -199,7 +200,7 @@ def _training_step(work: Work, weights: Path) -> tuple[float, int]:
     feeder, blobs = settings.feed(0), solver.net.blobs
     solver.net.before_forward(lambda layer: layer or _fill(blobs, feeder))
     try:
-        seconds = _seconds(lambda: solver.step(1))
+        seconds = best_seconds(lambda: solver.step(1), TIMED)
     finally:
         feeder.close()
     solver.net.save(str(weights))
@@ -209,13 +210,3 @@ def _training_step(work: Work, weights: Path) -> tuple[float, int]:
 def _fill(blobs: Mapping[str, CaffeBlob], feeder: Feeder) -> None:
     _, label = feeder.next(blobs["data"].data)
     blobs["label"].data[...] = label
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    """The better of two times, after a first one that does not count."""
-    times = []
-    for _ in range(3):
-        started = time.monotonic()
-        work()
-        times.append(time.monotonic() - started)
-    return min(times[1:])
