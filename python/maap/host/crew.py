@@ -27,7 +27,8 @@ Outcome = tuple[str, Any]  # (kind, value), see supervise._outcome
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _OPEN_TO_CHANGE = "CAFFE_DEFAULT_THREADS"  # the settings above are no choice of the user's
 _GOOD = ("result", "stopped")
-ENDING = 20.0  # seconds that ranks have to end in after one of them failed
+# Seconds that ranks have to end in: after each has said what it found, and after one failed.
+ENDING, ENDING_FAILED = 20.0, 2.0
 _CODE = "from maap.host.supervise import _child; _child()"
 
 
@@ -188,7 +189,7 @@ class Crew:
                     del open_ones[connection]
                     if member.outcome is None or member.outcome[0] not in _GOOD:
                         failed = failed or member
-        code = self._end_all(self.members, 0.0 if failed else ENDING, failed)
+        code = self._end_all(self.members, ENDING_FAILED if failed else ENDING)
         return End(failed or self.members[0], code)
 
     def _heard(self, member: Member) -> bool:
@@ -203,17 +204,15 @@ class Crew:
         member.outcome = (kind, value)
         return self.size == 1  # a rank that is done says nothing more
 
-    def _end_all(
-        self, members: list[Member], patience: float, failed: Optional[Member] = None
-    ) -> int:
-        """Waits for the processes to end, and ends those that do not. The status of the one child,
-        or of mpirun."""
+    def _end_all(self, members: list[Member], patience: float) -> int:
+        """Waits for the processes to end, and after ``patience`` seconds ends ranks that do not.
+        The status of the one child, or of mpirun."""
         if self.size == 1:
             code = self._process.wait()
             for member in members:
                 member.connection.close()
             return code
-        until = time.monotonic() + (2.0 if failed else patience)
+        until = time.monotonic() + patience
         while self._process.poll() is None and time.monotonic() < until:
             time.sleep(0.05)
         for member in members:
