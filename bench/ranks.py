@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -34,6 +33,8 @@ import numpy as np
 from caffe.io import read_net, read_weights
 from caffe.proto import caffe_pb2
 from google.protobuf import text_format
+from maap.errors import MaapError
+from maap.host.launched import mpirun, need_ranks
 
 WARM_UP = 10  # iterations that are not timed
 IMAGES = 64
@@ -104,24 +105,14 @@ def write_solver(folder: Path, wanted: Training) -> Path:
 
 def train(folder: Path, wanted: Training) -> tuple[str, Path]:
     """The log, and the weights."""
-    solver, ranks = write_solver(folder, wanted), wanted.ranks
-    command = ["caffe", "train", "-solver", str(solver)]
-    if ranks > 1:
-        mpirun = shutil.which("mpirun")
-        if mpirun is None:
-            raise SystemExit("error: mpirun is missing: apt-get install openmpi-bin")
-        root = ["--allow-run-as-root"] if os.geteuid() == 0 else []
-        command = [
-            mpirun,
-            *root,
-            "--oversubscribe",
-            "--bind-to",
-            "none",
-            "-n",
-            str(ranks),
-            *command,
-        ]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    command = ["caffe", "train", "-solver", str(write_solver(folder, wanted))]
+    environment = None
+    if wanted.ranks > 1:
+        need_ranks(wanted.ranks)
+        command, environment = mpirun(wanted.ranks, command)
+    done = subprocess.run(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     if done.returncode:
         raise SystemExit(f"error: training failed:\n{done.stdout[-3000:]}")
     return done.stdout, folder / f"{wanted.name}_iter_{wanted.iterations}.caffemodel"
@@ -145,6 +136,9 @@ def blobs(model: Path) -> list[np.ndarray]:
     return [np.array(blob.data) for layer in read_weights(str(model)).layer for blob in layer.blobs]
 
 
+HEADS = ("ranks", "batch of each", "iterations/s", "of one rank", "gradients", "each rank sends")
+
+
 def speed(options: argparse.Namespace, folder: Path) -> None:
     load = machine.Load()
     counts = [int(part) for part in options.ranks.split(",")]
@@ -156,13 +150,18 @@ def speed(options: argparse.Namespace, folder: Path) -> None:
         size = 4 * sum(blob.size for blob in blobs(model))
         rows.append((ranks, rate(log), size, 2 * (ranks - 1) / ranks * size))
     print(machine.line(load, len(os.sched_getaffinity(0))))
-    print("\n| ranks | batch of each | iterations/s | of one rank | gradients | each rank sends |")
-    print("|---|---|---|---|---|---|")
-    for ranks, found, size, sent in rows:
-        print(
-            f"| {ranks} | {options.batch // ranks} | {found:.2f} | {found / rows[0][1]:.2f} "
-            f"| {size / 1e6:.0f} MB | {sent / 1e6:.0f} MB |"
-        )
+    cells = [
+        [
+            str(ranks),
+            str(options.batch // ranks),
+            f"{found:.2f}",
+            f"{found / rows[0][1]:.2f}",
+            f"{size / 1e6:.0f} MB",
+            f"{sent / 1e6:.0f} MB",
+        ]
+        for ranks, found, size, sent in rows
+    ]
+    print("\n" + machine.table(HEADS, cells))
 
 
 def largest_difference(one: Path, other: Path) -> float:
@@ -208,9 +207,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_images(folder / "images")
-        if options.what == "agree":
-            return 0 if agree(options, folder) else 1
-        speed(options, folder)
+        try:
+            if options.what == "agree":
+                return 0 if agree(options, folder) else 1
+            speed(options, folder)
+        except MaapError as error:
+            raise SystemExit(f"error: {error}") from None
     return 0
 
 
