@@ -32,7 +32,7 @@ from maap.runs.stages import FINAL, lost
 from maap.runs.state import RunState, Stage
 from maap.study.cells import Cell, Request, ScriptRun, Step
 from maap.study.definition import Part, Row
-from maap.study.scripts import find_script, nets_of, result_name
+from maap.study.scripts import can_do, find_script, result_name
 from maap.training.prepare import check_finder, set_up
 from maap.training.sharing import phase1_settings, settings_hash, solver_text
 
@@ -83,7 +83,6 @@ class _Making:
     def __init__(self) -> None:
         self._sets: dict[tuple[object, ...], Dataset] = {}
         self._runs: dict[str, _Made] = {}
-        self._nets: dict[str, list[str]] = {}
 
     def cell(self, part: Part, row: Row, net: str, seed: int) -> Optional[Cell]:
         """The cell of a row, a net and a seed; None for a net that the row's script cannot do."""
@@ -98,18 +97,14 @@ class _Making:
         """The script is given the data set and the weights that a baseline would have."""
         script = row.script
         assert script is not None
-        path = find_script(script)
-        key = f"{path} {net}"
-        if key not in self._nets:
-            self._nets[key] = nets_of(script, [net])
-        if not self._nets[key]:
+        if not can_do(script, net):
             return None
         made = self._made(part, net, seed, {"variant": "baseline"})
         data, weights = made.state.data, made.state.weights
         content = {"data": data.manifest, "weights": "" if weights is None else weights.sha256}
         name = result_name(script, content, net, _data_stem(made.config), seed)
         given = ScriptRun(
-            str(path),
+            str(find_script(script)),
             data.folder,
             None if weights is None else weights.path,
             made.resolved.weights,

@@ -15,6 +15,7 @@ was stopped starts again, one that is finished is not made again. The name ends 
 script, its files, its options, the seed, the data set and the weights.
 """
 
+import functools
 import hashlib
 import json
 import runpy
@@ -59,7 +60,7 @@ def loaded(path: Path) -> dict[str, Any]:
     """The names that a script defines. Called in the child. Raises MaapError: it cannot be run, or
     lacks what a script needs."""
     try:
-        found = runpy.run_path(str(path))
+        found = _run(path, file_sha256(path))
     except Exception as error:
         raise MaapError(f"{path}: {type(error).__name__}: {error}") from error
     if not callable(found.get("study_row")):
@@ -67,10 +68,15 @@ def loaded(path: Path) -> dict[str, Any]:
     return found
 
 
-def nets_of(script: Script, nets: Sequence[str]) -> list[str]:
-    """Those of some nets that a script can do. Called in the child."""
+@functools.cache
+def _run(path: Path, content: str) -> dict[str, Any]:  # noqa: ARG001  a changed file is another key
+    return runpy.run_path(str(path))
+
+
+def can_do(script: Script, net: str) -> bool:
+    """Whether a script can do a net. Called in the child."""
     known = loaded(find_script(script)).get("STUDY_NETS")
-    return [net for net in nets if known is None or net_name(net) in known]
+    return known is None or net_name(net) in known
 
 
 def result_name(script: Script, content: Mapping[str, str], net: str, data: str, seed: int) -> str:
