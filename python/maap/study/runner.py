@@ -37,6 +37,17 @@ class StudyRuns:
         planned, steps = self.call("maap.study.command:missing", request)
         names = {cell.config.name for cell in trained(planned)}
         say(f"{len(names)} runs, {len(names) - len(steps)} of them finished")
+        try:
+            self._train_all(steps)
+            self._measure(planned)
+            self._scripts(planned)
+        except Stopped as stopped:
+            again = f"{stopped}; or all of it with: {self.command}"
+            raise Stopped(again, stopped.signal_number) from None
+        return planned
+
+    def _train_all(self, steps: list[Step]) -> None:
+        """The runs, from where they stand."""
         pace = Pace(steps)
         for number, step in enumerate(steps, 1):
             cell = step.cell
@@ -47,13 +58,8 @@ class StudyRuns:
             try:
                 self.train(step)
                 pace.end(whole)
-            except Stopped as stopped:
-                raise self._stopped(stopped) from None
             except MaapError as error:
                 raise MaapError(f"run {cell.config.name}: {error}") from None
-        self._measure(planned)
-        self._scripts(planned)
-        return planned
 
     def train(self, step: Step) -> None:
         """One run, from where it stands."""
@@ -69,20 +75,11 @@ class StudyRuns:
     def _measure(self, planned: list[Cell]) -> None:
         """The regions that no run measures."""
         if any(cell.part.measure == "regions" for cell in planned):
-            try:
-                self.call("maap.study.command:measure", planned)
-            except Stopped as stopped:
-                raise self._stopped(stopped) from None
+            self.call("maap.study.command:measure", planned)
 
     def _scripts(self, planned: list[Cell]) -> None:
         """The rows that scripts make, each seed in a child of its own."""
         left = unmade(planned)
         for number, cell in enumerate(left, 1):
             say(f"script [{number} of {len(left)}]: {cell.row.label}, seed {cell.seed}")
-            try:
-                self.call("maap.study.scripts:make", cell)
-            except Stopped as stopped:
-                raise self._stopped(stopped) from None
-
-    def _stopped(self, stopped: Stopped) -> Stopped:
-        return Stopped(f"{stopped}; or all of it with: {self.command}", stopped.signal_number)
+            self.call("maap.study.scripts:make", cell)
