@@ -271,23 +271,20 @@ template <typename Power>
 void LRNLayer<Dtype>::forward_with(const Power& power, const Blob<Dtype>& bottom,
                                    Blob<Dtype>* top) {
   const Format format = is_across() ? data_format(bottom) : kPlain;
-  if (format.order == Order::kNhwc) return forward_rows(format, power, bottom, top);
+  if (!is_across() || format.order == Order::kNhwc) {
+    return forward_rows(format, power, bottom, top);
+  }
   constexpr Order order = Order::kNchw;
   const int size = height_ * width_, half = pre_pad_;
   const Dtype* const x = data_in(order, bottom);
   Dtype* const scale = mutable_data_in(order, &scale_);
   Dtype* const y = mutable_data_in(order, top);
-  if (is_across()) {
-    const Dtype factor = alpha_ / window();
-    parallel_for(
-        current_device(), num_ * blocks_of(size), static_cast<int64_t>(channels_) * kCpuWidth,
-        AcrossForward<Dtype, kCpuWidth, Power>{channels_, size, half, k_, factor, power, x, scale,
-                                               y},
-        static_cast<int64_t>(num_) * size,
-        AcrossForward<Dtype, 1, Power>{channels_, size, half, k_, factor, power, x, scale, y});
-  } else {
-    forward_rows(kPlain, power, bottom, top);
-  }
+  const Dtype factor = alpha_ / window();
+  parallel_for(
+      current_device(), num_ * blocks_of(size), static_cast<int64_t>(channels_) * kCpuWidth,
+      AcrossForward<Dtype, kCpuWidth, Power>{channels_, size, half, k_, factor, power, x, scale, y},
+      static_cast<int64_t>(num_) * size,
+      AcrossForward<Dtype, 1, Power>{channels_, size, half, k_, factor, power, x, scale, y});
 }
 
 /// Windows within planes; the channels of a pixel, if they are last, are a plane of one row.
