@@ -96,21 +96,17 @@ void transpose(int count, int rows, int columns, const T* from, To* to) {
   }
 }
 
-template <typename To>
-void to_half(const vector<int>& shape, const float* from, void* to) {
+template <typename From, typename To>
+void to_last(const vector<int>& shape, const From* from, To* to) {
   const ChannelShape cut = channels_of(Order::kNchw, shape);
-  transpose<false>(cut.outer, cut.channels, cut.inner, from, static_cast<To*>(to));
+  transpose<false>(cut.outer, cut.channels, cut.inner, from, to);
 }
 
-template <typename From>
-void from_half(const vector<int>& shape, const void* from, float* to, bool add) {
+template <typename From, typename To>
+void from_last(const vector<int>& shape, const From* from, To* to, bool add) {
   const ChannelShape cut = channels_of(Order::kNchw, shape);
-  const From* const values = static_cast<const From*>(from);
-  if (add) {
-    transpose<true>(cut.outer, cut.inner, cut.channels, values, to);
-  } else {
-    transpose<false>(cut.outer, cut.inner, cut.channels, values, to);
-  }
+  (add ? transpose<true, From, To> : transpose<false, From, To>)(cut.outer, cut.inner, cut.channels,
+                                                                 from, to);
 }
 
 std::atomic<int> chosen{-1};
@@ -165,26 +161,24 @@ vector<int64_t> strides_of(Order order, const vector<int>& shape) {
 
 template <typename Dtype>
 void nchw_to_nhwc(const vector<int>& shape, const Dtype* from, Dtype* to) {
-  const ChannelShape cut = channels_of(Order::kNchw, shape);
-  transpose<false>(cut.outer, cut.channels, cut.inner, from, to);
+  to_last(shape, from, to);
 }
 
 template <typename Dtype>
 void nhwc_to_nchw(const vector<int>& shape, const Dtype* from, Dtype* to, bool add) {
-  const ChannelShape cut = channels_of(Order::kNchw, shape);
-  if (add) {
-    transpose<true>(cut.outer, cut.inner, cut.channels, from, to);
-  } else {
-    transpose<false>(cut.outer, cut.inner, cut.channels, from, to);
-  }
+  from_last(shape, from, to, add);
 }
 
 void nchw_to_half(const vector<int>& shape, const float* from, ValueType type, void* to) {
-  (type == ValueType::kFloat16 ? to_half<Float16> : to_half<Bfloat16>)(shape, from, to);
+  if (type == ValueType::kFloat16) return to_last(shape, from, static_cast<Float16*>(to));
+  to_last(shape, from, static_cast<Bfloat16*>(to));
 }
 
 void half_to_nchw(const vector<int>& shape, ValueType type, const void* from, float* to, bool add) {
-  (type == ValueType::kFloat16 ? from_half<Float16> : from_half<Bfloat16>)(shape, from, to, add);
+  if (type == ValueType::kFloat16) {
+    return from_last(shape, static_cast<const Float16*>(from), to, add);
+  }
+  from_last(shape, static_cast<const Bfloat16*>(from), to, add);
 }
 
 // ---- the copy
