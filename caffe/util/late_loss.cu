@@ -45,26 +45,18 @@ struct EndPass {
   }
 };
 
+/// The mean over the passes.
 template <typename T>
 struct TakeMean {
   int passes;
-  int* stop;  // null: nothing stops
-  LossSums<T>* sums;
-  CAFFE_HD void operator()(int) const {
-    const T mean = sums->all / T(passes);
-    sums->mean = mean;
-    if (stop != nullptr && !(mean - mean == T(0))) *stop = 1;
-  }
-};
-
-template <typename T>
-struct WriteMean {
-  int passes;
   LossSums<T>* sums;  // null: no layer has a loss
-  T* place;
+  int* stop;          // null: nothing stops
+  T* place;           // null: nobody else asks for it
   CAFFE_HD void operator()(int) const {
-    *place = sums == nullptr ? T(0) : sums->all / T(passes);
-    if (sums != nullptr) sums->mean = *place;
+    const T mean = sums == nullptr ? T(0) : sums->all / T(passes);
+    if (sums != nullptr) sums->mean = mean;
+    if (stop != nullptr && !(mean - mean == T(0))) *stop = 1;
+    if (place != nullptr) *place = mean;
   }
 };
 
@@ -144,13 +136,14 @@ void LateLoss<Dtype>::finish(bool stops, std::function<void(Dtype)> then) {
     values_->then([then = std::move(then)] { then(Dtype(0)); });
     return;
   }
-  parallel_for(Device::kGPU, 1, TakeMean<Dtype>{passes_, stops ? values_->stop() : nullptr, sums_});
+  parallel_for(Device::kGPU, 1,
+               TakeMean<Dtype>{passes_, sums_, stops ? values_->stop() : nullptr, nullptr});
   values_->then([then = std::move(then), mean = mean_] { then(*mean); });
 }
 
 template <typename Dtype>
 void LateLoss<Dtype>::finish_at(Dtype* place) {
-  parallel_for(Device::kGPU, 1, WriteMean<Dtype>{passes_, sums_, place});
+  parallel_for(Device::kGPU, 1, TakeMean<Dtype>{passes_, sums_, nullptr, place});
 }
 
 template <typename Dtype>
