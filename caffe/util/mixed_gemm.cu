@@ -37,13 +37,14 @@ void convert_from(int64_t n, const void* from, ValueType to_type, void* to) {
   CAFFE_FAIL("no values are converted to " << name_of(to_type));
 }
 
-void product(bool tf32, CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha,
+void product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, float alpha,
              const float* a, const float* b, float beta, float* c) {
   const ValueType type = multiplied_type<float>();
-  if (!is_half(type) || k == 0) {
-    if (!tf32 || k == 0) return caffe_gpu_gemm(ta, tb, m, n, k, alpha, a, b, beta, c);
-    return gpu_gemm_of(ValueType::kFloat, true, ta, tb, m, n, k, alpha, a, b, beta, c);
+  const bool half = is_half(type);
+  if (k == 0 || (!half && !rounds_to_tf32())) {
+    return caffe_gpu_gemm(ta, tb, m, n, k, alpha, a, b, beta, c);
   }
+  if (!half) return gpu_gemm_of(type, true, ta, tb, m, n, k, alpha, a, b, beta, c);
   const int64_t in_a = static_cast<int64_t>(m) * k, in_b = static_cast<int64_t>(k) * n;
   const size_t bytes_a = device::aligned(in_a * size_of(type));
   char* const half_a = static_cast<char*>(device::operand_room(bytes_a + in_b * size_of(type)));
@@ -53,7 +54,7 @@ void product(bool tf32, CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, in
   gpu_gemm_of(type, false, ta, tb, m, n, k, alpha, half_a, half_b, beta, c);
 }
 
-void product(bool, CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, double alpha,
+void product(CBLAS_TRANSPOSE ta, CBLAS_TRANSPOSE tb, int m, int n, int k, double alpha,
              const double* a, const double* b, double beta, double* c) {
   caffe_gpu_gemm(ta, tb, m, n, k, alpha, a, b, beta, c);
 }
@@ -82,7 +83,7 @@ template <typename Dtype>
 void mixed_gpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K,
                     Dtype alpha, const Dtype* A, const Dtype* B, Dtype beta, Dtype* C) {
   if (M == 0 || N == 0) return;
-  product(rounds_to_tf32(), TransA, TransB, M, N, K, alpha, A, B, beta, C);
+  product(TransA, TransB, M, N, K, alpha, A, B, beta, C);
 }
 
 #define INSTANTIATE(T)                                                                          \
