@@ -34,6 +34,7 @@ Settings* from_environment() {
   made->failing_allocation = static_cast<int>(number("SHADOW_FAIL_ALLOCATION", 0));
   made->failing_launch = static_cast<int>(number("SHADOW_FAIL_LAUNCH", 0));
   made->failing_collective = static_cast<int>(number("SHADOW_FAIL_COLLECTIVE", 0));
+  made->failing_capture = static_cast<int>(number("SHADOW_FAIL_CAPTURE", 0));
   made->failing_launch_is_sticky = number("SHADOW_FAIL_LAUNCH_STICKY", 0) != 0;
   made->computes = number("SHADOW_COMPUTES", 1) != 0;
   pthread_atfork(nullptr, nullptr, [] { is_forked = true; });
@@ -166,6 +167,7 @@ Counts counts() {
   c.launches = t.launches;
   c.library_calls = t.library_calls;
   c.fills = t.fills;
+  c.graph_launches = t.graph_launches;
   c.synchronisations = t.synchronisations;
   c.allocations = t.allocations;
   c.pinned_allocations = t.pinned_allocations;
@@ -184,9 +186,10 @@ Counts counts() {
 void reset_counts() {
   AtomicCounts& t = tallies();
   for (std::atomic<int64_t>* tally :
-       {&t.launches, &t.library_calls, &t.fills, &t.synchronisations, &t.allocations,
-        &t.pinned_allocations, &t.copies_to_host, &t.copies_to_device, &t.copies_on_device,
-        &t.bytes_to_host, &t.bytes_to_device, &t.bytes_on_device, &t.largest_to_host}) {
+       {&t.launches, &t.library_calls, &t.fills, &t.graph_launches, &t.synchronisations,
+        &t.allocations, &t.pinned_allocations, &t.copies_to_host, &t.copies_to_device,
+        &t.copies_on_device, &t.bytes_to_host, &t.bytes_to_device, &t.bytes_on_device,
+        &t.largest_to_host}) {
     *tally = 0;
   }
   t.memory_peak = t.memory_in_use.load();
@@ -203,6 +206,7 @@ std::string counts_as_json() {
   line("launches", c.launches);
   line("library_calls", c.library_calls);
   line("fills", c.fills);
+  line("graph_launches", c.graph_launches);
   line("synchronisations", c.synchronisations);
   line("allocations", c.allocations);
   line("pinned_allocations", c.pinned_allocations);
@@ -230,6 +234,10 @@ void fail_launch(int n, bool sticky) {
 
 void fail_collective(int n) {
   settings().failing_collective = n;
+}
+
+void fail_capture(int n) {
+  settings().failing_capture = n;
 }
 
 void clear_sticky_error() {

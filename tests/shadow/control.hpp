@@ -25,6 +25,8 @@ struct Counts {
   int64_t launches = 0;       // of kernels of this repository
   int64_t library_calls = 0;  // of cuBLAS and cuDNN that compute
   int64_t fills = 0;          // cudaMemset and cudaMemsetAsync
+  /// Of graphs. What a graph does counts once, when it is captured.
+  int64_t graph_launches = 0;
   /// Times the host waited: synchronisations of a device, stream or event; copies that wait;
   /// cudaFree and cudaFreeHost; cudaMemcpyAsync from more than 64 KB of pageable memory.
   int64_t synchronisations = 0;
@@ -58,6 +60,9 @@ void fail_launch(int n, bool sticky = false);
 /// The n-th call of NCCL from now on, of any rank, fails after it returned, with the error of a
 /// lost connection; 1 is the next one, 0 cancels.
 void fail_collective(int n);
+/// The n-th call of cudaStreamEndCapture from now on that ends a capture fails with
+/// cudaErrorStreamCaptureInvalidated, and gives no graph; 1 is the next one, 0 cancels.
+void fail_capture(int n);
 /// As a new process would be: the only cure for a sticky error.
 void clear_sticky_error();
 

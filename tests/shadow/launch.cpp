@@ -7,6 +7,7 @@
 #include <cstring>
 #include <sstream>
 
+#include "tests/shadow/capture.hpp"
 #include "tests/shadow/host_memory.hpp"
 #include "tests/shadow/logical_threads.hpp"
 #include "tests/shadow/memory.hpp"
@@ -63,6 +64,7 @@ void launch(cudaStream_t stream, const std::type_info& functor, const void* byte
       error == cudaSuccess ? Queue::get().stream_of(stream, current_device()) : nullptr;
   if (error == cudaSuccess && running_operation() != nullptr) error = cudaErrorNotPermitted;
   if (error == cudaSuccess && queue == nullptr) error = cudaErrorInvalidResourceHandle;
+  if (error == cudaSuccess) error = Captures::get().before(Use::kWork, queue);
   bool breaks = false;
   if (error == cudaSuccess && is_due(&settings().failing_launch)) {
     breaks = settings().failing_launch_is_sticky;

@@ -1,5 +1,6 @@
 #include "tests/shadow/library_call.hpp"
 
+#include "tests/shadow/capture.hpp"
 #include "tests/shadow/memory.hpp"
 #include "tests/shadow/queue.hpp"
 #include "tests/shadow/settings.hpp"
@@ -8,6 +9,10 @@ namespace shadow {
 
 bool library_works() {
   return running_operation() == nullptr && state() == cudaSuccess;
+}
+
+bool library_may_allocate() {
+  return library_works() && Captures::get().before_unsafe_call() == cudaSuccess;
 }
 
 void check_memory(const char* who, const void* memory, size_t bytes) {
@@ -20,6 +25,7 @@ bool add_library_call(const char* name, cudaStream_t stream,
   if (!library_works()) return false;
   CUstream_st* const queue = Queue::get().stream_of(stream, current_device());
   if (queue == nullptr) return false;
+  if (Captures::get().before(waits ? Use::kWait : Use::kWork, queue) != cudaSuccess) return false;
   ++tallies().library_calls;
   OperationPtr operation = std::make_shared<Operation>();
   operation->name = name;

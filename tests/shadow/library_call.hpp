@@ -14,6 +14,8 @@ namespace shadow {
 
 /// Whether a library can work at all: a device is there, no sticky error.
 bool library_works();
+/// Whether it can, and this thread captures no stream: for calls that allocate or free memory.
+bool library_may_allocate();
 /// Throws a Fault unless these bytes (if any) are in one block of device memory. `who` is for the
 /// message.
 void check_memory(const char* who, const void* memory, size_t bytes);

@@ -16,6 +16,7 @@
 #include <mutex>
 #include <set>
 
+#include "tests/shadow/capture.hpp"
 #include "tests/shadow/control.hpp"
 #include "tests/shadow/library_call.hpp"
 #include "tests/shadow/queue.hpp"
@@ -180,12 +181,20 @@ void queue(const Call& call) {
   open.emplace_back(collective, end);
 }
 
+bool is_captured(CUstream_st* stream) {
+  return shadow::Captures::get().before(shadow::Use::kRefused, stream) != cudaSuccess;
+}
+
 /// Queues calls that were made, or notes the fault that a test asked for. The group is locked.
 void queue_waiting(ncclComm_t comm) {
   for (; !comm->waiting.empty(); comm->waiting.pop_front()) {
     if (comm->error != ncclSuccess) continue;
     if (shadow::is_due(&shadow::settings().failing_collective)) {
       comm->error = ncclRemoteError;
+      continue;
+    }
+    if (is_captured(comm->waiting.front().stream)) {  // since the call
+      comm->error = ncclUnhandledCudaError;
       continue;
     }
     queue(comm->waiting.front());
@@ -210,6 +219,9 @@ ncclResult_t make(const Call& wanted, cudaStream_t stream) {
   call.stream = Queue::get().stream_of(stream, call.comm->device);
   if (call.stream == nullptr) {
     return fail(ncclInvalidArgument, "the stream is not one of the communicator's device");
+  }
+  if (is_captured(call.stream)) {
+    return fail(ncclUnhandledCudaError, "the stand-in takes no calls on a stream that is captured");
   }
   if (group_depth > 0) {
     grouped.push_back(call);
@@ -241,7 +253,7 @@ ncclResult_t ncclGetUniqueId(ncclUniqueId* id) {
 
 ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id, int rank,
                                     ncclConfig_t* config) {
-  if (!shadow::library_works()) return fail(ncclUnhandledCudaError, "no device works");
+  if (!shadow::library_may_allocate()) return fail(ncclUnhandledCudaError, "no device works");
   if (ranks < 1 || rank < 0 || rank >= ranks) return fail(ncclInvalidArgument, "no such rank");
   if (std::atol(id.internal) != getpid()) {
     return fail(ncclSystemError,

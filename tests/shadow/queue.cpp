@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "tests/shadow/capture.hpp"
 #include "tests/shadow/faults.hpp"
 #include "tests/shadow/memory.hpp"
 #include "tests/shadow/settings.hpp"
@@ -28,6 +29,13 @@ double now() {
 CUstream_st* const kNotThereYet = reinterpret_cast<CUstream_st*>(-1);
 /// How long it may take; a program that hangs would be right, but a test should end.
 constexpr std::chrono::seconds kPatience(120);
+
+/// Leaves of an operation what set_computes() asks for.
+void limit(Operation* operation) {
+  if (!operation->computes || settings().computes) return;
+  operation->pointers.clear();
+  operation->run = operation->without_work;
+}
 
 bool is_ready(const CUstream_st& stream) {
   if (stream.waiting.empty()) return false;
@@ -97,13 +105,24 @@ void Queue::forget_destroyed() {
 }
 
 OperationPtr Queue::add(OperationPtr operation, CUstream_st* stream) {
+  if (Captures::get().take(operation, stream)) return operation;
   const Lock lock(mutex_);
-  if (operation->computes && !settings().computes) {
-    operation->pointers.clear();
-    operation->run = operation->without_work;
-  }
+  limit(operation.get());
   append(operation, stream);
   return operation;
+}
+
+OperationPtr Queue::add_copies(const std::vector<OperationPtr>& captured, CUstream_st* stream,
+                               const OperationPtr& before) {
+  const Lock lock(mutex_);
+  OperationPtr last = before;
+  if (before != nullptr && !before->done) stream->waits.push_back(before);
+  for (const OperationPtr& operation : captured) {
+    last = std::make_shared<Operation>(*operation);
+    limit(last.get());
+    append(last, stream);
+  }
+  return last;
 }
 
 /// The queue is locked.

@@ -17,6 +17,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/shadow/random.hpp"
@@ -29,6 +30,7 @@ struct Operation {
   int device_of_memory = 0;  // or kAnyDevice
   uint64_t seed = 0;
   std::vector<uintptr_t> pointers;  // into device memory, as far as known before it runs
+  std::vector<std::pair<uintptr_t, size_t>> pinned;  // memory of the host that a copy needs
   std::function<void(const Operation&)> run;
   bool computes = false;                               // false: bookkeeping, which always runs
   std::function<void(const Operation&)> without_work;  // what set_computes(false) leaves of it
@@ -56,8 +58,12 @@ class Queue {
   /// False if there is no such stream.
   bool destroy(CUstream_st* stream);
 
-  /// Appends an operation to a stream of its device.
+  /// Appends an operation to a stream of its device, or to what is captured of it.
   OperationPtr add(OperationPtr operation, CUstream_st* stream);
+  /// Appends copies of operations that were captured; they run after `before` (or null). Returns
+  /// the last one, or `before`.
+  OperationPtr add_copies(const std::vector<OperationPtr>& captured, CUstream_st* stream,
+                          const OperationPtr& before);
   /// Later operations of the stream run after this one, which may not be in a stream yet.
   void wait_in_stream(CUstream_st* stream, const OperationPtr& operation);
   /// The operation waits for nothing in other streams any more.

@@ -10,11 +10,13 @@
 #include <memory>
 #include <vector>
 
+#include "tests/shadow/capture.hpp"
 #include "tests/shadow/host_memory.hpp"
 #include "tests/shadow/memory.hpp"
 #include "tests/shadow/queue.hpp"
 #include "tests/shadow/settings.hpp"
 
+using shadow::Captures;
 using shadow::Fault;
 using shadow::Memory;
 using shadow::note;
@@ -22,6 +24,7 @@ using shadow::Operation;
 using shadow::OperationPtr;
 using shadow::PinnedMemory;
 using shadow::Queue;
+using shadow::Use;
 
 namespace {
 
@@ -87,6 +90,8 @@ OperationPtr copy_operation(void* to, const void* from, size_t bytes) {
   operation->device_of_memory = shadow::kAnyDevice;
   if (to_device) operation->pointers.push_back(number(to));
   if (from_device) operation->pointers.push_back(number(from));
+  if (!to_device) operation->pinned.push_back({number(to), bytes});
+  if (!from_device) operation->pinned.push_back({number(from), bytes});
   operation->run = [=](const Operation&) { std::memmove(to, from, bytes); };
   operation->computes = true;
   if (!to_device) operation->without_work = [=](const Operation&) { std::memset(to, 0, bytes); };
@@ -104,16 +109,25 @@ struct Waits {
   bool counts;  // as a synchronisation
 };
 
+bool is_pageable(const void* host, size_t bytes) {
+  return !is_device(host) && !PinnedMemory::get().holds(number(host), bytes);
+}
+
 Waits waits_of(const void* to, const void* from, size_t bytes, bool is_async) {
   const bool to_device = is_device(to), from_device = is_device(from);
-  const bool to_pageable = !to_device && !PinnedMemory::get().holds(number(to), bytes);
-  const bool from_pageable = !from_device && !PinnedMemory::get().holds(number(from), bytes);
+  const bool to_pageable = is_pageable(to, bytes), from_pageable = is_pageable(from, bytes);
   if (to_pageable) return {false, true, true};
   if (is_async) return {false, false, from_pageable && to_device && bytes > kStaged};
   if (from_pageable)
     return {true, !to_device, true};  // the stream first; the data may arrive later
   if (to_device && from_device) return {false, false, false};
   return {false, true, true};
+}
+
+/// What a copy is to a stream that is captured.
+Use use_of(const Waits& waits, const void* to, const void* from, size_t bytes) {
+  if (waits.before || waits.after || waits.counts) return Use::kWait;
+  return is_pageable(to, bytes) || is_pageable(from, bytes) ? Use::kRefused : Use::kWork;
 }
 
 cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream,
@@ -125,8 +139,10 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   if (stream == nullptr) return note(cudaErrorInvalidResourceHandle);
   if (bytes == 0) return cudaSuccess;
   check_ends(to, from, bytes, kind);
-  count(is_device(to), is_device(from), bytes);
   const Waits waits = waits_of(to, from, bytes, is_async);
+  error = Captures::get().before(use_of(waits, to, from, bytes), stream);
+  if (error != cudaSuccess) return note(error);
+  count(is_device(to), is_device(from), bytes);
   if (waits.counts) ++shadow::tallies().synchronisations;
   if (waits.before) Queue::get().finish(Queue::get().last(stream));
   const OperationPtr operation = Queue::get().add(copy_operation(to, from, bytes), stream);
@@ -156,6 +172,8 @@ cudaError_t cudaMemsetAsync(void* memory, int value, size_t bytes, cudaStream_t 
   stream = Queue::get().stream_of(stream, shadow::current_device());
   if (stream == nullptr) return note(cudaErrorInvalidResourceHandle);
   if (bytes == 0) return cudaSuccess;
+  error = Captures::get().before(Use::kWork, stream);
+  if (error != cudaSuccess) return note(error);
   shadow::expect_on_device("a fill", memory, bytes);
   ++shadow::tallies().fills;
   const OperationPtr operation = std::make_shared<Operation>();

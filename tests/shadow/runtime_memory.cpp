@@ -4,6 +4,7 @@
 
 #include <cstdlib>
 
+#include "tests/shadow/capture.hpp"
 #include "tests/shadow/faults.hpp"
 #include "tests/shadow/host_memory.hpp"
 #include "tests/shadow/memory.hpp"
@@ -11,12 +12,14 @@
 #include "tests/shadow/settings.hpp"
 
 using shadow::Block;
+using shadow::Captures;
 using shadow::Memory;
 using shadow::note;
 using shadow::Operation;
 using shadow::OperationPtr;
 using shadow::PinnedMemory;
 using shadow::Queue;
+using shadow::Use;
 
 struct CUmemPoolHandle_st {
   std::atomic<unsigned long long> release_threshold{0};
@@ -32,6 +35,12 @@ CUmemPoolHandle_st pools[kMostDevices];
 cudaError_t ready() {
   if (shadow::running_operation() != nullptr) return cudaErrorNotPermitted;
   return shadow::state();
+}
+
+/// For calls that may wait for the device.
+cudaError_t ready_to_wait() {
+  const cudaError_t error = ready();
+  return error != cudaSuccess ? error : Captures::get().before_unsafe_call();
 }
 
 uintptr_t number(const void* pointer) {
@@ -68,7 +77,7 @@ cudaError_t allocate(void** memory, size_t bytes, Block::State state) {
 }
 
 cudaError_t allocate_pinned(void** memory, size_t bytes) {
-  const cudaError_t error = ready();
+  const cudaError_t error = ready_to_wait();
   if (error != cudaSuccess) return note(error);
   *memory = nullptr;
   if (bytes == 0) return cudaSuccess;
@@ -82,14 +91,16 @@ cudaError_t allocate_pinned(void** memory, size_t bytes) {
 }  // namespace
 
 cudaError_t cudaMalloc(void** memory, size_t bytes) {
-  const cudaError_t error = ready();
+  const cudaError_t error = ready_to_wait();
   return error != cudaSuccess ? note(error) : allocate(memory, bytes, Block::kLive);
 }
 
 cudaError_t cudaFree(void* memory) {
-  const cudaError_t error = ready();
+  cudaError_t error = ready();
   if (error != cudaSuccess) return note(error);
   if (memory == nullptr) return cudaSuccess;
+  error = Captures::get().before_unsafe_call();
+  if (error != cudaSuccess) return note(error);
   int device = 0;
   const size_t bytes = Memory::get().release(number(memory), &device);
   if (bytes == 0) return note(cudaErrorInvalidValue);
@@ -105,6 +116,8 @@ cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream) {
   if (error != cudaSuccess) return note(error);
   stream = Queue::get().stream_of(stream, shadow::current_device());
   if (stream == nullptr) return note(cudaErrorInvalidResourceHandle);
+  error = Captures::get().before(Use::kRefused, stream);
+  if (error != cudaSuccess) return note(error);
   error = allocate(memory, bytes, Block::kPlanned);
   if (error != cudaSuccess || *memory == nullptr) return error;
   const uintptr_t address = number(*memory);
@@ -116,11 +129,13 @@ cudaError_t cudaMallocAsync(void** memory, size_t bytes, cudaStream_t stream) {
 }
 
 cudaError_t cudaFreeAsync(void* memory, cudaStream_t stream) {
-  const cudaError_t error = ready();
+  cudaError_t error = ready();
   if (error != cudaSuccess) return note(error);
   if (memory == nullptr) return cudaSuccess;
   stream = Queue::get().stream_of(stream, shadow::current_device());
   if (stream == nullptr) return note(cudaErrorInvalidResourceHandle);
+  error = Captures::get().before(Use::kRefused, stream);
+  if (error != cudaSuccess) return note(error);
   int device = 0;
   const size_t bytes = Memory::get().release(number(memory), &device);
   if (bytes == 0) return note(cudaErrorInvalidValue);
@@ -200,9 +215,11 @@ cudaError_t cudaHostAlloc(void** memory, size_t bytes, unsigned) {
 }
 
 cudaError_t cudaFreeHost(void* memory) {
-  const cudaError_t error = ready();
+  cudaError_t error = ready();
   if (error != cudaSuccess) return note(error);
   if (memory == nullptr) return cudaSuccess;
+  error = Captures::get().before_unsafe_call();
+  if (error != cudaSuccess) return note(error);
   ++shadow::tallies().synchronisations;  // as the vendor's does
   Queue::get().finish_device(shadow::current_device());
   if (!PinnedMemory::get().remove(number(memory))) return note(cudaErrorInvalidValue);
@@ -211,7 +228,7 @@ cudaError_t cudaFreeHost(void* memory) {
 }
 
 cudaError_t cudaHostRegister(void* memory, size_t bytes, unsigned) {
-  const cudaError_t error = ready();
+  const cudaError_t error = ready_to_wait();
   if (error != cudaSuccess) return note(error);
   if (memory == nullptr || bytes == 0 || Memory::get().is_device(number(memory))) {
     return note(cudaErrorInvalidValue);
@@ -221,7 +238,7 @@ cudaError_t cudaHostRegister(void* memory, size_t bytes, unsigned) {
 }
 
 cudaError_t cudaHostUnregister(void* memory) {
-  const cudaError_t error = ready();
+  const cudaError_t error = ready_to_wait();
   if (error != cudaSuccess) return note(error);
   Queue::get().finish_device(shadow::current_device());
   return note(PinnedMemory::get().remove(number(memory)) ? cudaSuccess

@@ -2,13 +2,16 @@
 
 #include <cuda_runtime.h>
 
+#include "tests/shadow/capture.hpp"
 #include "tests/shadow/queue.hpp"
 #include "tests/shadow/settings.hpp"
 
+using shadow::Captures;
 using shadow::note;
 using shadow::Operation;
 using shadow::OperationPtr;
 using shadow::Queue;
+using shadow::Use;
 
 namespace {
 
@@ -18,12 +21,12 @@ cudaError_t ready() {
   return shadow::state();
 }
 
-/// A usable stream of the current device in *stream, or why there is none.
-cudaError_t find_stream(cudaStream_t* stream) {
+/// A stream of the current device in *stream that can be used so, or why there is none.
+cudaError_t find_stream(cudaStream_t* stream, Use use) {
   const cudaError_t error = ready();
   if (error != cudaSuccess) return error;
   *stream = Queue::get().stream_of(*stream, shadow::current_device());
-  return *stream == nullptr ? cudaErrorInvalidResourceHandle : cudaSuccess;
+  return *stream == nullptr ? cudaErrorInvalidResourceHandle : Captures::get().before(use, *stream);
 }
 
 cudaError_t is_done(const OperationPtr& operation, int device) {
@@ -47,13 +50,14 @@ cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned flags) {
 }
 
 cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  const cudaError_t error = ready();
+  cudaError_t error = ready();
+  if (error == cudaSuccess) error = Captures::get().before_destroy(stream);
   if (error != cudaSuccess) return note(error);
   return note(Queue::get().destroy(stream) ? cudaSuccess : cudaErrorInvalidResourceHandle);
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const cudaError_t error = find_stream(&stream);
+  const cudaError_t error = find_stream(&stream, Use::kWait);
   if (error != cudaSuccess) return note(error);
   ++shadow::tallies().synchronisations;
   Queue::get().finish(Queue::get().last(stream));
@@ -61,13 +65,13 @@ cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t stream) {
-  const cudaError_t error = find_stream(&stream);
+  const cudaError_t error = find_stream(&stream, Use::kWait);
   if (error != cudaSuccess) return note(error);
   return note(is_done(Queue::get().last(stream), shadow::current_device()));
 }
 
 cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned flags) {
-  cudaError_t error = find_stream(&stream);
+  cudaError_t error = find_stream(&stream, Use::kDependency);
   if (error == cudaSuccess && event == nullptr) error = cudaErrorInvalidResourceHandle;
   if (error == cudaSuccess && flags != 0) error = cudaErrorInvalidValue;
   if (error != cudaSuccess) return note(error);
@@ -76,7 +80,7 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
 }
 
 cudaError_t cudaLaunchHostFunc(cudaStream_t stream, cudaHostFn_t function, void* user_data) {
-  cudaError_t error = find_stream(&stream);
+  cudaError_t error = find_stream(&stream, Use::kRefused);
   if (error == cudaSuccess && function == nullptr) error = cudaErrorInvalidValue;
   if (error != cudaSuccess) return note(error);
   const OperationPtr operation = std::make_shared<Operation>();
@@ -105,7 +109,7 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
 }
 
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  cudaError_t error = find_stream(&stream);
+  cudaError_t error = find_stream(&stream, Use::kRefused);
   if (error == cudaSuccess && (event == nullptr || event->device != stream->device)) {
     error = cudaErrorInvalidResourceHandle;
   }
@@ -120,6 +124,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   cudaError_t error = ready();
   if (error == cudaSuccess && event == nullptr) error = cudaErrorInvalidResourceHandle;
+  if (error == cudaSuccess) error = Captures::get().before_unsafe_call();
   if (error != cudaSuccess) return note(error);
   return note(is_done(event->recorded, event->device));
 }
@@ -127,6 +132,7 @@ cudaError_t cudaEventQuery(cudaEvent_t event) {
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   cudaError_t error = ready();
   if (error == cudaSuccess && event == nullptr) error = cudaErrorInvalidResourceHandle;
+  if (error == cudaSuccess) error = Captures::get().before_unsafe_call();
   if (error != cudaSuccess) return note(error);
   ++shadow::tallies().synchronisations;
   Queue::get().finish(event->recorded);

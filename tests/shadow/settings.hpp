@@ -12,10 +12,10 @@
 namespace shadow {
 
 struct AtomicCounts {
-  std::atomic<int64_t> launches{0}, library_calls{0}, fills{0}, synchronisations{0}, allocations{0},
-      pinned_allocations{0}, copies_to_host{0}, copies_to_device{0}, copies_on_device{0},
-      bytes_to_host{0}, bytes_to_device{0}, bytes_on_device{0}, largest_to_host{0},
-      memory_in_use{0}, memory_peak{0};
+  std::atomic<int64_t> launches{0}, library_calls{0}, fills{0}, graph_launches{0},
+      synchronisations{0}, allocations{0}, pinned_allocations{0}, copies_to_host{0},
+      copies_to_device{0}, copies_on_device{0}, bytes_to_host{0}, bytes_to_device{0},
+      bytes_on_device{0}, largest_to_host{0}, memory_in_use{0}, memory_peak{0};
 };
 
 struct Settings {
@@ -23,7 +23,8 @@ struct Settings {
   std::atomic<int> driver{CUDART_VERSION};
   std::atomic<int> capability{90};
   std::atomic<size_t> memory{size_t(8) << 30};
-  std::atomic<int> failing_allocation{0}, failing_launch{0}, failing_collective{0};
+  std::atomic<int> failing_allocation{0}, failing_launch{0}, failing_collective{0},
+      failing_capture{0};
   std::atomic<bool> failing_launch_is_sticky{false};
   std::atomic<bool> computes{true};
   std::atomic<cudaError_t> sticky{cudaSuccess};

@@ -19,6 +19,7 @@ class ShadowTest : public ::testing::Test {
   void TearDown() override {
     shadow::fail_allocation(0);
     shadow::fail_launch(0);
+    shadow::fail_capture(0);
     shadow::clear_sticky_error();
     shadow::set_devices(1);
     shadow::set_driver(CUDART_VERSION);

@@ -104,18 +104,25 @@ TEST(ShadowErrorsDeathTest, TheEnvironmentSetsThemToo) {
   setenv("SHADOW_MEMORY", "12345", 1);
   setenv("SHADOW_SEED", "77", 1);
   setenv("SHADOW_FAIL_ALLOCATION", "1", 1);
+  setenv("SHADOW_FAIL_CAPTURE", "1", 1);
   const auto program = [] {
     int count = 0;
     size_t free = 0, total = 0;
     void* memory = nullptr;
+    cudaStream_t stream = nullptr;
+    cudaGraph_t graph = nullptr;
+    cudaStreamCreate(&stream);
+    cudaStreamBeginCapture(stream, cudaStreamCaptureModeRelaxed);
     const bool right = cudaGetDeviceCount(&count) == cudaSuccess && count == 5 &&
                        cudaMemGetInfo(&free, &total) == cudaSuccess && total == 12345 &&
-                       shadow::seed() == 77 && cudaMalloc(&memory, 1) == cudaErrorMemoryAllocation;
+                       shadow::seed() == 77 &&
+                       cudaMalloc(&memory, 1) == cudaErrorMemoryAllocation &&
+                       cudaStreamEndCapture(stream, &graph) == cudaErrorStreamCaptureInvalidated;
     std::_Exit(right ? 0 : 1);
   };
   EXPECT_EXIT(program(), ::testing::ExitedWithCode(0), "");
-  for (const char* const name :
-       {"SHADOW_DEVICES", "SHADOW_MEMORY", "SHADOW_SEED", "SHADOW_FAIL_ALLOCATION"}) {
+  for (const char* const name : {"SHADOW_DEVICES", "SHADOW_MEMORY", "SHADOW_SEED",
+                                 "SHADOW_FAIL_ALLOCATION", "SHADOW_FAIL_CAPTURE"}) {
     unsetenv(name);
   }
 }
