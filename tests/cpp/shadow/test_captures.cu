@@ -1,6 +1,7 @@
 // How a capture begins and ends, and what is forbidden meanwhile.
 
 #include <cublas_v2.h>
+#include <nccl.h>
 
 #include <thread>
 #include <utility>
@@ -99,6 +100,44 @@ TEST_F(ShadowCaptures, LibrariesAreRefusedToo) {
   EXPECT_EQ(CUBLAS_STATUS_SUCCESS, cublasSasum(handle, 1, x.get(), 1, &sum));
   EXPECT_EQ(1, sum);
   cublasDestroy(handle);
+}
+
+/// The state of a communicator once it does nothing in the background any more.
+ncclResult_t settled(ncclComm_t comm) {
+  ncclResult_t state = ncclInProgress;
+  while (state == ncclInProgress) EXPECT_EQ(ncclSuccess, ncclCommGetAsyncError(comm, &state));
+  return state;
+}
+
+TEST_F(ShadowCaptures, NcclIsRefusedAlsoIfItQueuesLater) {
+  const OnDevice<float> memory(1);
+  ncclUniqueId id;
+  ncclComm_t comm = nullptr;
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  ASSERT_EQ(ncclSuccess, ncclGetUniqueId(&id));
+  const auto join = [&] { return ncclCommInitRankConfig(&comm, 1, id, 0, &config); };
+  const auto add_up = [&](cudaStream_t stream) {
+    return ncclAllReduce(memory.get(), memory.get(), 1, ncclFloat32, ncclSum, comm, stream);
+  };
+  begin();
+  EXPECT_EQ(ncclUnhandledCudaError, join());
+  expect_invalid(stream_);
+  ASSERT_EQ(ncclInProgress, join());
+  ASSERT_EQ(ncclSuccess, settled(comm));
+  begin();
+  add_up(other_);
+  EXPECT_EQ(ncclSuccess, settled(comm));
+  EXPECT_EQ(cudaStreamCaptureStatusActive, status(stream_));
+  EXPECT_EQ(ncclUnhandledCudaError, add_up(stream_));
+  expect_invalid(stream_);
+  EXPECT_EQ(ncclSuccess, settled(comm));
+  while (add_up(stream_) == ncclSuccess) {  // until one is not queued at once
+  }
+  begin();
+  EXPECT_EQ(ncclUnhandledCudaError, settled(comm));
+  expect_invalid(stream_);
+  EXPECT_EQ(ncclSuccess, ncclCommAbort(comm));
 }
 
 TEST_F(ShadowCaptures, AnInvalidCaptureTakesNoKernel) {
