@@ -1,7 +1,9 @@
-"""How ./maap test counts ctest's result lines (as ctest 3.18 prints them); when it runs twice."""
+"""How ./maap test counts ctest's result lines (as ctest 3.18 prints them); when it runs twice; the
+failed tests that .ci/run names at its end."""
 
 import importlib.util
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,51 @@ def test_where_avx512_is_hidden_already_they_run_once(run_main, monkeypatch):
 )
 def test_each_host_has_its_python_tests(run_tests, host, given, expected):
     assert run_tests.python_arguments(host, given) == expected
+
+
+# ---- the names of the failed tests, at the end of .ci/run
+
+FAILED = [
+    " 3/9 Test #3: A.B .......***Failed    0.01 sec",
+    "12/99 Test #12: A.B ....***Exception: SegFault  0.12 sec",
+    " 5/9 Test  #5: A.B .....***Timeout   60.01 sec",
+    " 7/9 Test #7: A.B .....Subprocess aborted***Exception:   0.11 sec",
+    " 9/9 Test #9: missing .....***Not Run   0.00 sec",
+    "error: ctest ended with status 8",
+    "FAILED tests/python/test_a.py::test_b[c d] - assert 1 == 2",
+    "ERROR tests/python/test_a.py::test_c",
+    "error: pytest ended with status 3 and wrote no report",
+]
+OTHERS = [
+    " 1/9 Test #1: A.B .......   Passed    0.70 sec",
+    " 2/9 Test #2: A.C .......***Skipped   0.00 sec",
+    " 4/9 Test #4: A.D .......***Not Run (Disabled)   0.00 sec",
+    "The following tests FAILED:",
+    "\t  3 - A.B (Failed)",
+    "[  FAILED  ] A.B (0 ms)",
+    "SKIPPED [1] tests/python/test_a.py:4: FAILED before",
+    "E       ERROR in a message",
+    "1 failed, 2 passed in 3.00s",
+    "11 passed, 1 failed, 3 skipped",
+]
+
+
+def failed_tests(lines, tmp_path):
+    """What .ci/run prints of a log of these lines."""
+    log = tmp_path / "log"
+    log.write_text("".join(f"{line}\n" for line in lines))
+    text = (PATH.parents[1] / ".ci" / "run").read_text()
+    begin = text.index("show_failed_tests() {")
+    function = text[begin : text.index("\n}\n", begin) + 3]
+    command = ["bash", "-c", f'{function}show_failed_tests "$0"', str(log)]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode().splitlines()
+
+
+def test_the_end_of_a_ci_run_names_the_failed_tests(tmp_path):
+    mixed = [line for pair in zip(FAILED, OTHERS) for line in pair] + OTHERS
+    assert failed_tests(mixed, tmp_path) == FAILED
+
+
+def test_the_end_of_a_ci_run_names_at_most_forty(tmp_path):
+    lines = [f"FAILED test_a.py::test_{i} - {'x' * 999}" for i in range(50)]
+    assert failed_tests(lines, tmp_path) == [line[:200] for line in lines[:40]]
