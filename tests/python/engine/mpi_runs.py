@@ -31,7 +31,13 @@ def command(ranks: int, *program: object) -> list[str]:
 
 
 def environment(**more: object) -> dict[str, str]:
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("OMPI_", "PMIX_", "PMI_"))}
+    """This process's, without the marks of a launcher, and so that Python writes whole lines.
+
+    With PYTHONUNBUFFERED it writes each argument of a print and each part of a traceback alone, and
+    mpirun puts what the ranks write in the order in which it comes.
+    """
+    others = ("OMPI_", "PMIX_", "PMI_", "PYTHONUNBUFFERED")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(others)}
     return {**own, **{name: str(value) for name, value in more.items()}}
 
 
