@@ -4,6 +4,7 @@
 #include <random>
 
 #include "caffe/util/device.hpp"
+#include "caffe/util/gpu_trace.hpp"
 #include "caffe/util/rng.hpp"
 
 namespace caffe {
@@ -29,6 +30,7 @@ Caffe& Caffe::Get() {
 }
 
 Caffe::RNG& Caffe::rng_stream() {
+  note_host_work("draws random numbers on the host");
   Caffe& mine = Get();
   std::unique_ptr<RNG>& rng = mine.random_generator_;
   const int process = maap::process_generation();

@@ -251,10 +251,15 @@ Dtype Net<Dtype>::ForwardBackward() {
 }
 
 template <typename Dtype>
-void Net<Dtype>::ForwardBackwardLate(LateLoss<Dtype>* loss) {
-  RunForward(0, static_cast<int>(layers_.size()) - 1, loss);
+void Net<Dtype>::ForwardLate(int start, int end, LateLoss<Dtype>* loss) {
+  if (start <= end) RunForward(start, end, loss);
+}
+
+template <typename Dtype>
+void Net<Dtype>::BackwardLate(LateLoss<Dtype>* loss) {
   loss->end_pass();
   Backward();
+  loss->after_backward();
 }
 
 template <typename Dtype>

@@ -88,8 +88,10 @@ class Net {
   void BackwardTo(int end);
   void ClearParamDiffs();
   Dtype ForwardBackward();
-  /// Within a LateValues::Scope, on a GPU: the same, without waiting; `loss` gets the loss.
-  void ForwardBackwardLate(LateLoss<Dtype>* loss);
+  /// Within a LateValues::Scope, on a GPU: without waiting, layers start to end, and then the whole
+  /// backward pass. `loss` gets the loss.
+  void ForwardLate(int start, int end, LateLoss<Dtype>* loss);
+  void BackwardLate(LateLoss<Dtype>* loss);
 
   /// Lets every layer adapt to the shapes of its bottoms, without computing anything.
   void Reshape();

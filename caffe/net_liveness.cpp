@@ -18,14 +18,11 @@ const void* library_of(const void* address) {
   return dladdr(address, &info) != 0 ? info.dli_fbase : nullptr;
 }
 
-/// Whether the layer's class is of the engine's library, and its tops are functions of its bottoms
-/// and learnt values.
+/// Whether the layer is the engine's own, and its tops are functions of its bottoms and learnt
+/// values.
 template <typename Dtype>
 bool is_known(const Layer<Dtype>& layer) {
-  static const void* const engine = library_of(reinterpret_cast<const void*>(&library_of));
-  const void* const methods = *reinterpret_cast<const void* const*>(&layer);
-  return library_of(methods) == engine && string(layer.type()) != "Python" &&
-         dynamic_cast<const RecurrentLayer<Dtype>*>(&layer) == nullptr;
+  return is_engines_own(layer) && dynamic_cast<const RecurrentLayer<Dtype>*>(&layer) == nullptr;
 }
 
 template <typename Dtype>
@@ -54,6 +51,13 @@ void for_each_blob(const Net<Dtype>& net, int layer, const Use& use) {
 }
 
 }  // namespace
+
+template <typename Dtype>
+bool is_engines_own(const Layer<Dtype>& layer) {
+  static const void* const engine = library_of(reinterpret_cast<const void*>(&library_of));
+  const void* const methods = *reinterpret_cast<const void* const*>(&layer);
+  return library_of(methods) == engine && string(layer.type()) != "Python";
+}
 
 /// One block of memory.
 template <typename Dtype>

@@ -63,6 +63,10 @@ class Liveness {
   BlobMemory memory_;
 };
 
+/// Whether the layer's class is of the engine's library, and its methods are no Python.
+template <typename Dtype>
+bool is_engines_own(const Layer<Dtype>& layer);
+
 /// Throw if layers start to end read values from before this pass that were given up.
 template <typename Dtype>
 void check_forward_has_values(const Net<Dtype>& net, int start, int end);

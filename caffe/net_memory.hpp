@@ -7,6 +7,7 @@
 
 #include "caffe/net.hpp"
 #include "caffe/net_error.hpp"
+#include "caffe/util/gpu_trace.hpp"
 
 namespace caffe {
 
@@ -40,6 +41,7 @@ string memory_line(const Net<Dtype>& net);
 /// in_layer for a layer of a net; if the GPU has too little memory, logs what the net needs.
 template <typename Dtype, typename Call>
 auto in_layer_of(const Net<Dtype>& net, size_t layer, const Call& call) -> decltype(call()) {
+  if (GpuTrace::current() != nullptr) GpuTrace::current()->in_layer(net.layer_names()[layer]);
   try {
     return in_layer(*net.layers()[layer], call);
   } catch (const OutOfMemory&) {

@@ -51,6 +51,8 @@ template <typename Dtype>
 class LossScale;
 template <typename Dtype>
 struct Clipping;
+template <typename Dtype>
+struct RateNow;
 
 /// h = momentum h + r g; u = h.
 template <typename Dtype>
@@ -95,6 +97,8 @@ class SGDSolver : public Solver<Dtype> {
   virtual void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps);
   /// On a GPU: all steps for all parameters of an arena.
   virtual void ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update);
+  /// What the rule multiplies the rate by in this iteration.
+  virtual Dtype RateCorrection() const { return 1; }
 
   void SnapshotSolverState(const string& model_filename) override;
   virtual void SnapshotSolverStateToBinaryProto(const string& model_filename);
@@ -138,6 +142,8 @@ class SGDSolver : public Solver<Dtype> {
   void find_zero_history();
   /// The learning rate of this iteration, logged where the settings say so.
   Dtype take_rate();
+  Dtype find_rate();
+  void tell_rate();
   /// The factor that clip_gradients requires; 1 if there is nothing to clip. Logs the factor.
   Dtype clip_factor();
   Dtype gradient_norm();
@@ -145,11 +151,14 @@ class SGDSolver : public Solver<Dtype> {
   bool scales_loss() const;
   // On a GPU, all steps of one of the six:
   void update_on_gpu(Dtype rate);
+  const RateNow<Dtype>* rate_place(Dtype rate);
   Clipping<Dtype>* new_clipping(LateValues* late);
   /// Whether all parameters that change are in the arena, and what stays is outside of it.
   bool arena_serves() const;
 
   Plateau plateau_;
+  Dtype rate_now_ = 0;  // of this iteration, and current_step_ after it
+  int step_now_ = 0;
   vector<bool> history_is_zero_;  // [param]
   std::unique_ptr<ParamArena<Dtype>> arena_;
   bool arena_tried_ = false;
@@ -250,6 +259,8 @@ class AdamSolver : public SGDSolver<Dtype> {
   void AdamPreSolve();
   void ApplyRule(int param_id, Dtype rate, const GradientSteps<Dtype>* steps) override;
   void ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& update) override;
+  /// c.
+  Dtype RateCorrection() const override;
 
   DISABLE_COPY_AND_ASSIGN(AdamSolver);
 };

@@ -8,7 +8,6 @@
 #include "caffe/solver_nets.hpp"
 #include "caffe/util/detection_scores.hpp"
 #include "caffe/util/hdf5.hpp"
-#include "caffe/util/late_loss.hpp"
 #include "caffe/util/math_mode.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "google/protobuf/text_format.h"
@@ -42,18 +41,6 @@ string loss_part(Dtype weight, Dtype value) {
   text << " (* " << weight << " = " << weight * value << " loss)";
   return text.str();
 }
-
-/// Sets a flag; false again at the end, also of an iteration that throws.
-class WhileHere {
- public:
-  WhileHere(bool* flag, bool value) : flag_(flag) { *flag = value; }
-  ~WhileHere() { *flag_ = false; }
-  WhileHere(const WhileHere&) = delete;
-  WhileHere& operator=(const WhileHere&) = delete;
-
- private:
-  bool* flag_;
-};
 
 /// The mode of the solver's nets: that of its field or, without the field, the thread's.
 MathMode chosen_math_mode(const SolverParameter& param) {
@@ -119,7 +106,6 @@ void Solver<Dtype>::Init(const SolverParameter& param) {
               "average_loss is " << param_.average_loss() << ": it must be 1 or more");
   CAFFE_CHECK(param_.iter_size() >= 1,
               "iter_size is " << param_.iter_size() << ": it must be 1 or more");
-  CAFFE_CHECK(!param_.cuda_graph(), "cuda_graph: this build cannot record an iteration");
   if (tests_detections(param_)) ap_version_of(param_.ap_version());  // throws now, not in a test
   if (param_.snapshot() > 0) CheckSnapshotWritePermissions();
   // All ranks make the same nets, in which data layers draw the order of their records.
@@ -191,7 +177,7 @@ void Solver<Dtype>::Step(int iters) {
 template <typename Dtype>
 void Solver<Dtype>::step(int iters) {
   if (together_ != nullptr && iters > 0) begin_together();
-  const int start_iter = iter_;
+  start_iter_ = iter_;
   const int stop_iter = iter_ + iters;
   if (iters > 0) {
     CheckSettings();
@@ -212,12 +198,11 @@ void Solver<Dtype>::step(int iters) {
     }
     for (Callback* callback : callbacks_) callback->on_start();
 
-    const bool display = param_.display() > 0 && iter_ % param_.display() == 0;
-    net_->set_debug_info(display && param_.debug_info());
+    net_->set_debug_info(display_is_due() && param_.debug_info());
     if (Caffe::mode() == Caffe::GPU) {
-      iterate_late(display, start_iter);
+      iterate_late();
     } else {
-      iterate(display, start_iter);
+      iterate();
     }
     ++iter_;
 
@@ -244,14 +229,13 @@ void Solver<Dtype>::take_request() {
 }
 
 template <typename Dtype>
-void Solver<Dtype>::iterate(bool display, int start_iter) {
+void Solver<Dtype>::iterate() {
   const Dtype loss = forward_backward();
   if (together_ == nullptr) {
-    show(loss, display, start_iter);
+    show(loss);
   } else {
     request_together();
-    show_together(together_->finish(loss, !param_.continue_on_nonfinite_loss()), display,
-                  start_iter);
+    show_together(together_->finish(loss, !param_.continue_on_nonfinite_loss()));
   }
   for (Callback* callback : callbacks_) callback->on_gradients_ready();
   ApplyUpdate();
@@ -265,47 +249,10 @@ void Solver<Dtype>::check_loss_scale() {
               "not know that: use BF16, or one of SGD, Nesterov, AdaGrad, RMSProp, AdaDelta, Adam");
 }
 
-/// On a GPU.
 template <typename Dtype>
-void Solver<Dtype>::iterate_late(bool display, int start_iter) {
-  if (late_values_ == nullptr) late_values_ = std::make_unique<LateValues>();
-  LateValues* const late = late_values_.get();
-  late->begin();
-  const bool waits = !callbacks_.empty() || !UpdatesLate();
-  const Dtype* const factor = GpuLossFactor();
-  const WhileHere scaled(&gradients_are_scaled_, factor != nullptr);
-  {
-    const LateValues::Scope scope(late);
-    LateLoss<Dtype> late_loss(late);
-    late_loss.scale_gradients(factor);
-    for (int i = 0; i < param_.iter_size(); ++i) {
-      begin_pass(i);
-      net_->ForwardBackwardLate(&late_loss);
-      late_loss.after_backward();
-    }
-    fetch_late(net_->output_blobs(), display ? SIZE_MAX : kSmallOutput);
-    const bool stops = !param_.continue_on_nonfinite_loss();
-    if (together_ == nullptr) {
-      late_loss.finish(stops, [=](Dtype loss) { show(loss, display, start_iter); });
-    } else {
-      late_loss.finish_at(together_->gpu_loss());
-      request_together();
-      together_->finish_late(stops, late, [=](const RankVerdict<Dtype>& verdict) {
-        show_together(verdict, display, start_iter);
-      });
-    }
-    if (!waits) ApplyUpdate();
-  }
-  late->finish();
-  if (!waits) return;
-  for (Callback* callback : callbacks_) callback->on_gradients_ready();
-  ApplyUpdate();
-}
-
-template <typename Dtype>
-void Solver<Dtype>::show(Dtype loss, bool display, int start_iter, const string& where) {
-  UpdateSmoothedLoss(loss, start_iter, param_.average_loss());
-  if (display) display_iteration();
+void Solver<Dtype>::show(Dtype loss, const string& where) {
+  UpdateSmoothedLoss(loss, start_iter_, param_.average_loss());
+  if (display_is_due()) display_iteration();
   check_loss(loss, where);
 }
 
@@ -406,7 +353,7 @@ void Solver<Dtype>::solve(const char* resume_file) {
     LOG_IF(INFO, root) << "Optimization stopped early.";
     return;
   }
-  if (param_.display() > 0 && iter_ % param_.display() == 0) {
+  if (display_is_due()) {
     Dtype loss = 0;
     net_->Forward(&loss);
     if (together_ != nullptr) loss = together_->mean(loss);

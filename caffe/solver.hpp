@@ -17,7 +17,7 @@
 // In GPU mode an iteration waits for the GPU once: Step queues all of it, and what the host reads
 // (the loss, outputs, debug_info) comes after the update, with the log lines in their usual order.
 // With callbacks, or a derived class whose update does not allow that (UpdatesLate), it waits
-// before the update as well.
+// before the update as well. With cuda_graph it replays a recording (caffe/solver_graph.hpp).
 //
 // A loss that is NaN or infinite ends Step with an Error before the update, so that the weights are
 // those of the last good iteration; continue_on_nonfinite_loss: true continues instead.
@@ -48,6 +48,8 @@ template <typename Dtype>
 class DataParallel;
 template <typename Dtype>
 struct RankVerdict;
+template <typename Dtype>
+class IterationGraph;
 
 /// What a user can request of a solver between two iterations, by a signal for example.
 namespace SolverAction {
@@ -165,6 +167,7 @@ class Solver {
   /// Whether the diffs that ApplyUpdate finds were computed with that factor: in an iteration of
   /// Step, but not where somebody else called Backward.
   bool gradients_are_scaled() const { return gradients_are_scaled_; }
+  bool display_is_due() const { return param_.display() > 0 && iter_ % param_.display() == 0; }
   /// For messages: "learning rate 0.01"; "" if there is none.
   virtual string DescribeRate() { return ""; }
 
@@ -186,11 +189,14 @@ class Solver {
   void solve(const char* resume_file);
   bool test_is_due() const;
   void take_request();
-  void iterate(bool display, int start_iter);
-  void iterate_late(bool display, int start_iter);
+  void iterate();
+  void iterate_late();
+  void run_passes_late(LateLoss<Dtype>* loss, IterationGraph<Dtype>* graph,
+                       const std::function<void()>& conclude);
+  IterationGraph<Dtype>* graph_for_now();
   void check_loss_scale();
   Dtype forward_backward();
-  void show(Dtype loss, bool display, int start_iter, const string& where = "");
+  void show(Dtype loss, const string& where = "");
   void check_loss(Dtype loss, const string& where);
   void display_iteration();
   /// Handles a request made during a test; false means that the test must stop.
@@ -204,10 +210,12 @@ class Solver {
   // together
   void begin_together();
   void request_together();
-  void show_together(const RankVerdict<Dtype>& verdict, bool display, int start_iter);
+  void show_together(const RankVerdict<Dtype>& verdict);
   string describe_for_ranks() const;
 
+  int start_iter_ = 0;  // of this Step
   std::unique_ptr<LateValues> late_values_;
+  shared_ptr<IterationGraph<Dtype>> graph_;  // null: none was asked for yet
   bool gradients_are_scaled_ = false;
   shared_ptr<DataParallel<Dtype>> together_;  // null: this solver is alone
   bool has_begun_together_ = false;

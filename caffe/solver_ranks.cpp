@@ -141,8 +141,7 @@ void Solver<Dtype>::snapshot_together() {
 template <typename Dtype>
 void Solver<Dtype>::begin_pass(int pass) {
   if (together_ == nullptr || pass + 1 < param_.iter_size()) return;
-  const bool display = param_.display() > 0 && iter_ % param_.display() == 0;
-  together_->begin_last_pass(display && param_.debug_info());
+  together_->begin_last_pass(display_is_due() && param_.debug_info());
 }
 
 template <typename Dtype>
@@ -152,13 +151,12 @@ void Solver<Dtype>::request_together() {
 }
 
 template <typename Dtype>
-void Solver<Dtype>::show_together(const RankVerdict<Dtype>& verdict, bool display, int start_iter) {
+void Solver<Dtype>::show_together(const RankVerdict<Dtype>& verdict) {
   if (!verdict.failed.empty()) together_->throw_error_of(verdict);
   stop_requested_ = verdict.stop;
   snapshot_requested_ = verdict.snapshot;
-  show(verdict.loss, display, start_iter,
-       verdict.not_finite.empty() ? "" : " on " + list_of(verdict.not_finite));
-  if (!display) return;
+  show(verdict.loss, verdict.not_finite.empty() ? "" : " on " + list_of(verdict.not_finite));
+  if (!display_is_due()) return;
   const string waits = together_->describe_waits();
   LOG_IF(INFO, together_->is_root() && !waits.empty()) << waits;
 }
@@ -172,7 +170,7 @@ void Solver<Dtype>::show_together(const RankVerdict<Dtype>& verdict, bool displa
   template void Solver<Dtype>::snapshot_together();                     \
   template void Solver<Dtype>::begin_pass(int);                         \
   template void Solver<Dtype>::request_together();                      \
-  template void Solver<Dtype>::show_together(const RankVerdict<Dtype>&, bool, int)
+  template void Solver<Dtype>::show_together(const RankVerdict<Dtype>&)
 INSTANTIATE_RANKS(float);
 INSTANTIATE_RANKS(double);
 

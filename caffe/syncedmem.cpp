@@ -8,6 +8,7 @@
 
 #include "caffe/util/buffer_cache.hpp"
 #include "caffe/util/device.hpp"
+#include "caffe/util/gpu_trace.hpp"
 #include "caffe/util/reorder_count.hpp"
 
 namespace caffe {
@@ -22,6 +23,8 @@ constexpr size_t kWorthPinning = 16 * kPage;
 /// Transfers after which a block's memory gets pinned. Snapshots read the weights back now and
 /// then, which is no reason.
 constexpr unsigned char kUploads = 2, kReadBacks = 16;
+
+const char* const kMoves = "gives a blob other memory";
 
 void leave_alone(void*) {}
 
@@ -87,6 +90,7 @@ void check_not_given_up(const SyncedMemory& block) {
 }  // namespace
 
 SyncedMemory::~SyncedMemory() {
+  if (alive_ != nullptr) *alive_ = false;
   try {
     finish_upload();
   } catch (const Error&) {  // the GPU has failed, which the next call will say
@@ -94,17 +98,20 @@ SyncedMemory::~SyncedMemory() {
 }
 
 const void* SyncedMemory::cpu_data() {
+  note_host_read();
   to_cpu();
   return cpu_.get();
 }
 
 const void* SyncedMemory::gpu_data() {
+  note_use(false);
   to_gpu();
   if (usage_ != nullptr) device::before_reading(usage_.get());
   return gpu_.get();
 }
 
 void* SyncedMemory::mutable_cpu_data() {
+  note_host_write();
   if (is_given_up()) return overwrite_cpu_data();
   to_cpu();
   if (upload_ != nullptr) finish_upload();
@@ -113,6 +120,7 @@ void* SyncedMemory::mutable_cpu_data() {
 }
 
 void* SyncedMemory::overwrite_cpu_data() {
+  note_host_write();
   finish_upload();
   if (cpu_ == nullptr) allocate_cpu();
   has_changed(HEAD_AT_CPU);
@@ -120,6 +128,7 @@ void* SyncedMemory::overwrite_cpu_data() {
 }
 
 void* SyncedMemory::mutable_gpu_data() {
+  note_use(true);
   if (is_given_up()) {
     prepare_gpu();
   } else {
@@ -151,6 +160,7 @@ void SyncedMemory::async_gpu_push(CUstream_st* const& stream) {
 }
 
 void SyncedMemory::set_cpu_data(const std::shared_ptr<void>& data) {
+  note_host_work(kMoves);
   CAFFE_CHECK(data != nullptr, "set_cpu_data: the pointer is null");
   finish_upload();
   cpu_ = data;
@@ -166,6 +176,7 @@ void SyncedMemory::set_gpu_data(void* data) {
 }
 
 void SyncedMemory::set_gpu_data(const std::shared_ptr<void>& data) {
+  note_host_work(kMoves);
   CAFFE_CHECK(data != nullptr, "set_gpu_data: the pointer is null");
   if (gpu_ == nullptr || gpu_.get() != data.get()) usage_ = device::usage_of(data.get());
   gpu_ = data;
@@ -174,6 +185,7 @@ void SyncedMemory::set_gpu_data(const std::shared_ptr<void>& data) {
 }
 
 bool SyncedMemory::move_on_gpu(const std::shared_ptr<void>& memory) {
+  note_host_work(kMoves);
   if (gpu_is_given_ || gpu_.use_count() > 1) return false;
   const std::shared_ptr<GpuUsage> usage = device::usage_of(memory.get());
   if (gpu_ != nullptr && (head_ == HEAD_AT_GPU || head_ == SYNCED)) {
@@ -196,6 +208,7 @@ void SyncedMemory::cpu_copy_is(const void* values) {
 }
 
 void SyncedMemory::set_gpu_copy(const std::shared_ptr<void>& data) {
+  note_host_work(kMoves);
   CAFFE_CHECK(data != nullptr && (head_ == HEAD_AT_CPU || head_ == SYNCED),
               "set_gpu_copy: the pointer is null, or the values are not on the CPU");
   usage_ = device::usage_of(data.get());
@@ -246,6 +259,7 @@ void SyncedMemory::fetch(const std::vector<SyncedMemory*>& blocks) {
 }
 
 void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
+  note_use(true);
   CAFFE_CHECK(copy != nullptr, "foreign_written: the copy is null");
   foreign_ = std::move(copy);
   has_changed(HEAD_AT_FOREIGN);
@@ -254,6 +268,7 @@ void SyncedMemory::foreign_written(std::shared_ptr<ForeignCopy> copy) {
 }
 
 void SyncedMemory::give_up() {
+  note_host_work("gives memory back");
   const bool is_given = cpu_ != nullptr && std::get_deleter<OwnMemory>(cpu_) == nullptr;
   const bool is_mine = !is_given && !gpu_is_given_ && !is_held() && gpu_.use_count() <= 1;
   if (head_ == UNINITIALIZED || !is_mine) return;
@@ -272,6 +287,7 @@ bool SyncedMemory::is_given_up() const {
 }
 
 void SyncedMemory::foreign_filled(std::shared_ptr<ForeignCopy> copy) {
+  note_use(false);
   CAFFE_CHECK(copy != nullptr, "foreign_filled: the copy is null");
   CAFFE_CHECK(head_ != UNINITIALIZED && head_ != HEAD_AT_FOREIGN,
               "foreign_filled: the block has no plain values that the copy could come from");

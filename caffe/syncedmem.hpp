@@ -86,6 +86,8 @@ class ForeignCopy {
   /// Writes the values row by row. `plain` has room for the block's size() bytes; bytes after the
   /// copy's own values are not changed.
   virtual void copy_to(void* plain) const = 0;
+  /// Where the values are; null if that is nobody's business.
+  virtual const void* address() const { return nullptr; }
 };
 
 class SyncedMemory {
@@ -136,8 +138,14 @@ class SyncedMemory {
   void cpu_copy_is(const void* values);
 
   /// The foreign copy, which may be stale; null if there is none.
-  const std::shared_ptr<ForeignCopy>& foreign() const { return foreign_; }
-  bool foreign_is_current() const { return foreign_is_current_; }
+  const std::shared_ptr<ForeignCopy>& foreign() const {
+    note_use(false);
+    return foreign_;
+  }
+  bool foreign_is_current() const {
+    note_use(false);
+    return foreign_is_current_;
+  }
   /// `copy` holds new values: it alone is current. The previous foreign copy is released.
   void foreign_written(std::shared_ptr<ForeignCopy> copy);
   /// `copy` was filled from the block's plain values, which stay current beside it.
@@ -159,12 +167,40 @@ class SyncedMemory {
   /// then, with a copy that cannot be converted.
   bool is_given_up() const;
 
+  /// Which copies are up to date, and where they are on the GPU.
+  struct State {
+    SyncedHead head;
+    const void* gpu;
+    const ForeignCopy* foreign;
+    const void* foreign_memory;
+    bool foreign_is_current;
+    std::weak_ptr<SyncedMemory> twin;
+  };
+  State state() const;
+  /// For work that was recorded (caffe/solver_graph.hpp): whether the block is as it was before
+  /// that work. Brings values to the GPU that are newer on the CPU, and lets the thread's stream
+  /// wait for other users of the block.
+  bool make_ready(const State& before);
+  /// What that work has made of a block that was ready; `written`: it wrote the values.
+  void has_become(const State& before, const State& after, bool written);
+  /// Takes back what the work's code has done to the block, before the GPU did anything.
+  void undo_to(const State& before);
+  /// *alive becomes false when this block goes away, or is given another one.
+  void watch_life(const std::shared_ptr<bool>& alive);
+  /// Moves values that are in GPU memory of somebody else's to *room, allocated at the first call,
+  /// so that they are always at the same address.
+  void land_on_gpu(std::shared_ptr<void>* room);
+
   SyncedHead head() const { return head_; }
   /// Bytes.
   size_t size() const { return size_; }
 
  private:
   bool is_held() const { return cpu_.use_count() > 1; }
+  /// For the thread's GpuTrace.
+  void note_use(bool writes) const;
+  void note_host_read() const;
+  void note_host_write() const;
   void to_cpu();
   void to_gpu();
   bool is_foreign(bool on_gpu) const;
@@ -189,7 +225,8 @@ class SyncedMemory {
   bool foreign_is_current_ = false;
   std::shared_ptr<ForeignCopy> foreign_;
   std::shared_ptr<SyncedMemory> twin_;
-  bool gpu_is_given_ = false;  // whether gpu_ is the caller's memory
+  std::shared_ptr<bool> alive_;  // of a recording that uses the block
+  bool gpu_is_given_ = false;    // whether gpu_ is the caller's memory
 
   DISABLE_COPY_AND_ASSIGN(SyncedMemory);
 };

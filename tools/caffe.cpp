@@ -39,6 +39,9 @@ DEFINE_string(sighup_effect, "snapshot",
 DEFINE_string(math, "",
               "Optional; what activations are stored in and matrices multiplied in: FLOAT, BF16, "
               "FP16 or TF32. 'train' takes the solver's math_mode otherwise.");
+DEFINE_bool(cuda_graph, false,
+            "Optional; on a GPU, 'train' records an iteration once and replays it, as with "
+            "cuda_graph: true in the solver.");
 DEFINE_string(layers, "", "Optional; shared libraries with more layer types, separated by ','.");
 DEFINE_string(dialect, "",
               "Optional; the fork of Caffe whose rules hold where two forks give a type two "

@@ -23,6 +23,7 @@ DECLARE_string(weights);
 DECLARE_int32(iterations);
 DECLARE_bool(forward_only);
 DECLARE_string(math);
+DECLARE_bool(cuda_graph);
 DECLARE_string(sigint_effect);
 DECLARE_string(sighup_effect);
 

@@ -32,6 +32,7 @@ caffe::SolverParameter chosen_solver() {
     param.add_weights(FLAGS_weights);
   }
   if (!FLAGS_math.empty()) param.clear_math_mode();  // the thread's is that of the flag
+  if (FLAGS_cuda_graph) param.set_cuda_graph(true);
   return param;
 }
 
@@ -66,7 +67,9 @@ void train_here(caffe::SolverParameter param, const caffe::ActionCallback& reque
   const std::shared_ptr<caffe::Solver<float>> solver(
       caffe::SolverRegistry<float>::CreateSolver(param));
   solver->SetActionFunction(requests);
-  solver->net()->KeepOnly({});  // a solver reads the outputs
+  // A solver reads the outputs. A recorded iteration needs its memory to stay where it is.
+  const bool is_recorded = param.cuda_graph() && ranks == nullptr && Caffe::mode() == Caffe::GPU;
+  if (!is_recorded) solver->net()->KeepOnly({});
   for (const auto& net : solver->test_nets()) net->KeepOnly({});
   const bool logs = Caffe::root_solver();
   if (!FLAGS_snapshot.empty()) {

@@ -2,7 +2,7 @@
 
 #include "caffe/layers/gradient_order.hpp"
 #include "caffe/util/parallel.hpp"
-#include "caffe/util/random_bits.hpp"
+#include "caffe/util/seeded.hpp"
 #include "caffe/util/value_order.hpp"
 
 namespace caffe {
@@ -26,6 +26,7 @@ struct DropPair {
   int count;
   const T* x;  // [count]
   T* y;        // [count]
+  CAFFE_HD void reseed(RandomBits bits) { drop.bits = bits; }
   CAFFE_HD void operator()(int pair) const {
     const uint64_t drawn = drop.of_pair(pair);
     const int i = 2 * pair;
@@ -41,6 +42,7 @@ struct DropChannelsLast {
   int channels, pixels;
   const T* x;  // [num, pixels, channels]
   T* y;        // as x
+  CAFFE_HD void reseed(RandomBits bits) { drop.bits = bits; }
   CAFFE_HD void operator()(int i) const {
     const int c = i % channels, p = i / channels % pixels, n = i / channels / pixels;
     const int plain = (n * channels + c) * pixels + p;
@@ -66,21 +68,21 @@ void DropoutLayer<Dtype>::LayerSetUp(const Blobs&, const Blobs&) {
 template <typename Dtype>
 void DropoutLayer<Dtype>::drop(Order order, const Blob<Dtype>& shaped, const Dtype* x,
                                Dtype* y) const {
-  const Drop<Dtype> drop{RandomBits(seed_), threshold_, scale_};
+  const Drop<Dtype> drop{RandomBits(seed_.value), threshold_, scale_};
   const int count = shaped.count();
   if (keeps_values()) {
     caffe_copy(count, x, y);
   } else if (order == Order::kNhwc) {
     const ChannelShape cut = channels_of(Order::kNchw, shaped.shape());
-    parallel_for(count, DropChannelsLast<Dtype>{drop, cut.channels, cut.inner, x, y});
+    parallel_for_seeded(count, seed_, DropChannelsLast<Dtype>{drop, cut.channels, cut.inner, x, y});
   } else {
-    parallel_for(count / 2 + count % 2, DropPair<Dtype>{drop, count, x, y});
+    parallel_for_seeded(count / 2 + count % 2, seed_, DropPair<Dtype>{drop, count, x, y});
   }
 }
 
 template <typename Dtype>
 void DropoutLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  if (drops_) seed_ = caffe_rng_rand();
+  if (drops_) seed_ = draw_gpu_seed();
   if (keeps_values() && bottom[0] == top[0]) return;  // in any layout
   const Order order = data_order(*bottom[0]);
   const Dtype* const x = data_in(order, *bottom[0]);

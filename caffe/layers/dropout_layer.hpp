@@ -6,6 +6,7 @@
 
 #include "caffe/layers/neuron_layer.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/util/gpu_trace.hpp"
 #include "caffe/util/value_order.hpp"
 
 namespace caffe {
@@ -40,7 +41,7 @@ class DropoutLayer : public Portable<NeuronLayer<Dtype>> {
   /// y from x, both in that order and of the shape of `shaped`.
   void drop(Order order, const Blob<Dtype>& shaped, const Dtype* x, Dtype* y) const;
 
-  uint32_t seed_ = 0;  // of the last forward pass
+  GpuSeed seed_;  // of the last forward pass
   bool drops_ = false;
   uint32_t threshold_ = 0;  // a value is kept if its 32 random bits are at least this
   Dtype scale_ = 1;         // of values that are kept

@@ -8,7 +8,7 @@
 #include "caffe/layers/gradient_order.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/util/parallel.hpp"
-#include "caffe/util/random_bits.hpp"
+#include "caffe/util/seeded.hpp"
 #include "caffe/util/value_format.hpp"
 #include "kernels/half.hpp"
 
@@ -292,6 +292,7 @@ struct StochasticTrain {
   RandomBits random;
   T* y;
   int* index;
+  CAFFE_HD void reseed(RandomBits bits) { random = bits; }
   CAFFE_HD void operator()(int i) const {
     const int pw = i % w.pooled_width, ph = i / w.pooled_width % w.pooled_height;
     const T* const in =
@@ -485,8 +486,10 @@ void PoolingLayer<Dtype>::forward_stochastic(const Blob<Dtype>& bottom, Blob<Dty
   const Dtype* const x = bottom.active_data();
   Dtype* const y = top->mutable_active_data();
   if (this->phase_ == TRAIN) {
-    parallel_for(top->count(), StochasticTrain<Dtype>{w, x, RandomBits(caffe_rng_rand()), y,
-                                                      max_idx_.mutable_active_data()});
+    const GpuSeed seed = draw_gpu_seed();
+    parallel_for_seeded(
+        top->count(), seed,
+        StochasticTrain<Dtype>{w, x, RandomBits(seed.value), y, max_idx_.mutable_active_data()});
   } else {
     parallel_for(top->count(), StochasticTest<Dtype>{w, x, y});
   }

@@ -12,6 +12,12 @@ struct AdamRule {
   T rate, correction, beta1, beta2, delta;
   T* m;
   T* v;
+  CAFFE_HD AdamRule at(const RateNow<T>& now) const {
+    AdamRule rule = *this;
+    rule.rate = now.rate;
+    rule.correction = now.correction;
+    return rule;
+  }
   CAFFE_HD AdamRule for_param(T lr_mult) const {
     AdamRule rule = *this;
     rule.rate = rate * lr_mult * correction;
@@ -34,6 +40,11 @@ T bias_correction(T beta1, T beta2, double t) {
 }  // namespace
 
 template <typename Dtype>
+Dtype AdamSolver<Dtype>::RateCorrection() const {
+  return bias_correction<Dtype>(this->param_.momentum(), this->param_.momentum2(), this->iter_ + 1);
+}
+
+template <typename Dtype>
 void AdamSolver<Dtype>::AdamPreSolve() {
   this->AddHistory();
 }
@@ -43,9 +54,8 @@ void AdamSolver<Dtype>::ApplyRule(int param_id, Dtype rate, const GradientSteps<
   const Dtype beta1 = this->param_.momentum();
   const Dtype beta2 = this->param_.momentum2();
   const Dtype delta = this->param_.delta();
-  const Dtype correction = bias_correction(beta1, beta2, this->iter_ + 1);
   const AdamRule<Dtype> rule{rate,
-                             correction,
+                             RateCorrection(),
                              beta1,
                              beta2,
                              delta,
@@ -60,8 +70,7 @@ void AdamSolver<Dtype>::ApplyRuleToArena(Dtype rate, const ArenaUpdate<Dtype>& u
   const Dtype beta1 = this->param_.momentum();
   const Dtype beta2 = this->param_.momentum2();
   const Dtype delta = this->param_.delta();
-  const Dtype correction = bias_correction(beta1, beta2, this->iter_ + 1);
-  solvers::apply_rule_to_arena(AdamRule<Dtype>{rate, correction, beta1, beta2, delta,
+  solvers::apply_rule_to_arena(AdamRule<Dtype>{rate, RateCorrection(), beta1, beta2, delta,
                                                update.arena.history, update.arena.second_history},
                                update);
 }

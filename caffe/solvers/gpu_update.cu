@@ -4,6 +4,7 @@
 #include "caffe/solvers/gradient_norm.hpp"
 #include "caffe/solvers/loss_scale.hpp"
 #include "caffe/solvers/update.hpp"
+#include "caffe/util/gpu_trace.hpp"
 
 namespace caffe {
 
@@ -59,19 +60,29 @@ Clipping<Dtype>* SGDSolver<Dtype>::new_clipping(LateValues* late) {
   });
 }
 
+/// Where the rate is on the GPU, if this iteration is recorded; else null.
+template <typename Dtype>
+const RateNow<Dtype>* SGDSolver<Dtype>::rate_place(Dtype rate) {
+  typedef RateNow<Dtype> Now;
+  GpuTrace* const trace = GpuTrace::current();
+  if (trace == nullptr) return nullptr;
+  return trace->value<Now>({rate, RateCorrection()},
+                           [this] { return Now{find_rate(), RateCorrection()}; });
+}
+
 template <typename Dtype>
 void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
   with_late_values([&](LateValues& late) {
     const Dtype most = this->param_.clip_gradients();
     Clipping<Dtype>* const clipping = most >= 0 ? new_clipping(&late) : nullptr;
-    ArenaUpdate<Dtype> update;
+    ArenaUpdate<Dtype> update = {};
     update.stop = late.stop();
     const bool in_arena =
         arena_ != nullptr && arena_serves() && arena_->take(*this->net_, history_, &update.arena);
     const Dtype* unscale = nullptr;
     if (loss_scale_ != nullptr && this->gradients_are_scaled()) {
-      unscale = in_arena ? loss_scale_->decide(update.arena, this->iter_, &late)
-                         : loss_scale_->decide(*this->net_, this->iter_, &late);
+      unscale = in_arena ? loss_scale_->decide(update.arena, &this->iter_, &late)
+                         : loss_scale_->decide(*this->net_, &this->iter_, &late);
     }
     update.clip = clipping == nullptr ? unscale : &clipping->all;
     if (in_arena) {
@@ -80,10 +91,12 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
       update.normalize = steps.normalize;
       update.weight_decay = static_cast<Dtype>(this->param_.weight_decay());
       update.l1 = this->param_.regularization_type() == "L1";
+      update.rate_now = rate_place(rate);
       ApplyRuleToArena(rate, update);
       for (const int param : arena_->params()) history_is_zero_[param] = false;
       return;
     }
+    note_host_work("goes parameter by parameter");
     if (clipping != nullptr) norm_->measure(*this->net_, most, unscale, clipping);
     for (size_t i = 0; i < this->net_->learnable_params().size(); ++i) {
       const int param = static_cast<int>(i);
@@ -103,6 +116,7 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
   template void SGDSolver<Dtype>::ClearGradients();                      \
   template bool SGDSolver<Dtype>::arena_serves() const;                  \
   template Clipping<Dtype>* SGDSolver<Dtype>::new_clipping(LateValues*); \
+  template const RateNow<Dtype>* SGDSolver<Dtype>::rate_place(Dtype);    \
   template void SGDSolver<Dtype>::update_on_gpu(Dtype rate)
 INSTANTIATE_UPDATE(float);
 INSTANTIATE_UPDATE(double);

@@ -115,7 +115,8 @@ int* LossScale<Dtype>::new_flags(int chunks) {
 }
 
 template <typename Dtype>
-const Dtype* LossScale<Dtype>::decide(const ArenaView<Dtype>& arena, int iter, LateValues* late) {
+const Dtype* LossScale<Dtype>::decide(const ArenaView<Dtype>& arena, const int* iter,
+                                      LateValues* late) {
   const int chunks = arena.table->chunks();  // what is between two parameters is 0
   maap::internal::gpu_tiles(chunks, FindInChunk<Dtype>{chunks * ArenaTable<Dtype>::kChunk,
                                                        arena.diff, new_flags(chunks)});
@@ -123,7 +124,7 @@ const Dtype* LossScale<Dtype>::decide(const ArenaView<Dtype>& arena, int iter, L
 }
 
 template <typename Dtype>
-const Dtype* LossScale<Dtype>::decide(const Net<Dtype>& net, int iter, LateValues* late) {
+const Dtype* LossScale<Dtype>::decide(const Net<Dtype>& net, const int* iter, LateValues* late) {
   constexpr int kChunk = ArenaTable<Dtype>::kChunk;
   const auto chunks_of = [](const Blob<Dtype>& param) {
     const bool never = param.diff()->head() == SyncedMemory::UNINITIALIZED;
@@ -142,10 +143,10 @@ const Dtype* LossScale<Dtype>::decide(const Net<Dtype>& net, int iter, LateValue
 }
 
 template <typename Dtype>
-const Dtype* LossScale<Dtype>::conclude(int chunks, int iter, LateValues* late) {
+const Dtype* LossScale<Dtype>::conclude(int chunks, const int* iter, LateValues* late) {
   auto* const state = static_cast<LossScaleState<Dtype>*>(state_.mutable_gpu_data());
   Report<Dtype>* const report =
-      late->place<Report<Dtype>>(1, [iter](const Report<Dtype>* found) { tell(*found, iter); });
+      late->place<Report<Dtype>>(1, [iter](const Report<Dtype>* found) { tell(*found, *iter); });
   parallel_teams(Device::kGPU, 1, chunks,
                  Decide<Dtype>{chunks, flags_.gpu_data(), late->stop(), state, report});
   return &state->inverse;

@@ -40,9 +40,9 @@ class LossScale {
   /// On the GPU: S.
   const Dtype* factor() const;
   /// Looks at all gradients, decides, and returns what they have to be multiplied by, on the GPU.
-  /// The log tells of a change of S at iteration `iter`. Of diffs in an arena: two kernels.
-  const Dtype* decide(const ArenaView<Dtype>& arena, int iter, LateValues* late);
-  const Dtype* decide(const Net<Dtype>& net, int iter, LateValues* late);
+  /// The log tells of a change of S at iteration *iter. Of diffs in an arena: two kernels.
+  const Dtype* decide(const ArenaView<Dtype>& arena, const int* iter, LateValues* late);
+  const Dtype* decide(const Net<Dtype>& net, const int* iter, LateValues* late);
   /// Waits for the GPU.
   LossScaleState<Dtype> state() const;
   /// For tests.
@@ -50,7 +50,7 @@ class LossScale {
 
  private:
   int* new_flags(int chunks);
-  const Dtype* conclude(int chunks, int iter, LateValues* late);
+  const Dtype* conclude(int chunks, const int* iter, LateValues* late);
 
   mutable SyncedMemory state_;
   Blob<int> flags_;  // [chunks]: 1 where a gradient is not finite

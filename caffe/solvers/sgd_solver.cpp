@@ -72,20 +72,28 @@ Dtype SGDSolver<Dtype>::GetLearningRate() {
 /// The same, where the step is taken and logged together with the late values.
 template <typename Dtype>
 Dtype SGDSolver<Dtype>::take_rate() {
-  const int iter = this->iter_, before = this->current_step_;
-  int step = before;
+  find_rate();
+  after_late_values([this] { tell_rate(); });
+  return rate_now_;
+}
+
+template <typename Dtype>
+Dtype SGDSolver<Dtype>::find_rate() {
+  step_now_ = this->current_step_;
   if (this->param_.lr_policy() == "plateau") {
-    note_loss(this->param_, iter, this->smoothed_loss_, &step, &plateau_);
+    note_loss(this->param_, this->iter_, this->smoothed_loss_, &step_now_, &plateau_);
   }
-  const Dtype rate = static_cast<Dtype>(learning_rate(this->param_, iter, &step));
-  after_late_values([=] {
-    this->current_step_ = step;
-    log_step(this->param_, iter, before, step);
-    if (this->param_.display() > 0 && iter % this->param_.display() == 0) {
-      LOG_IF(INFO, Caffe::root_solver()) << "Iteration " << iter << ", lr = " << rate;
-    }
-  });
-  return rate;
+  rate_now_ = static_cast<Dtype>(learning_rate(this->param_, this->iter_, &step_now_));
+  return rate_now_;
+}
+
+template <typename Dtype>
+void SGDSolver<Dtype>::tell_rate() {
+  const int before = this->current_step_;
+  this->current_step_ = step_now_;
+  log_step(this->param_, this->iter_, before, step_now_);
+  LOG_IF(INFO, Caffe::root_solver() && this->display_is_due())
+      << "Iteration " << this->iter_ << ", lr = " << rate_now_;
 }
 
 template <typename Dtype>

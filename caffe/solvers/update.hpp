@@ -6,7 +6,8 @@
 //
 // A rule is a functor with CAFFE_HD T operator()(int i, T g) const: it takes the gradient of
 // element i, changes the history of element i, and returns the value to subtract from the weight.
-// Its for_param(lr_mult) is the rule of one parameter, made from the rule of the net.
+// Its for_param(lr_mult) is the rule of one parameter, made from the rule of the net; with a
+// RateNow, the rule of the net has that rate.
 
 #include <algorithm>
 
@@ -17,10 +18,17 @@
 
 namespace caffe {
 
+/// What of an update is another in each iteration.
+template <typename T>
+struct RateNow {
+  T rate, correction;
+};
+
 /// An update of all parameters of an arena; pointers to the GPU.
 template <typename T>
 struct ArenaUpdate {
   ArenaView<T> arena;
+  const RateNow<T>* rate_now;  // null: the rule has it
   T normalize, weight_decay;
   bool l1;
   const T* clip;    // null: nothing is clipped
@@ -114,6 +122,7 @@ template <typename T, typename Rule>
 struct ArenaPass {
   typedef GradientSteps<T> G;
   Rule rule;  // with the arena's histories
+  const RateNow<T>* rate_now;
   T normalize, weight_decay;
   bool l1;
   const T* clip;
@@ -132,7 +141,8 @@ struct ArenaPass {
       value = l1 ? regularized<T, G::kL1>(value, decay, w[i])
                  : regularized<T, G::kL2>(value, decay, w[i]);
     }
-    const T u = rule.for_param(segment.lr)(i, value);
+    const Rule now = rate_now != nullptr ? rule.at(*rate_now) : rule;
+    const T u = now.for_param(segment.lr)(i, value);
     g[i] = u;
     w[i] -= u;
   }
@@ -143,8 +153,8 @@ template <typename T, typename Rule>
 void apply_rule_to_arena(const Rule& rule, const ArenaUpdate<T>& update) {
   const ArenaTable<T>& table = *update.arena.table;
   parallel_for(Device::kGPU, int64_t(table.chunks()) * ArenaTable<T>::kChunk,
-               ArenaPass<T, Rule>{rule, update.normalize, update.weight_decay, update.l1,
-                                  update.clip, update.stop, table.gpu_segment_of(),
+               ArenaPass<T, Rule>{rule, update.rate_now, update.normalize, update.weight_decay,
+                                  update.l1, update.clip, update.stop, table.gpu_segment_of(),
                                   table.gpu_segments(), update.arena.data, update.arena.diff});
 }
 

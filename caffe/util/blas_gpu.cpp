@@ -7,12 +7,15 @@
 #include "caffe/util/gpu_capability.hpp"
 #include "caffe/util/gpu_context.hpp"
 #include "caffe/util/gpu_error.hpp"
+#include "caffe/util/gpu_trace.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/mixed_gemm.hpp"
 
 namespace caffe {
 
 namespace {
+
+const char* const kReadsSum = "reads a sum on the host";
 
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
@@ -105,11 +108,13 @@ void caffe_gpu_gemv(CBLAS_TRANSPOSE TransA, int M, int N, T alpha, const T* A, c
 
 template <typename T>
 void caffe_gpu_dot(int n, const T* x, const T* y, T* out) {
+  note_host_work(kReadsSum);
   check(dot(n, x, y, out), "product of vectors");
 }
 
 template <typename T>
 void caffe_gpu_asum(int n, const T* x, T* y) {
+  note_host_work(kReadsSum);
   check(asum(n, x, y), "sum");
 }
 

@@ -15,11 +15,14 @@
 #include "caffe/util/gpu_capability.hpp"
 #include "caffe/util/gpu_context.hpp"
 #include "caffe/util/gpu_error.hpp"
+#include "caffe/util/gpu_trace.hpp"
 
 namespace caffe {
 namespace device {
 
 namespace {
+
+const char* const kWaits = "waits for the GPU";
 
 /// Why there is none, or success.
 cudaError_t find(int* devices) {
@@ -142,6 +145,7 @@ std::string properties(int id) {
 }
 
 void wait() {
+  note_host_work(kWaits);
   check_gpu(cudaStreamSynchronize(GpuContext::current().stream()), "waiting for the GPU");
 }
 
@@ -184,6 +188,7 @@ Event take_event(int device, bool timed) {
 }
 
 Event record(GpuContext* context, Stream stream, bool timed) {
+  note_host_work("works with other streams");
   const Event event = take_event(context->device(), timed);
   check_gpu(cudaEventRecord(event.get(), stream), "marking a place in a stream");
   return event;
@@ -210,11 +215,13 @@ void wait_for(const Event& event) {
 
 void wait_for(const Event& event, Stream stream) {
   if (event == nullptr) return;
+  note_host_work("works with other streams");
   check_gpu(cudaStreamWaitEvent(stream, event.get(), 0), "waiting for another stream");
 }
 
 bool is_done(const Event& event) {
   if (event == nullptr) return true;
+  note_host_work(kWaits);
   const cudaError_t status = cudaEventQuery(event.get());
   if (status == cudaErrorNotReady) {
     cudaGetLastError();

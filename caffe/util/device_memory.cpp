@@ -10,6 +10,7 @@
 #include "caffe/util/error.hpp"
 #include "caffe/util/gpu_context.hpp"
 #include "caffe/util/gpu_error.hpp"
+#include "caffe/util/gpu_trace.hpp"
 #include "caffe/util/gpu_usage.hpp"
 #include "caffe/util/gpu_workspace.hpp"
 
@@ -70,6 +71,15 @@ cudaPointerAttributes attributes(const void* memory) {
   return found;
 }
 
+/// Memory of the host may have other values, or none, when recorded work is repeated.
+void note_copy(const void* to, const void* from) {
+  if (GpuTrace::current() == nullptr) return;
+  for (const void* const end : {to, from}) {
+    const cudaMemoryType type = attributes(end).type;
+    if (type != cudaMemoryTypeDevice) note_host_work("copies from or to the host");
+  }
+}
+
 void queue_copy(void* to, const void* from, size_t bytes, Stream stream) {
   check_gpu(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream),
             "copying from or to the GPU");
@@ -78,6 +88,7 @@ void queue_copy(void* to, const void* from, size_t bytes, Stream stream) {
 }  // namespace
 
 void* allocate(size_t bytes) {
+  note_host_work("allocates GPU memory");
   GpuContext& mine = GpuContext::current();
   void* const memory = mine.allocate(bytes);
   Blocks::get().add(memory, {bytes, std::make_shared<GpuUsage>(mine.device(), &mine)});
@@ -86,6 +97,7 @@ void* allocate(size_t bytes) {
 
 void release(void* memory) noexcept {
   if (memory == nullptr || is_parents_gpu()) return;
+  if (GpuTrace::current() != nullptr && GpuTrace::current()->keeps(memory)) return;
   const std::shared_ptr<GpuUsage> usage = Blocks::get().remove(memory);
   if (usage == nullptr) return;
   try {
@@ -111,6 +123,7 @@ void fill_zero(void* memory, size_t bytes) {
 
 void copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
+  note_copy(to, from);
   queue_copy(to, from, bytes, GpuContext::current().stream());
   // To and from ordinary memory of the host, that call returns when the memory may be used again.
   for (const void* const end : {static_cast<const void*>(to), from}) {
@@ -124,10 +137,13 @@ void copy_async(void* to, const void* from, size_t bytes) {
 }
 
 void copy_async(void* to, const void* from, size_t bytes, Stream stream) {
-  if (bytes > 0) queue_copy(to, from, bytes, stream);
+  if (bytes == 0) return;
+  note_copy(to, from);
+  queue_copy(to, from, bytes, stream);
 }
 
 void* allocate_pinned(size_t bytes) {
+  note_host_work("allocates pinned memory");
   enter_gpu();
   void* memory = nullptr;
   check_gpu(cudaMallocHost(&memory, bytes), "allocating pinned memory");

@@ -10,6 +10,7 @@
 
 #include "caffe/common.hpp"
 #include "caffe/util/gpu_error.hpp"
+#include "caffe/util/gpu_trace.hpp"
 
 namespace caffe {
 
@@ -133,12 +134,20 @@ cublasContext* GpuContext::blas() {
   return blas_;
 }
 
+/// The size that cuBLAS's documentation gives for Hopper, the largest one.
+void GpuContext::keep_blas_workspace() {
+  constexpr size_t kBytes = size_t(32) << 20;
+  if (blas_room_.memory != nullptr) return;
+  CUBLAS_CHECK(cublasSetWorkspace(blas(), room(kBytes, &blas_room_), kBytes));
+}
+
 void* GpuContext::room(size_t bytes, Room* room) {
   if (bytes > room->bytes) {
     release(room->memory);
     *room = Room();
     room->memory = allocate(bytes);
     room->bytes = bytes;
+    ++rooms_made_;
   }
   return room->memory;
 }
@@ -195,6 +204,7 @@ void GpuContext::release(void* memory) noexcept {
 }
 
 void GpuContext::let_wait(device::Stream stream) {
+  note_host_work("works with other streams");
   const std::lock_guard<std::mutex> lock(mutex_);
   {
     const OnDevice here(device_);

@@ -71,6 +71,11 @@ class GpuContext {
   /// The same beside it: for operands of a product that are converted first, while the workspace
   /// may hold the other one.
   void* operand_room(size_t bytes) { return room(bytes, &operands_); }
+  /// Grows whenever one of these moves.
+  unsigned rooms_made() const { return rooms_made_; }
+  /// cuBLAS works in memory of this context from now on, as a recording demands (gpu_graph.hpp):
+  /// its own may be allocated at a call. Products may choose other kernels then.
+  void keep_blas_workspace();
 
   /// From the pool of the GPU, in the order of the compute stream; throws OutOfMemory.
   void* allocate(size_t bytes);
@@ -101,7 +106,8 @@ class GpuContext {
   device::Stream copy_stream_ = nullptr;
   cublasContext* blas_ = nullptr;
   std::shared_ptr<void> cudnn_;
-  Room workspace_, operands_;
+  Room workspace_, operands_, blas_room_;
+  unsigned rooms_made_ = 0;
   std::mutex mutex_;  // guards the event
   CUevent_st* event_ = nullptr;
 };

@@ -84,31 +84,32 @@ void LateLoss<Dtype>::add(const Layer<Dtype>& layer, const Blobs& tops) {
     if (layer.loss(static_cast<int>(i)) != Dtype(0)) with_loss.push_back(static_cast<int>(i));
   }
   if (with_loss.empty()) return;
-  if (sums_ == nullptr) {
-    const auto mean = mean_ = std::make_shared<Dtype>(Dtype(0));
-    sums_ = values_->place<LossSums<Dtype>>(
+  if (now_.sums == nullptr) {
+    const auto mean = now_.mean = std::make_shared<Dtype>(Dtype(0));
+    now_.sums = values_->place<LossSums<Dtype>>(
         1, [mean](const LossSums<Dtype>* sums) { *mean = sums->mean; });
   }
   for (const int i : with_loss) {
-    parallel_teams(Device::kGPU, 1, tops[i]->count(),
-                   AddTop<Dtype>{tops[i]->count(), tops[i]->gpu_data(), tops[i]->gpu_diff(),
-                                 !in_pass_, i == with_loss.front(), i == with_loss.back(), sums_});
+    parallel_teams(
+        Device::kGPU, 1, tops[i]->count(),
+        AddTop<Dtype>{tops[i]->count(), tops[i]->gpu_data(), tops[i]->gpu_diff(), !now_.in_pass,
+                      i == with_loss.front(), i == with_loss.back(), now_.sums});
   }
-  in_pass_ = true;
+  now_.in_pass = true;
   for (const int i : with_loss) {
-    if (factor_ != nullptr) tops_.push_back({tops[i], layer.loss(i)});
+    if (factor_ != nullptr) now_.tops.push_back({tops[i], layer.loss(i)});
   }
 }
 
 template <typename Dtype>
 void LateLoss<Dtype>::place_weights(const Dtype* factor) {
-  if (factor == nullptr && !is_scaled_) return;
-  for (const Weighted& each : tops_) {
+  if (factor == nullptr && !now_.is_scaled) return;
+  for (const Weighted& each : now_.tops) {
     parallel_for(Device::kGPU, each.top->count(),
                  PlaceWeight<Dtype>{each.weight, factor, each.top->mutable_gpu_diff()});
   }
-  is_scaled_ = factor != nullptr;
-  if (!is_scaled_) tops_.clear();
+  now_.is_scaled = factor != nullptr;
+  if (!now_.is_scaled) now_.tops.clear();
 }
 
 /// After an error in the backward pass the weights must still be the net's own.
@@ -122,28 +123,28 @@ LateLoss<Dtype>::~LateLoss() {
 
 template <typename Dtype>
 void LateLoss<Dtype>::end_pass() {
-  ++passes_;
+  ++now_.passes;
   if (factor_ != nullptr) place_weights(factor_);
-  if (sums_ == nullptr) return;
-  parallel_for(Device::kGPU, 1, EndPass<Dtype>{in_pass_, !in_earlier_pass_, sums_});
-  in_earlier_pass_ = true;
-  in_pass_ = false;
+  if (now_.sums == nullptr) return;
+  parallel_for(Device::kGPU, 1, EndPass<Dtype>{now_.in_pass, !now_.in_earlier_pass, now_.sums});
+  now_.in_earlier_pass = true;
+  now_.in_pass = false;
 }
 
 template <typename Dtype>
 void LateLoss<Dtype>::finish(bool stops, std::function<void(Dtype)> then) {
-  if (sums_ == nullptr) {
+  if (now_.sums == nullptr) {
     values_->then([then = std::move(then)] { then(Dtype(0)); });
     return;
   }
   parallel_for(Device::kGPU, 1,
-               TakeMean<Dtype>{passes_, sums_, stops ? values_->stop() : nullptr, nullptr});
-  values_->then([then = std::move(then), mean = mean_] { then(*mean); });
+               TakeMean<Dtype>{now_.passes, now_.sums, stops ? values_->stop() : nullptr, nullptr});
+  values_->then([then = std::move(then), mean = now_.mean] { then(*mean); });
 }
 
 template <typename Dtype>
 void LateLoss<Dtype>::finish_at(Dtype* place) {
-  parallel_for(Device::kGPU, 1, TakeMean<Dtype>{passes_, sums_, nullptr, place});
+  parallel_for(Device::kGPU, 1, TakeMean<Dtype>{now_.passes, now_.sums, nullptr, place});
 }
 
 template <typename Dtype>

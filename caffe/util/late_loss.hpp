@@ -38,22 +38,30 @@ class LateLoss {
   /// After the last pass: writes the mean to this place on the GPU.
   void finish_at(Dtype* place);
 
- private:
+  /// How far it has come.
   struct Weighted {
     Blob<Dtype>* top;
     Dtype weight;
   };
+  struct Progress {
+    vector<Weighted> tops;  // of this pass, with a factor
+    bool is_scaled = false;
+    LossSums<Dtype>* sums = nullptr;  // on the GPU; null until a layer has a loss
+    shared_ptr<Dtype> mean;           // on the host, after LateValues::finish()
+    bool in_pass = false;             // whether this pass had a loss
+    bool in_earlier_pass = false;
+    int passes = 0;
+  };
+  const Progress& progress() const { return now_; }
+  /// Of the same layers, with the same late values.
+  void set_progress(const Progress& progress) { now_ = progress; }
+
+ private:
   void place_weights(const Dtype* factor);
 
   LateValues* const values_;
   const Dtype* factor_ = nullptr;  // on the GPU
-  vector<Weighted> tops_;          // of this pass, with a factor
-  bool is_scaled_ = false;
-  LossSums<Dtype>* sums_ = nullptr;  // on the GPU; null until a layer has a loss
-  shared_ptr<Dtype> mean_;           // on the host, after LateValues::finish()
-  bool in_pass_ = false;             // whether this pass had a loss
-  bool in_earlier_pass_ = false;
-  int passes_ = 0;
+  Progress now_;
 
   DISABLE_COPY_AND_ASSIGN(LateLoss);
 };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "caffe/util/device.hpp"
+#include "caffe/util/gpu_trace.hpp"
 
 namespace caffe {
 
@@ -94,6 +95,20 @@ void LateValues::finish() {
         entry.chunk < 0 ? nullptr : static_cast<const char*>(chunks_[entry.chunk].host.get());
     entry.then(host == nullptr ? nullptr : host + entry.begin);
   }
+}
+
+LateValues::Mark LateValues::mark() const {
+  if (chunks_.size() != 1) throw NotRecorded("what it reports needs more memory than before");
+  return {entries_, chunks_[0].gpu.get(), chunks_[0].used, placed_, cleared_};
+}
+
+bool LateValues::go_to(const Mark& mark) {
+  if (chunks_.size() != 1 || chunks_[0].gpu.get() != mark.memory) return false;
+  entries_ = mark.entries;
+  chunks_[0].used = mark.used;
+  placed_ = mark.placed;
+  cleared_ = mark.cleared;
+  return true;
 }
 
 void after_late_values(const std::function<void()>& what) {

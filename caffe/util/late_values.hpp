@@ -70,6 +70,13 @@ class LateValues {
   /// it are not called. More places may be taken afterwards.
   void finish();
 
+  /// The places and functions so far, of this object. Throws NotRecorded if they do not fit in one
+  /// piece of memory, which they do from the next begin() on.
+  struct Mark;
+  Mark mark() const;
+  /// As it was then. False, with nothing changed, if the places are elsewhere by now.
+  bool go_to(const Mark& mark);
+
  private:
   struct Chunk {  // a part of the buffer; more than one until the next begin()
     std::shared_ptr<void> gpu, host;
@@ -89,8 +96,14 @@ class LateValues {
   size_t placed_ = 0;     // values whose functions were not called yet
   int gpu_ = -1;          // where the chunks are
   bool cleared_ = false;  // whether *stop() was set to 0 since begin()
-
   DISABLE_COPY_AND_ASSIGN(LateValues);
+};
+
+struct LateValues::Mark {
+  std::vector<Entry> entries;
+  const void* memory;  // on the GPU
+  size_t used, placed;
+  bool cleared;
 };
 
 /// Calls use(LateValues&) with the current values or, where there are none, with values that are

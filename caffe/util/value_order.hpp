@@ -99,6 +99,7 @@ class NhwcCopy : public ForeignCopy {
   /// there.
   const void* values() const;
   void* new_values();
+  const void* address() const override { return memory_.get(); }
 
  private:
   bool is_here() const;

@@ -17,9 +17,12 @@ BATCH = 64
 #: five rounds.
 NETS = {"resnet152": 3, "vgg19": 3, "alexnet": 8, "alexnet_laap": 8}
 MODES = ("FLOAT", "FP16", "BF16", "TF32")
+#: Float without launches one by one.
+GRAPH = "FLOAT, graph"
 #: A net in all modes before the next one, so that a net that is there can be compared. What the
 #: attention layer costs is seen in one mode.
 ROWS = [(net, mode) for net in NETS for mode in MODES if net != "alexnet_laap" or mode == "FLOAT"]
+ROWS += [(net, GRAPH) for net in NETS if net != "alexnet_laap"]
 #: A row that cannot have this much time is not begun: loading PyTorch and choosing kernels take it.
 LEAST_SECONDS = 25
 
@@ -57,7 +60,8 @@ def timed(bundle: Bundle, command: list[str], more: dict[str, str], limit: float
 
 def time_engine(bundle: Bundle, net: str, mode: str, limit: float) -> dict[str, Any]:
     program = str(bundle.folder / "bin/bench_train_step")
-    command = [program, f"{net}_solver.prototxt", "gpu", str(NETS[net]), "5", mode]
+    device = "graph" if mode == GRAPH else "gpu"
+    command = [program, f"{net}_solver.prototxt", device, str(NETS[net]), "5", mode.split(",")[0]]
     return timed(bundle, command, {"CAFFE_TF32": "0", "CAFFE_CUDNN_AUTOTUNE": "1"}, limit)
 
 
@@ -80,7 +84,7 @@ def bench(bundle: Bundle, python: str, deadline: float) -> dict[str, Any]:
         if left < LEAST_SECONDS:
             row["engine"] = row["torch"] = {"error": "not run: no time was left"}
             continue
-        programs = ["engine", *["torch"] * has_torch]
+        programs = ["engine", *["torch"] * (has_torch and mode != GRAPH)]
         for name in programs[:: 1 if i % 2 == 0 else -1]:
             limit = max(1, min(150, deadline - time.monotonic()))
             if name == "engine":

@@ -31,6 +31,9 @@ WAYS: dict[str, dict[str, str]] = {
 #: it: about half the bits of an operand after 50 iterations. A guess, until a GPU has run them.
 MODES = {"TF32": 0.02, "FP16": 0.02, "BF16": 0.1}
 
+#: What the log says when iterations are replayed.
+RECORDED = "cuda_graph: an iteration was recorded"
+
 #: Solvers of a bundle's folder `training`: one net with both MAAP layers and most kinds of layer of
 #: the paper's networks, one with LSTM and RNN.
 TRAININGS = ("train_solver.prototxt", "recurrent_solver.prototxt")
@@ -89,16 +92,18 @@ def train(
     more: dict[str, str],
     limit: float,
     mode: str = "FLOAT",
+    graph: bool = False,
 ) -> tuple[list[float], str]:
     """The loss of every iteration, and what is wrong, if anything is."""
     with bundle.training() as folder:
         text = (folder / solver).read_text()
         (folder / "solver.prototxt").write_text(
-            text + f"solver_mode: {device}\nmath_mode: {mode}\n"
+            text + f"cuda_graph: {str(graph).lower()}\nsolver_mode: {device}\nmath_mode: {mode}\n"
         )
         command = ("caffe", "train", "-solver", "solver.prototxt")
         done = bundle.run(*command, cwd=folder, more=more, timeout=limit)
-    return losses(done.stderr), "" if done.returncode == 0 else done.stderr[-3000:]
+    good = done.returncode == 0 and graph == (RECORDED in done.stderr)
+    return losses(done.stderr), "" if good else done.stderr[-3000:]
 
 
 def compare(cpu: list[float], gpu: list[float], most: float = 1e-3) -> dict[str, Any]:
@@ -110,7 +115,8 @@ def compare(cpu: list[float], gpu: list[float], most: float = 1e-3) -> dict[str,
 
 
 def check_training(bundle: Bundle, deadline: float) -> dict[str, Any]:
-    """The same trainings on both devices, by iteration; on the GPU in all WAYS and math modes."""
+    """The same trainings on both devices, by iteration; on the GPU in all WAYS and math modes, and
+    with CUDA graphs."""
     rows: list[dict[str, Any]] = []
     for solver in TRAININGS:
         limit = max(1, deadline - time.monotonic())
@@ -118,16 +124,18 @@ def check_training(bundle: Bundle, deadline: float) -> dict[str, Any]:
         if fault:
             rows.append({"solver": solver, "way": "CPU", "good": False, "output": fault})
             continue
-        runs = [(way, way, "FLOAT", 1e-3) for way in WAYS]
-        runs += [(mode, "default", mode, most) for mode, most in MODES.items()]
-        for name, way, mode, most in runs:
+        runs = [(way, way, "FLOAT", 1e-3, False) for way in WAYS]
+        runs += [(mode, "default", mode, most, False) for mode, most in MODES.items()]
+        runs += [("graph", "default", "FLOAT", 1e-3, True)]
+        runs += [("FP16, graph", "default", "FP16", MODES["FP16"], True)]
+        for name, way, mode, most, graph in runs:
             row: dict[str, Any] = {"solver": solver, "way": name}
             rows.append(row)
             left = deadline - time.monotonic()
             if left < 1:
                 row.update(good=False, output="not run: no time was left")
                 continue
-            gpu, fault = train(bundle, solver, "GPU", WAYS[way], left, mode)
+            gpu, fault = train(bundle, solver, "GPU", WAYS[way], left, mode, graph)
             row.update(compare(cpu, gpu, most))
             if fault:
                 row.update(good=False, output=fault)

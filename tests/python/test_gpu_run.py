@@ -135,9 +135,12 @@ import sys
 several = "," in sys.argv[-1]
 if sys.argv[-1] == "0,0":
     sys.exit("error: GPU 0 is named twice")
-mode = "GPU" if "-gpu" in sys.argv else open("solver.prototxt").read().split()[-1]
+solver = "" if "-gpu" in sys.argv else open("solver.prototxt").read()
+mode = "GPU" if not solver or "solver_mode: GPU" in solver else "CPU"
 if several:
     assert "batch_size: 4 " in open("train_net.prototxt").read()
+if "cuda_graph: true" in solver:
+    print("cuda_graph: an iteration was recorded: 5 kernels", file=sys.stderr)
 for i in range(50):
     loss = 2 - i / 50 + (1e-6 if mode == "GPU" else 0)
     print(f"I0101 solver.cpp:1] Iteration {i} (1 iter/s), loss = {loss}", file=sys.stderr)
@@ -202,16 +205,19 @@ def test_all_steps(bundle):
     status, results, page = run(bundle, ["A/2.Good", "A/3.Good", "A/3.Skips"])
     assert status == 0, page
     assert page.count("2 passed, 0 failed, 1 skipped") == 3  # ways
-    assert page.count("50 iterations, losses differ by at most") == 12  # two nets, six ways
+    assert page.count("50 iterations, losses differ by at most") == 16  # two nets, eight ways
     assert "GPU and CPU agree" in page
     rows = results["bench"]["rows"]
     modes = ["FLOAT", "FP16", "BF16", "TF32"]
     wanted = [(net, mode) for net in ("resnet152", "vgg19", "alexnet") for mode in modes]
     wanted.append(("alexnet_laap", "FLOAT"))
-    assert [(row["net"], row["mode"]) for row in rows] == wanted
-    assert all(row["engine"]["ms"] == row["torch"]["ms"] == 2.0 for row in rows)
+    graphs = [(net, "FLOAT, graph") for net in ("resnet152", "vgg19", "alexnet")]
+    assert [(row["net"], row["mode"]) for row in rows] == wanted + graphs
+    assert all(row["engine"]["ms"] == 2.0 for row in rows)
+    assert all(row["torch"]["ms"] == 2.0 for row in rows[: len(wanted)])
     assert (bundle.parent / "log").read_text().split()[:4] == ["engine", "torch", "torch", "engine"]
     assert "| vgg19 | 64 | FLOAT | 2.0 | 2.0 |" in page
+    assert "| vgg19 | 64 | FLOAT, graph | 2.0 | not run |" in page
 
 
 def test_several_gpus(bundle, monkeypatch):
@@ -240,7 +246,7 @@ def test_no_tests_are_a_failure(bundle):
 def test_without_time_rows_stay_empty(bundle):
     status, results, page = run(bundle, [], "--only", "bench", "--minutes", "0.01")
     assert status == 0
-    assert page.count("| not run | not run |") == 13
+    assert page.count("| not run | not run |") == 16
 
 
 def test_without_a_gpu_it_is_skipped(tmp_path):

@@ -68,8 +68,9 @@ def training_data(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("training")
     make_inputs.write_data(folder)
-    for name in ("train_net.prototxt", "train_solver.prototxt"):
-        shutil.copy(REPO / "tests" / "gpu" / name, folder)
+    make_inputs.write_sequences(folder)
+    for path in (REPO / "tests" / "gpu").glob("*.prototxt"):
+        shutil.copy(path, folder)
     return folder
 
 

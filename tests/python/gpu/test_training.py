@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -69,6 +70,35 @@ def test_fifty_iterations_of_the_net_of_the_gpus_own_tests(training_data, tmp_pa
     on_cpu = run_caffe(cpu, "train", "-solver", "train_solver.prototxt")
     on_gpu = run_caffe(gpu, "train", "-solver", "train_solver.prototxt", "-gpu", "0")
     compare(losses(on_cpu), losses(on_gpu))
+
+
+RECORDED = "cuda_graph: an iteration was recorded"
+
+
+@pytest.mark.parametrize("mode", ["FLOAT", "FP16"])
+def test_recorded_iterations_give_the_same_bytes(images, tmp_path, mode):
+    """From an LMDB, whose batches lie elsewhere in GPU memory each time; with tests in between."""
+    plain, graph = (copied(images, tmp_path / name) for name in ("plain", "graph"))
+    command = ["train", "-solver", "solver.prototxt", "-gpu", "0", "-math", mode]
+    without = run_caffe(plain, *command)
+    counts = tmp_path / "counts.json"
+    log = run_caffe(graph, *command, "-cuda_graph", SHADOW_COUNTS=str(counts))
+    assert RECORDED in log and RECORDED not in without
+    assert json.loads(counts.read_text())["graph_launches"] >= 45  # of 50 iterations
+    assert losses(log) == losses(without)
+    assert re.findall(r"accuracy = (\S+)", log) == re.findall(r"accuracy = (\S+)", without)
+    for file in ("trained_iter_30.caffemodel", "trained_iter_50.solverstate"):
+        assert (graph / file).read_bytes() == (plain / file).read_bytes()
+
+
+@pytest.mark.parametrize("solver", ["train_solver.prototxt", "recurrent_solver.prototxt"])
+def test_so_do_those_of_the_gpus_own_tests(training_data, tmp_path, solver):
+    logs = []
+    for more in ([], ["-cuda_graph"]):
+        folder = copied(training_data, tmp_path / str(len(logs)))
+        logs.append(run_caffe(folder, "train", "-solver", solver, "-gpu", "0", *more))
+    assert RECORDED in logs[1]
+    assert losses(logs[0]) == losses(logs[1])
 
 
 def test_what_the_streams_leave_open_changes_nothing(images, tmp_path):
