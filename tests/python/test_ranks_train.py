@@ -202,7 +202,7 @@ def test_a_rank_that_dies_while_rewriting_leaves_no_data_set(words, environment,
     )  # fmt: skip
     wait_until(lambda: (partial / "request.json").exists(), process)
     os.kill(ranks_of(process.pid)[1], signal.SIGKILL)
-    _, error = process.communicate(timeout=60)
+    _, error = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1 and "rank 1 of 3 was killed" in error
     assert not out.exists() and partial.is_dir()
     for name, ranks in (("images", "2"), ("alone", "1")):
@@ -261,10 +261,8 @@ def test_a_rank_that_dies_or_hangs_ends_the_training(training, words, environmen
     process, folder = training
     ranks = ranks_of(process.pid)
     assert sorted(ranks) == [0, 1, 2]
-    started = time.monotonic()
     os.kill(ranks[1], number)
-    assert process.wait(timeout=120) == 1
-    assert time.monotonic() - started < 60
+    assert process.wait(timeout=PATIENCE) == 1
     assert "rank 1 of 3" in said(folder)
     wait_for_the_end_of(ranks)
     taken = Snapshots(folder / "phase1" / "snapshots").latest()
@@ -296,7 +294,7 @@ def alive(pid):
 def test_ctrl_c_stops_all_after_the_same_iteration(training, words, environment):
     process, folder = training
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=60) == 130
+    assert process.wait(timeout=PATIENCE) == 130
     assert "continue with: maap train --resume killed" in said(folder)
     taken = Snapshots(folder / "phase1" / "snapshots").latest()
     assert f"stopped at iteration {taken.iteration} of phase1" in said(folder)
@@ -319,7 +317,7 @@ def slow(words, environment, tmp_path):
         rows = folder / "phase1" / "metrics.csv"
         wait_until(lambda: rows.is_file() and rows.read_text().count("\n") > 3, process)
         process.send_signal(signal.SIGINT)
-        text, _ = process.communicate(timeout=60)
+        text, _ = process.communicate(timeout=PATIENCE)
         return process.returncode, text, folder
 
     return stopped
@@ -348,10 +346,7 @@ def test_ranks_die_with_the_command(training):
 
 
 def wait_for_the_end_of(ranks):
-    until = time.monotonic() + 20
-    while any(map(alive, ranks.values())):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    wait_until(lambda: not any(map(alive, ranks.values())))
 
 
 def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(

@@ -421,7 +421,7 @@ def test_a_child_ends_while_threads_of_its_parent_compute(make_net, tmp_path, fo
         started.wait()
         child = os.fork()
         if child == 0:
-            signal.alarm(8)
+            signal.alarm(60)
             sys.exit(5)
         status = os.waitpid(child, 0)[1]
         stop.set()

