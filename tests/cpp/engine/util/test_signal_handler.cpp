@@ -38,7 +38,8 @@ TEST(SignalHandler, RefusesASecondOne) {
 }
 
 TEST(SignalHandler, ForgetsWhatCameBeforeAndRestoresWhatWasInForce) {
-  static volatile std::sig_atomic_t caught = 0;
+  static volatile std::sig_atomic_t caught;
+  caught = 0;  // also when the test is repeated
   const auto before = std::signal(SIGINT, [](int) { caught = 1; });
   {
     SignalHandler handler(SolverAction::STOP, SolverAction::NONE);
