@@ -2,6 +2,7 @@
 
 import subprocess
 import time
+from pathlib import Path
 from typing import Callable, Optional
 
 PATIENCE = 600  # seconds until a test that hangs is given up
@@ -19,3 +20,11 @@ def wait_until(
         assert process is None or process.poll() is None, "the process ended too early"
         assert time.monotonic() < until, f"nothing happened for {PATIENCE} s"
         time.sleep(0.002)
+
+
+def has_ended(pid: int) -> bool:
+    """Whether the process is gone, or nobody has asked yet how it ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] in "ZX"
+    except OSError:  # no file, or no process any more behind the open file
+        return True

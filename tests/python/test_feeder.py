@@ -15,7 +15,7 @@ from maap.data.feeder import Feeder, Plan, Transform
 from maap.data.store import Split
 from maap.errors import MaapError
 from maap.host import workers
-from waiting import wait_until
+from waiting import has_ended, wait_until
 
 MEAN = np.array([104, 117, 123], np.float32)
 
@@ -161,13 +161,6 @@ def test_errors_name_the_record(tmp_path):
         feeder.next()
 
 
-def running(pid: int) -> bool:
-    try:
-        return "State:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:
-        return False
-
-
 def test_workers_die_with_a_killed_parent(raw):
     code = f"""
 import time
@@ -184,17 +177,17 @@ time.sleep(60)
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
     )
     pids = [int(word) for word in parent.stdout.readline().split()]
-    assert len(pids) == 2 and all(map(running, pids))
+    assert len(pids) == 2 and not any(map(has_ended, pids))
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    wait_until(lambda: not any(map(running, pids)))
+    wait_until(lambda: all(map(has_ended, pids)))
 
 
 def test_close_ends_the_workers(train):
     feeder = Feeder(train, Transform(27), 4, seed=1)
     pid = feeder._workers[0].pid
     feeder.close()
-    assert not running(pid)
+    assert has_ended(pid)
     feeder.close()
 
 

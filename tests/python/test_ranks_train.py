@@ -18,7 +18,7 @@ from maap.host import launched
 from maap.runs.run import Run
 from maap.runs.snapshots import Snapshots
 from maap.util.schema import caffe_pb2
-from waiting import PATIENCE, wait_until
+from waiting import PATIENCE, has_ended, wait_until
 
 caffe = pytest.importorskip("caffe")
 TINY = Path(__file__).resolve().parents[1] / "nets" / "tiny"
@@ -284,13 +284,6 @@ def shorten(folder, max_iter):
     path.write_text(re.sub(r"max_iter: 100000", f"max_iter: {max_iter}", path.read_text()))
 
 
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
-    except FileNotFoundError:
-        return False
-
-
 def test_ctrl_c_stops_all_after_the_same_iteration(training, words, environment):
     process, folder = training
     process.send_signal(signal.SIGINT)
@@ -346,7 +339,7 @@ def test_ranks_die_with_the_command(training):
 
 
 def wait_for_the_end_of(ranks):
-    wait_until(lambda: not any(map(alive, ranks.values())))
+    wait_until(lambda: all(map(has_ended, ranks.values())))
 
 
 def test_a_resumed_run_ends_with_the_bytes_of_an_uninterrupted_one(

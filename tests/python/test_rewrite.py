@@ -20,7 +20,7 @@ from maap.images.a_star import NAMES
 from maap.images.boxes import into_crop
 from maap.rewrite.output import read_findings
 from rewrite_fakes import MEAN, NET_INPUT, SIZE, FakeFinder, make_source, run
-from waiting import wait_until
+from waiting import has_ended, wait_until
 
 FAKES = Path(__file__).with_name("rewrite_fakes.py")
 
@@ -197,18 +197,11 @@ def test_workers_die_with_the_rewriting(source, tmp_path):
     children = [int(pid) for pid in _children(process.pid)]
     process.kill()
     process.wait()
-    wait_until(lambda: not any(_alive(pid) for pid in children))
+    wait_until(lambda: all(map(has_ended, children)))
 
 
 def _children(pid: int):
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-
-
-def _alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_a_rewriting_that_an_older_version_left_is_continued(source, tmp_path, capsys, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 from maap.errors import MaapError
 from maap.host.crew import Crew
 from maap.host.supervise import Stopped, call, fatal_message, stop_wanted, stopping_deferred
-from waiting import PATIENCE, wait_until
+from waiting import PATIENCE, has_ended, wait_until
 
 HERE = Path(__file__).resolve().parent
 ME = "test_supervise"
@@ -193,11 +193,3 @@ def test_the_child_dies_with_its_parent(tmp_path):
     parent.kill()
     parent.communicate()
     wait_until(lambda: has_ended(child))
-
-
-def has_ended(child):
-    """Whether the process is gone, or nobody has asked yet how it ended."""
-    try:
-        return Path(f"/proc/{child}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
