@@ -114,6 +114,7 @@ class SGDSolver : public Solver<Dtype> {
   string DescribeRate() override;
   void BroadcastState(DataParallel<Dtype>* ranks) override;
   size_t GradientRoom(int param_id) const override;
+  vector<double> UpdateSettings() const override;
   const Dtype* GpuLossFactor() override;
 
   /// Appends a second history blob for each parameter.

@@ -162,6 +162,8 @@ class Solver {
   /// On a GPU: how many values from the beginning of a parameter's gradient on are its own or 0, if
   /// the solver has laid the gradients side by side; 0 if it has not.
   virtual size_t GradientRoom(int /*param_id*/) const { return 0; }
+  /// All numbers that the update of an iteration depends on, but for the rate (solver_graph.hpp).
+  virtual vector<double> UpdateSettings() const;
   /// On a GPU: what the loss's gradient is multiplied by, or null (caffe/solvers/loss_scale.hpp).
   virtual const Dtype* GpuLossFactor() { return nullptr; }
   /// Whether the diffs that ApplyUpdate finds were computed with that factor: in an iteration of

@@ -11,6 +11,7 @@ namespace caffe {
 namespace {
 
 constexpr int kWarmUpIterations = 2;
+constexpr size_t kValuesOfAWatch = 256;
 constexpr int kMostWatches = 5;
 constexpr int kMostMisfits = 3;      // in a row
 constexpr int kMostRecordings = 10;  // that are given up, none of which lasted
@@ -18,22 +19,23 @@ constexpr int kLasting = 100;        // iterations
 /// Of values that a layer reads on the host, and which must not change.
 constexpr size_t kMostOnHost = 4096;
 
-/// The first layer behind all layers that have no bottom.
+/// Layers without a bottom at the beginning.
 template <typename Dtype>
-int first_behind_sources(const Net<Dtype>& net) {
-  int first = 0;
-  for (size_t i = 0; i < net.layers().size(); ++i) {
-    if (net.bottom_vecs()[i].empty()) first = static_cast<int>(i) + 1;
-  }
-  return first;
+int count_sources(const Net<Dtype>& net) {
+  size_t count = 0;
+  while (count < net.layers().size() && net.bottom_vecs()[count].empty()) ++count;
+  return static_cast<int>(count);
 }
 
-/// Tells the trace of the blocks that data layers fill.
-template <typename Dtype>
-void note_sources(const Net<Dtype>& net, int first, GpuTrace* trace) {
-  for (int i = 0; i < first; ++i) {
+/// use(block) for each block of memory that the net gets from outside: of the first layers, and of
+/// Input layers, which do nothing. A Parameter layer's top is a parameter.
+template <typename Dtype, typename Use>
+void for_each_input(const Net<Dtype>& net, int sources, const Use& use) {
+  for (size_t i = 0; i < net.layers().size(); ++i) {
+    const string type = net.layers()[i]->type();
+    if ((static_cast<int>(i) >= sources && type != "Input") || type == "Parameter") continue;
     for (const Blob<Dtype>* const top : net.top_vecs()[i]) {
-      if (top->count() > 0) trace->changes_between(top->data().get());
+      if (top->count() > 0) use(top->data().get());
     }
   }
 }
@@ -42,7 +44,7 @@ void note_sources(const Net<Dtype>& net, int first, GpuTrace* trace) {
 
 template <typename Dtype>
 IterationGraph<Dtype>::IterationGraph(Net<Dtype>* net, int passes)
-    : net_(net), passes_(passes), first_(first_behind_sources(*net)) {
+    : net_(net), passes_(passes), first_(count_sources(*net)) {
   std::string why;
   if (!can_record(&why)) go_off(why);
 }
@@ -53,8 +55,11 @@ bool IterationGraph<Dtype>::can_record(std::string* why) const {
   if (device::is_asked_for("CAFFE_GPU_SYNC")) *why = "CAFFE_GPU_SYNC=1 waits after every layer";
   for (size_t i = first_; i < net_->layers().size(); ++i) {
     const Layer<Dtype>& layer = *net_->layers()[i];
-    if (is_engines_own(layer)) continue;
-    *why = "layer '" + net_->layer_names()[i] + "' (" + layer.type() + ") is not the engine's own";
+    const string name = "layer '" + net_->layer_names()[i] + "' (" + layer.type() + ")";
+    if (!is_engines_own(layer)) *why = name + " is not the engine's own";
+    if (net_->bottom_vecs()[i].empty() && string(layer.type()) != "Input") {
+      *why = name + " stands behind layers that have bottoms: move it to the net's beginning";
+    }
   }
   return why->empty();
 }
@@ -63,6 +68,7 @@ template <typename Dtype>
 void IterationGraph<Dtype>::go_off(const std::string& why) {
   stage_ = kOff;
   recorded_.clear();
+  rehearsed_.clear();
   leave_out(why);
 }
 
@@ -95,12 +101,13 @@ void IterationGraph<Dtype>::conclude() {
       stage_ = kRecord;
       seen_ = 0;
     } else if (seen_ == kMostWatches) {
-      go_off(why_not_);
+      go_off(why_not_.empty() ? "iterations end with errors" : why_not_);
     }
   } else if (stage_ == kRecord && seen_ > 0) {
     if (!went_well) return start_again(why_not_);
     stage_ = kReplay;
     seen_ = 0;
+    rehearsed_.clear();
     size_t size = 0;
     for (const Pass& pass : recorded_) size += pass.graph->size();
     LOG_IF(INFO, Caffe::root_solver())
@@ -149,10 +156,12 @@ bool IterationGraph<Dtype>::begins(const std::vector<double>& settings) {
 template <typename Dtype>
 std::vector<typename IterationGraph<Dtype>::Shape> IterationGraph<Dtype>::shapes() const {
   std::vector<Shape> all;
-  for (const shared_ptr<Blob<Dtype>>& blob : net_->blobs()) {
-    const bool has_memory = !blob->shape().empty() || blob->count() > 0;
-    all.push_back({blob->shape(), has_memory ? blob->data().get() : nullptr,
-                   has_memory ? blob->diff().get() : nullptr});
+  for (const auto* const blobs : {&net_->blobs(), &net_->params()}) {
+    for (const shared_ptr<Blob<Dtype>>& blob : *blobs) {
+      const bool has_memory = !blob->shape().empty() || blob->count() > 0;
+      all.push_back({blob->shape(), has_memory ? blob->data().get() : nullptr,
+                     has_memory ? blob->diff().get() : nullptr});
+    }
   }
   return all;
 }
@@ -160,16 +169,13 @@ std::vector<typename IterationGraph<Dtype>::Shape> IterationGraph<Dtype>::shapes
 template <typename Dtype>
 void IterationGraph<Dtype>::land_sources() {
   size_t next = 0;
-  for (int i = 0; i < first_; ++i) {
-    for (Blob<Dtype>* const top : net_->top_vecs()[i]) {
-      if (top->count() == 0) continue;
-      if (next == landings_.size()) landings_.emplace_back();
-      Landing& landing = landings_[next++];
-      if (landing.block != top->data().get()) landing = {top->data().get(), nullptr};
-      landing.block->gpu_data();  // a copy from the host cannot be recorded
-      landing.block->land_on_gpu(&landing.room);
-    }
-  }
+  for_each_input(*net_, first_, [&](SyncedMemory* block) {
+    if (next == landings_.size()) landings_.emplace_back();
+    Landing& landing = landings_[next++];
+    if (landing.block != block) landing = {block, nullptr};
+    block->gpu_data();  // a copy from the host cannot be recorded
+    block->land_on_gpu(&landing.room);
+  });
 }
 
 template <typename Dtype>
@@ -205,15 +211,17 @@ void IterationGraph<Dtype>::settle() const {
 
 template <typename Dtype>
 void IterationGraph<Dtype>::watch(const std::function<void()>& rest) {
-  GpuTrace trace(GpuTrace::kWatch);
-  note_sources(*net_, first_, &trace);
+  rehearsed_.push_back(std::make_unique<LaunchValues>(kValuesOfAWatch));
+  GpuTrace trace(GpuTrace::kWatch, rehearsed_.back().get());
+  for_each_input(*net_, first_, [&](SyncedMemory* block) { trace.changes_between(block); });
   {
     const GpuTrace::Scope scope(&trace);
     rest();
   }
   values_[done_] = trace.values();
   for (const GpuTrace::Touch& touch : trace.touches()) {
-    if (touch.block->gpu_memory() == nullptr || touch.is_read_on_host) continue;
+    if (touch.block == nullptr || touch.is_read_on_host) continue;
+    if (touch.block->gpu_memory() == nullptr) continue;
     touch.block->watch_life(alive_);
     used_.push_back(touch.block);
   }
@@ -232,13 +240,12 @@ void IterationGraph<Dtype>::record(int pass, LateLoss<Dtype>* loss,
   Pass made;
   made.values = std::make_unique<LaunchValues>(values_[pass]);
   GpuTrace trace(GpuTrace::kRecord, made.values.get());
-  note_sources(*net_, first_, &trace);
+  for_each_input(*net_, first_, [&](SyncedMemory* block) { trace.changes_between(block); });
   rng_t* const random = caffe_rng();
   const rng_t random_before = *random;
   const auto loss_before = loss->progress();
-  LateValues::Mark late_before;
   try {
-    late_before = late_.mark();
+    made.late_before = late_.mark();
     {
       const GpuTrace::Scope scope(&trace);
       device::Graph::begin();
@@ -251,15 +258,19 @@ void IterationGraph<Dtype>::record(int pass, LateLoss<Dtype>* loss,
   } catch (const std::exception& error) {
     device::Graph::abandon();
     trace.release_kept();
-    for (const GpuTrace::Touch& touch : trace.touches()) touch.block->undo_to(touch.before);
+    for (const GpuTrace::Touch& touch : trace.touches()) {
+      if (touch.block != nullptr) touch.block->undo_to(touch.before);
+    }
     *random = random_before;
     loss->set_progress(loss_before);
-    late_.go_to(late_before);
+    late_.go_to(made.late_before);
     why_not_ = error.what();
     runs_plainly_ = true;
     return rest();
   }
   made.loss = loss->progress();
+  // Other threads may have used the same memory meanwhile.
+  for (const Block& block : made.blocks) block.touch.block->wait_for_others();
   made.values->send();
   made.graph->launch();
   recorded_.push_back(std::move(made));
@@ -303,8 +314,9 @@ bool IterationGraph<Dtype>::is_ready(const Pass& recorded) const {
 template <typename Dtype>
 bool IterationGraph<Dtype>::replay(int pass, LateLoss<Dtype>* loss) {
   Pass& recorded = recorded_[pass];
-  if (!*alive_ || (pass > 0 && shapes() != shapes_) || !is_ready(recorded)) return false;
-  if (!late_.go_to(recorded.late)) return false;
+  // The data layers may have changed their tops since the iteration's begin.
+  if (!*alive_ || shapes() != shapes_ || !late_.is_at(recorded.late_before)) return false;
+  if (!is_ready(recorded) || !late_.go_to(recorded.late)) return false;
   loss->set_progress(recorded.loss);
   recorded.values->refresh();
   recorded.values->send();

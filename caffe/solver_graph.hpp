@@ -6,25 +6,26 @@
 // an iteration that is not recorded, bit for bit, as far as cuBLAS and cuDNN choose the same
 // kernels.
 //
-// Of each pass, the layers up to the last one without a bottom (data layers, as a rule) run as
-// ever; their tops are copied to a fixed place if they are elsewhere in each pass. The rest, with
-// the backward pass and, in the last pass of iter_size, the update, is recorded: a graph per pass.
+// Of each pass, the data layers at the beginning of the net (those without a bottom) run as ever;
+// their tops are copied to a fixed place if they are elsewhere in each pass. The rest, with the
+// backward pass and, in the last pass of iter_size, the update, is recorded: a graph per pass.
 //
 //   iteration 1, 2   as ever: memory is allocated, libraries choose their kernels
-//   the next         as ever, under a GpuTrace that looks for what a recording could not repeat; up
-//                    to kMostWatches times
+//   the next         under a GpuTrace that looks for what a recording could not repeat, up to
+//                    kMostWatches times; with the kernels of a recording
 //   the next         recorded, and launched
 //   all others       replayed. What the host does in an iteration is repeated from the recording:
 //                    the states of blocks of memory (SyncedMemory) and the late values' functions
 //                    (LateValues), while the learning rate and random seeds are drawn anew, in the
 //                    same order
 //
-// Before a replay, blobs, memory and settings must be those of the recording. If they are not, the
-// iteration runs as ever, and if that does not help, another one is recorded.
+// Before a replay, blobs, parameters, their memory and the settings must be those of the recording.
+// If they are not, the iteration runs as ever, and if that does not help, another one is recorded.
 //
 // Not recorded, with a line in the log that says why: nets with a Python layer or one of another
-// library behind the data layers, layers that read values on the host, Net::KeepOnly, callbacks,
-// lr_policy plateau, several ranks. An iteration that shows debug_info runs as ever.
+// library behind the data layers, or with a data layer behind other layers; layers that read values
+// on the host, Net::KeepOnly, callbacks, lr_policy plateau, several ranks. An iteration that shows
+// debug_info runs as ever.
 
 #include <functional>
 #include <memory>
@@ -67,7 +68,7 @@ class IterationGraph {
     std::unique_ptr<device::Graph> graph;
     std::unique_ptr<LaunchValues> values;
     std::vector<Block> blocks;
-    LateValues::Mark late;
+    LateValues::Mark late_before, late;
     typename LateLoss<Dtype>::Progress loss;
   };
   struct Shape {
@@ -109,9 +110,10 @@ class IterationGraph {
   bool runs_plainly_ = false;  // the rest of this iteration
   bool is_told_ = false;
 
-  std::vector<size_t> values_;       // [pass] that a watched pass had
-  std::vector<SyncedMemory*> used_;  // on the GPU, by watched passes
-  std::vector<Pass> recorded_;       // [pass]
+  std::vector<size_t> values_;                            // [pass] how many a watched pass had
+  std::vector<SyncedMemory*> used_;                       // on the GPU, by watched passes
+  std::vector<std::unique_ptr<LaunchValues>> rehearsed_;  // which layers may hold until a recording
+  std::vector<Pass> recorded_;                            // [pass]
   std::vector<Landing> landings_;
   std::vector<Shape> shapes_;
   std::vector<double> settings_;

@@ -92,25 +92,31 @@ IterationGraph<Dtype>* Solver<Dtype>::graph_for_now() {
   if (why != nullptr) graph_->leave_out(why);
   const bool shows_all = display_is_due() && param_.debug_info();
   if (why != nullptr || shows_all) return nullptr;
+  return graph_->begins(UpdateSettings()) ? graph_.get() : nullptr;
+}
+
+template <typename Dtype>
+vector<double> Solver<Dtype>::UpdateSettings() const {
   const SolverParameter& p = param_;
-  std::vector<double> settings = {p.momentum(),
-                                  p.momentum2(),
-                                  p.delta(),
-                                  p.rms_decay(),
-                                  p.weight_decay(),
-                                  p.clip_gradients(),
-                                  1.0 * p.iter_size(),
-                                  1.0 * p.continue_on_nonfinite_loss(),
-                                  p.regularization_type() == "L1" ? 1.0 : 0.0};
+  vector<double> settings = {p.momentum(),
+                             p.momentum2(),
+                             p.delta(),
+                             p.rms_decay(),
+                             p.weight_decay(),
+                             p.clip_gradients(),
+                             1.0 * p.iter_size(),
+                             1.0 * p.continue_on_nonfinite_loss(),
+                             p.regularization_type() == "L1" ? 1.0 : 0.0};
   for (const float one : net_->params_lr()) settings.push_back(one);
   for (const float one : net_->params_weight_decay()) settings.push_back(one);
-  return graph_->begins(settings) ? graph_.get() : nullptr;
+  return settings;
 }
 
 #define INSTANTIATE_LATE(Dtype)                                                          \
   template void Solver<Dtype>::iterate_late();                                           \
   template void Solver<Dtype>::run_passes_late(LateLoss<Dtype>*, IterationGraph<Dtype>*, \
                                                const std::function<void()>&);            \
+  template vector<double> Solver<Dtype>::UpdateSettings() const;                         \
   template IterationGraph<Dtype>* Solver<Dtype>::graph_for_now()
 INSTANTIATE_LATE(float);
 INSTANTIATE_LATE(double);

@@ -91,6 +91,7 @@ void check_not_given_up(const SyncedMemory& block) {
 
 SyncedMemory::~SyncedMemory() {
   if (alive_ != nullptr) *alive_ = false;
+  if (GpuTrace::current() != nullptr) GpuTrace::current()->forget(this);
   try {
     finish_upload();
   } catch (const Error&) {  // the GPU has failed, which the next call will say

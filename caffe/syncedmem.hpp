@@ -86,7 +86,7 @@ class ForeignCopy {
   /// Writes the values row by row. `plain` has room for the block's size() bytes; bytes after the
   /// copy's own values are not changed.
   virtual void copy_to(void* plain) const = 0;
-  /// Where the values are; null if that is nobody's business.
+  /// Where the values are on the GPU; null for a copy on the CPU.
   virtual const void* address() const { return nullptr; }
 };
 
@@ -181,6 +181,7 @@ class SyncedMemory {
   /// that work. Brings values to the GPU that are newer on the CPU, and lets the thread's stream
   /// wait for other users of the block.
   bool make_ready(const State& before);
+  void wait_for_others();
   /// What that work has made of a block that was ready; `written`: it wrote the values.
   void has_become(const State& before, const State& after, bool written);
   /// Takes back what the work's code has done to the block, before the GPU did anything.

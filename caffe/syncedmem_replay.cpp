@@ -49,8 +49,12 @@ bool SyncedMemory::make_ready(const State& before) {
     }
     if (now.head == HEAD_AT_CPU) to_gpu();
   }
-  if (usage_ != nullptr) device::before_writing(usage_.get());
+  wait_for_others();
   return true;
+}
+
+void SyncedMemory::wait_for_others() {
+  if (usage_ != nullptr) device::before_writing(usage_.get());
 }
 
 /// What was only read may be newer on the GPU by now than it was then.

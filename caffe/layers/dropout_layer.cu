@@ -82,7 +82,7 @@ void DropoutLayer<Dtype>::drop(Order order, const Blob<Dtype>& shaped, const Dty
 
 template <typename Dtype>
 void DropoutLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
-  if (drops_) seed_ = draw_gpu_seed();
+  if (drops_) draw_gpu_seed(&seed_);
   if (keeps_values() && bottom[0] == top[0]) return;  // in any layout
   const Order order = data_order(*bottom[0]);
   const Dtype* const x = data_in(order, *bottom[0]);

@@ -486,10 +486,10 @@ void PoolingLayer<Dtype>::forward_stochastic(const Blob<Dtype>& bottom, Blob<Dty
   const Dtype* const x = bottom.active_data();
   Dtype* const y = top->mutable_active_data();
   if (this->phase_ == TRAIN) {
-    const GpuSeed seed = draw_gpu_seed();
+    draw_gpu_seed(&seed_);
     parallel_for_seeded(
-        top->count(), seed,
-        StochasticTrain<Dtype>{w, x, RandomBits(seed.value), y, max_idx_.mutable_active_data()});
+        top->count(), seed_,
+        StochasticTrain<Dtype>{w, x, RandomBits(seed_.value), y, max_idx_.mutable_active_data()});
   } else {
     parallel_for(top->count(), StochasticTest<Dtype>{w, x, y});
   }

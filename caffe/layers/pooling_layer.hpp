@@ -6,6 +6,7 @@
 #include "caffe/layer.hpp"
 #include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/util/gpu_trace.hpp"
 #include "caffe/util/value_format.hpp"
 
 namespace caffe {
@@ -54,6 +55,7 @@ class PoolingLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   int pooled_height_ = 0, pooled_width_ = 0;
   bool global_pooling_ = false;
   PoolingParameter::RoundMode round_mode_ = PoolingParameter::CEIL;
+  GpuSeed seed_;       // STOCHASTIC: of the last forward pass
   Blob<int> max_idx_;  // MAX and STOCHASTIC: index of the chosen value; -1: none
 };
 

@@ -60,6 +60,20 @@ Clipping<Dtype>* SGDSolver<Dtype>::new_clipping(LateValues* late) {
   });
 }
 
+/// Besides the settings, which parameters the update leaves alone, and where the histories are.
+template <typename Dtype>
+vector<double> SGDSolver<Dtype>::UpdateSettings() const {
+  vector<double> settings = Solver<Dtype>::UpdateSettings();
+  for (size_t i = 0; i < this->net_->learnable_params().size(); ++i) {
+    const int param = static_cast<int>(i);
+    settings.push_back(stays(param, gradient_steps(param, Dtype(1))) ? 1 : 0);
+  }
+  for (const shared_ptr<Blob<Dtype>>& blob : history_) {
+    settings.push_back(static_cast<double>(reinterpret_cast<uintptr_t>(blob->data().get())));
+  }
+  return settings;
+}
+
 /// Where the rate is on the GPU, if this iteration is recorded; else null.
 template <typename Dtype>
 const RateNow<Dtype>* SGDSolver<Dtype>::rate_place(Dtype rate) {
@@ -116,6 +130,7 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
   template void SGDSolver<Dtype>::ClearGradients();                      \
   template bool SGDSolver<Dtype>::arena_serves() const;                  \
   template Clipping<Dtype>* SGDSolver<Dtype>::new_clipping(LateValues*); \
+  template vector<double> SGDSolver<Dtype>::UpdateSettings() const;      \
   template const RateNow<Dtype>* SGDSolver<Dtype>::rate_place(Dtype);    \
   template void SGDSolver<Dtype>::update_on_gpu(Dtype rate)
 INSTANTIATE_UPDATE(float);

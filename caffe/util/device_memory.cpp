@@ -102,7 +102,10 @@ void release(void* memory) noexcept {
   if (usage == nullptr) return;
   try {
     const OnDevice here(usage->device());
-    usage->last(GpuContext::current_if_any())->release(memory);
+    GpuContext* keeper = usage->last(GpuContext::current_if_any());
+    // Another thread's recording must not give it back.
+    if (keeper->is_recording()) keeper = usage->last(&GpuContext::current());
+    keeper->release(memory);
   } catch (const Error&) {  // an earlier error has made the GPU unusable, or the process ends
   }
 }

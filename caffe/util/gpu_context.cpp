@@ -105,6 +105,7 @@ void GpuContext::give_back() {
     release(room->memory);
     *room = Room();
   }
+  ++rooms_made_;  // recorded work knows them
   Idle& idle = Idle::get();
   const std::lock_guard<std::mutex> lock(idle.mutex);
   idle.contexts.push_back(this);
@@ -206,11 +207,28 @@ void GpuContext::release(void* memory) noexcept {
 void GpuContext::let_wait(device::Stream stream) {
   note_host_work("works with other streams");
   const std::lock_guard<std::mutex> lock(mutex_);
-  {
-    const OnDevice here(device_);
-    check_gpu(cudaEventRecord(event_, stream_), "marking a place in a stream");
-  }
+  if (!is_recording_) mark();
   check_gpu(cudaStreamWaitEvent(stream, event_, 0), "waiting for another stream");
+}
+
+/// The mutex is locked.
+void GpuContext::mark() {
+  const OnDevice here(device_);
+  check_gpu(cudaEventRecord(event_, stream_), "marking a place in a stream");
+}
+
+void GpuContext::begin_recording() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  mark();
+  // Other threads may allocate memory meanwhile.
+  check_gpu(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal),
+            "recording work for the GPU");
+  is_recording_ = true;
+}
+
+void GpuContext::has_recorded() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  is_recording_ = false;
 }
 
 }  // namespace caffe

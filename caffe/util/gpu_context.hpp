@@ -21,6 +21,7 @@
 // is destroyed when the process ends: the driver takes everything back, and a static object that
 // frees its blocks after main() finds its streams.
 
+#include <atomic>
 #include <cstddef>
 #include <memory>
 #include <mutex>
@@ -86,6 +87,13 @@ class GpuContext {
   /// `stream` waits for what this context has queued until now.
   void let_wait(device::Stream stream);
 
+  /// From now on, work for the stream is recorded instead of done (gpu_graph.hpp). Who waits for
+  /// this context meanwhile waits for what was queued before.
+  void begin_recording();
+  /// The recording has ended.
+  void has_recorded();
+  bool is_recording() const { return is_recording_; }
+
  private:
   explicit GpuContext(int device);
   struct OfThread;
@@ -108,6 +116,8 @@ class GpuContext {
   std::shared_ptr<void> cudnn_;
   Room workspace_, operands_, blas_room_;
   unsigned rooms_made_ = 0;
+  void mark();
+  std::atomic<bool> is_recording_{false};
   std::mutex mutex_;  // guards the event
   CUevent_st* event_ = nullptr;
 };

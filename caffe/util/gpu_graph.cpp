@@ -16,16 +16,15 @@ void Graph::prepare() {
 }
 
 void Graph::begin() {
-  // Other threads may allocate memory meanwhile.
-  check_gpu(
-      cudaStreamBeginCapture(GpuContext::current().stream(), cudaStreamCaptureModeThreadLocal),
-      "recording work for the GPU");
+  GpuContext::current().begin_recording();
 }
 
 std::unique_ptr<Graph> Graph::end() {
   GpuContext& mine = GpuContext::current();
   cudaGraph_t recorded = nullptr;
-  check_gpu(cudaStreamEndCapture(mine.stream(), &recorded), "recording work for the GPU");
+  const cudaError_t ended = cudaStreamEndCapture(mine.stream(), &recorded);
+  mine.has_recorded();
+  check_gpu(ended, "recording work for the GPU");
   std::unique_ptr<Graph> graph(new Graph);
   graph->context_ = &mine;
   graph->gpu_ = mine.device();
@@ -48,6 +47,7 @@ void Graph::abandon() noexcept {
       cudaGraph_t recorded = nullptr;
       if (cudaStreamEndCapture(stream, &recorded) == cudaSuccess) cudaGraphDestroy(recorded);
     }
+    GpuContext::current().has_recorded();
   } catch (const Error&) {  // the GPU has failed, which the next call will say
   }
   cudaGetLastError();

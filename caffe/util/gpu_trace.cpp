@@ -59,6 +59,13 @@ void LaunchValues::refresh() {
   for (size_t i = 0; i < next_.size(); ++i) next_[i](static_cast<char*>(host_.get()) + kBytes * i);
 }
 
+void LaunchValues::send_last() {
+  const size_t at = kBytes * (next_.size() - 1);
+  device::copy_async(static_cast<char*>(gpu_.get()) + at, static_cast<char*>(host_.get()) + at,
+                     kBytes);
+  sent_ = device::record();
+}
+
 void LaunchValues::send() {
   if (next_.empty()) return;
   device::copy_async(gpu_.get(), host_.get(), kBytes * next_.size());
@@ -103,8 +110,16 @@ void GpuTrace::reads_on_host(SyncedMemory* block) {
 }
 
 void GpuTrace::note(const char* what) {
-  if (why_not_.empty())
-    why_not_ = (layer_.empty() ? "the update " : "layer '" + layer_ + "' ") + what;
+  if (!why_not_.empty()) return;
+  why_not_ = (layer_.empty() ? "the update " : "layer '" + layer_ + "' ") + what;
+}
+
+void GpuTrace::forget(const SyncedMemory* block) noexcept {
+  const auto found = index_.find(block);
+  if (found == index_.end()) return;
+  touches_[found->second].block = nullptr;
+  index_.erase(found);
+  note("uses memory that goes away");
 }
 
 void GpuTrace::needs_host(const char* what) {
@@ -124,27 +139,31 @@ void GpuTrace::release_kept() {
 }
 
 std::shared_ptr<void> GpuTrace::value_memory() const {
-  return values_ == nullptr ? nullptr : values_->memory();
+  return values_->memory();
 }
 
 const void* GpuTrace::place(const void* now, size_t bytes, std::function<void(void*)> next) {
   ++count_;
-  return kind_ == kRecord ? values_->add(now, bytes, std::move(next)) : nullptr;
+  if (kind_ == kRecord) return values_->add(now, bytes, std::move(next));
+  if (values_->is_full()) return nullptr;
+  const Untraced quietly;
+  const void* const at = values_->add(now, bytes, std::move(next));
+  values_->send_last();
+  return at;
 }
 
 void note_host_work(const char* what) {
   if (GpuTrace::current() != nullptr) GpuTrace::current()->needs_host(what);
 }
 
-GpuSeed draw_gpu_seed() {
-  GpuSeed seed;
-  seed.value = draw_seed();
+void draw_gpu_seed(GpuSeed* seed) {
+  seed->value = draw_seed();
+  seed->at = nullptr;
   GpuTrace* const trace = GpuTrace::current();
-  if (trace != nullptr) {
-    const uint32_t* const at = trace->value<uint32_t>(seed.value, [] { return draw_seed(); });
-    if (at != nullptr) seed.at = std::shared_ptr<const uint32_t>(trace->value_memory(), at);
-  }
-  return seed;
+  if (trace == nullptr) return;
+  const uint32_t* const at =
+      trace->value<uint32_t>(seed->value, [seed] { return seed->value = draw_seed(); });
+  if (at != nullptr) seed->at = std::shared_ptr<const uint32_t>(trace->value_memory(), at);
 }
 
 }  // namespace caffe

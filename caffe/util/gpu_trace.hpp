@@ -47,6 +47,9 @@ class LaunchValues {
   void refresh();
   /// Queues their copy to the GPU.
   void send();
+  /// The same for the last one alone.
+  void send_last();
+  bool is_full() const { return next_.size() == most_; }
   const std::shared_ptr<void>& memory() const { return gpu_; }
 
  private:
@@ -73,13 +76,14 @@ class GpuTrace {
  public:
   enum Kind { kWatch, kRecord };
   struct Touch {
-    SyncedMemory* block;
+    SyncedMemory* block;  // null: it is gone
     SyncedMemory::State before;
     bool is_written, is_read_on_host;
   };
 
-  /// `values`: for kRecord.
-  explicit GpuTrace(Kind kind, LaunchValues* values = nullptr) : kind_(kind), values_(values) {}
+  /// `values`: has room for the values. In kWatch they are sent one by one, so that the same
+  /// kernels run as in a replay; more values than there is room for are counted.
+  GpuTrace(Kind kind, LaunchValues* values) : kind_(kind), values_(values) {}
 
   /// The calling thread's; null outside of a Scope.
   static GpuTrace* current();
@@ -99,12 +103,14 @@ class GpuTrace {
   void in_layer(const std::string& name) { layer_ = name; }
   void uses(SyncedMemory* block, bool writes);
   void reads_on_host(SyncedMemory* block);
+  /// A block goes away, which is a reason if it was used.
+  void forget(const SyncedMemory* block) noexcept;
   void needs_host(const char* what);
   /// Of memory that is given back: a reason, too. kRecord keeps it until release_kept(), because
   /// the recording would give it back in every replay.
   bool keeps(void* memory) noexcept;
-  /// A place on the GPU for an argument that changes, or null (kWatch): then the argument itself is
-  /// to be used. `next` gives its value in the next replay.
+  /// A place on the GPU for an argument that changes, or null: then the argument itself is to be
+  /// used. `next` gives its value in the next replay.
   template <typename T>
   const T* value(const T& now, const std::function<T()>& next) {
     static_assert(sizeof(T) <= LaunchValues::kBytes, "the value is too large");
@@ -113,7 +119,6 @@ class GpuTrace {
   }
 
   // What it has heard.
-
   const std::vector<Touch>& touches() const { return touches_; }
   size_t values() const { return count_; }
   std::shared_ptr<void> value_memory() const;
@@ -148,8 +153,9 @@ struct GpuSeed {
   std::shared_ptr<const uint32_t> at;
 };
 
-/// Draws from the calling thread's generator.
-GpuSeed draw_gpu_seed();
+/// Draws from the calling thread's generator. A replay sets seed->value, too, so *seed must exist
+/// as long as the layer.
+void draw_gpu_seed(GpuSeed* seed);
 
 }  // namespace caffe
 

@@ -102,6 +102,12 @@ LateValues::Mark LateValues::mark() const {
   return {entries_, chunks_[0].gpu.get(), chunks_[0].used, placed_, cleared_};
 }
 
+bool LateValues::is_at(const Mark& mark) const {
+  return chunks_.size() == 1 && chunks_[0].gpu.get() == mark.memory &&
+         chunks_[0].used == mark.used && entries_.size() == mark.entries.size() &&
+         placed_ == mark.placed && cleared_ == mark.cleared;
+}
+
 bool LateValues::go_to(const Mark& mark) {
   if (chunks_.size() != 1 || chunks_[0].gpu.get() != mark.memory) return false;
   entries_ = mark.entries;

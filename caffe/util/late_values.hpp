@@ -74,6 +74,8 @@ class LateValues {
   /// piece of memory, which they do from the next begin() on.
   struct Mark;
   Mark mark() const;
+  /// Whether as many places and functions have been given.
+  bool is_at(const Mark& mark) const;
   /// As it was then. False, with nothing changed, if the places are elsewhere by now.
   bool go_to(const Mark& mark);
 

@@ -1,6 +1,8 @@
 // Training with CUDA graphs on the shadow device: the numbers, log lines and files of a training
 // without, and what the host still does.
 
+#include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <functional>
 #include <regex>
@@ -354,19 +356,120 @@ TEST_F(SolverGraphTest, TwoSolversWithTheSameWeights) {
   EXPECT_EQ(run(""), run(kGraph));
 }
 
-TEST_F(SolverGraphTest, AnotherThreadRecordsItsOwn) {
+TEST_F(SolverGraphTest, EachThreadRecordsItsOwn) {
   const auto solver = make_solver<float>(solver_param(lenet(), "momentum: 0.9" + string(kGraph)));
   const auto plain = make_solver<float>(solver_param(lenet(), "momentum: 0.9"));
   for (Solver<float>* const one : {solver.get(), plain.get()}) {
     one->Step(kBefore + 2);
-    std::thread other([one] {
-      Caffe::set_mode(Caffe::GPU);
-      one->Step(kBefore + 2);
-    });
-    other.join();
+    for (int i = 0; i < 4; ++i) {  // a thread that has ended leaves its context to the next one
+      std::thread other([one] {
+        Caffe::set_mode(Caffe::GPU);
+        one->Step(kBefore + 1);
+      });
+      other.join();
+    }
     one->Step(kBefore + 2);
   }
   EXPECT_EQ(weights(solver.get()), weights(plain.get()));
+}
+
+TEST_F(SolverGraphTest, AnotherThreadMayUseTheWeightsMeanwhile) {
+  const std::string text = "momentum: 0.9 display: 1";
+  const Trained plain = train(solver_param(all_losses(), text), 12);
+  std::atomic<bool> ends{false};
+  const auto other = make_net<float>(all_losses(), TEST);
+  std::thread reader;
+  std::string error;
+  const Trained graph =
+      train(solver_param(all_losses(), text + kGraph), 12, [&](Solver<float>* solver, int i) {
+        if (i != 2) return;
+        other->ShareTrainedLayersWith(solver->net().get());
+        reader = std::thread([&] {
+          Caffe::set_mode(Caffe::GPU);
+          error = error_of([&] {
+            while (!ends) {
+              fill_images(other.get());
+              other->Forward();
+              Blob<float> fresh(std::vector<int>{64});
+              fresh.mutable_gpu_data();
+            }
+          });
+        });
+      });
+  ends = true;
+  reader.join();
+  EXPECT_EQ(error, "");
+  expect_same(plain, graph);
+}
+
+TEST_F(SolverGraphTest, ADataLayerMayStandBehindOthers) {
+  const std::string label =
+      "layer { name: 'late' type: 'Input' top: 'label' input_param { shape { dim: 6 } } } ";
+  const std::string data =
+      "layer { name: 'input' type: 'Input' top: 'data' input_param { shape { dim: 6 dim: 1 dim: 12 "
+      "dim: 12 } } } ";
+  const std::string drop = "layer { name: 'drop' type: 'Dropout' bottom: 'pool' top: 'pool' } ";
+  const Trained graph = expect_same_with_graph(
+      data + trained_layers("data", drop) + label + softmax_loss(), "display: 1", 8);
+  EXPECT_EQ(graph.graph_launches, 8 - kBefore);
+  const std::string noise =
+      "layer { name: 'noise' type: 'DummyData' top: 'noise' dummy_data_param { shape { dim: 6 dim: "
+      "4 dim: 5 dim: 5 } data_filler { type: 'gaussian' } } } "
+      "layer { name: 'sum' type: 'Eltwise' bottom: 'pool' bottom: 'noise' top: 'sum' } "
+      "layer { name: 'quiet' type: 'Silence' bottom: 'sum' } ";
+  const auto solver = make_solver<float>(
+      solver_param(string(kTrainingData) + trained_layers("data", noise) + softmax_loss(), kGraph));
+  EXPECT_EQ(reason_of(solver.get()),
+            "layer 'noise' (DummyData) stands behind layers that have bottoms: move it to the "
+            "net's beginning");
+}
+
+TEST_F(SolverGraphTest, WeightsThatAreSharedLaterAreUsed) {
+  const auto other = make_net<float>("name: 'small' " + lenet());
+  for (const auto& blob : other->learnable_params()) fill(blob, 0.03f);
+  std::vector<float> start;
+  for (const auto* blob : other->learnable_params()) {
+    start.insert(start.end(), blob->cpu_data(), blob->cpu_data() + blob->count());
+  }
+  const Between share = [&](Solver<float>* solver, int i) {
+    if (i != 6) return;
+    size_t at = 0;
+    for (Blob<float>* const blob : other->learnable_params()) {
+      std::copy_n(start.begin() + at, blob->count(), blob->mutable_cpu_data());
+      at += blob->count();
+    }
+    solver->net()->ShareTrainedLayersWith(other.get());
+  };
+  expect_same_with_graph(lenet(), "momentum: 0.9 display: 1", 12, share);
+}
+
+TEST_F(SolverGraphTest, ARestoredHistoryMovesFrozenWeights) {
+  const TempDir folder;
+  const auto learnt = make_solver<float>(
+      solver_param(lenet(), "momentum: 0.9 snapshot_prefix: '" + (folder / "all") + "'"));
+  learnt->Step(3);
+  learnt->Snapshot();
+  const std::string frozen = std::regex_replace(lenet(), std::regex("lr_mult: 1"), "lr_mult: 0");
+  const Between restore = [&](Solver<float>* solver, int i) {
+    if (i == 7) solver->Restore((folder / "all_iter_3.solverstate").c_str());
+  };
+  expect_same_with_graph(frozen, "momentum: 0.9 display: 1", 12, restore);
+}
+
+TEST_F(SolverGraphTest, ABackwardPassBehindAReplayHasItsSeeds) {
+  const auto run = [](const std::string& more) {
+    std::vector<double> found;
+    train(solver_param(all_losses(), "momentum: 0.9" + more), 10,
+          [&](Solver<float>* solver, int i) {
+            if (i == 8) {
+              solver->net()->Backward();
+              found = gradient(*solver->net()->blob_by_name("norm"));
+            }
+            if (i == 7) solver->net()->Forward();
+          });
+    return found;
+  };
+  EXPECT_EQ(run(""), run(kGraph));
 }
 
 TEST_F(SolverGraphTest, ALargerWorkspaceIsNoticed) {

@@ -40,6 +40,14 @@ class Images(caffe.Layer):
         pass
 
 
+class Growing(Images):
+    """Four images or, in every third iteration of two passes, three."""
+
+    def reshape(self, bottom, top):
+        self.images = 3 if self.passes // 2 % 3 == 2 else 4
+        top[0].reshape(self.images, 2, 8, 8)
+
+
 class Same(caffe.Layer):
     """y = x."""
 
@@ -79,8 +87,9 @@ def train(tmp_path, gpu):
         solver = caffe.get_solver(str(file))
         shown = []
         for step in range(12):
-            solver.net.blobs["label"].data[...] = [step % 3, 1, 2, 0]
-            if "Images" not in net:
+            if "Growing" not in net:
+                solver.net.blobs["label"].data[...] = [step % 3, 1, 2, 0]
+            if "Python" not in net or "Same" in net:
                 random = np.random.default_rng(step)
                 solver.net.blobs["data"].data[...] = random.normal(size=(4, 2, 8, 8))
             between(solver, step)
@@ -116,6 +125,16 @@ def test_a_data_layer_in_python_is_no_hindrance(train, capfd):
     net = NET % (python_layer("Images", "", "data"), "")
     expect_same(train(net, True), train(net, False))
     assert NOT_RECORDED not in capfd.readouterr().err
+
+
+def test_a_data_layer_may_change_its_shape(train):
+    def label(solver, step):
+        images = 3 if step % 3 == 2 else 4
+        solver.net.blobs["label"].reshape(images)
+        solver.net.blobs["label"].data[...] = [step % 3, 1, 2, 0][:images]
+
+    net = NET % (python_layer("Growing", "", "data"), "")
+    expect_same(train(net, True, label), train(net, False, label))
 
 
 def test_another_layer_in_python_is_one(train, capfd):
