@@ -11,6 +11,18 @@ class MaapError(Exception):
     """
 
 
+class NotForNet(MaapError):
+    """What the settings ask for cannot be with this net, and may be with another one: `study`
+    leaves such a row out and goes on.
+
+    why: the reason alone, without the fix that the text ends with.
+    """
+
+    def __init__(self, why: str, fix: str = "") -> None:
+        super().__init__(f"{why}; {fix}" if fix else why)
+        self.why = why
+
+
 class Stopped(Exception):
     """A signal stopped the work at a safe point; the text says how to continue it."""
 

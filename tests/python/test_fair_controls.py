@@ -211,14 +211,14 @@ def test_runs_keep_their_names(config, monkeypatch):
     """A run's name in a table is that of a version that neither finds regions for every variant
     nor has settings for them."""
     asked = request([1], dict(data=config.data, runs_dir="runs"), [str(TINY)])
-    ours = [cell.config.name for cell in plan.cells(asked)]
+    ours = [cell.config.name for cell in plan.planned(asked).cells]
     young = plan.in_group("region")
     assert "regions" in young
     older = {name: field for name, field in plan.FIELDS.items() if name not in young}
     monkeypatch.setattr(plan, "FIELDS", older)
     monkeypatch.setattr(plan, "in_group", lambda _: [])
     monkeypatch.setattr("maap.training.prepare._finder", lambda *_: None)
-    assert [cell.config.name for cell in plan.cells(asked)] == ours
+    assert [cell.config.name for cell in plan.planned(asked).cells] == ours
 
 
 def test_what_a_test_depends_on_is_in_the_name(config):
@@ -226,7 +226,7 @@ def test_what_a_test_depends_on_is_in_the_name(config):
 
     def named(**settings):
         values = dict(data=config.data, runs_dir="runs", **settings)
-        found = plan.cells(request([1], values, [str(TINY)]))
+        found = plan.planned(request([1], values, [str(TINY)])).cells
         return [cell.config.name for cell in found]
 
     assert not set(named()) & set(named(threshold_at="map"))

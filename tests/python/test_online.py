@@ -16,7 +16,7 @@ import pytest
 from maap.config import check
 from maap.config import fields as configuration
 from maap.config.fields import TrainConfig
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.host import loader
 from maap.nets import online
 from maap.nets.folder import find_net
@@ -292,15 +292,15 @@ def test_nets_that_do_not_go_together(folders):
     rewrite = resolve_rewrite(folders["tiny"], True, BATCH)
     other = copy.deepcopy(train)
     other.layer[2].name = "convolution1"
-    with pytest.raises(MaapError, match="layer conv1 .*the training net lacks it"):
+    with pytest.raises(NotForNet, match="layer conv1 .*the training net lacks it"):
         online.online_net(other, rewrite)
     recurrent = copy.deepcopy(rewrite)
     recurrent.layer[1].type = "LSTM"
-    with pytest.raises(MaapError, match="layer conv1: the weights of a LSTM layer cannot be"):
+    with pytest.raises(NotForNet, match="layer conv1: the weights of a LSTM layer cannot be"):
         online.online_net(train, recurrent)
     for nets in (train, rewrite):  # a type of somebody's own, in both
         nets.layer.add(name="mine", type="MyOwn", bottom=["conv2"], top=["mine"])
-    with pytest.raises(MaapError, match="layer mine: of type MyOwn, .* --haap rewrite"):
+    with pytest.raises(NotForNet, match="layer mine: of type MyOwn, .* --haap rewrite"):
         online.online_net(train, rewrite)
     for nets in (train, rewrite):
         del nets.layer[-1]

@@ -268,7 +268,7 @@ def test_the_page_goes_to_the_runs_of_the_study(study, monkeypatch, tmp_path):
     from maap.cli import study as cli
 
     pages = []
-    monkeypatch.setattr(cli.StudyRuns, "cells", lambda self, request: [self.threads])
+    monkeypatch.setattr(cli.StudyRuns, "planned", lambda self, request: [self.threads])
     monkeypatch.setattr(cli.StudyRuns, "call", lambda self, *words: pages.append(words) or [])
     found = study(SMALL.replace("max_iter: 9", f"max_iter: 9, runs_dir: {tmp_path}, threads: 3"))
     monkeypatch.setattr("sys.argv", ["maap", "study", "--page-only", "small.yaml"])

@@ -132,7 +132,7 @@ def test_what_cannot_be_measured_is_refused_before_the_training(
     of = part([Row("one", settings)], name="regions", paper=None, measure="regions")
     given = {"data": str(mini_images), "runs_dir": str(tmp_path), "variant": "laap"}
     with pytest.raises(MaapError, match=said) as error:
-        plan.cells(Request([dataclasses.replace(of, settings=given)]))
+        plan.planned(Request([dataclasses.replace(of, settings=given)]))
     assert str(error.value).startswith("regions") and list(tmp_path.glob("*/state.json")) == []
 
 
@@ -147,7 +147,7 @@ def test_a_run_is_set_up_once_a_net_however_many_rows_there_are(
     of = part(rows, seeds=[1, 2], name="regions", paper=None, measure="regions")
     given = {"data": str(mini_images), "runs_dir": str(tmp_path), "variant": "laap"}
     with pytest.raises(MaapError, match="has a true box"):
-        plan.cells(Request([dataclasses.replace(of, settings=given)]))
+        plan.planned(Request([dataclasses.replace(of, settings=given)]))
     assert len(counted) == 1
 
 
@@ -161,4 +161,4 @@ def test_a_data_set_is_looked_up_once_for_all_cells(
     rows = [Row("one", {"variant": "laap"}), Row("two", {"variant": "baseline"})]
     given = {"data": str(mini_images), "runs_dir": str(tmp_path)}
     of = dataclasses.replace(part(rows, seeds=[1, 2], name="x", paper=None), settings=given)
-    assert len(plan.cells(Request([of, of]))) == 8 and len(asked) == 1
+    assert len(plan.planned(Request([of, of])).cells) == 8 and len(asked) == 1

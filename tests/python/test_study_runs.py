@@ -34,6 +34,7 @@ parts:
       - {label: without, settings: {variant: baseline}}
       - {label: with, settings: {variant: laap}, against: without}
       - {label: made, script: {file: made.py}, against: without}
+      - {label: cam, settings: {variant: maap, attention: cam}, against: without}
 """
 
 SCRIPT = """
@@ -79,6 +80,7 @@ def test_equal_runs_are_one_and_phase_1_is_trained_once(whole):
     assert len(trained) == 4  # a baseline and a LAAP a seed
     assert "[1 of 6] small2, without, tiny, seed 1" in said
     assert "script [1 of 2]: made, seed 1" in said
+    assert 'left out: small2, row "cam", tiny: ' in said
 
 
 def test_the_page_and_its_files(whole):
@@ -92,6 +94,7 @@ def test_the_page_and_its_files(whole):
         "## Time and machine",
         "The 6 runs and 2 trainings by scripts",
         "| made | 15.0 ± 7.1% |",
+        "| cam | not for this net: net Tiny",
     ):
         assert words in page
     assert page.index('"longer" is ') < page.index("## Longer training")
@@ -128,6 +131,7 @@ def test_asked_again_nothing_is_run_and_the_page_is_the_same(whole, mini_images,
     said = study(mini_images, folder, "--plan", "--seeds", "1,3")
     assert "6 runs in" in said and "3 of them finished" in said
     assert "1 trainings by scripts, whose time is not estimated" in said
+    assert 'left out: small2, row "cam", tiny: ' in said and "no class activation map" in said
 
 
 def test_killed_in_the_middle_it_goes_on_to_the_same_bytes(whole, mini_images, tmp_path):

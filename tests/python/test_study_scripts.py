@@ -151,7 +151,7 @@ def test_a_study_s_cells_give_a_script_its_data_and_weights(
     rows = [Row("run", {"variant": "laap"}), Row("other", script=script)]
     of = part(rows, ("alexnet", "vgg19"), name="both", paper=None)
     given = {"data": str(mini_images), "runs_dir": str(tmp_path), "batch": 2}
-    found = plan.cells(Request([dataclasses.replace(of, settings=given)]))
+    found = plan.planned(Request([dataclasses.replace(of, settings=given)])).cells
     assert [(each.net, each.row.label) for each in found] == [
         ("alexnet", "run"), ("alexnet", "other"), ("vgg19", "run"),
     ]  # fmt: skip

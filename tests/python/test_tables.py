@@ -11,7 +11,7 @@ from maap.errors import MaapError
 from maap.images import a_star
 from maap.runs.stages import stage_list
 from maap.study import plan, timing
-from maap.study.cells import Request, Step
+from maap.study.cells import Planned, Request, Step
 from maap.study.definition import Changes, changed
 from maap.study.reading import find_study
 from maap.study.runner import StudyRuns
@@ -113,14 +113,14 @@ def named(mini_images, private_cache):
 
     def make(number, nets=None, **more):
         settings = dict(data=str(mini_images), runs_dir="runs", max_iter=9, **more)
-        return plan.cells(request([number], settings, nets))
+        return plan.planned(request([number], settings, nets)).cells
 
     return make
 
 
 def test_the_three_tables_share_what_they_can(mini_images, private_cache, tmp_path):
     settings = dict(data=str(mini_images), runs_dir=str(tmp_path))
-    made = plan.cells(request([1, 2, 3], settings))
+    made = plan.planned(request([1, 2, 3], settings)).cells
     assert len(made) == 3 * 5 + 7 + 8
     left = plan.steps(made)
     assert len(left) == 25  # five cells of tables 2 and 3 are runs of other rows
@@ -169,7 +169,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch):
 
     steps = [Step(cell(tmp_path, "a"), None)]
     work = StudyRuns(None, False, "maap table 1")
-    monkeypatch.setattr(work, "call", lambda *_: ([steps[0].cell], steps))
+    monkeypatch.setattr(work, "call", lambda *_: (Planned([steps[0].cell], []), steps))
 
     def stopped(step):
         raise Stopped("stopped; continue with: maap train --resume a")

@@ -125,7 +125,7 @@ def make(
     if page.is_dir():
         raise MaapError(f"--out {page}: a folder; give the name of a page")
     with folder_for(page.with_suffix("")):  # now: the runs may take days
-        planned = work.cells(request) if making.page_only else work.run_all(request)
+        planned = work.planned(request) if making.page_only else work.run_all(request)
         top = Head(*head, work.command)
         for line in work.call("maap.study.command:write_now", page, planned, top):
             click.echo(line)

@@ -28,7 +28,7 @@ from typing import NamedTuple, Optional
 
 from maap.config.check import check_attention
 from maap.config.fields import TrainConfig
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.nets import class_maps, graph
 from maap.nets.attention_layers import REWRITE_TOPS, elimination_of, with_elimination
 from maap.nets.placement import Route, named
@@ -99,7 +99,7 @@ def attended(rewrite: NetParameter, deploy: NetParameter, source: AttentionSourc
     changed.
 
     It takes the parameters of its Elimination layer from ``rewrite``, and the place, where none is
-    named, if that is a rewrite net of the net folder. Raises MaapError: no such layer, one without
+    named, if that is a rewrite net of the net folder. Raises NotForNet: no such layer, one without
     a map, cam for a net whose classifier averages no map.
     """
     if source.usual:
@@ -145,21 +145,21 @@ def class_map_of(rewrite: NetParameter) -> Optional[ClassMap]:
 def scorer_of(net: NetParameter) -> Scorer:
     """How the scores of a deploy net, or of a rewrite net with a class map, are computed.
 
-    Raises MaapError for a net without a classifier."""
+    Raises NotForNet for a net without a classifier."""
     layers = list(net.layer)
     found = graph.classifiers(net)
     if not found or found[-1].layer is None:
-        raise MaapError(f"net {net.name}: no Softmax behind a classifier, so there are no scores")
+        raise NotForNet(f"net {net.name}: no Softmax behind a classifier, so there are no scores")
     end, scores, classifier = found[-1]
     path = graph.ancestors(layers[: layers.index(end)], scores)
     return Scorer(path, scores, classifier.name)
 
 
 def check_layer(deploy: NetParameter, name: str) -> None:
-    """Raises MaapError, with the nearest names, where a deploy net has no such layer."""
+    """Raises NotForNet, with the nearest names, where a deploy net has no such layer."""
     names = [layer.name for layer in deploy.layer]
     if name not in names:
-        raise MaapError(f"net {deploy.name}: no layer {name!r}; {nearest(name, names)}")
+        raise NotForNet(f"net {deploy.name}: no layer {name!r}", nearest(name, names))
 
 
 # ---- where ---------------------------------------------------------------------------------------
@@ -175,8 +175,8 @@ def _place(
     """The layer that finishes the map to look at, and the map's (C, h, w)."""
     layers = [layer for layer in scorer.path if not graph.is_source(layer)]
     if name in [layer.name for layer in scorer.path if graph.is_source(layer)]:
-        raise MaapError(
-            f"net {deploy.name}: layer {name} brings the images in; choose a layer behind it"
+        raise NotForNet(
+            f"net {deploy.name}: layer {name} brings the images in", "choose a layer behind it"
         )
     if name is not None:
         others = [layer.name for layer in deploy.layer]
@@ -186,9 +186,10 @@ def _place(
     looked_at = layer_looked_at(rewrite)
     here = {layer.name: layer for layer in layers}
     if looked_at not in here:
-        raise MaapError(
+        raise NotForNet(
             f"net {deploy.name}: the layer that its rewrite net looks at, {looked_at}, does not "
-            "lead to the scores; name one with --attention-layer"
+            "lead to the scores",
+            "name one with --attention-layer",
         )
     return looked_at, shapes[here[looked_at].top[0]][1:]
 
@@ -196,9 +197,10 @@ def _place(
 def _averaged_shape(deploy: NetParameter, scorer: Scorer, shapes: dict[str, Shape]) -> Shape:
     found = class_maps.averaged(scorer.path, scorer.scores, shapes)
     if found is None:
-        raise MaapError(
+        raise NotForNet(
             f"net {deploy.name}: its scores are no linear function of the mean of a map, so there "
-            "is no class activation map; give --attention grad_cam, which works for any net"
+            "is no class activation map",
+            "give --attention grad_cam, which works for any net",
         )
     return shapes[found.blob][1:]
 

@@ -8,7 +8,7 @@ windows of 4 with stride 4, ResNet-152 averages 14 x 14 instead of 7 x 7. Weight
 
 from typing import Optional
 
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.nets.layer_types import Size, of
 from maap.nets.map_sizes import Pixels, map_sizes
 from maap.util.schema import BlobShape, LayerParameter, NetParameter, caffe_pb2
@@ -20,8 +20,8 @@ _PASSED = (Size.SAME, Size.EACH, Size.RESHAPE, Size.CONCAT, Size.SLICE, Size.TIL
 def set_input(net: NetParameter, crop: int) -> None:
     """Make ``net`` (a NetParameter with an Input layer of shape (n, c, h, w)) take ``crop`` pixels.
 
-    Raises MaapError: no such Input layer, a map that vanishes, a layer whose output has a size that
-    cannot be told, or no pooling before an InnerProduct layer whose map would change.
+    Raises MaapError: no such Input layer; NotForNet: a map that vanishes, a layer whose output has
+    a size that cannot be told, or no pooling before an InnerProduct layer whose map would change.
     """
     shape = _image_shape(net)
     own = int(shape.dim[2])
@@ -34,7 +34,7 @@ def set_input(net: NetParameter, crop: int) -> None:
         if pooling is None:
             return
         _fit(pooling, map_sizes(net)[pooling.bottom[0]], wanted[pooling.top[0]], net, crop)
-    raise MaapError(f"net {net.name}: an input of {crop} cannot be fitted")
+    raise NotForNet(f"net {net.name}: an input of {crop} cannot be fitted")
 
 
 def _image_shape(net: NetParameter) -> BlobShape:
@@ -70,7 +70,7 @@ def _first_to_fit(
             if earlier.type == "Pooling":
                 return earlier
             if of(earlier).size not in _PASSED or not earlier.bottom:
-                raise MaapError(
+                raise NotForNet(
                     f"net {net.name} cannot take an input of {crop}: no pooling layer stands "
                     f"between {earlier.name} and {layer.name}, whose weights are for a map of "
                     f"{wanted[layer.bottom[0]][0]} x {wanted[layer.bottom[0]][1]}"
@@ -84,9 +84,10 @@ def _fit(
 ) -> None:
     """Windows that give ``wanted`` of ``before``, all of it, as even as whole numbers allow."""
     if min(before) < max(wanted) or before[0] != before[1] or wanted[0] != wanted[1]:
-        raise MaapError(
+        raise NotForNet(
             f"net {net.name} cannot take an input of {crop}: layer {layer.name} would have to make "
-            f"{wanted[0]} x {wanted[1]} of {before[0]} x {before[1]}; give a larger --crop-size"
+            f"{wanted[0]} x {wanted[1]} of {before[0]} x {before[1]}",
+            "give a larger --crop-size",
         )
     param = layer.pooling_param
     stride = before[0] // wanted[0]

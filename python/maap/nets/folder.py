@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
 
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.util.files import given_path
 from maap.util.text import nearest
 
@@ -22,7 +22,7 @@ _FILES = ("train_val", "deploy", "rewrite", "solver")
 
 @dataclass(frozen=True)
 class NetFiles:
-    """The files of one net folder; each method raises MaapError naming a file that is missing."""
+    """The files of one net folder; each method raises NotForNet naming a file that is missing."""
 
     folder: Path
 
@@ -38,9 +38,10 @@ class NetFiles:
         known = [path.stem[len(start) :] for path in sorted(self.folder.glob(f"{start}*.prototxt"))]
         if laap or dropout_after not in known:
             hint = nearest(dropout_after, known)
-            raise MaapError(
+            raise NotForNet(
                 f"{self.folder}: no {start}{dropout_after}.prototxt: no variant of this net has "
-                f"Dropout after a layer {dropout_after}; {hint}"
+                f"Dropout after a layer {dropout_after}",
+                hint,
             )
         return self.folder / f"{start}{dropout_after}.prototxt"
 
@@ -59,9 +60,10 @@ class NetFiles:
     def _file(self, stem: str, laap: bool, end: str = "") -> Path:
         path = self.folder / f"{stem}{'_laap' if laap else ''}{end}.prototxt"
         if not path.is_file():
-            raise MaapError(
-                f"{path}: no such file; a net folder holds {', '.join(_FILES)}, each with and "
-                "without _laap (prototxt/alexnet/README.md lists them)"
+            raise NotForNet(
+                f"{path}: no such file",
+                f"a net folder holds {', '.join(_FILES)}, each with and without _laap "
+                "(prototxt/alexnet/README.md lists them)",
             )
         return path
 

@@ -8,7 +8,7 @@ that follows a new rule needs a function beside it, in `map_sizes`.
 
 A type without a row is somebody's own. Where a question has a safe answer, it gets that (not
 elementwise; its gradient may read its output). The number of its blobs and its map's size have
-none, so asking raises MaapError with the layer's name and type.
+none, so asking raises NotForNet with the layer's name and type.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Union
 
-from maap.errors import MaapError
+from maap.errors import NotForNet
 from maap.util.schema import ConvolutionParameter, InnerProductParameter, LayerParameter, caffe_pb2
 from maap.util.text import nearest
 
@@ -318,7 +318,7 @@ def of(layer: LayerParameter) -> LayerType:
 def blob_count(layer: LayerParameter) -> int:
     """How many blobs of weights or statistics a layer holds.
 
-    Raises MaapError when only the layer itself knows: Python, or a type of somebody's own.
+    Raises NotForNet when only the layer itself knows: Python, or a type of somebody's own.
     """
     blobs = of(layer).blobs
     if blobs is None:
@@ -332,7 +332,8 @@ def learnt(layer: LayerParameter) -> Union[ConvolutionParameter, InnerProductPar
     return layer.inner_product_param if layer.type == "InnerProduct" else layer.convolution_param
 
 
-def unknown(layer: LayerParameter, what: str) -> MaapError:
+def unknown(layer: LayerParameter, what: str) -> NotForNet:
     """The error for a layer of which maap does not know ``what``."""
-    near = "" if layer.type in TYPES else f"; {nearest(layer.type, TYPES, 'it is not one of BVLC')}"
-    return MaapError(f"layer {layer.name}: of type {layer.type}, so maap cannot tell {what}{near}")
+    near = "" if layer.type in TYPES else nearest(layer.type, TYPES, "it is not one of BVLC")
+    why = f"layer {layer.name}: of type {layer.type}, so maap cannot tell {what}"
+    return NotForNet(why, near)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Union
 
-from maap.errors import MaapError
+from maap.errors import NotForNet
 from maap.nets import layer_types
 from maap.nets.layer_types import Size
 from maap.nets.resized import resized
@@ -23,7 +23,7 @@ def map_sizes(net: NetParameter) -> dict[str, Pixels]:
     A blob without them (the outputs of an InnerProduct layer, a loss) counts as 1 x 1; a map that
     Flatten or Reshape put in one row keeps its size, because it still has as many points.
 
-    Raises MaapError for a map that vanishes, and for a layer whose output's size cannot be told.
+    Raises NotForNet for a map that vanishes, and for a layer whose output's size cannot be told.
     """
     sizes: dict[str, Pixels] = {}
     for layer in net.layer:
@@ -33,9 +33,10 @@ def map_sizes(net: NetParameter) -> dict[str, Pixels]:
         found = rule(layer, [sizes.get(blob, _ONE) for blob in layer.bottom])
         for top, size in zip(layer.top, found):
             if min(size) < 1:
-                raise MaapError(
+                raise NotForNet(
                     f"net {net.name}: layer {layer.name} has nothing left of its input "
-                    f"({size[0]} x {size[1]}); give a larger --crop-size"
+                    f"({size[0]} x {size[1]})",
+                    "give a larger --crop-size",
                 )
             sizes[top] = size
     return sizes

@@ -25,7 +25,7 @@ import copy
 from collections.abc import Sequence
 from typing import Optional
 
-from maap.errors import MaapError
+from maap.errors import NotForNet
 from maap.nets import graph, layer_types
 from maap.util.schema import LayerParameter, NetParameter, caffe_pb2
 
@@ -37,7 +37,7 @@ def online_net(train: NetParameter, rewrite: NetParameter) -> NetParameter:
     """The net that trains on D* of its own attention, from a resolved training net and a resolved
     rewrite net of the same network (NetParameters; neither is changed).
 
-    Raises MaapError: a layer of the rewrite net that the training net lacks or has as another
+    Raises NotForNet: a layer of the rewrite net that the training net lacks or has as another
     type, a type of layer whose weights cannot be shared.
     """
     main = copy.deepcopy(train)
@@ -60,17 +60,18 @@ def online_net(train: NetParameter, rewrite: NetParameter) -> NetParameter:
 def shared_blobs(layer: LayerParameter) -> int:
     """How many blobs of weights or statistics the two branches share in a layer.
 
-    Raises MaapError for a type whose blobs cannot be shared by name, or are not known.
+    Raises NotForNet for a type whose blobs cannot be shared by name, or are not known.
     """
     if not layer_types.of(layer).shares:
-        raise MaapError(
+        raise NotForNet(
             f"layer {layer.name}: the weights of a {layer.type} layer cannot be shared between the "
-            "two branches; train with --haap rewrite"
+            "two branches",
+            "train with --haap rewrite",
         )
     try:
         return layer_types.blob_count(layer)
-    except MaapError as error:
-        raise MaapError(f"{error}; train with --haap rewrite") from None
+    except NotForNet as error:
+        raise NotForNet(str(error), "train with --haap rewrite") from None
 
 
 def _as_tested(layers: Sequence[LayerParameter]) -> list[LayerParameter]:
@@ -98,9 +99,10 @@ def _share(layer: LayerParameter, own: Optional[LayerParameter], name: str) -> N
     name, the same parameters: names, rates, fillers."""
     if own is None or own.type != layer.type:
         found = "lacks it" if own is None else f"has one of type {own.type}"
-        raise MaapError(
+        raise NotForNet(
             f"layer {layer.name} ({layer.type}) of {name}'s rewrite net: the training net {found}, "
-            "so there is nothing to share; the two files are not of the same network"
+            "so there is nothing to share",
+            "the two files are not of the same network",
         )
     count = shared_blobs(own)
     while len(own.param) < count:

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Optional
 
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.nets import graph, layer_types
 from maap.nets.imported import Network
 from maap.nets.shapes import Shape
@@ -215,38 +215,41 @@ def _named(network: Network, shapes: dict[str, Shape], name: str) -> Place:
 def named(route: Route, shapes: dict[str, Shape], name: str) -> Place:
     """The place behind the layer of that name, and behind those that finish its map in place.
 
-    Raises MaapError: no such layer (the nearest is named), one that does not lead to the scores or
+    Raises NotForNet: no such layer (the nearest is named), one that does not lead to the scores or
     belongs to the classifier, one whose output is no map or a single point.
     """
     layers, where = route.layers, route.where
     names = [layer.name for layer in layers]
     if name not in names:
         if name in route.others:
-            raise MaapError(
+            raise NotForNet(
                 f"{where}: layer {name} does not lead to the scores of the main classifier, "
-                f"{route.classifier}; choose one that does{route.listed}"
+                f"{route.classifier}",
+                f"choose one that does{route.listed}",
             )
-        raise MaapError(f"{where}: no layer {name!r}; {nearest(name, names)}")
+        raise NotForNet(f"{where}: no layer {name!r}", nearest(name, names))
     layer = layers[names.index(name)]
     if names.index(name) >= names.index(route.classifier):
-        raise MaapError(
-            f"{where}: layer {name} belongs to the classifier ({route.classifier}); its "
-            "channels are the classes, so choose a layer before it"
+        raise NotForNet(
+            f"{where}: layer {name} belongs to the classifier ({route.classifier})",
+            "its channels are the classes, so choose a layer before it",
         )
     if len(layer.top) != 1:
-        raise MaapError(
-            f"{where}: layer {name} has {len(layer.top)} tops; choose one with a single top"
+        raise NotForNet(
+            f"{where}: layer {name} has {len(layer.top)} tops", "choose one with a single top"
         )
     shape = shapes[layer.top[0]]
     if len(shape) != 4:
-        raise MaapError(
+        raise NotForNet(
             f"{where}: layer {name} gives {' x '.join(map(str, shape[1:]))} numbers for an "
-            "image, no map; attention needs places to choose from: take a layer before it"
+            "image, no map",
+            "attention needs places to choose from: take a layer before it",
         )
     if shape[2] * shape[3] == 1:
-        raise MaapError(
+        raise NotForNet(
             f"{where}: the map of layer {name} is 1x1: with a single point there is nothing "
-            f"to attend to; take a layer before the map is pooled to a point{route.listed}"
+            "to attend to",
+            f"take a layer before the map is pooled to a point{route.listed}",
         )
     after = layers[finished(layers, names.index(name))]
     return Place(after.name, shape[1:])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Optional, Union
 
 from maap.config.values import Value
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.images.a_star import NAMES as A_STARS
 from maap.images.region_options import PAPERS, RegionOptions
 from maap.nets import graph, layer_types
@@ -124,7 +124,7 @@ def with_other_regions(net: NetParameter, others: Sequence[RegionOptions]) -> Ne
 
 
 def check_border(net: NetParameter, border: int) -> None:
-    """Raises MaapError where ``border`` is too wide for the map that a rewrite net looks at."""
+    """Raises NotForNet where ``border`` is too wide for the map that a rewrite net looks at."""
     if not border:
         return
     blob = elimination_of(net).bottom[0]
@@ -134,9 +134,9 @@ def check_border(net: NetParameter, border: int) -> None:
         return  # of a type that is not known here: the layer itself says it later
     most = (min(height, width) - 1) // 2
     if border > most:
-        raise MaapError(
-            f"setting border: {border} is too large for the map of {height} x {width} at "
-            f"{blob}; give at most {most}"
+        raise NotForNet(
+            f"setting border: {border} is too large for the map of {height} x {width} at {blob}",
+            f"give at most {most}",
         )
 
 

@@ -8,7 +8,7 @@ from typing import Optional
 from maap.config.fields import TrainConfig
 from maap.config.values import Settings
 from maap.runs.run import Run
-from maap.study.definition import Part, Row
+from maap.study.definition import Part, Row, net_name
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,28 @@ class Step:
 
     cell: Cell
     phase1_from: Optional[str]
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A row that cannot be made with a net. why: the reason; text: the same with its fix."""
+
+    part: Part
+    row: Row
+    net: str
+    why: str
+    text: str
+
+    def __str__(self) -> str:
+        return f'{self.part.name}, row "{self.row.label}", {net_name(self.net)}: {self.text}'
+
+
+@dataclass(frozen=True)
+class Planned:
+    """All that the parts consist of: the cells, and the rows that some nets do without."""
+
+    cells: list[Cell]
+    left_out: list[LeftOut]
 
 
 def trained(planned: Sequence[Cell]) -> list[Cell]:

@@ -2,17 +2,17 @@
 
 from pathlib import Path
 
-from maap.study.cells import Cell, Head, Request, Step, trained
+from maap.study.cells import Cell, Head, Planned, Request, Step, trained
 from maap.study.page import write_page
-from maap.study.plan import cells, steps
+from maap.study.plan import planned, steps
 from maap.study.regions import measure_all, unmeasured
 from maap.study.timing import plan_lines
 
 
-def missing(request: Request) -> tuple[list[Cell], list[Step]]:
-    """The cells of the parts, and the steps that are left."""
-    planned = cells(request)
-    return planned, steps(trained(planned))
+def missing(request: Request) -> tuple[Planned, list[Step]]:
+    """What the parts consist of, and the steps that are left."""
+    found = planned(request)
+    return found, steps(trained(found.cells))
 
 
 def plan_now(request: Request) -> list[str]:
@@ -20,11 +20,11 @@ def plan_now(request: Request) -> list[str]:
     return plan_lines(*missing(request))
 
 
-def measure(planned: list[Cell]) -> None:
+def measure(cells: list[Cell]) -> None:
     """The regions that are not measured yet; the runs are finished."""
-    measure_all(unmeasured(planned))
+    measure_all(unmeasured(cells))
 
 
-def write_now(page: Path, planned: list[Cell], head: Head) -> list[str]:
+def write_now(page: Path, found: Planned, head: Head) -> list[str]:
     """The page of finished runs; the lines of its tables."""
-    return write_page(page, planned, head)
+    return write_page(page, found.cells, head, found.left_out)

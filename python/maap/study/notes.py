@@ -52,9 +52,10 @@ def _numbers(table: Table) -> str:
     words = []
     for net in table.part.nets:
         cells = [cell.resolved for cell in trained(table.cells) if cell.net == net]
-        words.append(
-            f"{net_name(net)}: {_phases(cells)}, batch {_each(cells, 'batch')}{_rates(cells)}"
-        )
+        if cells:
+            words.append(
+                f"{net_name(net)}: {_phases(cells)}, batch {_each(cells, 'batch')}{_rates(cells)}"
+            )
     return f"{'; '.join(words)}. Host: {table.cells[0].resolved.host}."
 
 

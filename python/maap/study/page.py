@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from maap.study import figures
-from maap.study.cells import Cell, Head
+from maap.study.cells import Cell, Head, LeftOut
 from maap.study.cost import command, time_spent
 from maap.study.definition import Row, net_name
 from maap.study.differences import Difference, by_column, differences, findings
@@ -21,14 +21,17 @@ from maap.util.files import cannot_write, write_atomically
 
 NOT_RUN = "not run"
 NOT_MEASURED = "not measured"
+NOT_FOR_NET = "not for this net"
 
 
-def write_page(page: Path, planned: Sequence[Cell], head: Head) -> list[str]:
+def write_page(
+    page: Path, planned: Sequence[Cell], head: Head, left_out: Sequence[LeftOut] = ()
+) -> list[str]:
     """Write the page and its files for the runs that are finished; returns the lines of its tables.
 
     Raises MaapError: a damaged run, a part without any finished run, a full disk.
     """
-    tables = read_tables(planned)
+    tables = read_tables(planned, left_out)
     compared = [differences(table) for table in tables]
     folder = page.with_suffix("")
     blocks, shown = [], []
@@ -38,6 +41,9 @@ def write_page(page: Path, planned: Sequence[Cell], head: Head) -> list[str]:
             lines = table_lines(table)
             shown += [table.part.title, "", *lines, ""]
             blocks += _part(table, found, lines, folder, head)
+        for lines in _without_cells(planned, left_out):
+            shown += lines
+            blocks += [f"## {lines[0]}", *lines[1:]]
     except OSError as error:
         raise cannot_write(folder, error) from None
     again = f"Made by `{head.command}`. The same command makes it again"
@@ -81,6 +87,20 @@ def _part(
     return [*section, *_spaced(notes(table, found)), *_commands(table, folder)]
 
 
+def _without_cells(planned: Sequence[Cell], left_out: Sequence[LeftOut]) -> list[list[str]]:
+    """Of each part that has no cell at all its title, and why no row of it is made."""
+    known = {cell.part.name for cell in planned}
+    parts = {each.part.name: each.part for each in left_out if each.part.name not in known}
+    found = []
+    for name, part in parts.items():
+        rows = [each for each in left_out if each.part.name == name]
+        said = [
+            f'- "{each.row.label}" is not for {net_name(each.net)}: {each.why}' for each in rows
+        ]
+        found.append([part.title, "", *said, ""])
+    return found
+
+
 # ---- the tables ---------------------------------------------------------------------------------
 
 
@@ -113,18 +133,24 @@ def _words(table: Table, row: Row, net: str) -> list[str]:
     if len(part.seeds) > 1:
         values = table.values(row, net, first.key)
         each = [first.number(values[s]) if s in values else NOT_RUN for s in part.seeds]
-        words.append("" if row.ours else ", ".join(each))
+        words.append("" if row.ours or (row.label, net) in table.not_for else ", ".join(each))
     return words
 
 
 def _cell(table: Table, row: Row, net: str, column: Column) -> str:
-    if row.ours:
-        return row.ours if column is table.columns[0] else ""
+    said = row.ours or _reason(table.not_for.get((row.label, net), ""))
+    if said:
+        return said if column is table.columns[0] else ""
     spread = table.spread(row, net, column.key)
     if spread is not None:
         return column.shown(spread.mean, spread.deviation)
     run = table.values(row, net, table.columns[0].key)
     return NOT_MEASURED if run else NOT_RUN
+
+
+def _reason(why: str) -> str:
+    """Why a row is not made with a net, for a cell; "" for a row that is."""
+    return f"{NOT_FOR_NET}: {why}".replace("|", "\\|") if why else ""
 
 
 def difference_lines(found: Sequence[Difference]) -> list[str]:

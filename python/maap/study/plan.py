@@ -1,6 +1,7 @@
 """Which runs a study needs, and which of them are left to do.
 
-Each row, net and seed of a part is one ordinary run of ``maap train``. A run's name ends
+Each row, net and seed of a part is one ordinary run of ``maap train``; a row that makes no sense
+for a net is left out with its reason. A run's name ends
 in a hash of everything that its result depends on, so a study that is asked for again finds its
 runs, and runs of other settings never mix with them. Runs whose phase 1 is the same by
 `training.sharing.phase1_settings` form a group: one of them trains it, the others take it from
@@ -14,25 +15,24 @@ import io
 import json
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Optional
 
 from maap.config.check import validate
 from maap.config.fields import FIELDS, TrainConfig, in_group
 from maap.config.values import Settings
 from maap.data.find import data_for, stored_size
 from maap.data.store import Dataset
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.images.region_options import RegionOptions
 from maap.runs.run import FINDER, REWRITE, Run, all_runs, resume_command
 from maap.runs.stages import FINAL, lost
 from maap.runs.state import RunState, Stage
-from maap.study.cells import Cell, Request, ScriptRun, Step
+from maap.study.cells import Cell, LeftOut, Planned, Request, ScriptRun, Step, trained
 from maap.study.definition import Part, Row
-from maap.study.scripts import can_do, find_script, result_name
+from maap.study.scripts import check_net, find_script, result_name
 from maap.training.prepare import check_finder, set_up
 from maap.training.sharing import phase1_settings, settings_hash, solver_text
 
@@ -46,23 +46,20 @@ _OF_LATER_PHASES = {"rounds", "phase2_iter", "phase2_lr"}
 # ---- the runs -----------------------------------------------------------------------------------
 
 
-def cells(request: Request) -> list[Cell]:
-    """Every cell of the parts, seed by seed. Needs pycaffe's schema: called in the child.
+def planned(request: Request) -> Planned:
+    """Every cell of the parts, seed by seed, and the rows that are not for a net. Needs pycaffe's
+    schema: called in the child.
 
     Cells may share a run. Raises MaapError for what is wrong with the settings, the nets, the data
-    or a script.
+    or a script, and where no row can be made with any net.
     """
     making = _Making()
-    found: list[Cell] = []
-    for part in request.parts:
-        if part.measure == "regions":
-            making.check_regions(part)
-        for seed in part.seeds:
-            for net in part.nets:
-                for row in (row for row in part.rows if not row.ours):
-                    cell = making.cell(part, row, net, seed)
-                    found += [] if cell is None else [cell]
-    return found
+    cells = [cell for part in request.parts for cell in making.cells(part)]
+    left_out = list(making.left_out.values())
+    if not cells:
+        more = "; nor can any other row be made" if len(left_out) > 1 else ""
+        raise MaapError(f"{left_out[0]}{more}")
+    return Planned(cells, left_out)
 
 
 @dataclass(frozen=True)
@@ -83,9 +80,35 @@ class _Making:
     def __init__(self) -> None:
         self._sets: dict[tuple[object, ...], Dataset] = {}
         self._runs: dict[str, _Made] = {}
+        self.left_out: dict[tuple[str, str, str], LeftOut] = {}
 
-    def cell(self, part: Part, row: Row, net: str, seed: int) -> Optional[Cell]:
-        """The cell of a row, a net and a seed; None for a net that the row's script cannot do."""
+    def cells(self, part: Part) -> list[Cell]:
+        """The cells of a part. The rows that are not for a net are in ``left_out`` then."""
+        rows = [row for row in part.rows if not row.ours]
+        if part.measure == "regions":
+            self._check_regions(part, rows)
+        found: list[Cell] = []
+        for seed in part.seeds:
+            for net in part.nets:
+                for row in rows:
+                    try:
+                        if (part.name, row.label, net) not in self.left_out:
+                            found.append(self._cell(part, row, net, seed))
+                    except NotForNet as error:
+                        self._leave_out(part, row, net, error)
+        if trained(found):
+            return found
+        for cell in found:  # a page says of a run what the data are
+            why = "no training of this table can be made, and a script's row needs one beside it"
+            self._leave_out(part, cell.row, cell.net, NotForNet(why))
+        return []
+
+    def _leave_out(self, part: Part, row: Row, net: str, error: NotForNet) -> None:
+        key = (part.name, row.label, net)
+        self.left_out[key] = LeftOut(part, row, net, error.why, str(error))
+
+    def _cell(self, part: Part, row: Row, net: str, seed: int) -> Cell:
+        """The cell of a row, a net and a seed. Raises NotForNet."""
         of_row = {} if part.measure == "regions" else row.settings
         if row.script is not None:
             return self._of_script(part, row, net, seed)
@@ -93,12 +116,11 @@ class _Making:
         region = row.settings if part.measure == "regions" else {}
         return Cell(part, row, net, seed, made.config, made.resolved, made.phase1, region)
 
-    def _of_script(self, part: Part, row: Row, net: str, seed: int) -> Optional[Cell]:
+    def _of_script(self, part: Part, row: Row, net: str, seed: int) -> Cell:
         """The script is given the data set and the weights that a baseline would have."""
         script = row.script
         assert script is not None
-        if not can_do(script, net):
-            return None
+        check_net(script, net)
         made = self._made(part, net, seed, {"variant": "baseline"})
         data, weights = made.state.data, made.state.weights
         content = {"data": data.manifest, "weights": "" if weights is None else weights.sha256}
@@ -138,24 +160,33 @@ class _Making:
             self._sets[key] = data_for(config)[1]
         return config, self._sets[key]
 
-    def check_regions(self, part: Part) -> None:
-        """Raises MaapError where regions could not be found as a row says, or have no true boxes to
-        be compared with: before anything is trained. No run is set up for a row."""
+    def _check_regions(self, part: Part, rows: Sequence[Row]) -> None:
+        """Leave out the rows whose regions a net cannot find. Raises MaapError where regions could
+        not be found as a row says, or have no true boxes to be compared with: before anything is
+        trained. No run is set up for a row."""
         for net in part.nets:
-            made = self._made(part, net, part.seeds[0], {})
-            _, dataset = self._data_for(made.config)
-            for row in (row for row in part.rows if row.settings):
+            for row in rows:
                 try:
-                    validate(_with_region(made.config, row.settings))
-                    asked = _with_region(made.resolved, row.settings)
-                    check_finder(asked, len(dataset.classes))
-                except MaapError as error:
-                    raise MaapError(f'{part.name}, row "{row.label}": {error}') from None
-            if all(record.box is None for record in dataset.split("test").records):
-                raise MaapError(
-                    f"{part.name}: no test image of {made.config.data} has a true box to compare "
-                    "regions with; give other --data"
-                )
+                    self._check_region(part, row, net)
+                except NotForNet as error:
+                    self._leave_out(part, row, net, error)
+
+    def _check_region(self, part: Part, row: Row, net: str) -> None:
+        made = self._made(part, net, part.seeds[0], {})
+        _, dataset = self._data_for(made.config)
+        try:
+            validate(_with_region(made.config, row.settings))
+            with contextlib.redirect_stdout(io.StringIO()):
+                check_finder(_with_region(made.resolved, row.settings), len(dataset.classes))
+        except NotForNet:
+            raise
+        except MaapError as error:
+            raise MaapError(f'{part.name}, row "{row.label}": {error}') from None
+        if all(record.box is None for record in dataset.split("test").records):
+            raise MaapError(
+                f"{part.name}: no test image of {made.config.data} has a true box to compare "
+                "regions with; give other --data"
+            )
 
 
 def _with_region(config: TrainConfig, of_row: Settings) -> TrainConfig:

@@ -75,7 +75,9 @@ class _Bars:
         self._ticks(rows)
 
     def _missing(self, row: Row, place: float) -> None:
-        text, x = row.ours or "not run", 0.01 * self.column.factor
+        left_out = (row.label, self.net) in self.table.not_for
+        text = row.ours or ("not for this net" if left_out else "not run")
+        x = 0.01 * self.column.factor
         self.axes.text(x, place, text, va="center", fontsize=8, color=_GREY, bbox=_BEHIND)
 
     def _ticks(self, rows: Sequence[tuple[Row, float]]) -> None:

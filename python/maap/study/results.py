@@ -12,7 +12,7 @@ from maap.errors import MaapError
 from maap.runs.evaluation import Evaluation, PhaseResult, need_evaluation
 from maap.runs.run import Run, resume_command
 from maap.study import figures
-from maap.study.cells import Cell
+from maap.study.cells import Cell, LeftOut
 from maap.study.definition import Part, Row, net_name
 from maap.study.regions import read_quality, region_values
 from maap.study.scripts import read_result as read_script
@@ -99,12 +99,14 @@ class Table:
     """A part with the results of its cells.
 
     results: of the cells that are finished, at least one of a run. cells: all that the part
-    consists of; those without a result are shown as not run.
+    consists of; those without a result are shown as not run. not_for: why a row is not made with a
+    net, by the row's label and the net.
     """
 
     part: Part
     results: Sequence[Result]
     cells: Sequence[Cell] = field(default_factory=list)
+    not_for: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
     @property
     def evaluation(self) -> Evaluation:
@@ -150,8 +152,9 @@ def paper_figure(row: Row, net: str) -> Optional[figures.Figure]:
 # ---- reading them -------------------------------------------------------------------------------
 
 
-def read_tables(planned: Sequence[Cell]) -> list[Table]:
-    """The tables of some cells with the results of those that are finished.
+def read_tables(planned: Sequence[Cell], left_out: Sequence[LeftOut] = ()) -> list[Table]:
+    """The tables of some cells with the results of those that are finished, and with the rows that
+    were left out of them.
 
     Raises MaapError: a damaged evaluation.json, a part none of whose cells is finished.
     """
@@ -168,7 +171,8 @@ def read_tables(planned: Sequence[Cell]) -> list[Table]:
                 f"{name}: none of its runs is finished; run them: the same command without "
                 "--page-only"
             )
-        tables.append(Table(cells[0].part, results, cells))
+        why = {(each.row.label, each.net): each.why for each in left_out if each.part.name == name}
+        tables.append(Table(cells[0].part, results, cells, why))
     return tables
 
 

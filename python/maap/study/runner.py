@@ -6,7 +6,7 @@ from typing import Any, Optional
 from maap.config.fields import FIELDS, TrainConfig
 from maap.errors import MaapError, Stopped
 from maap.host.supervise import call
-from maap.study.cells import Cell, Request, Step, trained
+from maap.study.cells import Cell, Planned, Request, Step, trained
 from maap.study.definition import net_name
 from maap.study.pace import Pace
 from maap.study.scripts import unmade
@@ -28,19 +28,21 @@ class StudyRuns:
         """A function in a child that may load Caffe."""
         return call(target, *args, threads=self.threads, debug=self.debug)
 
-    def cells(self, request: Request) -> list[Cell]:
-        """Every cell of the study, finished or not."""
-        return self.call("maap.study.plan:cells", request)
+    def planned(self, request: Request) -> Planned:
+        """All that the study consists of, finished or not."""
+        return self.call("maap.study.plan:planned", request)
 
-    def run_all(self, request: Request) -> list[Cell]:
-        """Do every step that is missing; returns the cells, all of them finished."""
+    def run_all(self, request: Request) -> Planned:
+        """Do every step that is missing; returns what the study consists of, all of it finished."""
         planned, steps = self.call("maap.study.command:missing", request)
-        names = {cell.config.name for cell in trained(planned)}
+        names = {cell.config.name for cell in trained(planned.cells)}
         say(f"{len(names)} runs, {len(names) - len(steps)} of them finished")
+        for each in planned.left_out:
+            say(f"left out: {each}")
         try:
             self._train_all(steps)
-            self._measure(planned)
-            self._scripts(planned)
+            self._measure(planned.cells)
+            self._scripts(planned.cells)
         except Stopped as stopped:
             again = f"{stopped}; or all of it with: {self.command}"
             raise Stopped(again, stopped.signal_number) from None
@@ -72,14 +74,14 @@ class StudyRuns:
         again = TrainConfig(name=config.name, resume=True, **may)
         train(again, dict(may, resume=True, name=config.name), self.debug)
 
-    def _measure(self, planned: list[Cell]) -> None:
+    def _measure(self, cells: list[Cell]) -> None:
         """The regions that no run measures."""
-        if any(cell.part.measure == "regions" for cell in planned):
-            self.call("maap.study.command:measure", planned)
+        if any(cell.part.measure == "regions" for cell in cells):
+            self.call("maap.study.command:measure", cells)
 
-    def _scripts(self, planned: list[Cell]) -> None:
+    def _scripts(self, cells: list[Cell]) -> None:
         """The rows that scripts make, each seed in a child of its own."""
-        left = unmade(planned)
+        left = unmade(cells)
         for number, cell in enumerate(left, 1):
             say(f"script [{number} of {len(left)}]: {cell.row.label}, seed {cell.seed}")
             self.call("maap.study.scripts:make", cell)

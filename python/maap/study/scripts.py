@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Optional
 
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.study.cells import Cell, ScriptRun
 from maap.study.definition import Script, net_name
 from maap.util.files import file_sha256, given_path, make_folder, write_atomically
@@ -73,10 +73,11 @@ def _run(path: Path, content: str) -> dict[str, Any]:  # noqa: ARG001  a changed
     return runpy.run_path(str(path))
 
 
-def can_do(script: Script, net: str) -> bool:
-    """Whether a script can do a net. Called in the child."""
+def check_net(script: Script, net: str) -> None:
+    """Raises NotForNet for a net that a script cannot do. Called in the child."""
     known = loaded(find_script(script)).get("STUDY_NETS")
-    return known is None or net_name(net) in known
+    if known is not None and net_name(net) not in known:
+        raise NotForNet(f"script {script.file} can do {', '.join(known)} and no other net")
 
 
 def result_name(script: Script, content: Mapping[str, str], net: str, data: str, seed: int) -> str:

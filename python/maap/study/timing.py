@@ -26,7 +26,7 @@ from maap.measure.classify import Classifier
 from maap.runs.run import finder_of
 from maap.runs.snapshots import weight_bytes, working_in
 from maap.runs.stages import stage_list
-from maap.study.cells import Cell, Step, trained
+from maap.study.cells import Cell, Planned, Step, trained
 from maap.study.plan import set_up_aside
 from maap.study.regions import unmeasured
 from maap.study.scripts import unmade
@@ -63,14 +63,16 @@ class Sizes:
 Part = tuple[str, float, float]  # what is done; its seconds; the bytes it leaves
 
 
-def plan_lines(planned: list[Cell], steps: list[Step]) -> list[str]:
+def plan_lines(planned: Planned, steps: list[Step]) -> list[str]:
     """What would run and how long, as lines for people. Called in the child."""
-    names = {cell.config.name for cell in trained(planned)}
-    runs_dir = planned[0].config.runs_dir
+    cells = planned.cells
+    names = {cell.config.name for cell in trained(cells)}
+    runs_dir = cells[0].config.runs_dir
     lines = [f"{len(names)} runs in {runs_dir}, {len(names) - len(steps)} of them finished"]
-    left = len(unmeasured(planned))
+    lines += [f"left out: {each}" for each in planned.left_out]
+    left = len(unmeasured(cells))
     more = f"; {left} measurements of regions, each about as long as an evaluation" if left else ""
-    scripts = len(unmade(planned))
+    scripts = len(unmade(cells))
     more += f"; {scripts} trainings by scripts, whose time is not estimated" if scripts else ""
     if not steps:
         return [*lines, f"nothing is left to run{more}"]

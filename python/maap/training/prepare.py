@@ -11,7 +11,7 @@ from maap.config import presets
 from maap.config.fields import FIELDS, TrainConfig, in_group
 from maap.config.resolve import resolve, solver_overrides
 from maap.data.store import Dataset
-from maap.errors import MaapError
+from maap.errors import MaapError, NotForNet
 from maap.images.region_options import RegionOptions
 from maap.nets.attention_source import AttentionSource, attended
 from maap.nets.crop_size import set_input
@@ -84,9 +84,12 @@ def set_up(run: Run, config: TrainConfig, dataset: Dataset, seconds: float) -> T
 
 
 def check_finder(config: TrainConfig, classes: int) -> None:
-    """Raises MaapError where the nets of a run with these resolved settings could not find regions
+    """Raises NotForNet where the nets of a run with these resolved settings could not find regions
     as they say."""
-    _resolve_nets(find_net(config.net), config, classes)
+    files = find_net(config.net)
+    found = _resolve_nets(files, config, classes)
+    if not found.keys() & {"rewrite", Path(FINDER).stem}:
+        raise NotForNet(f"net {files.name}: it has no rewrite net, which finds regions")
 
 
 def _resolve_nets(files: NetFiles, config: TrainConfig, classes: int) -> dict[str, Net]:
@@ -135,7 +138,7 @@ def _finder(files: NetFiles, config: TrainConfig, train: Net) -> Optional[Net]:
         own = {layer.name: layer.type for layer in train.layer}
         for layer in net.layer:
             if _has_weights(layer) and own.get(layer.name) != layer.type:
-                raise MaapError(f"{net.name}: the training net lacks layer {layer.name}")
+                raise NotForNet(f"{net.name}: the training net lacks layer {layer.name}")
     except MaapError as error:
         if any(getattr(config, name) != FIELDS[name].default for name in in_group("region")):
             raise
