@@ -234,6 +234,36 @@ def test_every_study_that_ships_can_be_read():
                 validate(TrainConfig(**{"weights": "w", **part.settings, **row.settings}))
 
 
+def test_every_study_that_ships_is_named_to_people():
+    from maap.cli.study import study as command
+
+    text = (Path(__file__).resolve().parents[2] / "docs" / "studies.md").read_text()
+    for name in shipped():
+        assert f"`{name}`" in text, name
+        assert f"maap study {name} " in command.help or re.fullmatch("table[23]", name), name
+
+
+def test_alexnet_is_compared_as_the_controls_are():
+    """Its rows are rows of the controls, with other labels, and stand against the same rows."""
+
+    def compared(name):
+        found = set()
+        for part in find_study(name).parts:
+            for row in part.rows:
+                against = (part.row(label).settings for label in row.against)
+                found.add((str(row.settings), frozenset(map(str, against))))
+        return found
+
+    (part,) = find_study("alexnet").parts
+    assert (part.nets, part.seeds, part.settings) == (
+        ("alexnet",),
+        (1, 2, 3, 4, 5),
+        {"data": "demo"},
+    )
+    assert part.weights == {} and len(part.rows) == 6
+    assert compared("alexnet") <= compared("controls")
+
+
 def test_the_command_of_a_run_has_what_is_not_the_default():
     config = TrainConfig(
         net="squeezenet", name="x", control=True, from_scratch=False, stepvalue=[3, 4], seed=2,

@@ -81,6 +81,7 @@ def study(study: str, **options: Any) -> None:
 
     \b
     maap study controls                       does the method help, beside fair controls?
+    maap study alexnet                        the same for AlexNet from random weights
     maap study regions                        what moves the region?
     maap study methods                        other ways to use the region, beside their papers
     maap study table1 --data CUB_200_2011/ --weights published --gpu 0 --plan
