@@ -55,7 +55,10 @@ def row(options: argparse.Namespace, work: Work, ranks: int) -> list[str]:
     )
     cells, model = ["-", "-"], apart
     if ranks > 1:
-        link = call("maap.scaling.sums:measured", work.size, **how)
+        sums = call("maap.scaling.sums:measured", work.size, **how)
+        link = sums.link
+        if link is None:
+            raise SystemExit(f"error: {options.net}: {sums.said}; take a net with more weights")
         cells = [f"{link.bandwidth / 1e9:.3g}", f"{1e6 * link.latency:.0f}"]
         model = predicted(work, options.batch, apart, link, ranks)
     times = [f"{1e3 * seconds:.1f}" for seconds in (apart, model, measured)]

@@ -10,7 +10,7 @@ import pytest
 from maap.host import ranks
 from maap.nets.folder import find_net
 from maap.scaling import facts, model, page, sums
-from maap.scaling.model import Bucket, Link, Machines, Work, buckets_of, step, stops_at
+from maap.scaling.model import Bucket, Link, Machines, Sums, Work, buckets_of, step, stops_at
 from rank_fakes import together
 
 GB, US = 1e9, 1e-6
@@ -90,15 +90,64 @@ def test_buckets():
 
 
 def test_a_link_from_two_sums_is_that_link():
-    times = SLOW.sum_seconds(80e6, 4), SLOW.sum_seconds(0, 4)
-    found = model.link_from(times[0], 80_000_000, times[1], 4)
-    assert found.bandwidth == pytest.approx(GB) and found.latency == pytest.approx(10 * US)
+    whole, alone = SLOW.sum_seconds(80e6, 4), SLOW.sum_seconds(0, 4)
+    once = 100.0  # of the times of either kind one may be anything
+    for times in ([whole] * 9, [alone / 9, *[whole] * 8], [*[whole] * 8, once]):
+        for others in ([alone] * 9, [alone] * 5 + [once] * 4):
+            found = Sums(4, 80_000_000, times, others).link
+            assert found.bandwidth == pytest.approx(GB) and found.latency == pytest.approx(10 * US)
+
+
+@pytest.mark.parametrize(
+    "whole",
+    [
+        [50e-6] * 9,
+        [20e-6] * 9,  # shorter than those of one value
+        [150e-6] * 9,
+        [48e-6, 51e-6, *[900e-6] * 7],
+    ],
+)
+def test_a_sum_that_takes_no_longer_than_one_of_one_value_says_nothing_of_a_bandwidth(whole):
+    found = Sums(2, 4096, whole, [49e-6, 50e-6, 50e-6, 50e-6, 51e-6, 51e-6, 52e-6, 53e-6, 9.0])
+    assert found.link is None
+    assert f"4096 bytes of gradients took {1e6 * sorted(whole)[4]:.0f} us" in found.said
+    assert found.said.endswith("one of a single value 51 us")
 
 
 def test_sums_are_timed_on_all_ranks():
-    for link in together(2, lambda: sums.measured(4096)):
-        assert link.bandwidth > 0 and link.latency > 0
+    for found in together(2, lambda: sums.measured(4096)):
+        assert (found.ranks, found.size) == (2, 4096)
+        for times in (found.whole, found.of_one_value):
+            assert len(times) == sums.TIMES and min(times) > 0
     assert ranks.here().size == 1
+
+
+def test_the_command_asks_for_a_bandwidth_where_none_can_be_measured(monkeypatch, capsys):
+    """And takes the measured one where it can."""
+    from maap.cli import plan
+    from maap.cli.main import main
+
+    about = facts.Facts("Tiny", 8, 1000, Work(0.001, 0.002, 0.0, [Bucket(4096, 1.0)]), 1024, True)
+    times = {"short": [50e-6] * 9, "long": [1050e-6] * 9}
+
+    def called(target, *_, **__):
+        found = Sums(2, 4096, times[which], [50e-6] * 9)
+        return about if target.endswith("facts_of") else found
+
+    monkeypatch.setattr(plan, "call", called)
+    monkeypatch.setattr(plan, "_check_measuring", lambda: None)
+    which = "short"
+    with pytest.raises(SystemExit) as end:
+        main(["plan", "tiny"])
+    said = capsys.readouterr()
+    assert end.value.code == 1 and "GB/s" not in said.out
+    assert said.err.startswith("error: with Tiny the link cannot be measured: a sum of its 4096 b")
+    assert "give --bandwidth (and --latency)" in said.err and "Traceback" not in said.err
+    which = "long"
+    with pytest.raises(SystemExit) as end:
+        main(["plan", "tiny"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and "0.0041 GB/s and 25 us" in said and "-0%" not in said
 
 
 # ---- a net ----

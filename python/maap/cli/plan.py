@@ -9,7 +9,7 @@ from maap.errors import MaapError
 from maap.host.launched import need_ranks
 from maap.host.supervise import call
 from maap.scaling import page
-from maap.scaling.model import Link, Machines
+from maap.scaling.model import Facts, Link, Machines, Sums
 
 _IMAGENET = 1281167  # training images of ILSVRC 2012
 _POSITIVE = click.FloatRange(min=1e-9)  # old versions of click know no open ranges
@@ -126,13 +126,25 @@ def plan(
         far = Link(1e9 * bandwidth, 1e-6 * (5.0 if latency is None else latency))
         origin = "as given"
     else:
-        size = facts.work.size
-        far = call("maap.scaling.sums:measured", size, debug=debug, processes=2)
+        far = _measured(facts, debug)
         origin = "measured between two processes here"
     near = far if local_bandwidth is None else Link(1e9 * local_bandwidth, far.latency)
     machines = Machines(near, far, ranks_per_machine)
     for line in page.lines(facts, machines, most, whole, images, origin):
         click.echo(line)
+
+
+def _measured(facts: Facts, debug: bool) -> Link:
+    """The link between two processes here. Raises MaapError where the net's sums are too short to
+    tell."""
+    sums: Sums = call("maap.scaling.sums:measured", facts.work.size, debug=debug, processes=2)
+    link = sums.link
+    if link is None:
+        raise MaapError(
+            f"with {facts.net} the link cannot be measured: {sums.said}, too little difference to "
+            "tell a bandwidth from; give --bandwidth (and --latency)"
+        )
+    return link
 
 
 def _check_measuring() -> None:

@@ -17,9 +17,11 @@ Times are in seconds, sizes in bytes, bandwidths in bytes a second. Nothing heav
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Optional
 
 MOST = 1 << 20  # ranks; beyond that nobody asks
+LONGER = 3  # 4 KB between two processes of a machine take up to 2.6 times as long as one value
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,8 @@ def step(work: Work, machines: Machines, ranks: int, batch: float, whole: Option
     alone = whole if whole is not None else batch  # images of one rank without others
     best = alone / ((work.forward + work.backward) * alone + work.update)
     rate = images / (compute + late)
-    return Step(ranks, images, compute, sums, sums - late, rate / (ranks * best))
+    hidden = max(0.0, sums - late)  # -1e-18 is no number to show
+    return Step(ranks, images, compute, sums, hidden, rate / (ranks * best))
 
 
 def doubling(most: int) -> Iterator[int]:
@@ -168,10 +171,33 @@ def buckets_of(params: Sequence[tuple[int, float]], limit: int) -> list[Bucket]:
     return found
 
 
-def link_from(seconds: float, size: int, of_one_value: float, ranks: int) -> Link:
-    """The link that two measured sums over ``ranks`` imply: one of ``size`` bytes, and one of a
-    single value, which is all latency."""
-    messages = 2 * (ranks - 1)
-    latency = of_one_value / messages
-    carried = max(seconds - of_one_value, 1e-9)
-    return Link(messages / ranks * size / carried, latency)
+@dataclass(frozen=True)
+class Sums:
+    """Seconds that sums over ``ranks`` took, each some times: of ``size`` bytes, and of one value,
+    which is all latency."""
+
+    ranks: int
+    size: int
+    whole: Sequence[float]
+    of_one_value: Sequence[float]
+
+    @property
+    def link(self) -> Optional[Link]:
+        """The link that the medians imply; None where the difference is noise, or what another way
+        to send a message costs: unless all sums of ``size`` bytes but one took `LONGER` times as
+        long as one value's. (A machine may do something else once.)"""
+        messages = 2 * (self.ranks - 1)
+        alone = median(self.of_one_value)
+        if sorted(self.whole)[1] < LONGER * alone:
+            return None
+        carried = median(self.whole) - alone
+        return Link(messages / self.ranks * self.size / carried, alone / messages)
+
+    @property
+    def said(self) -> str:
+        """The medians, for people."""
+        whole, alone = (1e6 * median(times) for times in (self.whole, self.of_one_value))
+        return (
+            f"a sum of its {self.size} bytes of gradients took {whole:.0f} us here, one of a "
+            f"single value {alone:.0f} us"
+        )

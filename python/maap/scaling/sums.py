@@ -5,20 +5,18 @@ import time
 import numpy as np
 
 from maap.host import ranks
-from maap.scaling.model import Link, link_from
+from maap.scaling.model import Sums
 
-TIMES = 5
-
-
-def measured(size: int) -> Link:
-    """The link that sums over the ranks of `ranks.here` imply, of ``size`` bytes and of one value;
-    the medians of some times."""
-    group = ranks.here()
-    return link_from(_median(max(size // 4, 1)), size, _median(1), group.size)
+TIMES = 9
 
 
-def _median(values: int) -> float:
-    """Seconds of a sum, of the slowest rank."""
+def measured(size: int) -> Sums:
+    """The times of sums over the ranks of `ranks.here`, of ``size`` bytes and of one value."""
+    return Sums(ranks.here().size, size, _seconds(max(size // 4, 1)), _seconds(1))
+
+
+def _seconds(values: int) -> list[float]:
+    """Seconds of a sum, `TIMES` times, each of the slowest rank."""
     group, array = ranks.here(), np.ones(values, np.float32)
     times = []
     for _ in range(TIMES + 1):
@@ -27,4 +25,4 @@ def _median(values: int) -> float:
         group.sum(array)
         times.append(max(ranks.gathered(time.monotonic() - started)))
         array[...] = 1
-    return float(np.median(times[1:]))
+    return times[1:]
