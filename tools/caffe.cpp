@@ -108,7 +108,7 @@ int device_query() {
 
 namespace {
 
-/// `test` and `time` run one process. If a launcher started several, rank 0 says so for all.
+/// All but `train` run as one process. If a launcher started several, rank 0 says so for all.
 bool is_for_one(const std::string& name) {
   const caffe::Launch launch = caffe::find_launch();
   if (name == "train" || launch.size <= 1) return true;

@@ -79,7 +79,7 @@ def test_resumes_with_another_number_of_ranks(tmp_path, images):
     assert rank_nets.difference(*files) < 1e-5
 
 
-@pytest.mark.parametrize("verb", ["test", "time"])
+@pytest.mark.parametrize("verb", ["test", "time", "device_query"])
 def test_other_verbs_run_as_one_process(tmp_path, images, verb):
     solver = rank_nets.write_solver(tmp_path, images, "net", 2)
     del solver
