@@ -189,7 +189,7 @@ bool SyncedMemory::move_on_gpu(const std::shared_ptr<void>& memory) {
   note_host_work(kMoves);
   if (gpu_is_given_ || gpu_.use_count() > 1) return false;
   const std::shared_ptr<GpuUsage> usage = device::usage_of(memory.get());
-  if (gpu_ != nullptr && (head_ == HEAD_AT_GPU || head_ == SYNCED)) {
+  if (gpu_ != nullptr && is_on_gpu()) {
     device::before_reading(usage_.get());
     device::before_writing(usage.get());
     device::copy(memory.get(), gpu_.get(), size_);
@@ -210,7 +210,7 @@ void SyncedMemory::cpu_copy_is(const void* values) {
 
 void SyncedMemory::set_gpu_copy(const std::shared_ptr<void>& data) {
   note_host_work(kMoves);
-  CAFFE_CHECK(data != nullptr && (head_ == HEAD_AT_CPU || head_ == SYNCED),
+  CAFFE_CHECK(data != nullptr && is_on_cpu(),
               "set_gpu_copy: the pointer is null, or the values are not on the CPU");
   usage_ = device::usage_of(data.get());
   gpu_ = data;
@@ -335,7 +335,7 @@ void SyncedMemory::convert_through_gpu() {
 }
 
 void SyncedMemory::to_cpu() {
-  if (head_ == HEAD_AT_CPU || head_ == SYNCED) return;
+  if (is_on_cpu()) return;
   check_not_given_up(*this);
   if (is_foreign(false)) return convert_on_cpu();
   if (is_foreign(true)) {
@@ -357,11 +357,11 @@ void SyncedMemory::to_cpu() {
 void SyncedMemory::to_gpu() {
   check_not_given_up(*this);
   if (is_foreign(false)) convert_on_cpu();
-  if (head_ != HEAD_AT_GPU && head_ != SYNCED && foreign_is_current_ && foreign_->on_gpu()) {
+  if (!is_on_gpu() && foreign_is_current_ && foreign_->on_gpu()) {
     return convert_on_gpu();
   }
   prepare_gpu();
-  if (head_ == HEAD_AT_GPU || head_ == SYNCED) return;
+  if (is_on_gpu()) return;
   if (usage_ != nullptr) device::before_writing(usage_.get());
   if (head_ == UNINITIALIZED) {
     device::fill_zero(gpu_.get(), size_);
@@ -414,7 +414,7 @@ void SyncedMemory::prepare_gpu() {
   const size_t bytes = std::max(size_, kAlignment);
   const std::shared_ptr<void> here(device::allocate(bytes), device::release);
   const std::shared_ptr<GpuUsage> usage = device::usage_of(here.get());
-  if (gpu_ != nullptr && (head_ == HEAD_AT_GPU || head_ == SYNCED)) {
+  if (gpu_ != nullptr && is_on_gpu()) {
     device::before_reading(usage_.get());
     device::before_writing(usage.get());
     device::copy_async(here.get(), gpu_.get(), size_);

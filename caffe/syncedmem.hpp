@@ -193,10 +193,14 @@ class SyncedMemory {
   void land_on_gpu(std::shared_ptr<void>* room);
 
   SyncedHead head() const { return head_; }
+  /// Whether the plain copy there is up to date.
+  bool is_on_cpu() const { return head_ == HEAD_AT_CPU || head_ == SYNCED; }
+  bool is_on_gpu() const { return is_on_gpu(head_); }
   /// Bytes.
   size_t size() const { return size_; }
 
  private:
+  static bool is_on_gpu(SyncedHead head) { return head == HEAD_AT_GPU || head == SYNCED; }
   bool is_held() const { return cpu_.use_count() > 1; }
   /// For the thread's GpuTrace.
   void note_use(bool writes) const;

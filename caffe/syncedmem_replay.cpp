@@ -7,14 +7,6 @@
 
 namespace caffe {
 
-namespace {
-
-bool is_at_gpu(SyncedMemory::SyncedHead head) {
-  return head == SyncedMemory::HEAD_AT_GPU || head == SyncedMemory::SYNCED;
-}
-
-}  // namespace
-
 void SyncedMemory::note_use(bool writes) const {
   GpuTrace* const trace = GpuTrace::current();
   if (trace != nullptr) trace->uses(const_cast<SyncedMemory*>(this), writes);
@@ -44,7 +36,7 @@ bool SyncedMemory::make_ready(const State& before) {
     return false;
   }
   if (now.head != before.head) {
-    if (!is_at_gpu(before.head) || now.head == UNINITIALIZED || now.head == HEAD_AT_FOREIGN) {
+    if (!is_on_gpu(before.head) || now.head == UNINITIALIZED || now.head == HEAD_AT_FOREIGN) {
       return false;
     }
     if (now.head == HEAD_AT_CPU) to_gpu();
@@ -59,7 +51,7 @@ void SyncedMemory::wait_for_others() {
 
 /// What was only read may be newer on the GPU by now than it was then.
 void SyncedMemory::has_become(const State& before, const State& after, bool written) {
-  if (written || !is_at_gpu(before.head)) head_ = after.head;
+  if (written || !is_on_gpu(before.head)) head_ = after.head;
   foreign_is_current_ = after.foreign_is_current;
   twin_ = after.twin.lock();
 }
@@ -76,7 +68,7 @@ void SyncedMemory::watch_life(const std::shared_ptr<bool>& alive) {
 }
 
 void SyncedMemory::land_on_gpu(std::shared_ptr<void>* room) {
-  if (!gpu_is_given_ || !is_at_gpu(head_) || gpu_ == *room) return;
+  if (!gpu_is_given_ || !is_on_gpu() || gpu_ == *room) return;
   if (*room == nullptr) {
     *room = std::shared_ptr<void>(device::allocate(std::max(size_, kAlignment)), device::release);
   }

@@ -102,6 +102,7 @@ class GpuContext {
     size_t bytes = 0;
   };
   void* room(size_t bytes, Room* room);
+  void mark();
   static OfThread& of_this_thread();
   static GpuContext* take(int device);
   void give_back();
@@ -116,7 +117,6 @@ class GpuContext {
   std::shared_ptr<void> cudnn_;
   Room workspace_, operands_, blas_room_;
   unsigned rooms_made_ = 0;
-  void mark();
   std::atomic<bool> is_recording_{false};
   std::mutex mutex_;  // guards the event
   CUevent_st* event_ = nullptr;

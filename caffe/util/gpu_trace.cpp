@@ -46,7 +46,7 @@ LaunchValues::~LaunchValues() {
 }
 
 const void* LaunchValues::add(const void* now, size_t bytes, std::function<void(void*)> next) {
-  if (next_.size() == most_) throw NotRecorded("it has other launch arguments than before");
+  if (is_full()) throw NotRecorded("it has other launch arguments than before");
   const size_t at = kBytes * next_.size();
   std::memcpy(static_cast<char*>(host_.get()) + at, now, bytes);
   next_.push_back(std::move(next));
@@ -59,16 +59,11 @@ void LaunchValues::refresh() {
   for (size_t i = 0; i < next_.size(); ++i) next_[i](static_cast<char*>(host_.get()) + kBytes * i);
 }
 
-void LaunchValues::send_last() {
-  const size_t at = kBytes * (next_.size() - 1);
+void LaunchValues::send(size_t first) {
+  if (first == size()) return;
+  const size_t at = kBytes * first;
   device::copy_async(static_cast<char*>(gpu_.get()) + at, static_cast<char*>(host_.get()) + at,
-                     kBytes);
-  sent_ = device::record();
-}
-
-void LaunchValues::send() {
-  if (next_.empty()) return;
-  device::copy_async(gpu_.get(), host_.get(), kBytes * next_.size());
+                     kBytes * (size() - first));
   sent_ = device::record();
 }
 
@@ -102,9 +97,7 @@ void GpuTrace::uses(SyncedMemory* block, bool writes) {
 void GpuTrace::reads_on_host(SyncedMemory* block) {
   Touch& one = touch(block);
   one.is_read_on_host = true;
-  const SyncedMemory::SyncedHead head = block->head();
-  const bool is_there = head == SyncedMemory::HEAD_AT_CPU || head == SyncedMemory::SYNCED;
-  if (!is_there || one.is_written || changing_.count(block) > 0) {
+  if (!block->is_on_cpu() || one.is_written || changing_.count(block) > 0) {
     needs_host("reads values on the host");
   }
 }
@@ -148,7 +141,7 @@ const void* GpuTrace::place(const void* now, size_t bytes, std::function<void(vo
   if (values_->is_full()) return nullptr;
   const Untraced quietly;
   const void* const at = values_->add(now, bytes, std::move(next));
-  values_->send_last();
+  values_->send(values_->size() - 1);
   return at;
 }
 

@@ -45,11 +45,10 @@ class LaunchValues {
   const void* add(const void* now, size_t bytes, std::function<void(void*)> next);
   /// Asks for the next values, in the order in which they were added.
   void refresh();
-  /// Queues their copy to the GPU.
-  void send();
-  /// The same for the last one alone.
-  void send_last();
-  bool is_full() const { return next_.size() == most_; }
+  /// Queues the copy to the GPU of all of them, or of those behind the first ones.
+  void send(size_t first = 0);
+  size_t size() const { return next_.size(); }
+  bool is_full() const { return size() == most_; }
   const std::shared_ptr<void>& memory() const { return gpu_; }
 
  private:
