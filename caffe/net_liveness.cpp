@@ -25,11 +25,6 @@ bool is_known(const Layer<Dtype>& layer) {
   return is_engines_own(layer) && dynamic_cast<const RecurrentLayer<Dtype>*>(&layer) == nullptr;
 }
 
-template <typename Dtype>
-bool has_memory(const Blob<Dtype>& blob) {
-  return !blob.shape().empty() || blob.count() > 0;
-}
-
 /// [layer] Whether its backward pass may need its blobs: it runs, or that of a layer in place
 /// behind it does, with which the net may have joined it (caffe/net_chains.hpp).
 template <typename Dtype>

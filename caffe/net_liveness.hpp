@@ -67,6 +67,12 @@ class Liveness {
 template <typename Dtype>
 bool is_engines_own(const Layer<Dtype>& layer);
 
+/// Whether a blob has been given a shape, and with it blocks of memory.
+template <typename Dtype>
+bool has_memory(const Blob<Dtype>& blob) {
+  return !blob.shape().empty() || blob.count() > 0;
+}
+
 /// Throw if layers start to end read values from before this pass that were given up.
 template <typename Dtype>
 void check_forward_has_values(const Net<Dtype>& net, int start, int end);

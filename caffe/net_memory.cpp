@@ -34,7 +34,7 @@ LayerMemory memory_of(const Net<Dtype>& net, int i, Seen* seen) {
   const vector<bool>& needs = net.layer_need_backward();
   const bool backward = i >= static_cast<int>(needs.size()) || needs[i];
   for (const Blob<Dtype>* const top : net.top_vecs()[i]) {
-    if (top->shape().empty() && top->count() == 0) continue;
+    if (!has_memory(*top)) continue;
     row.data += once(top->data(), bytes_of(*top), seen);
     if (backward) row.diff += once(top->diff(), bytes_of(*top), seen);
   }

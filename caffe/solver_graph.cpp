@@ -27,24 +27,28 @@ int count_sources(const Net<Dtype>& net) {
   return static_cast<int>(count);
 }
 
-/// use(block) for each block of memory that the net gets from outside: of the first layers, and of
-/// Input layers, which do nothing. A Parameter layer's top is a parameter.
-template <typename Dtype, typename Use>
-void for_each_input(const Net<Dtype>& net, int sources, const Use& use) {
+/// The tops that the net gets from outside: of the first layers, and of Input layers, which do
+/// nothing. A Parameter layer's top is a parameter.
+template <typename Dtype>
+std::vector<const Blob<Dtype>*> inputs_of(const Net<Dtype>& net, int sources) {
+  std::vector<const Blob<Dtype>*> found;
   for (size_t i = 0; i < net.layers().size(); ++i) {
     const string type = net.layers()[i]->type();
     if ((static_cast<int>(i) >= sources && type != "Input") || type == "Parameter") continue;
-    for (const Blob<Dtype>* const top : net.top_vecs()[i]) {
-      if (top->count() > 0) use(top->data().get());
-    }
+    found.insert(found.end(), net.top_vecs()[i].begin(), net.top_vecs()[i].end());
   }
+  return found;
 }
 
 }  // namespace
 
 template <typename Dtype>
 IterationGraph<Dtype>::IterationGraph(Net<Dtype>* net, int passes)
-    : net_(net), passes_(passes), first_(count_sources(*net)) {
+    : net_(net),
+      passes_(passes),
+      first_(count_sources(*net)),
+      inputs_(inputs_of(*net, first_)),
+      landings_(inputs_.size()) {
   std::string why;
   if (!can_record(&why)) go_off(why);
 }
@@ -128,7 +132,7 @@ bool IterationGraph<Dtype>::begins(const std::vector<double>& settings) {
   if (stage_ != kOff && !net_->keeps_all()) go_off("the net gives memory back (KeepOnly)");
   if (stage_ == kOff) return false;
   if (stage_ == kReplay) {
-    const bool fits = *alive_ && settings == settings_ && shapes() == shapes_ &&
+    const bool fits = *alive_ && settings == settings_ && has_its_shapes() &&
                       std::none_of(recorded_.begin(), recorded_.end(),
                                    [](const Pass& pass) { return pass.graph->is_stale(); });
     if (!fits) start_again("blobs or settings change in each iteration");
@@ -158,31 +162,46 @@ std::vector<typename IterationGraph<Dtype>::Shape> IterationGraph<Dtype>::shapes
   std::vector<Shape> all;
   for (const auto* const blobs : {&net_->blobs(), &net_->params()}) {
     for (const shared_ptr<Blob<Dtype>>& blob : *blobs) {
-      const bool has_memory = !blob->shape().empty() || blob->count() > 0;
-      all.push_back({blob->shape(), has_memory ? blob->data().get() : nullptr,
-                     has_memory ? blob->diff().get() : nullptr});
+      const bool has = has_memory(*blob);
+      all.push_back({blob.get(), blob->shape(), has ? blob->data().get() : nullptr,
+                     has ? blob->diff().get() : nullptr});
     }
   }
   return all;
 }
 
 template <typename Dtype>
-void IterationGraph<Dtype>::land_sources() {
-  size_t next = 0;
-  for_each_input(*net_, first_, [&](SyncedMemory* block) {
-    if (next == landings_.size()) landings_.emplace_back();
-    Landing& landing = landings_[next++];
-    if (landing.block != block) landing = {block, nullptr};
-    block->gpu_data();  // a copy from the host cannot be recorded
-    block->land_on_gpu(&landing.room);
+bool IterationGraph<Dtype>::has_its_shapes() const {
+  return std::all_of(shapes_.begin(), shapes_.end(), [](const Shape& one) {
+    const bool has = has_memory(*one.blob);
+    return one.blob->shape() == one.shape && one.data == (has ? one.blob->data().get() : nullptr) &&
+           one.diff == (has ? one.blob->diff().get() : nullptr);
   });
+}
+
+template <typename Dtype>
+void IterationGraph<Dtype>::land_inputs() {
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    if (inputs_[i]->count() == 0) continue;
+    SyncedMemory* const block = inputs_[i]->data().get();
+    if (landings_[i].block != block) landings_[i] = {block, nullptr};
+    block->gpu_data();  // a copy from the host cannot be recorded
+    block->land_on_gpu(&landings_[i].room);
+  }
+}
+
+template <typename Dtype>
+void IterationGraph<Dtype>::name_inputs(GpuTrace* trace) const {
+  for (const Blob<Dtype>* const input : inputs_) {
+    if (input->count() > 0) trace->changes_between(input->data().get());
+  }
 }
 
 template <typename Dtype>
 void IterationGraph<Dtype>::run(int pass, LateLoss<Dtype>* loss,
                                 const std::function<void(int first)>& rest) {
   net_->ForwardLate(0, first_ - 1, loss);
-  land_sources();
+  land_inputs();
   const auto run_rest = [&] { rest(first_); };
   if (runs_plainly_) return run_rest();
   switch (stage_) {
@@ -213,7 +232,7 @@ template <typename Dtype>
 void IterationGraph<Dtype>::watch(const std::function<void()>& rest) {
   rehearsed_.push_back(std::make_unique<LaunchValues>(kValuesOfAWatch));
   GpuTrace trace(GpuTrace::kWatch, rehearsed_.back().get());
-  for_each_input(*net_, first_, [&](SyncedMemory* block) { trace.changes_between(block); });
+  name_inputs(&trace);
   {
     const GpuTrace::Scope scope(&trace);
     rest();
@@ -240,7 +259,7 @@ void IterationGraph<Dtype>::record(int pass, LateLoss<Dtype>* loss,
   Pass made;
   made.values = std::make_unique<LaunchValues>(values_[pass]);
   GpuTrace trace(GpuTrace::kRecord, made.values.get());
-  for_each_input(*net_, first_, [&](SyncedMemory* block) { trace.changes_between(block); });
+  name_inputs(&trace);
   rng_t* const random = caffe_rng();
   const rng_t random_before = *random;
   const auto loss_before = loss->progress();
@@ -302,8 +321,7 @@ bool IterationGraph<Dtype>::is_ready(const Pass& recorded) const {
   for (const Block& block : recorded.blocks) {
     SyncedMemory* const memory = block.touch.block;
     if (!block.on_host.empty()) {
-      const SyncedMemory::SyncedHead head = memory->head();
-      if (head != SyncedMemory::HEAD_AT_CPU && head != SyncedMemory::SYNCED) return false;
+      if (!memory->is_on_cpu()) return false;
       if (std::memcmp(memory->cpu_data(), block.on_host.data(), memory->size()) != 0) return false;
     }
     if (!memory->make_ready(block.touch.before)) return false;
@@ -315,7 +333,7 @@ template <typename Dtype>
 bool IterationGraph<Dtype>::replay(int pass, LateLoss<Dtype>* loss) {
   Pass& recorded = recorded_[pass];
   // The data layers may have changed their tops since the iteration's begin.
-  if (!*alive_ || shapes() != shapes_ || !late_.is_at(recorded.late_before)) return false;
+  if (!*alive_ || !has_its_shapes() || !late_.is_at(recorded.late_before)) return false;
   if (!is_ready(recorded) || !late_.go_to(recorded.late)) return false;
   loss->set_progress(recorded.loss);
   recorded.values->refresh();

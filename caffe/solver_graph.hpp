@@ -72,11 +72,9 @@ class IterationGraph {
     typename LateLoss<Dtype>::Progress loss;
   };
   struct Shape {
+    const Blob<Dtype>* blob;
     std::vector<int> shape;
     const SyncedMemory *data, *diff;
-    bool operator==(const Shape& other) const {
-      return shape == other.shape && data == other.data && diff == other.diff;
-    }
   };
   struct Landing {
     SyncedMemory* block = nullptr;
@@ -88,7 +86,9 @@ class IterationGraph {
   void start_again(const std::string& why);
   bool can_record(std::string* why) const;
   std::vector<Shape> shapes() const;
-  void land_sources();
+  bool has_its_shapes() const;
+  void land_inputs();
+  void name_inputs(GpuTrace* trace) const;
   void settle() const;
   void watch(const std::function<void()>& rest);
   void record(int pass, LateLoss<Dtype>* loss, const std::function<void()>& rest);
@@ -98,7 +98,8 @@ class IterationGraph {
 
   Net<Dtype>* const net_;
   const int passes_;
-  int first_ = 0;  // the first layer behind the data layers
+  const int first_;  // the first layer behind the data layers
+  const std::vector<const Blob<Dtype>*> inputs_;
   LateValues late_;
 
   Stage stage_ = kWarmUp;
@@ -114,7 +115,7 @@ class IterationGraph {
   std::vector<SyncedMemory*> used_;                       // on the GPU, by watched passes
   std::vector<std::unique_ptr<LaunchValues>> rehearsed_;  // which layers may hold until a recording
   std::vector<Pass> recorded_;                            // [pass]
-  std::vector<Landing> landings_;
+  std::vector<Landing> landings_;                         // [input]
   std::vector<Shape> shapes_;
   std::vector<double> settings_;
   std::shared_ptr<bool> alive_;  // whether all blocks of used_ or recorded_ still exist
