@@ -12,11 +12,6 @@ struct AdaDeltaRule {
   T rate, momentum, delta;
   T* h;  // mean square of the gradients
   T* s;  // mean square of the steps
-  CAFFE_HD AdaDeltaRule at(const RateNow<T>& now) const {
-    AdaDeltaRule rule = *this;
-    rule.rate = now.rate;
-    return rule;
-  }
   CAFFE_HD AdaDeltaRule for_param(T lr_mult) const {
     AdaDeltaRule rule = *this;
     rule.rate = rate * lr_mult;

@@ -11,11 +11,6 @@ template <typename T>
 struct AdaGradRule {
   T rate, delta;
   T* h;
-  CAFFE_HD AdaGradRule at(const RateNow<T>& now) const {
-    AdaGradRule rule = *this;
-    rule.rate = now.rate;
-    return rule;
-  }
   CAFFE_HD AdaGradRule for_param(T lr_mult) const {
     AdaGradRule rule = *this;
     rule.rate = rate * lr_mult;

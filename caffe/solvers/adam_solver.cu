@@ -12,12 +12,6 @@ struct AdamRule {
   T rate, correction, beta1, beta2, delta;
   T* m;
   T* v;
-  CAFFE_HD AdamRule at(const RateNow<T>& now) const {
-    AdamRule rule = *this;
-    rule.rate = now.rate;
-    rule.correction = now.correction;
-    return rule;
-  }
   CAFFE_HD AdamRule for_param(T lr_mult) const {
     AdamRule rule = *this;
     rule.rate = rate * lr_mult * correction;
@@ -29,6 +23,13 @@ struct AdamRule {
     return rate * (m[i] / (std::sqrt(v[i]) + delta));
   }
 };
+
+template <typename T>
+CAFFE_HD AdamRule<T> with_rate(AdamRule<T> rule, const RateNow<T>& now) {
+  rule.rate = now.rate;
+  rule.correction = now.correction;
+  return rule;
+}
 
 /// Of the bias towards 0 of both histories at iteration t, from 1 on.
 template <typename T>

@@ -11,11 +11,6 @@ template <typename T>
 struct NesterovRule {
   T rate, momentum;
   T* h;
-  CAFFE_HD NesterovRule at(const RateNow<T>& now) const {
-    NesterovRule rule = *this;
-    rule.rate = now.rate;
-    return rule;
-  }
   CAFFE_HD NesterovRule for_param(T lr_mult) const {
     NesterovRule rule = *this;
     rule.rate = rate * lr_mult;

@@ -11,11 +11,6 @@ template <typename T>
 struct RMSPropRule {
   T rate, decay, delta;
   T* h;
-  CAFFE_HD RMSPropRule at(const RateNow<T>& now) const {
-    RMSPropRule rule = *this;
-    rule.rate = now.rate;
-    return rule;
-  }
   CAFFE_HD RMSPropRule for_param(T lr_mult) const {
     RMSPropRule rule = *this;
     rule.rate = rate * lr_mult;

@@ -9,11 +9,6 @@ template <typename T>
 struct SGDRule {
   T rate, momentum;
   T* h;
-  CAFFE_HD SGDRule at(const RateNow<T>& now) const {
-    SGDRule rule = *this;
-    rule.rate = now.rate;
-    return rule;
-  }
   CAFFE_HD SGDRule for_param(T lr_mult) const {
     SGDRule rule = *this;
     rule.rate = rate * lr_mult;

@@ -6,8 +6,7 @@
 //
 // A rule is a functor with CAFFE_HD T operator()(int i, T g) const: it takes the gradient of
 // element i, changes the history of element i, and returns the value to subtract from the weight.
-// Its for_param(lr_mult) is the rule of one parameter, made from the rule of the net; with a
-// RateNow, the rule of the net has that rate.
+// Its for_param(lr_mult) is the rule of one parameter, made from the rule of the net.
 
 #include <algorithm>
 
@@ -117,6 +116,14 @@ struct OnePassOnGpu {
   }
 };
 
+/// The rule of the net with an iteration's rate. A rule that has a correction as well has a
+/// function of its own.
+template <typename Rule, typename T>
+CAFFE_HD Rule with_rate(Rule rule, const RateNow<T>& now) {
+  rule.rate = now.rate;
+  return rule;
+}
+
 /// All steps for all parameters of an arena.
 template <typename T, typename Rule>
 struct ArenaPass {
@@ -141,7 +148,7 @@ struct ArenaPass {
       value = l1 ? regularized<T, G::kL1>(value, decay, w[i])
                  : regularized<T, G::kL2>(value, decay, w[i]);
     }
-    const Rule now = rate_now != nullptr ? rule.at(*rate_now) : rule;
+    const Rule now = rate_now != nullptr ? with_rate(rule, *rate_now) : rule;
     const T u = now.for_param(segment.lr)(i, value);
     g[i] = u;
     w[i] -= u;
