@@ -51,6 +51,17 @@ const Operation* running_operation() {
   return running;
 }
 
+cudaError_t ready() {
+  return running != nullptr ? cudaErrorNotPermitted : state();
+}
+
+cudaError_t find_stream(cudaStream_t* stream) {
+  const cudaError_t error = ready();
+  if (error != cudaSuccess) return error;
+  *stream = Queue::get().stream_of(*stream, current_device());
+  return *stream == nullptr ? cudaErrorInvalidResourceHandle : cudaSuccess;
+}
+
 Queue& Queue::get() {
   static Queue& made = *new Queue;  // never destroyed: static objects use it until the end
   return made;

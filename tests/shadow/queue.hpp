@@ -47,6 +47,11 @@ typedef std::shared_ptr<Operation> OperationPtr;
 /// The operation that the calling thread runs now, or null.
 const Operation* running_operation();
 
+/// What a call of the runtime returns at once: an operation may make none.
+cudaError_t ready();
+/// A stream of the current device in *stream, or why there is none.
+cudaError_t find_stream(cudaStream_t* stream);
+
 class Queue {
  public:
   static Queue& get();

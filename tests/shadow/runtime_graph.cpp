@@ -10,10 +10,12 @@
 
 using shadow::Captures;
 using shadow::Fault;
+using shadow::find_stream;
 using shadow::note;
 using shadow::Operation;
 using shadow::OperationPtr;
 using shadow::Queue;
+using shadow::ready;
 
 struct CUgraph_st {
   int device;
@@ -26,19 +28,6 @@ struct CUgraphExec_st {
 };
 
 namespace {
-
-cudaError_t ready() {
-  if (shadow::running_operation() != nullptr) return cudaErrorNotPermitted;
-  return shadow::state();
-}
-
-/// A stream of the current device in *stream, or why there is none.
-cudaError_t find_stream(cudaStream_t* stream) {
-  const cudaError_t error = ready();
-  if (error != cudaSuccess) return error;
-  *stream = Queue::get().stream_of(*stream, shadow::current_device());
-  return *stream == nullptr ? cudaErrorInvalidResourceHandle : cudaSuccess;
-}
 
 /// Throws a Fault if the memory that a captured operation needs is gone.
 void check_memory(const Operation& operation) {

@@ -19,6 +19,7 @@ using shadow::Operation;
 using shadow::OperationPtr;
 using shadow::PinnedMemory;
 using shadow::Queue;
+using shadow::ready;
 using shadow::Use;
 
 struct CUmemPoolHandle_st {
@@ -31,11 +32,6 @@ namespace {
 constexpr int kMostDevices = 16;
 std::atomic<int64_t> in_use[kMostDevices];  // bytes, by device
 CUmemPoolHandle_st pools[kMostDevices];
-
-cudaError_t ready() {
-  if (shadow::running_operation() != nullptr) return cudaErrorNotPermitted;
-  return shadow::state();
-}
 
 /// For calls that may wait for the device.
 cudaError_t ready_to_wait() {

@@ -11,22 +11,15 @@ using shadow::note;
 using shadow::Operation;
 using shadow::OperationPtr;
 using shadow::Queue;
+using shadow::ready;
 using shadow::Use;
 
 namespace {
 
-/// What a call returns at once, from the state of the runtime and the thread.
-cudaError_t ready() {
-  if (shadow::running_operation() != nullptr) return cudaErrorNotPermitted;
-  return shadow::state();
-}
-
 /// A stream of the current device in *stream that can be used so, or why there is none.
 cudaError_t find_stream(cudaStream_t* stream, Use use) {
-  const cudaError_t error = ready();
-  if (error != cudaSuccess) return error;
-  *stream = Queue::get().stream_of(*stream, shadow::current_device());
-  return *stream == nullptr ? cudaErrorInvalidResourceHandle : Captures::get().before(use, *stream);
+  const cudaError_t error = shadow::find_stream(stream);
+  return error != cudaSuccess ? error : Captures::get().before(use, *stream);
 }
 
 cudaError_t is_done(const OperationPtr& operation, int device) {
