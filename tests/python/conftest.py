@@ -60,3 +60,13 @@ def mini_images(tmp_path_factory):
     import mini_data
 
     return mini_data.make(tmp_path_factory.mktemp("images"))
+
+
+@pytest.fixture(scope="module")
+def boxed(tmp_path_factory):
+    """A data set of 24 images of 64 x 64 in 3 classes, each with a true box."""
+    from rewrite_fakes import make_source
+
+    folder = tmp_path_factory.mktemp("boxed") / "data"
+    make_source(folder, 24, splits=("train", "test"), size=(64, 64), boxless=0)
+    return folder

@@ -28,19 +28,10 @@ from maap.runs.snapshots import working_in
 from maap.study import plan
 from maap.training.prepare import set_up
 from maap.util.schema import caffe_pb2
-from rewrite_fakes import make_source
 from test_tables import request
 
 TINY = Path(__file__).resolve().parents[1] / "nets" / "tiny"
 pytestmark = pytest.mark.usefixtures("private_cache")
-
-
-@pytest.fixture(scope="module")
-def boxed(tmp_path_factory):
-    """A data set of 24 images of 64 x 64 in 3 classes, each with a true box."""
-    folder = tmp_path_factory.mktemp("boxed") / "data"
-    make_source(folder, 24, splits=("train", "test"), size=(64, 64), boxless=0)
-    return folder
 
 
 @pytest.fixture

@@ -15,19 +15,10 @@ from maap.study.plot import plot
 from maap.study.results import read_tables
 from maap.study.runner import StudyRuns
 from maap.study.timing import plan_lines
-from rewrite_fakes import make_source
 from study_fakes import cell, evaluation, leave, part
 
 TINY = Path(__file__).resolve().parents[1] / "nets" / "tiny"
 WHY = "its scores are no linear function of the mean of a map, so there is no class activation map"
-
-
-@pytest.fixture(scope="module")
-def boxed(tmp_path_factory):
-    """A data set with true boxes."""
-    folder = tmp_path_factory.mktemp("boxed") / "data"
-    make_source(folder, 24, splits=("train", "test"), size=(64, 64), boxless=0)
-    return folder
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@
 #include "caffe/util/gpu_workspace.hpp"
 #include "tests/cpp/engine/temp_dir.hpp"
 #include "tests/cpp/engine/toy_net.hpp"
-#include "tests/cpp/shadow/all_losses.hpp"
+#include "tests/cpp/shadow/training_on_gpu.hpp"
 #include "tests/shadow/control.hpp"
 
 namespace caffe {
@@ -87,16 +87,11 @@ std::string reason_of(Solver<float>* solver, int iterations = 12) {
   return "";
 }
 
-class SolverGraphTest : public ::testing::Test {
+class SolverGraphTest : public TrainingOnGpu {
  protected:
-  void SetUp() override {
-    Caffe::set_mode(Caffe::GPU);
-    FLAGS_minloglevel = google::GLOG_ERROR + 1;
-  }
   void TearDown() override {
     shadow::fail_capture(0);
-    FLAGS_minloglevel = google::GLOG_INFO;
-    Caffe::set_mode(Caffe::CPU);
+    TrainingOnGpu::TearDown();
   }
 };
 

@@ -1,7 +1,7 @@
 // What an iteration of training costs on the shadow device: waits, copies, allocations, kernels.
 
 #include "tests/cpp/engine/training_nets.hpp"
-#include "tests/cpp/shadow/all_losses.hpp"
+#include "tests/cpp/shadow/training_on_gpu.hpp"
 #include "tests/shadow/control.hpp"
 
 namespace caffe {
@@ -24,16 +24,8 @@ std::string published_net(const std::string& file, int size) {
   return with_input.DebugString();
 }
 
-class TrainingCostTest : public ::testing::Test {
+class TrainingCostTest : public TrainingOnGpu {
  protected:
-  void SetUp() override {
-    Caffe::set_mode(Caffe::GPU);
-    FLAGS_minloglevel = google::GLOG_ERROR + 1;
-  }
-  void TearDown() override {
-    FLAGS_minloglevel = google::GLOG_INFO;
-    Caffe::set_mode(Caffe::CPU);
-  }
   /// The counts of one iteration, the third.
   static shadow::Counts third(Solver<float>* solver) {
     solver->Step(2);

@@ -1,11 +1,24 @@
-#ifndef TESTS_CPP_SHADOW_ALL_LOSSES_HPP_
-#define TESTS_CPP_SHADOW_ALL_LOSSES_HPP_
+#ifndef TESTS_CPP_SHADOW_TRAINING_ON_GPU_HPP_
+#define TESTS_CPP_SHADOW_TRAINING_ON_GPU_HPP_
 
 #include <string>
 
 #include "tests/cpp/engine/training_nets.hpp"
 
 namespace caffe {
+
+/// GPU mode, and no log.
+class TrainingOnGpu : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    Caffe::set_mode(Caffe::GPU);
+    FLAGS_minloglevel = google::GLOG_ERROR + 1;
+  }
+  void TearDown() override {
+    FLAGS_minloglevel = google::GLOG_INFO;
+    Caffe::set_mode(Caffe::CPU);
+  }
+};
 
 /// All losses and what else could read from the GPU.
 inline std::string all_losses() {
@@ -42,4 +55,4 @@ inline std::string all_losses() {
 
 }  // namespace caffe
 
-#endif  // TESTS_CPP_SHADOW_ALL_LOSSES_HPP_
+#endif  // TESTS_CPP_SHADOW_TRAINING_ON_GPU_HPP_
