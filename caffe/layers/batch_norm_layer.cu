@@ -164,8 +164,17 @@ void BatchNormLayer<Dtype>::take_averages() {
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  if (this->runs_again()) return forward_again(*bottom[0], top[0]);
   with_values<Dtype>(data_format(*bottom[0]),
                      [&](auto values) { forward(values, *bottom[0], top[0]); });
+}
+
+template <typename Dtype>
+template <typename T>
+Affine<T> BatchNormLayer<Dtype>::affine(const BehindNorm<Dtype>& behind) const {
+  const Blob<Dtype>*const scale = behind.factors(), *const shift = behind.shifts();
+  return {scale == nullptr ? nullptr : scale->active_data(),
+          shift == nullptr ? nullptr : shift->active_data(), behind.has_relu()};
 }
 
 template <typename Dtype>
@@ -181,19 +190,55 @@ void BatchNormLayer<Dtype>::forward(const Values<Dtype, T>& values, const Blob<D
   const Dtype eps = this->layer_param_.batch_norm_param().eps();
   parallel_for(cut.channels,
                Factor<Dtype>{eps, variance_.active_data(), factor_.mutable_active_data()});
-  const bool keep = &bottom == top && !use_global_stats_;
+  const BehindNorm<Dtype> behind(this->followers(), bottom.shape());
+  kept_y_ = &bottom == top && (!use_global_stats_ || behind.learns_factors());
+  if (kept_y_) x_norm_.ReshapeLike(bottom);
   const T* const x = values.data(bottom);
-  normalise<T>(cut, mean_.active_data(), factor_.active_data(), x, values.mutable_data(top),
-               keep ? values.mutable_data(&x_norm_) : nullptr);
-  if (keep) top->data()->set_twin(x_norm_.data());
+  T* const z = values.mutable_data(top);
+  T* const kept = kept_y_ ? values.mutable_data(&x_norm_) : nullptr;
+  if (behind.count() == 0) {
+    normalise<T>(cut, mean_.active_data(), factor_.active_data(), x, z, kept);
+    if (kept_y_) top->data()->set_twin(x_norm_.data());
+  } else {
+    affine_normalise<T>(cut, mean_.active_data(), factor_.active_data(), affine<T>(behind), x, z,
+                        kept);
+    this->take(behind.count(), TakesFollowers<Dtype>::Gradient::kTogether);
+  }
+}
+
+/// In place, the bottom holds what is behind the layers that were taken. If y was not kept, nobody
+/// needs it: the caller puts the values back, and a Scale that keeps its bottom learns. The layers
+/// that were taken run on whatever there is.
+template <typename Dtype>
+void BatchNormLayer<Dtype>::forward_again(const Blob<Dtype>& bottom, Blob<Dtype>* top) {
+  const bool in_place = &bottom == top;
+  if (in_place && !kept_y_) {
+    if (top->data()->is_given_up()) top->mutable_active_data();
+    return;
+  }
+  const Blob<Dtype>& from = in_place ? x_norm_ : bottom;
+  with_values<Dtype>(data_format(from), [&](auto values) {
+    using T = typename decltype(values)::Type;
+    if (in_place) {
+      copy_values(values, x_norm_, top);
+      return top->data()->set_twin(x_norm_.data());
+    }
+    const T* const x = values.data(bottom);
+    normalise<T>(channels_of(values.order, bottom.shape()), mean_.active_data(),
+                 factor_.active_data(), x, values.mutable_data(top));
+  });
 }
 
 template <typename Dtype>
 void BatchNormLayer<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>& propagate_down,
                                          const Blobs& bottom) {
-  if (!propagate_down[0]) return;
-  with_values<Dtype>(gradient_format(*bottom[0], *top[0]),
-                     [&](auto values) { backward(values, *top[0], bottom[0]); });
+  const BehindNorm<Dtype> behind(this->followers(), bottom[0]->shape());
+  const bool down = propagate_down[0];
+  if (!down && !behind.learns()) return;
+  with_values<Dtype>(gradient_format(*bottom[0], *top[0]), [&](auto values) {
+    if (behind.count() == 0) return backward(values, *top[0], bottom[0]);
+    backward_together(values, behind, down, top[0], bottom[0]);
+  });
 }
 
 template <typename Dtype>
@@ -213,6 +258,31 @@ void BatchNormLayer<Dtype>::backward(const Values<Dtype, T>& values, const Blob<
                                  in_place ? nullptr : values.data(*bottom), mean_.active_data(),
                                  factor_.active_data()};
   normalise_backward<T>(cut, y, nullptr, dy, values.mutable_diff(bottom), &means_, &sums_);
+}
+
+template <typename Dtype>
+template <typename T>
+void BatchNormLayer<Dtype>::backward_together(const Values<Dtype, T>& values,
+                                              const BehindNorm<Dtype>& behind, bool down,
+                                              Blob<Dtype>* top, Blob<Dtype>* bottom) {
+  const ChannelShape cut = channels_of(values.order, bottom->shape());
+  const bool in_place = bottom == top, by_z = in_place && !kept_y_ && behind.has_relu();
+  const AffineValues<T> pass = {
+      affine<T>(behind),
+      {kept_y_ ? values.data(x_norm_) : nullptr, in_place ? nullptr : values.data(*bottom),
+       mean_.active_data(), factor_.active_data()},
+      by_z ? values.data(*top) : nullptr};
+  const bool by_batch = down && !use_global_stats_;
+  CAFFE_CHECK(pass.knows_y() || !(by_batch || behind.learns_factors()),
+              this->name() << "a backward pass needs a forward pass before it");
+  const T* const dz = values.diff(*top);
+  Dtype* const d_scale =
+      behind.learns_factors() ? behind.factors()->mutable_active_diff() : nullptr;
+  Dtype* const d_shift = behind.learns_shifts() ? behind.shifts()->mutable_active_diff() : nullptr;
+  T* const dx = down ? values.mutable_diff(bottom) : nullptr;
+  affine_backward<T>(cut, pass, dz, {by_batch, dx, d_scale, d_shift}, &means_, &sums_);
+  if (!this->keeps_gradient() || (in_place && down)) return;
+  affine_leave<T>(cut, pass, down, dz, values.mutable_diff(top));
 }
 
 INSTANTIATE_CLASS(BatchNormLayer);  // scaled_batch_norm_layer.cpp registers the type

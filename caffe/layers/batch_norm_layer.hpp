@@ -4,8 +4,11 @@
 #include <vector>
 
 #include "caffe/layer.hpp"
+#include "caffe/layers/behind_norm.hpp"
 #include "caffe/layers/needs_gpu_memory.hpp"
 #include "caffe/layers/portable.hpp"
+#include "caffe/layers/takes_followers.hpp"
+#include "caffe/util/affine_norm.hpp"
 #include "caffe/util/value_format.hpp"
 
 namespace caffe {
@@ -24,8 +27,13 @@ namespace caffe {
 ///
 /// In the dialects nv017 and nv015, of NVIDIA's fork, the averages are blobs[0] = f blobs[0] +
 /// (1 - f) mean and so on, the first batch's own at first, and blobs[2] is 1.
+///
+/// Takes a Scale of each channel and a ReLU behind it: one sweep over the values instead of three,
+/// and backward two instead of five.
 template <typename Dtype>
-class BatchNormLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
+class BatchNormLayer : public Portable<Layer<Dtype>>,
+                       public TakesFollowers<Dtype>,
+                       public NeedsGpuMemory {
  public:
   using typename Layer<Dtype>::Blobs;
   using Portable<Layer<Dtype>>::Portable;
@@ -55,16 +63,25 @@ class BatchNormLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   void take_batch_statistics(const Values<Dtype, T>& values, const Blob<Dtype>& x);
   template <typename T>
   void forward(const Values<Dtype, T>& values, const Blob<Dtype>& bottom, Blob<Dtype>* top);
+  /// The last pass, as if no layer behind this one had been taken.
+  void forward_again(const Blob<Dtype>& bottom, Blob<Dtype>* top);
   template <typename T>
   void backward(const Values<Dtype, T>& values, const Blob<Dtype>& top, Blob<Dtype>* bottom);
+  /// Through the layers behind this one, too; without `down` only to what these learn.
+  template <typename T>
+  void backward_together(const Values<Dtype, T>& values, const BehindNorm<Dtype>& behind, bool down,
+                         Blob<Dtype>* top, Blob<Dtype>* bottom);
+  template <typename T>
+  Affine<T> affine(const BehindNorm<Dtype>& behind) const;
   bool as_nvidia() const {
     return this->layer_param_.dialect() == "nv017" || this->layer_param_.dialect() == "nv015";
   }
 
-  Blob<Dtype> factor_;  // [channels], 1 / sqrt(variance + eps)
-  Blob<Dtype> x_norm_;  // y, if the layer works in place and Backward needs it
-  Blob<Dtype> means_;   // memory of normalise_backward
-  Blob<double> sums_;   // memory of channel_sums
+  Blob<Dtype> factor_;   // [channels], 1 / sqrt(variance + eps)
+  Blob<Dtype> x_norm_;   // y, if the layer works in place and Backward needs it
+  bool kept_y_ = false;  // in x_norm_, in the last forward pass
+  Blob<Dtype> means_;    // memory of normalise_backward
+  Blob<double> sums_;    // memory of channel_sums
 };
 
 }  // namespace caffe

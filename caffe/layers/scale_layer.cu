@@ -123,12 +123,7 @@ void ScaleLayer<Dtype>::keep_input(const Values<Dtype, T>& values, const Blob<Dt
   input_ = x.data()->twin();
   if (input_ != nullptr) return;
   copy_.ReshapeLike(x);
-  if constexpr (Values<Dtype, T>::kHalf) {
-    const T* const from = values.data(x);
-    caffe_gpu_memcpy(sizeof(T) * x.count(), from, values.mutable_data(&copy_));
-  } else {
-    copy_data(values.order, x, &copy_);
-  }
+  copy_values(values, x, &copy_);
   input_ = copy_.data();
 }
 

@@ -59,14 +59,14 @@ class ScaleLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   Blob<double> sums_;  // memory of channel_sums
 };
 
-/// Whether the layer is a Scale with one learnt factor for each of the channels of a bottom with 4
-/// axes.
+/// Whether the layer is a Scale with one learnt factor for each of the channels (axis 1) of a
+/// bottom with so many axes.
 template <typename Dtype>
-bool is_channel_scale(Layer<Dtype>& layer, int channels) {
+bool is_channel_scale(Layer<Dtype>& layer, int channels, int axes = 4) {
   if (dynamic_cast<const ScaleLayer<Dtype>*>(&layer) == nullptr) return false;
   const ScaleParameter& param = layer.layer_param().scale_param();
   const size_t learnt = param.bias_term() ? 2 : 1;  // without a second bottom
-  return (param.axis() == 1 || param.axis() == -3) && layer.blobs().size() == learnt &&
+  return (param.axis() == 1 || param.axis() == 1 - axes) && layer.blobs().size() == learnt &&
          layer.blobs()[0]->shape() == std::vector<int>{channels};
 }
 

@@ -122,6 +122,17 @@ struct Values {
   }
 };
 
+/// Copies a blob's values to a blob of the same shape, in this order and type.
+template <typename Dtype, typename T>
+void copy_values(const Values<Dtype, T>& values, const Blob<Dtype>& from, Blob<Dtype>* to) {
+  if constexpr (Values<Dtype, T>::kHalf) {
+    const T* const x = values.data(from);
+    caffe_gpu_memcpy(sizeof(T) * from.count(), x, values.mutable_data(to));
+  } else {
+    copy_data(values.order, from, to);
+  }
+}
+
 /// Calls f(Values<Dtype, T>) with the T of a format.
 template <typename Dtype, typename F>
 void with_values(const Format& format, const F& f) {

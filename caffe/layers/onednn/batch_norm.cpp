@@ -8,12 +8,11 @@
 #include <vector>
 
 #include "caffe/layers/batch_norm_layer.hpp"
+#include "caffe/layers/behind_norm.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/onednn/blocked_affine.hpp"
 #include "caffe/layers/onednn/kept_input.hpp"
-#include "caffe/layers/relu_layer.hpp"
 #include "caffe/layers/scale_layer.hpp"
-#include "caffe/layers/takes_followers.hpp"
 
 namespace caffe {
 namespace onednn {
@@ -29,50 +28,16 @@ void add_gradients(const vector<double>& gradients, Blob<float>* learnt) {
   for (int c = 0; c < learnt->count(); ++c) to[c] = static_cast<float>(to[c] + gradients[c]);
 }
 
-/// The first layers behind a BatchNorm, as far as it can take them.
-class Behind {
- public:
-  Behind() = default;
-  Behind(const vector<Layer<float>*>& followers, int channels) {
-    size_t at = 0;
-    if (at < followers.size() && is_channel_scale(*followers[at], channels)) {
-      scale_ = followers[at++];
-    }
-    if (at < followers.size() && is_plain_relu(*followers[at])) {
-      relu_ = true;
-      ++at;
-    }
-    count_ = at;
-  }
-  size_t count() const { return count_; }
-  bool has_relu() const { return relu_; }
-  /// [channels], or null for 1 and 0.
-  const float* factors() const {
-    return scale_ == nullptr ? nullptr : scale_->blobs()[0]->cpu_data();
-  }
-  const float* shifts() const { return shift() == nullptr ? nullptr : shift()->cpu_data(); }
+typedef BehindNorm<float> Behind;
 
-  bool learns() const {
-    return scale_ != nullptr && (scale_->param_propagate_down(0) || learns_shift());
-  }
-  /// Adds the gradients of the factors and the shifts.
-  void add(const vector<double>& of_factors, const vector<double>& of_shifts) const {
-    if (scale_->param_propagate_down(0)) add_gradients(of_factors, scale_->blobs()[0].get());
-    if (learns_shift()) add_gradients(of_shifts, shift());
-  }
+const float* factors_of(const Behind& behind) {
+  return behind.factors() == nullptr ? nullptr : behind.factors()->cpu_data();
+}
+const float* shifts_of(const Behind& behind) {
+  return behind.shifts() == nullptr ? nullptr : behind.shifts()->cpu_data();
+}
 
- private:
-  Blob<float>* shift() const {
-    return scale_ != nullptr && scale_->blobs().size() > 1 ? scale_->blobs()[1].get() : nullptr;
-  }
-  bool learns_shift() const { return shift() != nullptr && scale_->param_propagate_down(1); }
-
-  Layer<float>* scale_ = nullptr;
-  bool relu_ = false;
-  size_t count_ = 0;
-};
-
-class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers<float> {
+class OneDnnBatchNormLayer : public BatchNormLayer<float> {
  public:
   using Base = BatchNormLayer<float>;
   using Base::Base;
@@ -80,6 +45,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
     if (runs_again()) {
+      if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
       set_affine(Behind());
       return input_.again(layout_, *bottom[0], top[0],
                           [&](const dnnl::memory& from, const dnnl::memory& to) {
@@ -89,7 +55,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
     forward_was_here_ = has_full_blocks(*bottom[0]);
     if (!forward_was_here_) return Base::Forward_cpu(bottom, top);
     layout_ = layout_of(*bottom[0]);
-    const Behind behind(followers(), bottom[0]->shape(1));
+    const Behind behind(followers(), bottom[0]->shape());
     if (use_global_stats_) {
       take_averages();
       set_affine(behind);
@@ -109,7 +75,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override {
     if (!forward_was_here_) return Base::Backward_cpu(top, propagate_down, bottom);
-    const Behind behind(followers(), bottom[0]->shape(1));
+    const Behind behind(followers(), bottom[0]->shape());
     const bool by_x = !use_global_stats_ || behind.has_relu() || behind.learns();
     const KeptInput::Values x(input_, layout_, *bottom[0], by_x);
     const bool down = propagate_down[0];
@@ -127,7 +93,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
   /// The factors and shifts of this layer and the Scale behind it.
   void set_affine(const Behind& behind) {
     resize_affine();
-    set_affine(behind.factors(), behind.shifts(), variance_.cpu_data(), 0, mean_.count());
+    set_affine(factors_of(behind), shifts_of(behind), variance_.cpu_data(), 0, mean_.count());
   }
   void resize_affine() {
     for (vector<float>* const each : {&own_, &factors_, &shifts_}) each->resize(mean_.count());
@@ -145,7 +111,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
   /// With the batch's own statistics.
   void normalise_batch(const Behind& behind, const dnnl::memory& from, const dnnl::memory& to) {
     float *const mean = mean_.mutable_cpu_data(), *const variance = variance_.mutable_cpu_data();
-    const float *const s = behind.factors(), *const b = behind.shifts();
+    const float *const s = factors_of(behind), *const b = shifts_of(behind);
     resize_affine();
     normalise(
         affine(behind.has_relu()), from, mean, variance,
@@ -156,7 +122,8 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
   void add_learnt(const Behind& behind) {
     vector<double> of_factors(products_.size());
     for (size_t c = 0; c < products_.size(); ++c) of_factors[c] = own_[c] * products_[c];
-    behind.add(of_factors, sums_);
+    if (behind.learns_factors()) add_gradients(of_factors, behind.factors());
+    if (behind.learns_shifts()) add_gradients(sums_, behind.shifts());
   }
 
   /// Leaves the top's gradient behind the ReLU or, if `scaled`, the Scale.
@@ -168,7 +135,7 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float>, public TakesFollowers
     const Input dy(*top, Part::kDiff, layout_, Slot::kGradient);
     Output dx(top, Part::kDiff, layout_);
     run_backward(behind.has_relu(), x.memory(), dy.memory(), &dx.memory(),
-                 by_factors ? behind.factors() : ones.data(), false);
+                 by_factors ? factors_of(behind) : ones.data(), false);
     dx.done();
   }
 

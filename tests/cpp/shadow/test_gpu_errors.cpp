@@ -85,7 +85,7 @@ TEST(GpuErrors, EveryLaunchMayFail) {
   const OnGpu mode;
   const vector<double> expected = trained(2);
   int failed = 0;
-  for (int n = 1; n < 400; n += 3) {
+  for (int n = 1; n < 400; n += 2) {
     SCOPED_TRACE(n);
     std::unique_ptr<SGDSolver<float>> solver = small_solver();
     shadow::fail_launch(n);

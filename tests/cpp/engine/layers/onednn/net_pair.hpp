@@ -59,6 +59,7 @@ class NetPair {
  public:
   explicit NetPair(const std::string& text, Phase phase = TRAIN, int seed = 1)
       : seed(seed), judge(parse_net(text, phase)), net(parse_net(text, phase)), random_(seed) {
+    judge.add_before_forward(&watcher_);  // its layers run one by one
     for (const auto& param : judge.params()) fill(param.get(), -0.5, 0.5);
     copy_params();
     fill_inputs();
@@ -165,6 +166,11 @@ class NetPair {
     compare(found.cpu_diff(), expected.cpu_diff(), "gradient");
   }
 
+  struct Watcher : Net<double>::Callback {
+    void run(int) override {}
+  };
+
+  Watcher watcher_;
   std::mt19937 random_;
 };
 
