@@ -110,7 +110,9 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
       for (const int param : arena_->params()) history_is_zero_[param] = false;
       return;
     }
-    note_host_work("goes parameter by parameter");
+    note_host_work(arena_ != nullptr && !arena_serves()
+                       ? "updates a parameter with lr_mult 0 whose gradient somebody has used"
+                       : "goes parameter by parameter");
     if (clipping != nullptr) norm_->measure(*this->net_, most, unscale, clipping);
     for (size_t i = 0; i < this->net_->learnable_params().size(); ++i) {
       const int param = static_cast<int>(i);
