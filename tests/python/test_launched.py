@@ -113,6 +113,18 @@ def test_cores_are_shared_by_the_ranks_that_are_started(alone):
     assert settings_of_threads(7) == ["7"] * 3 + [None]
 
 
+@pytest.mark.parametrize(
+    ("quota", "cores"),
+    [("max 100000", 8), ("250000 100000", 3), ("900000 100000", 8), ("5000 100000", 1), ("", 8)],
+)
+def test_a_container_may_have_fewer_cores(monkeypatch, tmp_path, quota, cores):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(launched, "_QUOTA", tmp_path / "cpu.max")
+    (tmp_path / "cpu.max").write_text(quota)
+    assert launched.usable_cores() == cores
+    assert launched.threads_each(2) == max(1, cores // 2)
+
+
 def test_under_a_launcher_the_engine_shares_the_cores(alone):
     """It knows which ranks have the same ones: the launcher may have given each its own."""
     cores = str(len(os.sched_getaffinity(0)))

@@ -10,10 +10,12 @@ import shutil
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Optional
 
 from maap.errors import MaapError
 
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # microseconds of CPU time in so many
 PACKAGES = "openmpi-bin libopenmpi-dev"  # of Debian and Ubuntu
 
 
@@ -70,10 +72,21 @@ def _number(environment: Mapping[str, str], name: str) -> Optional[int]:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
+def usable_cores() -> int:
+    """The cores that this process may use: those that it is bound to or, if that is less, its
+    container's share of them (the quota of a cgroup, rounded up)."""
+    bound = len(os.sched_getaffinity(0))
+    try:
+        quota, period = map(int, _QUOTA.read_text(encoding="ascii").split())
+    except (OSError, ValueError):  # "max 100000": no limit
+        return bound
+    return min(bound, max(1, -(-quota // period)))
+
+
 def threads_each(ranks: int = 1) -> int:
-    """CPU threads of each of ``ranks`` that are to be started here, where nobody says: the cores
-    that this process may use, divided by them, at least 1."""
-    return max(1, len(os.sched_getaffinity(0)) // ranks)
+    """CPU threads of each of ``ranks`` that are to be started here, where nobody says: the usable
+    cores divided by them, at least 1."""
+    return max(1, usable_cores() // ranks)
 
 
 def need_ranks(ranks: int, host: Optional[str] = None) -> None:

@@ -1,6 +1,5 @@
 """How a run is made by hand, what all runs of a page took, and on which machine."""
 
-import os
 import platform
 import shlex
 from collections.abc import Sequence
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from maap.config.fields import FIELDS, TrainConfig, option_name
 from maap.config.values import Value
+from maap.host.launched import usable_cores
 from maap.study.cells import Cell
 from maap.study.regions import measuring_seconds
 from maap.study.scripts import script_seconds, script_words
@@ -78,7 +78,7 @@ def _seconds(cell: Cell) -> float:
 
 def machine(config: TrainConfig) -> str:
     """The processor, the threads and the GPU that are computed with."""
-    threads = config.threads or len(os.sched_getaffinity(0))
+    threads = config.threads or usable_cores()
     words = f"{_processor()}, {threads} {'thread' if threads == 1 else 'threads'}"
     return words if config.gpu is None else f"{words}, GPU {config.gpu}"
 
