@@ -246,6 +246,7 @@ def solver(settings: Settings, folder: str, name: str) -> str:
         if apn
         else f'type: "SGD"\nbase_lr: {settings.rate}\nlr_policy: "step"\ngamma: 0.1\n'
         f"stepsize: {max(1, iterations * 4 // 5)}\nmomentum: 0.9\nweight_decay: 0.0005\n"
+        "clip_gradients: 5\n"  # as maap's trainings have; without it the first steps spoil weights
     )
     return (
         f'train_net: "{folder}/{name}.prototxt"\n'
