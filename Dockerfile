@@ -64,7 +64,7 @@ RUN printf 'APT::Install-Recommends "false";\nAPT::Sandbox::User "root";\nAcquir
  && apt-get -q update \
  && sed -e 's/#.*//' tools/engine/packages.txt | DEBIAN_FRONTEND=noninteractive xargs apt-get -q install -y ca-certificates \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin /var/cache/apt/archives/*.deb
-# The toolkit and cuDNN, unless the base has them.
+# The toolkit, cuDNN and NCCL, unless the base has them.
 RUN if command -v nvcc || [ -x /usr/local/cuda/bin/nvcc ]; then mkdir -p /opt/cuda; else \
       python3 -m venv /opt/cuda \
       && /opt/cuda/bin/pip -q --no-cache-dir --disable-pip-version-check install --require-hashes -r tools/engine/cuda-wheels.txt; \
@@ -75,7 +75,8 @@ ARG CUDA_ARCHITECTURES=
 RUN for nvcc in /opt/cuda/lib/python3.*/site-packages/nvidia/cu13/bin/nvcc; do \
       [ ! -x "$nvcc" ] || export CUDACXX=$nvcc; \
     done \
- && CUDAARCHS=$CUDA_ARCHITECTURES ./maap setup \
+ && { CUDAARCHS=$CUDA_ARCHITECTURES MAAP_CMAKE_OPTIONS="-DUSE_CUDNN=ON -DUSE_NCCL=ON" ./maap setup \
+      || { tail -n 50 build/fork.log; exit 1; }; } \
  && rm -rf /root/.cache && mkdir -p /workspace && chmod 1777 /workspace
 
 ENV PATH=/opt/maap-caffe/build/fork/bin:/opt/maap-caffe:$PATH \

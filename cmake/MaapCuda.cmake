@@ -3,7 +3,7 @@
 #
 # The toolkit is that of the nvcc which CMAKE_CUDA_COMPILER or the environment's CUDACXX names, or of the first one found
 # on PATH, in /usr/local/cuda, or among the nvidia-* wheels of the Python that pycaffe is for (`pip install
-# 'cuda-toolkit[nvcc,cudart,cublas,curand,crt,nvvm,cccl]'`, CUDA 13).
+# 'cuda-toolkit[nvcc,cudart,cublas,curand,crt,nvvm,cccl,nvrtc]'`, CUDA 13).
 
 set(MAAP_CUDA OFF)
 set(MAAP_SHADOW OFF)

@@ -1,7 +1,7 @@
 # How a .cu file is compiled: by nvcc in a CUDA build, as plain C++ otherwise and for the shadow device.
 
 if(MAAP_CUDA AND NOT MAAP_SHADOW)
-  if(NOT CMAKE_CUDA_ARCHITECTURES)
+  if(NOT CMAKE_CUDA_ARCHITECTURES AND "$ENV{CUDAARCHS}" STREQUAL "")
     set(CMAKE_CUDA_ARCHITECTURES 75 80 86 89 90)  # Turing to Hopper; newer ones take 90's PTX
   endif()
   enable_language(CUDA)

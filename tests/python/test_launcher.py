@@ -1,6 +1,7 @@
 """What ./maap says before its first set-up. The set-up, the build and the command are stand-ins."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -14,7 +15,10 @@ if [ "${1:-}" = --path ] && [ ! -e "$folder/ready" ]; then exit 1; fi
 [ -e "$folder/ready" ] || touch "$folder/ready"
 echo "$folder"
 """
-RUN = '#!/bin/bash\nif [ "$1" = cmake ]; then exit 0; fi\necho "ran: $*"\n'
+RUN = """#!/bin/bash
+if [ "$1" = cmake ]; then echo "$*" >>"$(dirname "$0")/../../cmake.log"; exit; fi
+echo "ran: $*"
+"""
 
 
 @pytest.fixture
@@ -33,9 +37,10 @@ def checkout(tmp_path):
     return repo
 
 
-def start(repo: Path, *words: str) -> tuple[list[str], str]:
+def start(repo: Path, *words: str, **variables: str) -> tuple[list[str], str]:
     """What ./maap said (lines), and what it ran."""
     environment = {**os.environ, "MAAP_USE_CUDA": "OFF", "MAAP_CACHE": str(repo.parent / "cache")}
+    environment.update(variables)
     command = ["bash", str(repo / "maap"), *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stderr.splitlines(), done.stdout
@@ -64,3 +69,34 @@ def test_an_environment_without_a_build_is_a_first_start_too(checkout):
     said, _ = start(checkout, "--host", "fork", "runs")
     assert said[0].startswith("maap: the first start")
     assert any("building for the host fork" in line for line in said)
+
+
+def configured(repo: Path, option: str) -> list[str]:
+    """An option's values in the calls of CMake so far."""
+    said = (repo / "cmake.log").read_text(encoding="utf-8")
+    return re.findall(rf"-D{option}=(\w+)", said)
+
+
+def test_a_choice_of_gpu_methods_is_made_at_once_and_stays(checkout):
+    start(checkout, "setup", MAAP_USE_CUDA="")
+    assert configured(checkout, "USE_CUDA")[0] in ("OFF", "AUTO")
+    start(checkout, "setup", MAAP_USE_CUDA="ON")
+    start(checkout, "setup", MAAP_USE_CUDA="")
+    start(checkout, "setup", MAAP_USE_CUDA="ON")
+    assert configured(checkout, "USE_CUDA")[1:] == ["ON"]
+    (checkout / "CMakeLists.txt").touch()  # a newer source
+    start(checkout, "setup", MAAP_USE_CUDA="")
+    start(checkout, "setup", MAAP_USE_CUDA="OFF")
+    assert configured(checkout, "USE_CUDA")[1:] == ["ON", "ON", "OFF"]
+
+
+def test_cmake_gets_more_options(checkout):
+    start(checkout, "setup", MAAP_CMAKE_OPTIONS="-DUSE_NCCL=ON -DUSE_CUDNN=OFF")
+    assert configured(checkout, "USE_NCCL") == ["ON"]
+    assert configured(checkout, "USE_CUDNN") == ["OFF"]
+
+
+def test_a_shell_has_the_launcher_on_its_path(checkout):
+    (checkout / "tools/engine/run").write_text('#!/bin/bash\n[ "$1" = cmake ] || exec "$@"\n')
+    _, said = start(checkout, "shell", "-c", "command -v maap")
+    assert said.strip() == str(checkout / "maap")
