@@ -84,7 +84,7 @@ def test_the_page_shows_it_beside_runs(cells, tmp_path):
     rows = list(csv.DictReader(io.StringIO(runs_csv(table))))
     assert [row["top1"] for row in rows] == ["0.4", "0.6", "0.4", "0.7"]
     file = cells[1].row.script.file
-    assert rows[3]["command"] == f"maap python {file} demo none --seeds 2 --rate 3"
+    assert rows[3]["command"] == f"./maap python {file} demo none --seeds 2 --rate 3"
     assert "The 2 runs and 2 trainings by scripts" in cost.time_spent(cells)
     run = next(each for each in cells if each.script is None).run
     state = run.state()

@@ -164,10 +164,10 @@ def script_seconds(cells: Sequence[Cell]) -> list[float]:
 
 
 def script_words(cell: Cell) -> list[str]:
-    """The command that makes a cell's figures by hand: a script's own command line takes the data
-    set, the weights, --seeds and its options."""
+    """The command, in a checkout, that makes a cell's figures by hand: a script's own command line
+    takes the data set, the weights, --seeds and its options."""
     run, script = _of(cell), _script(cell)
-    words = ["maap", "python", script.file, cell.config.data, run.start or "none"]
+    words = ["./maap", "python", script.file, cell.config.data, run.start or "none"]
     words += ["--seeds", str(cell.seed)]
     for name, value in script.options.items():
         words += ["--" + name.replace("_", "-"), str(value)]
