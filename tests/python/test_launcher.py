@@ -78,25 +78,25 @@ def configured(repo: Path, option: str) -> list[str]:
 
 
 def test_a_choice_of_gpu_methods_is_made_at_once_and_stays(checkout):
-    start(checkout, "setup", MAAP_USE_CUDA="")
+    start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="")
     assert configured(checkout, "USE_CUDA")[0] in ("OFF", "AUTO")
-    start(checkout, "setup", MAAP_USE_CUDA="ON")
-    start(checkout, "setup", MAAP_USE_CUDA="")
-    start(checkout, "setup", MAAP_USE_CUDA="ON")
+    start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="ON")
+    start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="")
+    start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="ON")
     assert configured(checkout, "USE_CUDA")[1:] == ["ON"]
     (checkout / "CMakeLists.txt").touch()  # a newer source
-    start(checkout, "setup", MAAP_USE_CUDA="")
-    start(checkout, "setup", MAAP_USE_CUDA="OFF")
+    start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="")
+    start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="OFF")
     assert configured(checkout, "USE_CUDA")[1:] == ["ON", "ON", "OFF"]
 
 
 def test_cmake_gets_more_options(checkout):
-    start(checkout, "setup", MAAP_CMAKE_OPTIONS="-DUSE_NCCL=ON -DUSE_CUDNN=OFF")
+    start(checkout, "--host", "fork", "setup", MAAP_CMAKE_OPTIONS="-DUSE_NCCL=ON -DUSE_CUDNN=OFF")
     assert configured(checkout, "USE_NCCL") == ["ON"]
     assert configured(checkout, "USE_CUDNN") == ["OFF"]
 
 
 def test_a_shell_has_the_launcher_on_its_path(checkout):
     (checkout / "tools/engine/run").write_text('#!/bin/bash\n[ "$1" = cmake ] || exec "$@"\n')
-    _, said = start(checkout, "shell", "-c", "command -v maap")
+    _, said = start(checkout, "--host", "fork", "shell", "-c", "command -v maap")
     assert said.strip() == str(checkout / "maap")
