@@ -190,7 +190,8 @@ void BatchNormLayer<Dtype>::forward(const Values<Dtype, T>& values, const Blob<D
   const Dtype eps = this->layer_param_.batch_norm_param().eps();
   parallel_for(cut.channels,
                Factor<Dtype>{eps, variance_.active_data(), factor_.mutable_active_data()});
-  const BehindNorm<Dtype> behind(this->followers(), bottom.shape());
+  BehindNorm<Dtype> behind;
+  if (current_device() == Device::kGPU) behind = {this->followers(), bottom.shape()};
   kept_y_ = &bottom == top && (!use_global_stats_ || behind.learns_factors());
   if (kept_y_) x_norm_.ReshapeLike(bottom);
   const T* const x = values.data(bottom);

@@ -28,8 +28,8 @@ namespace caffe {
 /// In the dialects nv017 and nv015, of NVIDIA's fork, the averages are blobs[0] = f blobs[0] +
 /// (1 - f) mean and so on, the first batch's own at first, and blobs[2] is 1.
 ///
-/// Takes a Scale of each channel and a ReLU behind it: one sweep over the values instead of three,
-/// and backward two instead of five.
+/// On a GPU, takes a Scale of each channel and a ReLU behind it: one sweep over the values instead
+/// of three, and backward two instead of five. On a CPU the layer for oneDNN does.
 template <typename Dtype>
 class BatchNormLayer : public Portable<Layer<Dtype>>,
                        public TakesFollowers<Dtype>,

@@ -34,8 +34,9 @@ template <typename Dtype>
 void ScaledBatchNormLayer<Dtype>::LayerSetUp(const Blobs& bottom, const Blobs& top) {
   set_rates();
   make_inner();
-  norm_->SetUp(bottom, top);
-  scale_->SetUp(top, top);
+  const Blobs between = middle(bottom, top);
+  norm_->SetUp(bottom, between);
+  scale_->SetUp(between, top);
   this->blobs_ = norm_->blobs();
   this->blobs_.insert(this->blobs_.end(), scale_->blobs().begin(), scale_->blobs().end());
   this->param_propagate_down_ = {false, false, false, true, true};
@@ -102,77 +103,41 @@ void ScaledBatchNormLayer<Dtype>::make_inner() {
 }
 
 template <typename Dtype>
+typename Layer<Dtype>::Blobs ScaledBatchNormLayer<Dtype>::middle(const Blobs& bottom,
+                                                                 const Blobs& top) {
+  return {bottom[0] == top[0] ? top[0] : &normalised_};
+}
+
+template <typename Dtype>
 void ScaledBatchNormLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
-  norm_->Reshape(bottom, top);
-  scale_->Reshape(top, top);
-}
-
-template <typename Dtype>
-void ScaledBatchNormLayer<Dtype>::let_learn() {
-  for (int i = 0; i < 2; ++i) {
-    scale_->set_param_propagate_down(i, this->param_propagate_down_[kStatistics + i]);
-  }
-}
-
-/// The BatchNorm, in all its classes.
-template <typename Dtype>
-TakesFollowers<Dtype>* ScaledBatchNormLayer<Dtype>::head() const {
-  return dynamic_cast<Head*>(norm_.get());
-}
-
-/// The Scale, and what the net offers or, in a backward pass, was taken.
-template <typename Dtype>
-typename TakesFollowers<Dtype>::Followers ScaledBatchNormLayer<Dtype>::behind_norm() const {
-  typename Head::Followers all = {scale_.get()};
-  all.insert(all.end(), this->followers().begin(), this->followers().end());
-  return all;
+  const Blobs between = middle(bottom, top);
+  norm_->Reshape(bottom, between);
+  scale_->Reshape(between, top);
 }
 
 template <typename Dtype>
 void ScaledBatchNormLayer<Dtype>::Forward_cpu(const Blobs& bottom, const Blobs& top) {
-  let_learn();
-  head()->take_none();
-  if (this->runs_again()) {
-    const typename Head::Scope again(head());
-    norm_->ForwardWithoutLoss(bottom, top);
-  } else {
-    const typename Head::Scope offer(head(), behind_norm());
-    norm_->ForwardWithoutLoss(bottom, top);
-  }
-  const size_t taken = head()->taken();
-  together_ = taken > 0;
-  if (!together_) scale_->ForwardWithoutLoss(top, top);
-  if (taken > 1) this->take(taken - 1, Head::Gradient::kTogether);
+  const Blobs between = middle(bottom, top);
+  norm_->ForwardWithoutLoss(bottom, between);
+  scale_->ForwardWithoutLoss(between, top);
 }
 
 template <typename Dtype>
 void ScaledBatchNormLayer<Dtype>::Backward_cpu(const Blobs& top,
                                                const std::vector<bool>& propagate_down,
                                                const Blobs& bottom) {
-  let_learn();
-  const bool in_place = bottom[0] == top[0];
-  if (!together_) {
-    Blob<Dtype> gradient;  // which both layers overwrite
-    if (!in_place) gradient.CopyFrom(*top[0], true, true);
-    scale_->Backward(top, propagate_down, top);
-    norm_->Backward(top, propagate_down, bottom);
-    if (!in_place) top[0]->CopyFrom(gradient, true);
-    return;
+  const Blobs between = middle(bottom, top);
+  for (int i = 0; i < 2; ++i) {
+    scale_->set_param_propagate_down(i, this->param_propagate_down_[kStatistics + i]);
   }
-  // Out of place the BatchNorm would leave the gradient in front of the Scale.
-  const bool leaves = this->followers().empty() || this->keeps_gradient();
-  {
-    const typename Head::Scope through(head(), behind_norm(), leaves && in_place);
-    norm_->Backward(top, propagate_down, bottom);
-  }
-  if (leaves && !in_place && !this->followers().empty()) {
-    this->followers()[0]->Backward(top, {true}, top);
-  }
+  scale_->Backward(top, propagate_down, between);
+  norm_->Backward(between, propagate_down, bottom);
 }
 
 template <typename Dtype>
 size_t ScaledBatchNormLayer<Dtype>::own_bytes() const {
-  return own_bytes_of(*norm_) + own_bytes_of(*scale_);
+  return sizeof(Dtype) * static_cast<size_t>(normalised_.count()) + own_bytes_of(*norm_) +
+         own_bytes_of(*scale_);
 }
 
 template <typename Dtype>

@@ -5,14 +5,12 @@
 
 #include "caffe/layer.hpp"
 #include "caffe/layers/needs_gpu_memory.hpp"
-#include "caffe/layers/takes_followers.hpp"
 
 namespace caffe {
 
 /// BatchNorm of NVIDIA's fork with a learnt scale and shift of each channel: a BatchNorm and a
 /// Scale, which it makes at set-up, and whose blobs are its own: means, variances, weight (as in
-/// caffe/layers/batch_norm_layer.hpp), scales, biases. May work in place. Both are computed
-/// together, with a ReLU behind them.
+/// caffe/layers/batch_norm_layer.hpp), scales, biases. May work in place.
 ///
 /// A BatchNorm is such a layer with scale_bias, in the dialect nv017 also with scale_filler or
 /// bias_filler, and always in nv015 (DIGITS). The scales are 1 and the biases 0 without fillers.
@@ -20,9 +18,7 @@ namespace caffe {
 /// whatever the params say; nv015 gives the params in its own order, scales, biases and then the
 /// statistics. The order of 0.15 is that in which the first param has another lr_mult than 0.
 template <typename Dtype>
-class ScaledBatchNormLayer : public Layer<Dtype>,
-                             public TakesFollowers<Dtype>,
-                             public NeedsGpuMemory {
+class ScaledBatchNormLayer : public Layer<Dtype>, public NeedsGpuMemory {
  public:
   using typename Layer<Dtype>::Blobs;
   using Layer<Dtype>::Layer;
@@ -44,15 +40,13 @@ class ScaledBatchNormLayer : public Layer<Dtype>,
                     const Blobs& bottom) override;
 
  private:
-  typedef TakesFollowers<Dtype> Head;
   void set_rates();
   void make_inner();
-  void let_learn();
-  Head* head() const;
-  typename Head::Followers behind_norm() const;
+  /// What the BatchNorm writes and the Scale reads: the top if the layer works in place.
+  Blobs middle(const Blobs& bottom, const Blobs& top);
 
-  shared_ptr<Layer<Dtype>> norm_, scale_;  // from bottom to top, and in place on the top
-  bool together_ = false;                  // in the last forward pass
+  shared_ptr<Layer<Dtype>> norm_, scale_;
+  Blob<Dtype> normalised_;
 };
 
 }  // namespace caffe

@@ -4,7 +4,11 @@
 // A normalisation together with what is behind it: y = (x - mean) factor as in channel_norm.hpp,
 // then z = scale y + shift with a scale and a shift for each channel, and a ReLU. Forward that is
 // one sweep over the values, backward one for the sums and one for the gradient. Layer by layer it
-// is three, and five. All pointers belong to the device that the thread's mode selects.
+// is three, and five.
+//
+// For GPUs. On a CPU the tests of the ReLU and of pointers in these loops keep the compiler from
+// vectorising: the backward pass of 16 x 63 x 56 x 56 values took 23 ms, and 3 layer by layer. So
+// channel_norm.hpp and the layers have loops of their own.
 
 #include "caffe/blob.hpp"
 #include "caffe/util/channel_norm.hpp"
