@@ -145,7 +145,13 @@ FAULTS = [
         "host-pointer",
         "a layer gives a kernel the CPU's values",
         "caffe/layers/relu_layer.cu",
-        (("diff_in(order, *top[0]),", "top[0]->cpu_diff(),"),),
+        (
+            (
+                "    const T* const dy = values.diff(*top[0]);\n",
+                "    values.diff(*top[0]);\n"
+                "    const T* const dy = reinterpret_cast<const T*>(top[0]->cpu_diff());\n",
+            ),
+        ),
         "ReLULayerTest*",
     ),
     # ---- memory, streams, threads
@@ -233,8 +239,11 @@ FAULTS = [
         "two threads' streams use one workspace at the same time",
         "caffe/util/gpu_context.hpp",
         (
-            ("  void* workspace_ = nullptr;", "  static inline void* workspace_ = nullptr;"),
-            ("  size_t workspace_bytes_ = 0;", "  static inline size_t workspace_bytes_ = 0;"),
+            (
+                "  void* workspace(size_t bytes) { return room(bytes, &workspace_); }",
+                "  void* workspace(size_t bytes) {\n    static Room shared;\n"
+                "    return room(bytes, &shared);\n  }",
+            ),
         ),
         f"{PYCAFFE}::test_threads_with_a_net_each",
         "pytest",

@@ -123,6 +123,7 @@ def test_a_container_may_have_fewer_cores(monkeypatch, tmp_path, quota, cores):
     (tmp_path / "cpu.max").write_text(quota)
     assert launched.usable_cores() == cores
     assert launched.threads_each(2) == max(1, cores // 2)
+    assert together(2, ranks.cores) == [max(1, cores // 2)] * 2
 
 
 def test_under_a_launcher_the_engine_shares_the_cores(alone):

@@ -18,7 +18,7 @@ from contextvars import ContextVar
 from typing import Any, Callable, NoReturn, Optional, Protocol, TypeVar
 
 from maap.errors import MaapError
-from maap.host.launched import PACKAGES, launched
+from maap.host.launched import PACKAGES, launched, usable_cores
 
 T = TypeVar("T")
 
@@ -167,10 +167,10 @@ def first_alone(make: Callable[[], T]) -> T:
 
 def cores() -> int:
     """This rank's part of the cores that it may use, at least 1: ranks that may use the same ones
-    share them evenly, as the engine's threads do. Called on every rank."""
-    own = tuple(sorted(os.sched_getaffinity(0)))
-    mine = (socket.gethostname(), own)
-    return max(1, len(own) // gathered(mine).count(mine))
+    share them evenly, as the engine's threads do, and a container's share of them (the quota of a
+    cgroup). Called on every rank."""
+    mine = (socket.gethostname(), tuple(sorted(os.sched_getaffinity(0))))
+    return max(1, usable_cores() // gathered(mine).count(mine))
 
 
 def of_this_rank(count: int) -> range:

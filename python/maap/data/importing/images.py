@@ -9,7 +9,6 @@ depends on the seed alone, because Caffe's Data layer reads in key order; test r
 order they came in."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +29,7 @@ from maap.data.records import Box, Record
 from maap.data.store import Dataset
 from maap.data.write import SplitWriter
 from maap.errors import MaapError
+from maap.host.launched import usable_cores
 from maap.images import boxes, pixels
 from maap.images.structure import orientation
 from maap.util import progress
@@ -190,7 +190,7 @@ def import_split(folder: Path, name: str, items: Sequence[Item], storage: Storag
     stored: list[Loaded] = []
     with (
         SplitWriter(folder, name, announced) as writer,
-        ThreadPoolExecutor(os.cpu_count() or 1) as pool,
+        ThreadPoolExecutor(usable_cores()) as pool,
         progress.track(f"import {name} images", len(items)) as bar,
     ):
         for begin in range(0, len(items), _CHUNK):
