@@ -259,11 +259,17 @@ void launch_teams(int blocks, int n, const F& f) {
 
 #else
 
+constexpr unsigned kThreadsOfFor = 128;
+
+/// Not unrolled: to find the number of turns takes a division, which costs a thread more than its
+/// elements do.
 template <typename F>
-__global__ void for_kernel(int64_t n, F f) {
-  const int64_t step = static_cast<int64_t>(gridDim.x) * blockDim.x;
-  for (int64_t i = static_cast<int64_t>(blockIdx.x) * blockDim.x + threadIdx.x; i < n; i += step)
+__global__ void for_kernel(unsigned n, F f) {
+  const unsigned step = gridDim.x * kThreadsOfFor;
+#pragma unroll 1
+  for (unsigned i = blockIdx.x * kThreadsOfFor + threadIdx.x; i < n; i += step) {
     f(static_cast<int>(i));
+  }
 }
 
 /// F::kLeastBlocks, the blocks per multiprocessor that a functor's teams need at least, or 0. With
@@ -288,9 +294,12 @@ __global__ void __launch_bounds__(GpuTeam::kThreads, LeastBlocks<F>::value)
 
 template <typename F>
 void launch_for(int64_t n, const F& f) {
-  constexpr int kThreads = 128;
-  const int64_t blocks = std::min<int64_t>((n + kThreads - 1) / kThreads, 65535);
-  for_kernel<<<static_cast<unsigned>(blocks), kThreads, 0, current_stream()>>>(n, f);
+  // An element for each thread if that is little work, else four: to start blocks takes time, too.
+  constexpr int64_t kFewBlocks = 8192;
+  const int64_t each = (n + kThreadsOfFor - 1) / kThreadsOfFor;
+  const int64_t blocks = std::min(each, std::max(kFewBlocks, (each + 3) / 4));
+  for_kernel<<<static_cast<unsigned>(blocks), kThreadsOfFor, 0, current_stream()>>>(
+      static_cast<unsigned>(n), f);
 }
 
 template <typename F>

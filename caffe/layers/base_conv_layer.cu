@@ -20,7 +20,7 @@ namespace {
 /// top += bias; a row is a channel of an image.
 template <typename T>
 struct AddBias {
-  int channels;
+  Divisor channels;
   const maap::Computed<T>* bias;  // [channels]
   T* top;                         // [images x channels x positions]
   CAFFE_HD void operator()(int row, int i) const { top[i] = top[i] + bias[row % channels]; }

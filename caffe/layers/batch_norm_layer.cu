@@ -73,7 +73,7 @@ struct Factor {
 /// The gradient if mean and variance are constants.
 template <typename T>
 struct GlobalGradient {
-  int channels;
+  Divisor channels;
   const maap::Computed<T>* factor;
   const T* dy;
   T* dx;

@@ -13,7 +13,7 @@ namespace {
 
 template <typename T>
 struct BiasForward {
-  int channels;
+  Divisor channels;
   const T* b;  // [channels]
   const T* x;  // [outer, channels, inner]
   T* y;        // as x

@@ -12,7 +12,7 @@ namespace {
 
 template <typename T>
 struct PReLUForward {
-  int slopes;      // 1: one for all
+  Divisor slopes;  // 1: one for all
   const T* slope;  // [slopes]
   const T* x;      // [outer, channels, inner]
   T* y;            // as x
@@ -24,7 +24,7 @@ struct PReLUForward {
 
 template <typename T>
 struct PReLUBackward {
-  int slopes;
+  Divisor slopes;
   const T* slope;  // [slopes]
   const T* x;      // [outer, channels, inner]
   const T* dy;     // as x

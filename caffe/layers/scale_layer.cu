@@ -16,7 +16,7 @@ namespace {
 template <typename T, bool kResets>
 struct ScaleForward {
   using C = maap::Computed<T>;
-  int channels;
+  Divisor channels;
   const C* s;  // [channels]
   const C* b;  // [channels] or null
   const T* x;  // [outer, channels, inner]
@@ -31,7 +31,7 @@ struct ScaleForward {
 template <typename T, bool kResets>
 struct ScaleBackward {
   using C = maap::Computed<T>;
-  int channels;
+  Divisor channels;
   const C* s;   // [channels]
   const T* dy;  // [outer, channels, inner]
   T* dx;        // as dy

@@ -18,7 +18,7 @@ CAFFE_HD inline maap::Computed<T> behind_value(const Affine<T>& behind, int c,
 template <typename T>
 struct AffineNormalise {
   using C = maap::Computed<T>;
-  int channels;
+  Divisor channels;
   const C* mean;
   const C* factor;
   Affine<T> behind;
@@ -87,7 +87,7 @@ struct StoreAffine {
 template <typename T>
 struct AffineGradient {
   using C = maap::Computed<T>;
-  int channels;
+  Divisor channels;
   ThroughRelu<T> gradient;
   const C* scale;    // [channels] or null
   const C* factor;   // [channels] or null

@@ -41,7 +41,7 @@ struct StoreMoments {
 template <typename T>
 struct Normalise {
   using C = maap::Computed<T>;
-  int channels;
+  Divisor channels;
   const C* mean;
   const C* factor;
   const T* x;  // [outer, channels, inner]
@@ -70,7 +70,7 @@ struct StoreMeans {
 template <typename T>
 struct Gradient {
   using C = maap::Computed<T>;
-  int channels;
+  Divisor channels;
   NormalisedValues<T> y;
   const C* of_dy;
   const C* of_dy_y;

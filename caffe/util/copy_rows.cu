@@ -23,7 +23,8 @@ struct CopyRow {
 
 template <typename T>
 struct CopyElement {
-  int length, from_stride, to_stride;
+  Divisor length;
+  int from_stride, to_stride;
   const T* from;
   T* to;
   CAFFE_HD void operator()(int i) const {

@@ -82,11 +82,9 @@ std::string why_unusable(int id) {
 
 bool usable(int id) {
   if (id < 0 || id >= count()) return false;
-  int before = 0;
-  cudaGetDevice(&before);
-  const bool works = cudaSetDevice(id) == cudaSuccess && cudaFree(nullptr) == cudaSuccess;
+  // Does not make it the current one: to go back would start the work of the other GPU as well.
+  const bool works = cudaInitDevice(id, 0, 0) == cudaSuccess;
   cudaGetLastError();  // a failure above must not be reported for a later call
-  cudaSetDevice(before);
   return works;
 }
 

@@ -60,10 +60,10 @@ void* allocate(size_t bytes);
 /// threads that used it through a SyncedMemory. Any thread may call it. Null: nothing happens.
 void release(void* memory) noexcept;
 void fill_zero(void* memory, size_t bytes);
-/// Copies in any direction between host and GPU. Waits until the copy is done if the host's memory
-/// is written or is pinned, else until the host's memory may be changed.
+/// Copies in any direction between host and GPU. Waits until the copy is done if one end is memory
+/// of the host.
 void copy(void* to, const void* from, size_t bytes);
-/// The same without waiting for pinned memory: it must stay as it is until the copy is done.
+/// The same without waiting: memory of the host must stay as it is until the copy is done.
 void copy_async(void* to, const void* from, size_t bytes);
 void copy_async(void* to, const void* from, size_t bytes, Stream stream);
 

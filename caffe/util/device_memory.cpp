@@ -80,9 +80,38 @@ void note_copy(const void* to, const void* from) {
   }
 }
 
+bool is_device(const cudaPointerAttributes& end) {
+  return end.type == cudaMemoryTypeDevice;
+}
+
+/// Between two GPUs memory of their pools goes by cudaMemcpyPeerAsync alone.
 void queue_copy(void* to, const void* from, size_t bytes, Stream stream) {
-  check_gpu(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream),
-            "copying from or to the GPU");
+  const char* const what = "copying from or to the GPU";
+  const cudaPointerAttributes there = attributes(to), here = attributes(from);
+  if (is_device(there) && is_device(here) && there.device != here.device) {
+    check_gpu(cudaMemcpyPeerAsync(to, there.device, from, here.device, bytes, stream), what);
+  } else {
+    check_gpu(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), what);
+  }
+}
+
+/// The same for the thread's stream. Between the host and a GPU that is not the thread's, a stream
+/// of that GPU copies, and the thread's own waits for it.
+void queue_copy(void* to, const void* from, size_t bytes) {
+  GpuContext& mine = GpuContext::current();
+  const cudaPointerAttributes there = attributes(to), here = attributes(from);
+  const int owner = is_device(there) ? there.device : here.device;
+  if (is_device(there) == is_device(here) || owner == mine.device()) {
+    return queue_copy(to, from, bytes, mine.stream());
+  }
+  GpuContext* other = nullptr;
+  {
+    const OnDevice on(owner);
+    other = &GpuContext::current();
+    other->wait_for(&mine);
+    queue_copy(to, from, bytes, other->stream());
+  }
+  GpuContext::current().wait_for(other);  // which is `mine`; kernels go to its stream again
 }
 
 }  // namespace
@@ -102,10 +131,10 @@ void release(void* memory) noexcept {
   if (usage == nullptr) return;
   try {
     const OnDevice here(usage->device());
-    GpuContext* keeper = usage->last(GpuContext::current_if_any());
-    // Another thread's recording must not give it back.
-    if (keeper->is_recording()) keeper = usage->last(&GpuContext::current());
-    keeper->release(memory);
+    GpuContext* calling = GpuContext::current_if_any();
+    // Another thread's recording must not give it back, nor wait for its users.
+    if (usage->last_would_record(calling)) calling = &GpuContext::current();
+    usage->last(calling)->release(memory);
   } catch (const Error&) {  // an earlier error has made the GPU unusable, or the process ends
   }
 }
@@ -127,47 +156,21 @@ void fill_zero(void* memory, size_t bytes) {
 void copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
   note_copy(to, from);
-  queue_copy(to, from, bytes, GpuContext::current().stream());
-  // To and from ordinary memory of the host, that call returns when the memory may be used again.
-  for (const void* const end : {static_cast<const void*>(to), from}) {
-    const cudaMemoryType type = attributes(end).type;
-    if (type == cudaMemoryTypeHost || type == cudaMemoryTypeManaged) return wait();
-  }
+  queue_copy(to, from, bytes);
+  // The driver need not wait itself, not even for ordinary memory of the host.
+  if (!is_device(attributes(to)) || !is_device(attributes(from))) wait();
 }
 
 void copy_async(void* to, const void* from, size_t bytes) {
-  copy_async(to, from, bytes, GpuContext::current().stream());
+  if (bytes == 0) return;
+  note_copy(to, from);
+  queue_copy(to, from, bytes);
 }
 
 void copy_async(void* to, const void* from, size_t bytes, Stream stream) {
   if (bytes == 0) return;
   note_copy(to, from);
   queue_copy(to, from, bytes, stream);
-}
-
-void* allocate_pinned(size_t bytes) {
-  note_host_work("allocates pinned memory");
-  enter_gpu();
-  void* memory = nullptr;
-  check_gpu(cudaMallocHost(&memory, bytes), "allocating pinned memory");
-  return memory;
-}
-
-void release_pinned(void* memory) noexcept {
-  if (is_parents_gpu()) return;
-  if (cudaFreeHost(memory) != cudaSuccess) cudaGetLastError();
-}
-
-bool pin(void* memory, size_t bytes) noexcept {
-  if (is_parents_gpu()) return false;
-  if (cudaHostRegister(memory, bytes, cudaHostRegisterPortable) == cudaSuccess) return true;
-  cudaGetLastError();
-  return false;
-}
-
-void unpin(void* memory) noexcept {
-  if (is_parents_gpu()) return;
-  if (cudaHostUnregister(memory) != cudaSuccess) cudaGetLastError();
 }
 
 std::shared_ptr<GpuUsage> usage_of(const void* memory) {

@@ -4,6 +4,7 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
+#include <atomic>
 #include <iterator>
 #include <map>
 #include <vector>
@@ -27,6 +28,15 @@ struct Idle {
   }
 };
 
+/// The first GPU that the process has worked on; -1: none yet.
+std::atomic<int> first_gpu{-1};
+std::atomic<bool> has_second_gpu{false};
+
+void note_gpu(int device) {
+  int none = -1;
+  if (!first_gpu.compare_exchange_strong(none, device) && none != device) has_second_gpu = true;
+}
+
 /// Whether the GPU has a pool, which then keeps the memory that is given back to it.
 bool prepare_pool(int device) {
   int supported = 0;
@@ -34,7 +44,7 @@ bool prepare_pool(int device) {
   uint64_t everything = UINT64_MAX;
   const bool works =
       cudaDeviceGetAttribute(&supported, cudaDevAttrMemoryPoolsSupported, device) == cudaSuccess &&
-      supported != 0 && cudaDeviceGetDefaultMemPool(&pool, device) == cudaSuccess &&
+      supported != 0 && cudaDeviceGetMemPool(&pool, device) == cudaSuccess &&
       cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &everything) == cudaSuccess;
   if (!works) cudaGetLastError();
   return works;
@@ -45,10 +55,12 @@ bool prepare_pool(int device) {
 OnDevice::OnDevice(int device) {
   changed_ = cudaGetDevice(&before_) == cudaSuccess && before_ != device &&
              cudaSetDevice(device) == cudaSuccess;
+  if (!changed_) cudaGetLastError();
 }
 
 OnDevice::~OnDevice() {
-  if (changed_) cudaSetDevice(before_);
+  // A failure would be reported for the next launch, which has nothing to do with it.
+  if (changed_ && cudaSetDevice(before_) != cudaSuccess) cudaGetLastError();
 }
 
 /// A thread's contexts, one per GPU that it has used.
@@ -111,7 +123,12 @@ void GpuContext::give_back() {
   idle.contexts.push_back(this);
 }
 
+bool GpuContext::uses_several_gpus() {
+  return has_second_gpu;
+}
+
 GpuContext::GpuContext(int device) : device_(device), has_pool_(prepare_pool(device)) {
+  note_gpu(device);
   check_gpu(cudaStreamCreateWithFlags(&stream_, cudaStreamDefault), "starting on the GPU");
   check_gpu(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "starting on the GPU");
 }
@@ -144,6 +161,7 @@ void GpuContext::keep_blas_workspace() {
 
 void* GpuContext::room(size_t bytes, Room* room) {
   if (bytes > room->bytes) {
+    note_host_work("allocates GPU memory");
     release(room->memory);
     *room = Room();
     room->memory = allocate(bytes);
@@ -168,7 +186,7 @@ void* GpuContext::try_to_allocate(size_t bytes) {
 size_t GpuContext::kept_bytes() const {
   cudaMemPool_t pool = nullptr;
   uint64_t reserved = 0, used = 0;
-  if (has_pool_ && cudaDeviceGetDefaultMemPool(&pool, device_) == cudaSuccess &&
+  if (has_pool_ && cudaDeviceGetMemPool(&pool, device_) == cudaSuccess &&
       cudaMemPoolGetAttribute(pool, cudaMemPoolAttrReservedMemCurrent, &reserved) == cudaSuccess &&
       cudaMemPoolGetAttribute(pool, cudaMemPoolAttrUsedMemCurrent, &used) == cudaSuccess) {
     return reserved > used ? static_cast<size_t>(reserved - used) : 0;
@@ -183,7 +201,7 @@ void* GpuContext::allocate(size_t bytes) {
   // What other streams have not yet given back, and pieces of the wrong size.
   check_gpu(cudaDeviceSynchronize(), "waiting for memory on the GPU");
   cudaMemPool_t pool = nullptr;
-  if (kept_bytes() > 0 && cudaDeviceGetDefaultMemPool(&pool, device_) == cudaSuccess) {
+  if (kept_bytes() > 0 && cudaDeviceGetMemPool(&pool, device_) == cudaSuccess) {
     cudaMemPoolTrimTo(pool, 0);
     memory = try_to_allocate(bytes);
   }

@@ -65,6 +65,9 @@ class GpuContext {
   /// What cuDNN's layers keep here (caffe/layers/cudnn/plans.hpp): plans and cuDNN's handle.
   std::shared_ptr<void>& cudnn() { return cudnn_; }
 
+  /// Whether the process has worked on more than one GPU.
+  static bool uses_several_gpus();
+
   /// At least `bytes` of GPU memory, valid until the next call: the stream does one layer's work
   /// after the other's, so all of them use the same. It grows to the largest request.
   void* workspace(size_t bytes) { return room(bytes, &workspace_); }

@@ -40,11 +40,11 @@ struct TotalOfPiece {
   CAFFE_HD void operator()(int piece, const Team& team) const {
     using W = typename Sum::Working;
     const int begin = piece * kPieceOfTotal;
-    const int end = n - begin < kPieceOfTotal ? n : begin + kPieceOfTotal;
+    const int length = n - begin < kPieceOfTotal ? n - begin : kPieceOfTotal;
     Sum first = {}, second = {};
-    for (int i = begin + team.rank(); i < end; i += Team::size()) {
-      first.add(f.template first<W>(0, i));
-      second.add(f.template second<W>(0, i));
+    for (int at = team.rank(); at < length; at += Team::size()) {
+      first.add(f.template first<W>(0, begin + at));
+      second.add(f.template second<W>(0, begin + at));
     }
     first = team.sum(first);
     second = team.sum(second);

@@ -48,6 +48,11 @@ void GpuUsage::has_written_on(device::Stream stream) {
   sole_ = nullptr;
 }
 
+bool GpuUsage::last_would_record(const GpuContext* calling) const {
+  const bool is_home = calling == nullptr || calling->device() != device_;
+  return is_home && home_->is_recording();
+}
+
 GpuContext* GpuUsage::last(GpuContext* calling) {
   const std::lock_guard<std::mutex> lock(mutex_);
   GpuContext* const keeper = calling != nullptr && calling->device() == device_ ? calling : home_;

@@ -44,6 +44,8 @@ class GpuUsage {
   /// The context on whose stream the engine's block may be freed: `calling` if it is on this GPU
   /// (it may be null), else the one that allocated the block. Its stream waits for all users.
   GpuContext* last(GpuContext* calling);
+  /// Whether that would be the allocating context while its thread records.
+  bool last_would_record(const GpuContext* calling) const;
 
  private:
   void join(GpuContext* context, bool writes);

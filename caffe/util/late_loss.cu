@@ -19,7 +19,7 @@ struct AddTop {
   template <typename Team>
   CAFFE_HD void operator()(int, const Team& team) const {
     T sum = T(0);
-    for (int i = team.rank(); i < n; i += Team::size()) sum += value[i] * weight[i];
+    for (int64_t i = team.rank(); i < n; i += Team::size()) sum += value[i] * weight[i];
     sum = team.sum(sum);
     if (team.rank() != 0) return;
     sums->layer = (first_of_layer ? T(0) : sums->layer) + sum;

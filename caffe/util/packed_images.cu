@@ -17,25 +17,25 @@ struct Means {
 
 template <typename T>
 struct PixelToValue {
-  int channels, height, width;
+  Divisor channels, height, width;
+  Divisor area, image;          // height * width, channels * height * width
   const PackedImage* how;       // [images]
   const unsigned char* pixels;  // [images, channels * height * width]
   Means<T> means;
   T scale;
   T* y;  // [images, channels, height, width]
   CAFFE_HD void operator()(int i) const {
-    const int area = height * width, n = i / (channels * area);
-    const int c = i / area % channels, h = i / width % height, column = i % width;
-    const PackedImage image = how[n];
-    if (h < image.top || h >= image.bottom || column < image.left || column >= image.right) {
+    const int n = i / image, c = i / area % channels, h = i / width % height, column = i % width;
+    const PackedImage its = how[n];
+    if (h < its.top || h >= its.bottom || column < its.left || column >= its.right) {
       y[i] = T(0);
       return;
     }
-    const int w = image.mirror ? width - 1 - column : column;
-    const int at = image.interleaved ? (h * width + w) * channels + c : c * area + h * width + w;
-    const T mean = means.values[c * means.plane + (image.mean_top + h) * means.row +
-                                (image.mean_left + w) * means.column];
-    y[i] = (static_cast<T>(pixels[n * (channels * area) + at]) - mean) * scale;
+    const int w = its.mirror ? width - 1 - column : column;
+    const int at = its.interleaved ? (h * width + w) * channels + c : c * area + h * width + w;
+    const T mean = means.values[c * means.plane + (its.mean_top + h) * means.row +
+                                (its.mean_left + w) * means.column];
+    y[i] = (static_cast<T>(pixels[n * image + at]) - mean) * scale;
   }
 };
 
@@ -62,10 +62,10 @@ void PixelTransform<Dtype>::run(maap::Device device, const PackedBatch& batch, D
     means.row = mean_->width();
     means.column = 1;
   }
-  const int64_t count = int64_t(batch.images) * batch.channels * batch.height * batch.width;
-  parallel_for(device, count,
-               PixelToValue<Dtype>{batch.channels, batch.height, batch.width, batch.how,
-                                   batch.pixels, means, scale_, y});
+  const int area = batch.height * batch.width, image = batch.channels * area;
+  parallel_for(device, int64_t(batch.images) * image,
+               PixelToValue<Dtype>{batch.channels, batch.height, batch.width, area, image,
+                                   batch.how, batch.pixels, means, scale_, y});
 }
 
 template class PixelTransform<float>;

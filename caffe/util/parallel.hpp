@@ -6,6 +6,7 @@
 // engine's names and the thread's mode.
 
 #include "caffe/common.hpp"
+#include "caffe/util/divisor.hpp"
 #include "kernels/parallel.hpp"
 
 #define CAFFE_HD MAAP_HD
@@ -49,7 +50,7 @@ struct Plane {
 
 template <typename F>
 struct PlaneElement {
-  int inner;
+  Divisor inner;
   F f;
   CAFFE_HD void operator()(int i) const { f(i / inner, i); }
 };

@@ -164,14 +164,9 @@ FAULTS = [
     ),
     Fault(
         "copy-not-awaited",
-        "device::copy() to pinned memory returns before the values are there",
+        "device::copy() to memory of the host returns before the values are there",
         "caffe/util/device_memory.cpp",
-        (
-            (
-                "if (type == cudaMemoryTypeHost || type == cudaMemoryTypeManaged) return wait();",
-                "(void)type;",
-            ),
-        ),
+        (("  if (!is_device(attributes(to)) || !is_device(attributes(from))) wait();\n", ""),),
         "BlobOnDevice*",
     ),
     Fault(
@@ -191,8 +186,8 @@ FAULTS = [
                 "(void)writer, (void)context;",
             ),
         ),
-        f"{PYCAFFE}::test_a_net_moves_from_thread_to_thread",
-        "pytest",
+        "GpuContextTest.AReaderWaitsForTheThreadThatWrote",
+        "shadow_engine_tests",
     ),
     Fault(
         "event-not-awaited",
@@ -204,16 +199,16 @@ FAULTS = [
                 "(void)stream;",
             ),
         ),
-        f"{PYCAFFE}::test_a_net_moves_from_thread_to_thread",
-        "pytest",
+        "GpuContextTest.*",
+        "shadow_engine_tests",
     ),
     Fault(
         "use-after-free",
         "memory is freed on a stream that does not wait for its users",
         CONTEXT,
         (("cudaFreeAsync(memory, stream_)", "cudaFreeAsync(memory, copy_stream())"),),
-        f"{PYCAFFE}::test_reshaping_between_passes",
-        "pytest",
+        "GpuContextTest.MemoryIsFreedAfterItsLastUse",
+        "shadow_engine_tests",
     ),
     Fault(
         "wrong-stream-kernels",
@@ -274,6 +269,27 @@ FAULTS = [
             ),
         ),
         "LateValuesTest*",
+    ),
+    Fault(
+        "between-gpus",
+        "a copy between two GPUs is made like any other",
+        "caffe/util/device_memory.cpp",
+        (("here) && there.device != here.device) {", "here) && false) {"),),
+        "GpuContextTest.ABlockMovesToTheGpuOfItsThread",
+        "shadow_engine_tests",
+    ),
+    Fault(
+        "foreign-stream",
+        "the values of another GPU are read with a stream of the thread's own",
+        "caffe/util/device_memory.cpp",
+        (
+            (
+                "  if (is_device(there) == is_device(here) || owner == mine.device()) {",
+                "  if (true) {",
+            ),
+        ),
+        "GpuContextTest.AThreadReadsAndWritesWhatIsOnAnotherGpu",
+        "shadow_engine_tests",
     ),
     Fault(
         "stale-foreign-copy",

@@ -1,8 +1,8 @@
 // The CUDA runtime's functions that copy and fill memory.
 //
-// Host memory that is pinned is read and written when the copy runs, so that a program that changes
-// it too early, or reads it too early, gets wrong values. Pageable memory is read during the call,
-// and a copy to it waits.
+// Host memory is read and written when the copy runs, so that a program that changes it too early,
+// or reads it too early, gets wrong values. So is pageable memory in cudaMemcpyAsync: CUDA may copy
+// it aside during the call, and may wait for a copy to it, but need not. cudaMemcpy does both.
 
 #include <cuda_runtime.h>
 
@@ -82,7 +82,7 @@ void count(bool to_device, bool from_device, size_t bytes) {
   }
 }
 
-OperationPtr copy_operation(void* to, const void* from, size_t bytes) {
+OperationPtr copy_operation(void* to, const void* from, size_t bytes, bool is_async) {
   const OperationPtr operation = std::make_shared<Operation>();
   const bool to_device = is_device(to), from_device = is_device(from);
   operation->name = to_device ? (from_device ? "a copy on the device" : "a copy to the device")
@@ -95,7 +95,7 @@ OperationPtr copy_operation(void* to, const void* from, size_t bytes) {
   operation->run = [=](const Operation&) { std::memmove(to, from, bytes); };
   operation->computes = true;
   if (!to_device) operation->without_work = [=](const Operation&) { std::memset(to, 0, bytes); };
-  if (!from_device && !PinnedMemory::get().holds(number(from), bytes)) {
+  if (!is_async && !from_device && !PinnedMemory::get().holds(number(from), bytes)) {
     const auto staged = std::make_shared<std::vector<char>>(static_cast<const char*>(from),
                                                             static_cast<const char*>(from) + bytes);
     operation->run = [=](const Operation&) { std::memcpy(to, staged->data(), bytes); };
@@ -116,7 +116,7 @@ bool is_pageable(const void* host, size_t bytes) {
 Waits waits_of(const void* to, const void* from, size_t bytes, bool is_async) {
   const bool to_device = is_device(to), from_device = is_device(from);
   const bool to_pageable = is_pageable(to, bytes), from_pageable = is_pageable(from, bytes);
-  if (to_pageable) return {false, true, true};
+  if (to_pageable) return {false, !is_async, true};
   if (is_async) return {false, false, from_pageable && to_device && bytes > kStaged};
   if (from_pageable)
     return {true, !to_device, true};  // the stream first; the data may arrive later
@@ -128,6 +128,17 @@ Waits waits_of(const void* to, const void* from, size_t bytes, bool is_async) {
 Use use_of(const Waits& waits, const void* to, const void* from, size_t bytes) {
   if (waits.before || waits.after || waits.counts) return Use::kWait;
   return is_pageable(to, bytes) || is_pageable(from, bytes) ? Use::kRefused : Use::kWork;
+}
+
+/// The memory of a GPU's pool belongs to that GPU alone.
+void check_devices(const void* to, const void* from, int device) {
+  for (const void* const end : {to, from}) {
+    shadow::Block block;
+    if (!Memory::get().find(number(end), &block) || block.device == device) continue;
+    throw Fault("shadow device: cudaMemcpyAsync on a stream of device " + std::to_string(device) +
+                " uses memory of device " + std::to_string(block.device) +
+                ": only cudaMemcpyPeerAsync copies between devices");
+  }
 }
 
 cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream,
@@ -145,7 +156,7 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   count(is_device(to), is_device(from), bytes);
   if (waits.counts) ++shadow::tallies().synchronisations;
   if (waits.before) Queue::get().finish(Queue::get().last(stream));
-  const OperationPtr operation = Queue::get().add(copy_operation(to, from, bytes), stream);
+  const OperationPtr operation = Queue::get().add(copy_operation(to, from, bytes, is_async), stream);
   if (waits.after) Queue::get().finish(operation);
   return note(shadow::state());
 }
@@ -158,7 +169,16 @@ cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind 
 
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t stream) {
+  const cudaStream_t on = Queue::get().stream_of(stream, shadow::current_device());
+  if (on != nullptr) check_devices(to, from, on->device);
   return copy(to, from, bytes, kind, stream, true);
+}
+
+cudaError_t cudaMemcpyPeerAsync(void* to, int to_device, const void* from, int from_device,
+                                size_t bytes, cudaStream_t stream) {
+  check_devices(to, to, to_device);
+  check_devices(from, from, from_device);
+  return copy(to, from, bytes, cudaMemcpyDeviceToDevice, stream, true);
 }
 
 cudaError_t cudaMemset(void* memory, int value, size_t bytes) {

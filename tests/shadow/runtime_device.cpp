@@ -35,6 +35,13 @@ cudaError_t cudaSetDevice(int device) {
   return cudaSuccess;
 }
 
+cudaError_t cudaInitDevice(int device, unsigned, unsigned) {
+  const cudaError_t error = shadow::state();
+  if (error != cudaSuccess) return note(error);
+  const bool is_there = device >= 0 && device < shadow::settings().devices;
+  return is_there ? cudaSuccess : note(cudaErrorInvalidDevice);
+}
+
 cudaError_t cudaGetDevice(int* device) {
   const cudaError_t error = shadow::state();
   if (error != cudaSuccess) return note(error);

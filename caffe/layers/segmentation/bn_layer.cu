@@ -43,7 +43,7 @@ struct TakeStatistics {
 
 template <typename T>
 struct BNForward {
-  int channels;
+  Divisor channels;
   const T* mean;
   const T* factor;
   const T* slope;
@@ -77,7 +77,7 @@ struct StoreGradientSums {
 /// The gradient if mean and variance depend on x.
 template <typename T>
 struct BatchGradient {
-  int channels;
+  Divisor channels;
   NormalisedValues<T> n;
   const T* slope;
   const T* of_dy;
@@ -94,7 +94,7 @@ struct BatchGradient {
 /// The gradient if they are constants.
 template <typename T>
 struct FixedGradient {
-  int channels;
+  Divisor channels;
   const T* slope;
   const T* factor;
   const T* dy;

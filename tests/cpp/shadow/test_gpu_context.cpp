@@ -7,6 +7,7 @@
 
 #include <atomic>
 
+#include "caffe/util/gpu_trace.hpp"
 #include "caffe/util/gpu_workspace.hpp"
 #include "tests/cpp/engine/forked.hpp"
 #include "tests/cpp/shadow/small_net.hpp"
@@ -237,6 +238,79 @@ TEST_F(GpuContextTest, ABlockMovesToTheGpuOfItsThread) {
     EXPECT_EQ(result.cpu_data()[kCount - 1], 6.f);
     caffe_gpu_add_scalar(kCount, 1.f, blob.mutable_gpu_data());
     EXPECT_EQ(blob.cpu_data()[0], 4.f);
+  });
+}
+
+TEST_F(GpuContextTest, AThreadReadsAndWritesWhatIsOnAnotherGpu) {
+  const Devices two(2);
+  in_every_order([] {
+    Blob<float> blob({kCount}), mine({kCount});
+    Caffe::SetDevice(0);
+    caffe_gpu_set(kCount, 3.f, blob.mutable_gpu_data());
+    in_thread([&] {
+      Caffe::SetDevice(1);
+      caffe_gpu_set(kCount, 1.f, mine.mutable_gpu_data());
+      EXPECT_EQ(blob.cpu_data()[kCount - 1], 3.f);
+      caffe_gpu_add_scalar(kCount, 1.f, mine.mutable_gpu_data());
+      std::vector<float> values(kCount, 5.f);
+      float* const there = static_cast<float*>(const_cast<void*>(blob.data()->gpu_data()));
+      device::copy(there, values.data(), sizeof(float) * kCount);
+      values.assign(kCount, 0.f);
+      EXPECT_EQ(mine.cpu_data()[0], 2.f);
+      EXPECT_EQ(maap::current_stream(), GpuContext::current().stream());
+    });
+    caffe_gpu_add_scalar(kCount, 1.f, blob.mutable_gpu_data());
+    EXPECT_EQ(blob.cpu_data()[0], 6.f);
+  });
+}
+
+TEST_F(GpuContextTest, OrdinaryMemoryIsDoneWithWhenACopyReturns) {
+  in_every_order([] {
+    Blob<float> blob({kCount});
+    std::vector<float> values(kCount, 1.f);
+    float* const there = blob.mutable_gpu_data();
+    device::copy(there, values.data(), sizeof(float) * kCount);
+    values.assign(kCount, 2.f);
+    caffe_gpu_add_scalar(kCount, 1.f, there);
+    device::copy(values.data(), there, sizeof(float) * kCount);
+    EXPECT_EQ(values, std::vector<float>(kCount, 2.f));
+    values.assign(kCount, 3.f);
+    EXPECT_EQ(blob.cpu_data()[0], 2.f);
+  });
+}
+
+/// To free it would wait for all of them.
+TEST_F(GpuContextTest, PinnedMemoryIsKeptWhereSeveralGpusAreUsed) {
+  const Devices two(2);
+  const OnGpu mode;
+  for (const int gpu : {0, 1}) {
+    in_thread([gpu] {
+      Caffe::SetDevice(gpu);
+      GpuContext::current();
+    });
+  }
+  EXPECT_TRUE(GpuContext::uses_several_gpus());
+  void* const first = device::allocate_pinned(50000);
+  device::release_pinned(first);
+  shadow::reset_counts();
+  void* const again = device::allocate_pinned(40000);
+  EXPECT_EQ(again, first);
+  void* const small = device::allocate_pinned(10);
+  EXPECT_NE(small, first) << "of more than twice the size";
+  EXPECT_EQ(shadow::counts().pinned_allocations, 1);
+  device::release_pinned(small);
+  device::release_pinned(again);
+}
+
+TEST_F(GpuContextTest, ARecordingEndsWhereTheWorkspaceGrows) {
+  const OnGpu mode;
+  in_thread([] {
+    device::workspace(1000);
+    GpuTrace trace(GpuTrace::kRecord, nullptr);
+    const GpuTrace::Scope scope(&trace);
+    device::workspace(900);
+    EXPECT_THROW(device::workspace(2000), NotRecorded);
+    EXPECT_THROW(device::operand_room(1), NotRecorded);
   });
 }
 

@@ -113,6 +113,7 @@ TEST_F(ShadowMemory, FreeingInTheOrderOfAStream) {
   EXPECT_TRUE(contains(fault_of([&] { run(StoreAt{first, 0}); }), "which was freed"));
   EXPECT_EQ(cudaErrorInvalidValue, cudaFreeAsync(first, stream));
   EXPECT_EQ(cudaSuccess, cudaMemcpyAsync(&value, second, 4, cudaMemcpyDefault, stream));
+  cudaStreamSynchronize(stream);
   EXPECT_EQ(1, value);
   cudaFreeAsync(second, stream);
   cudaStreamDestroy(stream);

@@ -66,14 +66,11 @@ class GraphPlan : public Plan {
     graph_->deselect_numeric_notes(without);
     graph_->deselect_workspace_greater_than(static_cast<int64_t>(most_workspace));
     if (!succeeds(graph_->check_support())) return false;
-    if (!autotunes()) {
-      if (!succeeds(graph_->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE))) return false;
-      workspace_ = positive(graph_->get_workspace_size());
-      return true;
-    }
-    choose_fastest(convolution);
-    if (index_ < 0) *reason = "none of the plans can be built";
-    return index_ >= 0;
+    if (autotunes()) choose_fastest(convolution);
+    if (index_ >= 0) return true;
+    if (!succeeds(graph_->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE))) return false;
+    workspace_ = positive(graph_->get_workspace_size());
+    return true;
   }
 
   void run(const Operands& operands, void* workspace, size_t bytes) const override {
@@ -86,7 +83,16 @@ class GraphPlan : public Plan {
  private:
   static size_t positive(int64_t bytes) { return static_cast<size_t>(std::max<int64_t>(bytes, 0)); }
 
+  /// Leaves index_ below 0 if no plan runs, or there is no memory to try them in.
   void choose_fastest(const Convolution& c) {
+    try {
+      try_plans(c);
+    } catch (const OutOfMemory&) {
+      index_ = -1;
+    }
+  }
+
+  void try_plans(const Convolution& c) {
     const auto x = zeros(c.bytes_of(c.x)), w = zeros(c.bytes_of(c.w)), y = zeros(c.bytes_of(c.y)),
                bias = zeros(c.bytes_of(c.w)), result = zeros(c.bytes_of(c.result()));
     const Operands operands = {x.get(), w.get(), y.get(), bias.get(), result.get()};
@@ -95,14 +101,23 @@ class GraphPlan : public Plan {
     for (int64_t i = 0; i < graph_->get_execution_plan_count() && tried < kTried; ++i) {
       if (graph_->build_plan_at_index(i).is_bad()) continue;
       ++tried;
-      const auto workspace = zeros(std::max<size_t>(workspace_of(i), 1));
-      const float time = milliseconds([&] { run(i, operands, workspace.get()); });
+      const float time = time_of(i, operands);
       if (time < best) {
         best = time;
         index_ = i;
       }
     }
     if (index_ >= 0) workspace_ = workspace_of(index_);
+  }
+
+  /// Endless if the plan does not run.
+  float time_of(int64_t index, const Operands& operands) const {
+    try {
+      const auto workspace = zeros(std::max<size_t>(workspace_of(index), 1));
+      return milliseconds([&] { run(index, operands, workspace.get()); });
+    } catch (const Error&) {  // of this plan; the others may do
+      return std::numeric_limits<float>::infinity();
+    }
   }
 
   size_t workspace_of(int64_t index) const {
