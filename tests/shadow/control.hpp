@@ -63,6 +63,10 @@ void fail_collective(int n);
 /// The n-th call of cudaStreamEndCapture from now on that ends a capture fails with
 /// cudaErrorStreamCaptureInvalidated, and gives no graph; 1 is the next one, 0 cancels.
 void fail_capture(int n);
+/// As CUDA loads kernels: from now on, the first launch of a kernel on a device, or the first call
+/// of a library's function, is a Fault while NCCL has a call there that may wait for another rank.
+/// On a GPU such a launch may wait for that call, and the other rank for this one.
+void load_lazily(bool is_lazy);
 /// As a new process would be: the only cure for a sticky error.
 void clear_sticky_error();
 

@@ -19,7 +19,7 @@ import pytest
 from programs import losses, run_caffe
 from test_training import copied, weights
 
-TWO = {"SHADOW_DEVICES": "2"}
+TWO = {"SHADOW_DEVICES": "2", "SHADOW_LAZY": "1"}
 TRAIN = ("train", "-solver", "solver.prototxt")
 
 
