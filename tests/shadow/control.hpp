@@ -83,6 +83,8 @@ void set_computes(bool computes);
 void set_devices(int count);
 /// The driver's version, as CUDA counts (13000 is 13.0); 0: no driver.
 void set_driver(int version);
+/// The version of NCCL that is loaded, 22809 for 2.28.9.
+void set_nccl(int version);
 /// The devices' compute capability, 90 for 9.0.
 void set_capability(int capability);
 /// Operations that wait in streams because nothing has waited for them yet.

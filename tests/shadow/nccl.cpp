@@ -260,7 +260,7 @@ bool shadow::waits_for_ranks(int device) {
 }
 
 ncclResult_t ncclGetVersion(int* version) {
-  *version = NCCL_VERSION_CODE;
+  *version = shadow::settings().nccl;
   return ncclSuccess;
 }
 
