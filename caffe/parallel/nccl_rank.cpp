@@ -73,8 +73,8 @@ string text_of(ncclResult_t status) {
 }  // namespace
 
 void prepare_nccl() {
-  check_version();
   keep_pools_private();
+  check_version();
 }
 
 /// The ranks of this process with the same id.
