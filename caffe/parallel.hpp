@@ -12,7 +12,7 @@
 // new_uid() and hands it to all; each selects its GPU, sets solver_count and solver_rank, makes its
 // solver, NCCL(solver, uid), calls Broadcast() and registers the NCCL with the solver as a
 // callback, after which gradients are the mean of all ranks'. Registered with the net as well,
-// after_backward, a layer's sums start behind its backward pass.
+// after_backward, a layer's sums start behind its backward pass, from the second iteration on.
 
 #include <memory>
 #include <string>
@@ -67,6 +67,7 @@ class NCCL : public Solver<Dtype>::Callback, public Net<Dtype>::Callback {
   Net<Dtype>* net_ = nullptr;
   const int iter_size_;
   int size_ = 1;
+  bool is_first_ = true;  // the iteration
   std::unique_ptr<NcclSums<Dtype>> sums_;
   vector<int> params_;         // with a gradient: indices in learnable_params()
   vector<vector<int>> after_;  // [layer]: those that are complete when it has run backward

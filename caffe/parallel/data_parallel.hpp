@@ -8,7 +8,8 @@
 // In an iteration's last backward pass the sum of a bucket (gradient_buckets.hpp) starts as soon as
 // its gradients are complete, and is computed beside the rest of the pass. Each gradient is divided
 // by the number of ranks before it is added up. With debug_info, which reads gradients at the end
-// of a pass, all sums start after it.
+// of a pass, all sums start after it; on GPUs so do those of the first iteration
+// (gradient_sums.cpp says why).
 
 #include <functional>
 #include <memory>

@@ -43,6 +43,8 @@ class HostSums : public GradientSums<Dtype> {
 };
 
 /// For the thread's mode. In GPU mode this is collective: all ranks call it, each on its own GPU.
+/// There the sums up to the first wait() start in it, after a barrier of the ranks, and the host
+/// waits for them.
 template <typename Dtype>
 std::unique_ptr<GradientSums<Dtype>> make_gradient_sums(std::shared_ptr<Communicator> ranks);
 

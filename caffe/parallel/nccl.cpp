@@ -76,10 +76,12 @@ void NCCL<Dtype>::start(const vector<int>& params) {
   if (!gradients.empty()) sums_->start_together(gradients);
 }
 
-/// With several passes in an iteration, gradients are complete after the last one only.
+/// With several passes in an iteration, gradients are complete after the last one only. In the
+/// first iteration kernels are launched for the first time, and no sum may run beside that:
+/// gradient_sums.cpp says why.
 template <typename Dtype>
 void NCCL<Dtype>::run(int layer) {
-  if (iter_size_ > 1 || sums_ == nullptr) return;
+  if (iter_size_ > 1 || sums_ == nullptr || is_first_) return;
   start(after_[layer]);
 }
 
@@ -88,6 +90,8 @@ void NCCL<Dtype>::on_gradients_ready() {
   CAFFE_CHECK(sums_ != nullptr, "NCCL: this rank is not connected: give a uid");
   start(params_);
   sums_->wait();
+  if (is_first_) device::wait();
+  is_first_ = false;
   for (const int param : params_) {
     Blob<Dtype>* const blob = net_->learnable_params()[param];
     caffe_gpu_scal(blob->count(), Dtype(1) / static_cast<Dtype>(size_), blob->mutable_gpu_diff());

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 
@@ -15,7 +16,8 @@ namespace caffe {
 
 namespace {
 
-static_assert(NCCL_VERSION_CODE >= 21400, "NCCL 2.14 or newer is needed");
+constexpr int kLeastNccl = 21901;  // from then on ncclCommAbort may come from another thread
+static_assert(NCCL_VERSION_CODE >= kLeastNccl, "NCCL 2.19.1 or newer is needed");
 
 using std::chrono::milliseconds;
 using std::chrono::steady_clock;
@@ -34,6 +36,32 @@ void pause_after(int questions) {
   }
 }
 
+/// 21901 is 2.19.1; up to 2.8, 2803 was 2.8.3.
+string name_of_version(int version) {
+  const int unit = version < 10000 ? 10 : 100;  // of minor versions in a major one
+  return std::to_string(version / 100 / unit) + "." + std::to_string(version / 100 % unit) + "." +
+         std::to_string(version % 100);
+}
+
+/// The library that is loaded may be another one than that of the build.
+void check_version() {
+  int version = 0;
+  const ncclResult_t status = ncclGetVersion(&version);
+  CAFFE_CHECK(status == ncclSuccess, "NCCL cannot start: " << ncclGetErrorString(status));
+  CAFFE_CHECK(version >= kLeastNccl,
+              "NCCL " << name_of_version(version) << " is loaded, and "
+                      << name_of_version(kLeastNccl)
+                      << " or newer is needed: install a newer libnccl2 or, with wheels, "
+                         "nvidia-nccl-cu13, and see that programs find it (LD_LIBRARY_PATH)");
+}
+
+/// NCCL would let GPUs of one process read each other's gradients where they are. They lie in the
+/// driver's pool, which other GPUs cannot read (NCCL's documentation names this variable for it).
+void keep_pools_private() {
+  static std::once_flag once;
+  std::call_once(once, [] { setenv("NCCL_P2P_DIRECT_DISABLE", "1", 0); });
+}
+
 string text_of(ncclResult_t status) {
   const char* const more = ncclGetLastError(nullptr);
   string text = string("NCCL says: ") + ncclGetErrorString(status);
@@ -43,6 +71,11 @@ string text_of(ncclResult_t status) {
 }
 
 }  // namespace
+
+void prepare_nccl() {
+  keep_pools_private();
+  check_version();
+}
 
 /// The ranks of this process with the same id.
 class NcclRank::Group {
@@ -155,6 +188,7 @@ NcclRank::~NcclRank() {
 }
 
 void NcclRank::connect() {
+  prepare_nccl();
   check_gpu(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking), "making NCCL's stream");
   for (CUevent_st** const event : {&ready_, &done_}) {
     check_gpu(cudaEventCreateWithFlags(event, cudaEventDisableTiming), "making NCCL's stream");

@@ -32,6 +32,10 @@ struct ncclComm;  // what an ncclComm_t points to
 
 namespace caffe {
 
+/// Before a process's first call of NCCL that connects GPUs: sets in the environment what NCCL must
+/// know of this engine's memory. Throws an Error if the NCCL that is loaded is too old.
+void prepare_nccl();
+
 class NcclRank {
  public:
   /// On the calling thread's GPU; collective, all ranks with the same id (new_nccl_id()). Throws an

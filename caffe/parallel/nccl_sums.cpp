@@ -2,9 +2,6 @@
 
 #include <nccl.h>
 
-#include <cstdlib>
-#include <mutex>
-
 #include "caffe/parallel/nccl_rank.hpp"
 
 namespace caffe {
@@ -41,13 +38,6 @@ class SumsOfRank : public NcclSums<Dtype> {
   NcclRank rank_;
 };
 
-/// NCCL would let GPUs of one process read each other's gradients where they are. They lie in the
-/// driver's pool, which other GPUs cannot read (NCCL's documentation names this variable for it).
-void keep_pools_private() {
-  static std::once_flag once;
-  std::call_once(once, [] { setenv("NCCL_P2P_DIRECT_DISABLE", "1", 0); });
-}
-
 }  // namespace
 
 bool has_nccl() {
@@ -55,7 +45,7 @@ bool has_nccl() {
 }
 
 string new_nccl_id() {
-  keep_pools_private();
+  prepare_nccl();
   ncclUniqueId id;
   const ncclResult_t status = ncclGetUniqueId(&id);
   CAFFE_CHECK(status == ncclSuccess, "NCCL cannot start: " << ncclGetErrorString(status) << ": "

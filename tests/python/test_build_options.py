@@ -1,7 +1,11 @@
 """What messages, comments and pages advise to build with are options that the build has."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
+
+import pytest
 
 REPO = Path(__file__).resolve().parents[2]
 FOLDERS = ["caffe", "caffe_layers", "cmake", "docs", "kernels", "python", "tools"]
@@ -46,3 +50,29 @@ def test_advised_options_exist():
     assert not unknown
     advised = {name for text in files.values() for name in ADVISED.findall(text)}
     assert "USE_CUDA" in advised  # it finds them
+
+
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake")
+@pytest.mark.parametrize(
+    "numbers, found",
+    [((2, 28, 9), "ON"), ((2, 19, 1), "ON"), ((2, 18, 5), "2.18.5"), ((), "unknown")],
+)
+def test_an_old_nccl_is_not_taken(tmp_path, numbers, found):
+    names = [f"#define NCCL_{n} {v}\n" for n, v in zip(("MAJOR", "MINOR", "PATCH"), numbers)]
+    (tmp_path / "nccl.h").write_text("".join(names) + "#define NCCL_VERSION_CODE 1\n")
+    module = REPO / "cmake/MaapNccl.cmake"
+    (tmp_path / "script.cmake").write_text(
+        f"include({module})\nmaap_check_nccl({tmp_path})\n"
+        'message("found ${Nccl_FOUND}, install ${Nccl_PACKAGE}.")\n'
+    )
+    done = subprocess.run(
+        ["cmake", "-P", str(tmp_path / "script.cmake")], capture_output=True, text=True, check=True
+    )
+    wanted = "libnccl-dev, version 2.19.1 or newer"
+    if found == "ON":
+        assert done.stderr == f"found ON, install {wanted}.\n"
+    else:
+        said = f"(found: {found}, in {tmp_path})"
+        assert f"found OFF, install {wanted} {said}." in done.stderr
+        warning = " ".join(done.stderr.split())
+        assert f"NCCL is too old: 2.19.1 or newer is needed {said}" in warning

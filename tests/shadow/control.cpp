@@ -272,6 +272,10 @@ void set_driver(int version) {
   settings().driver = version;
 }
 
+void set_nccl(int version) {
+  settings().nccl = version;
+}
+
 }  // namespace shadow
 
 cudaError_t cudaGetLastError() {

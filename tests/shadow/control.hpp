@@ -63,6 +63,10 @@ void fail_collective(int n);
 /// The n-th call of cudaStreamEndCapture from now on that ends a capture fails with
 /// cudaErrorStreamCaptureInvalidated, and gives no graph; 1 is the next one, 0 cancels.
 void fail_capture(int n);
+/// As CUDA loads kernels: from now on, the first launch of a kernel on a device, or the first call
+/// of a library's function, is a Fault while NCCL has a call there that may wait for another rank.
+/// On a GPU such a launch may wait for that call, and the other rank for this one.
+void load_lazily(bool is_lazy);
 /// As a new process would be: the only cure for a sticky error.
 void clear_sticky_error();
 
@@ -79,6 +83,8 @@ void set_computes(bool computes);
 void set_devices(int count);
 /// The driver's version, as CUDA counts (13000 is 13.0); 0: no driver.
 void set_driver(int version);
+/// The version of NCCL that is loaded, 22809 for 2.28.9.
+void set_nccl(int version);
 /// The devices' compute capability, 90 for 9.0.
 void set_capability(int capability);
 /// Operations that wait in streams because nothing has waited for them yet.

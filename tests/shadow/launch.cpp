@@ -9,6 +9,7 @@
 
 #include "tests/shadow/capture.hpp"
 #include "tests/shadow/host_memory.hpp"
+#include "tests/shadow/lazy_loading.hpp"
 #include "tests/shadow/logical_threads.hpp"
 #include "tests/shadow/memory.hpp"
 #include "tests/shadow/queue.hpp"
@@ -75,6 +76,7 @@ void launch(cudaStream_t stream, const std::type_info& functor, const void* byte
   const OperationPtr operation = std::make_shared<Operation>();
   operation->name = "kernel " + readable(functor);
   note_kernel(operation->name.substr(7));
+  load(operation->name, current_device());
   operation->device_of_memory = current_device();
   operation->pointers = device_pointers(operation->name, bytes, size, current_device());
   if (breaks) {

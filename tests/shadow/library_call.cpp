@@ -1,6 +1,7 @@
 #include "tests/shadow/library_call.hpp"
 
 #include "tests/shadow/capture.hpp"
+#include "tests/shadow/lazy_loading.hpp"
 #include "tests/shadow/memory.hpp"
 #include "tests/shadow/queue.hpp"
 #include "tests/shadow/settings.hpp"
@@ -26,6 +27,7 @@ bool add_library_call(const char* name, cudaStream_t stream,
   CUstream_st* const queue = Queue::get().stream_of(stream, current_device());
   if (queue == nullptr) return false;
   if (Captures::get().before(waits ? Use::kWait : Use::kWork, queue) != cudaSuccess) return false;
+  load(name, current_device());
   ++tallies().library_calls;
   OperationPtr operation = std::make_shared<Operation>();
   operation->name = name;

@@ -18,6 +18,7 @@
 
 #include "tests/shadow/capture.hpp"
 #include "tests/shadow/control.hpp"
+#include "tests/shadow/lazy_loading.hpp"
 #include "tests/shadow/library_call.hpp"
 #include "tests/shadow/queue.hpp"
 #include "tests/shadow/settings.hpp"
@@ -234,10 +235,32 @@ std::string text_of(const ncclUniqueId& id) {
   return std::string(id.internal, sizeof id.internal);
 }
 
+/// Whether a rank's calls on the device are not complete.
+bool is_busy_on(Group* group, int device) {
+  const std::lock_guard<std::mutex> lock(group->mutex);
+  for (const ncclComm* const rank : group->ranks) {
+    if (rank == nullptr || rank->device != device) continue;
+    if (!rank->waiting.empty()) return true;
+    for (const auto& call : rank->open) {
+      if (!Queue::get().is_done(call.second)) return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace
 
+bool shadow::waits_for_ranks(int device) {
+  Groups& groups = Groups::get();
+  const std::lock_guard<std::mutex> lock(groups.mutex);
+  for (const auto& group : groups.by_id) {
+    if (is_busy_on(group.second.get(), device)) return true;
+  }
+  return false;
+}
+
 ncclResult_t ncclGetVersion(int* version) {
-  *version = NCCL_VERSION_CODE;
+  *version = shadow::settings().nccl;
   return ncclSuccess;
 }
 

@@ -4,6 +4,7 @@
 // The shadow device's own view of what control.hpp offers to tests.
 
 #include <cuda_runtime.h>
+#include <nccl.h>
 
 #include <atomic>
 
@@ -21,6 +22,7 @@ struct AtomicCounts {
 struct Settings {
   std::atomic<int> devices{1};
   std::atomic<int> driver{CUDART_VERSION};
+  std::atomic<int> nccl{NCCL_VERSION_CODE};
   std::atomic<int> capability{90};
   std::atomic<size_t> memory{size_t(8) << 30};
   std::atomic<int> failing_allocation{0}, failing_launch{0}, failing_collective{0},

@@ -65,29 +65,102 @@ int first_of(const vector<string>& operations, const string& device, const strin
   return -1;
 }
 
-}  // namespace
+constexpr const char* kSum = "NCCL, the begin of a sum of";
 
-TEST(GpuRanks, TheSumOfTheLastLayersIsQueuedBeforeTheFirstLayersBackwardPass) {
-  vector<string> operations;
-  after_two(wide_net(), [&](Solver<float>* solver, Communicator* rank) {
-    rank->barrier();
-    if (rank->rank() == 0) shadow::record_operations(true);
-    rank->barrier();
-    solver->Step(1);
-    rank->barrier();
-    if (rank->rank() == 0) operations = shadow::recorded_operations();
-    rank->barrier();
-    shadow::record_operations(false);
-  });
+/// Of one iteration on two GPUs.
+void expect_early_sums(const vector<string>& operations) {
   for (const string device : {"0 ", "1 "}) {
-    const int sum = first_of(operations, device, "NCCL, the begin of a sum of");
+    const int sum = first_of(operations, device, kSum);
     const int first_layer = last_of(operations, device, "Im2col");
     ASSERT_GE(sum, 0);
     EXPECT_LT(sum, first_layer) << device;
     // The update is queued behind all sums, and does not wait for the host.
-    const int last_sum = last_of(operations, device, "NCCL, the begin of a sum of");
-    EXPECT_LT(last_sum, last_of(operations, device, "ArenaPass"));
+    EXPECT_LT(last_of(operations, device, kSum), last_of(operations, device, "ArenaPass"));
   }
+}
+
+/// Records what two GPUs are given in one iteration.
+vector<string> operations_of_step(Solver<float>* solver, Communicator* rank) {
+  vector<string> operations;
+  rank->barrier();
+  if (rank->rank() == 0) shadow::record_operations(true);
+  rank->barrier();
+  solver->Step(1);
+  rank->barrier();
+  operations = shadow::recorded_operations();
+  rank->barrier();
+  shadow::record_operations(false);
+  return operations;
+}
+
+}  // namespace
+
+TEST(GpuRanks, TheSumOfTheLastLayersIsQueuedBeforeTheFirstLayersBackwardPass) {
+  after_two(wide_net(), [&](Solver<float>* solver, Communicator* rank) {
+    const vector<string> operations = operations_of_step(solver, rank);
+    if (rank->rank() == 0) expect_early_sums(operations);
+  });
+}
+
+namespace {
+
+/// Looks at what the GPUs have been given and have done when all ranks are at a barrier.
+class Looking : public RelayedRank {
+ public:
+  explicit Looking(Rank rank) : RelayedRank(std::move(rank)) {}
+  void barrier() override {
+    RelayedRank::barrier();
+    operations = shadow::recorded_operations();
+    waiting = shadow::operations_waiting();
+    ++barriers;
+    RelayedRank::barrier();
+  }
+
+  vector<string> operations;
+  int64_t waiting = 0;
+  int barriers = 0;
+};
+
+}  // namespace
+
+TEST(GpuRanks, TheFirstIterationsSumsStartWhenAllRanksHaveComputed) {
+  const Devices devices(2);
+  const QuietLog quiet;
+  run_on_gpus({0, 1}, [&](const Rank& rank) {
+    const auto looking = std::make_shared<Looking>(rank);
+    const auto solver = join<float>(looking, solver_param(wide_net(), "momentum: 0.9"));
+    fill_images(solver->net().get(), rank->rank());
+    const vector<string> first = operations_of_step(solver.get(), rank.get());
+    EXPECT_EQ(looking->barriers, 1);
+    EXPECT_EQ(looking->waiting, 0);
+    for (const string device : {"0 ", "1 "}) {
+      EXPECT_EQ(first_of(looking->operations, device, "NCCL"), -1);
+      EXPECT_GE(last_of(looking->operations, device, "WriteVotes"), 0);
+      EXPECT_EQ(last_of(looking->operations, device, "Im2col"), last_of(first, device, "Im2col"));
+      EXPECT_GE(first_of(first, device, kSum), static_cast<int>(looking->operations.size()));
+    }
+    const vector<string> second = operations_of_step(solver.get(), rank.get());
+    if (rank->rank() == 0) expect_early_sums(second);
+    EXPECT_EQ(looking->barriers, 1);
+  });
+}
+
+/// On a GPU it may wait for that sum, and the sum for a rank that waits for this launch.
+TEST(GpuRanks, NoKernelIsLaunchedForTheFirstTimeBesideASum) {
+  const Devices devices(2);
+  const QuietLog quiet;
+  for (const string& net : {wide_net(), lenet()}) {
+    shadow::load_lazily(true);
+    const string error = error_of([&] {
+      run_on_gpus({0, 1}, [&](const Rank& rank) {
+        const auto solver = join<float>(rank, solver_param(net, "momentum: 0.9 iter_size: 2"));
+        fill_images(solver->net().get(), rank->rank());
+        solver->Step(3);
+      });
+    });
+    EXPECT_EQ(error, "");
+  }
+  shadow::load_lazily(false);
 }
 
 TEST(GpuRanks, AnIterationWaitsForEachGpuOnce) {

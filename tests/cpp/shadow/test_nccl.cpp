@@ -73,10 +73,15 @@ void expect_two_sums(const std::function<void(Sums*, float* first, float* second
 
 }  // namespace
 
+constexpr int kNccl = 22809;
+
 class NcclTest : public ::testing::TestWithParam<int> {
  protected:
   void SetUp() override { shadow::set_seed(GetParam()); }
-  void TearDown() override { shadow::fail_collective(0); }
+  void TearDown() override {
+    shadow::fail_collective(0);
+    shadow::set_nccl(kNccl);
+  }
 };
 
 TEST_P(NcclTest, AddsUpWhatTheComputeStreamHoldsAndIsThereForWhatFollows) {
@@ -245,6 +250,20 @@ TEST_P(NcclTest, ARankThatFailsToConnectEndsThoseThatWaitForIt) {
   }
   other.join();
   EXPECT_PRED2(contains, error, "connecting the GPUs: NCCL says: invalid usage");
+}
+
+/// From 2.19.1 on, another thread may end the calls of a rank.
+TEST_P(NcclTest, AnOldNcclIsAnError) {
+  const string id = new_nccl_id();
+  const OnGpu mode;
+  for (const auto& [version, name] : {std::make_pair(21900, "2.19.0"), {2803, "2.8.3"}}) {
+    shadow::set_nccl(version);
+    const string said = "NCCL " + string(name) + " is loaded, and 2.19.1 or newer is needed";
+    EXPECT_PRED2(contains, error_of([] { new_nccl_id(); }), said);
+    EXPECT_PRED2(contains, error_of([&] { connect_gpus<float>(id, 0, 2); }), said);
+  }
+  shadow::set_nccl(21901);
+  EXPECT_EQ(error_of([] { new_nccl_id(); }), "");
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, NcclTest, ::testing::Values(1, 2, 3));

@@ -19,7 +19,7 @@ import pytest
 from programs import losses, run_caffe
 from test_training import copied, weights
 
-TWO = {"SHADOW_DEVICES": "2"}
+TWO = {"SHADOW_DEVICES": "2", "SHADOW_LAZY": "1"}
 TRAIN = ("train", "-solver", "solver.prototxt")
 
 
@@ -237,6 +237,34 @@ def test_an_nccl_needs_a_gpu_and_the_others(images, tmp_path):
     """
     folder = copied(images, tmp_path / "run")
     settings = {**os.environ, "GLOG_minloglevel": "2", **TWO}
+    command = [sys.executable, "-c", textwrap.dedent(code)]
+    done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def test_a_process_that_joins_keeps_its_gradients_private(tmp_path, images):
+    """Its id was made elsewhere. Other GPUs of a process cannot read what lies in the pool."""
+    code = """
+        import ctypes
+
+        import caffe
+
+        getenv = ctypes.CDLL(None).getenv
+        getenv.restype = ctypes.c_char_p
+        caffe.set_mode_gpu()
+        solver = caffe.get_solver("solver.prototxt")
+        assert getenv(b"NCCL_P2P_DIRECT_DISABLE") is None
+        try:
+            caffe.NCCL(solver, bytes(128))
+        except caffe.CaffeError as error:
+            assert "of another process" in str(error), error
+        else:
+            raise AssertionError("no such group")
+        assert getenv(b"NCCL_P2P_DIRECT_DISABLE") == b"1"
+    """
+    folder = copied(images, tmp_path / "run")
+    settings = {**os.environ, "GLOG_minloglevel": "2", **TWO}
+    settings.pop("NCCL_P2P_DIRECT_DISABLE", None)
     command = [sys.executable, "-c", textwrap.dedent(code)]
     done = subprocess.run(command, cwd=folder, env=settings, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]

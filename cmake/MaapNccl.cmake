@@ -1,0 +1,21 @@
+# maap_check_nccl(FOLDER): Nccl_FOUND, whether the nccl.h in the folder is new enough; from NCCL 2.19.1 on another thread
+# may end a rank's sums (caffe/parallel/nccl_rank.cpp). Nccl_PACKAGE, what to install, for messages.
+set(MAAP_LEAST_NCCL 2.19.1)
+set(Nccl_PACKAGE "libnccl-dev, version ${MAAP_LEAST_NCCL} or newer")
+
+function(maap_check_nccl folder)
+  file(STRINGS ${folder}/nccl.h _lines REGEX "^#define NCCL_(MAJOR|MINOR|PATCH) +[0-9]+")
+  string(REGEX MATCHALL "[0-9]+" _numbers "${_lines}")
+  list(JOIN _numbers "." _version)
+  if(_version VERSION_GREATER_EQUAL MAAP_LEAST_NCCL)
+    set(Nccl_FOUND ON PARENT_SCOPE)
+    return()
+  endif()
+  if(NOT _version)
+    set(_version unknown)
+  endif()
+  set(_found "found: ${_version}, in ${folder}")
+  set(Nccl_FOUND OFF PARENT_SCOPE)
+  set(Nccl_PACKAGE "${Nccl_PACKAGE} (${_found})" PARENT_SCOPE)
+  message(WARNING "NCCL is too old: ${MAAP_LEAST_NCCL} or newer is needed (${_found})")
+endfunction()
