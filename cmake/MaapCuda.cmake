@@ -65,6 +65,22 @@ function(maap_link_wheels nvcc)
   set(MAAP_CUDA_RPATH ${_toolkit}/lib ${_nvidia}/cudnn/lib ${_nvidia}/nccl/lib PARENT_SCOPE)
 endfunction()
 
+# maap_other_folders(OUTPUT PATH...): of these folders, and the folders of these libraries, those where the dynamic linker
+# does not look by itself.
+function(maap_other_folders output)
+  set(_folders)
+  foreach(_path ${ARGN})
+    if(_path MATCHES "\\.so(\\.[0-9]+)*$")
+      get_filename_component(_path ${_path} DIRECTORY)
+    endif()
+    if(IS_ABSOLUTE "${_path}" AND NOT _path MATCHES "^(/usr)?/lib(32|64)?(/[^/]+-linux-gnu)?/?$")
+      list(APPEND _folders ${_path})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES _folders)
+  set(${output} "${_folders}" PARENT_SCOPE)
+endfunction()
+
 # maap_find_gpus(HERE CAPABILITIES): whether this machine has GPUs, and those compute capabilities of theirs that the
 # engine supports, such as "75;90", or "unknown" if nvidia-smi does not say.
 function(maap_find_gpus here capabilities)
@@ -101,7 +117,7 @@ function(maap_cuda_major nvcc output)
 endfunction()
 
 # maap_choose_architectures(NVCC CAPABILITIES): without a choice of the user's, those of this machine's GPUs, which takes
-# a fifth of the time. A GPU that this nvcc does not know needs the default list, which ends in code that drivers translate.
+# a fifth of the time. A GPU that this nvcc does not know needs the default list: it ends in code that drivers translate.
 function(maap_choose_architectures nvcc capabilities)
   if(CMAKE_CUDA_ARCHITECTURES OR NOT "$ENV{CUDAARCHS}" STREQUAL "")
     return()

@@ -88,3 +88,22 @@ def test_without_a_gpu_it_builds_for_the_cpu(tmp_path):
     result, said = choose(tmp_path, "")
     assert result == "OFF"
     assert "but no GPU" in said
+
+
+def test_an_installed_library_looks_in_folders_that_no_linker_knows(tmp_path):
+    paths = ["/usr/local/cuda/lib64", "/usr/local/cuda/lib64/libcudnn.so", "/opt/nccl/libnccl.so.2"]
+    system = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib64/libcudnn.so.9",
+        "/lib",
+        "Nccl_LIBRARY-NOTFOUND",
+    ]
+    script = tmp_path / "folders.cmake"
+    call = f"maap_other_folders(_folders {' '.join([*paths, *system])})"
+    script.write_text(f"set(USE_CUDA OFF)\ninclude({REPO}/cmake/MaapCuda.cmake)\n{call}\n")
+    with script.open("a") as file:
+        file.write('message("folders: ${_folders}")\n')
+    done = subprocess.run(
+        [str(CMAKE), "-P", str(script)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "folders: /usr/local/cuda/lib64;/opt/nccl"
