@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 from pathlib import Path
@@ -25,6 +26,9 @@ RUNS = (
     ("memcheck", ("--report-api-errors", "no"), LAYERS),
     ("racecheck", (), LAYERS),
 )
+#: Lines that say what is wrong: of the sanitizer, which may be ended before its summary, and of
+#: the tests.
+FAULTS = re.compile(r"^(?:=+ (?=Invalid|Misaligned|Error:)|(?=\[  FAILED  \] \w+[./]))(.*)$", re.M)
 #: With less it is not begun: to start takes that long.
 LEAST_SECONDS = 5
 
@@ -59,4 +63,8 @@ def sanitize(
     output = "; ".join(line.strip("= ") for line in said)
     if done.returncode == 0:
         return {"good": True, "output": output}
-    return fault(done, limit, done.stderr if done.returncode == 124 else output or text[-600:])
+    found = FAULTS.findall(text)
+    if done.returncode == 124 and not found:
+        return fault(done, limit, done.stderr)
+    what = "; ".join([f"exit status {done.returncode}", *found[:3], *[output] * bool(output)])
+    return {"good": False, "output": "FAILED: " + (what if found or output else text[-600:])}

@@ -180,6 +180,7 @@ import os, subprocess, sys
 with open(os.environ["FAKE_LOG"], "a") as log:
     log.write(" ".join(sys.argv[1:]) + "\\n")
 if os.environ.get("FAKE_SANITIZER") == "slow":
+    print("========= " + os.environ.get("FAKE_FOUND", "COMPUTE-SANITIZER"), flush=True)
     program = subprocess.Popen(["sleep", "60"])
     with open(os.environ["FAKE_LOG"], "w") as log:
         log.write(str(program.pid))
@@ -383,6 +384,10 @@ def test_what_has_no_time_left_ends_with_all_that_it_started(here, monkeypatch):
     assert results["incomplete"]
     assert results["run"] == [0, 1]
     assert results["output"] == "memcheck, gpu_layers: no end after 3 s"
+    here.environment["FAKE_FOUND"] = "Invalid __global__ read of size 4 bytes"
+    found = sanitizer.check_sanitizer(here, time.monotonic() + 3)
+    assert not found["incomplete"]
+    assert "FAILED: exit status 124; Invalid __global__ read of size" in found["output"]
     child = Path("/proc") / (here.folder.parent / "log").read_text() / "cmdline"
     assert not child.exists() or child.read_bytes() == b""  # ended, or ended and not yet collected
 
