@@ -4,6 +4,8 @@
 # The toolkit is that of the nvcc which CMAKE_CUDA_COMPILER or the environment's CUDACXX names, or of the first one found
 # on PATH, in /usr/local/cuda, or among the nvidia-* wheels of the Python that pycaffe is for (`pip install
 # 'cuda-toolkit[nvcc,cudart,cublas,curand,crt,nvvm,cccl,nvrtc]'`, CUDA 13).
+#
+# AUTO: ON if that toolkit is CUDA 12 or newer and a GPU here is of compute capability 7.5 or higher.
 
 set(MAAP_CUDA OFF)
 set(MAAP_SHADOW OFF)
@@ -63,19 +65,71 @@ function(maap_link_wheels nvcc)
   set(MAAP_CUDA_RPATH ${_toolkit}/lib ${_nvidia}/cudnn/lib ${_nvidia}/nccl/lib PARENT_SCOPE)
 endfunction()
 
-# maap_choose_architecture(): without a choice of the user's, that of this machine's GPU, which takes a fifth of the time.
-function(maap_choose_architecture)
+# maap_other_folders(OUTPUT PATH...): of these folders, and the folders of these libraries, those where the dynamic linker
+# does not look by itself.
+function(maap_other_folders output)
+  set(_folders)
+  foreach(_path ${ARGN})
+    if(_path MATCHES "\\.so(\\.[0-9]+)*$")
+      get_filename_component(_path ${_path} DIRECTORY)
+    endif()
+    if(IS_ABSOLUTE "${_path}" AND NOT _path MATCHES "^(/usr)?/lib(32|64)?(/[^/]+-linux-gnu)?/?$")
+      list(APPEND _folders ${_path})
+    endif()
+  endforeach()
+  list(REMOVE_DUPLICATES _folders)
+  set(${output} "${_folders}" PARENT_SCOPE)
+endfunction()
+
+# maap_find_gpus(HERE CAPABILITIES): whether this machine has GPUs, and those compute capabilities of theirs that the
+# engine supports, such as "75;90", or "unknown" if nvidia-smi does not say.
+function(maap_find_gpus here capabilities)
+  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
+                  OUTPUT_VARIABLE _answer RESULT_VARIABLE _status ERROR_QUIET)
+  string(REGEX MATCHALL "[0-9]+\\.[0-9]" _found "${_answer}")
+  if(_status EQUAL 0 AND _found)
+    set(${here} ON PARENT_SCOPE)
+    string(REPLACE "." "" _found "${_found}")
+    list(REMOVE_DUPLICATES _found)
+    set(_supported)
+    foreach(_capability ${_found})
+      if(_capability GREATER_EQUAL 75)
+        list(APPEND _supported ${_capability})
+      endif()
+    endforeach()
+    set(${capabilities} "${_supported}" PARENT_SCOPE)
+  else()
+    set(${here} OFF PARENT_SCOPE)
+    if(EXISTS /dev/nvidiactl)
+      set(${here} ON PARENT_SCOPE)
+    endif()
+    set(${capabilities} unknown PARENT_SCOPE)
+  endif()
+endfunction()
+
+# maap_cuda_major(NVCC OUTPUT): the toolkit's version, 13 for CUDA 13.0; 0 if its nvcc does not run.
+function(maap_cuda_major nvcc output)
+  execute_process(COMMAND ${nvcc} --version OUTPUT_VARIABLE _answer ERROR_QUIET RESULT_VARIABLE _status)
+  set(${output} 0 PARENT_SCOPE)
+  if(_status EQUAL 0 AND _answer MATCHES "release ([0-9]+)")
+    set(${output} ${CMAKE_MATCH_1} PARENT_SCOPE)
+  endif()
+endfunction()
+
+# maap_choose_architectures(NVCC CAPABILITIES): without a choice of the user's, those of this machine's GPUs, which takes
+# a fifth of the time. A GPU that this nvcc does not know needs the default list: it ends in code that drivers translate.
+function(maap_choose_architectures nvcc capabilities)
   if(CMAKE_CUDA_ARCHITECTURES OR NOT "$ENV{CUDAARCHS}" STREQUAL "")
     return()
   endif()
-  execute_process(COMMAND nvidia-smi --query-gpu=compute_cap --format=csv,noheader
-                  OUTPUT_VARIABLE _answer RESULT_VARIABLE _status ERROR_QUIET)
-  string(REGEX MATCHALL "[0-9]+\\.[0-9]" _answer "${_answer}")
-  string(REPLACE "." "" _answer "${_answer}")
-  list(REMOVE_DUPLICATES _answer)
-  if(_status EQUAL 0 AND _answer)
-    set(CMAKE_CUDA_ARCHITECTURES ${_answer} CACHE STRING "Architectures of GPUs")
-  endif()
+  execute_process(COMMAND ${nvcc} --list-gpu-arch OUTPUT_VARIABLE _known ERROR_QUIET)
+  string(REGEX MATCHALL "[0-9]+" _known "${_known}")
+  foreach(_capability ${capabilities})
+    if(NOT _capability IN_LIST _known)
+      return()
+    endif()
+  endforeach()
+  set(CMAKE_CUDA_ARCHITECTURES ${capabilities} CACHE STRING "Architectures of GPUs")
 endfunction()
 
 if(USE_CUDA STREQUAL "ON" OR (USE_CUDA STREQUAL "AUTO" AND NOT MAAP_PLUGIN))  # the plugin follows its Caffe
@@ -84,14 +138,29 @@ endif()
 if(USE_CUDA STREQUAL "ON")
   set(MAAP_CUDA ON)
 elseif(USE_CUDA STREQUAL "AUTO" AND NOT MAAP_PLUGIN)
-  if(_nvcc AND EXISTS /dev/nvidiactl)
-    set(MAAP_CUDA ON)
-    maap_choose_architecture()
-    message(STATUS "CUDA: ${_nvcc} and a GPU are here, so GPU methods are built, which takes minutes; -DUSE_CUDA=OFF "
-                   "leaves them out")
-  elseif(_nvcc)
-    message(STATUS "CUDA: ${_nvcc} is here, but no GPU (/dev/nvidiactl): this builds for the CPU alone; -DUSE_CUDA=ON "
-                   "builds GPU methods")
+  if(_nvcc)
+    maap_find_gpus(_gpu_here _capabilities)
+    maap_cuda_major(${_nvcc} _cuda_major)
+    set(_why_not)
+    if(NOT _gpu_here)
+      set(_why_not "no GPU (nvidia-smi names none, and there is no /dev/nvidiactl)")
+    elseif(_cuda_major LESS 12)
+      set(_why_not "it is not CUDA 12 or newer")
+      if(_cuda_major EQUAL 0)
+        set(_why_not "it does not tell its version")
+      endif()
+    elseif(NOT _capabilities)
+      set(_why_not "no GPU has compute capability 7.5 or higher")
+    endif()
+    if(_why_not)
+      message(STATUS "CUDA: ${_nvcc} is here, but ${_why_not}: this builds for the CPU alone; -DUSE_CUDA=ON builds GPU "
+                     "methods")
+    else()
+      set(MAAP_CUDA ON)
+      maap_choose_architectures(${_nvcc} "${_capabilities}")
+      message(STATUS "CUDA: ${_nvcc} and a GPU are here, so GPU methods are built, which takes minutes; -DUSE_CUDA=OFF "
+                     "leaves them out")
+    endif()
   endif()
 elseif(USE_CUDA STREQUAL "SHADOW" AND NOT MAAP_PLUGIN)
   set(MAAP_CUDA ON)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle import Bundle
+from outcome import NO_TIME
 
 REPO = Path(__file__).resolve().parents[2]
 BATCH = 64
@@ -17,6 +18,7 @@ BATCH = 64
 #: five rounds.
 NETS = {"resnet152": 3, "vgg19": 3, "alexnet": 8, "alexnet_laap": 8}
 MODES = ("FLOAT", "FP16", "BF16", "TF32")
+PROGRAMS = ("engine", "torch")
 #: Float without launches one by one.
 GRAPH = "FLOAT, graph"
 #: A net in all modes before the next one, so that a net that is there can be compared. What the
@@ -25,6 +27,8 @@ ROWS = [(net, mode) for net in NETS for mode in MODES if net != "alexnet_laap" o
 ROWS += [(net, GRAPH) for net in NETS if net != "alexnet_laap"]
 #: A row that cannot have this much time is not begun: loading PyTorch and choosing kernels take it.
 LEAST_SECONDS = 25
+#: A row that takes longer has failed; one that the end of the step cuts off was not run.
+MOST_SECONDS = 150
 
 
 class MemoryWatch:
@@ -49,10 +53,14 @@ def timed(bundle: Bundle, command: list[str], more: dict[str, str], limit: float
     """A row: what the command's last line says, with the median time and the memory used."""
     with MemoryWatch() as watch:
         done = bundle.start(*command, timeout=limit, more=more, cwd=bundle.folder / "nets")
+    if done.returncode == 124 and limit < MOST_SECONDS:
+        return {"error": f"{NO_TIME}: {done.stderr}"}
     try:
         row = json.loads(done.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
-        return {"error": (done.stderr or done.stdout)[-800:]}
+        row = {}
+    if done.returncode or not row:
+        return {"error": (done.stderr or done.stdout)[-800:] + f"\nexit status {done.returncode}"}
     row["ms"] = sorted(row["ms"])[len(row["ms"]) // 2]
     row["memory_mb"] = watch.most
     return row
@@ -69,41 +77,60 @@ def time_torch(bundle: Bundle, python: str, net: str, mode: str, limit: float) -
     script = [python, str(REPO / "bench/torch_step.py"), net.partition("_")[0]]
     script += ["--batch", str(BATCH), "--steps", str(NETS[net])]
     script += ["--laap"] * ("laap" in net) + ["--math", mode]
-    return timed(bundle, script, {"LD_LIBRARY_PATH": ""}, limit)
+    return timed(bundle, script, bundle.without_bundle, limit)
+
+
+def why_no_torch(bundle: Bundle, python: str, limit: float) -> str:
+    """Why `python` has no PyTorch that finds the GPU, or nothing."""
+    code = "import sys, torch; torch.cuda.is_available() or sys.exit('PyTorch finds no GPU')"
+    done = bundle.start(python, "-c", code, timeout=limit, more=bundle.without_bundle)
+    if done.returncode == 0:
+        return ""
+    return next(reversed(done.stderr.strip().splitlines()), f"exit status {done.returncode}")
 
 
 def bench(bundle: Bundle, python: str, deadline: float) -> dict[str, Any]:
     """The ROWS that there is time for. Which of the two programs runs first alternates, so that
     neither always finds the warmer GPU."""
-    has_torch = bundle.start(python, "-c", "import torch", timeout=120).returncode == 0
+    left = max(1, min(120, deadline - time.monotonic()))
+    no_torch = why_no_torch(bundle, python, left)
     rows: list[dict[str, Any]] = []
     for i, (net, mode) in enumerate(ROWS):
         left = deadline - time.monotonic()
         row: dict[str, Any] = {"net": net, "batch": BATCH, "mode": mode}
         rows.append(row)
         if left < LEAST_SECONDS:
-            row["engine"] = row["torch"] = {"error": "not run: no time was left"}
+            row["engine"] = row["torch"] = {"error": NO_TIME}
             continue
-        programs = ["engine", *["torch"] * (has_torch and mode != GRAPH)]
+        programs = ["engine", *["torch"] * (not no_torch and mode != GRAPH)]
         for name in programs[:: 1 if i % 2 == 0 else -1]:
-            limit = max(1, min(150, deadline - time.monotonic()))
+            limit = max(1, min(MOST_SECONDS, deadline - time.monotonic()))
             if name == "engine":
                 row[name] = time_engine(bundle, net, mode, limit)
             else:
                 row[name] = time_torch(bundle, python, net, mode, limit)
         print(json.dumps(row), flush=True)
-    return {"good": True, "rows": rows, "layer_times": layer_times(bundle, deadline)}
+    times, good = layer_times(bundle, deadline)
+    good = good and not any(crashed(row.get(name, {})) for row in rows for name in PROGRAMS)
+    return {"good": good, "rows": rows, "no_torch": no_torch, "layer_times": times}
 
 
-def layer_times(bundle: Bundle, deadline: float) -> dict[str, str]:
-    """What `caffe time` says about each network that there is time for."""
-    times = {}
+def crashed(part: dict[str, Any]) -> bool:
+    return "error" in part and not part["error"].startswith(NO_TIME)
+
+
+def layer_times(bundle: Bundle, deadline: float) -> tuple[dict[str, str], bool]:
+    """What `caffe time` says about each network that there is time for; and whether none failed."""
+    times, good = {}, True
     for net in NETS:
         left = deadline - time.monotonic()
         if left < LEAST_SECONDS:
             break
         call = ("caffe", "time", "-gpu", "0", "-iterations", "5", "-model", f"{net}.prototxt")
         more = {"CAFFE_CUDNN_AUTOTUNE": "1"}
-        done = bundle.run(*call, cwd=bundle.folder / "nets", more=more, timeout=min(120, left))
+        limit = min(MOST_SECONDS, left)
+        done = bundle.run(*call, cwd=bundle.folder / "nets", more=more, timeout=limit)
         times[net] = done.stderr
-    return times
+        cut_off = done.returncode == 124 and limit < MOST_SECONDS
+        good = good and (done.returncode == 0 or cut_off)
+    return times, good

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -17,9 +18,12 @@ class Bundle:
 
     def __init__(self, folder: Path, python: str) -> None:
         self.folder = folder.resolve()
-        places = [self.folder / "lib", *cuda_folders(python)]
+        places = [str(place) for place in (self.folder / "lib", *cuda_folders(python))]
+        theirs = os.environ.get("LD_LIBRARY_PATH", "")
         self.environment = dict(os.environ)
-        self.environment["LD_LIBRARY_PATH"] = ":".join(str(place) for place in places)
+        self.environment["LD_LIBRARY_PATH"] = ":".join([*places, *[theirs] * bool(theirs)])
+        #: For programs that are not the bundle's.
+        self.without_bundle = {"LD_LIBRARY_PATH": theirs}
         self.environment["OMP_NUM_THREADS"] = self.environment["OPENBLAS_NUM_THREADS"] = "2"
 
     @contextmanager
@@ -39,22 +43,24 @@ class Bundle:
     def start(
         self, *command: str, timeout: float, **options: Any
     ) -> subprocess.CompletedProcess[str]:
-        """A program that is still running after `timeout` seconds is ended with status 124."""
-        environment = {**self.environment, **options.pop("more", {})}
-        try:
-            return subprocess.run(
-                command,
-                env=environment,
-                timeout=timeout,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                check=False,
-                **options,
-            )
-        except subprocess.TimeoutExpired as error:
-            out = (error.stdout or b"").decode(errors="replace")
-            return subprocess.CompletedProcess(command, 124, out, f"no end after {timeout:.0f} s")
+        """A program that is still running after `timeout` seconds is ended with status 124, and
+        with it what it has started: compute-sanitizer runs a program beside it."""
+        options["env"] = {**self.environment, **options.pop("more", {})}
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        with subprocess.Popen(
+            command, **pipes, text=True, errors="replace", start_new_session=True, **options
+        ) as process:
+            try:
+                out, err = process.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                out = process.communicate()[0]
+                why = f"no end after {timeout:.0f} s"
+                return subprocess.CompletedProcess(command, 124, out, why)
+            except BaseException:
+                os.killpg(process.pid, signal.SIGKILL)
+                raise
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def cuda_folders(python: str) -> list[Path]:

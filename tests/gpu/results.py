@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from outcome import word
 
 NOT_RUN = "not run"
 
@@ -21,16 +24,24 @@ def report(results: dict[str, Any]) -> list[str]:
     lines += [f"{m['gpu']}, {m['memory_mb']} MiB, driver {m['driver']}, {m['date']}."]
     lines += [f"PyTorch, its CUDA, its cuDNN: {m['torch'] or 'none'}.", "", "## Checks", ""]
     lines += ["| check | result |", "| --- | --- |"]
-    lines += [f"| {name} | {say(results.get(name))} |" for name, say in CHECKS.items()]
+    lines += [f"| {name} | {cell(results.get(name), say)} |" for name, say in CHECKS.items()]
     lines += ["", "## MAAP kernels", "", *kernel_lines(results.get("kernels"))]
     lines += ["", "## Training steps", "", *bench_lines(results.get("bench"))]
     return lines
 
 
-def say_layers(step: dict[str, Any] | None) -> str:
+def cell(step: dict[str, Any] | None, say: Callable[[dict[str, Any]], str]) -> str:
+    """What the table of checks says about a step."""
     if step is None:
         return NOT_RUN
-    if not step["ways"] or not any(way["passed"] for way in step["ways"].values()):
+    if "crash" in step:
+        return "FAILED: " + step["crash"]
+    parts = [word(step)] * bool(step.get("incomplete"))
+    return "<br>".join([*parts, *[text for text in [say(step)] if text]])
+
+
+def say_layers(step: dict[str, Any]) -> str:
+    if not any(way["passed"] or way["not_run"] for way in step["ways"].values()):
         return "FAILED: no test passed"
     return "<br>".join(say_way(name, way) for name, way in step["ways"].items())
 
@@ -40,49 +51,47 @@ def say_way(name: str, way: dict[str, Any]) -> str:
     return text + (f", {way['not_run']} {NOT_RUN}" if way["not_run"] else "")
 
 
-def say_kernels(step: dict[str, Any] | None) -> str:
-    if step is None:
-        return NOT_RUN
-    return "GPU and CPU agree" if step["good"] else "FAILED"
+def say_kernels(step: dict[str, Any]) -> str:
+    if step["good"]:
+        return "GPU and CPU agree"
+    return "" if step.get("incomplete") else "FAILED"
 
 
-def say_training(step: dict[str, Any] | None) -> str:
-    if step is None:
-        return NOT_RUN
+def say_training(step: dict[str, Any]) -> str:
     return "<br>".join(say_one_training(row) for row in step["rows"])
 
 
-def first_line(row: dict[str, Any]) -> str:
-    """Of what the programs of a row said."""
-    return next(iter(row.get("output", "").splitlines()), "the training stopped")
+def what_stopped(row: dict[str, Any]) -> str:
+    """The first line of what the programs of a row said."""
+    said = next(iter(row.get("output", "").splitlines()), "the training stopped")
+    return said if row.get("late") else "FAILED: " + said
 
 
 def say_one_training(row: dict[str, Any]) -> str:
     name = f"{row['solver'].partition('_')[0]}, {row['way']}: "
     if row.get("largest") is None:
-        return name + "FAILED: " + first_line(row)
+        return name + what_stopped(row)
     what = f"{row['iterations']} iterations, losses differ by at most {row['largest']:.1e}"
     return name + (what if row["good"] else "FAILED: " + what)
 
 
-def say_several(step: dict[str, Any] | None) -> str:
-    if step is None:
-        return NOT_RUN
+def say_several(step: dict[str, Any]) -> str:
     return "<br>".join(say_row_of_several(row) for row in step["rows"]) or step["output"]
 
 
 def say_row_of_several(row: dict[str, Any]) -> str:
-    good = "" if row["good"] else "FAILED: "
+    name = f"{row['gpus']} GPU{'s' * (row['gpus'] > 1)}: "
     if row.get("largest") is None:
-        return f"{row['gpus']} GPUs: {good}" + first_line(row)
+        return name + (row["output"] if row["good"] else what_stopped(row))
+    good = "" if row["good"] else "FAILED: "
     return (
-        f"{row['gpus']} GPUs: {good}{row['iterations']} iterations, losses differ from one GPU's "
+        f"{name}{good}{row['iterations']} iterations, losses differ from one GPU's "
         f"by at most {row['largest']:.1e}"
     )
 
 
-def say_sanitizer(step: dict[str, Any] | None) -> str:
-    return NOT_RUN if step is None else step["output"].replace("\n", "<br>")
+def say_sanitizer(step: dict[str, Any]) -> str:
+    return step["output"].replace("\n", "<br>")
 
 
 CHECKS = {
@@ -95,7 +104,7 @@ CHECKS = {
 
 
 def kernel_lines(step: dict[str, Any] | None) -> list[str]:
-    times = (step or {}).get("rows", {}).get("times", [])
+    times = ((step or {}).get("rows") or {}).get("times", [])
     if not times:
         return [NOT_RUN]
     lines = ["| kernel | ms | share of a copy's bandwidth |", "| --- | ---: | ---: |"]
@@ -114,6 +123,8 @@ def said_time(row: dict[str, Any]) -> str:
 def bench_lines(step: dict[str, Any] | None) -> list[str]:
     if step is None:
         return [NOT_RUN]
+    if "crash" in step:
+        return ["FAILED: " + step["crash"]]
     lines = [
         "Clear, forward, backward and update of one batch; medians. Memory: the most in use there.",
         "The engine with CAFFE_CUDNN_AUTOTUNE=1; PyTorch eager, channels_last, cudnn.benchmark,",
@@ -127,5 +138,7 @@ def bench_lines(step: dict[str, Any] | None) -> list[str]:
         cells = [row["net"], row.get("batch", ""), row["mode"]]
         cells += [said_time(ours), said_time(torch)]
         cells += [ours.get("memory_mb", ""), torch.get("memory_mb", "")]
-        lines.append("| " + " | ".join(str(cell) for cell in cells) + " |")
+        lines.append("| " + " | ".join(str(value) for value in cells) + " |")
+    if step.get("no_torch"):
+        lines += ["", f"PyTorch was not timed: {step['no_torch']}"]
     return lines

@@ -1,10 +1,12 @@
 """The report of tests/gpu/run says what no GPU ran."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
 REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "tests/gpu"))  # for what results.py imports
 
 
 def load() -> ModuleType:
@@ -52,3 +54,37 @@ def test_times_are_shown_beside_each_other():
     assert lines[-3] == "| n | 64 | FP16 | 1.5 | not run | 7 |  |"
     assert lines[-2] == "| m |  | TF32 | failed | not run |  |  |"
     assert lines[-1] == "| o |  | TF32 | not run | not run |  |  |"
+
+
+def test_what_is_incomplete_is_said_and_is_no_failure():
+    late = {"good": False, "late": True}
+    ways = {"default": {"passed": 3, "failed": 0, "skipped": 1, "not_run": 6}}
+    row = {"solver": "train_solver.prototxt", "way": "default", **late}
+    output = "memcheck, gpu_layers: no end after 3 s"
+    incomplete = {"good": False, "incomplete": True}
+    results = {
+        "machine": MACHINE,
+        "layers": {**incomplete, "run": [4, 10], "ways": ways},
+        "kernels": {**incomplete, "run": [0, 1], "rows": {}},
+        "training": {**incomplete, "run": [0, 1], "rows": [{**row, "output": "no end after 2 s"}]},
+        "sanitizer": {**incomplete, "run": [0, 1], "rows": [], "output": output},
+    }
+    text = "\n".join(load().report(results))
+    assert "FAILED" not in text
+    layers = "default: 3 passed, 0 failed, 1 skipped, 6 not run"
+    assert f"| layers | incomplete (4 of 10 run)<br>{layers} |" in text
+    assert "| kernels | incomplete (0 of 1 run) |" in text
+    assert "| training | incomplete (0 of 1 run)<br>train, default: no end after 2 s |" in text
+    assert f"| sanitizer | incomplete (0 of 1 run)<br>{output} |" in text
+
+
+def test_a_step_with_an_error_of_its_own_is_said():
+    crash = {"good": False, "crash": "KeyError: 'ms'", "output": "", "rows": [], "ways": {}}
+    steps = ("layers", "kernels", "training", "several", "sanitizer", "bench")
+    text = "\n".join(load().report({"machine": MACHINE, **dict.fromkeys(steps, crash)}))
+    assert text.count("FAILED: KeyError: 'ms'") == len(steps)
+
+
+def test_why_pytorch_was_not_timed_is_said():
+    lines = load().bench_lines({"rows": [], "no_torch": "No module named 'torch'"})
+    assert lines[-1] == "PyTorch was not timed: No module named 'torch'"

@@ -5,12 +5,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 REPO = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPO / "tests/gpu"))  # for what its modules import
 
 
 def load(name: str) -> ModuleType:
@@ -47,6 +49,8 @@ FAKE_TESTS = (
     + """
 import json, os, sys
 names = json.loads(os.environ["FAKE_TESTS"])
+if os.environ.get("FAKE_MISSING") == "engine":
+    sys.exit("libcudart.so.13: cannot open shared object file: No such file or directory")
 if "--gtest_list_tests" in sys.argv:
     for name in names:
         suite, _, test = name.partition(".")
@@ -131,7 +135,9 @@ case "$*" in *query-gpu=name\\ *) for i in $FAKE_MORE_GPUS; do echo "Fake GPU"; 
 """
 
 FAKE_CAFFE = """
-import sys
+import os, sys
+if sys.argv[1] == os.environ.get("FAKE_FAULT"):
+    sys.exit("Check failed")
 several = "," in sys.argv[-1]
 if sys.argv[-1] == "0,0":
     sys.exit("error: GPU 0 is named twice")
@@ -147,17 +153,49 @@ for i in range(50):
 """
 
 FAKE_KERNELS = """
-import json, pathlib, sys
-if "--json" in sys.argv:
+import json, os, pathlib, sys
+if os.environ.get("FAKE_KERNELS") == "no JSON":
+    pathlib.Path(sys.argv[-1]).write_text("{")
+elif "--json" in sys.argv:
     times = [{"name": "copy", "ms": 1.0, "share": 1.0}]
     pathlib.Path(sys.argv[-1]).write_text(json.dumps({"times": times}))
 """
 
 FAKE_STEP = """
-import os
-print('{"ms": [3.0, 1.0, 2.0], "loss": 1}')
+import os, sys, time
+ours = "bundle/lib" in os.environ.get("LD_LIBRARY_PATH", "")
+assert "/their/libraries" in os.environ["LD_LIBRARY_PATH"].split(":")
 with open(os.environ["FAKE_LOG"], "a") as log:
-    log.write(os.environ.get("LD_LIBRARY_PATH", "") and "engine " or "torch ")
+    log.write(ours and "engine " or "torch ")
+if os.environ.get("FAKE_STEP") == (ours and "engine" or "torch"):
+    sys.exit("out of memory")
+if os.environ.get("FAKE_STEP") == "slow":
+    time.sleep(60)
+print('{"ms": [3.0, 1.0, 2.0], "loss": 1}')
+"""
+
+#: compute-sanitizer, which says what it was asked and runs the program beside it.
+FAKE_SANITIZER = """
+import os, subprocess, sys
+with open(os.environ["FAKE_LOG"], "a") as log:
+    log.write(" ".join(sys.argv[1:]) + "\\n")
+if os.environ.get("FAKE_SANITIZER") == "slow":
+    print("========= " + os.environ.get("FAKE_FOUND", "COMPUTE-SANITIZER"), flush=True)
+    program = subprocess.Popen(["sleep", "60"])
+    with open(os.environ["FAKE_LOG"], "w") as log:
+        log.write(str(program.pid))
+    program.wait()
+print("========= ERROR SUMMARY: 0 errors")
+if os.environ.get("FAKE_SANITIZER") in sys.argv:
+    sys.exit(9)
+"""
+
+
+FAKE_TORCH = """
+case "$*" in *is_available*)
+  case $LD_LIBRARY_PATH in *bundle/lib*) echo "the bundle's libraries" >&2; exit 1 ;; esac
+  [ -z "$FAKE_NO_TORCH" ] || { echo "Traceback" >&2; echo "$FAKE_NO_TORCH" >&2; exit 1; } ;;
+esac
 """
 
 
@@ -173,7 +211,8 @@ def bundle(tmp_path: Path) -> Path:
     folder = tmp_path / "bundle"
     program(tmp_path / "path/nvidia-smi", FAKE_SMI)
     torch = f"#!/bin/sh\ncase $1 in *.py) exec {sys.executable} {tmp_path}/step.py ;; esac\n"
-    program(tmp_path / "path/torch-python", torch)
+    program(tmp_path / "path/torch-python", torch + FAKE_TORCH)
+    program(tmp_path / "path/compute-sanitizer", FAKE_SANITIZER)
     (tmp_path / "step.py").write_text(FAKE_STEP)
     fakes = {"engine_tests": FAKE_TESTS, "caffe": FAKE_CAFFE}
     fakes |= {"gpu_layers": FAKE_KERNELS, "bench_train_step": FAKE_STEP}
@@ -187,15 +226,20 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def run(bundle: Path, tests: list[str], *more: str) -> tuple[int, dict, str]:
-    environment = dict(os.environ)
+def start(bundle: Path, tests: list[str], *more: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "LD_LIBRARY_PATH": "/their/libraries"}
     environment["PATH"] = f"{bundle.parent}/path:{environment['PATH']}"
     environment["FAKE_TESTS"] = json.dumps(tests)
     environment["FAKE_LOG"] = str(bundle.parent / "log")
     out = bundle.parent / "out"
     command = [sys.executable, str(REPO / "tests/gpu/run"), str(bundle), "--out", str(out)]
     command += ["--torch", str(bundle.parent / "path/torch-python"), *more]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+def run(bundle: Path, tests: list[str], *more: str) -> tuple[int, dict, str]:
+    done = start(bundle, tests, *more)
+    out = bundle.parent / "out"
     assert (out / "gpu-results.json").exists(), done.stderr
     results = json.loads((out / "gpu-results.json").read_text())
     return done.returncode, results, (out / "gpu-results.md").read_text()
@@ -215,7 +259,9 @@ def test_all_steps(bundle):
     assert [(row["net"], row["mode"]) for row in rows] == wanted + graphs
     assert all(row["engine"]["ms"] == 2.0 for row in rows)
     assert all(row["torch"]["ms"] == 2.0 for row in rows[: len(wanted)])
-    assert (bundle.parent / "log").read_text().split()[:4] == ["engine", "torch", "torch", "engine"]
+    log = (bundle.parent / "log").read_text().splitlines()
+    assert log[-1].split()[:4] == ["engine", "torch", "torch", "engine"]
+    assert "PyTorch was not timed" not in page
     assert "| vgg19 | 64 | FLOAT | 2.0 | 2.0 |" in page
     assert "| vgg19 | 64 | FLOAT, graph | 2.0 | not run |" in page
 
@@ -255,3 +301,110 @@ def test_without_a_gpu_it_is_skipped(tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 77
     assert done.stdout == "skipped, no GPU\n"
+
+
+def test_programs_that_do_not_start_end_it(bundle, monkeypatch):
+    monkeypatch.setenv("FAKE_MISSING", "engine")
+    done = start(bundle, ["A/2.Good"])
+    assert done.returncode == 1
+    assert "do not start here: libcudart.so.13: cannot open shared object file" in done.stderr
+    assert not (bundle.parent / "out").exists()
+
+
+def test_an_error_in_a_step_leaves_the_others(bundle, monkeypatch):
+    monkeypatch.setenv("FAKE_KERNELS", "no JSON")
+    status, results, page = run(bundle, [], "--only", "kernels", "training")
+    assert status == 1
+    assert "Traceback" in results["kernels"]["output"]
+    assert "| kernels | FAILED: json.decoder.JSONDecodeError" in page
+    assert results["training"]["good"]
+
+
+def test_a_crash_makes_the_bench_bad(bundle, monkeypatch):
+    for which in ("engine", "torch"):
+        monkeypatch.setenv("FAKE_STEP", which)
+        status, results, page = run(bundle, [], "--only", "bench")
+        assert status == 1
+        assert "out of memory" in results["bench"]["rows"][0][which]["error"]
+        ms = "failed | 2.0" if which == "engine" else "2.0 | failed"
+        assert f"| vgg19 | 64 | FLOAT | {ms} |" in page
+    monkeypatch.setenv("FAKE_STEP", "none")
+    assert run(bundle, [], "--only", "bench")[0] == 0
+    monkeypatch.setenv("FAKE_FAULT", "time")
+    assert run(bundle, [], "--only", "bench")[0] == 1
+
+
+@pytest.fixture
+def here(bundle, monkeypatch):
+    """The bundle with programs that take a minute, for steps that run in this process."""
+    monkeypatch.setenv("FAKE_STEP", "slow")
+    monkeypatch.setenv("FAKE_SANITIZER", "slow")
+    monkeypatch.setenv("FAKE_LOG", str(bundle.parent / "log"))
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/their/libraries")
+    monkeypatch.setenv("PATH", f"{bundle.parent}/path:{os.environ['PATH']}")
+    return load("bundle").Bundle(bundle, sys.executable)
+
+
+def test_a_row_that_the_deadline_cuts_off_was_not_run(here, monkeypatch):
+    bench = load("benchmarks")
+    monkeypatch.setattr(bench, "LEAST_SECONDS", 0.5)
+    python = str(here.folder.parent / "path/torch-python")
+    results = bench.bench(here, python, time.monotonic() + 3)
+    assert results["good"]
+    assert results["rows"][0]["engine"]["error"].startswith("not run: no time was left: no end")
+
+
+def test_without_pytorch_the_reason_is_said(bundle, monkeypatch):
+    monkeypatch.setenv("FAKE_NO_TORCH", "PyTorch finds no GPU")
+    status, results, page = run(bundle, [], "--only", "bench")
+    assert status == 0
+    assert results["bench"]["no_torch"] == "PyTorch finds no GPU"
+    assert "PyTorch was not timed: PyTorch finds no GPU" in page
+    assert "| vgg19 | 64 | FLOAT | 2.0 | not run |" in page
+
+
+def test_the_sanitizer_runs_layers_too(bundle, monkeypatch):
+    status, results, page = run(bundle, [], "--only", "sanitizer")
+    assert status == 0
+    calls = (bundle.parent / "log").read_text().splitlines()
+    assert [("racecheck" in call, "engine_tests" in call) for call in calls] == [
+        (race, engine) for engine in (False, True) for race in (False, True)
+    ]
+    assert page.count(": ERROR SUMMARY: 0 errors") == 4
+    monkeypatch.setenv("FAKE_SANITIZER", "racecheck")
+    status, results, page = run(bundle, [], "--only", "sanitizer")
+    assert (status, results["sanitizer"]["incomplete"]) == (1, False)
+
+
+def test_what_has_no_time_left_ends_with_all_that_it_started(here, monkeypatch):
+    sanitizer = load("sanitizer")
+    monkeypatch.setattr(sanitizer, "LEAST_SECONDS", 0.1)
+    monkeypatch.setattr(sanitizer, "RUNS", sanitizer.RUNS[:1])
+    results = sanitizer.check_sanitizer(here, time.monotonic() + 3)
+    assert results["incomplete"]
+    assert results["run"] == [0, 1]
+    assert results["output"] == "memcheck, gpu_layers: no end after 3 s"
+    here.environment["FAKE_FOUND"] = "Invalid __global__ read of size 4 bytes"
+    found = sanitizer.check_sanitizer(here, time.monotonic() + 3)
+    assert not found["incomplete"]
+    assert "FAILED: exit status 124; Invalid __global__ read of size" in found["output"]
+    child = Path("/proc") / (here.folder.parent / "log").read_text() / "cmdline"
+    assert not child.exists() or child.read_bytes() == b""  # ended, or ended and not yet collected
+
+
+def test_without_time_a_check_is_incomplete(bundle):
+    status, results, page = run(bundle, ["A/2.Hangs"], "--only", "layers", "--minutes", "0.01")
+    assert status == 1
+    assert results["layers"]["incomplete"]
+    assert "| layers | incomplete (0 of 3 run)<br>default: 0 passed, 0 failed" in page
+
+
+def test_losses_that_are_not_finite_are_wrong():
+    compare = load("checks").compare
+    cpu = [2 - i / 50 for i in range(50)]
+    assert compare(cpu, list(cpu))["good"]
+    for bad in (float("nan"), float("inf")):
+        for place in (0, 25):
+            gpu = [*cpu[:place], bad, *cpu[place + 1 :]]
+            assert not compare(cpu, gpu)["good"]
+            assert not compare(gpu, gpu)["good"]

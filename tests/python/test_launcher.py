@@ -90,6 +90,16 @@ def test_a_choice_of_gpu_methods_is_made_at_once_and_stays(checkout):
     assert configured(checkout, "USE_CUDA")[1:] == ["ON", "ON", "OFF"]
 
 
+def test_cmake_decides_where_nvidia_smi_names_a_gpu(checkout):
+    smi = checkout.parent / "bin/nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\necho 'GPU 0: Fake (UUID: 0)'\necho 'GPU 1: Fake (UUID: 1)'\n")
+    smi.chmod(0o755)
+    path = f"{smi.parent}:{os.environ['PATH']}"
+    start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="", PATH=path)
+    assert configured(checkout, "USE_CUDA") == ["AUTO"]
+
+
 def test_cmake_gets_more_options(checkout):
     start(checkout, "--host", "fork", "setup", MAAP_CMAKE_OPTIONS="-DUSE_NCCL=ON -DUSE_CUDNN=OFF")
     assert configured(checkout, "USE_NCCL") == ["ON"]

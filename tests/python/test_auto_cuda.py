@@ -1,0 +1,109 @@
+"""USE_CUDA=AUTO with programs that pretend to be nvcc and nvidia-smi."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parents[2]
+CMAKE = shutil.which("cmake")
+SCRIPT = f"""
+cmake_minimum_required(VERSION 3.18)
+set(USE_CUDA AUTO)
+include({REPO}/cmake/MaapCuda.cmake)
+message("MAAP_CUDA=${{MAAP_CUDA}} architectures=${{CMAKE_CUDA_ARCHITECTURES}}.")
+"""
+NVCC = """#!/bin/sh
+case $1 in
+  --version) echo "Cuda compilation tools, release {release}, V{release}.88" ;;
+  --list-gpu-arch) printf 'compute_%s\\n' 75 80 86 87 89 90 ;;
+esac
+"""
+
+pytestmark = pytest.mark.skipif(CMAKE is None, reason="no CMake")
+
+
+def program(file: Path, code: str) -> None:
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(code)
+    file.chmod(0o755)
+
+
+def choose(folder: Path, capabilities: str, release: str = "13.0", *more: str) -> tuple[str, str]:
+    """What AUTO makes of GPUs with these capabilities: its result, and what it says."""
+    smi = f"#!/bin/sh\nprintf '%s\\n' {capabilities}\n" if capabilities else "#!/bin/sh\nexit 9\n"
+    program(folder / "bin/nvidia-smi", smi)
+    program(folder / "bin/nvcc", NVCC.format(release=release))
+    (folder / "auto.cmake").write_text(SCRIPT)
+    environment = {**os.environ, "PATH": f"{folder / 'bin'}:/usr/bin:/bin"}
+    environment.pop("CUDAARCHS", None)
+    environment["CUDACXX"] = str(folder / "bin/nvcc")
+    command = [str(CMAKE), *more, "-P", str(folder / "auto.cmake")]
+    done = subprocess.run(
+        command, env=environment, cwd=folder, capture_output=True, text=True, check=True
+    )
+    said = done.stdout + done.stderr
+    found = re.search(r"MAAP_CUDA=(\w+) architectures=(.*)\.", said)
+    assert found, said
+    return f"{found[1]} {found[2]}".strip(), " ".join(said.split())
+
+
+def test_the_gpus_architectures_are_chosen(tmp_path):
+    result, said = choose(tmp_path, "9.0 8.6 9.0")
+    assert result == "ON 90;86"
+    assert "GPU methods are built" in said
+
+
+def test_gpus_that_are_too_old_are_left_out(tmp_path):
+    assert choose(tmp_path, "6.1 8.6")[0] == "ON 86"
+
+
+def test_without_a_gpu_that_is_new_enough_it_builds_for_the_cpu(tmp_path):
+    result, said = choose(tmp_path, "6.1 7.0")
+    assert result == "OFF"
+    assert "no GPU has compute capability 7.5 or higher: this builds for the CPU alone" in said
+
+
+@pytest.mark.parametrize("release, why", [("11.8", "it is not CUDA 12 or newer"), ("", "version")])
+def test_an_old_toolkit_builds_for_the_cpu(tmp_path, release, why):
+    result, said = choose(tmp_path, "8.6", release)
+    assert result == "OFF"
+    assert why in said and "CPU alone" in said
+
+
+def test_a_gpu_that_nvcc_does_not_know_gets_the_default_list(tmp_path):
+    assert choose(tmp_path, "12.0")[0] == "ON"
+    assert choose(tmp_path, "8.6 12.0")[0] == "ON"
+
+
+def test_a_choice_of_the_users_stays(tmp_path):
+    assert choose(tmp_path, "9.0", "12.4", "-DCMAKE_CUDA_ARCHITECTURES=80")[0] == "ON 80"
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="there is a GPU")
+def test_without_a_gpu_it_builds_for_the_cpu(tmp_path):
+    result, said = choose(tmp_path, "")
+    assert result == "OFF"
+    assert "but no GPU" in said
+
+
+def test_an_installed_library_looks_in_folders_that_no_linker_knows(tmp_path):
+    paths = ["/usr/local/cuda/lib64", "/usr/local/cuda/lib64/libcudnn.so", "/opt/nccl/libnccl.so.2"]
+    system = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib64/libcudnn.so.9",
+        "/lib",
+        "Nccl_LIBRARY-NOTFOUND",
+    ]
+    script = tmp_path / "folders.cmake"
+    call = f"maap_other_folders(_folders {' '.join([*paths, *system])})"
+    script.write_text(f"set(USE_CUDA OFF)\ninclude({REPO}/cmake/MaapCuda.cmake)\n{call}\n")
+    with script.open("a") as file:
+        file.write('message("folders: ${_folders}")\n')
+    done = subprocess.run(
+        [str(CMAKE), "-P", str(script)], capture_output=True, text=True, check=True
+    )
+    assert done.stderr.strip() == "folders: /usr/local/cuda/lib64;/opt/nccl"
