@@ -7,6 +7,7 @@
 #include "caffe/layers/gpu_loss.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/loss_layer.hpp"
+#include "caffe/util/item_teams.hpp"
 #include "caffe/util/parallel.hpp"
 #include "kernels/tiles.hpp"
 
@@ -22,32 +23,19 @@ struct Right {
   const T* score;  // [outer x classes x inner]
   const T* label;  // [outer x inner]
   T* right;        // as label
-  CAFFE_HD void operator()(int i) const {
+  template <typename Team>
+  CAFFE_HD void operator()(int i, const Team& team) const {
     const int l = static_cast<int>(label[i]);
-    right[i] = T(0);
-    if ((has_ignore && l == ignore) || l < 0 || l >= classes) return;
+    const bool counts = !(has_ignore && l == ignore) && l >= 0 && l < classes;
     const T* const scores = score + static_cast<int64_t>(i / inner) * classes * inner + i % inner;
-    const T own = scores[static_cast<int64_t>(l) * inner];
-    int higher = -1;  // its own score is not lower than itself
-    for (int c = 0; c < classes; ++c) {
+    const T own = counts ? scores[static_cast<int64_t>(l) * inner] : T(0);
+    const int end = counts ? classes : 0;
+    int higher = 0;
+    for (int c = team.rank(); c < end; c += team.size()) {
       higher += !(scores[static_cast<int64_t>(c) * inner] < own);  // NaN does not count as lower
     }
-    right[i] = higher < top_k && own == own ? T(1) : T(0);
-  }
-};
-
-template <typename T>
-struct RightTerms {
-  using Value = T;
-  Right<T> item;
-  template <typename W>
-  CAFFE_HD W first(int, int i) const {
-    item(i);
-    return item.right[i];
-  }
-  template <typename W>
-  CAFFE_HD W second(int, int) const {
-    return W(0);
+    higher = team.sum(higher) - 1;  // its own score is not lower than itself
+    if (team.rank() == 0) right[i] = counts && higher < top_k && own == own ? T(1) : T(0);
   }
 };
 
@@ -133,8 +121,8 @@ void AccuracyLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
                              right_.mutable_active_data()};
   if (current_device() == Device::kGPU) {
     const int* const counted = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
-    gpu_total(count, RightTerms<Dtype>{item},
-              StoreShare<Dtype>{counted, top[0]->mutable_gpu_data()});
+    gpu_total_of_items(count, classes, inner_num_, item, Listed<Dtype>{item.right},
+                       StoreShare<Dtype>{counted, top[0]->mutable_gpu_data()});
     if (top.size() == 1) return;
     maap::internal::gpu_tiles(
         classes, ClassShare<Dtype>{count, has_ignore_label_, ignore_label_, item.label, item.right,
@@ -142,7 +130,7 @@ void AccuracyLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
     return;
   }
   const int valid = count_labels(*this, *bottom[1], range);
-  parallel_rows(count, classes, item);
+  parallel_items(count, classes, inner_num_, item);
   const Dtype* const right = right_.cpu_data();
   int64_t all = 0;
   for (int i = 0; i < count; ++i) all += right[i] != Dtype(0);

@@ -1,10 +1,12 @@
 #include "caffe/layers/argmax_layer.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "caffe/layers/axis.hpp"
 #include "caffe/layers/in_place.hpp"
+#include "caffe/util/item_teams.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -20,29 +22,46 @@ CAFFE_HD bool comes_before(T a, int i, T b, int j) {
   return a > b || (a == b && i > j);
 }
 
+/// The first in order of what a team's threads have found, each index `best` or -1.
+template <typename T, typename Team>
+CAFFE_HD int first_of_team(const Team& team, const T* from, int stride, int best) {
+  const T value = best < 0 ? T(0) : from[best * stride];
+  const int kind = best < 0 ? 0 : value != value ? 2 : 1;
+  const int first = team.max(kind);
+  const T largest = team.max(kind == 1 ? value : T(-INFINITY));
+  return team.max(kind == first && (kind == 2 || value == largest) ? best : -1);
+}
+template <typename T>
+CAFFE_HD int first_of_team(const OneThread&, const T*, int, int best) {
+  return best;
+}
+
 /// One row: `length` values, `stride` apart, of which the first `k` in order are written.
 template <typename T>
 struct FirstInOrder {
+  static constexpr int kLeastBlocks = 1;  // spills otherwise
   int length, stride, k;
   const T* x;   // [rows / stride, length, stride]
   T* places;    // null, or the values of row 0
   T* values;    // null, or the values of row 0
   int top_row;  // values of the top for each of rows / stride
-  CAFFE_HD void operator()(int row) const {
+  template <typename Team>
+  CAFFE_HD void operator()(int row, const Team& team) const {
     const int outer = row / stride, inner = row % stride;
     const T* const from = x + outer * length * stride + inner;
     int last = -1;
     for (int rank = 0; rank < k; ++rank) {
       int best = -1;
-      for (int i = 0; i < length; ++i) {
+      for (int i = team.rank(); i < length; i += team.size()) {
         const T value = from[i * stride];
         if (last >= 0 && !comes_before(from[last * stride], last, value, i)) continue;
         if (best < 0 || comes_before(value, i, from[best * stride], best)) best = i;
       }
+      last = first_of_team(team, from, stride, best);
+      if (team.rank() != 0) continue;
       const int to = outer * top_row + rank * stride + inner;
-      if (places != nullptr) places[to] = static_cast<T>(best);
-      if (values != nullptr) values[to] = from[best * stride];
-      last = best;
+      if (places != nullptr) places[to] = static_cast<T>(last);
+      if (values != nullptr) values[to] = from[last * stride];
     }
   }
 };
@@ -131,9 +150,10 @@ void ArgMaxLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
     typedef FirstOfNeighbours<Dtype> Wide;
     const int pieces = (task.stride + Wide::kWide - 1) / Wide::kWide;
     parallel_for(current_device(), rows / task.stride * pieces, Wide::kWide * length_,
-                 Wide{length_, task.stride, x, task.places, task.values}, rows, task);
+                 Wide{length_, task.stride, x, task.places, task.values}, rows,
+                 ByOneThread<FirstInOrder<Dtype>>{task});
   } else {
-    parallel_rows(rows, static_cast<int64_t>(length_) * k, task);
+    parallel_items(rows, length_, task.stride, static_cast<int64_t>(length_) * k, task);
   }
 }
 

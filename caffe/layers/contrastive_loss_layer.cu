@@ -21,13 +21,16 @@ struct SquaredDistance {
   int channels;
   const T *a, *b;  // [items x channels]
   T* squared;      // [items]
-  CAFFE_HD void operator()(int item) const {
+  template <typename Team>
+  CAFFE_HD void operator()(int item, const Team& team) const {
+    const int64_t begin = int64_t(item) * channels, end = begin + channels;
     T sum = T(0);
-    for (int64_t i = int64_t(item) * channels, end = i + channels; i < end; ++i) {
+    for (int64_t i = begin + team.rank(); i < end; i += team.size()) {
       const T d = a[i] - b[i];
       sum += d * d;
     }
-    squared[item] = sum;
+    sum = team.sum(sum);
+    if (team.rank() == 0) squared[item] = sum;
   }
 };
 
@@ -37,14 +40,12 @@ struct PairLoss {
   using Value = T;
   T margin;
   bool legacy;
-  SquaredDistance<T> distance;
+  const T* squared;  // [items]
   const T* similar;  // [items]
   template <typename W>
   CAFFE_HD W first(int, int item) const {
-    distance(item);
-    const T squared = distance.squared[item];
-    if (is_similar(similar[item])) return squared;
-    const T gap = margin - (legacy ? squared : std::sqrt(squared));
+    if (is_similar(similar[item])) return squared[item];
+    const T gap = margin - (legacy ? squared[item] : std::sqrt(squared[item]));
     if (!(gap > T(0))) return gap == gap ? T(0) : gap;  // NaN stays NaN
     return legacy ? gap : gap * gap;
   }
@@ -99,13 +100,14 @@ void ContrastiveLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& 
   const SquaredDistance<Dtype> distance = {
       channels, bottom[0]->active_data(), bottom[1]->active_data(), squared_.mutable_active_data()};
   if (current_device() == Device::kGPU) {
-    gpu_total(items,
-              PairLoss<Dtype>{Dtype(param.margin()), param.legacy_version(), distance,
-                              bottom[2]->gpu_data()},
-              StoreLoss<Dtype>{{Dtype(items), nullptr}, Dtype(2), top[0]->mutable_gpu_data()});
+    gpu_total_of_items(
+        items, channels, 1, distance,
+        PairLoss<Dtype>{Dtype(param.margin()), param.legacy_version(), distance.squared,
+                        bottom[2]->gpu_data()},
+        StoreLoss<Dtype>{{Dtype(items), nullptr}, Dtype(2), top[0]->mutable_gpu_data()});
     return;
   }
-  parallel_rows(items, channels, distance);
+  parallel_items(items, channels, 1, distance);
   const Dtype* const squared = squared_.cpu_data();
   const Dtype* const similar = bottom[2]->cpu_data();
   const Dtype margin = param.margin();

@@ -7,6 +7,7 @@
 
 #include "caffe/layers/loss_layer.hpp"
 #include "caffe/util/gpu_total.hpp"
+#include "caffe/util/item_teams.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -105,6 +106,29 @@ struct ItemLosses {
 template <typename T, typename Item>
 void gpu_loss(int n, const Item& item, const T* loss, const LossDivisor<T>& divisor, T* top) {
   gpu_total(n, ItemLosses<T, Item>{item, loss}, StoreLoss<T>{divisor, T(1), top});
+}
+
+/// For gpu_total: values that are there.
+template <typename T>
+struct Listed {
+  using Value = T;
+  const T* values;
+  template <typename W>
+  CAFFE_HD W first(int, int i) const {
+    return values[i];
+  }
+  template <typename W>
+  CAFFE_HD W second(int, int) const {
+    return W(0);
+  }
+};
+
+/// The same with item(i, team), for items of `length` values, `step` apart
+/// (caffe/util/item_teams.hpp).
+template <typename T, typename Item>
+void gpu_loss_of_items(int n, int length, int step, const Item& item, const T* loss,
+                       const LossDivisor<T>& divisor, T* top) {
+  gpu_total_of_items(n, length, step, item, Listed<T>{loss}, StoreLoss<T>{divisor, T(1), top});
 }
 
 }  // namespace caffe

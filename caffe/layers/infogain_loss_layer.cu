@@ -1,8 +1,10 @@
 #include "caffe/layers/infogain_loss_layer.hpp"
 
 #include <cmath>
+#include <cstdint>
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/class_items.hpp"
 #include "caffe/layers/gpu_loss.hpp"
 #include "caffe/util/io.hpp"
 #include "caffe/util/parallel.hpp"
@@ -11,57 +13,42 @@ namespace caffe {
 
 namespace {
 
-/// The offset of the scores of item i = (outer, inner).
-struct InfogainItems {
-  int classes, inner;
-  bool has_ignore;
-  int ignore;
-  CAFFE_HD int64_t at(int i, int c) const {
-    return (static_cast<int64_t>(i / inner) * classes + c) * inner + i % inner;
-  }
-  /// Not ignored, and a class: on a GPU wrong labels are found late.
-  CAFFE_HD bool counts(int label) const {
-    return !(has_ignore && label == ignore) && label >= 0 && label < classes;
-  }
-};
-
 template <typename T>
 struct InfogainLoss {
-  InfogainItems items;
+  ClassItems<T> items;
   T least;
-  const T* prob;   // [outer x classes x inner]
-  const T* label;  // [outer x inner]
-  const T* gain;   // [classes x classes]
-  T* loss;         // as label
-  CAFFE_HD void operator()(int i) const {
-    const int l = static_cast<int>(label[i]);
+  const T* gain;  // [classes x classes]
+  T* loss;        // as label
+  template <typename Team>
+  CAFFE_HD void operator()(int i, const Team& team) const {
+    const int l = items.label_of(i);
     T sum = T(0);
-    for (int c = 0; c < items.classes && items.counts(l); ++c) {
-      const T p = prob[items.at(i, c)];
+    for (int c = team.rank(); c < items.classes && l >= 0; c += team.size()) {
+      const T p = items.prob[items.at(i, c)];
       sum -= gain[l * items.classes + c] * std::log(p < least ? least : p);  // NaN stays NaN
     }
-    loss[i] = sum;
+    sum = team.sum(sum);
+    if (team.rank() == 0) loss[i] = sum;
   }
 };
 
 /// dx_c = factor (p_c sum of H(label, .) - H(label, c))
 template <typename T, typename Factor>
 struct InfogainGradient {
-  InfogainItems items;
+  ClassItems<T> items;
   Factor factor;
-  const T* prob;
-  const T* label;
   const T* gain;
   T* dx;
-  CAFFE_HD void operator()(int i) const {
-    const int l = static_cast<int>(label[i]);
-    const bool counts = items.counts(l);
+  template <typename Team>
+  CAFFE_HD void operator()(int i, const Team& team) const {
+    const int l = items.label_of(i), classes = items.classes;
     const T by = value_of(factor);
     T sum = T(0);
-    for (int c = 0; c < items.classes && counts; ++c) sum += gain[l * items.classes + c];
-    for (int c = 0; c < items.classes; ++c) {
+    for (int c = team.rank(); c < classes && l >= 0; c += team.size()) sum += gain[l * classes + c];
+    sum = team.sum(sum);
+    for (int c = team.rank(); c < classes; c += team.size()) {
       const int64_t at = items.at(i, c);
-      dx[at] = counts ? by * (prob[at] * sum - gain[l * items.classes + c]) : T(0);
+      dx[at] = l < 0 ? T(0) : by * (items.prob[at] * sum - gain[l * classes + c]);
     }
   }
 };
@@ -126,25 +113,25 @@ void InfogainLossLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void InfogainLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   softmax_layer_->Forward(softmax_bottom_, softmax_top_);
-  const InfogainItems items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
-  const LabelRange range = {items.classes, has_ignore_, ignore_};
-  const InfogainLoss<Dtype> item = {items,
-                                    Dtype(kLOG_THRESHOLD),
-                                    prob_.active_data(),
-                                    bottom[1]->active_data(),
-                                    gains(bottom).active_data(),
-                                    item_loss_.mutable_active_data()};
+  const int count = bottom[1]->count(), classes = bottom[0]->shape(axis_);
+  const LabelRange range = {classes, has_ignore_, ignore_};
+  const InfogainLoss<Dtype> item = {
+      {classes, inner_, has_ignore_, ignore_, prob_.active_data(), bottom[1]->active_data()},
+      Dtype(kLOG_THRESHOLD),
+      gains(bottom).active_data(),
+      item_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(prob_);
   if (current_device() == Device::kGPU) {
     gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
-    gpu_loss<Dtype>(bottom[1]->count(), item, item.loss,
-                    loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_,
-                                        this->layer_param_.loss_param().pre_fixed_normalizer()),
-                    top[0]->mutable_gpu_data());
+    gpu_loss_of_items<Dtype>(
+        count, classes, inner_, item, item.loss,
+        loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_,
+                            this->layer_param_.loss_param().pre_fixed_normalizer()),
+        top[0]->mutable_gpu_data());
     return;
   }
   valid_ = count_labels(*this, *bottom[1], range);
-  parallel_rows(bottom[1]->count(), items.classes, item);
+  parallel_items(count, classes, inner_, item);
   Dtype sum = 0;
   const Dtype* const loss = item_loss_.cpu_data();
   for (int i = 0; i < item_loss_.count(); ++i) sum += loss[i];
@@ -162,12 +149,14 @@ void InfogainLossLayer<Dtype>::Backward_any(const Blobs& top,
               this->name() << "there is no gradient for bottom 2, the infogain matrix: set "
                            << "propagate_down: false for it");
   if (!propagate_down[0]) return;
-  const InfogainItems items = {bottom[0]->shape(axis_), inner_, has_ignore_, ignore_};
+  const ClassItems<Dtype> items = {
+      bottom[0]->shape(axis_), inner_, has_ignore_, ignore_, prob_.active_data(),
+      bottom[1]->active_data()};
   const auto run = [&](const auto& factor) {
-    parallel_rows(bottom[1]->count(), items.classes,
-                  InfogainGradient<Dtype, std::decay_t<decltype(factor)>>{
-                      items, factor, prob_.active_data(), bottom[1]->active_data(),
-                      gains(bottom).active_data(), bottom[0]->mutable_active_diff()});
+    parallel_items(
+        bottom[1]->count(), items.classes, inner_,
+        InfogainGradient<Dtype, std::decay_t<decltype(factor)>>{
+            items, factor, gains(bottom).active_data(), bottom[0]->mutable_active_diff()});
   };
   if (current_device() == Device::kGPU) {
     run(LossFactor<Dtype>{

@@ -2,10 +2,10 @@
 
 #include <cfloat>
 #include <cmath>
-#include <cstdint>
 #include <typeinfo>
 
 #include "caffe/layers/axis.hpp"
+#include "caffe/layers/class_items.hpp"
 #include "caffe/layers/gpu_loss.hpp"
 #include "caffe/layers/softmax_layer.hpp"
 #include "caffe/util/parallel.hpp"
@@ -14,53 +14,18 @@ namespace caffe {
 
 namespace {
 
-/// The offset of the scores of item i = (outer, inner).
-struct SoftmaxItems {
-  int classes, inner;
-  bool has_ignore;
-  int ignore;
-  CAFFE_HD int64_t at(int i, int c) const {
-    return (static_cast<int64_t>(i / inner) * classes + c) * inner + i % inner;
-  }
-  /// Not ignored, and a class: on a GPU wrong labels are found late.
-  CAFFE_HD bool counts(int label) const {
-    return !(has_ignore && label == ignore) && label >= 0 && label < classes;
-  }
-};
-
 template <typename T>
 struct SoftmaxLoss {
-  SoftmaxItems items;
-  const T* prob;   // [outer x classes x inner]
-  const T* label;  // [outer x inner]
-  T* loss;         // as label
+  ClassItems<T> items;
+  T* loss;  // as label
   CAFFE_HD void operator()(int i) const {
-    const int l = static_cast<int>(label[i]);
-    if (!items.counts(l)) {
+    const int l = items.label_of(i);
+    if (l < 0) {
       loss[i] = T(0);
       return;
     }
-    const T p = prob[items.at(i, l)];
+    const T p = items.prob[items.at(i, l)];
     loss[i] = -std::log(p < T(FLT_MIN) ? T(FLT_MIN) : p);  // NaN stays NaN
-  }
-};
-
-/// dx = factor (p - 1 at the label, p elsewhere)
-template <typename T, typename Factor>
-struct SoftmaxLossGradient {
-  SoftmaxItems items;
-  Factor factor;
-  const T* prob;
-  const T* label;
-  T* dx;
-  CAFFE_HD void operator()(int i) const {
-    const int l = static_cast<int>(label[i]);
-    const bool counts = items.counts(l);
-    const T by = value_of(factor);
-    for (int c = 0; c < items.classes; ++c) {
-      const int64_t at = items.at(i, c);
-      dx[at] = counts ? by * (prob[at] - (c == l ? T(1) : T(0))) : T(0);
-    }
   }
 };
 
@@ -108,8 +73,8 @@ void SoftmaxWithLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& 
   softmax_layer_->Forward(softmax_bottom_vec_, softmax_top_vec_);
   const int classes = bottom[0]->shape(softmax_axis_), count = bottom[1]->count();
   const LabelRange range = {classes, has_ignore_label_, ignore_label_};
-  const SoftmaxItems items = {classes, inner_num_, has_ignore_label_, ignore_label_};
-  const SoftmaxLoss<Dtype> item = {items, prob_.active_data(), bottom[1]->active_data(),
+  const SoftmaxLoss<Dtype> item = {{classes, inner_num_, has_ignore_label_, ignore_label_,
+                                    prob_.active_data(), bottom[1]->active_data()},
                                    item_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(prob_);
   if (all_on_gpu()) {
@@ -131,13 +96,14 @@ void SoftmaxWithLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bo
                                                const Blobs& bottom) {
   this->refuse_gradient(propagate_down, 1);
   if (!propagate_down[0]) return;
-  const SoftmaxItems items = {bottom[0]->shape(softmax_axis_), inner_num_, has_ignore_label_,
-                              ignore_label_};
+  const ClassItems<Dtype> items = {bottom[0]->shape(softmax_axis_),
+                                   inner_num_,
+                                   has_ignore_label_,
+                                   ignore_label_,
+                                   prob_.active_data(),
+                                   bottom[1]->active_data()};
   const auto run = [&](const auto& factor) {
-    parallel_rows(bottom[1]->count(), items.classes,
-                  SoftmaxLossGradient<Dtype, std::decay_t<decltype(factor)>>{
-                      items, factor, prob_.active_data(), bottom[1]->active_data(),
-                      bottom[0]->mutable_active_diff()});
+    label_gradient(outer_num_, items, factor, bottom[0]->mutable_active_diff());
   };
   if (all_on_gpu()) {
     run(LossFactor<Dtype>{

@@ -156,7 +156,8 @@ cudaError_t copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, 
   count(is_device(to), is_device(from), bytes);
   if (waits.counts) ++shadow::tallies().synchronisations;
   if (waits.before) Queue::get().finish(Queue::get().last(stream));
-  const OperationPtr operation = Queue::get().add(copy_operation(to, from, bytes, is_async), stream);
+  const OperationPtr operation =
+      Queue::get().add(copy_operation(to, from, bytes, is_async), stream);
   if (waits.after) Queue::get().finish(operation);
   return note(shadow::state());
 }

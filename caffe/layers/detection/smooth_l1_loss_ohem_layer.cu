@@ -16,10 +16,11 @@ struct PlaceLoss {
   const T *a, *b, *w;  // [num, channels, inner]; w may be null
   T* slope;            // as a
   T* loss;             // [num, inner]
-  CAFFE_HD void operator()(int place) const {
+  template <typename Team>
+  CAFFE_HD void operator()(int place, const Team& team) const {
     const int64_t first = static_cast<int64_t>(place / inner) * channels * inner + place % inner;
     T sum = T(0);
-    for (int c = 0; c < channels; ++c) {
+    for (int c = team.rank(); c < channels; c += team.size()) {
       const int64_t i = first + static_cast<int64_t>(c) * inner;
       const T weight = w == nullptr ? T(1) : w[i];
       const T d = weight * (a[i] - b[i]), size = std::fabs(d);
@@ -27,7 +28,8 @@ struct PlaceLoss {
       sum += square ? T(0.5) * d * d : size - T(0.5);
       slope[i] = weight * (square ? d : d < T(0) ? T(-1) : T(1));
     }
-    loss[place] = sum;
+    sum = team.sum(sum);
+    if (team.rank() == 0) loss[place] = sum;
   }
 };
 
@@ -59,8 +61,9 @@ Dtype SmoothL1LossOHEMLayer<Dtype>::divisor(const Blob<Dtype>& prediction) const
 template <typename Dtype>
 void SmoothL1LossOHEMLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const int places = place_loss_.count(), channels = bottom[0]->shape(1);
+  const int inner = bottom[0]->count(2);
   const PlaceLoss<Dtype> place = {channels,
-                                  bottom[0]->count(2),
+                                  inner,
                                   bottom[0]->active_data(),
                                   bottom[1]->active_data(),
                                   bottom.size() > 2 ? bottom[2]->active_data() : nullptr,
@@ -68,11 +71,11 @@ void SmoothL1LossOHEMLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs&
                                   place_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(place_loss_);
   if (current_device() == Device::kGPU) {
-    gpu_loss<Dtype>(places, place, place.loss, {divisor(*bottom[0]), nullptr},
-                    top[0]->mutable_gpu_data());
+    gpu_loss_of_items<Dtype>(places, channels, inner, place, place.loss,
+                             {divisor(*bottom[0]), nullptr}, top[0]->mutable_gpu_data());
     return;
   }
-  parallel_rows(places, channels, place);
+  parallel_items(places, channels, inner, place);
   const Dtype sum = caffe_asum(places, place_loss_.active_data());  // none is negative
   top[0]->mutable_cpu_data()[0] = sum / divisor(*bottom[0]);
 }

@@ -36,14 +36,16 @@ template <typename T>
 struct CentreDistance {
   Faces<T> faces;
   T* loss;  // [items]
-  CAFFE_HD void operator()(int item) const {
+  template <typename Team>
+  CAFFE_HD void operator()(int item, const Team& team) const {
     const int label = faces.class_of(item);
     T sum = T(0);
-    for (int k = 0; label >= 0 && k < faces.length; ++k) {
+    for (int k = team.rank(); label >= 0 && k < faces.length; k += team.size()) {
       const T d = faces.features(item)[k] - faces.centre(label)[k];
       sum += d * d;
     }
-    loss[item] = sum / T(2);
+    sum = team.sum(sum);
+    if (team.rank() == 0) loss[item] = sum / T(2);
   }
 };
 
@@ -149,11 +151,12 @@ void CenterLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) 
   const Dtype divisor = std::max(1, items_);
   if (current_device() == Device::kGPU) {
     check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
-    gpu_loss<Dtype>(items_, item, item.loss, {divisor, nullptr}, top[0]->mutable_gpu_data());
+    gpu_loss_of_items<Dtype>(items_, length_, 1, item, item.loss, {divisor, nullptr},
+                             top[0]->mutable_gpu_data());
     return;
   }
   count_labels(*this, *bottom[1], range);
-  parallel_rows(items_, length_, item);
+  parallel_items(items_, length_, 1, item);
   top[0]->mutable_cpu_data()[0] = caffe_asum(items_, item.loss) / divisor;  // none is negative
 }
 

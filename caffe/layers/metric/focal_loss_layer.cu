@@ -2,8 +2,8 @@
 
 #include <cfloat>
 #include <cmath>
-#include <cstdint>
 
+#include "caffe/layers/class_items.hpp"
 #include "caffe/layers/gpu_loss.hpp"
 #include "caffe/layers/zero_gradients.hpp"
 #include "caffe/util/parallel.hpp"
@@ -30,47 +30,27 @@ struct Focus {
   }
 };
 
-/// Scores and labels: the offset of the scores of item i = (outer, inner).
-template <typename T>
-struct FocalItems {
-  Focus<T> focus;
-  int classes, inner;
-  bool has_ignore;
-  int ignore;
-  const T* prob;   // [outer x classes x inner]
-  const T* label;  // [outer x inner]
-  CAFFE_HD int64_t at(int i, int c) const {
-    return (static_cast<int64_t>(i / inner) * classes + c) * inner + i % inner;
-  }
-  /// The label, or -1 if it is ignored or no class: on a GPU wrong labels are found late.
-  CAFFE_HD int label_of(int i) const {
-    const int l = static_cast<int>(label[i]);
-    return (has_ignore && l == ignore) || l < 0 || l >= classes ? -1 : l;
-  }
-};
-
 template <typename T>
 struct FocalItemLoss {
-  FocalItems<T> items;
+  Focus<T> focus;
+  ClassItems<T> items;
   T* loss;  // as label
   CAFFE_HD void operator()(int i) const {
     const int l = items.label_of(i);
-    loss[i] = l < 0 ? T(0) : items.focus.loss(items.prob[items.at(i, l)]);
+    loss[i] = l < 0 ? T(0) : focus.loss(items.prob[items.at(i, l)]);
   }
 };
 
+/// The factor of an item's gradient.
 template <typename T, typename Factor>
-struct FocalGradient {
-  FocalItems<T> items;
+struct FocalSlope {
+  Focus<T> focus;
+  ClassItems<T> items;
   Factor factor;
-  T* dx;  // as prob
+  T* slope;  // as label
   CAFFE_HD void operator()(int i) const {
     const int l = items.label_of(i);
-    const T by = l < 0 ? T(0) : value_of(factor) * items.focus.slope(items.prob[items.at(i, l)]);
-    for (int c = 0; c < items.classes; ++c) {
-      const int64_t at = items.at(i, c);
-      dx[at] = l < 0 ? T(0) : by * (items.prob[at] - (c == l ? T(1) : T(0)));
-    }
+    slope[i] = l < 0 ? T(0) : value_of(factor) * focus.slope(items.prob[items.at(i, l)]);
   }
 };
 
@@ -101,14 +81,11 @@ void FocalLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   this->softmax_layer_->Forward(this->softmax_bottom_vec_, this->softmax_top_vec_);
   const int classes = bottom[0]->shape(this->softmax_axis_), count = bottom[1]->count();
   const LabelRange range = {classes, this->has_ignore_label_, this->ignore_label_};
-  const FocalItemLoss<Dtype> item = {{{factor_, base_, sign_, gamma_},
-                                      classes,
-                                      this->inner_num_,
-                                      this->has_ignore_label_,
-                                      this->ignore_label_,
-                                      this->prob_.active_data(),
-                                      bottom[1]->active_data()},
-                                     this->item_loss_.mutable_active_data()};
+  const FocalItemLoss<Dtype> item = {
+      {factor_, base_, sign_, gamma_},
+      {classes, this->inner_num_, this->has_ignore_label_, this->ignore_label_,
+       this->prob_.active_data(), bottom[1]->active_data()},
+      this->item_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(this->prob_);
   if (current_device() == Device::kGPU) {
     valid_on_gpu_ = check_labels_on_gpu(*this, *bottom[1], range, &focal_counts_);
@@ -132,17 +109,19 @@ void FocalLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& p
                                          const Blobs& bottom) {
   zero_gradients(propagate_down, 1, bottom);
   if (!propagate_down[0]) return;
-  const FocalItems<Dtype> items = {{factor_, base_, sign_, gamma_},
-                                   bottom[0]->shape(this->softmax_axis_),
+  const Focus<Dtype> focus = {factor_, base_, sign_, gamma_};
+  const ClassItems<Dtype> items = {bottom[0]->shape(this->softmax_axis_),
                                    this->inner_num_,
                                    this->has_ignore_label_,
                                    this->ignore_label_,
                                    this->prob_.active_data(),
                                    bottom[1]->active_data()};
+  Dtype* const slope = this->item_loss_.mutable_active_diff();
   const auto run = [&](const auto& factor) {
     parallel_rows(bottom[1]->count(), items.classes,
-                  FocalGradient<Dtype, std::decay_t<decltype(factor)>>{
-                      items, factor, bottom[0]->mutable_active_diff()});
+                  FocalSlope<Dtype, std::decay_t<decltype(factor)>>{focus, items, factor, slope});
+    label_gradient(this->outer_num_, items, ItemFactors<Dtype>{slope},
+                   bottom[0]->mutable_active_diff());
   };
   if (current_device() == Device::kGPU) {
     run(LossFactor<Dtype>{

@@ -16,13 +16,16 @@ struct TripletTerm {
   T margin;
   const T *a, *p, *n;  // [items, length]
   T* terms;            // [items]
-  CAFFE_HD void operator()(int item) const {
-    T sum = margin;
-    for (int64_t i = int64_t(item) * length, end = i + length; i < end; ++i) {
+  template <typename Team>
+  CAFFE_HD void operator()(int item, const Team& team) const {
+    const int64_t begin = int64_t(item) * length, end = begin + length;
+    T sum = team.rank() == 0 ? margin : T(0);
+    for (int64_t i = begin + team.rank(); i < end; i += team.size()) {
       const T near = a[i] - p[i], far = a[i] - n[i];
       sum += near * near - far * far;
     }
-    terms[item] = sum < T(0) ? T(0) : sum;  // NaN stays NaN
+    sum = team.sum(sum);
+    if (team.rank() == 0) terms[item] = sum < T(0) ? T(0) : sum;  // NaN stays NaN
   }
 };
 
@@ -65,10 +68,11 @@ void TripletLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top)
                                    terms_.mutable_active_data()};
   const Dtype divisor = Dtype(2) * std::max(1, items);
   if (current_device() == Device::kGPU) {
-    gpu_loss<Dtype>(items, term, term.terms, {divisor, nullptr}, top[0]->mutable_gpu_data());
+    gpu_loss_of_items<Dtype>(items, length, 1, term, term.terms, {divisor, nullptr},
+                             top[0]->mutable_gpu_data());
     return;
   }
-  parallel_rows(items, length, term);
+  parallel_items(items, length, 1, term);
   top[0]->mutable_cpu_data()[0] = caffe_asum(items, term.terms) / divisor;  // none is negative
 }
 

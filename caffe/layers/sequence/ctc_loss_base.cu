@@ -7,7 +7,7 @@
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/sequence/labels.hpp"
 #include "caffe/layers/zero_gradients.hpp"
-#include "caffe/util/parallel.hpp"
+#include "caffe/util/item_teams.hpp"
 #include "kernels/tiles.hpp"
 
 namespace caffe {
@@ -57,13 +57,18 @@ struct LogNorm {
   int classes;
   const T* x;  // [steps x items, classes]
   W* norm;     // [steps x items]
-  CAFFE_HD void operator()(int row) const {
+  template <typename Team>
+  CAFFE_HD void operator()(int row, const Team& team) const {
     const T* const scores = x + static_cast<int64_t>(row) * classes;
     W high = W(scores[0]);
-    for (int c = 1; c < classes; ++c) high = high < W(scores[c]) ? W(scores[c]) : high;
+    for (int c = team.rank(); c < classes; c += team.size()) {
+      high = high < W(scores[c]) ? W(scores[c]) : high;
+    }
+    high = team.max(high);
     W sum = W(0);
-    for (int c = 0; c < classes; ++c) sum += std::exp(W(scores[c]) - high);
-    norm[row] = high + std::log(sum);
+    for (int c = team.rank(); c < classes; c += team.size()) sum += std::exp(W(scores[c]) - high);
+    sum = team.sum(sum);
+    if (team.rank() == 0) norm[row] = high + std::log(sum);
   }
 };
 
@@ -136,22 +141,25 @@ struct Endings {
 /// Gradient of a row of scores: factor (softmax - share of each class in the alignments).
 template <typename T, typename W, typename Factor>
 struct CtcGradient {
+  static constexpr int kLeastBlocks = 1;  // spills otherwise
   CtcStates<T, W> states;
   Factor factor;
   const W *forward, *backward, *losses;
   T* dx;
-  CAFFE_HD void operator()(int row) const {
+  template <typename Team>
+  CAFFE_HD void operator()(int row, const Team& team) const {
     const int t = row / states.items, n = row % states.items, classes = states.classes;
     const T* const x = states.x + static_cast<int64_t>(row) * classes;
     T* const out = dx + static_cast<int64_t>(row) * classes;
     const bool used = t >= states.begin(n) && t < states.end(n) && !(losses[n] == W(INFINITY));
     const T by = factor.get();
-    for (int c = 0; c < classes; ++c) {
+    for (int c = team.rank(); c < classes; c += team.size()) {
       out[c] = used ? by * T(std::exp(W(x[c]) - states.norm[row])) : T(0);
     }
-    if (!used) return;
+    team.sync();
+    if (!used || team.rank() != 0) return;
     const int64_t at = states.row(n, t);
-    for (int s = 0; s < states.count(n); ++s) {
+    for (int s = 0; s < states.count(n); ++s) {  // in order: states may have the same class
       const W share = std::exp(forward[at + s] + backward[at + s] + losses[n]);
       out[states.class_of(n, s)] -= by * T(share);
     }
@@ -272,8 +280,8 @@ template <typename Dtype>
 void CtcLossBase<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   set_targets(targets(bottom), blank(bottom));
   const Dtype* const x = bottom[0]->active_data();
-  parallel_rows(steps_ * items_, classes_,
-                LogNorm<Dtype, double>{classes_, x, norm_.mutable_active_data()});
+  parallel_items(steps_ * items_, classes_, 1,
+                 LogNorm<Dtype, double>{classes_, x, norm_.mutable_active_data()});
   maap::parallel_tile_teams(
       current_device(), items_, static_cast<int64_t>(steps_) * (2 * longest_ + 1),
       Alignments<Dtype, double>{states(*bottom[0]), forward_.mutable_active_data(),
@@ -291,13 +299,13 @@ void CtcLossBase<Dtype>::Backward_any(const Blobs& top, const std::vector<bool>&
   maap::parallel_tile_teams(
       current_device(), items_, work,
       Endings<Dtype, double>{states(*bottom[0]), backward_.mutable_active_data()});
-  parallel_rows(steps_ * items_, classes_ + 2 * longest_,
-                CtcGradient<Dtype, double, TopDiff<Dtype>>{states(*bottom[0]),
-                                                           {top[0]->active_diff()},
-                                                           forward_.active_data(),
-                                                           backward_.active_data(),
-                                                           losses_.active_data(),
-                                                           bottom[0]->mutable_active_diff()});
+  parallel_items(steps_ * items_, classes_, 1, classes_ + 2 * longest_,
+                 CtcGradient<Dtype, double, TopDiff<Dtype>>{states(*bottom[0]),
+                                                            {top[0]->active_diff()},
+                                                            forward_.active_data(),
+                                                            backward_.active_data(),
+                                                            losses_.active_data(),
+                                                            bottom[0]->mutable_active_diff()});
 }
 
 INSTANTIATE_CLASS(CtcLossBase);

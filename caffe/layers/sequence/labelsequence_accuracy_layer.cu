@@ -4,22 +4,26 @@
 
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/sequence/labels.hpp"
-#include "caffe/util/parallel.hpp"
+#include "caffe/util/item_teams.hpp"
 
 namespace caffe {
 
 namespace {
 
+/// The first of the highest scores.
 template <typename T>
 struct BestClass {
   int classes;
   const T* scores;  // [rows, classes]
   int* best;        // [rows]
-  CAFFE_HD void operator()(int row) const {
+  template <typename Team>
+  CAFFE_HD void operator()(int row, const Team& team) const {
     const T* const score = scores + static_cast<int64_t>(row) * classes;
     int at = 0;
-    for (int c = 1; c < classes; ++c) at = score[c] > score[at] ? c : at;
-    best[row] = at;
+    for (int c = team.rank(); c < classes; c += team.size()) at = score[c] > score[at] ? c : at;
+    const T highest = team.max(score[at]);  // NaN only if the first is
+    at = team.min(score[at] < highest ? classes : at);
+    if (team.rank() == 0) best[row] = at;
   }
 };
 
@@ -54,8 +58,8 @@ void LabelsequenceAccuracyLayer<Dtype>::Forward_any(const Blobs& bottom, const B
   const int items = bottom[0]->shape(0), steps = bottom[0]->shape(1), length = bottom[1]->count(1);
   const int classes = bottom[0]->count(2);
   const int blank = this->layer_param_.labelsequence_accuracy_param().blank_label();
-  parallel_rows(items * steps, classes,
-                BestClass<Dtype>{classes, bottom[0]->active_data(), best_.mutable_active_data()});
+  parallel_items(items * steps, classes, 1,
+                 BestClass<Dtype>{classes, bottom[0]->active_data(), best_.mutable_active_data()});
   int right = 0;
   for (int n = 0; n < items; ++n) {
     const Dtype* const label = bottom[1]->cpu_data() + n * length;

@@ -51,6 +51,57 @@ TYPED_TEST(AccuracyLayerTest, AllItemsIgnored) {
   this->expect("ignore_label: 7", 0, {0, 0});
 }
 
+// Against a count of the scores that are not lower, exactly: few scores, contiguous classes and
+// neighbouring items, with ties, NaN and an ignored label.
+TYPED_TEST(AccuracyLayerTest, ManyClasses) {
+  typedef typename TypeParam::Dtype Dtype;
+  this->add_bottom({1});
+  this->add_bottom({1});
+  for (const std::vector<int>& shape : {std::vector<int>{11, 1000, 1},
+                                        {2, 1100, 1},
+                                        {100, 5, 2},
+                                        {9000, 3, 1},
+                                        {300, 33, 1},
+                                        {3, 40, 50}}) {
+    const int classes = shape[1], inner = shape[2];
+    this->bottom[0]->Reshape(shape);
+    this->bottom[1]->Reshape({shape[0], inner});
+    const int items = this->bottom[1]->count();
+    this->fill_random(this->bottom[0], classes, -20, 20);
+    Dtype* const score = this->bottom[0]->mutable_cpu_data();
+    for (int i = 0; i < this->bottom[0]->count(); ++i) score[i] = std::round(score[i]);
+    Dtype* const label = this->bottom[1]->mutable_cpu_data();
+    const auto at = [&](int i, int c) -> Dtype& {
+      return score[(i / inner * classes + c) * inner + i % inner];
+    };
+    for (int i = 0; i < items; ++i) {
+      const int own = (i * 7 + classes - 1) % classes;
+      label[i] = i % 5 == 4 ? 255 : own;
+      at(i, own) = Dtype(20 + i % 2);  // level with others, or above all
+      if (i % 7 == 3) at(i, i % classes) = std::numeric_limits<Dtype>::quiet_NaN();
+    }
+    for (const int top_k : {1, 2}) {
+      std::vector<double> right(classes, 0), all(classes, 0);
+      for (int i = 0; i < items; ++i) {
+        if (label[i] == 255) continue;
+        const int own = static_cast<int>(label[i]);
+        int rank = 0;
+        for (int c = 0; c < classes; ++c) rank += c != own && !(at(i, c) < at(i, own));
+        all[own] += 1;
+        right[own] += rank < top_k && !std::isnan(at(i, own));
+      }
+      double sum = 0, count = 0;
+      for (int c = 0; c < classes; ++c) {
+        sum += right[c];
+        count += all[c];
+        right[c] = all[c] == 0 ? 0 : right[c] / all[c];
+      }
+      EXPECT_TRUE(sum > 0 && sum < count) << sum;
+      this->expect("ignore_label: 255 top_k: " + std::to_string(top_k), sum / count, right);
+    }
+  }
+}
+
 TYPED_TEST(AccuracyLayerTest, NaNIsWrong) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   this->add_bottom({4, 3}, {nan, nan, nan, nan, 1, 0, 1, nan, 0, 1, 0, 0});

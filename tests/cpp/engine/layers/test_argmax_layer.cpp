@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "layers/layer_test.hpp"
 
 namespace caffe {
@@ -54,6 +56,48 @@ TYPED_TEST(ArgMaxLayerTest, IsAPartOfTheOrder) {
     std::sort(order.rbegin(), order.rend());
     for (int k = 0; k < 20; ++k) {
       ASSERT_EQ(this->top[0]->cpu_data()[n * 20 + k], order[k].second) << n << " " << k;
+    }
+  }
+}
+
+// Rows for a warp and for a block of a GPU, with equal values, NaN, and rows of one value.
+TYPED_TEST(ArgMaxLayerTest, OfManyValues) {
+  typedef typename TypeParam::Dtype Dtype;
+  const Dtype nan = std::numeric_limits<Dtype>::quiet_NaN();
+  const Dtype infinity = std::numeric_limits<Dtype>::infinity();
+  auto* x = this->add_bottom({1});
+  for (const int length : {33, 1000, 1100}) {
+    const int rows = 13;
+    x->Reshape({rows, length});
+    this->fill_random(x, length);
+    Dtype* const values = x->mutable_cpu_data();
+    for (int i = 0; i < x->count(); ++i) values[i] = std::round(values[i] * 5);
+    values[5] = values[20] = nan;                              // row 0
+    std::fill_n(values + length, length, -infinity);           // row 1
+    std::fill_n(values + 2 * length, length, nan);             // row 2
+    values[3 * length] = infinity;                             // the first of row 3
+    values[4 * length + length - 1] = infinity;                // the last of row 4
+    std::fill_n(values + 5 * length, length - 1, Dtype(-0.));  // row 5: -0 = 0
+    values[6 * length + 7] = nan;
+    values[6 * length + 8] = infinity;
+    for (const int k : {1, 25}) {
+      const std::string param = "top_k: " + std::to_string(k) + " out_max_val: true";
+      this->forward(argmax(param));
+      for (int n = 0; n < rows; ++n) {
+        std::vector<int> order(length);
+        for (int i = 0; i < length; ++i) order[i] = i;
+        std::sort(order.begin(), order.end(), [&](int a, int b) {
+          const Dtype va = values[n * length + a], vb = values[n * length + b];
+          if (std::isnan(va) != std::isnan(vb)) return std::isnan(va);
+          return std::isnan(va) || va == vb ? a > b : va > vb;
+        });
+        const Dtype* const found = this->top[0]->cpu_data() + 2 * n * k;
+        for (int r = 0; r < k; ++r) {
+          ASSERT_EQ(found[r], order[r]) << length << " values, row " << n << ", rank " << r;
+          const Dtype value = values[n * length + order[r]];
+          ASSERT_TRUE(found[k + r] == value || (std::isnan(found[k + r]) && std::isnan(value)));
+        }
+      }
     }
   }
 }

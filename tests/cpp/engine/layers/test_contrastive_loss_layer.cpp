@@ -38,6 +38,28 @@ TYPED_TEST(ContrastiveLossLayerTest, Gradient) {
   }
 }
 
+TYPED_TEST(ContrastiveLossLayerTest, LongItems) {
+  for (const std::vector<int>& shape : {std::vector<int>{11, 1000}, {2, 1100}, {300, 33}}) {
+    const int items = shape[0], length = shape[1];
+    this->bottom.clear();
+    this->add_bottom(shape);
+    this->add_bottom(shape);
+    this->add_bottom({items});
+    double sum = 0;
+    for (int i = 0; i < items; ++i) {
+      this->bottom[2]->mutable_cpu_data()[i] = i % 2;
+      double squared = 0;
+      for (int k = i * length; k < (i + 1) * length; ++k) {
+        squared += std::pow(
+            double(this->bottom[0]->cpu_data()[k]) - double(this->bottom[1]->cpu_data()[k]), 2);
+      }
+      sum += i % 2 == 1 ? squared : std::pow(std::max(50 - std::sqrt(squared), 0.), 2);
+    }
+    this->forward("type: 'ContrastiveLoss' contrastive_loss_param { margin: 50 }");
+    this->expect_near(this->data(*this->top[0]), {sum / (2 * items)});
+  }
+}
+
 TYPED_TEST(ContrastiveLossLayerTest, EqualDissimilarItemsHaveNoGradient) {
   this->add_bottom({1, 2}, std::vector<double>{0.5, 1});
   this->add_bottom({1, 2}, std::vector<double>{0.5, 1});

@@ -71,6 +71,45 @@ TYPED_TEST(InfogainLossLayerTest, GradientAlongAnotherAxis) {
   this->check_gradient("type: 'InfogainLoss' infogain_loss_param { axis: -1 }", {}, true);
 }
 
+TYPED_TEST(InfogainLossLayerTest, ManyClasses) {
+  for (int k = 0; k < 3; ++k) this->add_bottom({1});
+  this->add_top();
+  this->add_top();
+  for (const std::vector<int>& shape :
+       {std::vector<int>{11, 40, 1}, {2, 1100, 1}, {300, 33, 1}, {3, 40, 5}, {2, 5, 900}}) {
+    const int classes = shape[1], inner = shape[2];
+    SCOPED_TRACE(std::to_string(classes) + " x " + std::to_string(inner));
+    this->bottom[0]->Reshape(shape);
+    this->bottom[1]->Reshape({shape[0], inner});
+    this->bottom[2]->Reshape({classes, classes});
+    this->fill_random(this->bottom[0], 1, -2, 2);
+    this->fill_random(this->bottom[2], 2, 0, 1);
+    auto* const label = this->bottom[1]->mutable_cpu_data();
+    const int items = this->bottom[1]->count();
+    for (int i = 0; i < items; ++i) label[i] = i % 4 == 1 ? -9 : (i * 7 + classes - 1) % classes;
+    auto layer =
+        this->forward("type: 'InfogainLoss' loss_param { ignore_label: -9 normalization: NONE }");
+    this->top[0]->mutable_cpu_diff()[0] = 0.01;
+    layer->Backward(this->top, {true, false, false}, this->bottom);
+    double loss = 0;
+    std::vector<double> expected(this->bottom[0]->count(), 0);
+    for (int i = 0; i < items; ++i) {
+      if (label[i] == -9) continue;
+      const auto* const gain = this->bottom[2]->cpu_data() + int(label[i]) * classes;
+      const int first = i / inner * classes * inner + i % inner;
+      double sum = 0;
+      for (int c = 0; c < classes; ++c) sum += gain[c];
+      for (int c = 0; c < classes; ++c) {
+        const double p = this->top[1]->cpu_data()[first + c * inner];
+        loss -= gain[c] * std::log(p);
+        expected[first + c * inner] = 0.01 * (p * sum - gain[c]);
+      }
+    }
+    this->expect_near(this->data(*this->top[0]), {loss});
+    this->expect_near(this->diff(*this->bottom[0]), expected, 1e-6);
+  }
+}
+
 TYPED_TEST(InfogainLossLayerTest, Errors) {
   this->add_scores_and_labels();
   this->add_top();

@@ -112,6 +112,44 @@ TYPED_TEST(SoftmaxWithLossLayerTest, Gradient) {
       this->layer_text("ignore_label: 255 normalization: NONE", "loss_weight: 0.5"), {}, true);
 }
 
+// Each value against the formula on the layer's own probabilities, exactly: contiguous classes,
+// neighbouring items, so many that a GPU's thread takes an item, and an item with a NaN.
+TYPED_TEST(SoftmaxWithLossLayerTest, GradientsOfManyClasses) {
+  typedef typename TypeParam::Dtype Dtype;
+  const int shapes[][3] = {{11, 1000, 1}, {2, 1100, 1}, {3, 40, 5}, {2, 3, 150}, {1, 3, 70000}};
+  this->add_bottom({1});
+  this->add_bottom({1});
+  this->add_top();
+  this->add_top();
+  for (const auto& shape : shapes) {
+    const int classes = shape[1], inner = shape[2], items = shape[0] * inner;
+    SCOPED_TRACE(std::to_string(classes) + " x " + std::to_string(inner));
+    this->bottom[0]->Reshape({shape[0], classes, inner});
+    this->bottom[1]->Reshape({shape[0], inner});
+    this->fill_random(this->bottom[0], classes, -3, 3);
+    this->bottom[0]->mutable_cpu_data()[classes * inner - 1] =  // of the first image's last item
+        std::numeric_limits<Dtype>::quiet_NaN();
+    Dtype* const label = this->bottom[1]->mutable_cpu_data();
+    for (int i = 0; i < items; ++i) label[i] = (i * 7 + classes - 1) % classes;
+    for (int i = 1; i < items; i += 4) label[i] = 255;
+    auto layer = this->forward(this->layer_text("ignore_label: 255 normalization: NONE"));
+    this->top[0]->mutable_cpu_diff()[0] = Dtype(0.3);
+    layer->Backward(this->top, {true, false}, this->bottom);
+    const Dtype* const p = this->top[1]->cpu_data();
+    const Dtype* const dx = this->bottom[0]->cpu_diff();
+    int nans = 0;
+    for (int at = 0; at < this->bottom[0]->count(); ++at) {
+      const int i = at / inner / classes * inner + at % inner, c = at / inner % classes;
+      const Dtype expected =
+          label[i] == 255 ? Dtype(0) : Dtype(0.3) * (p[at] - (c == label[i] ? Dtype(1) : Dtype(0)));
+      nans += std::isnan(dx[at]);
+      ASSERT_TRUE(dx[at] == expected || (std::isnan(dx[at]) && std::isnan(expected)))
+          << at << ": " << dx[at] << ", not " << expected;
+    }
+    EXPECT_EQ(nans, label[inner - 1] == 255 ? 0 : classes);
+  }
+}
+
 TYPED_TEST(SoftmaxWithLossLayerTest, ImprobableAndNaN) {
   this->add_bottom({1, 2}, std::vector<double>{0, 1000});
   this->add_bottom({1}, std::vector<double>{0});

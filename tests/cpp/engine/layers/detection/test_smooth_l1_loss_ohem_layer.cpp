@@ -65,6 +65,26 @@ TYPED_TEST(SmoothL1LossOHEMLayerTest, FollowsItsBottoms) {
   }
 }
 
+// Places whose channels are contiguous.
+TYPED_TEST(SmoothL1LossOHEMLayerTest, ManyChannels) {
+  this->add_top();
+  this->add_top();
+  for (const std::vector<int>& shape : {std::vector<int>{11, 1000}, {2, 1100}, {300, 33}}) {
+    this->bottom.clear();
+    for (int k = 0; k < 2; ++k) this->add_bottom(shape, -2, 2);
+    auto layer = this->forward(this->text("NONE"));
+    this->expect_near(this->data(*this->top[1]), this->reference());
+    this->top[0]->mutable_cpu_diff()[0] = 1;
+    layer->Backward(this->top, {true, false}, this->bottom);
+    std::vector<double> slopes;
+    for (int i = 0; i < this->bottom[0]->count(); ++i) {
+      const auto d = this->bottom[0]->cpu_data()[i] - this->bottom[1]->cpu_data()[i];
+      slopes.push_back(std::min(1., std::max(-1., double(d))));
+    }
+    this->expect_near(this->diff(*this->bottom[0]), slopes);
+  }
+}
+
 TYPED_TEST(SmoothL1LossOHEMLayerTest, Gradient) {
   GradientOptions options;
   options.bottoms = {0, 1};

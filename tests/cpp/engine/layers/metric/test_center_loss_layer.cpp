@@ -60,6 +60,19 @@ TYPED_TEST(CenterLossLayerTest, PassesAddUp) {
   }
 }
 
+TYPED_TEST(CenterLossLayerTest, LongItems) {
+  for (const std::vector<int>& shape : {std::vector<int>{11, 1000}, {2, 1100}, {300, 33}}) {
+    this->bottom.clear();
+    this->add_bottom(shape);
+    this->add_bottom({shape[0]});
+    for (int i = 0; i < shape[0]; ++i) this->bottom[1]->mutable_cpu_data()[i] = i * i % 3;
+    auto layer = this->forward(this->kText);
+    this->top[0]->mutable_cpu_diff()[0] = 1;
+    layer->Backward(this->top, {true, false}, this->bottom);
+    this->expect_reference(*layer, 1, 1);
+  }
+}
+
 TYPED_TEST(CenterLossLayerTest, OtherBatches) {
   this->add_bottom({2, 5});
   this->add_bottom({2}, {0, 1});

@@ -102,6 +102,40 @@ TYPED_TEST(FocalLossLayerTest, Gradient) {
   }
 }
 
+TYPED_TEST(FocalLossLayerTest, ManyClasses) {
+  const int shapes[][3] = {{11, 1000, 1}, {2, 1100, 1}, {3, 40, 5}, {2, 3, 150}, {1, 3, 70000}};
+  this->add_bottom({1});
+  this->add_bottom({1});
+  this->add_top();
+  this->add_top();
+  for (const auto& shape : shapes) {
+    const int classes = shape[1], inner = shape[2], items = shape[0] * inner;
+    SCOPED_TRACE(std::to_string(classes) + " x " + std::to_string(inner));
+    this->bottom[0]->Reshape({shape[0], classes, inner});
+    this->bottom[1]->Reshape({shape[0], inner});
+    this->fill_random(this->bottom[0], classes, -2, 5);
+    auto* const label = this->bottom[1]->mutable_cpu_data();
+    for (int i = 0; i < items; ++i) label[i] = i % 4 == 1 ? -9 : (i * 7 + classes - 1) % classes;
+    auto layer = this->forward(
+        "type: 'FocalLoss' loss_param { ignore_label: -9 normalization: NONE } "
+        "focal_loss_param { alpha: 0.5 gamma: 2 }");
+    this->expect_near(this->data(*this->top[0]), {this->reference(0.5, 1, -1, 2)}, 1e-4);
+    this->top[0]->mutable_cpu_diff()[0] = 3;
+    layer->Backward(this->top, {true, false}, this->bottom);
+    const auto* const p = this->top[1]->cpu_data();
+    std::vector<double> expected(this->bottom[0]->count(), 0);
+    for (size_t at = 0; at < expected.size(); ++at) {
+      const size_t outer = at / inner / classes, i = outer * inner + at % inner;
+      if (label[i] == -9) continue;
+      const double own = p[(outer * classes + static_cast<size_t>(label[i])) * inner + at % inner];
+      const double slope = (1 - own) * (1 - own) - 2 * (1 - own) * own * std::log(own);
+      const bool is_label = at / inner % classes == static_cast<size_t>(label[i]);
+      expected[at] = 3 * 0.5 * slope * (p[at] - (is_label ? 1 : 0));
+    }
+    this->expect_near(this->diff(*this->bottom[0]), expected);
+  }
+}
+
 // Probabilities of 1 and 0, and below happynear's alpha: nothing is divided by 0.
 TYPED_TEST(FocalLossLayerTest, CertainItems) {
   this->add_bottom({2, 2}, {200, -200, 200, -200});

@@ -52,6 +52,18 @@ TYPED_TEST(TripletLossLayerTest, OtherBatches) {
   }
 }
 
+TYPED_TEST(TripletLossLayerTest, LongItems) {
+  for (int k = 0; k < 3; ++k) this->add_bottom({1});
+  for (const std::vector<int>& shape : {std::vector<int>{11, 1000}, {2, 1100}, {300, 33}}) {
+    for (int k = 0; k < 3; ++k) {
+      this->bottom[k]->Reshape(shape);
+      this->fill_random(this->bottom[k], k, 0, k);  // the positives are the nearer
+    }
+    this->forward("type: 'TripletLoss' triplet_loss_param { margin: 1000 }");
+    this->expect_near(this->data(*this->top[0]), {this->reference(1000)});
+  }
+}
+
 TYPED_TEST(TripletLossLayerTest, NoItems) {
   for (int k = 0; k < 3; ++k) this->add_bottom({0, 3});
   auto layer = this->forward("type: 'TripletLoss'");

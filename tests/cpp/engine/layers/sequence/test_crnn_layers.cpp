@@ -125,6 +125,30 @@ TYPED_TEST(LabelsequenceAccuracyLayerTest, Values) {
   this->expect_near(this->data(*this->top[0]), {0.75});
 }
 
+// The first of equal scores, and class 0 if its score is NaN; another NaN does not count.
+TYPED_TEST(LabelsequenceAccuracyLayerTest, ManyClasses) {
+  const double nan = std::nan("");
+  for (const int classes : {40, 1100}) {
+    this->bottom.clear();
+    const int last = classes - 1;
+    this->add_reading({{1, 33, last}, {0, 39, 39}, {38, 0, 2}, {5, 6, 7}}, classes);
+    auto* const score = this->bottom[0]->mutable_cpu_data();
+    const auto at = [&](int n, int t, int c) -> auto& { return score[(n * 3 + t) * classes + c]; };
+    at(0, 0, 34) = at(0, 0, last) = at(0, 1, last) = 0.5;  // behind the first of them
+    at(1, 0, last) = 0.5;
+    at(2, 1, last) = 0.7;
+    at(2, 1, 0) = nan;
+    at(3, 1, 2) = at(3, 1, last) = nan;
+    this->add_bottom({4, 3}, {1., 33., double(last), 39, 0, 0, 38, 2, 0, 5, 6, 7});
+    this->forward("type: 'LabelsequenceAccuracy'");
+    this->expect_near(this->data(*this->top[0]), {1});
+    this->bottom[0]->mutable_cpu_data();
+    at(0, 2, 0) = 0.5;  // before the best
+    this->forward("type: 'LabelsequenceAccuracy'");
+    this->expect_near(this->data(*this->top[0]), {0.75});
+  }
+}
+
 TYPED_TEST(LabelsequenceAccuracyLayerTest, OtherBlankAndBatch) {
   this->add_reading({{1, 1, 0, 1, 2}}, 3);
   this->add_bottom({1, 4}, {0, 2, 1, 1});

@@ -84,6 +84,16 @@ TYPED_TEST(CTCLossLayerTest, AllAlignments) {
   this->expect_reference("loss_calculation_t: 2", 3, lengths, labels);
 }
 
+// Rows of scores for a warp and for a block of a GPU.
+TYPED_TEST(CTCLossLayerTest, ManyClasses) {
+  const std::vector<std::vector<int>> labels = {{38, 0}, {7}, {5, 5}, {1, 2}, {}};
+  this->add_items(3, 40, {3, 2, 3, 1, 3}, labels, 2);
+  this->expect_reference("blank_index: 39", 39, {3, 2, 3, 1, 3}, labels);
+  this->bottom.clear();
+  this->add_items(1, 1100, {1, 1, 1}, {{1099}, {}, {300}}, 1);
+  this->expect_reference("blank_index: 0", 0, {1, 1, 1}, {{1099}, {}, {300}});
+}
+
 TYPED_TEST(CTCLossLayerTest, BlankBetweenTheLabels) {
   const std::vector<int> lengths = {4, 5};
   const std::vector<std::vector<int>> labels = {{2, 0, 2}, {0, 0}};
