@@ -43,8 +43,9 @@ struct SlopeGradient {
   const T* dy;
   template <typename W>
   CAFFE_HD Product<W> first(int, int i) const {
-    const bool above = x[i] > T(0);
-    return {above ? W(0) : W(dy[i]), above ? W(0) : W(x[i])};
+    // Chosen in W: a comparison of another width would keep the sum from being vectorised.
+    const W value = W(x[i]), gradient = W(dy[i]);
+    return {value > W(0) ? W(0) : gradient, value > W(0) ? W(0) : value};
   }
   template <typename W>
   CAFFE_HD W second(int, int) const {

@@ -14,7 +14,8 @@
 //   template <typename W> CAFFE_HD W second(int c, int i) const;
 //
 // for value i, which is of channel c. W is the type that the sum is computed in; instead of a W
-// they may return a Product<W>.
+// they may return a Product<W>. Where a term depends on a comparison, it is one of Ws: with one of
+// another width the compiler does not vectorise the CPU's sum.
 
 #include "caffe/blob.hpp"
 #include "caffe/util/channel_shape.hpp"
