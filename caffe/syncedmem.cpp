@@ -18,7 +18,7 @@ constexpr size_t SyncedMemory::kAlignment;
 namespace {
 
 constexpr size_t kPage = 4096;
-/// Smaller blocks are not worth pinning: the driver copies them aside at once.
+/// Smaller blocks are not worth pinning: the driver copies them aside.
 constexpr size_t kWorthPinning = 16 * kPage;
 /// Transfers after which a block's memory gets pinned. Snapshots read the weights back now and
 /// then, which is no reason.
@@ -374,7 +374,7 @@ void SyncedMemory::to_gpu() {
 
 void SyncedMemory::upload() {
   if (uploads_ < kUploads && ++uploads_ == kUploads) pin_if_ours();
-  if (!is_pinned() || is_held()) return device::copy(gpu_.get(), cpu_.get(), size_);
+  if (is_held()) return device::copy(gpu_.get(), cpu_.get(), size_);  // the holder may write
   device::copy_async(gpu_.get(), cpu_.get(), size_);
   upload_ = device::record();
 }

@@ -13,7 +13,7 @@ namespace caffe {
 /// Items with a probability for each class, and a label.
 template <typename T>
 struct ClassItems {
-  int classes, inner;
+  Divisor classes, inner;
   bool has_ignore;
   int ignore;
   const T* prob;   // [outer x classes x inner]

@@ -24,8 +24,9 @@ class OwnSums : public GradientSums<Dtype> {
 /// A sum keeps its GPU busy until all other ranks have come. CUDA loads a kernel at its first
 /// launch, which may wait for all that the GPU does, under a lock that another rank needs to come.
 /// So no kernel may be launched for the first time beside a sum. The first iteration launches all:
-/// its sums are only noted until wait(). There they start together, when all ranks have computed
-/// everything before them, and the host waits for them.
+/// its sums are only noted until wait(). There they start together, and the host waits for them.
+/// That all ranks have computed everything before is caution: the ranks of one process may have
+/// locks in common.
 template <typename Dtype>
 class GpuSums : public GradientSums<Dtype> {
  public:

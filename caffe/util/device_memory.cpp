@@ -95,15 +95,14 @@ void queue_copy(void* to, const void* from, size_t bytes, Stream stream) {
   }
 }
 
-/// The same for the thread's stream. Between the host and a GPU that is not the thread's, a stream
-/// of that GPU copies, and the thread's own waits for it.
+/// The same for the thread's stream. To, from or within a GPU that is not the thread's, a stream of
+/// that GPU copies, and the thread's own waits for it.
 void queue_copy(void* to, const void* from, size_t bytes) {
   GpuContext& mine = GpuContext::current();
   const cudaPointerAttributes there = attributes(to), here = attributes(from);
-  const int owner = is_device(there) ? there.device : here.device;
-  if (is_device(there) == is_device(here) || owner == mine.device()) {
-    return queue_copy(to, from, bytes, mine.stream());
-  }
+  const int owner = is_device(there) ? there.device : is_device(here) ? here.device : mine.device();
+  const bool is_between = is_device(there) && is_device(here) && there.device != here.device;
+  if (is_between || owner == mine.device()) return queue_copy(to, from, bytes, mine.stream());
   GpuContext* other = nullptr;
   {
     const OnDevice on(owner);

@@ -17,25 +17,26 @@ namespace caffe {
 
 namespace {
 
-/// Contexts whose thread has ended.
+/// Contexts whose thread has ended, and how many threads have one on each GPU.
 struct Idle {
   std::mutex mutex;
   std::vector<GpuContext*> contexts;
+  std::map<int, int> threads;
+  std::atomic<int> gpus_with_threads{0};
+
+  /// The mutex is locked.
+  void count(int device, int change) {
+    int& here = threads[device];
+    const bool before = here > 0;
+    here += change;
+    gpus_with_threads += (here > 0) - before;
+  }
 
   static Idle& get() {
     static Idle& all = *new Idle();  // still there when the last thread ends
     return all;
   }
 };
-
-/// The first GPU that the process has worked on; -1: none yet.
-std::atomic<int> first_gpu{-1};
-std::atomic<bool> has_second_gpu{false};
-
-void note_gpu(int device) {
-  int none = -1;
-  if (!first_gpu.compare_exchange_strong(none, device) && none != device) has_second_gpu = true;
-}
 
 /// Whether the GPU has a pool, which then keeps the memory that is given back to it.
 bool prepare_pool(int device) {
@@ -53,8 +54,9 @@ bool prepare_pool(int device) {
 }  // namespace
 
 OnDevice::OnDevice(int device) {
-  changed_ = cudaGetDevice(&before_) == cudaSuccess && before_ != device &&
-             cudaSetDevice(device) == cudaSuccess;
+  const bool found = cudaGetDevice(&before_) == cudaSuccess;
+  if (found && before_ == device) return;
+  changed_ = found && cudaSetDevice(device) == cudaSuccess;
   if (!changed_) cudaGetLastError();
 }
 
@@ -100,6 +102,7 @@ GpuContext* GpuContext::take(int device) {
   {
     Idle& idle = Idle::get();
     const std::lock_guard<std::mutex> lock(idle.mutex);
+    idle.count(device, 1);
     const auto last = std::find_if(idle.contexts.rbegin(), idle.contexts.rend(),
                                    [device](GpuContext* one) { return one->device_ == device; });
     if (last != idle.contexts.rend()) {
@@ -121,14 +124,14 @@ void GpuContext::give_back() {
   Idle& idle = Idle::get();
   const std::lock_guard<std::mutex> lock(idle.mutex);
   idle.contexts.push_back(this);
+  idle.count(device_, -1);
 }
 
 bool GpuContext::uses_several_gpus() {
-  return has_second_gpu;
+  return Idle::get().gpus_with_threads > 1;
 }
 
 GpuContext::GpuContext(int device) : device_(device), has_pool_(prepare_pool(device)) {
-  note_gpu(device);
   check_gpu(cudaStreamCreateWithFlags(&stream_, cudaStreamDefault), "starting on the GPU");
   check_gpu(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming), "starting on the GPU");
 }
@@ -220,6 +223,14 @@ void GpuContext::release(void* memory) noexcept {
   if (memory == nullptr) return;
   const cudaError_t status = has_pool_ ? cudaFreeAsync(memory, stream_) : cudaFree(memory);
   if (status != cudaSuccess) cudaGetLastError();  // the process ends, or an earlier error was told
+}
+
+bool GpuContext::finish() noexcept {
+  if (is_recording_) return false;
+  bool done = cudaStreamSynchronize(stream_) == cudaSuccess;
+  if (copy_stream_ != nullptr) done = cudaStreamSynchronize(copy_stream_) == cudaSuccess && done;
+  if (!done) cudaGetLastError();
+  return done;
 }
 
 void GpuContext::let_wait(device::Stream stream) {

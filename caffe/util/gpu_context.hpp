@@ -65,7 +65,7 @@ class GpuContext {
   /// What cuDNN's layers keep here (caffe/layers/cudnn/plans.hpp): plans and cuDNN's handle.
   std::shared_ptr<void>& cudnn() { return cudnn_; }
 
-  /// Whether the process has worked on more than one GPU.
+  /// Whether threads that have not ended use more than one GPU.
   static bool uses_several_gpus();
 
   /// At least `bytes` of GPU memory, valid until the next call: the stream does one layer's work
@@ -84,6 +84,10 @@ class GpuContext {
   /// From the pool of the GPU, in the order of the compute stream; throws OutOfMemory.
   void* allocate(size_t bytes);
   void release(void* memory) noexcept;
+
+  /// The host waits for all that the thread has queued, on the copy stream as well. False if that is
+  /// not possible: while it records, or after an error.
+  bool finish() noexcept;
 
   /// This stream waits for what `other` has queued until now. Any thread may call it.
   void wait_for(GpuContext* other) { other->let_wait(stream_); }

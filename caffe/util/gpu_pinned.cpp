@@ -16,9 +16,9 @@ namespace device {
 
 namespace {
 
-/// Pinned memory that was given back while several GPUs were in use. cudaFreeHost would wait for
-/// all of them: also for one that waits, in a sum, for what this thread has yet to do. Memory that
-/// is kept waits for the thread's GPU alone.
+/// Pinned memory that was given back while several GPUs were in use. cudaFreeHost may wait for all
+/// of them: also for one that waits, in a sum, for what this thread has yet to do. Memory that is
+/// kept waits for the thread's own streams alone.
 class SparePinned {
  public:
   static SparePinned& get() {
@@ -73,16 +73,16 @@ void* allocate_pinned(size_t bytes) {
 void release_pinned(void* memory) noexcept {
   if (memory == nullptr || is_parents_gpu()) return;
   if (GpuContext::uses_several_gpus()) {
-    const bool done = cudaDeviceSynchronize() == cudaSuccess;
-    if (done && SparePinned::get().keep(memory)) return;
-    cudaGetLastError();
+    GpuContext* const mine = GpuContext::current_if_any();
+    if ((mine == nullptr || mine->finish()) && SparePinned::get().keep(memory)) return;
   }
   SparePinned::get().freed(memory);
   if (cudaFreeHost(memory) != cudaSuccess) cudaGetLastError();
 }
 
+/// Not where several GPUs are in use: unpin() may wait for all of them, as cudaFreeHost may.
 bool pin(void* memory, size_t bytes) noexcept {
-  if (is_parents_gpu()) return false;
+  if (is_parents_gpu() || GpuContext::uses_several_gpus()) return false;
   if (cudaHostRegister(memory, bytes, cudaHostRegisterPortable) == cudaSuccess) return true;
   cudaGetLastError();
   return false;

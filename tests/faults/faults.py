@@ -282,13 +282,16 @@ FAULTS = [
         "foreign-stream",
         "the values of another GPU are read with a stream of the thread's own",
         "caffe/util/device_memory.cpp",
-        (
-            (
-                "  if (is_device(there) == is_device(here) || owner == mine.device()) {",
-                "  if (true) {",
-            ),
-        ),
+        (("if (is_between || owner == mine.device()) return", "return"),),
         "GpuContextTest.AThreadReadsAndWritesWhatIsOnAnotherGpu",
+        "shadow_engine_tests",
+    ),
+    Fault(
+        "pinned-too-early",
+        "pinned memory is used again while a copy reads it",
+        "caffe/util/gpu_pinned.cpp",
+        (("(mine == nullptr || mine->finish()) && ", "mine == mine && "),),
+        "GpuContextTest.PinnedMemory*",
         "shadow_engine_tests",
     ),
     Fault(

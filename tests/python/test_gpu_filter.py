@@ -28,7 +28,9 @@ ON_GPU = {"DtypesAndDevices": (2, 3), "DtypesDevicesAndEngines": (2, 3, 4, 5)}
 
 def sources() -> list[str]:
     """Those of a build for a GPU: the tests in `shadow` are another program's."""
-    files = [*ENGINE.rglob("*.hpp"), *ENGINE.rglob("*.cpp"), REPO / "tests/cpp/devices.hpp"]
+    endings = ("*.hpp", "*.cpp", "*.cu")
+    files = [file for ending in endings for file in ENGINE.rglob(ending)]
+    files.append(REPO / "tests/cpp/devices.hpp")
     return [file.read_text() for file in sorted(files) if "shadow" not in file.parts]
 
 

@@ -279,27 +279,55 @@ TEST_F(GpuContextTest, OrdinaryMemoryIsDoneWithWhenACopyReturns) {
   });
 }
 
-/// To free it would wait for all of them.
+/// To free it may wait for all of them.
 TEST_F(GpuContextTest, PinnedMemoryIsKeptWhereSeveralGpusAreUsed) {
   const Devices two(2);
-  const OnGpu mode;
-  for (const int gpu : {0, 1}) {
-    in_thread([gpu] {
-      Caffe::SetDevice(gpu);
-      GpuContext::current();
+  in_every_order([] {
+    Caffe::SetDevice(0);
+    GpuContext::current();
+    in_thread([] {
+      Caffe::SetDevice(1);
+      Blob<float> blob({kCount});
+      float* const there = blob.mutable_gpu_data();
+      EXPECT_TRUE(GpuContext::uses_several_gpus());
+      const size_t bytes = sizeof(float) * kCount;
+      float* const first = static_cast<float*>(device::allocate_pinned(bytes));
+      std::fill_n(first, kCount, 1.f);
+      device::copy_async(there, first, bytes);
+      device::release_pinned(first);
+      shadow::reset_counts();
+      float* const again = static_cast<float*>(device::allocate_pinned(bytes - 100));
+      EXPECT_EQ(again, first);
+      std::fill_n(again, kCount, 2.f);
+      void* const small = device::allocate_pinned(10);
+      EXPECT_NE(small, first) << "of more than twice the size";
+      EXPECT_EQ(blob.cpu_data()[0], 1.f);
+      EXPECT_FALSE(device::pin(again, bytes));
+      device::release_pinned(small);
+      device::release_pinned(again);
     });
-  }
-  EXPECT_TRUE(GpuContext::uses_several_gpus());
-  void* const first = device::allocate_pinned(50000);
-  device::release_pinned(first);
-  shadow::reset_counts();
-  void* const again = device::allocate_pinned(40000);
-  EXPECT_EQ(again, first);
-  void* const small = device::allocate_pinned(10);
-  EXPECT_NE(small, first) << "of more than twice the size";
-  EXPECT_EQ(shadow::counts().pinned_allocations, 1);
-  device::release_pinned(small);
-  device::release_pinned(again);
+  });
+}
+
+/// The copy within GPU 1 that a thread on GPU 0 asks for.
+TEST_F(GpuContextTest, AnotherGpusMemoryIsCopiedThere) {
+  const Devices two(2);
+  in_every_order([] {
+    Blob<float> from({kCount}), to({kCount});
+    float *source = nullptr, *target = nullptr;
+    Caffe::SetDevice(0);
+    in_thread([&] {
+      Caffe::SetDevice(1);
+      source = from.mutable_gpu_data();
+      target = to.mutable_gpu_data();
+      caffe_gpu_set(kCount, 3.f, source);
+      caffe_gpu_set(kCount, 0.f, target);
+      device::wait();
+    });
+    device::copy(target, source, sizeof(float) * kCount);
+    device::wait();
+    EXPECT_EQ(to.cpu_data()[kCount - 1], 3.f);
+  });
 }
 
 TEST_F(GpuContextTest, ARecordingEndsWhereTheWorkspaceGrows) {
