@@ -374,7 +374,8 @@ void SyncedMemory::to_gpu() {
 
 void SyncedMemory::upload() {
   if (uploads_ < kUploads && ++uploads_ == kUploads) pin_if_ours();
-  if (is_held()) return device::copy(gpu_.get(), cpu_.get(), size_);  // the holder may write
+  // Who else has the memory may write to it at any time.
+  if (!cpu_is_ours_alone(cpu_)) return device::copy(gpu_.get(), cpu_.get(), size_);
   device::copy_async(gpu_.get(), cpu_.get(), size_);
   upload_ = device::record();
 }

@@ -32,12 +32,12 @@
 //
 // The GPU. Kernels and copies are queued, in order, on the calling thread's stream
 // (caffe/util/gpu_context.hpp), and a call returns before they are done; only a copy to the CPU
-// waits. If another thread used the GPU copy before, this thread's stream waits for that one's
-// (caffe/util/gpu_usage.hpp). On another GPU than the copy is on, the copy moves there. CPU memory
-// is ordinary memory at first: what is a mere copy of results needs nothing better. A block whose
-// values go to the GPU again and again (a batch), or come from it, gets pinned at its address,
-// which the GPU reads at twice the speed and while the program goes on; mutable_cpu_data() then
-// waits until an upload is done.
+// waits, and one from memory that somebody else has as well. If another thread used the GPU copy
+// before, this thread's stream waits for that one's (caffe/util/gpu_usage.hpp). On another GPU than
+// the copy is on, the copy moves there. CPU memory is ordinary memory at first: what is a mere copy
+// of results needs nothing better. A block whose values go to the GPU again and again (a batch), or
+// come from it, gets pinned at its address, which the GPU reads at twice the speed and while the
+// program goes on; mutable_cpu_data() then waits until an upload is done.
 //
 // A pointer stays valid until the block is destroyed or set_*_data() replaces it (a pointer to the
 // GPU's memory of a parameter also only until its solver's first step: move_on_gpu), but it does
@@ -223,7 +223,7 @@ class SyncedMemory {
   std::shared_ptr<void> cpu_;
   std::shared_ptr<void> gpu_;
   std::shared_ptr<GpuUsage> usage_;  // of gpu_
-  device::Event upload_;             // from pinned memory, which must not change before; or null
+  device::Event upload_;             // from cpu_, which must not change before; or null
   size_t size_;
   SyncedHead head_ = UNINITIALIZED;
   unsigned char uploads_ = 0, read_backs_ = 0;  // until the memory is pinned

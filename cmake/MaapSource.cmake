@@ -5,6 +5,13 @@ if(MAAP_CUDA AND NOT MAAP_SHADOW)
     set(CMAKE_CUDA_ARCHITECTURES 75 80 86 89 90)  # Turing to Hopper; newer ones take 90's PTX
   endif()
   enable_language(CUDA)
+  # nvcc may use an older g++ (13 with Debian 13's CUDA, whose g++ is 14). CMake would then look for libstdc++ in that one's
+  # folder first, and what the newer one compiled lacks symbols.
+  foreach(folder ${CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES})
+    if(folder MATCHES "/gcc/" AND NOT folder IN_LIST CMAKE_CXX_IMPLICIT_LINK_DIRECTORIES)
+      list(REMOVE_ITEM CMAKE_CUDA_IMPLICIT_LINK_DIRECTORIES ${folder})
+    endif()
+  endforeach()
   set(CMAKE_CUDA_STANDARD 17)
   set(CMAKE_CUDA_STANDARD_REQUIRED ON)
 endif()

@@ -17,15 +17,15 @@ namespace caffe {
 
 namespace {
 
-/// Contexts whose thread has ended, and how many threads have one on each GPU.
+/// Contexts whose thread has ended, and how many threads work on each GPU now.
 struct Idle {
   std::mutex mutex;
   std::vector<GpuContext*> contexts;
   std::map<int, int> threads;
   std::atomic<int> gpus_with_threads{0};
 
-  /// The mutex is locked.
   void count(int device, int change) {
+    const std::lock_guard<std::mutex> lock(mutex);
     int& here = threads[device];
     const bool before = here > 0;
     here += change;
@@ -70,6 +70,7 @@ struct GpuContext::OfThread {
   GpuContext* now = nullptr;
   std::map<int, GpuContext*> on;
   ~OfThread() {
+    if (now != nullptr) Idle::get().count(now->device_, -1);
     for (const auto& entry : on) entry.second->give_back();
     // `now` stays: what is freed after this object goes through the same stream.
   }
@@ -92,6 +93,8 @@ GpuContext& GpuContext::current() {
   if (mine.now == nullptr || mine.now->device_ != device) {
     GpuContext*& here = mine.on[device];
     if (here == nullptr) here = take(device);
+    if (mine.now != nullptr) Idle::get().count(mine.now->device_, -1);
+    Idle::get().count(device, 1);
     mine.now = here;
     maap::set_current_stream(here->stream_);
   }
@@ -102,7 +105,6 @@ GpuContext* GpuContext::take(int device) {
   {
     Idle& idle = Idle::get();
     const std::lock_guard<std::mutex> lock(idle.mutex);
-    idle.count(device, 1);
     const auto last = std::find_if(idle.contexts.rbegin(), idle.contexts.rend(),
                                    [device](GpuContext* one) { return one->device_ == device; });
     if (last != idle.contexts.rend()) {
@@ -124,7 +126,6 @@ void GpuContext::give_back() {
   Idle& idle = Idle::get();
   const std::lock_guard<std::mutex> lock(idle.mutex);
   idle.contexts.push_back(this);
-  idle.count(device_, -1);
 }
 
 bool GpuContext::uses_several_gpus() {

@@ -65,7 +65,7 @@ class GpuContext {
   /// What cuDNN's layers keep here (caffe/layers/cudnn/plans.hpp): plans and cuDNN's handle.
   std::shared_ptr<void>& cudnn() { return cudnn_; }
 
-  /// Whether threads that have not ended use more than one GPU.
+  /// Whether not all threads work on the same GPU.
   static bool uses_several_gpus();
 
   /// At least `bytes` of GPU memory, valid until the next call: the stream does one layer's work
