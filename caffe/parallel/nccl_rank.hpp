@@ -27,6 +27,7 @@
 
 #include "caffe/common.hpp"
 #include "caffe/util/device.hpp"
+#include "caffe/util/gpu_pinned.hpp"
 
 struct ncclComm;  // what an ncclComm_t points to
 
@@ -79,6 +80,7 @@ class NcclRank {
   void stop_watching();
   void say_goodbye();
 
+  const RankOfProcess counted_;
   const int rank_, size_;
   const int device_;
   const string name_;

@@ -4,7 +4,6 @@
 #include <cuda_runtime.h>
 
 #include <algorithm>
-#include <atomic>
 #include <iterator>
 #include <map>
 #include <vector>
@@ -17,20 +16,10 @@ namespace caffe {
 
 namespace {
 
-/// Contexts whose thread has ended, and how many threads work on each GPU now.
+/// Contexts whose thread has ended.
 struct Idle {
   std::mutex mutex;
   std::vector<GpuContext*> contexts;
-  std::map<int, int> threads;
-  std::atomic<int> gpus_with_threads{0};
-
-  void count(int device, int change) {
-    const std::lock_guard<std::mutex> lock(mutex);
-    int& here = threads[device];
-    const bool before = here > 0;
-    here += change;
-    gpus_with_threads += (here > 0) - before;
-  }
 
   static Idle& get() {
     static Idle& all = *new Idle();  // still there when the last thread ends
@@ -70,7 +59,6 @@ struct GpuContext::OfThread {
   GpuContext* now = nullptr;
   std::map<int, GpuContext*> on;
   ~OfThread() {
-    if (now != nullptr) Idle::get().count(now->device_, -1);
     for (const auto& entry : on) entry.second->give_back();
     // `now` stays: what is freed after this object goes through the same stream.
   }
@@ -93,8 +81,6 @@ GpuContext& GpuContext::current() {
   if (mine.now == nullptr || mine.now->device_ != device) {
     GpuContext*& here = mine.on[device];
     if (here == nullptr) here = take(device);
-    if (mine.now != nullptr) Idle::get().count(mine.now->device_, -1);
-    Idle::get().count(device, 1);
     mine.now = here;
     maap::set_current_stream(here->stream_);
   }
@@ -126,10 +112,6 @@ void GpuContext::give_back() {
   Idle& idle = Idle::get();
   const std::lock_guard<std::mutex> lock(idle.mutex);
   idle.contexts.push_back(this);
-}
-
-bool GpuContext::uses_several_gpus() {
-  return Idle::get().gpus_with_threads > 1;
 }
 
 GpuContext::GpuContext(int device) : device_(device), has_pool_(prepare_pool(device)) {

@@ -65,9 +65,6 @@ class GpuContext {
   /// What cuDNN's layers keep here (caffe/layers/cudnn/plans.hpp): plans and cuDNN's handle.
   std::shared_ptr<void>& cudnn() { return cudnn_; }
 
-  /// Whether not all threads work on the same GPU.
-  static bool uses_several_gpus();
-
   /// At least `bytes` of GPU memory, valid until the next call: the stream does one layer's work
   /// after the other's, so all of them use the same. It grows to the largest request.
   void* workspace(size_t bytes) { return room(bytes, &workspace_); }
@@ -85,8 +82,8 @@ class GpuContext {
   void* allocate(size_t bytes);
   void release(void* memory) noexcept;
 
-  /// The host waits for all that the thread has queued, on the copy stream as well. False if that is
-  /// not possible: while it records, or after an error.
+  /// The host waits for all that the thread has queued, on the copy stream as well. False if that
+  /// is not possible: while it records, or after an error.
   bool finish() noexcept;
 
   /// This stream waits for what `other` has queued until now. Any thread may call it.

@@ -1,7 +1,10 @@
 // The functions of device.hpp for pinned memory of the host in a build with CUDA.
 
+#include "caffe/util/gpu_pinned.hpp"
+
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <map>
 #include <mutex>
 #include <unordered_map>
@@ -16,9 +19,9 @@ namespace device {
 
 namespace {
 
-/// Pinned memory that was given back while several GPUs were in use. cudaFreeHost may wait for all
-/// of them: also for one that waits, in a sum, for what this thread has yet to do. Memory that is
-/// kept waits for the thread's own streams alone.
+std::atomic<int> ranks{0};
+
+/// Pinned memory that was given back while there were several ranks.
 class SparePinned {
  public:
   static SparePinned& get() {
@@ -72,7 +75,7 @@ void* allocate_pinned(size_t bytes) {
 
 void release_pinned(void* memory) noexcept {
   if (memory == nullptr || is_parents_gpu()) return;
-  if (GpuContext::uses_several_gpus()) {
+  if (ranks > 1) {  // it waits for the thread's own streams alone
     GpuContext* const mine = GpuContext::current_if_any();
     if ((mine == nullptr || mine->finish()) && SparePinned::get().keep(memory)) return;
   }
@@ -80,9 +83,8 @@ void release_pinned(void* memory) noexcept {
   if (cudaFreeHost(memory) != cudaSuccess) cudaGetLastError();
 }
 
-/// Not where several GPUs are in use: unpin() may wait for all of them, as cudaFreeHost may.
 bool pin(void* memory, size_t bytes) noexcept {
-  if (is_parents_gpu() || GpuContext::uses_several_gpus()) return false;
+  if (is_parents_gpu() || ranks > 1) return false;
   if (cudaHostRegister(memory, bytes, cudaHostRegisterPortable) == cudaSuccess) return true;
   cudaGetLastError();
   return false;
@@ -94,4 +96,13 @@ void unpin(void* memory) noexcept {
 }
 
 }  // namespace device
+
+RankOfProcess::RankOfProcess() {
+  ++device::ranks;
+}
+
+RankOfProcess::~RankOfProcess() {
+  --device::ranks;
+}
+
 }  // namespace caffe
