@@ -185,8 +185,8 @@ void time_elimination(Report* report, const maap::FeatureShape& f_shape,
 
 template <typename T>
 void compare_all(Report* report) {
-  for (const maap::FeatureShape& s :
-       {maap::FeatureShape{2, 3, 20}, {3, 96, 3025}, {1, 7, 1}, {4, 256, 169}}) {
+  const maap::FeatureShape shapes[] = {{2, 3, 20}, {3, 96, 3025}, {1, 7, 1}, {4, 256, 169}};
+  for (const maap::FeatureShape& s : shapes) {
     for (bool in_place : {false, true}) {
       for (bool with_a : {false, true}) enhancement<T>(report, s, in_place, with_a);
     }
