@@ -38,10 +38,13 @@ class DataCounts : public ::testing::Test {
                  dir_ / "db" + "' backend: LMDB batch_size: 8 } " +
                  "transform_param { crop_size: 64 mirror: true mean_value: 104 }");
   }
-  /// What kRounds forward passes do after the first two. A net's first layer takes the values.
+  /// What kRounds forward passes do after the first ones, in which the batches that are loaded
+  /// ahead get their memory, and are sent from it for the first time. A net's first layer takes the
+  /// values.
   shadow::Counts count(Layer<float>* layer) {
-    for (int i = 0; i < 2 + kRounds; ++i) {
-      if (i == 2) shadow::reset_counts();
+    constexpr int kFirst = 2 * kAhead + 2;
+    for (int i = 0; i < kFirst + kRounds; ++i) {
+      if (i == kFirst) shadow::reset_counts();
       layer->Forward({}, top_);
       for (Blob<float>* blob : top_) blob->gpu_data();
     }
