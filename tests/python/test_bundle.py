@@ -10,13 +10,15 @@ import pytest
 REPO = Path(__file__).resolve().parents[2]
 BUILD = Path(os.environ.get("MAAP_ENGINE_BUILD", REPO / "build/fork"))
 
-pytestmark = pytest.mark.skipif(
-    not shutil.which("cc") or not (BUILD / "python").exists(), reason="no compiler, or no pycaffe"
-)
-
-pytestmark = pytest.mark.skipif(
-    os.environ.get("MAAP_HOST") == "bvlc", reason="a bundle is of this repository's engine"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not shutil.which("cc") or not (BUILD / "python").exists(),
+        reason="no compiler, or no pycaffe",
+    ),
+    pytest.mark.skipif(
+        os.environ.get("MAAP_HOST") == "bvlc", reason="a bundle is of this repository's engine"
+    ),
+]
 
 READER = "int XML_Parse(void); int read_image(void) { return XML_Parse(); }"
 ENGINE = "int read_image(void); int caffe(void) { return read_image(); }"
