@@ -12,8 +12,8 @@ BUILD = Path(os.environ.get("MAAP_ENGINE_BUILD", REPO / "build/fork"))
 
 pytestmark = [
     pytest.mark.skipif(
-        not shutil.which("cc") or not (BUILD / "python").exists(),
-        reason="no compiler, or no pycaffe",
+        not shutil.which("cc") or not shutil.which("xz") or not (BUILD / "python").exists(),
+        reason="no compiler, no xz, or no pycaffe",
     ),
     pytest.mark.skipif(
         os.environ.get("MAAP_HOST") == "bvlc", reason="a bundle is of this repository's engine"

@@ -1,23 +1,14 @@
 """tests/faults/run can make each of its mistakes in the code as it is."""
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from loaded_scripts import load_script
 
 REPO = Path(__file__).resolve().parents[2]
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("faults", REPO / "tests/faults/faults.py")
-    module = sys.modules["faults"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-FAULTS = load().FAULTS
+FAULTS = load_script(REPO / "tests/faults/faults.py").FAULTS
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=[fault.name for fault in FAULTS])

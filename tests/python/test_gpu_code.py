@@ -1,23 +1,15 @@
 """tools/gpu_code.py reads what cuobjdump prints."""
 
-import importlib.util
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
+from loaded_scripts import load_script
 
 REPO = Path(__file__).resolve().parents[2]
 
 
-def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("gpu_code", REPO / "tools/gpu_code.py")
-    module = sys.modules["gpu_code"] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-gpu_code = load()
+gpu_code = load_script(REPO / "tools/gpu_code.py")
 
 # Cut from what cuobjdump 13.5 prints for kernels/render.cu and caffe/util/random_gpu.cu.
 HEADER = """

@@ -1,19 +1,17 @@
 """The report of tests/gpu/run says what no GPU ran."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
+
+from loaded_scripts import load_script
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests/gpu"))  # for what results.py imports
 
 
 def load() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("results", REPO / "tests/gpu/results.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(REPO / "tests/gpu/results.py")
 
 
 MACHINE = {"gpu": "G", "driver": "1", "memory_mb": "2", "torch": "", "date": "2026-01-01"}

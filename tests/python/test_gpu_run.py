@@ -1,6 +1,5 @@
 """tests/gpu/run with programs that only pretend to have a GPU."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -10,16 +9,14 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from loaded_scripts import load_script
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / "tests/gpu"))  # for what its modules import
 
 
 def load(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, REPO / f"tests/gpu/{name}.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(REPO / f"tests/gpu/{name}.py")
 
 
 # What a googletest program prints and its exit status; what its tests do is said by their names.

@@ -1,22 +1,19 @@
 """How ./maap test counts ctest's result lines (as ctest 3.18 prints them); when it runs twice; the
 failed tests that .ci/run names at its end."""
 
-import importlib.util
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
+from loaded_scripts import load_script
 
 PATH = Path(__file__).resolve().parents[2] / "tools" / "run_tests.py"
 
 
 @pytest.fixture(scope="module")
 def run_tests():
-    spec = importlib.util.spec_from_file_location("run_tests", PATH)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(PATH)
 
 
 @pytest.mark.parametrize(

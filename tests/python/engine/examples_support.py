@@ -1,19 +1,13 @@
 """What tests of the examples share: scripts as modules, and plain shapes in place of birds."""
 
-import importlib.util
-import sys
-
 import cv2
+from loaded_scripts import load_script
 from maap.data.importing.demo_pictures import SPECIES
 
 
-def load_script(path):
+def load_example(path):
     """A script as a module of its own name and its folder's."""
-    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # where a dataclass looks for it
-    spec.loader.exec_module(module)
-    return module
+    return load_script(path, f"{path.parent.name}_{path.stem}")
 
 
 def write_cut_outs(cache, shapes):

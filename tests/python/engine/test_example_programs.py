@@ -15,7 +15,7 @@ import caffe
 import cv2
 import numpy as np
 import pytest
-from examples_support import load_script
+from examples_support import load_example
 
 PROGRAMS = Path(__file__).resolve().parents[3] / "examples" / "programs"
 NET = """
@@ -50,7 +50,7 @@ def picture(path, seed, shape=(40, 56, 3)):
 
 
 def program(name):
-    return load_script(PROGRAMS / f"{name}.py")
+    return load_example(PROGRAMS / f"{name}.py")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import caffe
 import cv2
 import numpy as np
 import pytest
-from examples_support import load_script, write_cut_outs
+from examples_support import load_example, write_cut_outs
 from google.protobuf import text_format
 from maap.data.importers.demo import make_demo
 
@@ -21,12 +21,12 @@ CLASSES = 3
 
 @pytest.fixture(scope="module")
 def generator():
-    return load_script(FOLDER / "generate.py")
+    return load_example(FOLDER / "generate.py")
 
 
 @pytest.fixture(scope="module")
 def example():
-    return load_script(ROOT / "examples" / "racnn.py")
+    return load_example(ROOT / "examples" / "racnn.py")
 
 
 @pytest.fixture(scope="module")

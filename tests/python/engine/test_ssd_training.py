@@ -11,7 +11,7 @@ import caffe
 import cv2
 import numpy as np
 import pytest
-from examples_support import load_script, write_cut_outs
+from examples_support import load_example, write_cut_outs
 from maap.data.annotated import write_annotated
 from maap.data.importers.demo import make_demo
 from maap.data.importing.demo_pictures import Look
@@ -23,7 +23,7 @@ TESTED = 20
 
 
 def load_generator():
-    return load_script(ROOT / "examples" / "ssd" / "generate.py")
+    return load_example(ROOT / "examples" / "ssd" / "generate.py")
 
 
 def shapes():
