@@ -70,10 +70,12 @@ namespace maap {
 /// Bytes of fast memory (stack or shared memory) that a team may use.
 constexpr int kTeamScratch = 8192;
 
-/// A team of one thread. Its size is known at compile time, so the loops over `size` cost nothing.
+/// A team of one thread, on the CPU or, without scratch, on a GPU. Its size is known at compile
+/// time, so the loops over `size` cost nothing.
 class CpuTeam {
  public:
-  CpuTeam(int slot, void* scratch) : slot_(slot), scratch_(scratch) {}
+  MAAP_HD explicit CpuTeam(int slot = 0, void* scratch = nullptr)
+      : slot_(slot), scratch_(scratch) {}
   static constexpr MAAP_HD int rank() { return 0; }
   static constexpr MAAP_HD int size() { return 1; }
   MAAP_HD int slot() const { return slot_; }

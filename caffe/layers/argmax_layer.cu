@@ -32,7 +32,7 @@ CAFFE_HD int first_of_team(const Team& team, const T* from, int stride, int best
   return team.max(kind == first && (kind == 2 || value == largest) ? best : -1);
 }
 template <typename T>
-CAFFE_HD int first_of_team(const OneThread&, const T*, int, int best) {
+CAFFE_HD int first_of_team(const maap::CpuTeam&, const T*, int, int best) {
   return best;
 }
 

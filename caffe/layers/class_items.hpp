@@ -80,8 +80,8 @@ struct LabelGradient {
 
 /// Whether a thread takes an item with all its classes, and not an element. On a GPU, if
 /// neighbours' values are neighbours and the items keep it busy: then a label is read once. On the
-/// CPU, if inner is small: for 100 classes planes take 1.4 times as long with inner = 16, an eighth
-/// with 256 and a sixteenth with 4096.
+/// CPU, if inner is small: planes are vectorised, and for 16 x 21 x 65536 scores take a twelfth of
+/// the time, but short ones are slower than items.
 inline bool thread_for_each_item(int outer, int inner) {
   constexpr int kPlane = 128, kSideBySide = 32;
   constexpr int64_t kBusy = 65536;

@@ -71,47 +71,53 @@ cudaPointerAttributes attributes(const void* memory) {
   return found;
 }
 
-/// Memory of the host may have other values, or none, when recorded work is repeated.
-void note_copy(const void* to, const void* from) {
-  if (GpuTrace::current() == nullptr) return;
-  for (const void* const end : {to, from}) {
-    const cudaMemoryType type = attributes(end).type;
-    if (type != cudaMemoryTypeDevice) note_host_work("copies from or to the host");
-  }
+constexpr int kHost = -1;
+
+/// The GPU that has the memory, or kHost.
+int gpu_of(const void* memory) {
+  const cudaPointerAttributes found = attributes(memory);
+  return found.type == cudaMemoryTypeDevice ? found.device : kHost;
 }
 
-bool is_device(const cudaPointerAttributes& end) {
-  return end.type == cudaMemoryTypeDevice;
-}
+/// A copy, and where its ends are.
+struct Copy {
+  void* to;
+  const void* from;
+  size_t bytes;
+  int there = gpu_of(to), here = gpu_of(from);
 
-/// Between two GPUs memory of their pools goes by cudaMemcpyPeerAsync alone.
-void queue_copy(void* to, const void* from, size_t bytes, Stream stream) {
-  const char* const what = "copying from or to the GPU";
-  const cudaPointerAttributes there = attributes(to), here = attributes(from);
-  if (is_device(there) && is_device(here) && there.device != here.device) {
-    check_gpu(cudaMemcpyPeerAsync(to, there.device, from, here.device, bytes, stream), what);
-  } else {
-    check_gpu(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), what);
+  bool has_host() const { return there == kHost || here == kHost; }
+  bool is_between_gpus() const { return !has_host() && there != here; }
+  /// Memory of the host may have other values, or none, when recorded work is repeated.
+  void note() const {
+    if (has_host()) note_host_work("copies from or to the host");
   }
-}
 
-/// The same for the thread's stream. To, from or within a GPU that is not the thread's, a stream of
-/// that GPU copies, and the thread's own waits for it.
-void queue_copy(void* to, const void* from, size_t bytes) {
-  GpuContext& mine = GpuContext::current();
-  const cudaPointerAttributes there = attributes(to), here = attributes(from);
-  const int owner = is_device(there) ? there.device : is_device(here) ? here.device : mine.device();
-  const bool is_between = is_device(there) && is_device(here) && there.device != here.device;
-  if (is_between || owner == mine.device()) return queue_copy(to, from, bytes, mine.stream());
-  GpuContext* other = nullptr;
-  {
-    const OnDevice on(owner);
-    other = &GpuContext::current();
-    other->wait_for(&mine);
-    queue_copy(to, from, bytes, other->stream());
+  /// Between two GPUs memory of their pools goes by cudaMemcpyPeerAsync alone.
+  void queue(Stream stream) const {
+    const char* const what = "copying from or to the GPU";
+    if (is_between_gpus()) {
+      check_gpu(cudaMemcpyPeerAsync(to, there, from, here, bytes, stream), what);
+    } else {
+      check_gpu(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, stream), what);
+    }
   }
-  GpuContext::current().wait_for(other);  // which is `mine`; kernels go to its stream again
-}
+  /// The same on the thread's stream. To, from or within a GPU that is not the thread's, a stream
+  /// of that GPU copies, and the thread's own waits for it.
+  void queue() const {
+    GpuContext& mine = GpuContext::current();
+    const int owner = there != kHost ? there : here;
+    if (is_between_gpus() || owner == kHost || owner == mine.device()) return queue(mine.stream());
+    GpuContext* other = nullptr;
+    {
+      const OnDevice on(owner);
+      other = &GpuContext::current();
+      other->wait_for(&mine);
+      queue(other->stream());
+    }
+    GpuContext::current().wait_for(other);  // which is `mine`; kernels go to its stream again
+  }
+};
 
 }  // namespace
 
@@ -154,22 +160,25 @@ void fill_zero(void* memory, size_t bytes) {
 
 void copy(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
-  note_copy(to, from);
-  queue_copy(to, from, bytes);
+  const Copy copy = {to, from, bytes};
+  copy.note();
+  copy.queue();
   // The driver need not wait itself, not even for ordinary memory of the host.
-  if (!is_device(attributes(to)) || !is_device(attributes(from))) wait();
+  if (copy.has_host()) wait();
 }
 
 void copy_async(void* to, const void* from, size_t bytes) {
   if (bytes == 0) return;
-  note_copy(to, from);
-  queue_copy(to, from, bytes);
+  const Copy copy = {to, from, bytes};
+  copy.note();
+  copy.queue();
 }
 
 void copy_async(void* to, const void* from, size_t bytes, Stream stream) {
   if (bytes == 0) return;
-  note_copy(to, from);
-  queue_copy(to, from, bytes, stream);
+  const Copy copy = {to, from, bytes};
+  copy.note();
+  copy.queue(stream);
 }
 
 std::shared_ptr<GpuUsage> usage_of(const void* memory) {

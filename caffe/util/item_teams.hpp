@@ -11,30 +11,11 @@
 
 namespace caffe {
 
-/// A team of one thread. Its loops are plain loops, in the order of the values.
-struct OneThread {
-  static constexpr CAFFE_HD int rank() { return 0; }
-  static constexpr CAFFE_HD int size() { return 1; }
-  CAFFE_HD void sync() const {}
-  template <typename T>
-  CAFFE_HD T min(T v) const {
-    return v;
-  }
-  template <typename T>
-  CAFFE_HD T max(T v) const {
-    return v;
-  }
-  template <typename T>
-  CAFFE_HD T sum(T v) const {
-    return v;
-  }
-};
-
 /// For parallel_for: f(i, team) by one thread.
 template <typename F>
 struct ByOneThread {
   F f;
-  CAFFE_HD void operator()(int i) const { f(i, OneThread()); }
+  CAFFE_HD void operator()(int i) const { f(i, maap::CpuTeam()); }
 };
 
 namespace internal {
@@ -50,7 +31,7 @@ struct ItemAndTerms {
   Terms terms;
   template <typename W>
   CAFFE_HD W first(int k, int i) const {
-    item(i, OneThread());
+    item(i, maap::CpuTeam());
     return terms.template first<W>(k, i);
   }
   template <typename W>
