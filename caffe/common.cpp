@@ -85,6 +85,7 @@ const bool kPrefixIsSet = [] {
 
 void GlobalInit(int* pargc, char*** pargv) {
   gflags::ParseCommandLineFlags(pargc, pargv, true);
+  if (google::IsGoogleLoggingInitialized()) return;  // by pycaffe
   google::InitGoogleLogging(*pargc > 0 ? (*pargv)[0] : "caffe");
 }
 

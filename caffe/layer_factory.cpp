@@ -27,8 +27,9 @@ CreatorTable<Dtype>& creator_table() {
 
 /// Only pycaffe registers this type, since the layer's code runs in Python.
 constexpr const char* kPythonHint =
-    "; layers in Python are computed by pycaffe: run this net from Python, "
-    "caffe.get_solver(FILE).solve() for a training";
+    "; layers in Python are computed by pycaffe: run this net from Python, or, with `caffe`, let "
+    "the "
+    "python3 on PATH, or the one that CAFFE_PYTHON names, be one that has pycaffe";
 
 string report_twice(const string& type) {
   return "layer type '" + type + "' is registered twice, by two libraries or two files: rename one";

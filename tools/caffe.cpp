@@ -4,6 +4,8 @@
 #include "caffe/caffe.hpp"
 
 #include <algorithm>
+#include <cstdlib>
+#include <cstring>
 
 #include "caffe/layers/keeps_weights.hpp"
 #include "caffe/parallel/mpi.hpp"
@@ -11,6 +13,7 @@
 #include "caffe/util/dialects.hpp"
 #include "caffe/util/math_mode.hpp"
 #include "tools/caffe_command.hpp"
+#include "tools/python_layers.hpp"
 
 #ifndef CAFFE_VERSION
 #define CAFFE_VERSION unknown
@@ -123,7 +126,7 @@ typedef int (*Verb)();
 const std::map<std::string, Verb> kVerbs = {
     {"device_query", device_query}, {"test", test}, {"time", time}, {"train", train}};
 
-int run(const std::string& name) {
+int run(const std::string& name, char** arguments) {
   const auto verb = kVerbs.find(name);
   if (verb == kVerbs.end()) {
     std::vector<std::string> names;
@@ -134,6 +137,7 @@ int run(const std::string& name) {
                                    << " (known: " << caffe::join(names) << ")");
   }
   if (!is_for_one(name)) return 1;
+  if (named_nets_need_python()) start_in_python(arguments);
   if (!FLAGS_layers.empty()) {
     for (const std::string& library : split_list(FLAGS_layers)) {
       LOG(INFO) << "Layers of " << library << ": " << caffe::join(caffe::load_layers(library));
@@ -148,7 +152,17 @@ int run(const std::string& name) {
 
 }  // namespace caffe_command
 
-int main(int argc, char** argv) {
+/// Inside of pycaffe, which logs to stderr alone: into files as well, if the environment does not
+/// say otherwise.
+static void log_as_a_program() {
+  const char* const value = std::getenv("GLOG_logtostderr");
+  FLAGS_logtostderr = value != nullptr && *value != 0 && std::strchr("tTyY1", *value) != nullptr;
+}
+
+extern "C" int caffe_main(int argc, char** argv) {
+  // What is left of argv are the words that are no flags: the whole is kept for another process.
+  std::vector<char*> arguments(argv, argv + argc + 1);
+  if (google::IsGoogleLoggingInitialized()) log_as_a_program();
   FLAGS_alsologtostderr = true;
   gflags::SetVersionString(AS_STRING(CAFFE_VERSION));
   gflags::SetUsageMessage(
@@ -166,7 +180,7 @@ int main(int argc, char** argv) {
   }
   caffe::KeepsWeights::allow_keeping_everywhere();
   try {
-    return caffe_command::run(argv[1]);
+    return caffe_command::run(argv[1], arguments.data());
   } catch (const std::exception& error) {
     LOG(ERROR) << "error: " << error.what();
   }

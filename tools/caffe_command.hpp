@@ -27,6 +27,9 @@ DECLARE_bool(cuda_graph);
 DECLARE_string(sigint_effect);
 DECLARE_string(sighup_effect);
 
+/// The program `caffe`: argv[argc] is null. Returns the exit status.
+extern "C" int caffe_main(int argc, char** argv);
+
 namespace caffe_command {
 
 int train();

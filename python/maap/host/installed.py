@@ -31,4 +31,5 @@ def run() -> None:
         raise SystemExit(f"error: {error}") from None
     # As in `import caffe`: OpenBLAS's threads shall not spin on cores that the next layer needs.
     os.environ.setdefault("OPENBLAS_THREAD_TIMEOUT", "16")
+    os.environ.setdefault("CAFFE_PYTHON", sys.executable)  # for layers in Python
     os.execv(file, [str(file), *sys.argv[1:]])
