@@ -27,6 +27,16 @@ inline bool contains(const std::string& text, const std::string& part) {
   return text.find(part) != std::string::npos;
 }
 
+/// In GPU mode; skipped where there is no GPU.
+class GpuTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (Caffe::FindDevice() < 0) GTEST_SKIP() << "no GPU";
+    Caffe::set_mode(Caffe::GPU);
+  }
+  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
+};
+
 /// call must throw an Error whose message contains `part`.
 #define EXPECT_ERROR(call, part)                                                \
   do {                                                                          \

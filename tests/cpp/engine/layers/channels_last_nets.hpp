@@ -13,18 +13,13 @@
 
 #include "caffe/net.hpp"
 #include "caffe/util/device.hpp"
+#include "fixtures.hpp"
 #include "google/protobuf/text_format.h"
 
 namespace caffe {
 
-class ChannelsLastNet : public ::testing::Test {
+class ChannelsLastNet : public GpuTest {
  protected:
-  void SetUp() override {
-    if (device::count() == 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-  }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
-
   static std::string layer(const std::string& type, const std::string& bottom,
                            const std::string& top, const std::string& rest = "") {
     return "layer { type: '" + type + "' name: '" + top + (bottom == top ? "_" + type : "") +

@@ -294,14 +294,8 @@ TYPED_TEST(BatchNormChain, KeepsNaN) {
 
 /// Values of 16 bits, on a GPU.
 template <typename T>
-class BatchNormChainInHalf : public ::testing::Test {
+class BatchNormChainInHalf : public GpuTest {
  protected:
-  void SetUp() override {
-    if (device::count() == 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-  }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
-
   /// A BatchNorm, Scale and ReLU on one blob, together or one by one.
   struct Chain {
     Chain(bool frozen, bool together) {

@@ -14,6 +14,7 @@
 #include "caffe/util/device.hpp"
 #include "caffe/util/reorder_count.hpp"
 #include "caffe/util/value_order.hpp"
+#include "fixtures.hpp"
 #include "google/protobuf/text_format.h"
 
 namespace caffe {
@@ -235,14 +236,8 @@ bool fits(const Case& one, const vector<int>& shape) {
   return !is_window || (shape[2] > 1 && shape[3] > 1);
 }
 
-class ChannelsLastFollowers : public ::testing::TestWithParam<Case> {
+class ChannelsLastFollowers : public GpuTest, public ::testing::WithParamInterface<Case> {
  protected:
-  void SetUp() override {
-    if (device::count() == 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-  }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
-
   template <typename T>
   static void check(const Case& one) {
     for (const vector<int>& shape : shapes()) {

@@ -163,13 +163,8 @@ const std::vector<std::vector<int>>& shapes() {
 }
 
 template <typename T>
-class HalfValuesOnGpu : public ::testing::Test {
+class HalfValuesOnGpu : public GpuTest {
  protected:
-  void SetUp() override {
-    if (device::count() == 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-  }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
   /// The largest relative error of a stored number; below the smallest normal one, absolute.
   static double unit() { return std::is_same<T, Float16>::value ? 1. / 2048 : 1. / 256; }
 

@@ -79,17 +79,9 @@ class OwnSolver : public SGDSolver<float> {
   using SGDSolver<float>::SGDSolver;
 };
 
-class LossScaleOnGpu : public ::testing::Test {
+class LossScaleOnGpu : public GpuTest {
  protected:
-  void SetUp() override {
-    if (Caffe::FindDevice() < 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-    FLAGS_minloglevel = google::GLOG_WARNING;
-  }
-  void TearDown() override {
-    FLAGS_minloglevel = google::GLOG_INFO;
-    Caffe::set_mode(Caffe::CPU);
-  }
+  const QuietLog quiet_;
   static SolverPtr solver(const std::string& more, const std::string& net = lenet()) {
     return make_solver<float>(solver_param(net, "math_mode: FP16 " + more));
   }

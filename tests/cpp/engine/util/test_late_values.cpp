@@ -7,14 +7,8 @@
 
 namespace caffe {
 
-class LateValuesTest : public ::testing::Test {
+class LateValuesTest : public GpuTest {
  protected:
-  void SetUp() override {
-    if (Caffe::FindDevice() < 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-  }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
-
   /// Writes a number to its place, as a kernel would.
   static void write(int* place, int value) { device::copy(place, &value, sizeof(value)); }
 };

@@ -46,14 +46,8 @@ double unit(MathMode mode) {
   return mode == MathMode::kBf16 ? 1. / 256 : mode == MathMode::kFloat ? 0 : 1. / 2048;
 }
 
-class MixedGemmOnGpu : public ::testing::Test {
+class MixedGemmOnGpu : public GpuTest {
  protected:
-  void SetUp() override {
-    if (device::count() == 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-  }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
-
   static void multiply(MathMode mode, Transposes t, int m, int n, int k, float alpha,
                        const Matrix& a, const Matrix& b, float beta, Matrix* c) {
     const MathModeScope scope(mode);

@@ -11,14 +11,8 @@
 namespace caffe {
 namespace {
 
-class UploadTest : public ::testing::Test {
+class UploadTest : public GpuTest {
  protected:
-  void SetUp() override {
-    if (Caffe::FindDevice() < 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-  }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
-
   static void fill(Upload* upload, int value, size_t count = 1000) {
     upload->clear();
     int* const host = reinterpret_cast<int*>(upload->host(count * sizeof(int)));

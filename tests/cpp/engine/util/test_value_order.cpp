@@ -49,14 +49,8 @@ TEST(ValueOrder, IsPlainInCpuMode) {
 
 /// On a GPU; skipped where there is none.
 template <typename T>
-class ChannelsLastTest : public ::testing::Test {
+class ChannelsLastTest : public GpuTest {
  protected:
-  void SetUp() override {
-    if (device::count() == 0) GTEST_SKIP() << "no GPU";
-    Caffe::set_mode(Caffe::GPU);
-  }
-  void TearDown() override { Caffe::set_mode(Caffe::CPU); }
-
   static T value(int i) { return static_cast<T>(i % 1009 + 1); }
   static void fill(Blob<T>* blob, int first = 0) {
     for (int i = 0; i < blob->count(); ++i) blob->mutable_cpu_data()[i] = value(first + i);
