@@ -4,6 +4,7 @@
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/in_place.hpp"
 #include "caffe/layers/learnt.hpp"
+#include "caffe/util/mixed_gemm.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -57,15 +58,13 @@ void InnerProductLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 template <typename Dtype>
 void InnerProductLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
   const Dtype* const x = bottom[0]->active_data();
-  const Dtype* const weights = this->blobs_[0]->active_data();
   Dtype* const y = top[0]->mutable_active_data();
   if (M_ == 1) {
     const CBLAS_TRANSPOSE stored = transpose_ ? CblasTrans : CblasNoTrans;
-    caffe_gemv(stored, transpose_ ? K_ : N_, transpose_ ? N_ : K_, Dtype(1), weights, x, Dtype(0),
-               y);
+    caffe_gemv(stored, transpose_ ? K_ : N_, transpose_ ? N_ : K_, Dtype(1),
+               this->blobs_[0]->active_data(), x, Dtype(0), y);
   } else {
-    caffe_gemm(CblasNoTrans, transpose_ ? CblasNoTrans : CblasTrans, M_, N_, K_, Dtype(1), x,
-               weights, Dtype(0), y);
+    multiply_by_weights(transpose_ ? CblasNoTrans : CblasTrans, M_, N_, K_, x, *this->blobs_[0], y);
   }
   // The bias last, as a layer written with Caffe's functions adds it: the same bits as there.
   if (bias_term_) {
@@ -91,8 +90,8 @@ void InnerProductLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>
                this->blobs_[1]->mutable_active_diff());
   }
   if (propagate_down[0]) {
-    caffe_gemm(CblasNoTrans, transpose_ ? CblasTrans : CblasNoTrans, M_, K_, N_, Dtype(1), dy,
-               this->blobs_[0]->active_data(), Dtype(0), bottom[0]->mutable_active_diff());
+    multiply_by_weights(transpose_ ? CblasTrans : CblasNoTrans, M_, K_, N_, dy, *this->blobs_[0],
+                        bottom[0]->mutable_active_diff());
   }
 }
 

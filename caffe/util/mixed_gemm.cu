@@ -3,6 +3,7 @@
 #include "caffe/util/device.hpp"
 #include "caffe/util/gpu_workspace.hpp"
 #include "caffe/util/parallel.hpp"
+#include "caffe/util/value_format.hpp"
 #include "kernels/half.hpp"
 
 namespace caffe {
@@ -86,9 +87,25 @@ void mixed_gpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N
   product(TransA, TransB, M, N, K, alpha, A, B, beta, C);
 }
 
+template <typename Dtype>
+void multiply_by_weights(CBLAS_TRANSPOSE TransB, int M, int N, int K, const Dtype* A,
+                         const Blob<Dtype>& B, Dtype* C) {
+  const ValueType type = multiplied_type<Dtype>();
+  if (Caffe::mode() != Caffe::GPU || !is_half(type) || M == 0 || N == 0 || K == 0) {
+    return caffe_gemm(CblasNoTrans, TransB, M, N, K, Dtype(1), A, B.active_data(), Dtype(0), C);
+  }
+  const int64_t in_a = static_cast<int64_t>(M) * K;
+  const void* const half_b = internal::read_nhwc(B.data().get(), B.shape(), type);
+  void* const half_a = device::operand_room(in_a * size_of(type));
+  convert_values(in_a, type_of<Dtype>(), A, type, half_a);
+  gpu_gemm_of(type, false, CblasNoTrans, TransB, M, N, K, 1, half_a, half_b, 0,
+              reinterpret_cast<float*>(C));  // doubles have no 16 bits
+}
+
 #define INSTANTIATE(T)                                                                          \
   template void mixed_gpu_gemm<T>(CBLAS_TRANSPOSE, CBLAS_TRANSPOSE, int, int, int, T, const T*, \
-                                  const T*, T, T*)
+                                  const T*, T, T*);                                             \
+  template void multiply_by_weights<T>(CBLAS_TRANSPOSE, int, int, int, const T*, const Blob<T>&, T*)
 INSTANTIATE(float);
 INSTANTIATE(double);
 #undef INSTANTIATE

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "caffe/blob.hpp"
 #include "caffe/util/math_functions.hpp"
 #include "caffe/util/value_type.hpp"
 
@@ -26,8 +27,14 @@ template <typename Dtype>
 void mixed_gpu_gemm(CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M, int N, int K,
                     Dtype alpha, const Dtype* A, const Dtype* B, Dtype beta, Dtype* C);
 
-/// The same for operands of a type other than double, on the GPU; with `tf32`, float ones may be
-/// rounded to TF32.
+/// C = A op(B), M x N, on the device of the mode, for a B that has two axes and stays the same from
+/// product to product. What FP16 and BF16 make of it is kept beside its values until these change.
+template <typename Dtype>
+void multiply_by_weights(CBLAS_TRANSPOSE TransB, int M, int N, int K, const Dtype* A,
+                         const Blob<Dtype>& B, Dtype* C);
+
+/// The same as mixed_gpu_gemm for operands of a type other than double, on the GPU; with `tf32`,
+/// float ones may be rounded to TF32.
 void gpu_gemm_of(ValueType type, bool tf32, CBLAS_TRANSPOSE TransA, CBLAS_TRANSPOSE TransB, int M,
                  int N, int K, float alpha, const void* A, const void* B, float beta, float* C);
 

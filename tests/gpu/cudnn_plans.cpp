@@ -119,30 +119,35 @@ bool validates(const Convolution& convolution, int* graphs) {
   return true;
 }
 
-/// Whether cuDNN has a plan as the layers want it, on that GPU; the reason if not.
-bool has_plan(const Convolution& c, const std::shared_ptr<const fe::DeviceProperties>& gpu,
-              int64_t* workspace, std::string* reason) {
+/// What cuDNN plans for a convolution: the kernel's name; the reason if there is none.
+struct Found {
+  std::string name, reason;
+  int64_t workspace = 0;
+};
+
+/// Its plan as the layers want it, on that GPU; `on_tensor_cores`: of the tensor cores' alone.
+Found find_plan(const Convolution& c, const std::shared_ptr<const fe::DeviceProperties>& gpu,
+                bool on_tensor_cores = false) {
+  Found found;
   const auto graph = describe(c);
   graph->set_device_properties(gpu);
   graph->set_sm_version(10 * kCapability);
-  const auto succeeds = [reason](fe::error_t status) {
-    if (status.is_bad()) *reason = status.get_message();
+  const auto succeeds = [&found](fe::error_t status) {
+    if (status.is_bad()) found.reason = status.get_message();
     return status.is_good();
   };
   if (!succeeds(graph->validate()) || !succeeds(graph->build_operation_graph()) ||
-      !succeeds(graph->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}))) {
-    return false;
+      !succeeds(caffe::cudnn::list_kernels(graph.get()))) {
+    return found;
   }
-  std::vector<fe::NumericalNote_t> without = caffe::cudnn::too_inexact(c, kCapability);
-  without.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
-  graph->deselect_numeric_notes(without);
-  graph->deselect_workspace_greater_than(kMostWorkspace);
-  if (!succeeds(graph->check_support()) ||
-      !succeeds(graph->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE))) {
-    return false;
+  if (on_tensor_cores) graph->select_numeric_notes({fe::NumericalNote_t::TENSOR_CORE});
+  if (succeeds(caffe::cudnn::select_kernels(graph.get(), caffe::cudnn::unwanted(c, kCapability)[0],
+                                            kMostWorkspace)) &&
+      succeeds(graph->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE)) &&
+      succeeds(graph->get_plan_name(found.name))) {
+    found.workspace = graph->get_workspace_size();
   }
-  *workspace = std::max(*workspace, graph->get_workspace_size());
-  return true;
+  return found;
 }
 
 /// The convolution whose data gradient the layers use for one with a 1x1 kernel and a stride.
@@ -183,11 +188,12 @@ bool check_net(const std::string& file, const std::shared_ptr<const fe::DevicePr
       }
     }
     for (const Convolution& c : wanted) {
-      std::string reason;
-      if (has_plan(c, gpu, &workspace, &reason)) {
+      const Found plan = find_plan(c, gpu);
+      workspace = std::max(workspace, plan.workspace);
+      if (!plan.name.empty()) {
         ++plans;
       } else {
-        std::printf("%s: %s\n", c.describe().c_str(), reason.c_str());
+        std::printf("%s: %s\n", c.describe().c_str(), plan.reason.c_str());
         good = false;
       }
     }
@@ -206,11 +212,32 @@ bool refuses_wrong_lengths(const std::shared_ptr<const fe::DeviceProperties>& gp
   c.y = Tensor::plain({2, 4, 7, 6});  // should be 6 x 6
   c.pad = {0, 0};
   c.stride = c.dilation = {1, 1};
-  int64_t workspace = 0;
-  std::string reason;
-  const bool refused = !has_plan(c, gpu, &workspace, &reason);
+  const bool refused = find_plan(c, gpu).name.empty();
   if (!refused) std::printf("cuDNN takes a convolution whose output has a wrong length\n");
   return refused;
+}
+
+/// Whether the tensor cores compute what cuDNN's fast heuristics name no kernel for: the filters of
+/// 7x7 that VGG's first inner product is in a net without inner products (FCN), in 16 bits.
+bool large_filters_use_tensor_cores(const std::shared_ptr<const fe::DeviceProperties>& gpu) {
+  bool good = true;
+  for (const ValueType type : {ValueType::kFloat16, ValueType::kBfloat16}) {
+    for (const Pass pass : {Pass::kForward, Pass::kData, Pass::kWeights}) {
+      Convolution c;
+      c.pass = pass;
+      c.type = type;
+      c.x = Tensor::channels_last({8, 512, 16, 16});
+      c.w = Tensor::channels_last({4096, 512, 7, 7});
+      c.y = Tensor::channels_last({8, 4096, 10, 10});
+      c.pad = {0, 0};
+      c.stride = c.dilation = {1, 1};
+      const std::string name = find_plan(c, gpu).name;
+      if (!name.empty() && name == find_plan(c, gpu, true).name) continue;
+      std::printf("%s: %s, not on the tensor cores\n", c.describe().c_str(), name.c_str());
+      good = false;
+    }
+  }
+  return good;
 }
 
 }  // namespace
@@ -219,7 +246,7 @@ int main(int count, char** arguments) {
   FLAGS_minloglevel = 2;
   const auto gpu = h200();
   if (gpu == nullptr) return 1;
-  bool good = refuses_wrong_lengths(gpu);
+  bool good = refuses_wrong_lengths(gpu) && large_filters_use_tensor_cores(gpu);
   for (int i = 1; i < count; ++i) good = check_net(arguments[i], gpu) && good;
   return good && count > 1 ? 0 : 1;
 }

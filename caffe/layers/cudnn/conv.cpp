@@ -3,6 +3,7 @@
 // cuDNN takes it, the values have their channels last. In the math modes FP16 and BF16 they have
 // that and 16 bits each; sums and the bias are float, the weights' gradient becomes float.
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -12,11 +13,22 @@
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/layers/takes_followers.hpp"
+#include "caffe/util/gpu_capability.hpp"
+#include "caffe/util/mixed_gemm.hpp"
 #include "caffe/util/value_format.hpp"
 
 namespace caffe {
 namespace cudnn {
 namespace {
+
+/// Without the tensor cores, cuDNN has slow kernels alone for floats with their channels last.
+void warn_of_slow_order() {
+  static std::atomic<bool> is_said{false};
+  if (gpu_order() != Order::kNhwc || (rounds_to_tf32() && device::capability() >= 80)) return;
+  if (is_half(multiplied_type<float>()) || is_said.exchange(true)) return;
+  LOG(WARNING) << "CAFFE_GPU_LAYOUT=NHWC makes float convolutions slow but in math mode TF32, or "
+                  "with CAFFE_TF32=1, on a GPU from Ampere on";
+}
 
 template <typename Dtype>
 class CudnnConvolutionLayer : public ConvolutionLayer<Dtype>, public TakesFollowers<Dtype> {
@@ -48,6 +60,7 @@ template <typename Dtype>
 void CudnnConvolutionLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
   Base::Reshape(bottom, top);
   passes_.reshape(this->num_, this->num_output_, this->group_, this->geometry_);
+  if (Caffe::mode() == Caffe::GPU) warn_of_slow_order();
 }
 
 template <typename Dtype>

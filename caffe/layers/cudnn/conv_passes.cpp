@@ -19,17 +19,19 @@ bool fits(const void* operand) {
   return reinterpret_cast<uintptr_t>(operand) % 16 == 0;
 }
 
-/// The workspace of one plan, with a block behind it for the plan's result.
+/// A plan with its workspace and, behind it, a block for the plan's result.
 template <typename Dtype>
 struct WithResult {
-  WithResult(const Plan& plan, int64_t values)
-      : bytes(device::aligned(plan.workspace_bytes())),
-        memory(static_cast<char*>(
-            Plans::current().workspace(bytes + static_cast<size_t>(values) * sizeof(Dtype)))),
-        result(reinterpret_cast<Dtype*>(memory + bytes)) {}
+  WithResult(const Convolution& convolution, int64_t values)
+      : ready(Plans::current().prepare(convolution, static_cast<size_t>(values) * sizeof(Dtype))),
+        result(reinterpret_cast<Dtype*>(ready.workspace + ready.bytes)) {}
 
-  size_t bytes;
-  char* memory;
+  void run(Operands operands) const {
+    operands.result = result;
+    ready.plan->run(operands, ready.workspace, ready.bytes);
+  }
+
+  Plans::Ready ready;
   Dtype* result;
 };
 
@@ -76,23 +78,21 @@ Convolution ConvPasses<Dtype>::described(Format format, Pass pass) const {
 }
 
 template <typename Dtype>
-const Plan* ConvPasses<Dtype>::find(Format format, Pass pass, bool bias, bool relu) const {
-  if (!is_supported_) return nullptr;
-  Convolution wanted = described(format, pass);
-  wanted.bias = bias;
-  wanted.relu = relu;
-  return Plans::current().find(wanted);
+bool ConvPasses<Dtype>::takes(Format format) const {
+  return is_supported_ && Plans::current().find(described(format, Pass::kForward)) != nullptr;
 }
 
 template <typename Dtype>
 bool ConvPasses<Dtype>::run(Format format, Pass pass, const Operands& operands, bool relu) const {
+  if (!is_supported_) return false;
   for (const void* const operand : {operands.x, operands.w, operands.y, operands.bias,
                                     const_cast<const void*>(operands.result)}) {
     if (!fits(operand)) return false;
   }
-  const Plan* const plan = find(format, pass, operands.bias != nullptr, relu);
-  if (plan != nullptr) Plans::current().run(*plan, operands);
-  return plan != nullptr;
+  Convolution wanted = described(format, pass);
+  wanted.bias = operands.bias != nullptr;
+  wanted.relu = relu;
+  return Plans::current().run(wanted, operands);
 }
 
 template <typename Dtype>
@@ -142,10 +142,9 @@ bool ConvPasses<Dtype>::spread_data_gradient(const Dtype* dy, const Dtype* w, Dt
   dense.x = Tensor::plain(lengths);
   std::fill(dense.stride.begin(), dense.stride.end(), 1);
   std::fill(dense.dilation.begin(), dense.dilation.end(), 1);
-  const Plan* const plan = Plans::current().find(dense);
-  if (plan == nullptr) return false;
-  const WithResult<Dtype> memory(*plan, dense.x.values());
-  plan->run({nullptr, w, dy, nullptr, memory.result}, memory.memory, memory.bytes);
+  const WithResult<Dtype> memory(dense, dense.x.values());
+  if (memory.ready.plan == nullptr) return false;
+  memory.run({nullptr, w, dy});
   spread(plain_.x.lengths, plain_.stride, lengths, memory.result, dx);
   return true;
 }
@@ -153,12 +152,11 @@ bool ConvPasses<Dtype>::spread_data_gradient(const Dtype* dy, const Dtype* w, Dt
 template <typename Dtype>
 bool ConvPasses<Dtype>::add_weight_gradient(Format format, const void* x, const void* dy,
                                             Dtype* dw) const {
-  if (!fits(x) || !fits(dy)) return false;
-  const Plan* const plan = find(format, Pass::kWeights);
-  if (plan == nullptr) return false;
+  if (!is_supported_ || !fits(x) || !fits(dy)) return false;
   const int64_t count = plain_.w.values();
-  const WithResult<Dtype> memory(*plan, count);
-  plan->run({x, nullptr, dy, nullptr, memory.result}, memory.memory, memory.bytes);
+  const WithResult<Dtype> memory(described(format, Pass::kWeights), count);
+  if (memory.ready.plan == nullptr) return false;
+  memory.run({x, nullptr, dy});
   if (is_half(format.type)) {
     half_to_nchw(weight_shape_, format.type, memory.result, reinterpret_cast<float*>(dw), true);
   } else if (format.order == Order::kNhwc) {

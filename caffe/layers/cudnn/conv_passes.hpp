@@ -27,7 +27,7 @@ class ConvPasses {
   void reshape(int images, int out_channels, int groups, const ConvGeometry& geometry);
 
   /// Whether there is a plan for the forward pass in this order and type.
-  bool takes(Format format) const { return find(format, Pass::kForward) != nullptr; }
+  bool takes(Format format) const;
   /// y = x (*) w
   bool forward(Format format, const void* x, const void* w, void* y) const;
   /// y = x (*) w + bias, in one kernel; with `relu`, negative values become 0.
@@ -40,7 +40,6 @@ class ConvPasses {
 
  private:
   Convolution described(Format format, Pass pass) const;
-  const Plan* find(Format format, Pass pass, bool bias = false, bool relu = false) const;
   /// Runs the plan of a pass, with the bias if the operands have one; false if there is none.
   bool run(Format format, Pass pass, const Operands& operands, bool relu = false) const;
   bool skips_positions() const;

@@ -6,6 +6,7 @@
 
 #include "caffe/common.hpp"
 #include "caffe/util/gpu_context.hpp"
+#include "caffe/util/gpu_workspace.hpp"
 
 namespace caffe {
 namespace cudnn {
@@ -66,24 +67,65 @@ Plans& Plans::current() {
 }
 
 const Plan* Plans::find(const Convolution& convolution) {
-  const auto found = plans_.find(convolution);
-  if (found != plans_.end()) return found->second.get();
-  std::string reason;
-  const std::shared_ptr<Plan> made = build(convolution, most_workspace(), &reason);
-  if (made == nullptr) {
-    LOG(INFO) << "cuDNN has no plan for the " << convolution.describe() << " (" << reason
-              << "); Caffe's own kernels compute it";
+  return entry_of(convolution)->plan.get();
+}
+
+Plans::Entry* Plans::entry_of(const Convolution& convolution) {
+  auto found = plans_.find(convolution);
+  if (found == plans_.end()) {
+    if (plans_.size() >= kMost) forget_oldest();
+    std::string reason;
+    const std::shared_ptr<Plan> made = build(convolution, most_workspace(), &reason);
+    if (made == nullptr) {
+      LOG(WARNING) << "cuDNN has no plan for the " << convolution.describe() << " (" << reason
+                   << "); Caffe's own kernels compute it, which may be much slower";
+    }
+    found = plans_.emplace(convolution, Entry{made}).first;
   }
-  return (plans_[convolution] = made).get();
+  Entry& entry = found->second;
+  entry.used = ++uses_;
+  entry.is_recorded = entry.is_recorded || GpuContext::current().is_recording();
+  return &entry;
 }
 
-void* Plans::workspace(size_t bytes) {
-  return bytes == 0 ? nullptr : GpuContext::current().workspace(bytes);
+void Plans::forget_oldest() {
+  auto oldest = plans_.end();
+  for (auto i = plans_.begin(); i != plans_.end(); ++i) {
+    if (i->second.is_recorded) continue;
+    if (oldest == plans_.end() || i->second.used < oldest->second.used) oldest = i;
+  }
+  if (oldest != plans_.end()) plans_.erase(oldest);
 }
 
-void Plans::run(const Plan& plan, const Operands& operands) {
-  const size_t bytes = plan.workspace_bytes();
-  plan.run(operands, workspace(bytes), bytes);
+Plans::Ready Plans::prepare(const Convolution& convolution, size_t behind) {
+  Entry* const entry = entry_of(convolution);
+  Ready ready;
+  while (entry->plan != nullptr) {
+    const size_t needed = entry->plan->workspace_bytes();
+    ready = {entry->plan.get(), nullptr, device::aligned(needed)};
+    if (ready.bytes + behind == 0) return ready;
+    try {
+      ready.workspace = static_cast<char*>(device::workspace(ready.bytes + behind));
+      return ready;
+    } catch (const OutOfMemory&) {
+      std::string reason;
+      const std::shared_ptr<Plan> smaller =
+          needed == 0 ? nullptr : build(convolution, needed / 2, &reason);
+      if (smaller == nullptr) throw;
+      LOG(WARNING) << "cuDNN, " << convolution.describe() << ": there are no " << needed
+                   << " bytes of workspace; a kernel that needs " << smaller->workspace_bytes()
+                   << " computes it, which may be slower";
+      entry->plan = smaller;
+    }
+  }
+  return ready;
+}
+
+bool Plans::run(const Convolution& convolution, const Operands& operands) {
+  const Ready ready = prepare(convolution);
+  if (ready.plan == nullptr) return false;
+  ready.plan->run(operands, ready.workspace, ready.bytes);
+  return true;
 }
 
 }  // namespace cudnn

@@ -11,6 +11,7 @@
 //                             needs more is left out
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 
@@ -35,18 +36,39 @@ class Plans {
   Plans(const Plans&) = delete;
   Plans& operator=(const Plans&) = delete;
 
-  /// Built at the first request; null if there is none, which the log then tells.
+  /// Built at the first request; null if there is none, which the log then tells. Valid until the
+  /// next call: of more than kMost plans those go that were not used for the longest time.
   const Plan* find(const Convolution& convolution);
-  /// At least `bytes` of GPU memory, valid until the next call; null for 0.
-  void* workspace(size_t bytes);
+
+  /// A plan and its workspace of GPU memory, valid until the next call.
+  struct Ready {
+    const Plan* plan = nullptr;  // null: there is none
+    char* workspace = nullptr;   // null if nothing was asked for
+    size_t bytes = 0;            // of the plan's part, a multiple of 256
+  };
+  /// With `behind` bytes more behind the plan's part. If there is not so much memory, a plan is
+  /// built that needs less, and kept; an OutOfMemory if there is none.
+  Ready prepare(const Convolution& convolution, size_t behind = 0);
+  /// Runs a plan with the workspace that it needs; false if there is none.
+  bool run(const Convolution& convolution, const Operands& operands);
+
   /// What build() keeps for all plans, cuDNN's handle.
   std::shared_ptr<void>& library() { return library_; }
-  /// Runs the plan with the workspace that it needs.
-  void run(const Plan& plan, const Operands& operands);
+
+  static constexpr size_t kMost = 1024;
 
  private:
+  struct Entry {
+    std::shared_ptr<Plan> plan;
+    uint64_t used = 0;
+    bool is_recorded = false;  // a recorded graph may have it
+  };
+  Entry* entry_of(const Convolution& convolution);
+  void forget_oldest();
+
   std::shared_ptr<void> library_;
-  std::map<Convolution, std::shared_ptr<Plan>> plans_;
+  std::map<Convolution, Entry> plans_;
+  uint64_t uses_ = 0;
 };
 
 }  // namespace cudnn

@@ -1,5 +1,6 @@
 #include "caffe/layers/cudnn/spread.hpp"
 
+#include "caffe/util/divisor.hpp"
 #include "caffe/util/parallel.hpp"
 
 namespace caffe {
@@ -11,7 +12,8 @@ constexpr int kAxes = 3;
 
 template <typename T>
 struct Spread {
-  int length[kAxes], stride[kAxes], from_length[kAxes];
+  Divisor length[kAxes], stride[kAxes];
+  int from_length[kAxes];
   const T* from;  // [planes x from_length]
   T* to;          // [planes x length]
   CAFFE_HD void operator()(int i) const {
@@ -33,15 +35,13 @@ struct Spread {
 template <typename Dtype>
 void spread(const std::vector<int64_t>& to_lengths, const std::vector<int64_t>& stride,
             const std::vector<int64_t>& from_lengths, const Dtype* from, Dtype* to) {
-  Spread<Dtype> f;
-  f.from = from;
-  f.to = to;
+  Spread<Dtype> f = {{1, 1, 1}, {1, 1, 1}, {1, 1, 1}, from, to};
   const int axes = static_cast<int>(stride.size());
-  for (int a = 0; a < kAxes; ++a) {
-    const int given = a - (kAxes - axes);  // two axes are the last two
-    f.length[a] = given < 0 ? 1 : static_cast<int>(to_lengths[2 + given]);
-    f.stride[a] = given < 0 ? 1 : static_cast<int>(stride[given]);
-    f.from_length[a] = given < 0 ? 1 : static_cast<int>(from_lengths[2 + given]);
+  for (int a = 0; a < axes; ++a) {
+    const int last = a + kAxes - axes;  // two axes are the last two
+    f.length[last] = static_cast<int>(to_lengths[2 + a]);
+    f.stride[last] = static_cast<int>(stride[a]);
+    f.from_length[last] = static_cast<int>(from_lengths[2 + a]);
   }
   int64_t count = 1;
   for (const int64_t length : to_lengths) count *= length;

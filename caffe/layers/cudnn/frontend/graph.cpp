@@ -69,6 +69,14 @@ fe::graph::Pointwise_attributes pointwise(fe::PointwiseMode_t mode) {
   return fe::graph::Pointwise_attributes().set_mode(mode);
 }
 
+std::vector<fe::NumericalNote_t> too_inexact(const Convolution& c, int capability) {
+  typedef fe::NumericalNote_t Note;
+  if (is_half(c.type)) return {Note::REDUCED_PRECISION_REDUCTION};
+  if (c.type != ValueType::kFloat) return {};
+  if (c.tf32 && capability >= 80) return {Note::DOWN_CONVERT_INPUTS};
+  return {Note::DOWN_CONVERT_INPUTS, Note::TENSOR_CORE};
+}
+
 }  // namespace
 
 std::shared_ptr<Graph> describe(const Convolution& c) {
@@ -90,12 +98,29 @@ std::shared_ptr<Graph> describe(const Convolution& c) {
   return graph;
 }
 
-std::vector<fe::NumericalNote_t> too_inexact(const Convolution& c, int capability) {
-  typedef fe::NumericalNote_t Note;
-  if (is_half(c.type)) return {Note::REDUCED_PRECISION_REDUCTION};
-  if (c.type != ValueType::kFloat) return {};
-  if (c.tf32 && capability >= 80) return {Note::DOWN_CONVERT_INPUTS};
-  return {Note::DOWN_CONVERT_INPUTS, Note::TENSOR_CORE};
+fe::error_t list_kernels(Graph* graph) {
+  if (graph->create_execution_plans({fe::HeurMode_t::A}).is_bad()) {
+    auto status = graph->create_execution_plans({fe::HeurMode_t::B});  // or FALLBACK alone
+    (void)status;
+  }
+  auto status = graph->create_execution_plans({fe::HeurMode_t::FALLBACK});
+  if (status.is_bad() && graph->get_execution_plan_count() == 0) return status;
+  return {fe::error_code_t::OK, ""};
+}
+
+std::vector<Unwanted> unwanted(const Convolution& c, int capability) {
+  const std::vector<fe::BehaviorNote_t> compiled = {fe::BehaviorNote_t::RUNTIME_COMPILATION};
+  const std::vector<fe::NumericalNote_t> inexact = too_inexact(c, capability);
+  std::vector<fe::NumericalNote_t> inexact_or_changing = inexact;
+  inexact_or_changing.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
+  return {{inexact_or_changing, compiled}, {inexact_or_changing, {}}, {inexact, {}}};
+}
+
+fe::error_t select_kernels(Graph* graph, const Unwanted& unwanted, int64_t most_workspace) {
+  graph->deselect_numeric_notes(unwanted.numerical);
+  graph->deselect_behavior_notes(unwanted.behaviour);
+  graph->deselect_workspace_greater_than(most_workspace);
+  return graph->check_support();
 }
 
 }  // namespace cudnn

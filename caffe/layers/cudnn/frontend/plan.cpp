@@ -5,6 +5,8 @@
 // change from run to run are left out if there are others, so that a seed gives the same numbers
 // again; kernels that are less precise than the description asks for are left out
 // (frontend/graph.hpp).
+//
+// A plan takes about 1 MB of the host's memory, since its graph keeps all kernels that were named.
 
 #include "caffe/layers/cudnn/plan.hpp"
 
@@ -52,22 +54,23 @@ class GraphPlan : public Plan {
         has_bias_(convolution.bias),
         graph_(describe(convolution)) {}
 
-  /// Whether cuDNN has a plan without the kernels that have one of the notes `without`.
-  bool choose(const Convolution& convolution, size_t most_workspace,
-              const std::vector<fe::NumericalNote_t>& without, std::string* reason) {
+  /// Whether cuDNN has a plan without the unwanted kernels; with `tune`, one that a trial has found
+  /// to be the fastest. Not to be called again after a failure.
+  bool choose(const Convolution& convolution, size_t most_workspace, const Unwanted& unwanted,
+              bool tune, std::string* reason) {
     const auto succeeds = [reason](fe::error_t status) {
       if (status.is_bad()) *reason = status.get_message();
       return status.is_good();
     };
     if (!succeeds(graph_->validate()) || !succeeds(graph_->build_operation_graph(handle())) ||
-        !succeeds(graph_->create_execution_plans({fe::HeurMode_t::A, fe::HeurMode_t::FALLBACK}))) {
+        !succeeds(list_kernels(graph_.get())) ||
+        !succeeds(select_kernels(graph_.get(), unwanted, static_cast<int64_t>(most_workspace)))) {
       return false;
     }
-    graph_->deselect_numeric_notes(without);
-    graph_->deselect_workspace_greater_than(static_cast<int64_t>(most_workspace));
-    if (!succeeds(graph_->check_support())) return false;
-    if (autotunes()) choose_fastest(convolution);
-    if (index_ >= 0) return true;
+    if (tune) {
+      *reason = "no kernel ran in a trial";
+      return choose_fastest(convolution);
+    }
     if (!succeeds(graph_->build_plans(fe::BuildPlanPolicy_t::HEURISTICS_CHOICE))) return false;
     workspace_ = positive(graph_->get_workspace_size());
     return true;
@@ -83,18 +86,24 @@ class GraphPlan : public Plan {
  private:
   static size_t positive(int64_t bytes) { return static_cast<size_t>(std::max<int64_t>(bytes, 0)); }
 
-  /// Leaves index_ below 0 if no plan runs, or there is no memory to try them in.
-  void choose_fastest(const Convolution& c) {
+  /// False if no plan runs, or there is no memory to try them in.
+  bool choose_fastest(const Convolution& c) {
     try {
       try_plans(c);
     } catch (const OutOfMemory&) {
       index_ = -1;
+      LOG(INFO) << "no memory to time cuDNN's kernels for the " << what_;
     }
+    return index_ >= 0;
   }
 
   void try_plans(const Convolution& c) {
-    const auto x = zeros(c.bytes_of(c.x)), w = zeros(c.bytes_of(c.w)), y = zeros(c.bytes_of(c.y)),
-               bias = zeros(c.bytes_of(c.w)), result = zeros(c.bytes_of(c.result()));
+    const auto operand = [&c](bool is_read, const Tensor& tensor) {
+      return is_read ? zeros(c.bytes_of(tensor)) : nullptr;
+    };
+    const auto x = operand(c.pass != Pass::kData, c.x), w = operand(c.pass != Pass::kWeights, c.w),
+               y = operand(c.pass != Pass::kForward, c.y), bias = operand(c.bias, c.w),
+               result = zeros(c.bytes_of(c.result()));
     const Operands operands = {x.get(), w.get(), y.get(), bias.get(), result.get()};
     float best = std::numeric_limits<float>::max();
     int64_t tried = 0;
@@ -151,12 +160,13 @@ class GraphPlan : public Plan {
 
 std::shared_ptr<Plan> build(const Convolution& convolution, size_t most_workspace,
                             std::string* reason) {
-  const auto inexact = too_inexact(convolution, device::capability());
-  std::vector<fe::NumericalNote_t> without = inexact;
-  without.push_back(fe::NumericalNote_t::NONDETERMINISTIC);
-  for (const auto& notes : {without, inexact}) {
-    const auto plan = std::make_shared<GraphPlan>(convolution);
-    if (plan->choose(convolution, most_workspace, notes, reason)) return plan;
+  for (const Unwanted& notes : unwanted(convolution, device::capability())) {
+    // A plan whose trials failed cannot choose again.
+    for (const bool tune :
+         autotunes() ? std::vector<bool>{true, false} : std::vector<bool>{false}) {
+      const auto plan = std::make_shared<GraphPlan>(convolution);
+      if (plan->choose(convolution, most_workspace, notes, tune, reason)) return plan;
+    }
   }
   return nullptr;
 }

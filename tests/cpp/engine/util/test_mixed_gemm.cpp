@@ -12,6 +12,7 @@
 #include "caffe/blob.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/math_mode.hpp"
+#include "caffe/util/reorder_count.hpp"
 #include "fixtures.hpp"
 #include "kernels/half.hpp"
 #include "must_differ.hpp"
@@ -155,6 +156,36 @@ TEST_F(MixedGemmOnGpu, LeavesDoublesAndEmptyMatricesAlone) {
   EXPECT_FLOAT_EQ(f.at(1, 1, false), 2 * before);
   caffe_gemm<float>(CblasNoTrans, CblasNoTrans, 0, 2, 2, 1, nullptr, f.blob.gpu_data(), 2, nullptr);
   caffe_gemm<float>(CblasNoTrans, CblasNoTrans, 2, 0, 2, 1, f.blob.gpu_data(), nullptr, 2, nullptr);
+}
+
+TEST_F(MixedGemmOnGpu, KeepsWhatItMakesOfWeights) {
+  const Transposes t = {false, true};
+  const Matrix a(5, 7, 1);
+  for (const MathMode mode :
+       {MathMode::kFloat, MathMode::kTf32, MathMode::kFp16, MathMode::kBf16}) {
+    if (!why_no_math_mode(mode).empty()) continue;
+    SCOPED_TRACE(math_mode_name(mode));
+    const int conversions = mode == MathMode::kFp16 || mode == MathMode::kBf16 ? 1 : 0;
+    Matrix weights(4, 7, 2), expected(5, 4, 3), found(5, 4, 4);
+    const auto compare = [&] {
+      multiply(mode, t, 5, 4, 7, 1, a, weights, 0, &expected);
+      const MathModeScope scope(mode);
+      multiply_by_weights<float>(CblasTrans, 5, 4, 7, a.blob.gpu_data(), weights.blob,
+                                 found.blob.mutable_gpu_data());
+      for (int i = 0; i < 20; ++i) {
+        ASSERT_EQ(found.blob.cpu_data()[i], expected.blob.cpu_data()[i]) << i;
+      }
+    };
+    const int64_t before = reorder_count();
+    compare();
+    compare();
+    EXPECT_EQ(reorder_count() - before, conversions);
+    weights.blob.mutable_cpu_data()[3] = 100;
+    compare();
+    caffe_gpu_scal(28, 2.f, weights.blob.mutable_gpu_data());
+    compare();
+    EXPECT_EQ(reorder_count() - before, 3 * conversions);
+  }
 }
 
 TEST_F(MixedGemmOnGpu, ConvertsValues) {

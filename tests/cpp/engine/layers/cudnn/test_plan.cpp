@@ -102,8 +102,8 @@ class PlanTest : public ::testing::Test {
         w(in_layout(c.w, random_values(c.w.values(), 2))),
         y(in_layout(c.y, random_values(c.y.values(), 3))), bias(random_values(c.y.lengths[1], 4)),
         result(c.result().extent());
-    Plans& plans = Plans::current();
-    plans.run(*plans.find(c), {x.get(), w.get(), y.get(), bias.get(), result.get()});
+    const Operands operands = {x.get(), w.get(), y.get(), bias.get(), result.get()};
+    EXPECT_TRUE(Plans::current().run(c, operands));
     const std::vector<float> all = result.values();
     std::vector<float> found(c.result().values());
     for (size_t i = 0; i < found.size(); ++i) found[i] = all[place(c.result(), i)];
@@ -288,10 +288,67 @@ TEST_F(PlanTest, ThatShareAWorkspaceAtOnceAreAFault) {
 
 TEST_F(PlanTest, GrowTheWorkspaceToTheLargestRequest) {
   Plans& plans = Plans::current();
-  void* const small_one = plans.workspace(64);
-  EXPECT_EQ(plans.workspace(32), small_one);
-  EXPECT_NE(plans.workspace(size_t(1) << 24), nullptr);
-  EXPECT_EQ(plans.workspace(64), plans.workspace(size_t(1) << 24));
+  const Convolution c = small(Pass::kForward);
+  const Plans::Ready first = plans.prepare(c, 64);
+  ASSERT_NE(first.plan, nullptr);
+  EXPECT_GE(first.bytes, first.plan->workspace_bytes());
+  EXPECT_EQ(plans.prepare(c, 32).workspace, first.workspace);
+  char* const large = plans.prepare(c, size_t(1) << 24).workspace;
+  EXPECT_NE(large, nullptr);
+  EXPECT_EQ(plans.prepare(c, 64).workspace, large);
+}
+
+/// small() with so many images, which no other test has.
+Convolution with_images(int64_t images) {
+  Convolution c = small(Pass::kForward);
+  c.x.lengths[0] = c.y.lengths[0] = images;
+  c.x = Tensor::plain(c.x.lengths);
+  c.y = Tensor::plain(c.y.lengths);
+  return c;
+}
+
+/// A device with 256 MB more than what is in use, while it exists.
+class LittleMemory {
+ public:
+  LittleMemory() {
+    const auto used = static_cast<size_t>(shadow::counts().memory_in_use);
+    shadow::set_memory(used + (size_t(256) << 20));
+  }
+  ~LittleMemory() { shadow::set_memory(size_t(8) << 30); }
+};
+
+TEST_F(PlanTest, ThatNeedTooMuchMemoryGiveWayToOthers) {
+  const Convolution c = with_images(1001);
+  Plans& plans = Plans::current();
+  shadow_cudnn::need_workspace(size_t(1) << 29);
+  ASSERT_NE(plans.find(c), nullptr);
+  shadow_cudnn::need_workspace(4096);
+  const LittleMemory memory;
+  const Plans::Ready ready = plans.prepare(c);
+  ASSERT_NE(ready.plan, nullptr);
+  EXPECT_EQ(ready.plan->workspace_bytes(), 4096u);
+  EXPECT_EQ(plans.find(c), ready.plan) << "it is kept";
+  EXPECT_THROW(plans.prepare(with_images(1002), size_t(1) << 29), OutOfMemory);
+}
+
+TEST_F(PlanTest, AreForgottenInTheOrderOfTheirUse) {
+  int built = 0;
+  shadow_cudnn::refuse([&built](const Convolution&) {
+    ++built;
+    return false;
+  });
+  Plans& plans = Plans::current();
+  const auto builds = [&](int64_t images) {
+    const int before = built;
+    plans.find(with_images(images));
+    return built - before;
+  };
+  for (size_t i = 0; i < Plans::kMost; ++i) EXPECT_EQ(builds(2000 + static_cast<int64_t>(i)), 1);
+  EXPECT_EQ(builds(2000), 0);
+  EXPECT_EQ(builds(9000), 1);  // in the place of 2001
+  EXPECT_EQ(builds(2000), 0);
+  EXPECT_EQ(builds(2002), 0);
+  EXPECT_EQ(builds(2001), 1);
 }
 
 }  // namespace cudnn
