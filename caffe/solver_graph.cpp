@@ -140,7 +140,11 @@ bool IterationGraph<Dtype>::begins(const std::vector<double>& settings) {
   }
   ++seen_;
   if (stage_ == kWarmUp) {
-    device::Graph::prepare();
+    try {
+      device::Graph::prepare();
+    } catch (const OutOfMemory& error) {
+      go_off(error.what());
+    }
     return false;
   }
   settle();

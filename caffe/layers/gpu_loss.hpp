@@ -14,10 +14,17 @@ namespace caffe {
 
 /// Like count_labels, late: an Error that names the first label out of range comes with the late
 /// values, and until then kernels must expect such labels. Returns where on the GPU the number of
-/// labels that are not ignored is, in `counts`.
+/// labels that are not ignored is: the first of `counts`, of which a backward pass on another
+/// device asks again.
 template <typename Dtype>
 const int* check_labels_on_gpu(const Layer<Dtype>& layer, const Blob<Dtype>& labels,
                                const LabelRange& range, Blob<int>* counts);
+
+/// For the same, a number that the host has counted.
+inline int keep_count(int valid, Blob<int>* counts) {
+  counts->Reshape({1});
+  return counts->mutable_cpu_data()[0] = valid;
+}
 
 /// The divisor of a loss, at least 1.
 template <typename T>

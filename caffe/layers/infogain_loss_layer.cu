@@ -122,21 +122,21 @@ void InfogainLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top
       item_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(prob_);
   if (current_device() == Device::kGPU) {
-    gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
+    const int* const valid = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
     gpu_loss_of_items<Dtype>(
         count, classes, inner_, item, item.loss,
-        loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_,
+        loss_divisor<Dtype>(normalization_, outer_, inner_, valid,
                             this->layer_param_.loss_param().pre_fixed_normalizer()),
         top[0]->mutable_gpu_data());
     return;
   }
-  valid_ = count_labels(*this, *bottom[1], range);
+  const int valid = keep_count(count_labels(*this, *bottom[1], range), &label_counts_);
   parallel_items(count, classes, inner_, item);
   Dtype sum = 0;
   const Dtype* const loss = item_loss_.cpu_data();
   for (int i = 0; i < item_loss_.count(); ++i) sum += loss[i];
   top[0]->mutable_cpu_data()[0] =
-      sum / normalizer_of<Dtype>(normalization_, outer_, inner_, valid_,
+      sum / normalizer_of<Dtype>(normalization_, outer_, inner_, valid,
                                  this->layer_param_.loss_param().pre_fixed_normalizer());
 }
 
@@ -161,11 +161,11 @@ void InfogainLossLayer<Dtype>::Backward_any(const Blobs& top,
   if (current_device() == Device::kGPU) {
     run(LossFactor<Dtype>{
         Dtype(1), top[0]->gpu_diff(),
-        loss_divisor<Dtype>(normalization_, outer_, inner_, gpu_valid_,
+        loss_divisor<Dtype>(normalization_, outer_, inner_, label_counts_.gpu_data(),
                             this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
     run(Dtype(top[0]->cpu_diff()[0] /
-              normalizer_of<Dtype>(normalization_, outer_, inner_, valid_,
+              normalizer_of<Dtype>(normalization_, outer_, inner_, label_counts_.cpu_data()[0],
                                    this->layer_param_.loss_param().pre_fixed_normalizer())));
   }
 }

@@ -50,9 +50,7 @@ class InfogainLossLayer : public Portable<LossLayer<Dtype>> {
   bool has_ignore_ = false;
   int ignore_ = 0;
   int axis_ = 0, outer_ = 0, inner_ = 0;
-  int valid_ = 0;                   // labels of the last forward pass that are not ignored
-  const int* gpu_valid_ = nullptr;  // the same on the GPU, in label_counts_
-  Blob<int> label_counts_;
+  Blob<int> label_counts_;  // the first: labels of the last forward pass that are not ignored
 };
 
 }  // namespace caffe

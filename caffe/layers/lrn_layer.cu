@@ -236,6 +236,7 @@ void LRNLayer<Dtype>::Reshape(const Blobs& bottom, const Blobs& top) {
 
 template <typename Dtype>
 void LRNLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
+  has_scale_ = true;
   if (beta_ == Dtype(0.75)) {
     forward_with(ThreeQuarters(), *bottom[0], top[0]);
   } else {
@@ -247,6 +248,11 @@ template <typename Dtype>
 void LRNLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& propagate_down,
                                    const Blobs& bottom) {
   if (!propagate_down[0]) return;
+  if (!has_scale_) {  // the forward pass ran on the CPU, and its mode changed
+    Blob<Dtype> unused;
+    unused.ReshapeLike(*bottom[0]);
+    Forward_any(bottom, {&unused});
+  }
   if (beta_ == Dtype(0.75)) {
     backward_with(ThreeQuarters(), *top[0], bottom[0]);
   } else {

@@ -47,7 +47,8 @@ class LRNLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
   int channels_ = 0;
   int height_ = 0;
   int width_ = 0;
-  Blob<Dtype> scale_;  // s; its diff holds dy y / s in the backward pass
+  Blob<Dtype> scale_;       // s; its diff holds dy y / s in the backward pass
+  bool has_scale_ = false;  // of the last forward pass; a library's may do without
 
  private:
   struct Planes {

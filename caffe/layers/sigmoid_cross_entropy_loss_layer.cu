@@ -112,8 +112,9 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Forward_any(const Blobs& bottom, const
     return;
   }
   parallel_for(count, item);
-  const int valid =
-      has_ignore_label_ ? static_cast<int>(caffe_asum(count, item_.active_diff())) : count;
+  const int valid = keep_count(
+      has_ignore_label_ ? static_cast<int>(caffe_asum(count, item_.active_diff())) : count,
+      &valid_);
   normalizer_ = get_normalizer(normalization_, valid);
   // Not a sum of absolute values: a target beyond [0, 1] may have a loss below 0.
   const Dtype sum = caffe_dot(count, item_.active_data(), item_.active_diff());
@@ -137,6 +138,8 @@ void SigmoidCrossEntropyLossLayer<Dtype>::Backward_any(const Blobs& top,
         loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid_.gpu_data(),
                             this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
+    // A derived class may have a forward pass of its own.
+    if (valid_.count() > 0) normalizer_ = get_normalizer(normalization_, valid_.cpu_data()[0]);
     run(Dtype(top[0]->cpu_diff()[0] / normalizer_));
   }
 }

@@ -42,7 +42,7 @@ class SigmoidCrossEntropyLossLayer : public Portable<LossLayer<Dtype>> {
  private:
   /// A derived class may have its own divisor, which the host computes.
   bool all_on_gpu() const;
-  Blob<int> valid_;  // on the GPU: the number of targets that count
+  Blob<int> valid_;  // the number of targets that count, on either device
 };
 
 }  // namespace caffe

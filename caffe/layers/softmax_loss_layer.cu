@@ -78,14 +78,14 @@ void SoftmaxWithLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& 
                                    item_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(prob_);
   if (all_on_gpu()) {
-    gpu_valid_ = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
+    const int* const valid = check_labels_on_gpu(*this, *bottom[1], range, &label_counts_);
     gpu_loss<Dtype>(count, item, item.loss,
-                    loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, gpu_valid_,
+                    loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, valid,
                                         this->layer_param_.loss_param().pre_fixed_normalizer()),
                     top[0]->mutable_gpu_data());
     return;
   }
-  valid_count_ = count_labels(*this, *bottom[1], range);
+  valid_count_ = keep_count(count_labels(*this, *bottom[1], range), &label_counts_);
   parallel_for(count, item);
   const Dtype sum = caffe_asum(count, item_loss_.active_data());  // none is negative
   top[0]->mutable_cpu_data()[0] = sum / get_normalizer(normalization_, valid_count_);
@@ -108,9 +108,11 @@ void SoftmaxWithLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bo
   if (all_on_gpu()) {
     run(LossFactor<Dtype>{
         Dtype(1), top[0]->gpu_diff(),
-        loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, gpu_valid_,
+        loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, label_counts_.gpu_data(),
                             this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
+    // A derived class may have a forward pass of its own.
+    if (label_counts_.count() > 0) valid_count_ = label_counts_.cpu_data()[0];
     run(Dtype(top[0]->cpu_diff()[0] / get_normalizer(normalization_, valid_count_)));
   }
 }

@@ -49,8 +49,7 @@ class SoftmaxWithLossLayer : public Portable<LossLayer<Dtype>> {
  private:
   /// A derived class may have its own divisor, which the host computes.
   bool all_on_gpu() const;
-  const int* gpu_valid_ = nullptr;  // valid_count_ on the GPU, in label_counts_
-  Blob<int> label_counts_;
+  Blob<int> label_counts_;  // the first is valid_count_, on either device
 };
 
 }  // namespace caffe

@@ -41,7 +41,8 @@ void LateValues::begin() {
   const int gpu = device::current();
   size_t size = 0;
   for (const Chunk& chunk : chunks_) size += chunk.size;
-  if (gpu != gpu_ || chunks_.size() > 1) {  // one chunk of the size that the last use needed
+  // One chunk of the size that the last use needed. Without the memory there is none.
+  if (gpu != gpu_ || chunks_.size() != 1) {
     chunks_.clear();
     gpu_ = gpu;
     add_chunk(std::max(size, kFirstSize));

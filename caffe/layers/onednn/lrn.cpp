@@ -21,6 +21,7 @@ class OneDnnLRNLayer : public LRNLayer<float>, public TakesReluGradient {
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override {
+    has_scale_ = false;
     if (bottom[0]->count() == 0) return;
     const Layout layout = layout_for(*bottom[0]);
     const Input x(*bottom[0], Part::kData, layout, Slot::kSource);

@@ -81,6 +81,21 @@ TEST(GpuErrors, EveryAllocationMayFail) {
   EXPECT_GT(failed, 10);
 }
 
+TEST(GpuErrors, AfterAFailedAllocationTheSamePassesRun) {
+  for (int n = 1; n < 8; ++n) {  // a new thread has nothing of its own on the GPU
+    SCOPED_TRACE(n);
+    in_thread([n] {
+      const auto net = make_net(small_net());
+      feed(net.get(), 0);
+      shadow::fail_allocation(n);
+      EXPECT_PRED2(contains, error_of([&] { net->Forward(); }), "cannot allocate");
+      shadow::fail_allocation(0);
+      net->Forward();
+      net->Backward();
+    });
+  }
+}
+
 TEST(GpuErrors, EveryLaunchMayFail) {
   const OnGpu mode;
   const vector<double> expected = trained(2);

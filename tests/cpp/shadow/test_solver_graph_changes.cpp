@@ -9,6 +9,7 @@
 #include "caffe/util/gpu_workspace.hpp"
 #include "tests/cpp/engine/temp_dir.hpp"
 #include "tests/cpp/shadow/graph_training.hpp"
+#include "tests/cpp/shadow/small_net.hpp"
 
 namespace caffe {
 
@@ -110,6 +111,17 @@ TEST_F(SolverGraphTest, ARecordingThatFailsCostsNothing) {
     expect_same(plain, graph);
     EXPECT_GE(graph.graph_launches, 2 * 4);
   }
+}
+
+TEST_F(SolverGraphTest, WithoutTheMemoryForARecordingTrainingGoesOn) {
+  const Devices two(2);
+  in_thread([] {
+    Caffe::SetDevice(1);                // whose contexts have no room for cuBLAS yet
+    shadow::set_memory(size_t(20) << 20);
+    const Trained trained = train(solver_param(lenet(), "momentum: 0.9" + string(kGraph)), 9);
+    shadow::set_memory(size_t(8) << 30);
+    EXPECT_EQ(trained.graph_launches, 0);
+  });
 }
 
 TEST_F(SolverGraphTest, TwoSolversWithTheSameWeights) {
