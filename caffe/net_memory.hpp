@@ -50,6 +50,19 @@ auto in_layer_of(const Net<Dtype>& net, size_t layer, const Call& call) -> declt
   }
 }
 
+/// Returns call(), what a solver does with a net's parameters. If the GPU has too little memory,
+/// logs what the net needs, and the error says what it was for.
+template <typename Dtype, typename Call>
+auto for_parameters_of(const Net<Dtype>& net, const Call& call) -> decltype(call()) {
+  try {
+    return call();
+  } catch (const OutOfMemory& error) {
+    LOG(ERROR) << gpu_memory_table(net, 25);
+    throw OutOfMemory(string("parameters, their gradients and the solver's history: ") +
+                      error.what());
+  }
+}
+
 }  // namespace caffe
 
 #endif  // CAFFE_NET_MEMORY_HPP_

@@ -1,5 +1,6 @@
 // How the six solvers update the parameters on a GPU.
 
+#include "caffe/net_memory.hpp"
 #include "caffe/sgd_solvers.hpp"
 #include "caffe/solvers/gradient_norm.hpp"
 #include "caffe/solvers/loss_scale.hpp"
@@ -18,7 +19,8 @@ void SGDSolver<Dtype>::PrepareUpdates() {
     const int param = static_cast<int>(i);
     if (!stays(param, gradient_steps(param, Dtype(1)))) changing.push_back(param);
   }
-  arena_ = ParamArena<Dtype>::make(*this->net_, history_, changing);
+  for_parameters_of(*this->net_,
+                    [&] { arena_ = ParamArena<Dtype>::make(*this->net_, history_, changing); });
 }
 
 template <typename Dtype>
@@ -91,8 +93,10 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
     Clipping<Dtype>* const clipping = most >= 0 ? new_clipping(&late) : nullptr;
     ArenaUpdate<Dtype> update = {};
     update.stop = late.stop();
-    const bool in_arena =
-        arena_ != nullptr && arena_serves() && arena_->take(*this->net_, history_, &update.arena);
+    const bool in_arena = for_parameters_of(*this->net_, [&] {
+      return arena_ != nullptr && arena_serves() &&
+             arena_->take(*this->net_, history_, &update.arena);
+    });
     const Dtype* unscale = nullptr;
     if (loss_scale_ != nullptr && this->gradients_are_scaled()) {
       unscale = in_arena ? loss_scale_->decide(update.arena, &this->iter_, &late)
@@ -120,7 +124,7 @@ void SGDSolver<Dtype>::update_on_gpu(Dtype rate) {
       if (stays(param, steps)) continue;
       steps.gpu_clip = update.clip;
       steps.gpu_stop = update.stop;
-      ApplyRule(param, rate, &steps);
+      for_parameters_of(*this->net_, [&] { ApplyRule(param, rate, &steps); });
       history_is_zero_[param] = false;
     }
   });

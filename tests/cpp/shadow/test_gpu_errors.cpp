@@ -96,6 +96,25 @@ TEST(GpuErrors, AfterAFailedAllocationTheSamePassesRun) {
   }
 }
 
+TEST(GpuErrors, TooLittleMemoryForTheHistorySaysWhatItWasFor) {
+  const OnGpu mode;
+  const auto solver = small_solver();
+  feed(solver->net().get(), 0);
+  solver->net()->Forward();
+  solver->net()->Backward();
+  shadow::set_memory(static_cast<size_t>(shadow::counts().memory_in_use));
+  string message, log;
+  {
+    const LogLines logged;
+    message = error_of([&] { solver->Step(1); });
+    log = join(logged.lines, "\n");
+  }
+  shadow::set_memory(size_t(8) << 30);
+  EXPECT_PRED2(contains, message, "parameters, their gradients and the solver's history: cannot");
+  EXPECT_PRED2(contains, log, "one workspace serves");
+  train(solver.get(), 1);
+}
+
 TEST(GpuErrors, EveryLaunchMayFail) {
   const OnGpu mode;
   const vector<double> expected = trained(2);
