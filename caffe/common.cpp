@@ -5,6 +5,7 @@
 
 #include "caffe/util/device.hpp"
 #include "caffe/util/gpu_trace.hpp"
+#include "caffe/util/log_state.hpp"
 #include "caffe/util/rng.hpp"
 
 namespace caffe {
@@ -85,7 +86,7 @@ const bool kPrefixIsSet = [] {
 
 void GlobalInit(int* pargc, char*** pargv) {
   gflags::ParseCommandLineFlags(pargc, pargv, true);
-  if (google::IsGoogleLoggingInitialized()) return;  // by pycaffe
+  if (log_has_started()) return;  // by pycaffe
   google::InitGoogleLogging(*pargc > 0 ? (*pargv)[0] : "caffe");
 }
 

@@ -11,6 +11,7 @@
 #include "caffe/parallel/mpi.hpp"
 #include "caffe/util/device.hpp"
 #include "caffe/util/dialects.hpp"
+#include "caffe/util/log_state.hpp"
 #include "caffe/util/math_mode.hpp"
 #include "tools/caffe_command.hpp"
 #include "tools/python_layers.hpp"
@@ -162,7 +163,7 @@ static void log_as_a_program() {
 extern "C" int caffe_main(int argc, char** argv) {
   // What is left of argv are the words that are no flags: the whole is kept for another process.
   std::vector<char*> arguments(argv, argv + argc + 1);
-  if (google::IsGoogleLoggingInitialized()) log_as_a_program();
+  if (caffe::log_has_started()) log_as_a_program();
   FLAGS_alsologtostderr = true;
   gflags::SetVersionString(AS_STRING(CAFFE_VERSION));
   gflags::SetUsageMessage(

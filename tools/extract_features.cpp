@@ -71,7 +71,8 @@ class Extraction {
     datum.set_width(blob.width());
     for (int n = 0; n < images; ++n, ++count) {
       const float* const begin = blob.cpu_data() + static_cast<size_t>(n) * values;
-      datum.mutable_float_data()->Assign(begin, begin + values);
+      datum.clear_float_data();
+      for (int i = 0; i < values; ++i) datum.add_float_data(begin[i]);
       char key[16];
       std::snprintf(key, sizeof(key), "%010d", count);
       transaction_->Put(key, datum.SerializeAsString());

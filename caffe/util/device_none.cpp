@@ -14,7 +14,8 @@ namespace {
 
 const char kNoCuda[] =
     "GPU mode was requested, but this Caffe was built without CUDA: write solver_mode: CPU "
-    "in the solver, leave -gpu out, or call caffe.set_mode_cpu()";
+    "in the solver, leave -gpu out, or call caffe.set_mode_cpu(); or build with CUDA "
+    "(MAAP_USE_CUDA=ON ./maap setup; docs/gpu.md)";
 
 [[noreturn]] void no_device() {
   throw Error(kNoCuda);

@@ -37,8 +37,12 @@ std::string versions_text() {
     return "no driver of NVIDIA's is installed on this machine, or this container was started "
            "without its GPUs (docker run --gpus all)";
   }
+  const bool is_old = driver / 1000 < runtime / 1000;
   return "the driver supports CUDA " + version_text(driver) + ", and this Caffe was built with " +
-         version_text(runtime);
+         version_text(runtime) +
+         (is_old ? "; install a newer driver (CUDA 13 needs 580 or later), or build with an older "
+                   "CUDA from 12 on"
+                 : "");
 }
 
 /// Whether it stems from work that was queued earlier; the GPU's memory is then lost.

@@ -3,6 +3,7 @@
 #include "caffe/layers/keeps_weights.hpp"
 #include "caffe/util/benchmark.hpp"
 #include "caffe/util/dialects.hpp"
+#include "caffe/util/log_state.hpp"
 #include "caffe/util/math_mode.hpp"
 #include "caffe/util/upgrade_proto.hpp"
 #include "caffe/util/weights.hpp"
@@ -38,7 +39,7 @@ void bind_errors(py::module_* module) {
 }
 
 void start_log() {
-  if (google::IsGoogleLoggingInitialized()) return;
+  if (log_has_started()) return;
   FLAGS_logtostderr = true;
   google::InitGoogleLogging("caffe");
 }

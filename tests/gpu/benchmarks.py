@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bundle import Bundle
-from outcome import NO_TIME
+from outcome import NO_ROOM, NO_TIME
 
 REPO = Path(__file__).resolve().parents[2]
 BATCH = 64
@@ -59,6 +59,8 @@ def timed(bundle: Bundle, command: list[str], more: dict[str, str], limit: float
         row = json.loads(done.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
         row = {}
+    if done.returncode and "out of memory" in done.stderr + done.stdout:  # the engine's, PyTorch's
+        return {"error": NO_ROOM}
     if done.returncode or not row:
         return {"error": (done.stderr or done.stdout)[-800:] + f"\nexit status {done.returncode}"}
     row["ms"] = sorted(row["ms"])[len(row["ms"]) // 2]
@@ -116,7 +118,7 @@ def bench(bundle: Bundle, python: str, deadline: float) -> dict[str, Any]:
 
 
 def crashed(part: dict[str, Any]) -> bool:
-    return "error" in part and not part["error"].startswith(NO_TIME)
+    return "error" in part and not part["error"].startswith((NO_TIME, NO_ROOM))
 
 
 def layer_times(bundle: Bundle, deadline: float) -> tuple[dict[str, str], bool]:
@@ -132,5 +134,6 @@ def layer_times(bundle: Bundle, deadline: float) -> tuple[dict[str, str], bool]:
         done = bundle.run(*call, cwd=bundle.folder / "nets", more=more, timeout=limit)
         times[net] = done.stderr
         cut_off = done.returncode == 124 and limit < MOST_SECONDS
-        good = good and (done.returncode == 0 or cut_off)
+        too_large = "out of memory" in done.stderr
+        good = good and (done.returncode == 0 or cut_off or too_large)
     return times, good

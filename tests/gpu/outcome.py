@@ -7,6 +7,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 NO_TIME = "not run: no time was left"
+NO_ROOM = "not run: does not fit into this GPU's memory"
 
 #: Seconds that suffice for each program of these steps. One that runs longer has failed; one that
 #: was ended earlier, because the time of its step was over, is late.

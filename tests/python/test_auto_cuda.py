@@ -74,6 +74,33 @@ def test_an_old_toolkit_builds_for_the_cpu(tmp_path, release, why):
     assert why in said and "CPU alone" in said
 
 
+def configure(folder: Path, use: str, **environment: str) -> tuple[int, str]:
+    """CMake's status and what it says, with a GPU and, in the environment, perhaps an nvcc."""
+    program(folder / "bin/nvidia-smi", "#!/bin/sh\necho 8.6\n")
+    (folder / "use.cmake").write_text(SCRIPT.replace("USE_CUDA AUTO", f"USE_CUDA {use}"))
+    own = {k: v for k, v in os.environ.items() if k not in ("CUDACXX", "CUDAARCHS")}
+    own.update(PATH=f"{folder / 'bin'}:/usr/bin:/bin", **environment)
+    nowhere = "-DCMAKE_FIND_ROOT_PATH=/nowhere -DMAAP_NVCC= -DPython_EXECUTABLE=/bin/false"
+    command = [str(CMAKE), *nowhere.split(), "-P", str(folder / "use.cmake")]
+    done = subprocess.run(command, env=own, cwd=folder, capture_output=True, text=True, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+def test_a_gpu_without_a_toolkit_is_told_of(tmp_path):
+    status, said = configure(tmp_path, "AUTO")
+    assert status == 0 and "a GPU is here, but no nvcc" in said
+    status, said = configure(tmp_path, "ON")
+    assert status != 0 and "USE_CUDA is ON, but there is no nvcc" in said
+
+
+def test_on_demands_a_toolkit_that_is_new_enough(tmp_path):
+    program(tmp_path / "bin/nvcc", NVCC.format(release="11.8"))
+    status, said = configure(tmp_path, "ON", CUDACXX=str(tmp_path / "bin/nvcc"))
+    assert status != 0 and "is CUDA 11; CUDA 12 or 13 is needed" in said
+    program(tmp_path / "bin/nvcc", NVCC.format(release="12.4"))
+    assert configure(tmp_path, "ON", CUDACXX=str(tmp_path / "bin/nvcc"))[0] == 0
+
+
 def test_a_gpu_that_nvcc_does_not_know_gets_the_default_list(tmp_path):
     assert choose(tmp_path, "12.0")[0] == "ON"
     assert choose(tmp_path, "8.6 12.0")[0] == "ON"

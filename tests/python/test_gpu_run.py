@@ -165,7 +165,7 @@ assert "/their/libraries" in os.environ["LD_LIBRARY_PATH"].split(":")
 with open(os.environ["FAKE_LOG"], "a") as log:
     log.write(ours and "engine " or "torch ")
 if os.environ.get("FAKE_STEP") == (ours and "engine" or "torch"):
-    sys.exit("out of memory")
+    sys.exit(os.environ.get("FAKE_STEP_SAYS", "an illegal memory access"))
 if os.environ.get("FAKE_STEP") == "slow":
     time.sleep(60)
 print('{"ms": [3.0, 1.0, 2.0], "loss": 1}')
@@ -322,13 +322,22 @@ def test_a_crash_makes_the_bench_bad(bundle, monkeypatch):
         monkeypatch.setenv("FAKE_STEP", which)
         status, results, page = run(bundle, [], "--only", "bench")
         assert status == 1
-        assert "out of memory" in results["bench"]["rows"][0][which]["error"]
+        assert "illegal memory" in results["bench"]["rows"][0][which]["error"]
         ms = "failed | 2.0" if which == "engine" else "2.0 | failed"
         assert f"| vgg19 | 64 | FLOAT | {ms} |" in page
     monkeypatch.setenv("FAKE_STEP", "none")
     assert run(bundle, [], "--only", "bench")[0] == 0
     monkeypatch.setenv("FAKE_FAULT", "time")
     assert run(bundle, [], "--only", "bench")[0] == 1
+
+
+def test_a_net_that_does_not_fit_into_the_gpu_is_no_fault(bundle, monkeypatch):
+    monkeypatch.setenv("FAKE_STEP", "engine")
+    monkeypatch.setenv("FAKE_STEP_SAYS", "error: layer 'conv1' (Convolution): ... out of memory")
+    status, results, page = run(bundle, [], "--only", "bench")
+    assert status == 0
+    assert "does not fit" in results["bench"]["rows"][0]["engine"]["error"]
+    assert "| vgg19 | 64 | FLOAT | not run | 2.0 |" in page
 
 
 @pytest.fixture

@@ -16,7 +16,16 @@ if [ "${1:-}" = --path ] && [ ! -e "$folder/ready" ]; then exit 1; fi
 echo "$folder"
 """
 RUN = """#!/bin/bash
-if [ "$1" = cmake ]; then echo "$*" >>"$(dirname "$0")/../../cmake.log"; exit; fi
+if [ "$1" = cmake ]; then
+  echo "$*" >>"$(dirname "$0")/../../cmake.log"
+  echo "-- CUDA: a GPU is here"
+  echo "--   cuDNN        OFF: slow"
+  if [ -n "${FAKE_FAILURE:-}" ]; then
+    printf 'CMake Error at cmake/X.cmake:3 (message):\n  no nvcc\n'
+    exit 1
+  fi
+  exit
+fi
 echo "ran: $*"
 """
 
@@ -88,6 +97,24 @@ def test_a_choice_of_gpu_methods_is_made_at_once_and_stays(checkout):
     start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="")
     start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="OFF")
     assert configured(checkout, "USE_CUDA")[1:] == ["ON", "ON", "OFF"]
+
+
+def test_what_cmake_says_of_gpu_methods_is_shown(checkout):
+    said, _ = start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="ON")
+    assert "maap: CUDA: a GPU is here" in said and "maap: cuDNN        OFF: slow" in said
+    said, _ = start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="OFF")
+    assert not any("GPU is here" in line for line in said)
+
+
+def test_a_choice_that_cmake_refuses_changes_nothing(checkout):
+    start(checkout, "--host", "fork", "setup")
+    with pytest.raises(subprocess.CalledProcessError) as failure:
+        start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="ON", FAKE_FAILURE="1")
+    assert "CMake Error" in failure.value.stderr and "no nvcc" in failure.value.stderr
+    assert "MAAP_USE_CUDA=OFF" in failure.value.stderr
+    before = configured(checkout, "USE_CUDA")
+    start(checkout, "--host", "fork", "setup", MAAP_USE_CUDA="")
+    assert configured(checkout, "USE_CUDA") == before  # the old build is still good
 
 
 def test_cmake_decides_where_nvidia_smi_names_a_gpu(checkout):

@@ -174,9 +174,11 @@ def set_device(caffe: ModuleType, gpu: int | None) -> None:
     if not has_gpu():
         raise MaapError(
             f"GPU {gpu} was asked for, but this Caffe was built without CUDA; leave --gpu out, "
-            "or use a Caffe built with CUDA and the layers built with -DUSE_CUDA=ON"
+            "or build with CUDA: MAAP_USE_CUDA=ON ./maap setup (docs/gpu.md)"
         )
-    caffe.set_device(gpu + ranks.here().local_rank)
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    sees_one = bool(visible) and "," not in visible  # its own: srun --gpus-per-task=1
+    caffe.set_device(gpu if sees_one else gpu + ranks.here().local_rank)
     caffe.set_mode_gpu()
 
 

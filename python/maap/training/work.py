@@ -161,6 +161,8 @@ class Work:
         self.data = feed.open_data(self.state)
         self.caffe = loader.load(config.host)
         loader.set_device(self.caffe, config.gpu)
+        if config.gpu is None and loader.has_gpu():
+            say("computing on the CPU; --gpu 0 computes on the first GPU")
         self.plan = Plan(())
         self.test_transform = feed.transform(run, self.state, "TEST")
 

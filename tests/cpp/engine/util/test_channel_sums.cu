@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <random>
+#include <vector>
 
 #include "fixtures.hpp"
 
@@ -36,8 +37,9 @@ struct Write {
 
 TEST(ChannelSums, AddUpEachChannelAlikeForAnyNumberOfThreads) {
   const int before = omp_get_max_threads();
-  for (const ChannelShape shape :
-       {ChannelShape{2, 3, 1}, {7, 5, 15}, {3, 4, 16}, {1, 1, 100000}, {5, 7, 1234}, {0, 3, 4}}) {
+  const std::vector<ChannelShape> shapes = {{2, 3, 1},      {7, 5, 15},   {3, 4, 16},
+                                            {1, 1, 100000}, {5, 7, 1234}, {0, 3, 4}};
+  for (const ChannelShape& shape : shapes) {
     std::vector<float> x(shape.rows() * shape.inner);
     std::mt19937 random(3);
     for (float& value : x) value = std::uniform_real_distribution<float>(-1, 2)(random);
