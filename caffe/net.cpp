@@ -138,7 +138,7 @@ void Net<Dtype>::RunLayers(int start, int end, const RunLayer& run_layer) {
   ReleasingPass<Dtype> pass(*this, plan_.get(),
                             debug_info_ || has_any(before_forward_, after_forward_));
   check_forward_has_values(*this, start, end);
-  plan_->chains.begin_forward(*this, start);
+  plan_->chains.begin_forward(*this, start, end);
   plan_->joins.begin_forward(*this, start, end, is_watched);
   for (int i = start; i <= end; ++i) {
     Run(before_forward_, i);

@@ -48,6 +48,30 @@ bool is_lowest(const Net<Dtype>& net, size_t head, size_t layer) {
   return net.layer_need_backward()[layer] && !net.bottom_need_backward()[layer][0];
 }
 
+/// Whether values that the layer would need to run again were given up.
+template <typename Dtype>
+bool lacks_bottom(const Net<Dtype>& net, int layer) {
+  const auto& bottoms = net.bottom_vecs()[layer];
+  return std::any_of(bottoms.begin(), bottoms.end(), [&](const Blob<Dtype>* bottom) {
+    return bottom != net.top_vecs()[layer][0] && bottom->data()->is_given_up();
+  });
+}
+
+/// Whether the layer's bottom is still that of the last pass when a pass from layer `start` on
+/// begins: that pass computes it, or the layer works in place and has kept it.
+template <typename Dtype>
+bool keeps_bottom(const Net<Dtype>& net, int layer, int start) {
+  const Blob<Dtype>* const bottom = net.bottom_vecs()[layer][0];
+  if (bottom == net.top_vecs()[layer][0]) return true;
+  const auto& inputs = net.input_blobs();
+  if (std::find(inputs.begin(), inputs.end(), bottom) != inputs.end()) return false;
+  for (int i = start; i < layer; ++i) {
+    const auto& tops = net.top_vecs()[i];
+    if (std::find(tops.begin(), tops.end(), bottom) != tops.end()) return true;
+  }
+  return false;
+}
+
 /// The layer, if the one in front of it is a ReLU in place whose gradient it may compute.
 template <typename Dtype>
 TakesReluGradient* find_behind_relu(const Net<Dtype>& net, size_t layer) {
@@ -71,6 +95,7 @@ void NetChains<Dtype>::find(const Net<Dtype>& net) {
   const auto& layers = net.layers();
   chains_.assign(layers.size(), Chain());
   behind_relu_.assign(layers.size(), nullptr);
+  is_lost_.assign(layers.size(), false);
   heads_.resize(layers.size());
   std::iota(heads_.begin(), heads_.end(), 0);
   for (size_t i = 0; i < layers.size(); ++i) {
@@ -122,18 +147,45 @@ void NetChains<Dtype>::run_again(const Net<Dtype>& net, int layer) {
 }
 
 template <typename Dtype>
-void NetChains<Dtype>::begin_forward(const Net<Dtype>& net, int start) {
-  for (int i = 0; i < start; ++i) {
-    if (chains_[i].taken > 0 && i + chains_[i].taken >= start) run_again(net, i);
+bool NetChains<Dtype>::has_shape(const Net<Dtype>& net, int layer) const {
+  return net.bottom_vecs()[layer][0]->shape() == chains_[layer].shape;
+}
+
+/// From now on the layers of a chain are as after a forward pass of each by itself. For a chain
+/// that cannot run again they are lost: no backward pass until they have run forward. `has_bottom`:
+/// the head's bottom is as in the last pass.
+template <typename Dtype>
+void NetChains<Dtype>::separate(const Net<Dtype>& net, int layer, bool has_bottom) {
+  typedef typename TakesFollowers<Dtype>::Gradient Gradient;
+  const Chain& chain = chains_[layer];
+  const Gradient gradient = chain.head->gradient();
+  const int last = layer + chain.taken;
+  const bool is_ready = gradient == Gradient::kApart || gradient == Gradient::kEither;
+  if (is_ready || !net.layer_need_backward()[last]) return set_taken(layer, 0);
+  has_bottom = has_bottom && has_shape(net, layer) && !lacks_bottom(net, layer);
+  if (has_bottom && !chain.is_spent) return run_again(net, layer);
+  for (int i = layer; i <= last; ++i) is_lost_[i] = !is_plain_relu(*net.layers()[i]);
+  set_taken(layer, 0);
+}
+
+template <typename Dtype>
+void NetChains<Dtype>::begin_forward(const Net<Dtype>& net, int start, int end) {
+  is_whole_ = end + 1 == static_cast<int>(chains_.size());
+  for (int i = 0; i <= end; ++i) {
+    const int last = i + chains_[i].taken;
+    if (last == i || last < start || (start <= i && last <= end)) continue;
+    // Where a pass begins with the bottom itself, that may be new.
+    separate(net, i, start > i || keeps_bottom(net, i, start));
   }
 }
 
 template <typename Dtype>
 typename NetChains<Dtype>::Scope NetChains<Dtype>::offer(int layer, int end) {
   Chain& chain = chains_[layer];
+  is_lost_[layer] = false;
   if (chain.head == nullptr) return Scope(nullptr, {});
   set_taken(layer, 0);
-  chain.head->take_none();
+  chain.head->begin_forward(is_whole_);
   const auto count = std::min<std::ptrdiff_t>(chain.followers.size(), std::max(0, end - layer));
   return Scope(chain.head, Followers(chain.followers.begin(), chain.followers.begin() + count));
 }
@@ -144,9 +196,13 @@ int NetChains<Dtype>::finish_forward(const Net<Dtype>& net, int layer) {
   const int taken = head == nullptr ? 0 : static_cast<int>(head->taken());
   for (int i = layer + 1; i <= layer + taken; ++i) {
     set_taken(i, 0);  // what it took itself in an earlier pass
+    is_lost_[i] = false;
     net.layers()[i]->Reshape(net.bottom_vecs()[i], net.top_vecs()[i]);
   }
-  if (taken > 0) set_taken(layer, taken);
+  if (taken == 0) return 0;
+  set_taken(layer, taken);
+  chains_[layer].shape = net.bottom_vecs()[layer][0]->shape();
+  chains_[layer].is_spent = false;
   return taken;
 }
 
@@ -157,13 +213,20 @@ void NetChains<Dtype>::begin_backward(const Net<Dtype>& net, int start, int end,
     const int last = i + chains_[i].taken;
     if (last == i || last < end || !net.layer_need_backward()[last]) continue;
     const Gradient gradient = chains_[i].head->gradient();
-    const bool is_whole = end <= i && last <= start && !is_watched;
-    if (gradient == Gradient::kApart || (gradient != Gradient::kAgain && is_whole)) continue;
-    if (gradient == Gradient::kEither) {
-      set_taken(i, 0);
+    const bool is_whole = end <= i && last <= start && !is_watched && has_shape(net, i);
+    if (gradient == Gradient::kApart) continue;
+    if (gradient == Gradient::kAgain || !is_whole) {
+      separate(net, i, true);
     } else {
-      run_again(net, i);
+      chains_[i].is_spent = !net.keeps_all();
     }
+  }
+  for (int i = end; i <= start; ++i) {
+    CAFFE_CHECK(!is_lost_[i] || !net.layer_need_backward()[i],
+                net.layers()[i]->name()
+                    << "a backward pass needs a forward pass before it: the last one computed this "
+                    << "layer together with others, and since then a pass over some of them, or "
+                    << "another shape, has replaced what it left; run forward over all layers");
   }
 }
 

@@ -193,7 +193,12 @@ void BatchNormLayer<Dtype>::forward(const Values<Dtype, T>& values, const Blob<D
   BehindNorm<Dtype> behind;
   if (current_device() == Device::kGPU) behind = {this->followers(), bottom.shape()};
   kept_y_ = &bottom == top && (!use_global_stats_ || behind.learns_factors());
-  if (kept_y_) x_norm_.ReshapeLike(bottom);
+  if (kept_y_) {
+    x_norm_.ReshapeLike(bottom);
+    // A Scale may have kept the last pass's y.
+    const bool is_shared = x_norm_.data().use_count() > 1;
+    if (is_shared && !this->goes_on()) x_norm_.ShareData(Blob<Dtype>(bottom.shape()));
+  }
   const T* const x = values.data(bottom);
   T* const z = values.mutable_data(top);
   T* const kept = kept_y_ ? values.mutable_data(&x_norm_) : nullptr;
@@ -255,6 +260,8 @@ void BatchNormLayer<Dtype>::backward(const Values<Dtype, T>& values, const Blob<
     return;
   }
   const bool in_place = bottom == &top;
+  CAFFE_CHECK(!in_place || x_norm_.shape() == bottom->shape(),
+              this->name() << "a backward pass needs a forward pass before it, of the same shape");
   const NormalisedValues<T> y = {in_place ? values.data(x_norm_) : nullptr,
                                  in_place ? nullptr : values.data(*bottom), mean_.active_data(),
                                  factor_.active_data()};

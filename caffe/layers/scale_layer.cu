@@ -121,6 +121,7 @@ template <typename Dtype>
 template <typename T>
 void ScaleLayer<Dtype>::keep_input(const Values<Dtype, T>& values, const Blob<Dtype>& x) {
   input_ = x.data()->twin();
+  input_shape_ = x.shape();
   if (input_ != nullptr) return;
   copy_.ReshapeLike(x);
   copy_values(values, x, &copy_);
@@ -131,7 +132,8 @@ template <typename Dtype>
 template <typename T>
 const T* ScaleLayer<Dtype>::kept_input(const Values<Dtype, T>& values,
                                        const std::vector<int>& shape) const {
-  CAFFE_CHECK(input_ != nullptr, this->name() << "a backward pass needs a forward pass before it");
+  CAFFE_CHECK(input_ != nullptr && input_shape_ == shape,
+              this->name() << "a backward pass needs a forward pass before it, of the same shape");
   const bool is_last = values.order == Order::kNhwc && !is_order_free(shape);
   if (is_last || Values<Dtype, T>::kHalf) {
     return static_cast<const T*>(internal::read_nhwc(input_.get(), shape, values.kType));

@@ -55,6 +55,7 @@ class ScaleLayer : public Portable<Layer<Dtype>>, public NeedsGpuMemory {
 
   bool resets_ = false;
   shared_ptr<SyncedMemory> input_;  // x, if the layer works in place: of copy_, or BatchNorm's
+  std::vector<int> input_shape_;
   Blob<Dtype> copy_;
   Blob<double> sums_;  // memory of channel_sums
 };

@@ -73,8 +73,11 @@ class TakesFollowers {
     TakesFollowers* layer_;
   };
 
-  /// The net calls it before every forward pass.
-  void take_none() { taken_ = 0; }
+  /// The net calls it before every forward pass. `whole`: the net's last layer runs, too.
+  void begin_forward(bool whole) {
+    taken_ = 0;
+    goes_on_ = whole;
+  }
 
  protected:
   /// In a forward pass: what the layer may take. In a backward pass: what it took and must compute.
@@ -94,12 +97,16 @@ class TakesFollowers {
   /// layer works in place and took followers, its bottom now has the values behind these; the layer
   /// must have kept its input.
   bool runs_again() const { return runs_again_; }
+  /// In a forward pass: whether all layers behind run, too. If not, what one of them has kept of
+  /// the last pass must stay.
+  bool goes_on() const { return goes_on_; }
 
  private:
   Followers followers_;
   size_t taken_ = 0;
   Gradient gradient_ = Gradient::kApart;
   bool runs_again_ = false;
+  bool goes_on_ = true;
   bool keeps_gradient_ = true;
 };
 

@@ -290,6 +290,16 @@ TEST_F(NetChainsTest, ForwardPassesMayEndAndBeginAnywhere) {
   }
 }
 
+TEST_F(NetChainsTest, ForwardPassesMayEndAfterAWholeOne) {
+  for (int end = 2; end <= 5; ++end) {
+    check_both([end](Net<float>* net) {
+      net->Forward();
+      net->ForwardTo(end);
+      net->Backward();
+    });
+  }
+}
+
 TEST_F(NetChainsTest, BackwardPassesMayEndAndBeginAnywhere) {
   for (int end = 1; end <= 5; ++end) {
     check_both([end](Net<float>* net) {

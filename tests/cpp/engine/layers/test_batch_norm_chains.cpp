@@ -92,7 +92,7 @@ class BatchNormChain : public DeviceTest<TypeParam> {
   NetPtr make(const std::string& text) {
     Caffe::set_random_seed(5);
     NetPtr net = make_net<Dtype>(text);
-    fill(net->input_blobs()[0]->mutable_cpu_data(), net->input_blobs()[0]->count(), 1);
+    fill_input(net.get(), 1);
     const auto& statistics = net->layer_by_name("norm")->blobs();
     for (int i = 0; i < statistics[1]->count(); ++i) {
       statistics[0]->mutable_cpu_data()[i] = Dtype(0.1) * i;
@@ -111,6 +111,10 @@ class BatchNormChain : public DeviceTest<TypeParam> {
     Blob<Dtype>* const z = net->output_blobs()[0];
     fill(z->mutable_cpu_diff(), z->count(), seed);
     net->Backward();
+  }
+  static void fill_input(Net<Dtype>* net, int seed) {
+    Blob<Dtype>* const x = net->input_blobs()[0];
+    fill(x->mutable_cpu_data(), x->count(), seed);
   }
   static void fill(Dtype* to, int count, int seed) {
     std::mt19937 random(seed);
@@ -236,6 +240,97 @@ TYPED_TEST(BatchNormChain, StaysRightInPassesOverParts) {
         if (this->HasFatalFailure()) return;
       }
     }
+  }
+}
+
+/// As one by one, where the layers behind the end keep what they have from the pass before.
+TYPED_TEST(BatchNormChain, MayBeWhereAForwardPassEnds) {
+  for (const Case& one : cases()) {
+    for (int end = 2; end <= 4; ++end) {
+      SCOPED_TRACE(::testing::PrintToString(one) + ", ends at " + std::to_string(end));
+      const auto net = this->make(kForce + text_of(one));
+      const auto apart = this->make_apart(kForce + text_of(one));
+      if (end + 1 >= static_cast<int>(net->layers().size())) continue;
+      for (int seed = 1; seed <= 3; ++seed) {
+        for (const auto* const each : {&net, &apart}) {
+          (*each)->Forward();
+          this->fill_input(each->get(), seed);
+          (*each)->ForwardTo(end);
+          this->backward(each->get());
+        }
+        this->expect_same(*net, *apart);
+      }
+      if (this->HasFatalFailure()) return;
+    }
+  }
+}
+
+/// The input that the Scale learns from is that of its own last pass.
+TYPED_TEST(BatchNormChain, LearnsFromTheLastPassOfEachLayer) {
+  for (const bool in_place : {true, false}) {
+    for (const bool frozen : {true, false}) {
+      for (const bool together : {true, false}) {
+        const std::string text = kForce + text_of({in_place, frozen, "Scale"});
+        SCOPED_TRACE(text + (together ? ", together" : ", apart"));
+        const auto net = together ? this->make(text) : this->make_apart(text);
+        const Blob<typename TypeParam::Dtype>& learnt = *net->layers()[3]->blobs()[0];
+        net->Forward();
+        this->backward(net.get());
+        const auto expected = gradient(learnt);
+        this->fill_input(net.get(), 9);
+        net->ForwardTo(2);
+        net->ClearParamDiffs();
+        this->backward(net.get());
+        for (size_t i = 0; i < expected.size(); ++i) {
+          EXPECT_NEAR(gradient(learnt)[i], expected[i], 1e-4) << i;
+        }
+      }
+    }
+  }
+}
+
+/// Layers that have nothing of the present shape say so, and the next whole pass helps.
+TYPED_TEST(BatchNormChain, ForgetsPassesOfAnotherShape) {
+  for (const Case& one : cases()) {
+    for (const bool once_apart : {false, true}) {
+      SCOPED_TRACE(::testing::PrintToString(one) + (once_apart ? ", once apart" : ""));
+      const auto net = this->make(kForce + text_of(one));
+      const auto apart = this->make_apart(kForce + text_of(one));
+      const bool learns = one.behind.compare(0, 4, "ReLU") != 0 && !one.behind.empty();
+      for (const auto* const each : {&net, &apart}) {
+        if (once_apart) {
+          (*each)->ForwardTo(2);
+          (*each)->ForwardFrom(3);
+        }
+        (*each)->Forward();
+        (*each)->input_blobs()[0]->Reshape({40, 5, 4, 6});
+        (*each)->Reshape();
+        this->fill_input(each->get(), 4);
+        (*each)->ForwardTo(2);
+        const std::string error = error_of([&] { this->backward(each->get()); });
+        EXPECT_EQ(contains(error, "a backward pass needs a forward pass"), learns) << error;
+        (*each)->Forward();
+        (*each)->ClearParamDiffs();
+        this->backward(each->get());
+      }
+      this->expect_same(*net, *apart);
+      if (this->HasFatalFailure()) return;
+    }
+  }
+}
+
+/// Where the values that a chain would need are gone, a pass over a part of it still runs.
+TYPED_TEST(BatchNormChain, MayBeWhereAForwardPassEndsWithoutItsValues) {
+  for (const Case& one : cases()) {
+    SCOPED_TRACE(::testing::PrintToString(one));
+    const auto net = this->make(with_loss(one)), apart = this->make_apart(with_loss(one));
+    net->KeepOnly({});
+    for (const auto* const each : {&net, &apart}) {
+      (*each)->ForwardBackward();
+      (*each)->ForwardTo(2);
+      (*each)->ForwardBackward();
+    }
+    this->expect_same_params(*net, *apart);
   }
 }
 
