@@ -78,7 +78,7 @@ bool ParamArena<Dtype>::move(const vector<shared_ptr<SyncedMemory>>& memories, A
   for (size_t i = 0; i < memories.size(); ++i) {
     const shared_ptr<void> place(all, static_cast<Dtype*>(all.get()) + table_->segments()[i].begin);
     if (!memories[i]->move_on_gpu(place)) return false;
-    array->push_back({memories[i], place.get()});
+    array->push_back({memories[i], place});
   }
   return true;
 }
@@ -138,7 +138,7 @@ bool ParamArena<Dtype>::take(const Net<Dtype>& net, const Histories& history,
   }
   table_->set_multipliers(params_, net);
   const auto first = [](const Array& array) {
-    return static_cast<Dtype*>(const_cast<void*>(array[0].place));
+    return static_cast<Dtype*>(array[0].place.lock().get());
   };
   *view = {table_.get(), first(data_), first(diff_), first(histories_[0]),
            histories_.size() > 1 ? first(histories_[1]) : nullptr};
@@ -147,15 +147,19 @@ bool ParamArena<Dtype>::take(const Net<Dtype>& net, const Histories& history,
 
 template <typename Dtype>
 bool ParamArena<Dtype>::clear_diffs(const Net<Dtype>& net) {
+  bool here = true;
   for (size_t i = 0; i < params_.size(); ++i) {
-    if (!diff_[i].holds(net.learnable_params()[params_[i]]->diff())) return false;
+    const shared_ptr<SyncedMemory>& diff = net.learnable_params()[params_[i]]->diff();
+    // This takes a block out of the arena if the thread is on another GPU now.
+    if (diff->head() != SyncedMemory::UNINITIALIZED) diff->mutable_gpu_data();
+    here = here && diff_[i].holds(diff);
   }
-  for (const Moved& diff : diff_) {
-    if (diff.memory->head() != SyncedMemory::UNINITIALIZED) diff.memory->mutable_gpu_data();
-  }
-  device::before_writing(device::usage_of(diff_[0].place).get());
-  device::fill_zero(const_cast<void*>(diff_[0].place),
-                    sizeof(Dtype) * ArenaTable<Dtype>::kChunk * table_->chunks());
+  if (!here) return false;
+  void* const all = diff_[0].place.lock().get();
+  const std::shared_ptr<GpuUsage> usage = device::usage_of(all);
+  if (!device::is_here(*usage)) return false;  // nobody has used a gradient yet
+  device::before_writing(usage.get());
+  device::fill_zero(all, sizeof(Dtype) * ArenaTable<Dtype>::kChunk * table_->chunks());
   return true;
 }
 

@@ -75,7 +75,7 @@ class ParamArena {
   const vector<int>& params() const { return params_; }
   /// Whether all are in place. If so, their values on the GPU count as changed from now on.
   bool take(const Net<Dtype>& net, const Histories& history, ArenaView<Dtype>* view);
-  /// Sets all gradients to 0; false, with nothing changed, if one is not in place.
+  /// Sets all gradients to 0; false, with their values unchanged, if one is not in place.
   bool clear_diffs(const Net<Dtype>& net);
   /// From where the gradient of a learnable parameter begins to the next one: its values and
   /// padding, which is 0. The result is 0 if it is not in place.
@@ -86,9 +86,9 @@ class ParamArena {
  private:
   struct Moved {  // one array's block of a parameter
     shared_ptr<SyncedMemory> memory;
-    const void* place;
+    std::weak_ptr<void> place;  // the blocks alone own it, and other memory may be there after it
     bool holds(const shared_ptr<SyncedMemory>& now) const {
-      return now == memory && now->gpu_memory() == place;
+      return !place.expired() && now == memory && now->gpu_memory() == place.lock().get();
     }
   };
   typedef vector<Moved> Array;  // [params_]
