@@ -310,7 +310,12 @@ void Queue::make_progress(int device) {
   Random random(draw());
   uint64_t left = random.below(4);
   run_while(&lock, [&]() -> CUstream_st* {
-    const std::vector<CUstream_st*> streams = ready(device);
+    std::vector<CUstream_st*> streams = ready(device);
+    if (streams.empty()) {  // it may be waiting for another device, which gets on as well
+      for (const auto& stream : streams_) {
+        if (is_ready(*stream)) streams.push_back(stream.get());
+      }
+    }
     if (left == 0 || streams.empty()) return nullptr;
     --left;
     return streams[random.below(streams.size())];

@@ -172,6 +172,22 @@ TEST_F(ShadowStreams, QueriesMakeProgress) {
   cudaGetLastError();
 }
 
+TEST_F(ShadowStreams, AQueryLetsOtherDevicesGetOn) {
+  shadow::set_devices(2);
+  OnDevice<int> memory(1);
+  store(1, memory.get(), one_);
+  cudaEventRecord(event_, one_);
+  cudaSetDevice(1);
+  cudaStream_t there = nullptr;
+  cudaStreamCreateWithFlags(&there, cudaStreamNonBlocking);
+  cudaStreamWaitEvent(there, event_, 0);
+  int queries = 0;
+  while (cudaStreamQuery(there) == cudaErrorNotReady) ASSERT_LT(++queries, 1000);
+  EXPECT_EQ(cudaSuccess, cudaEventQuery(event_));
+  cudaStreamDestroy(there);
+  cudaGetLastError();
+}
+
 TEST_F(ShadowStreams, HostFunctionsRunInTheirPlace) {
   struct Seen {
     int* pinned;
