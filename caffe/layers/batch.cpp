@@ -117,7 +117,8 @@ void Batch<Dtype>::lend(const PixelTransform<Dtype>& transform, Blob<Dtype>* val
                         Blob<Dtype>* data, Blob<Dtype>* label, Lent* lent) {
   const bool on_gpu = Caffe::mode() == Caffe::GPU;
   lent_ = &data_;
-  if (on_gpu && sent_) return lend_sent(transform, values, data, label, lent);
+  // What was sent to another GPU than the net's is still on the host.
+  if (on_gpu && sent_ && upload_.is_here()) return lend_sent(transform, values, data, label, lent);
   for (int i = 0; packed_ && i < data_.shape(0); ++i) unpack(transform, i);
   lent_data_ = lend_memory(data_, on_gpu, data, &lent->data_on_host);
   if (label == nullptr) return;

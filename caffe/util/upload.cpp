@@ -75,8 +75,16 @@ void Upload::receive() {
   device::wait_for(sent_);
 }
 
+/// The thread may have used them on their GPU before it went to another.
 void Upload::give_back() {
+  const int here = device::current();
+  const bool has_left = device_ >= 0 && device_ != here;
+  if (has_left) {
+    device::wait();
+    device::select(device_);
+  }
   given_back_ = device::record();
+  if (has_left) device::select(here);
   gpu_.take_back();
   host_.take_back();
 }

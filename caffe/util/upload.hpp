@@ -39,6 +39,8 @@ class Upload {
 
   // The thread that computes. One call of receive() and give_back() for each send().
 
+  /// Whether the bytes were sent to this thread's GPU. If not, use lend_host() only.
+  bool is_here() const { return device_ == device::current(); }
   /// What this thread queues from now on finds the bytes that were sent.
   void receive();
   /// Where they are, `offset` bytes from their beginning: on the GPU, on the host. The memory is
