@@ -6,15 +6,24 @@ namespace caffe {
 
 namespace {
 
+/// Whether someone else than the blob has its memory on the host: an array in Python. The blob's
+/// values are given up.
+template <typename Dtype>
+bool host_is_held(Blob<Dtype>* blob) {
+  blob->data()->overwrite_cpu_data();
+  return blob->data()->share_cpu_data().use_count() > 1;
+}
+
 /// The net's blob counts its users itself: the batch is not one of them. The batch keeps its own
 /// GPU copy current, whatever happens to the net's, so that the next batch does not copy it back.
 /// `has_host`: whether the net's blob has host memory of a batch, into which it would copy values
-/// that it is lent on the GPU and that are then wanted on the CPU.
+/// that it is lent on the GPU and that are then wanted on the CPU; it keeps memory of its own for
+/// that, unless somebody holds it.
 template <typename Dtype>
 std::weak_ptr<void> lend_memory(const Blob<Dtype>& from, bool on_gpu, Blob<Dtype>* to,
                                 bool* has_host) {
   to->ReshapeLike(from);
-  if (on_gpu && *has_host) to->ShareData(Blob<Dtype>(to->shape()));
+  if (on_gpu && (*has_host || host_is_held(to))) to->ShareData(Blob<Dtype>(to->shape()));
   *has_host = !on_gpu;
   SyncedMemory* const block = from.data().get();
   const shared_ptr<void> memory = on_gpu ? block->share_gpu_data() : block->share_cpu_data();

@@ -3,6 +3,7 @@
 #include "caffe/layers/base_data_layer.hpp"
 #include "caffe/layers/data_layer.hpp"
 #include "caffe/util/device.hpp"
+#include "caffe/util/math_functions.hpp"
 #include "datums.hpp"
 #include "fixtures.hpp"
 #include "google/protobuf/text_format.h"
@@ -232,6 +233,36 @@ TYPED_TEST(DataOnGpuTest, MemoryThatSomeoneHoldsKeepsItsValues) {
       device::copy(values.data(), data[i].get(), values.size() * sizeof(values[0]));
       EXPECT_TRUE(std::equal(values.begin(), values.end(), expected[2 * i].begin() + 4)) << i;
       EXPECT_EQ(static_cast<TypeParam*>(labels[i].get())[1], expected[2 * i + 1][2]) << i;
+    }
+  }
+}
+
+/// As an array in Python does; a layer in place may have changed the GPU's values since.
+TYPED_TEST(DataOnGpuTest, AnArrayOfATopKeepsItsValues) {
+  std::vector<Datum> bytes, values;
+  for (int i = 0; i < 7; ++i) {
+    bytes.push_back(raw(picture(3, 6, 6, i + 1), i));
+    values.push_back(floats(picture(3, 6, 6, i + 1), i));
+  }
+  for (const std::vector<Datum>& datums : {bytes, values}) {
+    this->write_records(datums);
+    const string text = this->data_text("batch_size: 2");
+    const auto expected = this->run(text, Caffe::CPU, TRAIN, 12);
+    const auto layer = this->start(text, Caffe::GPU);
+    std::vector<std::shared_ptr<void>> arrays;
+    for (int i = 0; i < 12; ++i) {
+      Caffe::set_mode(i % 5 == 3 ? Caffe::CPU : Caffe::GPU);
+      layer->Forward({}, this->top_);
+      for (Blob<TypeParam>* blob : this->top_) {
+        arrays.push_back(blob->data()->share_cpu_data());
+        Caffe::set_mode(Caffe::GPU);
+        if (i % 2 == 0) caffe_gpu_set(blob->count(), TypeParam(-5), blob->mutable_gpu_data());
+      }
+    }
+    for (size_t i = 0; i < arrays.size(); ++i) {
+      const TypeParam* const array = static_cast<const TypeParam*>(arrays[i].get());
+      const size_t axes = i % 2 == 0 ? 4 : 1;
+      EXPECT_TRUE(std::equal(expected[i].begin() + axes, expected[i].end(), array)) << i;
     }
   }
 }
