@@ -6,7 +6,7 @@
 #include "tests/cpp/engine/fixtures.hpp"
 #include "tests/cpp/engine/images.hpp"
 #include "tests/cpp/engine/temp_dir.hpp"
-#include "tests/cpp/engine/training_nets.hpp"
+#include "tests/cpp/shadow/training_on_gpu.hpp"
 #include "tests/shadow/control.hpp"
 
 namespace caffe {
@@ -172,6 +172,55 @@ TEST_F(OtherGpu, BytesAreNotReplacedBeforeTheyAreRead) {
     upload.receive();
     upload.give_back();
   }
+}
+
+/// What a net has computed in two rounds, each forward on one GPU and backward on another.
+std::vector<std::vector<float>> compute_on(int forward, int backward, const std::string& text) {
+  Caffe::SetDevice(0);
+  Caffe::set_random_seed(1701);
+  NetParameter param;
+  ReadProtoFromText("name: 'small' state { phase: TRAIN } " + text, "test", &param);
+  const QuietLog quiet;
+  Net<float> net(param);
+  std::vector<std::vector<float>> found;
+  const auto add = [&found](const std::string& name, int count, const float* values) {
+    found.emplace_back(name.begin(), name.end());
+    found.emplace_back(values, values + count);
+  };
+  for (int pass = 0; pass < 2; ++pass) {
+    Caffe::SetDevice(forward);
+    fill_images(&net, pass);
+    net.Forward();
+    Caffe::SetDevice(backward);
+    net.ClearParamDiffs();
+    net.Backward();
+    for (size_t i = 0; i < net.blobs().size(); ++i) {
+      const Blob<float>& blob = *net.blobs()[i];
+      add(net.blob_names()[i], blob.count(), blob.cpu_data());
+    }
+    for (const Blob<float>* blob : net.learnable_params()) {
+      add("parameter", blob->count(), blob->cpu_diff());
+    }
+  }
+  return found;
+}
+
+TEST_F(OtherGpu, ALayerFindsInBackwardWhatForwardHasKept) {
+  const auto loss = [](const std::string& type, const std::string& more = "") {
+    return "layer { name: '" + type + "' type: '" + type +
+           "' bottom: 'scores' bottom: 'label' top: '" + type + "' loss_weight: 0.1 " + more +
+           " } ";
+  };
+  const std::string net =
+      all_losses() + loss("FocalLoss", "loss_param { ignore_label: 2 }") +
+      "layer { name: 'gains' type: 'DummyData' top: 'gains' dummy_data_param { "
+      "shape { dim: 3 dim: 3 } data_filler { type: 'constant' value: 0.3 } } } "
+      "layer { name: 'infogain' type: 'InfogainLoss' bottom: 'scores' bottom: 'label' "
+      "bottom: 'gains' "
+      "top: 'infogain' loss_param { ignore_label: 2 } } ";
+  const auto expected = compute_on(0, 0, net);
+  EXPECT_EQ(compute_on(1, 0, net), expected);
+  EXPECT_EQ(compute_on(0, 1, net), expected);
 }
 
 }  // namespace
