@@ -2,12 +2,13 @@
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from maap.cli.main import _as_a_rank
 from maap.config.fields import TrainConfig
 from maap.errors import MaapError
-from maap.host import launched, ranks
+from maap.host import launched, loader, ranks
 from maap.host.crew import THREAD_SETTINGS, Crew, signal_of
 from maap.host.launched import Place
 from maap.rewrite.rewrite import default_workers
@@ -227,3 +228,19 @@ def test_ranks_that_trained_nothing_are_not_kept():
     alone = Stage("phase1", "train", 1, iteration=4)
     assert alone.trained_by(2) and alone.ranks == [[0, 1], [4, 2]]
     assert alone.trained_by(1) is None and alone.ranks is None
+
+
+@pytest.mark.parametrize(
+    "visible, number", [(None, 3), ("0,1,2,3", 3), ("2", 1), ("GPU-0f3a", 1), ("", 3)]
+)
+def test_each_rank_takes_its_own_gpu(monkeypatch, visible, number):
+    """Local rank 2 of a training on GPUs from 1 on; srun may leave each rank one GPU to see."""
+    taken = []
+    caffe = SimpleNamespace(set_device=taken.append, set_mode_gpu=lambda: taken.append("GPU"))
+    monkeypatch.setattr(loader, "has_gpu", lambda: True)
+    monkeypatch.setattr(loader.ranks, "here", lambda: SimpleNamespace(local_rank=2))
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    loader.set_device(caffe, 1)
+    assert taken == [number, "GPU"]

@@ -163,7 +163,7 @@ def _load_plugin(path: Path) -> ctypes.CDLL:
 
 def set_device(caffe: ModuleType, gpu: int | None) -> None:
     """Chooses the CPU (``gpu=None``) or a GPU by number; of several ranks on a machine, each takes
-    the next one.
+    the next one, or the only one that CUDA_VISIBLE_DEVICES lets it see.
 
     Raises:
         MaapError: a GPU was asked for and this Caffe was built without CUDA.
