@@ -27,9 +27,9 @@ CreatorTable<Dtype>& creator_table() {
 
 /// Only pycaffe registers this type, since the layer's code runs in Python.
 constexpr const char* kPythonHint =
-    "; layers in Python are computed by pycaffe: run this net from Python, or, with `caffe`, let "
-    "the "
-    "python3 on PATH, or the one that CAFFE_PYTHON names, be one that has pycaffe";
+    "; layers in Python need pycaffe: run this net from Python, or give `caffe` a Python that has "
+    "it "
+    "(the python3 on PATH, or CAFFE_PYTHON=/path/to/python3)";
 
 string report_twice(const string& type) {
   return "layer type '" + type + "' is registered twice, by two libraries or two files: rename one";

@@ -2,7 +2,7 @@
 # as C++ for the shadow device, which runs on the CPU.
 #
 # The toolkit is that of the nvcc which CMAKE_CUDA_COMPILER or the environment's CUDACXX names, or of the first one found
-# on PATH, in /usr/local/cuda, or among the nvidia-* wheels of the Python that pycaffe is for (`pip install
+# on PATH, in CUDA_PATH or CUDA_HOME, in /usr/local/cuda, or among the nvidia-* wheels of the Python that pycaffe is for (`pip install
 # 'cuda-toolkit[nvcc,cudart,cublas,curand,crt,nvvm,cccl,nvrtc]'`, CUDA 13).
 #
 # AUTO: ON if that toolkit is CUDA 12 or newer and a GPU here is of compute capability 7.5 or higher.
@@ -13,14 +13,20 @@ set(MAAP_SHADOW OFF)
 # maap_find_nvcc(OUTPUT): an nvcc, or nothing.
 function(maap_find_nvcc output)
   set(_found ${CMAKE_CUDA_COMPILER})
-  if(_found AND NOT "$ENV{CUDACXX}" STREQUAL "" AND NOT "$ENV{CUDACXX}" STREQUAL "${_found}")
-    message(FATAL_ERROR "CUDACXX is $ENV{CUDACXX}, but this build folder is for ${_found}: remove the folder first")
+  file(GLOB _configured ${CMAKE_BINARY_DIR}/CMakeFiles/*/CMakeCUDACompiler.cmake)
+  if(_found AND _configured AND NOT "$ENV{CUDACXX}" STREQUAL "")
+    find_program(_asked $ENV{CUDACXX} NO_CACHE)
+    get_filename_component(_asked "${_asked}" REALPATH)
+    get_filename_component(_is "${_found}" REALPATH)
+    if(NOT _asked STREQUAL _is)
+      message(FATAL_ERROR "CUDACXX is $ENV{CUDACXX}, but this build folder is for ${_found}: remove the folder first")
+    endif()
   endif()
   if(NOT _found)
     set(_found $ENV{CUDACXX})
   endif()
   if(NOT _found)
-    find_program(MAAP_NVCC nvcc PATHS /usr/local/cuda/bin)
+    find_program(MAAP_NVCC nvcc PATHS $ENV{CUDA_PATH}/bin $ENV{CUDA_HOME}/bin /usr/local/cuda/bin)
     mark_as_advanced(MAAP_NVCC)
     set(_found ${MAAP_NVCC})
   endif()
@@ -142,8 +148,8 @@ endif()
 if(USE_CUDA STREQUAL "ON")
   set(MAAP_CUDA ON)
   if(NOT _nvcc)
-    message(FATAL_ERROR "USE_CUDA is ON, but there is no nvcc (in CUDACXX, on PATH, in /usr/local/cuda): docs/gpu.md says "
-                        "how to get one")
+    message(FATAL_ERROR "USE_CUDA is ON, but there is no nvcc (in CUDACXX, on PATH, in CUDA_PATH, in /usr/local/cuda, in "
+                        "Python's packages): docs/gpu.md says how to get one")
   endif()
   maap_cuda_major(${_nvcc} _cuda_major)
   if(_cuda_major GREATER 0 AND _cuda_major LESS 12 AND NOT MAAP_PLUGIN)
@@ -176,8 +182,8 @@ elseif(USE_CUDA STREQUAL "AUTO" AND NOT MAAP_PLUGIN)
   else()
     maap_find_gpus(_gpu_here _capabilities)
     if(_gpu_here)
-      message(STATUS "CUDA: a GPU is here, but no nvcc (in CUDACXX, on PATH, in /usr/local/cuda): this builds for the CPU "
-                     "alone")
+      message(STATUS "CUDA: a GPU is here, but no nvcc (in CUDACXX, on PATH, in CUDA_PATH, in /usr/local/cuda, in "
+                     "Python's packages): this builds for the CPU alone")
     endif()
   endif()
 elseif(USE_CUDA STREQUAL "SHADOW" AND NOT MAAP_PLUGIN)

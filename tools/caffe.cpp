@@ -157,7 +157,7 @@ int run(const std::string& name, char** arguments) {
 /// say otherwise.
 static void log_as_a_program() {
   const char* const value = std::getenv("GLOG_logtostderr");
-  FLAGS_logtostderr = value != nullptr && *value != 0 && std::strchr("tTyY1", *value) != nullptr;
+  FLAGS_logtostderr = value != nullptr && std::memchr("tTyY1", *value, 6) != nullptr;  // as glog
 }
 
 extern "C" int caffe_main(int argc, char** argv) {

@@ -6,28 +6,32 @@
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
-#include <regex>
 #include <string>
 #include <vector>
 
 #include "caffe/layer_factory.hpp"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
 #include "tools/caffe_command.hpp"
 
 namespace caffe_command {
 
 namespace {
 
-// Modules of the user's that lie in the current folder are found last, so that nothing there (a
-// folder named caffe) hides a package. Without pycaffe the program starts again, and says so.
+// The build's own package comes first. Modules of the user's that lie in the current folder are
+// found last, so that nothing there (a folder named caffe) hides a package. Without pycaffe the
+// program starts again, and says so.
 const char kStart[] = R"(
-import os, sys
+import os, signal, sys
 program, folder, *arguments = sys.argv[1:]
-sys.path = [path for path in sys.path if path] + [folder, os.getcwd()]
+sys.path = [folder] + [path for path in sys.path if path] + [os.getcwd()]
 try:
     from caffe import command
-except ImportError as error:
+except Exception as error:  # an old protobuf, say
     print(f"no layers in Python: {sys.executable}: {error}", file=sys.stderr, flush=True)
     os.environ["CAFFE_PYTHON"] = "off"
+    for name in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
+        signal.signal(name, signal.SIG_DFL)
     os.execv(program, arguments)
 sys.exit(command.run(arguments))
 )";
@@ -41,13 +45,25 @@ bool names_python(const std::string& text) {
   return text.find("\"Python\"") != std::string::npos || text.find("'Python'") != std::string::npos;
 }
 
+/// What is wrong with a file, the command itself will say.
+class NoErrors : public google::protobuf::io::ErrorCollector {
+ public:
+  void AddError(int, int, const std::string&) override {}
+  void AddWarning(int, int, const std::string&) override {}
+};
+
 /// The files that a solver's net, train_net and test_net name.
 std::vector<std::string> nets_of(const std::string& solver) {
-  static const std::regex kNet(R"re((?:^|[\s;,])(?:train_|test_)?net\s*:\s*["']([^"']+)["'])re");
-  std::vector<std::string> files;
-  for (std::sregex_iterator i(solver.begin(), solver.end(), kNet), end; i != end; ++i) {
-    files.push_back((*i)[1]);
-  }
+  NoErrors none;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&none);
+  parser.AllowUnknownField(true);
+  parser.AllowPartialMessage(true);
+  caffe::SolverParameter param;
+  parser.ParseFromString(solver, &param);  // of a wrong text, what it has up to the error
+  std::vector<std::string> files(param.test_net().begin(), param.test_net().end());
+  if (param.has_net()) files.push_back(param.net());
+  if (param.has_train_net()) files.push_back(param.train_net());
   return files;
 }
 

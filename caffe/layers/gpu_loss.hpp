@@ -26,6 +26,12 @@ inline int keep_count(int valid, Blob<int>* counts) {
   return counts->mutable_cpu_data()[0] = valid;
 }
 
+/// The number that check_labels_on_gpu or keep_count has left; `otherwise` if a derived class has a
+/// forward pass of its own.
+inline int kept_count(const Blob<int>& counts, int otherwise) {
+  return counts.count() > 0 ? counts.cpu_data()[0] : otherwise;
+}
+
 /// The divisor of a loss, at least 1.
 template <typename T>
 struct LossDivisor {

@@ -111,8 +111,7 @@ void SoftmaxWithLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bo
         loss_divisor<Dtype>(normalization_, outer_num_, inner_num_, label_counts_.gpu_data(),
                             this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
-    // A derived class may have a forward pass of its own.
-    if (label_counts_.count() > 0) valid_count_ = label_counts_.cpu_data()[0];
+    valid_count_ = kept_count(label_counts_, valid_count_);
     run(Dtype(top[0]->cpu_diff()[0] / get_normalizer(normalization_, valid_count_)));
   }
 }

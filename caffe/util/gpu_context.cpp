@@ -150,9 +150,9 @@ void* GpuContext::room(size_t bytes, Room* room) {
     note_host_work("allocates GPU memory");
     release(room->memory);
     *room = Room();
+    ++rooms_made_;  // also if there is no memory: recorded work knows the old room
     room->memory = allocate(bytes);
     room->bytes = bytes;
-    ++rooms_made_;
   }
   return room->memory;
 }

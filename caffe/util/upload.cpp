@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <memory>
 #include <thread>
 
 namespace caffe {
@@ -75,16 +76,34 @@ void Upload::receive() {
   device::wait_for(sent_);
 }
 
+namespace {
+
+/// The thread's GPU is another one while this exists.
+class OnOtherGpu {
+ public:
+  explicit OnOtherGpu(int gpu) : before_(device::current()) { device::select(gpu); }
+  ~OnOtherGpu() {
+    try {
+      device::select(before_);
+    } catch (const Error&) {  // it was there a moment ago
+    }
+  }
+
+ private:
+  const int before_;
+};
+
+}  // namespace
+
 /// The thread may have used them on their GPU before it went to another.
 void Upload::give_back() {
-  const int here = device::current();
-  const bool has_left = device_ >= 0 && device_ != here;
-  if (has_left) {
+  std::unique_ptr<OnOtherGpu> other;
+  if (device_ >= 0 && device_ != device::current()) {
     device::wait();
-    device::select(device_);
+    other.reset(new OnOtherGpu(device_));
   }
   given_back_ = device::record();
-  if (has_left) device::select(here);
+  other.reset();
   gpu_.take_back();
   host_.take_back();
 }

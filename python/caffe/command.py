@@ -5,6 +5,7 @@
 """
 
 import ctypes
+import os
 import signal
 from pathlib import Path
 
@@ -14,12 +15,13 @@ _LIBRARY = Path(__file__).with_name("libcaffe_command.so")
 def run(arguments: list[str]) -> int:
     """Runs ``caffe`` with an argv, the program's name first; returns its exit status.
 
-    Once for each process, by its main thread: signals get back the actions that they have in a
-    program in C, before `caffe train` sets its own.
+    Once for each process, by its main thread: the signals that Python handles or ignores get back
+    the actions that they have in a program in C, before `caffe train` sets its own.
     """
-    for name in (signal.SIGINT, signal.SIGPIPE):
-        signal.signal(name, signal.SIG_DFL)
+    for name in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+        if name != signal.SIGINT or signal.getsignal(name) is not signal.SIG_IGN:
+            signal.signal(name, signal.SIG_DFL)
     library = ctypes.CDLL(str(_LIBRARY))
-    encoded = [argument.encode("utf-8", "surrogateescape") for argument in arguments]
+    encoded = [os.fsencode(argument) for argument in arguments]
     argv = (ctypes.c_char_p * (len(encoded) + 1))(*encoded, None)
     return library.caffe_main(len(encoded), argv)

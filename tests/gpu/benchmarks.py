@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bundle import Bundle
+from bundle import Bundle, query
 from outcome import NO_ROOM, NO_TIME
 
 REPO = Path(__file__).resolve().parents[2]
@@ -25,6 +25,8 @@ GRAPH = "FLOAT, graph"
 #: attention layer costs is seen in one mode.
 ROWS = [(net, mode) for net in NETS for mode in MODES if net != "alexnet_laap" or mode == "FLOAT"]
 ROWS += [(net, GRAPH) for net in NETS if net != "alexnet_laap"]
+#: MiB with which every net must fit: ResNet-152 needs 31,385 MB.
+MOST_NEEDED = 45_000
 #: A row that cannot have this much time is not begun: loading PyTorch and choosing kernels take it.
 LEAST_SECONDS = 25
 #: A row that takes longer has failed; one that the end of the step cuts off was not run.
@@ -49,6 +51,13 @@ class MemoryWatch:
         self.most = max((int(v) for v in re.findall(r"^(\d+)$", out, re.M)), default=0)
 
 
+def lacks_room(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a program, the engine's or PyTorch's, ended because this GPU is too small for a net.
+    On a GPU of MOST_NEEDED that is a fault."""
+    small = int((query("memory.total") or ["0"])[0] or 0) < MOST_NEEDED
+    return done.returncode == 1 and small and "out of memory" in done.stderr + done.stdout
+
+
 def timed(bundle: Bundle, command: list[str], more: dict[str, str], limit: float) -> dict[str, Any]:
     """A row: what the command's last line says, with the median time and the memory used."""
     with MemoryWatch() as watch:
@@ -59,7 +68,7 @@ def timed(bundle: Bundle, command: list[str], more: dict[str, str], limit: float
         row = json.loads(done.stdout.strip().splitlines()[-1])
     except (IndexError, ValueError):
         row = {}
-    if done.returncode and "out of memory" in done.stderr + done.stdout:  # the engine's, PyTorch's
+    if lacks_room(done):
         return {"error": NO_ROOM}
     if done.returncode or not row:
         return {"error": (done.stderr or done.stdout)[-800:] + f"\nexit status {done.returncode}"}
@@ -134,6 +143,5 @@ def layer_times(bundle: Bundle, deadline: float) -> tuple[dict[str, str], bool]:
         done = bundle.run(*call, cwd=bundle.folder / "nets", more=more, timeout=limit)
         times[net] = done.stderr
         cut_off = done.returncode == 124 and limit < MOST_SECONDS
-        too_large = "out of memory" in done.stderr
-        good = good and (done.returncode == 0 or cut_off or too_large)
+        good = good and (done.returncode == 0 or cut_off or lacks_room(done))
     return times, good

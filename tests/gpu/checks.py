@@ -21,7 +21,7 @@ from outcome import counted, fault, judge, not_run, part_of
 #: tests/python/test_gpu_filter.py demands all that a machine without a GPU skips.
 GPU_TESTS = (
     "*/2.*:*/3.*:*/4.*:*/5.*:Device*:*Gpu*:*GPU*:"
-    "*ChannelsLast*:BatchNormChainInHalf/*:LateValuesTest.*:UploadTest.*"
+    "*ChannelsLast*:BatchNormChainInHalf/*:LateValuesTest.*:UploadTest.*:*ModeChanges*"
 )
 
 #: Ways to compute the same: as the engine does by itself, without cuDNN, and with all of cuDNN's

@@ -101,6 +101,11 @@ NOT_RUN = {
     'docker run -v "$PWD:/workspace" maap-caffe caffe train -solver my_solver.prototxt': _CONTAINER,
     "docker build -t maap-caffe:gpu --target gpu .": _GPU_CONTAINER,
     'docker run --gpus all -v "$PWD:/workspace" maap-caffe:gpu train alexnet': _GPU_CONTAINER,
+    "docker save -o maap.tar maap-caffe:gpu": _GPU_CONTAINER,
+    "apptainer build maap.sif docker-archive:maap.tar": "needs Apptainer",
+    'apptainer run --nv --bind "$PWD:/workspace" --pwd /workspace maap.sif train alexnet': (
+        "needs Apptainer and a GPU"
+    ),
     "python3 -m venv ~/maap && . ~/maap/bin/activate": "writes to the home: tests/wheel.sh",
     "pip install -v .": "builds the engine: tests/container.sh",
     "pip install maap_caffe-*.whl": "needs the wheel: tests/wheel.sh",

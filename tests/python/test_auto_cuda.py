@@ -93,6 +93,37 @@ def test_a_gpu_without_a_toolkit_is_told_of(tmp_path):
     assert status != 0 and "USE_CUDA is ON, but there is no nvcc" in said
 
 
+def test_a_build_folder_keeps_its_toolkit(tmp_path):
+    """However it is written."""
+    nvcc = tmp_path / "bin/nvcc"
+    for path in (nvcc, tmp_path / "other/nvcc"):
+        program(path, NVCC.format(release="12.4"))
+    (tmp_path / "link").symlink_to(nvcc)
+    compiler = tmp_path / "CMakeFiles/3.25.1/CMakeCUDACompiler.cmake"
+    program(tmp_path / "bin/nvidia-smi", "#!/bin/sh\necho 8.6\n")
+    (tmp_path / "use.cmake").write_text(
+        SCRIPT.replace("set(USE_CUDA AUTO)", f"set(USE_CUDA ON)\nset(CMAKE_CUDA_COMPILER {nvcc})")
+    )
+    refused = {}
+    for made in (False, True):
+        if made:
+            compiler.parent.mkdir(parents=True)
+            compiler.touch()
+        for asked in ("nvcc", str(nvcc), str(tmp_path / "link"), str(tmp_path / "other/nvcc")):
+            own = {**os.environ, "CUDACXX": asked, "PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin"}
+            done = subprocess.run(
+                [str(CMAKE), "-P", "use.cmake"],
+                env=own,
+                cwd=tmp_path,
+                capture_output=True,
+                text=True,
+            )
+            refused[made, asked] = "remove the folder first" in " ".join(done.stderr.split())
+    assert [key for key, is_so in refused.items() if is_so] == [
+        (True, str(tmp_path / "other/nvcc"))
+    ]
+
+
 def test_on_demands_a_toolkit_that_is_new_enough(tmp_path):
     program(tmp_path / "bin/nvcc", NVCC.format(release="11.8"))
     status, said = configure(tmp_path, "ON", CUDACXX=str(tmp_path / "bin/nvcc"))

@@ -127,6 +127,7 @@ def test_without_time_tests_are_not_run():
 
 
 FAKE_SMI = """#!/bin/sh
+case "$*" in *query-gpu=memory.total\\ *) echo "${FAKE_MEMORY:-24000}"; exit ;; esac
 case "$*" in *memory.used*) echo 123; exec sleep 30 ;; *) echo "Fake GPU, 1.2, 1000" ;; esac
 case "$*" in *query-gpu=name\\ *) for i in $FAKE_MORE_GPUS; do echo "Fake GPU"; done ;; esac
 """
@@ -338,6 +339,8 @@ def test_a_net_that_does_not_fit_into_the_gpu_is_no_fault(bundle, monkeypatch):
     assert status == 0
     assert "does not fit" in results["bench"]["rows"][0]["engine"]["error"]
     assert "| vgg19 | 64 | FLOAT | not run | 2.0 |" in page
+    monkeypatch.setenv("FAKE_MEMORY", "143771")
+    assert run(bundle, [], "--only", "bench")[0] == 1
 
 
 @pytest.fixture

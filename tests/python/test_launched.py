@@ -231,10 +231,10 @@ def test_ranks_that_trained_nothing_are_not_kept():
 
 
 @pytest.mark.parametrize(
-    "visible, number", [(None, 3), ("0,1,2,3", 3), ("2", 1), ("GPU-0f3a", 1), ("", 3)]
+    "visible, number", [(None, 2), ("0,1,2,3", 2), ("2", 0), ("GPU-0f3a", 0), ("", 2)]
 )
 def test_each_rank_takes_its_own_gpu(monkeypatch, visible, number):
-    """Local rank 2 of a training on GPUs from 1 on; srun may leave each rank one GPU to see."""
+    """Local rank 2 of a training on GPUs from 0 on; srun may leave each rank one GPU to see."""
     taken = []
     caffe = SimpleNamespace(set_device=taken.append, set_mode_gpu=lambda: taken.append("GPU"))
     monkeypatch.setattr(loader, "has_gpu", lambda: True)
@@ -242,5 +242,5 @@ def test_each_rank_takes_its_own_gpu(monkeypatch, visible, number):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    loader.set_device(caffe, 1)
+    loader.set_device(caffe, 0)
     assert taken == [number, "GPU"]

@@ -26,8 +26,9 @@ void warn_of_slow_order() {
   static std::atomic<bool> is_said{false};
   if (gpu_order() != Order::kNhwc || (rounds_to_tf32() && device::capability() >= 80)) return;
   if (is_half(multiplied_type<float>()) || is_said.exchange(true)) return;
-  LOG(WARNING) << "CAFFE_GPU_LAYOUT=NHWC makes float convolutions slow but in math mode TF32, or "
-                  "with CAFFE_TF32=1, on a GPU from Ampere on";
+  LOG(WARNING)
+      << "CAFFE_GPU_LAYOUT=NHWC makes float convolutions slow, except in math mode TF32, or "
+         "with CAFFE_TF32=1, on a GPU from Ampere on";
 }
 
 template <typename Dtype>

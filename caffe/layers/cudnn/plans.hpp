@@ -37,7 +37,8 @@ class Plans {
   Plans& operator=(const Plans&) = delete;
 
   /// Built at the first request; null if there is none, which the log then tells. Valid until the
-  /// next call: of more than kMost plans those go that were not used for the longest time.
+  /// next call: of more than kMost plans those go that were not used for the longest time, but for
+  /// those that an iteration was recorded with.
   const Plan* find(const Convolution& convolution);
 
   /// A plan and its workspace of GPU memory, valid until the next call.

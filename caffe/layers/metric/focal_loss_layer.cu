@@ -130,8 +130,9 @@ void FocalLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& p
                             focal_counts_.gpu_data(),
                             this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
-    run(Dtype(top[0]->cpu_diff()[0] /
-              this->get_normalizer(this->normalization_, focal_counts_.cpu_data()[0])));
+    run(Dtype(
+        top[0]->cpu_diff()[0] /
+        this->get_normalizer(this->normalization_, kept_count(focal_counts_, this->valid_count_))));
   }
 }
 

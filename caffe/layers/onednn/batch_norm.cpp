@@ -11,6 +11,7 @@
 #include "caffe/layers/behind_norm.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/onednn/blocked_affine.hpp"
+#include "caffe/layers/onednn/forward_here.hpp"
 #include "caffe/layers/onednn/kept_input.hpp"
 #include "caffe/layers/scale_layer.hpp"
 
@@ -37,9 +38,9 @@ const float* shifts_of(const Behind& behind) {
   return behind.shifts() == nullptr ? nullptr : behind.shifts()->cpu_data();
 }
 
-class OneDnnBatchNormLayer : public BatchNormLayer<float> {
+class OneDnnBatchNormLayer : public ForwardHere<BatchNormLayer<float>> {
  public:
-  using Base = BatchNormLayer<float>;
+  using Base = ForwardHere<BatchNormLayer<float>>;
   using Base::Base;
 
  protected:
@@ -205,12 +206,11 @@ class OneDnnBatchNormLayer : public BatchNormLayer<float> {
   vector<float> factors_, shifts_;  // [channels]
   vector<float> by_x_, constant_;   // [channels], of the gradient
   vector<double> products_, sums_;  // [channels], of affine_backward
-  bool forward_was_here_ = false;   // in the last forward pass
 };
 
-class OneDnnScaleLayer : public ScaleLayer<float> {
+class OneDnnScaleLayer : public ForwardHere<ScaleLayer<float>> {
  public:
-  using Base = ScaleLayer<float>;
+  using Base = ForwardHere<ScaleLayer<float>>;
   using Base::Base;
 
  protected:
@@ -254,6 +254,10 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
     if (bias() != nullptr && param_propagate_down_.back()) add_gradients(of_shifts, bias());
   }
 
+  bool keeps_for_backward(const Blobs& top, const Blobs& bottom) const override {
+    return bottom[0] == top[0];
+  }
+
  private:
   /// Whether there is one factor per channel (axis 1).
   bool is_by_channel(const Blob<float>& x) const {
@@ -269,7 +273,6 @@ class OneDnnScaleLayer : public ScaleLayer<float> {
   KeptInput input_;
   Layout layout_;  // of the last forward pass
   vector<float> zeros_;
-  bool forward_was_here_ = false;  // in the last forward pass
 };
 
 template <typename LayerClass>

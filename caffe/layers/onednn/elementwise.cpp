@@ -9,6 +9,7 @@
 #include "caffe/layers/eltwise_layer.hpp"
 #include "caffe/layers/engine_choice.hpp"
 #include "caffe/layers/mobile/relu6_layer.hpp"
+#include "caffe/layers/onednn/forward_here.hpp"
 #include "caffe/layers/onednn/shadow.hpp"
 #include "caffe/layers/relu_layer.hpp"
 #include "caffe/layers/split_layer.hpp"
@@ -68,9 +69,9 @@ class OneDnnElementwiseLayer : public Plain {
   }
 };
 
-class OneDnnEltwiseLayer : public EltwiseLayer<float> {
+class OneDnnEltwiseLayer : public ForwardHere<EltwiseLayer<float>> {
  public:
-  using Base = EltwiseLayer<float>;
+  using Base = ForwardHere<EltwiseLayer<float>>;
   using Base::Base;
 
  protected:
@@ -122,6 +123,8 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
       if (same[i] >= 0 && !wanted[i]) share(*bottom[same[i]], bottom[i]);
     }
   }
+
+  bool keeps_for_backward(const Blobs&, const Blobs&) const override { return false; }
 
  private:
   /// The gradients of the wanted bottoms from those of the top, piece.x[0]; with a ReLU, whose
@@ -206,8 +209,7 @@ class OneDnnEltwiseLayer : public EltwiseLayer<float> {
     if (&from != to) Output(to, Part::kDiff, copy->share()).done();
   }
 
-  Layout layout_;                  // of the last forward pass
-  bool forward_was_here_ = false;  // whether that pass used layout_
+  Layout layout_;  // of the last forward pass
 };
 
 /// In the forward pass the tops share the bottom's memory, in any layout.

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "caffe/layers/engine_choice.hpp"
+#include "caffe/layers/onednn/forward_here.hpp"
 #include "caffe/layers/onednn/primitives.hpp"
 #include "caffe/layers/pooling_layer.hpp"
 
@@ -20,15 +21,18 @@ namespace caffe {
 namespace onednn {
 namespace {
 
-class OneDnnPoolingLayer : public PoolingLayer<float> {
+class OneDnnPoolingLayer : public ForwardHere<PoolingLayer<float>> {
  public:
-  using Base = PoolingLayer<float>;
+  using Base = ForwardHere<PoolingLayer<float>>;
   using Base::Base;
 
  protected:
   void Forward_cpu(const Blobs& bottom, const Blobs& top) override;
   void Backward_cpu(const Blobs& top, const vector<bool>& propagate_down,
                     const Blobs& bottom) override;
+  bool keeps_for_backward(const Blobs&, const Blobs&) const override {
+    return method() == PoolingParameter::MAX;
+  }
 
  private:
   struct Plan {
@@ -47,7 +51,6 @@ class OneDnnPoolingLayer : public PoolingLayer<float> {
   bool prepare(const Layout& from, const Blob<float>& top);
 
   std::unique_ptr<Plan> plan_;
-  bool forward_was_here_ = false;  // whether oneDNN ran the last forward pass
 };
 
 /// False if the borders differ.

@@ -162,7 +162,7 @@ class Work:
         self.caffe = loader.load(config.host)
         loader.set_device(self.caffe, config.gpu)
         if config.gpu is None and loader.has_gpu():
-            say("computing on the CPU; --gpu 0 computes on the first GPU")
+            say("computing on the CPU; on a machine with a GPU, --gpu 0 computes there")
         self.plan = Plan(())
         self.test_transform = feed.transform(run, self.state, "TEST")
 

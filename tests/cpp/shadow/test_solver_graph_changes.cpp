@@ -116,11 +116,13 @@ TEST_F(SolverGraphTest, ARecordingThatFailsCostsNothing) {
 TEST_F(SolverGraphTest, WithoutTheMemoryForARecordingTrainingGoesOn) {
   const Devices two(2);
   in_thread([] {
-    Caffe::SetDevice(1);                // whose contexts have no room for cuBLAS yet
+    const Trained plain = train(solver_param(lenet(), "momentum: 0.9"), 9);
+    Caffe::SetDevice(1);  // whose contexts have no room for cuBLAS yet
     shadow::set_memory(size_t(20) << 20);
     const Trained trained = train(solver_param(lenet(), "momentum: 0.9" + string(kGraph)), 9);
     shadow::set_memory(size_t(8) << 30);
     EXPECT_EQ(trained.graph_launches, 0);
+    EXPECT_EQ(trained.weights, plain.weights);
   });
 }
 

@@ -94,12 +94,16 @@ def test_time_and_test(folder):
         'net_param { layer { name: "py" type: "Python" top: "x" '
         'python_param { module: "engine_layers" layer: "Double" } } }',
         'net: "empty.prototxt" test_net: "net.prototxt" test_iter: 1 test_interval: 1',
+        'net: "empty.prototxt" test_net: ["empty.prototxt", "net" ".prototxt"] '
+        "test_iter: [1, 1] test_interval: 1",
     ],
 )
 def test_nets_wherever_a_solver_names_them(folder, solver):
     (folder / "empty.prototxt").write_text('name: "none"')
     (folder / "solver.prototxt").write_text(solver + ' lr_policy: "fixed" base_lr: 0 max_iter: 1')
-    assert MARK not in run(folder, "train", "-solver", "solver.prototxt").stdout
+    for python, is_unknown in [({}, False), ({"CAFFE_PYTHON": "off"}, True)]:
+        done = run(folder, "train", "-solver", "solver.prototxt", env=environment(**python))
+        assert (f"unknown layer type {MARK}" in done.stdout) == is_unknown, done.stdout
 
 
 def test_modules_in_the_current_folder(folder):
@@ -149,7 +153,8 @@ def other_python(folder):
 def test_the_log_goes_where_a_program_writes_it(folder):
     logs = folder / "logs"
     logs.mkdir()
-    env = environment(GLOG_log_dir=logs, GLOG_logtostderr="")
+    env = environment(GLOG_log_dir=logs)
+    env.pop("GLOG_logtostderr", None)
     done = run(folder, "train", "-solver", "solver.prototxt", env=env)
     assert done.returncode == 0 and "Optimization Done." in done.stdout
     assert "Optimization Done." in (logs / "caffe.INFO").read_text()

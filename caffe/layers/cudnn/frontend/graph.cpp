@@ -100,7 +100,8 @@ std::shared_ptr<Graph> describe(const Convolution& c) {
 
 fe::error_t list_kernels(Graph* graph) {
   if (graph->create_execution_plans({fe::HeurMode_t::A}).is_bad()) {
-    auto status = graph->create_execution_plans({fe::HeurMode_t::B});  // or FALLBACK alone
+    auto status =
+        graph->create_execution_plans({fe::HeurMode_t::B});  // without it the general ones alone
     (void)status;
   }
   auto status = graph->create_execution_plans({fe::HeurMode_t::FALLBACK});
