@@ -68,7 +68,7 @@ TYPED_TEST(LayerFactoryTest, UnknownTypesListTheKnown) {
   EXPECT_ERROR(this->make("Yolov3"),
                "layer 'mine': unknown layer type 'Yolov3': it is a layer of yolo_eric612 and "
                "troyliu0105, not built yet");
-  EXPECT_ERROR(this->make("Python"), "computed by pycaffe: run this net from Python");
+  EXPECT_ERROR(this->make("Python"), "need pycaffe: run this net from Python");
 }
 
 TYPED_TEST(LayerFactoryTest, LoadsALibraryOfLayers) {
