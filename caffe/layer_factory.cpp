@@ -27,8 +27,7 @@ CreatorTable<Dtype>& creator_table() {
 
 /// Only pycaffe registers this type, since the layer's code runs in Python.
 constexpr const char* kPythonHint =
-    "; layers in Python need pycaffe: run this net from Python, or give `caffe` a Python that has "
-    "it "
+    "; layers in Python need pycaffe: run this net from Python, or give `caffe` a Python with it "
     "(the python3 on PATH, or CAFFE_PYTHON=/path/to/python3)";
 
 string report_twice(const string& type) {

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "caffe/layer_factory.hpp"
-#include "google/protobuf/io/tokenizer.h"
+#include "caffe/util/silent_errors.hpp"
 #include "google/protobuf/text_format.h"
 #include "tools/caffe_command.hpp"
 
@@ -45,16 +45,9 @@ bool names_python(const std::string& text) {
   return text.find("\"Python\"") != std::string::npos || text.find("'Python'") != std::string::npos;
 }
 
-/// What is wrong with a file, the command itself will say.
-class NoErrors : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int, int, const std::string&) override {}
-  void AddWarning(int, int, const std::string&) override {}
-};
-
 /// The files that a solver's net, train_net and test_net name.
 std::vector<std::string> nets_of(const std::string& solver) {
-  NoErrors none;
+  caffe::SilentErrors none;  // the command itself will say what is wrong
   google::protobuf::TextFormat::Parser parser;
   parser.RecordErrorsTo(&none);
   parser.AllowUnknownField(true);

@@ -43,13 +43,13 @@ class SoftmaxWithLossLayer : public Portable<LossLayer<Dtype>> {
   int ignore_label_ = 0;
   LossParameter::NormalizationMode normalization_ = LossParameter::VALID;
   int softmax_axis_ = 0, outer_num_ = 0, inner_num_ = 0;
-  int valid_count_ = 0;    // labels of the last forward pass that are not ignored
-  Blob<Dtype> item_loss_;  // outer x inner
+  int valid_count_ = 0;     // labels of the last forward pass that are not ignored
+  Blob<int> label_counts_;  // the first is valid_count_, on either device
+  Blob<Dtype> item_loss_;   // outer x inner
 
  private:
   /// A derived class may have its own divisor, which the host computes.
   bool all_on_gpu() const;
-  Blob<int> label_counts_;  // the first is valid_count_, on either device
 };
 
 }  // namespace caffe

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "caffe/util/silent_errors.hpp"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 
@@ -10,11 +11,6 @@ namespace caffe {
 namespace {
 
 using google::protobuf::io::Tokenizer;
-
-class Silent : public google::protobuf::io::ErrorCollector {
- public:
-  void AddError(int, int, const std::string&) override {}
-};
 
 struct Open {
   std::string name;
@@ -25,7 +21,7 @@ struct Open {
 
 std::string open_message(const std::string& text) {
   google::protobuf::io::ArrayInputStream stream(text.data(), static_cast<int>(text.size()));
-  Silent silent;
+  SilentErrors silent;
   Tokenizer tokens(&stream, &silent);
   tokens.set_comment_style(Tokenizer::SH_COMMENT_STYLE);
   std::vector<Open> open;

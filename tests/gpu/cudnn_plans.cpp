@@ -246,7 +246,8 @@ int main(int count, char** arguments) {
   FLAGS_minloglevel = 2;
   const auto gpu = h200();
   if (gpu == nullptr) return 1;
-  bool good = refuses_wrong_lengths(gpu) && large_filters_use_tensor_cores(gpu);
+  bool good = refuses_wrong_lengths(gpu);
+  good = large_filters_use_tensor_cores(gpu) && good;
   for (int i = 1; i < count; ++i) good = check_net(arguments[i], gpu) && good;
   return good && count > 1 ? 0 : 1;
 }

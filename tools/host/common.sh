@@ -32,6 +32,13 @@ as_root() {
 # can_be_root: this user is root, or sudo is installed (it may ask for a password on a terminal).
 can_be_root() { [ "$(id -u)" = 0 ] || command -v sudo >/dev/null; }
 
+# ask_for_root WHAT REFUSED: asks for sudo's password now, if it needs one, since what runs in the background cannot ask.
+ask_for_root() {
+  if [ "$(id -u)" = 0 ] || sudo -n true 2>/dev/null; then return; fi
+  say "$1 needs sudo, which may ask for your password"
+  sudo -v || die "sudo was refused; $2"
+}
+
 # Cores this process may use: the affinity mask, limited by a container's CPU quota.
 usable_cores() {
   local cores quota period

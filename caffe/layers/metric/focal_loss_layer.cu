@@ -88,7 +88,7 @@ void FocalLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
       this->item_loss_.mutable_active_data()};
   if (top.size() > 1) top[1]->ShareData(this->prob_);
   if (current_device() == Device::kGPU) {
-    const int* const valid = check_labels_on_gpu(*this, *bottom[1], range, &focal_counts_);
+    const int* const valid = check_labels_on_gpu(*this, *bottom[1], range, &this->label_counts_);
     gpu_loss<Dtype>(
         count, item, item.loss,
         loss_divisor<Dtype>(this->normalization_, this->outer_num_, this->inner_num_, valid,
@@ -96,7 +96,7 @@ void FocalLossLayer<Dtype>::Forward_any(const Blobs& bottom, const Blobs& top) {
         top[0]->mutable_gpu_data());
     return;
   }
-  this->valid_count_ = keep_count(count_labels(*this, *bottom[1], range), &focal_counts_);
+  this->valid_count_ = keep_count(count_labels(*this, *bottom[1], range), &this->label_counts_);
   parallel_for(count, item);
   double sum = 0;
   for (int i = 0; i < count; ++i) sum += item.loss[i];
@@ -127,12 +127,12 @@ void FocalLossLayer<Dtype>::Backward_any(const Blobs& top, const vector<bool>& p
     run(LossFactor<Dtype>{
         Dtype(1), top[0]->gpu_diff(),
         loss_divisor<Dtype>(this->normalization_, this->outer_num_, this->inner_num_,
-                            focal_counts_.gpu_data(),
+                            this->label_counts_.gpu_data(),
                             this->layer_param_.loss_param().pre_fixed_normalizer())});
   } else {
-    run(Dtype(
-        top[0]->cpu_diff()[0] /
-        this->get_normalizer(this->normalization_, kept_count(focal_counts_, this->valid_count_))));
+    run(Dtype(top[0]->cpu_diff()[0] /
+              this->get_normalizer(this->normalization_,
+                                   kept_count(this->label_counts_, this->valid_count_))));
   }
 }
 

@@ -33,7 +33,6 @@ class FocalLossLayer : public SoftmaxWithLossLayer<Dtype> {
  private:
   // loss = -factor (base + sign p)^gamma log p
   Dtype factor_ = 0, base_ = 1, sign_ = -1, gamma_ = 2;
-  Blob<int> focal_counts_;  // the first: labels of the last forward pass that are not ignored
 };
 
 }  // namespace caffe
