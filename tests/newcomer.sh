@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # A newcomer's first steps: a fresh Debian 12 with only git, a clone, one command. Run by hand, as root:
 #
-#   tests/newcomer.sh [--user] [--keep] [--suite NAME] [--avx2] [VERB ARGS...]     default: train alexnet
+#   tests/newcomer.sh [--user] [--keep] [--suite NAME] [--avx2 | --arm64] [VERB ARGS...]     default: train alexnet
 #
 # The Debian (--suite trixie: Debian 13) is made with debootstrap in a temporary folder and deleted at the end (--keep
 # keeps it and prints its path). --user: an ordinary user with sudo runs the command. --avx2: AVX-512 is hidden from the
-# engine and its libraries. The clone is of the last commit of this checkout. The time of the first start and of a
+# engine and its libraries. --arm64: a Debian for 64-bit ARM, by emulation (packages qemu-user-static and
+# g++-aarch64-linux-gnu); this machine's compiler builds there, since an emulated one takes ten times as long, so the
+# suite must be this machine's. MAAP_EMULATED_CPU is the processor, by default one without SVE. The clone is of the last commit of this checkout. The time of the first start and of a
 # second `./maap --version` are printed, and the longest silence between two lines.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -16,12 +18,13 @@ if [ "${MAAP_NEWCOMER_INSIDE:-}" != 1 ]; then
   MAAP_NEWCOMER_INSIDE=1 exec unshare -m -- "$0" "$@"
 fi
 
-user=root keep='' suite=bookworm isa=() packages=git,ca-certificates
+user=root keep='' suite=bookworm isa=() arm='' packages=git,ca-certificates
 while :; do
   case ${1:-} in
     --user) user=newcomer packages=$packages,sudo ;;
     --keep) keep=1 ;;
     --avx2) isa=(CAFFE_CPU_ISA=AVX2) ;;
+    --arm64) arm=1 isa=(QEMU_CPU="${MAAP_EMULATED_CPU:-max,sve=off}") ;;
     --suite)
       suite=$2
       shift
@@ -33,21 +36,56 @@ done
 [ $# -gt 0 ] || set -- train alexnet
 
 say() { printf '== %5d s  %s\n' "$SECONDS" "$*"; }
+formats=/proc/sys/fs/binfmt_misc
 fresh=$(mktemp -d "${TMPDIR:-/var/tmp}/maap-newcomer.XXXXXX")
 chmod 755 "$fresh"
 cleanup() {
+  if [ -n "$arm" ] && [ -e "$formats/maap-arm64" ]; then echo -1 >"$formats/maap-arm64"; fi
   umount -R -l "$fresh" 2>/dev/null || true
   if [ -n "$keep" ]; then say "kept: $fresh"; else rm -rf --one-file-system "$fresh"; fi
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
+# Lets the kernel start programs for 64-bit ARM with QEMU until the end, also those that become root (C: sudo).
+emulate_arm64() {
+  local format=/usr/lib/binfmt.d/qemu-aarch64.conf
+  if ! command -v aarch64-linux-gnu-g++ >/dev/null || [ ! -r "$format" ]; then
+    echo "--arm64 needs the packages qemu-user-static and g++-aarch64-linux-gnu" >&2
+    exit 1
+  fi
+  [ -e "$formats/register" ] || mount -t binfmt_misc none "$formats"
+  [ -e "$formats/maap-arm64" ] || sed 's/^:qemu-aarch64:/:maap-arm64:/; s/$/C/' "$format" >"$formats/register"
+}
+
+# g++ and gcc in the Debian are this machine's programs, with the libraries that they load.
+lend_compiler() {
+  local folder name
+  mkdir -p "$fresh/lib64"
+  cp -L /lib64/ld-linux-x86-64.so.2 "$fresh/lib64/"
+  for folder in /usr/lib/x86_64-linux-gnu /usr/lib/gcc-cross /usr/aarch64-linux-gnu; do
+    mkdir -p "$fresh$folder"
+    mount --bind "$folder" "$fresh$folder"
+  done
+  mkdir "$fresh/usr/lib/cross-bin"
+  cp -L /usr/aarch64-linux-gnu/bin/* "$fresh/usr/lib/cross-bin/"
+  mount --bind "$fresh/usr/lib/cross-bin" "$fresh/usr/aarch64-linux-gnu/bin"
+  for name in gcc g++; do # GCC finds its other programs from the folder that a link leads to
+    cp -L "/usr/bin/aarch64-linux-gnu-$name" "$fresh/usr/bin/cross-$name"
+    ln -s "/usr/bin/cross-$name" "$fresh/usr/local/bin/$name"
+  done
+  ln -s /usr/bin/cross-gcc "$fresh/usr/local/bin/cc"
+  ln -s /usr/bin/cross-g++ "$fresh/usr/local/bin/c++"
+}
+
+[ -z "$arm" ] || emulate_arm64
 say "making a fresh Debian ($suite) in $fresh"
-debootstrap --variant=minbase --include="$packages" "$suite" "$fresh" "$mirror" >"$fresh.log" 2>&1 ||
+debootstrap ${arm:+--arch=arm64} --variant=minbase --include="$packages" "$suite" "$fresh" "$mirror" >"$fresh.log" 2>&1 ||
   { tail -n 3 "$fresh.log" >&2; exit 1; }
 rm -f "$fresh.log"
 mount --bind "$fresh" "$fresh"
 for folder in proc sys dev; do mount --rbind "/$folder" "$fresh/$folder"; done
+[ -z "$arm" ] || lend_compiler
 # This machine's access to the network: names, certificates, pip's index.
 for file in /etc/resolv.conf /etc/ssl/certs/ca-certificates.crt /etc/pip.conf; do
   if [ -r "$file" ]; then cp -L "$file" "$fresh$file"; fi

@@ -219,7 +219,7 @@ std::string block_of_mobilenet(const std::string& type, const std::string& param
 /// The block stays in oneDNN's layout from the first convolution to the last, as with a Convolution
 /// by groups.
 TEST(DepthwiseLayers, ConvertNothingInABlockOfMobileNet) {
-  if (!has_onednn()) GTEST_SKIP() << "built without oneDNN";
+  SKIP_WITHOUT_BLOCKS();
   NetPair usual(block_of_mobilenet("Convolution", "num_output: 32 group: 32"));
   NetPair pair(block_of_mobilenet("ConvolutionDepthwise", ""));
   for (NetPair* const each : {&usual, &pair}) {

@@ -59,6 +59,7 @@ class OneDnnChain : public OneDnn {
 };
 
 TEST_F(OneDnnChain, ConvertsNothingBetweenItsLayers) {
+  SKIP_WITHOUT_BLOCKS();
   NetPair pair(alexnet_like());
   EXPECT_EQ(pair.forward(), 0);
   EXPECT_EQ(pair.backward(), conversions_of_backward(pair));
@@ -67,6 +68,7 @@ TEST_F(OneDnnChain, ConvertsNothingBetweenItsLayers) {
 
 /// As in training, without the gradient of the images.
 TEST_F(OneDnnChain, ConvertsNothingBetweenItsLayersInTraining) {
+  SKIP_WITHOUT_BLOCKS();
   NetPair pair("force_backward: false " + alexnet_like() +
                layer("Power", "conv3", "loss", "loss_weight: 1"));
   for (int iteration = 0; iteration < 2; ++iteration) {
@@ -77,6 +79,7 @@ TEST_F(OneDnnChain, ConvertsNothingBetweenItsLayersInTraining) {
 }
 
 TEST_F(OneDnnChain, TakesPlainValuesOnlyFromWhoAsks) {
+  SKIP_WITHOUT_BLOCKS();
   NetPair pair(alexnet_like());
   pair.forward();
   const Blob<float>& blob = *pair.net.blob_by_name("norm1");
@@ -146,6 +149,7 @@ TEST_F(OneDnnChain, GivesTheSameBitsAgain) {
 
 /// A residual block: a Split before, a sum after.
 TEST_F(OneDnnChain, ConvertsNothingInResidualBlocks) {
+  SKIP_WITHOUT_BLOCKS();
   const std::string text =
       input(2, 3, 12, 12) + conv("x", "a", 32, kNoBias) + batch_norm("a", "a") + relu("a") +
       conv("a", "b1", 16, "kernel_size: 1 bias_term: false") + batch_norm("b1", "b1") + relu("b1") +
@@ -165,6 +169,7 @@ TEST_F(OneDnnChain, ConvertsNothingInResidualBlocks) {
 }
 
 TEST_F(OneDnnChain, NormalisesOutOfPlace) {
+  SKIP_WITHOUT_BLOCKS();
   for (const Phase phase : {TRAIN, TEST}) {
     NetPair pair(input(3, 3, 9, 9) + conv("x", "a", 48, kNoBias) + layer("BatchNorm", "a", "b") +
                      layer("Scale", "b", "c") + layer("ReLU", "c", "d") +
@@ -179,6 +184,7 @@ TEST_F(OneDnnChain, NormalisesOutOfPlace) {
 
 /// With given statistics and more pixels than are summed at once; with weights that do not learn.
 TEST_F(OneDnnChain, NormalisesByGivenStatistics) {
+  SKIP_WITHOUT_BLOCKS();
   for (const string learns : {"", "param { lr_mult: 0 } param { lr_mult: 0 }"}) {
     NetPair pair(input(3, 3, 19, 23) + conv("x", "a", 32, kNoBias) +
                  layer("BatchNorm", "a", "a", "batch_norm_param { use_global_stats: true }") +
@@ -240,6 +246,7 @@ class OneDnnNormalisation : public OneDnnChain {
 };
 
 TEST_F(OneDnnNormalisation, TakesTheLayersBehindIt) {
+  SKIP_WITHOUT_BLOCKS();
   for (const Case& c : cases()) {
     SCOPED_TRACE(name_of(c));
     NetPair pair(text_of(c));
@@ -376,6 +383,7 @@ TEST_F(OneDnnChain, ScalesByOtherAxesInThePlainLayer) {
 }
 
 TEST_F(OneDnnChain, ConcatenatesBlocks) {
+  SKIP_WITHOUT_BLOCKS();
   for (const int channels : {32, 20}) {
     NetPair pair(input(2, 3, 9, 9) + conv("x", "a", 16) + conv("x", "b", channels) + relu("b") +
                  "layer { name: 'c' type: 'Concat' bottom: 'a' bottom: 'b' top: 'c' }" +

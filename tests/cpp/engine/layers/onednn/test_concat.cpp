@@ -101,6 +101,7 @@ TEST_F(OneDnnConcat, AgreesWithThePlainLayer) {
 }
 
 TEST_F(OneDnnConcat, ConvolutionsWriteIntoItsTop) {
+  SKIP_WITHOUT_BLOCKS();
   const auto pair = make(two_fires());
   EXPECT_EQ(joined(pair.get(), {"a1", "a3"}), 2);
   EXPECT_EQ(joined(pair.get(), {"b1", "b3"}, "b"), 2);
@@ -148,6 +149,7 @@ TEST_F(OneDnnConcat, WorksInANetThatKeepsNothing) {
 }
 
 TEST_F(OneDnnConcat, TakesOtherBottomsAsWell) {
+  SKIP_WITHOUT_BLOCKS();
   // A pooling, an input, and a blob that another layer reads, too.
   const std::string text = input(1, 16, 8, 8) + conv("x", "a1", 16) + relu("a1") +
                            conv("x", "q", 16) + pooling("q", "p") + conv("x", "c", 16) +
@@ -188,6 +190,7 @@ TEST_F(OneDnnConcat, SeesThatALaterLayerChangesItsTop) {
 }
 
 TEST_F(OneDnnConcat, ADropoutBehindItDoesNothing) {
+  SKIP_WITHOUT_BLOCKS();
   const std::string begin = input(1, 16, 8, 8) + fire("x", "a", 16);
   const std::string end = conv("a", "y", 16, "kernel_size: 1");
   const auto without = make(begin + end), pair = make(begin + layer("Dropout", "a", "a") + end);

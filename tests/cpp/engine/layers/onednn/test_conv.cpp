@@ -30,6 +30,7 @@ TEST_F(OneDnnConvolution, AgreesWithThePlainLayer) {
 
 /// Large enough for Winograd's algorithm, with widths that tiles do not divide.
 TEST_F(OneDnnConvolution, AgreesForWinogradsAlgorithm) {
+  SKIP_WITHOUT_BLOCKS();
   for (const int images : {5, 6, 8}) {
     SCOPED_TRACE(std::to_string(images) + " images");
     const std::string rest =
@@ -43,6 +44,7 @@ TEST_F(OneDnnConvolution, AgreesForWinogradsAlgorithm) {
 }
 
 TEST_F(OneDnnConvolution, AgreesForWinogradsAlgorithmWithGroupsAndWindowsOf5) {
+  SKIP_WITHOUT_BLOCKS();
   for (const std::string rest :
        {"kernel_size: 5 pad: 2 group: 2", "kernel_size: 5 pad: 1 bias_term: false",
         "kernel_size: 3 pad: 1 group: 3", "kernel_size: 3 pad_h: 2 pad_w: 0"}) {
@@ -58,6 +60,7 @@ TEST_F(OneDnnConvolution, AgreesForWinogradsAlgorithmWithGroupsAndWindowsOf5) {
 /// Of the images of one of these sizes only the gradient of the weights is worth the algorithm,
 /// with blocks of 8 channels of the first and with blocks of 16 of the second.
 TEST_F(OneDnnConvolution, AgreesIfOnlySomePassesUseWinogradsAlgorithm) {
+  SKIP_WITHOUT_BLOCKS();
   for (const int size : {14, 15}) {
     SCOPED_TRACE(std::to_string(size));
     NetPair pair(input(1, 3, size, size) + conv("x", "a", 16) + conv("a", "y", 16));

@@ -63,6 +63,7 @@ class OneDnnFolding : public OneDnn {
 };
 
 TEST_F(OneDnnFolding, ComputesTheLayersBehindAConvolution) {
+  SKIP_WITHOUT_BLOCKS();
   for (const char* const param :
        {"kernel_size: 3 pad: 1", "kernel_size: 3 bias_term: false", "kernel_size: 1",
         "kernel_size: 3 stride: 2 group: 2", "kernel_size: 5 pad: 2 group: 16"}) {
@@ -77,6 +78,7 @@ TEST_F(OneDnnFolding, ComputesTheLayersBehindAConvolution) {
 }
 
 TEST_F(OneDnnFolding, TakesOnlyWhatItCanCompute) {
+  SKIP_WITHOUT_BLOCKS();
   const struct {
     std::string followers;
     size_t count;
@@ -112,6 +114,7 @@ TEST_F(OneDnnFolding, ASlopeIsRightForEveryAlgorithm) {
 }
 
 TEST_F(OneDnnFolding, TakesAReluAloneIfWeightsMayNotBeKept) {
+  SKIP_WITHOUT_BLOCKS();
   const auto pair = make(chain() + conv("b", "c", 16) + in_place("ReLU", "c"), false);
   expect_forward(pair.get());
   for (const char* const name : {"a", "b"}) EXPECT_EQ(taken(*pair, name), 0u) << name;
@@ -161,6 +164,7 @@ TEST_F(OneDnnFolding, TakesNoScaleWhileTraining) {
 }
 
 TEST_F(OneDnnFolding, TakesAReluWhileTraining) {
+  SKIP_WITHOUT_BLOCKS();
   for (const char* const param : {"kernel_size: 3 pad: 1", "kernel_size: 5 pad: 2 group: 2",
                                   "kernel_size: 3 stride: 2", "kernel_size: 3 bias_term: false"}) {
     for (const char* const slope : {"", "relu_param { negative_slope: 0.25 }"}) {

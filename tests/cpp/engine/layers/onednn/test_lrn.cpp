@@ -28,6 +28,7 @@ TEST_F(OneDnnLRN, AgreesWithThePlainLayer) {
 }
 
 TEST_F(OneDnnLRN, TakesTheLayoutOfItsBottom) {
+  SKIP_WITHOUT_BLOCKS();
   NetPair pair(input(2, 16, 5, 6) + conv("x", "a", 20) + layer("LRN", "a", "y") +
                layer("LRN", "x", "z"));
   pair.forward();
