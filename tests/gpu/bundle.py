@@ -18,6 +18,9 @@ class Bundle:
 
     def __init__(self, folder: Path, python: str) -> None:
         self.folder = folder.resolve()
+        built = self.folder / "built.txt"
+        #: The commit, CUDA, cuDNN and architectures that it was built with; "" if nothing says.
+        self.built = built.read_text().strip() if built.exists() else ""
         places = [str(place) for place in (self.folder / "lib", *cuda_folders(python))]
         theirs = os.environ.get("LD_LIBRARY_PATH", "")
         self.environment = dict(os.environ)

@@ -22,6 +22,7 @@ def report(results: dict[str, Any]) -> list[str]:
     m = results["machine"]
     lines = ["# On a GPU", ""]
     lines += [f"{m['gpu']}, {m['memory_mb']} MiB, driver {m['driver']}, {m['date']}."]
+    lines += [f"Engine: {m.get('built') or 'unknown build'}."]
     lines += [f"PyTorch, its CUDA, its cuDNN: {m['torch'] or 'none'}.", "", "## Checks", ""]
     lines += ["| check | result |", "| --- | --- |"]
     lines += [f"| {name} | {cell(results.get(name), say)} |" for name, say in CHECKS.items()]

@@ -1,6 +1,7 @@
 """tools/bundle, on a build that only looks like one of the engine."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -60,6 +61,16 @@ def build_of(folder: Path, engine: str) -> Path:
 
 def pack(folder: Path, engine: str) -> "subprocess.CompletedProcess[str]":
     build = build_of(folder, engine)
+    compiler = build / "CMakeFiles/3.25/CMakeCUDACompiler.cmake"
+    compiler.parent.mkdir(parents=True)
+    compiler.write_text('set(CMAKE_CUDA_COMPILER_VERSION "13.0.88")\n')
+    (folder / "cudnn_version.h").write_text(
+        "#define CUDNN_MAJOR 9\n#define CUDNN_MINOR 19\n#define CUDNN_PATCHLEVEL 0\n"
+        "#define CUDNN_VERSION (CUDNN_MAJOR * 10000)\n"
+    )
+    (build / "CMakeCache.txt").write_text(
+        f"CMAKE_CUDA_ARCHITECTURES:UNINITIALIZED=75;90\nCudnn_INCLUDE_DIR:PATH={folder}\n"
+    )
     command = [str(REPO / "tools/bundle"), str(build), str(folder / "bundle.tar.xz")]
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
@@ -70,6 +81,9 @@ def test_expat_is_a_stub_and_parts_of_glibc_are_left_out(tmp_path):
     subprocess.run(["tar", "-xf", "bundle.tar.xz"], cwd=tmp_path, check=True)
     shutil.rmtree(tmp_path / "build")
     bundle = tmp_path / "bundle"
+    commit, _, rest = (bundle / "built.txt").read_text().partition(", ")
+    assert re.fullmatch(r"commit (\w{12}( with changes)?|unknown)", commit)
+    assert rest == "CUDA 13.0.88, cuDNN 9.19.0, architectures 75;90\n"
     libraries = {path.name for path in (bundle / "lib").iterdir()}
     assert libraries == {"libcaffe.so", "libreader.so", "libexpat.so.1"}
     environment = {**os.environ, "LD_LIBRARY_PATH": str(bundle / "lib"), "LD_BIND_NOW": "1"}

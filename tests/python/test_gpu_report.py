@@ -23,6 +23,12 @@ def test_what_did_not_run_is_said():
     assert "none." in text  # PyTorch
 
 
+def test_the_build_is_said():
+    built = "commit 0123456789ab, CUDA 13.0.88, cuDNN 9.19.0, architectures 90"
+    assert f"Engine: {built}." in load().report({"machine": {**MACHINE, "built": built}})
+    assert "Engine: unknown build." in load().report({"machine": MACHINE})
+
+
 def test_a_failure_is_said():
     row = {"solver": "train_solver.prototxt", "way": "default"}
     failed = {**row, "good": False, "iterations": 50, "largest": 0.5}
