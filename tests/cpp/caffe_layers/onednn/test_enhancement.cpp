@@ -16,6 +16,7 @@ class OneDnnEnhancement : public OneDnn {
 };
 
 TEST_F(OneDnnEnhancement, ConvertsNothingAndAgreesWithThePlainLayer) {
+  SKIP_WITHOUT_BLOCKS();
   for (const int channels : {16, 32, 96}) {
     for (const char* const tops :
          {"top: 'b'", "top: 'a'", "top: 'b' top: 'attention'", "top: 'a' top: 'attention'"}) {

@@ -54,20 +54,22 @@ inline int block_of(const Blob<float>& blob) {
 #endif
 }
 
+#if defined(__x86_64__)
+constexpr bool kIsX86 = true;
+#else
+constexpr bool kIsX86 = false;
+#endif
+
 /// Whether oneDNN has fast code for convolutions here, in blocks of channels. For 64-bit ARM it has
 /// some for processors with vectors of 512 bits (SVE) alone, and the plain layers do the work.
 inline bool has_blocks() {
-#if defined(__x86_64__)
-  return has_onednn();
-#else
-  if (!has_onednn()) return false;
+  if (kIsX86 || !has_onednn()) return has_onednn();
   Net<float> net(parse_net(
       "layer { name: 'x' type: 'Input' top: 'x' input_param { shape { dim: 1 dim: 32 dim: 8 dim: 8 "
       "} } } layer { name: 'y' type: 'Convolution' bottom: 'x' top: 'y' convolution_param { "
       "num_output: 32 kernel_size: 3 } }"));
   net.Forward();
   return block_of(*net.blob_by_name("y")) != 0;
-#endif
 }
 
 /// One net in both types, with the same weights, inputs and gradients of the outputs.
@@ -189,6 +191,11 @@ class NetPair {
   Watcher watcher_;
   std::mt19937 random_;
 };
+
+/// For tests that expect oneDNN to compute certain convolutions: those that it has code for on
+/// x86-64.
+#define SKIP_UNLESS_X86() \
+  if (!kIsX86) GTEST_SKIP() << "which convolutions oneDNN computes fast is known for x86-64"
 
 /// For tests of the layout that passes from layer to layer.
 #define SKIP_WITHOUT_BLOCKS() \

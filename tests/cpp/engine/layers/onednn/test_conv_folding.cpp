@@ -63,7 +63,7 @@ class OneDnnFolding : public OneDnn {
 };
 
 TEST_F(OneDnnFolding, ComputesTheLayersBehindAConvolution) {
-  SKIP_WITHOUT_BLOCKS();
+  SKIP_UNLESS_X86();
   for (const char* const param :
        {"kernel_size: 3 pad: 1", "kernel_size: 3 bias_term: false", "kernel_size: 1",
         "kernel_size: 3 stride: 2 group: 2", "kernel_size: 5 pad: 2 group: 16"}) {
@@ -164,7 +164,7 @@ TEST_F(OneDnnFolding, TakesNoScaleWhileTraining) {
 }
 
 TEST_F(OneDnnFolding, TakesAReluWhileTraining) {
-  SKIP_WITHOUT_BLOCKS();
+  SKIP_UNLESS_X86();
   for (const char* const param : {"kernel_size: 3 pad: 1", "kernel_size: 5 pad: 2 group: 2",
                                   "kernel_size: 3 stride: 2", "kernel_size: 3 bias_term: false"}) {
     for (const char* const slope : {"", "relu_param { negative_slope: 0.25 }"}) {
