@@ -7,7 +7,8 @@
 # keeps it and prints its path). --user: an ordinary user with sudo runs the command. --avx2: AVX-512 is hidden from the
 # engine and its libraries. --arm64: a Debian for 64-bit ARM, by emulation (packages qemu-user-static and
 # g++-aarch64-linux-gnu); this machine's compiler builds there, since an emulated one takes ten times as long, so the
-# suite must be this machine's. MAAP_EMULATED_CPU is the processor, by default one without SVE. The clone is of the last commit of this checkout. The time of the first start and of a
+# suite must be this machine's. The processor is like a Neoverse N1, or as $MAAP_EMULATED_CPU and $OPENBLAS_CORETYPE say.
+# The clone is of the last commit of this checkout. The time of the first start and of a
 # second `./maap --version` are printed, and the longest silence between two lines.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
@@ -24,7 +25,7 @@ while :; do
     --user) user=newcomer packages=$packages,sudo ;;
     --keep) keep=1 ;;
     --avx2) isa=(CAFFE_CPU_ISA=AVX2) ;;
-    --arm64) arm=1 isa=(QEMU_CPU="${MAAP_EMULATED_CPU:-max,sve=off}") ;;
+    --arm64) arm=1 isa=(QEMU_CPU="${MAAP_EMULATED_CPU:-max,sve=off}" OPENBLAS_CORETYPE="${OPENBLAS_CORETYPE:-neoversen1}") ;;
     --suite)
       suite=$2
       shift

@@ -19,7 +19,9 @@ struct CrossEntropy {
   T* loss;
   T* counts;
   CAFFE_HD void operator()(int i) const {
-    const bool ignored = has_ignore && static_cast<int>(target[i]) == ignore;
+    // NaN as an integer is another number on each kind of processor; it is never ignored.
+    const bool ignored =
+        has_ignore && target[i] == target[i] && static_cast<int>(target[i]) == ignore;
     const T far = x[i] < T(0) ? x[i] : -x[i];  // its exp does not overflow
     const T positive = x[i] < T(0) ? T(0) : x[i];
     loss[i] = ignored ? T(0) : positive - x[i] * target[i] + std::log1p(std::exp(far));

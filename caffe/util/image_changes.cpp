@@ -218,6 +218,10 @@ void check_noise(const NoiseParameter& param) {
   check_probability("noise_param.prob", param.prob());
   check_probability("noise_param.saltpepper_param.fraction", param.saltpepper_param().fraction());
   CAFFE_CHECK(param.jpeg() <= 100, "noise_param.jpeg is " << param.jpeg() << ": give 0 to 100");
+  for (const float value : param.saltpepper_param().value()) {
+    CAFFE_CHECK(value >= 0 && value <= 255,
+                "noise_param.saltpepper_param.value is " << value << ": give 0 to 255");
+  }
 }
 
 void check_distortion(const DistortionParameter& param) {

@@ -1,6 +1,7 @@
 #include "tests/shadow/host_memory.hpp"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cinttypes>
@@ -40,13 +41,18 @@ bool PinnedMemory::holds(uintptr_t begin, size_t bytes) {
   return begin + bytes <= next->first + next->second;
 }
 
+size_t page_bytes() {
+  static const size_t bytes = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  return bytes;
+}
+
 bool is_writable_host_memory(uintptr_t address) {
-  constexpr uintptr_t kPage = 4096, kLowest = 65536, kHighest = uintptr_t(1) << 47;
+  constexpr uintptr_t kLowest = 65536, kHighest = uintptr_t(1) << 52;  // 47 on x86-64, 48 on ARM
   if (address < kLowest || address >= kHighest) return false;
   unsigned char resident = 0;
-  void* const page = reinterpret_cast<void*>(address / kPage * kPage);
-  if (mincore(page, kPage, &resident) != 0) return false;  // not mapped: the cheap answer
-  constexpr uintptr_t kSanitizers = uintptr_t(64) << 30;   // theirs alone are as large
+  void* const page = reinterpret_cast<void*>(address / page_bytes() * page_bytes());
+  if (mincore(page, page_bytes(), &resident) != 0) return false;  // not mapped: the cheap answer
+  constexpr uintptr_t kSanitizers = uintptr_t(64) << 30;          // theirs alone are as large
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
     uintptr_t begin = 0, end = 0;

@@ -24,6 +24,9 @@ class PinnedMemory {
   std::map<uintptr_t, size_t> ranges_;
 };
 
+/// 4096 on x86-64, up to 65536 on ARM.
+size_t page_bytes();
+
 /// Whether this is the address of host memory that the program can write to (heap, stack, pinned
 /// memory, static variables): not code, not constants, not a number that only looks like one.
 bool is_writable_host_memory(uintptr_t address);

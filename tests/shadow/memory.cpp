@@ -11,12 +11,12 @@
 #include <utility>
 
 #include "tests/shadow/control.hpp"
+#include "tests/shadow/host_memory.hpp"
 
 namespace shadow {
 
 namespace {
 
-constexpr size_t kPage = 4096;
 constexpr size_t kAlignment = 16;
 constexpr size_t kMostOpen = 16384;  // blocks; each may need two mappings of the 65530
 /// Addresses, not memory: as many as the thread sanitizer allows. Freed ones come again only when
@@ -97,7 +97,7 @@ Memory::Memory() {
   if (mapped == MAP_FAILED) throw Fault("the shadow device cannot reserve addresses");
   low_ = reinterpret_cast<uintptr_t>(mapped);
   high_ = low_ + kAddresses;
-  next_ = low_ + kPage;
+  next_ = low_ + page_bytes();
 }
 
 /// The block that an address belongs to, its rest of a page included.
@@ -114,17 +114,17 @@ uintptr_t Memory::place_for(size_t span) {
   bool wrapped = false;
   uintptr_t place = next_;
   for (;;) {
-    if (place + span + kPage > high_) {
+    if (place + span + page_bytes() > high_) {
       if (wrapped) return 0;
       wrapped = true;
-      place = low_ + kPage;
+      place = low_ + page_bytes();
     }
-    Blocks::iterator inside = blocks_.lower_bound(place - kPage);
-    if (inside != blocks_.begin() && std::prev(inside)->second.last_page > place - kPage) --inside;
+    Blocks::iterator inside = blocks_.lower_bound(place - page_bytes());
+    if (inside != blocks_.begin() && std::prev(inside)->second.last_page > place - page_bytes()) --inside;
     bool is_free = true;
-    while (inside != blocks_.end() && inside->first < place + span + kPage) {
+    while (inside != blocks_.end() && inside->first < place + span + page_bytes()) {
       if (inside->second.state != Block::kFreed) {
-        place = inside->second.last_page + kPage;
+        place = inside->second.last_page + page_bytes();
         is_free = false;
         break;
       }
@@ -136,10 +136,10 @@ uintptr_t Memory::place_for(size_t span) {
 
 uintptr_t Memory::allocate(size_t bytes, int device, Block::State state) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  const size_t aligned = round_up(bytes, kAlignment), span = round_up(aligned, kPage);
+  const size_t aligned = round_up(bytes, kAlignment), span = round_up(aligned, page_bytes());
   const uintptr_t place = place_for(span);
   if (place == 0) return 0;
-  next_ = place + span + kPage;
+  next_ = place + span + page_bytes();
   const uintptr_t begin = place + span - aligned;
   blocks_[place] =
       Block{begin, begin + bytes, place, place + span, device, state, false, false, false};
@@ -214,7 +214,7 @@ void Memory::open(Block* block) {
 }
 
 std::string Memory::close(Block* block) {
-  const std::string wrong = check(*block, kPage);
+  const std::string wrong = check(*block, page_bytes());
   mprotect(reinterpret_cast<void*>(block->first_page), block->last_page - block->first_page,
            PROT_NONE);
   block->is_open = false;

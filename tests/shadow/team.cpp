@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "tests/shadow/control.hpp"
+#include "tests/shadow/host_memory.hpp"
 #include "tests/shadow/logical_threads.hpp"
 #include "tests/shadow/memory.hpp"
 #include "tests/shadow/queue.hpp"
@@ -31,7 +32,6 @@ constexpr size_t kStackBytes = 256 << 10;
 #else
 constexpr size_t kStackBytes = 64 << 10;
 #endif
-constexpr size_t kGuardBytes = 4096;
 
 /// Gives a fiber a stack that exists already.
 struct OwnStack {
@@ -48,9 +48,7 @@ class Stacks {
     static Stacks& made = *new Stacks;
     return made;
   }
-  void* bottom(int rank) const {
-    return memory_ + rank * (kStackBytes + kGuardBytes) + kGuardBytes;
-  }
+  void* bottom(int rank) const { return memory_ + rank * (kStackBytes + guard_) + guard_; }
   OwnStack of(int rank) const {
     stack_context stack;
     // Not all at one offset in their pages: they would compete for a few lines of the cache.
@@ -62,16 +60,18 @@ class Stacks {
 
  private:
   Stacks() {
-    const size_t bytes = kTeamThreads * (kStackBytes + kGuardBytes);
+    const size_t bytes = kTeamThreads * (kStackBytes + guard_);
     void* const mapped = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED)
       throw Fault("the shadow device has no memory for its threads' stacks");
     memory_ = static_cast<char*>(mapped);
     for (int rank = 0; rank < kTeamThreads; ++rank) {
-      mprotect(memory_ + rank * (kStackBytes + kGuardBytes), kGuardBytes, PROT_NONE);
+      if (mprotect(memory_ + rank * (kStackBytes + guard_), guard_, PROT_NONE) != 0)
+        throw Fault("the shadow device cannot close a page below a stack");
     }
   }
+  const size_t guard_ = page_bytes();
   char* memory_;
 };
 

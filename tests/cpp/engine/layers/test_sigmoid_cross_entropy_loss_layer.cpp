@@ -38,6 +38,13 @@ TYPED_TEST(SigmoidCrossEntropyLossLayerTest, Normalization) {
   this->expect_loss("ignore_label: -1 normalization: NONE", sum);
 }
 
+TYPED_TEST(SigmoidCrossEntropyLossLayerTest, ATargetThatIsNotANumberIsNotIgnored) {
+  this->add_bottom({1, 3}, {1, 2, 3});
+  this->add_bottom({1, 3}, {1, std::nan(""), 0});
+  this->forward(this->layer_text("ignore_label: 0"));
+  EXPECT_TRUE(std::isnan(this->top[0]->cpu_data()[0]));
+}
+
 TYPED_TEST(SigmoidCrossEntropyLossLayerTest, LargeScores) {
   this->add_bottom({1, 4}, {500, -500, 500, -500});
   this->add_bottom({1, 4}, {1, 0, 0, 1});

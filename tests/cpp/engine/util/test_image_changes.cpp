@@ -145,6 +145,8 @@ TEST(ImageChanges, ErrorsNameTheField) {
   EXPECT_ERROR(check_expansion(parsed<ExpansionParameter>("max_expand_ratio: 1e9")), "1 to 100");
   EXPECT_ERROR(check_noise(parsed<NoiseParameter>("prob: -1")), "noise_param.prob");
   EXPECT_ERROR(check_noise(parsed<NoiseParameter>("jpeg: 101")), "noise_param.jpeg");
+  EXPECT_ERROR(check_noise(parsed<NoiseParameter>("saltpepper_param { value: [1, 256] }")),
+               "noise_param.saltpepper_param.value is 256: give 0 to 255");
   EXPECT_ERROR(check_distortion(parsed<DistortionParameter>("hue_prob: 3")), "hue_prob");
   EXPECT_ERROR(check_distortion(parsed<DistortionParameter>("contrast_lower: 2 contrast_upper: 1")),
                "contrast_lower");
