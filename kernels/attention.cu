@@ -1,7 +1,6 @@
 #include "kernels/attention.hpp"
 
-#include <type_traits>
-
+#include "kernels/attention_tiles.hpp"
 #include "kernels/half.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/sigmoid.hpp"
@@ -10,10 +9,11 @@
 namespace maap {
 namespace {
 
+using namespace tiles;
+
 // A tile is a strip of pixels with all their channels. On the CPU it is as wide as possible while
 // its planes stay in a core's L2 cache between the two sweeps and its sums fit their share of the
-// L1 cache. On the GPU it is 32 pixels: a block's warps share their channels, each thread keeps its
-// values in registers between the two sweeps, and memory is read once.
+// L1 cache. attention_tiles.hpp has the GPU's.
 constexpr int kCpuTile = 2048;
 constexpr int64_t kTileBytes = 512 << 10;
 // The number of planes read side by side. With one, the memory is idle between requests; eight can
@@ -38,10 +38,6 @@ Tiling cpu_tiling(const FeatureShape& s, int64_t planes, int64_t size) {
   return {(s.pixels + width - 1) / width, width};
 }
 
-Tiling gpu_tiling(const FeatureShape& s) {
-  return {s.pixels, 1};
-}
-
 int64_t count(const FeatureShape& s, const Tiling& t) {
   return static_cast<int64_t>(s.n) * t.per_image;
 }
@@ -51,13 +47,12 @@ int64_t work(const FeatureShape& s, const Tiling& t) {
 }
 
 /// Tile i: its image, its first pixel, its number of pixels.
-template <int kTile>
 struct Tile {
   int n, begin, size;
   MAAP_HD Tile(int i, const Tiling& t, int pixels) {
     n = i / t.per_image;
     begin = (i - n * t.per_image) * t.width;
-    size = kTile == 1 || pixels - begin > t.width ? (kTile == 1 ? 1 : t.width) : pixels - begin;
+    size = pixels - begin > t.width ? t.width : pixels - begin;
   }
   /// The offset of the tile in an (n, channels, pixels) and in an (n, pixels) blob.
   MAAP_HD int64_t in_features(const FeatureShape& s) const {
@@ -85,16 +80,16 @@ MAAP_HD inline void channel_sum(int channels, int64_t pixels, int size, T* sum, 
   }
 }
 
-template <typename T, int kTile>
+template <typename T>
 struct AttentionMap {
   FeatureShape s;
   Tiling tiling;
   const T* f;  // [n, channels, pixels]
   T* a;        // [n, pixels]
   MAAP_HD void operator()(int i) const {
-    const Tile<kTile> t(i, tiling, s.pixels);
+    const Tile t(i, tiling, s.pixels);
     const T* const in = f + t.in_features(s);
-    T sum[kTile];
+    T sum[kCpuTile];
     channel_sum<kPlanes>(s.channels, s.pixels, t.size, sum, [=](int64_t k) { return in[k]; });
     T* const out = a + t.in_map(s);
     MAAP_SIMD for (int j = 0; j < t.size; ++j) {
@@ -104,7 +99,7 @@ struct AttentionMap {
   }
 };
 
-template <typename T, int kTile>
+template <typename T>
 struct Enhance {
   FeatureShape s;
   Tiling tiling;
@@ -113,10 +108,10 @@ struct Enhance {
   T* a;         // [n, pixels]
   bool past_cache;
   MAAP_HD void operator()(int i) const {
-    const Tile<kTile> t(i, tiling, s.pixels);
+    const Tile t(i, tiling, s.pixels);
     const T* const in = f + t.in_features(s);
     T* const out = enhanced + t.in_features(s);
-    T factor[kTile];
+    T factor[kCpuTile];
     channel_sum<kPlanes>(s.channels, s.pixels, t.size, factor, [=](int64_t k) { return in[k]; });
     T* const attention = a + t.in_map(s);
     MAAP_SIMD for (int j = 0; j < t.size; ++j) {
@@ -133,7 +128,7 @@ struct Enhance {
   }
 };
 
-template <typename T, int kTile>
+template <typename T>
 struct EnhanceBackward {
   FeatureShape s;
   Tiling tiling;
@@ -145,11 +140,11 @@ struct EnhanceBackward {
   bool recover;
   bool past_cache;
   MAAP_HD void operator()(int i) const {
-    const Tile<kTile> t(i, tiling, s.pixels);
+    const Tile t(i, tiling, s.pixels);
     const T* const g = gradient + t.in_features(s);
     const T* const x = f + t.in_features(s);
     T* const out = f_gradient + t.in_features(s);
-    T factor[kTile], shift[kTile];
+    T factor[kCpuTile], shift[kCpuTile];
     channel_sum<kPlanes / 2>(s.channels, s.pixels, t.size, shift,
                              [=](int64_t k) { return g[k] * x[k]; });
     const int64_t at_map = t.in_map(s);
@@ -169,7 +164,7 @@ struct EnhanceBackward {
   }
 };
 
-// With the channels last, a pixel on the CPU and, if it has more channels than a tile, on the GPU.
+// With the channels last, a pixel on the CPU.
 
 template <typename T>
 struct AttentionOfPixel {
@@ -231,177 +226,6 @@ struct EnhancePixelBackward {
   }
 };
 
-// Measured on an H200 as the share of a copy's bandwidth, forward and backward, 64 images: 96 x 55
-// x 55 81 and 89 %, 64 x 224 x 224 89 and 88 %, 64 x 112 x 112 92 and 88 %. 64 pixels and 4 groups:
-// 75 and 72, 90 and 86, 92 and 83 %.
-constexpr int kTeam = 256;  // threads: kGroups groups of channels, for kTeam / kGroups pixels
-constexpr int kFewGroups = 8;
-constexpr int kManyGroups = 32;  // with the channels last, where they may share a row of memory
-constexpr int kMostPerThread = 32;
-
-/// A thread of a team that works on a tile: its pixel and the first of its channels, which are
-/// kGroups apart. Neighbouring threads have neighbouring values.
-template <int kGroups, bool kLast>
-struct GpuTile {
-  static constexpr int kSize = kTeam / kGroups;  // pixels
-  int n, pixel, lane, group;
-  bool inside;
-  template <typename Team>
-  MAAP_HD GpuTile(const FeatureShape& s, int i, const Team& team) {
-    const int per_image = (s.pixels + kSize - 1) / kSize;
-    n = i / per_image;
-    lane = kLast ? team.rank() / kGroups : team.rank() % kSize;
-    group = kLast ? team.rank() % kGroups : team.rank() / kSize;
-    pixel = (i - n * per_image) * kSize + lane;
-    inside = pixel < s.pixels;
-  }
-  /// The pixel's channel 0, and the distance to the next channel.
-  MAAP_HD int64_t in_features(const FeatureShape& s) const {
-    return kLast ? in_map(s) * s.channels : static_cast<int64_t>(n) * s.channels * s.pixels + pixel;
-  }
-  static MAAP_HD int64_t step(const FeatureShape& s) { return kLast ? 1 : s.pixels; }
-  MAAP_HD int64_t in_map(const FeatureShape& s) const {
-    return static_cast<int64_t>(n) * s.pixels + pixel;
-  }
-  /// The sum of the groups' parts, in the order of the groups.
-  template <typename T, typename Team>
-  MAAP_HD T sum(T part, const Team& team) const {
-    T* const parts = static_cast<T*>(team.scratch());
-    parts[place(group)] = part;
-    team.sync();
-    T total = T(0);
-    for (int g = 0; g < kGroups; ++g) total += parts[place(g)];
-    return total;
-  }
-
- private:
-  MAAP_HD int place(int g) const { return kLast ? lane * kGroups + g : g * kSize + lane; }
-};
-
-template <int kGroups>
-int gpu_tiles(const FeatureShape& s) {
-  constexpr int kSize = kTeam / kGroups;
-  return s.n * ((s.pixels + kSize - 1) / kSize);
-}
-
-template <typename T, bool kLast>
-struct AttentionMapOfTile {
-  FeatureShape s;
-  const T* f;
-  T* a;
-  template <typename Team>
-  MAAP_HD void operator()(int i, const Team& team) const {
-    const GpuTile<kFewGroups, kLast> t(s, i, team);
-    const T* const in = f + t.in_features(s);
-    T part = T(0);
-    if (t.inside) {
-#pragma unroll 8
-      for (int c = t.group; c < s.channels; c += kFewGroups) part += in[c * t.step(s)];
-    }
-    const T mean = t.sum(part, team) / T(s.channels);
-    if (t.inside && t.group == 0) a[t.in_map(s)] = sigmoid(mean) + (mean - mean);
-  }
-};
-
-/// For up to kGroups kPer channels.
-template <typename T, int kPer, int kGroups, bool kLast>
-struct EnhanceTile {
-  using C = Computed<T>;
-  FeatureShape s;
-  const T* f;
-  T* enhanced;
-  C* a;
-  template <typename Team>
-  MAAP_HD void operator()(int i, const Team& team) const {
-    const GpuTile<kGroups, kLast> t(s, i, team);
-    const int64_t at = t.in_features(s);
-    C value[kPer], part = C(0);
-#pragma unroll
-    for (int k = 0; k < kPer; ++k) {
-      const int c = t.group + k * kGroups;
-      const bool has = t.inside && c < s.channels;
-      value[k] = has ? C(f[at + c * t.step(s)]) : C(0);
-    }
-#pragma unroll
-    for (int k = 0; k < kPer; ++k) part += value[k];
-    const C attention = sigmoid(t.sum(part, team) / C(s.channels));
-    if (t.inside && t.group == 0) a[t.in_map(s)] = attention;
-    const C factor = C(1) + attention;
-#pragma unroll
-    for (int k = 0; k < kPer; ++k) {
-      const int c = t.group + k * kGroups;
-      if (t.inside && c < s.channels) {
-        enhanced[at + c * t.step(s)] = factor * value[k];
-      }
-    }
-  }
-};
-
-template <typename T, int kPer, int kGroups, bool kLast>
-struct EnhanceBackwardTile {
-  using C = Computed<T>;
-  FeatureShape s;
-  const T* gradient;
-  const C* a_gradient;
-  const T* f;
-  const C* a;
-  T* f_gradient;
-  bool recover;
-  template <typename Team>
-  MAAP_HD void operator()(int i, const Team& team) const {
-    const GpuTile<kGroups, kLast> t(s, i, team);
-    const int64_t at = t.in_features(s), at_map = t.in_map(s);
-    C g[kPer], part = C(0);
-#pragma unroll
-    for (int k = 0; k < kPer; ++k) {
-      const int c = t.group + k * kGroups;
-      const bool has = t.inside && c < s.channels;
-      g[k] = has ? C(gradient[at + c * t.step(s)]) : C(0);
-      if (has) part += g[k] * C(f[at + c * t.step(s)]);
-    }
-    const C total = t.sum(part, team);
-    if (!t.inside) return;
-    const C value = a[at_map], factor = C(1) + value;
-    const C sum = recover ? total / factor : total;
-    const C extra = a_gradient ? a_gradient[at_map] : C(0);
-    const C shift = value * (C(1) - value) / C(s.channels) * (sum + extra);
-#pragma unroll
-    for (int k = 0; k < kPer; ++k) {
-      const int c = t.group + k * kGroups;
-      if (c < s.channels) {
-        f_gradient[at + c * t.step(s)] = factor * g[k] + shift;
-      }
-    }
-  }
-};
-
-template <int kPer_, int kGroups_>
-struct TileOf {
-  static constexpr int kPer = kPer_, kGroups = kGroups_;
-};
-
-/// Calls f(TileOf<...>()) for the least channels per thread that suffice; false if none do.
-template <bool kLast, typename F>
-bool with_tile(int channels, const F& f) {
-  const int needed = (channels + kFewGroups - 1) / kFewGroups;
-  if (needed <= 4) {
-    f(TileOf<4, kFewGroups>());
-  } else if (needed <= 8) {
-    f(TileOf<8, kFewGroups>());
-  } else if (needed <= 12) {
-    f(TileOf<12, kFewGroups>());
-  } else if (needed <= 16) {
-    f(TileOf<16, kFewGroups>());
-  } else if (needed <= kMostPerThread) {
-    f(TileOf<kMostPerThread, kFewGroups>());
-  } else if (kLast && channels <= kManyGroups * kMostPerThread) {
-    f(TileOf < kMostPerThread, kLast ? kManyGroups : kFewGroups > ());
-  } else {
-    return false;
-  }
-  return true;
-}
-
 template <typename T>
 bool stream(const FeatureShape& s, const T* in, const T* out) {
   return in != out && static_cast<int64_t>(sizeof(T)) * s.n * s.channels * s.pixels >= kStreamBytes;
@@ -416,13 +240,11 @@ template <typename T>
 void enhance_channels_last(Device device, const FeatureShape& s, const T* f, T* enhanced,
                            Computed<T>* a) {
   const EnhancePixel<T> pixel{s.channels, f, enhanced, a};
-  const auto tiled = [&](auto tile) {
+  with_tile<true>(s.channels, [&](auto tile) {
     using Tile = decltype(tile);
     parallel_tiles(device, s.pixels, s.channels, pixel, gpu_tiles<Tile::kGroups>(s),
-                   EnhanceTile<T, Tile::kPer, Tile::kGroups, true>{s, f, enhanced, a});
-  };
-  if (with_tile<true>(s.channels, tiled)) return;
-  parallel_for(device, s.pixels, s.channels, pixel, s.pixels, pixel);
+                   EnhanceIn<T, Tile, true>{s, f, enhanced, a});
+  });
 }
 
 template <typename T>
@@ -430,14 +252,12 @@ void enhance_backward_channels_last(Device device, const FeatureShape& s, const 
                                     const Computed<T>* a_gradient, const T* f, bool recover,
                                     const Computed<T>* a, T* f_gradient) {
   const EnhancePixelBackward<T> pixel{s.channels, gradient, a_gradient, f, a, f_gradient, recover};
-  const auto tiled = [&](auto tile) {
+  with_tile<true>(s.channels, [&](auto tile) {
     using Tile = decltype(tile);
-    parallel_tiles(device, s.pixels, s.channels, pixel, gpu_tiles<Tile::kGroups>(s),
-                   EnhanceBackwardTile<T, Tile::kPer, Tile::kGroups, true>{
-                       s, gradient, a_gradient, f, a, f_gradient, recover});
-  };
-  if (with_tile<true>(s.channels, tiled)) return;
-  parallel_for(device, s.pixels, s.channels, pixel, s.pixels, pixel);
+    parallel_tiles(
+        device, s.pixels, s.channels, pixel, gpu_tiles<Tile::kGroups>(s),
+        EnhanceBackwardIn<T, Tile, true>{s, gradient, a_gradient, f, a, f_gradient, recover});
+  });
 }
 
 }  // namespace
@@ -451,24 +271,21 @@ void attention_map(Device device, const FeatureShape& s, const T* f, T* a) {
     return;
   }
   const Tiling cpu = cpu_tiling(s, s.channels, sizeof(T));
-  parallel_tiles(device, count(s, cpu), work(s, cpu), AttentionMap<T, kCpuTile>{s, cpu, f, a},
+  parallel_tiles(device, count(s, cpu), work(s, cpu), AttentionMap<T>{s, cpu, f, a},
                  gpu_tiles<kFewGroups>(s), AttentionMapOfTile<T, false>{s, f, a});
 }
 
 template <typename T>
 void enhance(Device device, const FeatureShape& s, const T* f, T* enhanced, T* a) {
   if (s.channels_last) return enhance_channels_last(device, one_image(s), f, enhanced, a);
-  const Tiling cpu = cpu_tiling(s, s.channels, sizeof(T)), gpu = gpu_tiling(s);
+  const Tiling cpu = cpu_tiling(s, s.channels, sizeof(T));
   const bool past_cache = stream(s, f, static_cast<const T*>(enhanced));
-  const Enhance<T, kCpuTile> on_cpu{s, cpu, f, enhanced, a, past_cache};
-  const auto tiled = [&](auto tile) {
+  const Enhance<T> on_cpu{s, cpu, f, enhanced, a, past_cache};
+  with_tile<false>(s.channels, [&](auto tile) {
     using Tile = decltype(tile);
     parallel_tiles(device, count(s, cpu), work(s, cpu), on_cpu, gpu_tiles<Tile::kGroups>(s),
-                   EnhanceTile<T, Tile::kPer, Tile::kGroups, false>{s, f, enhanced, a});
-  };
-  if (with_tile<false>(s.channels, tiled)) return;
-  parallel_for(device, count(s, cpu), work(s, cpu), on_cpu, count(s, gpu),
-               Enhance<T, 1>{s, gpu, f, enhanced, a, false});
+                   EnhanceIn<T, Tile, false>{s, f, enhanced, a});
+  });
 }
 
 template <typename T>
@@ -478,20 +295,16 @@ void enhance_backward(Device device, const FeatureShape& s, const T* gradient, c
     return enhance_backward_channels_last(device, one_image(s), gradient, a_gradient, f, recover, a,
                                           f_gradient);
   }
-  const Tiling cpu = cpu_tiling(s, 2 * s.channels, sizeof(T)), gpu = gpu_tiling(s);
+  const Tiling cpu = cpu_tiling(s, 2 * s.channels, sizeof(T));
   const bool past_cache = stream(s, gradient, static_cast<const T*>(f_gradient));
-  const EnhanceBackward<T, kCpuTile> on_cpu{s, cpu,        gradient, a_gradient, f,
-                                            a, f_gradient, recover,  past_cache};
-  const auto tiled = [&](auto tile) {
+  const EnhanceBackward<T> on_cpu{s, cpu,        gradient, a_gradient, f,
+                                  a, f_gradient, recover,  past_cache};
+  with_tile<false>(s.channels, [&](auto tile) {
     using Tile = decltype(tile);
-    parallel_tiles(device, count(s, cpu), work(s, cpu), on_cpu, gpu_tiles<Tile::kGroups>(s),
-                   EnhanceBackwardTile<T, Tile::kPer, Tile::kGroups, false>{
-                       s, gradient, a_gradient, f, a, f_gradient, recover});
-  };
-  if (with_tile<false>(s.channels, tiled)) return;
-  parallel_for(
-      device, count(s, cpu), work(s, cpu), on_cpu, count(s, gpu),
-      EnhanceBackward<T, 1>{s, gpu, gradient, a_gradient, f, a, f_gradient, recover, false});
+    parallel_tiles(
+        device, count(s, cpu), work(s, cpu), on_cpu, gpu_tiles<Tile::kGroups>(s),
+        EnhanceBackwardIn<T, Tile, false>{s, gradient, a_gradient, f, a, f_gradient, recover});
+  });
 }
 
 template <typename T>

@@ -185,7 +185,8 @@ void time_elimination(Report* report, const maap::FeatureShape& f_shape,
 
 template <typename T>
 void compare_all(Report* report) {
-  const maap::FeatureShape shapes[] = {{2, 3, 20}, {3, 96, 3025}, {1, 7, 1}, {4, 256, 169}};
+  const maap::FeatureShape shapes[] = {{2, 3, 20},    {3, 96, 3025}, {1, 7, 1},
+                                       {4, 256, 169}, {3, 512, 196}, {2, 2048, 49}};
   for (const maap::FeatureShape& s : shapes) {
     for (bool in_place : {false, true}) {
       for (bool with_a : {false, true}) enhancement<T>(report, s, in_place, with_a);
@@ -230,6 +231,8 @@ void compare_and_time(Report* report) {
   time_enhancement(report, {64, 96, 3025});   // AlexNet's conv1, 55 x 55
   time_enhancement(report, {64, 64, 50176});  // VGG19's conv1_1, 224 x 224
   time_enhancement(report, {64, 64, 12544});  // ResNet-152's conv1, 112 x 112
+  time_enhancement(report, {64, 512, 196});   // VGG19's conv5_4, 14 x 14
+  time_enhancement(report, {64, 2048, 49});   // ResNet-152's res5c, 7 x 7
   time_elimination(report, {64, 256, 169}, {64, 13, 13, 227, 227});
   time_elimination(report, {64, 512, 784}, {64, 28, 28, 224, 224});
 }
