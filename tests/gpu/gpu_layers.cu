@@ -212,6 +212,7 @@ void compare_all(Report* report) {
 void compare_few(Report* report) {
   enhancement<float>(report, {3, 96, 305}, false, true);
   enhancement<double>(report, {1, 7, 1}, true, false);
+  enhancement<float>(report, {2, 300, 21}, true, true);
   attention_map<float>(report, {4, 56, 169});
   for (maap::ThresholdAt at : {maap::ThresholdAt::kInput, maap::ThresholdAt::kMap}) {
     regions<float>(report, {8, 13, 13, 57, 57}, {at});
