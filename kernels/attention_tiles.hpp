@@ -11,6 +11,7 @@
 #include "kernels/half.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/sigmoid.hpp"
+#include "kernels/tiles.hpp"
 
 namespace maap {
 namespace tiles {
@@ -26,14 +27,6 @@ constexpr int kFewGroups = 8;
 constexpr int kSomeGroups = 16;
 constexpr int kManyGroups = 32;  // with the channels last, where they may share a row of memory
 constexpr int kMostPerThread = 32;
-
-/// The same value, but what was computed with it before is not kept in registers for later.
-MAAP_HD inline int anew(int value) {
-#if defined(__CUDA_ARCH__)
-  asm("" : "+r"(value));
-#endif
-  return value;
-}
 
 /// A thread of a team that works on a tile: its pixel and the first of its channels, which are
 /// kGroups apart. Neighbouring threads have neighbouring values.

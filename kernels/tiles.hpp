@@ -48,6 +48,14 @@ void parallel_tile_teams(Device device, int n, int64_t work, const F& f) {
   }
 }
 
+/// The same value, but what was computed with it before is not kept in registers for later.
+MAAP_HD inline int anew(int value) {
+#if defined(__CUDA_ARCH__)
+  asm("" : "+r"(value));
+#endif
+  return value;
+}
+
 }  // namespace maap
 
 #endif  // KERNELS_TILES_HPP_

@@ -120,7 +120,8 @@ uintptr_t Memory::place_for(size_t span) {
       place = low_ + page_bytes();
     }
     Blocks::iterator inside = blocks_.lower_bound(place - page_bytes());
-    if (inside != blocks_.begin() && std::prev(inside)->second.last_page > place - page_bytes()) --inside;
+    if (inside != blocks_.begin() && std::prev(inside)->second.last_page > place - page_bytes())
+      --inside;
     bool is_free = true;
     while (inside != blocks_.end() && inside->first < place + span + page_bytes()) {
       if (inside->second.state != Block::kFreed) {
