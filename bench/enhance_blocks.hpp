@@ -9,7 +9,7 @@
 
 #include "bench/enhance_variants.hpp"
 
-namespace tiles {
+namespace enhance_ways {
 
 /// Memory that is not read or written again soon may leave the caches first.
 template <bool kLoads, bool kStores>
@@ -137,6 +137,6 @@ auto kernel_of(const Tile&) {
   }
 }
 
-}  // namespace tiles
+}  // namespace enhance_ways
 
 #endif  // BENCH_ENHANCE_BLOCKS_HPP_

@@ -61,14 +61,14 @@ struct Multiply {
   MAAP_HD void operator()(int quarter) const {
     const unsigned first = 4u * static_cast<unsigned>(quarter);
     unsigned n = first / image, rest = first - n * image, pixel = rest % pixels;
-    const auto values = tiles::PlainMemory::load<4>(f + first);
-    tiles::Floats<4> result;
+    const auto values = enhance_ways::PlainMemory::load<4>(f + first);
+    enhance_ways::Floats<4> result;
     for (int j = 0; j < 4; ++j) {
       result.x[j] = (1.f + a[n * pixels + pixel]) * values.x[j];
       if (++pixel == pixels) pixel = 0;
       if (++rest == image) rest = 0, ++n;
     }
-    tiles::PlainMemory::store<4>(out + first, result);
+    enhance_ways::PlainMemory::store<4>(out + first, result);
   }
 };
 
@@ -122,7 +122,7 @@ int processors() {
 /// Adds a variant in one direction, unless this GPU has too little shared memory for it.
 template <class Way, class Tile>
 void add(std::vector<Variant>* all, bool backward, const Tile& tile) {
-  const auto kernel = tiles::kernel_of<Way>(tile);
+  const auto kernel = enhance_ways::kernel_of<Way>(tile);
   constexpr int kThreads = Way::kThreads * Way::kParts;
   const int bytes = Tile::scratch() * Way::kParts * static_cast<int>(sizeof(float));
   Variant variant = {backward, Way::name(), {}};
@@ -152,11 +152,12 @@ void add(std::vector<Variant>* all, bool backward, const Tile& tile) {
 
 template <int kChannels, class Op, class Way>
 void add_way(std::vector<Variant>* all, const Op& op) {
-  using Memory = std::conditional_t<Way::kStreamLoads || Way::kStreamStores,
-                                    tiles::HintedMemory<Way::kStreamLoads, Way::kStreamStores>,
-                                    tiles::PlainMemory>;
-  using Tile = tiles::TileOf<Op, Way, Memory, kChannels>;
-  add<Way>(all, Op::kProduct, tiles::make_tile<Tile>(op));
+  using Memory =
+      std::conditional_t<Way::kStreamLoads || Way::kStreamStores,
+                         enhance_ways::HintedMemory<Way::kStreamLoads, Way::kStreamStores>,
+                         enhance_ways::PlainMemory>;
+  using Tile = enhance_ways::TileOf<Op, Way, Memory, kChannels>;
+  add<Way>(all, Op::kProduct, enhance_ways::make_tile<Tile>(op));
 }
 
 /// Those that are not of one kernel: the layer's, and a map and a product.
@@ -182,12 +183,13 @@ std::vector<Variant> variants_for(Arrays* m) {
   constexpr bool kBackward = kChannels <= 96;
   std::vector<Variant> all;
   add_others(&all, m, kBackward);
-  const tiles::Forward forward = {m->s, m->f.data(), nullptr, m->out.data(), m->a.data()};
-  const tiles::Backward backward = {m->s, m->g.data(), m->f.data(), m->out.data(),
-                                    m->right_a.data()};
-  tiles::for_each(typename tiles::VariantsFor<kChannels>::Type(), [&](auto way) {
-    add_way<kChannels, tiles::Forward, decltype(way)>(&all, forward);
-    if constexpr (kBackward) add_way<kChannels, tiles::Backward, decltype(way)>(&all, backward);
+  const enhance_ways::Forward forward = {m->s, m->f.data(), nullptr, m->out.data(), m->a.data()};
+  const enhance_ways::Backward backward = {m->s, m->g.data(), m->f.data(), m->out.data(),
+                                           m->right_a.data()};
+  enhance_ways::for_each(typename enhance_ways::VariantsFor<kChannels>::Type(), [&](auto way) {
+    add_way<kChannels, enhance_ways::Forward, decltype(way)>(&all, forward);
+    if constexpr (kBackward)
+      add_way<kChannels, enhance_ways::Backward, decltype(way)>(&all, backward);
   });
   return all;
 }

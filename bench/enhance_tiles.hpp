@@ -23,8 +23,9 @@
 #include "kernels/attention.hpp"
 #include "kernels/parallel.hpp"
 #include "kernels/sigmoid.hpp"
+#include "kernels/tiles.hpp"
 
-namespace tiles {
+namespace enhance_ways {
 
 using maap::FeatureShape;
 
@@ -171,10 +172,11 @@ struct RowTile {
   static constexpr int kWindow = kThreads / kGroups * kVector;
   static constexpr int kPer = (kChannels + kGroups - 1) / kGroups;
   static constexpr int kRowSize = kVector == 1 ? kWindow : kWindow + kWindow / 32;
-  static constexpr int kParts = kGroups * kRowSize;
+  static constexpr int kPartFloats = kGroups * kRowSize;
   /// Two sets of parts, as the next tile's are written while slower threads read this one's.
-  static constexpr int kScratch =
-      Way::kTwoSteps ? kParts + 2 * kRowSize : (Way::kPersistent ? 2 * kParts : kParts);
+  static constexpr int kScratch = Way::kTwoSteps
+                                      ? kPartFloats + 2 * kRowSize
+                                      : (Way::kPersistent ? 2 * kPartFloats : kPartFloats);
   static_assert(Way::kEdges == Edges::kOfPixels ? kVector == 1 : kGroups % kSector == 0,
                 "all channels of a group begin at the same place in a sector");
   static_assert(!Way::kExact || kPer * kGroups == kChannels, "every thread has kPer channels");
@@ -200,7 +202,7 @@ struct RowTile {
     load(row_of(i, group), group, offset, &now);
     for (int turn = 0;; turn = Way::kTwoSteps ? 0 : 1 - turn) {
       const Row row = row_of(i, group);
-      float* const parts = block.scratch() + turn * kParts;
+      float* const parts = block.scratch() + turn * kPartFloats;
       write_parts(row, group, offset, now, parts);
       const bool more = Way::kPersistent && i + block.count() < n;
       Values next;
@@ -224,11 +226,7 @@ struct RowTile {
   }
   MAAP_HD int step() const { return kGroups * op.s.pixels; }
   /// The same, but what was computed with the other one is not kept for this one in registers.
-  MAAP_HD int step_anew() const {
-    int value = step();
-    if (Way::kAnew) asm("" : "+r"(value));
-    return value;
-  }
+  MAAP_HD int step_anew() const { return Way::kAnew ? maap::anew(step()) : step(); }
   MAAP_HD int64_t map(const Row& row) const {
     return static_cast<int64_t>(row.image) * op.s.pixels;
   }
@@ -277,8 +275,8 @@ struct RowTile {
   MAAP_HD void write_lines(const Block& block, const Row& row, float* parts) const {
     for (int q = block.rank(); q < row.read_end - row.tile; q += kThreads) {
       const Line line = op.line(total(parts, q), map(row) + row.tile + q, row.tile + q < row.end);
-      parts[kParts + spread<kVector>(q)] = line.factor;
-      if (Op::kProduct) parts[kParts + kRowSize + spread<kVector>(q)] = line.shift;
+      parts[kPartFloats + spread<kVector>(q)] = line.factor;
+      if (Op::kProduct) parts[kPartFloats + kRowSize + spread<kVector>(q)] = line.shift;
     }
   }
 
@@ -287,7 +285,7 @@ struct RowTile {
     if (pixel < row.tile || pixel >= row.read_end) return {0, 0};
     const int q = pixel - row.tile;
     if (Way::kTwoSteps) {
-      const float* const lines = parts + kParts + spread<kVector>(q);
+      const float* const lines = parts + kPartFloats + spread<kVector>(q);
       return {lines[0], Op::kProduct ? lines[kRowSize] : 0.f};
     }
     return op.line(total(parts, q), map(row) + pixel, group == 0 && pixel < row.end);
@@ -453,6 +451,6 @@ struct StagedTile {
   }
 };
 
-}  // namespace tiles
+}  // namespace enhance_ways
 
 #endif  // BENCH_ENHANCE_TILES_HPP_

@@ -8,9 +8,9 @@
 
 #include "bench/enhance_tiles.hpp"
 
-namespace tiles {
+namespace enhance_ways {
 
-/// Values in registers, divided as the layer's kernels do it.
+/// Values in registers, divided as the layer's kernels do it, which compute addresses anew.
 struct Rows {
   static constexpr bool kStaged = false;
   static constexpr int kThreads = 256, kGroups = 8, kVector = 1;
@@ -23,7 +23,7 @@ struct Rows {
   static constexpr int kParts = 1;          // teams of kThreads in a block, each with its barrier
   static constexpr int kRegisters = 0;      // at most so many, or 0
   static constexpr bool kStreamLoads = false, kStreamStores = false;  // hints to the caches
-  static constexpr const char* name() { return "as the layer"; }
+  static constexpr const char* name() { return "addresses kept"; }
 };
 
 #define MAAP_WAY(Name, Base, text, ...)   \
@@ -37,7 +37,7 @@ struct Rows {
   static constexpr int kThreads = threads, kGroups = groups, kVector = vector;
 #define MAAP_SET(name) static constexpr bool name = true;
 
-MAAP_WAY(Anew, Rows, "addresses anew", MAAP_SET(kAnew));
+MAAP_WAY(Anew, Rows, "as the layer", MAAP_SET(kAnew));
 MAAP_WAY(ExactAlone, Rows, "exact, addresses kept", MAAP_SET(kExact));
 MAAP_WAY(Exact, Anew, "exact", MAAP_SET(kExact));
 MAAP_WAY(Rows128, Exact, "128 threads", MAAP_SIZE(128, 4, 1));
@@ -108,7 +108,7 @@ MAAP_WAY(StagedBulk32, Staged32, "shared memory 32, bulk copies", MAAP_SET(kBulk
 MAAP_WAY(Staged16, StagedShifted, "shared memory 16", MAAP_WINDOW(16, 512));
 MAAP_WAY(StagedBulk16, Staged16, "shared memory 16, bulk copies", MAAP_SET(kBulk));
 
-// For many channels, which the layer's kernels do not take: "PIXELSxVECTOR, THREADS".
+// For many channels, which the layer's kernels read twice: "PIXELSxVECTOR, THREADS".
 MAAP_WAY(Many32, TwoSteps, "32x1, 512 threads", MAAP_SIZE(512, 16, 1));
 MAAP_WAY(Many32In1024, TwoSteps, "32x1, 1024 threads", MAAP_SIZE(1024, 32, 1));
 MAAP_WAY(Many16, TwoSteps, "16x1, 1024 threads", MAAP_SIZE(1024, 64, 1));
@@ -166,6 +166,6 @@ Tile make_tile(const typename Tile::Operation& op) {
   return {op, divide(op.s, Tile::kWindow, Tile::kEdges)};
 }
 
-}  // namespace tiles
+}  // namespace enhance_ways
 
 #endif  // BENCH_ENHANCE_VARIANTS_HPP_

@@ -18,10 +18,10 @@ namespace tiles {
 
 // Measured on an H200 as the share of a copy's bandwidth, forward and backward, 64 images: 96 x 55
 // x 55 81 and 89 %, 64 x 224 x 224 89 and 88 %, 64 x 112 x 112 92 and 88 %. 64 pixels and 4 groups:
-// 75 and 72, 90 and 86, 92 and 83 %. Since then a pass does not keep the addresses that it read for
-// what it writes: with 96 channels a thread needs 48 and 40 registers instead of 53 and 48, so that
-// 5 and 6 blocks fit where 4 and 5 did. That was not measured. bench/enhance_tiles.cu has more
-// ways.
+// 75 and 72, 90 and 86, 92 and 83 %. Since then the backward pass, and the forward pass of more
+// than 64 channels, keep no addresses between reading and writing: with 96 channels they need 48
+// registers forward and 40 backward instead of 53 and 48, so that 5 and 6 blocks fit where 4 and 5
+// did. That was not measured. bench/enhance_tiles.cu has more ways.
 constexpr int kTeam = 256;  // threads: kGroups groups of channels, for kTeam / kGroups pixels
 constexpr int kFewGroups = 8;
 constexpr int kSomeGroups = 16;
@@ -98,6 +98,39 @@ struct AttentionMapOfTile {
 /// For up to kGroups kPer channels.
 template <typename T, int kPer, int kGroups, bool kLast>
 struct EnhanceTile {
+  using C = Computed<T>;
+  FeatureShape s;
+  const T* f;
+  T* enhanced;
+  C* a;
+  template <typename Team>
+  MAAP_HD void operator()(int i, const Team& team) const {
+    const GpuTile<kGroups, kLast> t(s, i, team);
+    const int64_t at = t.in_features(s);
+    C value[kPer], part = C(0);
+#pragma unroll
+    for (int k = 0; k < kPer; ++k) {
+      const int c = t.group + k * kGroups;
+      const bool has = t.inside && c < s.channels;
+      value[k] = has ? C(f[at + c * t.step(s)]) : C(0);
+    }
+#pragma unroll
+    for (int k = 0; k < kPer; ++k) part += value[k];
+    const C attention = sigmoid(t.sum(part, team) / C(s.channels));
+    if (t.inside && t.group == 0) a[t.in_map(s)] = attention;
+    const C factor = C(1) + attention;
+#pragma unroll
+    for (int k = 0; k < kPer; ++k) {
+      const int c = t.group + k * kGroups;
+      if (t.inside && c < s.channels) enhanced[at + c * t.step(s)] = factor * value[k];
+    }
+  }
+};
+
+/// The same with each address computed from the one before, which needs fewer registers if there
+/// are many channels, and more if there are few.
+template <typename T, int kPer, int kGroups, bool kLast>
+struct EnhanceSteppedTile {
   using C = Computed<T>;
   FeatureShape s;
   const T* f;
@@ -199,7 +232,7 @@ struct Batch {
   }
 };
 
-/// For any number of channels, which are read twice: what a block reads again is in the cache.
+/// For any number of channels, which are read twice, mostly from the cache (not measured).
 template <typename T, int kGroups, bool kLast>
 struct EnhanceAnyTile {
   using C = Computed<T>;
@@ -263,8 +296,10 @@ struct TileOf {
 };
 
 template <typename T, typename Tile, bool kLast>
-using EnhanceIn = std::conditional_t<Tile::kPer == 0, EnhanceAnyTile<T, Tile::kGroups, kLast>,
-                                     EnhanceTile<T, Tile::kPer, Tile::kGroups, kLast>>;
+using EnhanceIn = std::conditional_t<
+    Tile::kPer == 0, EnhanceAnyTile<T, Tile::kGroups, kLast>,
+    std::conditional_t<Tile::kPer <= 8, EnhanceTile<T, Tile::kPer, Tile::kGroups, kLast>,
+                       EnhanceSteppedTile<T, Tile::kPer, Tile::kGroups, kLast>>>;
 template <typename T, typename Tile, bool kLast>
 using EnhanceBackwardIn =
     std::conditional_t<Tile::kPer == 0, EnhanceBackwardAnyTile<T, Tile::kGroups, kLast>,

@@ -7,9 +7,9 @@
 # keeps it and prints its path). --user: an ordinary user with sudo runs the command. --avx2: AVX-512 is hidden from the
 # engine and its libraries. --arm64: a Debian for 64-bit ARM, by emulation (packages qemu-user-static and
 # g++-aarch64-linux-gnu); this machine's compiler builds there, since an emulated one takes ten times as long, so the
-# suite must be this machine's. The processor is like a Neoverse N1, or as $MAAP_EMULATED_CPU and $OPENBLAS_CORETYPE say.
-# The clone is of the last commit of this checkout. The time of the first start and of a
-# second `./maap --version` are printed, and the longest silence between two lines.
+# suite must be this machine's. The processor is a Neoverse N1, or what $MAAP_EMULATED_CPU and $OPENBLAS_CORETYPE say.
+# The clone is of the last commit of this checkout. The time of the first start and of a second `./maap --version` are
+# printed, and the longest silence between two lines.
 set -euo pipefail
 repo=$(cd "$(dirname "$0")/.." && pwd -P)
 mirror=${MAAP_MIRROR:-http://deb.debian.org/debian}
@@ -25,7 +25,7 @@ while :; do
     --user) user=newcomer packages=$packages,sudo ;;
     --keep) keep=1 ;;
     --avx2) isa=(CAFFE_CPU_ISA=AVX2) ;;
-    --arm64) arm=1 isa=(QEMU_CPU="${MAAP_EMULATED_CPU:-max,sve=off}" OPENBLAS_CORETYPE="${OPENBLAS_CORETYPE:-neoversen1}") ;;
+    --arm64) arm=1 isa=(QEMU_CPU="${MAAP_EMULATED_CPU:-neoverse-n1}" OPENBLAS_CORETYPE="${OPENBLAS_CORETYPE:-neoversen1}") ;;
     --suite)
       suite=$2
       shift
@@ -37,26 +37,36 @@ done
 [ $# -gt 0 ] || set -- train alexnet
 
 say() { printf '== %5d s  %s\n' "$SECONDS" "$*"; }
-formats=/proc/sys/fs/binfmt_misc
+formats=/proc/sys/fs/binfmt_misc format=maap-arm64-$$
 fresh=$(mktemp -d "${TMPDIR:-/var/tmp}/maap-newcomer.XXXXXX")
 chmod 755 "$fresh"
 cleanup() {
-  if [ -n "$arm" ] && [ -e "$formats/maap-arm64" ]; then echo -1 >"$formats/maap-arm64"; fi
+  [ ! -e "$formats/$format" ] || echo -1 >"$formats/$format" || true
   umount -R -l "$fresh" 2>/dev/null || true
-  if [ -n "$keep" ]; then say "kept: $fresh"; else rm -rf --one-file-system "$fresh"; fi
+  if grep -qF " $fresh" /proc/self/mounts; then # some of this machine's folders are still in it
+    say "not removed, because something is still mounted there: $fresh"
+  elif [ -n "$keep" ]; then
+    say "kept: $fresh"
+  else
+    rm -rf --one-file-system "$fresh"
+  fi
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 # Lets the kernel start programs for 64-bit ARM with QEMU until the end, also those that become root (C: sudo).
 emulate_arm64() {
-  local format=/usr/lib/binfmt.d/qemu-aarch64.conf
-  if ! command -v aarch64-linux-gnu-g++ >/dev/null || [ ! -r "$format" ]; then
+  local known=/usr/lib/binfmt.d/qemu-aarch64.conf
+  if ! command -v aarch64-linux-gnu-g++ >/dev/null || [ ! -r "$known" ]; then
     echo "--arm64 needs the packages qemu-user-static and g++-aarch64-linux-gnu" >&2
     exit 1
   fi
+  if ! grep -qx "VERSION_CODENAME=$suite" /etc/os-release; then
+    echo "--arm64 needs a machine with Debian's $suite, whose compiler it uses" >&2
+    exit 1
+  fi
   [ -e "$formats/register" ] || mount -t binfmt_misc none "$formats"
-  [ -e "$formats/maap-arm64" ] || sed 's/^:qemu-aarch64:/:maap-arm64:/; s/$/C/' "$format" >"$formats/register"
+  sed "s/^:qemu-aarch64:/:$format:/; s/\$/C/" "$known" >"$formats/register"
 }
 
 # g++ and gcc in the Debian are this machine's programs, with the libraries that they load.
@@ -66,7 +76,7 @@ lend_compiler() {
   cp -L /lib64/ld-linux-x86-64.so.2 "$fresh/lib64/"
   for folder in /usr/lib/x86_64-linux-gnu /usr/lib/gcc-cross /usr/aarch64-linux-gnu; do
     mkdir -p "$fresh$folder"
-    mount --bind "$folder" "$fresh$folder"
+    mount -o bind,ro "$folder" "$fresh$folder"
   done
   mkdir "$fresh/usr/lib/cross-bin"
   cp -L /usr/aarch64-linux-gnu/bin/* "$fresh/usr/lib/cross-bin/"

@@ -37,7 +37,7 @@ class Fault:
 FOLDERS = {"engine_tests": "tests/cpp/engine", "shadow_engine_tests": "tests/cpp/shadow"}
 
 THRESHOLDS, COMPONENTS = "kernels/thresholds.hpp", "kernels/components.hpp"
-ATTENTION = "kernels/attention.cu"
+ATTENTION = "kernels/attention_tiles.hpp"
 SYNC = "  team.sync();\n"
 SYNCED, CONTEXT = "caffe/syncedmem.cpp", "caffe/util/gpu_context.cpp"
 TRAINING = "tests/python/gpu/test_training.py"

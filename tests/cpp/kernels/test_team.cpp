@@ -183,7 +183,7 @@ Enhanced<T> enhance_on(Device device, const FeatureShape& s, bool in_place, bool
   return r;
 }
 
-/// The numbers of channels that the GPU has a functor for, and one for which it has none.
+/// A number of channels for each functor that the GPU has.
 TEST(Team, OfATileEnhancesAsOneThreadDoes) {
   for (const int channels : kChannels) {
     SCOPED_TRACE(std::to_string(channels) + " channels");

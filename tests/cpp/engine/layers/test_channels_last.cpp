@@ -105,9 +105,9 @@ vector<Case> others() {
 }
 
 const vector<vector<int>>& shapes() {
-  static const vector<vector<int>> all = {{1, 67, 5, 7}, {33, 3, 3, 5}, {2, 1, 9, 7},
-                                          {3, 67, 1, 1}, {5, 33, 7, 3}, {2, 8, 33, 2},
-                                          {1, 300, 3, 3}};
+  static const vector<vector<int>> all = {{1, 67, 5, 7},  {33, 3, 3, 5},  {2, 1, 9, 7},
+                                          {3, 67, 1, 1},  {5, 33, 7, 3},  {2, 8, 33, 2},
+                                          {1, 300, 3, 3}, {1, 1100, 3, 3}};
   return all;
 }
 

@@ -157,8 +157,9 @@ class Pass {
 };
 
 const std::vector<std::vector<int>>& shapes() {
-  static const std::vector<std::vector<int>> all = {{1, 67, 5, 7}, {2, 3, 3, 5},  {2, 1, 9, 7},
-                                                    {3, 67, 1, 1}, {2, 8, 33, 2}, {1, 300, 3, 3}};
+  static const std::vector<std::vector<int>> all = {{1, 67, 5, 7},  {2, 3, 3, 5},  {2, 1, 9, 7},
+                                                    {3, 67, 1, 1},  {2, 8, 33, 2}, {1, 300, 3, 3},
+                                                    {1, 1100, 3, 3}};
   return all;
 }
 
