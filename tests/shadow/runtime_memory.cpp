@@ -78,7 +78,8 @@ cudaError_t allocate_pinned(void** memory, size_t bytes) {
   *memory = nullptr;
   if (bytes == 0) return cudaSuccess;
   ++shadow::tallies().pinned_allocations;
-  if (posix_memalign(memory, shadow::page_bytes(), bytes) != 0) return note(cudaErrorMemoryAllocation);
+  if (posix_memalign(memory, shadow::page_bytes(), bytes) != 0)
+    return note(cudaErrorMemoryAllocation);
   shadow::fill_with_pattern(*memory, bytes);
   PinnedMemory::get().add(number(*memory), bytes);
   return cudaSuccess;
