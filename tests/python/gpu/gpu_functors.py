@@ -10,6 +10,8 @@ FOLDERS = ("kernels", "caffe", "caffe_layers")
 CALL = re.compile(r"\b(parallel_for|parallel_rows|parallel_planes|parallel_teams|parallel_tiles)\(")
 MACRO_PARAMETERS = ("Functor",)
 FUNCTOR = re.compile(r"(?:\w+::)*(\w+)(?:<[^{}]*>)?\{")
+ALIAS = re.compile(r"\busing (\w+) =([^;]*<[^;]*);")
+CHOICE = re.compile(r"(?<!::)\b(\w+)<")  # of an alias: its templates but those of std
 
 
 def arguments(text: str, begin: int) -> list[str]:
@@ -31,19 +33,25 @@ def arguments(text: str, begin: int) -> list[str]:
 def gpu_functors() -> dict[str, str]:
     """Name of functor: file. The last argument is the GPU's functor, in every form of the calls.
 
-    A functor that stands in a variable, or is a template's argument, is not seen.
+    An alias stands for all functors that it chooses from. A functor that stands in a variable, or
+    is a template's argument, is not seen.
     """
-    found = {}
+    found, aliases = {}, {}
     for folder in FOLDERS:
         for path in sorted((REPO / folder).rglob("*")):
             if path.suffix not in (".cu", ".hpp") or "onednn" in path.parts:
                 continue
             text = re.sub(r"//[^\n]*", "", path.read_text(encoding="utf-8")).replace("->", "..")
+            aliases.update(ALIAS.findall(text))
             for call in CALL.finditer(text):
                 name = FUNCTOR.match(last_of(arguments(text, call.end())))
                 if name and name.group(1) not in MACRO_PARAMETERS:
                     found[name.group(1)] = path.relative_to(REPO).as_posix()
-    return found
+    return {
+        name: file
+        for called, file in found.items()
+        for name in CHOICE.findall(aliases.get(called, "")) or [called]
+    }
 
 
 def last_of(parts: list[str]) -> str:
