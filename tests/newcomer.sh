@@ -41,6 +41,7 @@ formats=/proc/sys/fs/binfmt_misc format=maap-arm64-$$
 fresh=$(mktemp -d "${TMPDIR:-/var/tmp}/maap-newcomer.XXXXXX")
 chmod 755 "$fresh"
 cleanup() {
+  rm -f "$fresh.log"
   [ ! -e "$formats/$format" ] || echo -1 >"$formats/$format" || true
   umount -R -l "$fresh" 2>/dev/null || true
   if grep -qF " $fresh" /proc/self/mounts; then # some of this machine's folders are still in it
