@@ -256,13 +256,8 @@ int bench(int pixels, const std::string& text) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("skipped, no GPU\n");
-    return 77;
-  }
   cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, 0));
+  if (!find_gpu(&properties)) return 77;
   std::printf("on %s, %d multiprocessors\n", properties.name, properties.multiProcessorCount);
   std::printf("%-12s %-8s %-58s %8s %8s %4s %3s %7s  %s\n", "shape", "", "variant", "ms", "of copy",
               "regs", "/SM", "blocks", "error");

@@ -66,6 +66,14 @@ struct GpuTile {
     return total;
   }
 
+  /// Writes A from the groups' parts of the sum over channels, and returns 1 + A.
+  template <typename T, typename Team>
+  MAAP_HD T write_map(const FeatureShape& s, T part, const Team& team, T* a) const {
+    const T attention = sigmoid(sum(part, team) / T(s.channels));
+    if (inside && group == 0) a[in_map(s)] = attention;
+    return T(1) + attention;
+  }
+
  private:
   MAAP_HD int place(int g) const { return kLast ? lane * kGroups + g : g * kSize + lane; }
 };
@@ -116,9 +124,7 @@ struct EnhanceTile {
     }
 #pragma unroll
     for (int k = 0; k < kPer; ++k) part += value[k];
-    const C attention = sigmoid(t.sum(part, team) / C(s.channels));
-    if (t.inside && t.group == 0) a[t.in_map(s)] = attention;
-    const C factor = C(1) + attention;
+    const C factor = t.write_map(s, part, team, a);
 #pragma unroll
     for (int k = 0; k < kPer; ++k) {
       const int c = t.group + k * kGroups;
@@ -148,9 +154,7 @@ struct EnhanceSteppedTile {
     }
 #pragma unroll
     for (int k = 0; k < kPer; ++k) part += value[k];
-    const C attention = sigmoid(t.sum(part, team) / C(s.channels));
-    if (t.inside && t.group == 0) a[t.in_map(s)] = attention;
-    const C factor = C(1) + attention;
+    const C factor = t.write_map(s, part, team, a);
     const int stride = anew(t.stride(s));
     T* to = enhanced + t.first(s);
 #pragma unroll
@@ -248,9 +252,7 @@ struct EnhanceAnyTile {
     C part = C(0);
 #pragma unroll 8
     for (int c = t.group; c < end; c += kGroups) part += C(f[at + c * t.step(s)]);
-    const C attention = sigmoid(t.sum(part, team) / C(s.channels));
-    if (t.inside && t.group == 0) a[t.in_map(s)] = attention;
-    const C factor = C(1) + attention;
+    const C factor = t.write_map(s, part, team, a);
     for (int first = t.group; first < end; first += kBatch * kGroups) {
       const Batch<T, kGroups> batch(f + at, first, end, t.step(s));
       batch.store(enhanced + at, [=](C value) { return factor * value; });

@@ -242,13 +242,8 @@ void compare_and_time(Report* report) {
 
 // [--short] [--json FILE]
 int main(int argc, char** argv) {
-  int devices = 0;
-  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
-    std::printf("skipped, no GPU\n");
-    return 77;
-  }
   cudaDeviceProp properties;
-  check(cudaGetDeviceProperties(&properties, 0));
+  if (!find_gpu(&properties)) return 77;
   Report report(properties.name);
   if (argc > 1 && std::strcmp(argv[1], "--short") == 0) {
     compare_few(&report);

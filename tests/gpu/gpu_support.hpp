@@ -21,6 +21,17 @@ inline void check(cudaError_t status) {
   if (status != cudaSuccess) throw std::runtime_error(cudaGetErrorString(status));
 }
 
+/// The properties of GPU 0; without one this says so and returns false.
+inline bool find_gpu(cudaDeviceProp* properties) {
+  int devices = 0;
+  if (cudaGetDeviceCount(&devices) != cudaSuccess || devices == 0) {
+    std::printf("skipped, no GPU\n");
+    return false;
+  }
+  check(cudaGetDeviceProperties(properties, 0));
+  return true;
+}
+
 /// The same values on both devices; each device then keeps its own results.
 template <typename T>
 class Buffer {
